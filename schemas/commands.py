@@ -1,0 +1,69 @@
+"""What the supervisor tells a worker: one JSON object a line on the worker's standard input.
+
+A worker gets exactly one `load`, then any number of `run`s, then `stop` (or end of file, which
+means the same). Commands come from our own supervisor, so a worker trusts their shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .generation import Generation
+
+Engine = Literal["auto", "transformers", "mlx", "openai"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """Fetch (if need be) and load one model.
+
+    `model` is a hub id, or the absolute path of a local folder when `local` is true.
+    `device` is "auto", "cpu", "mps", "cuda" or "cuda:N". `processor` holds settings passed to
+    the model's own processor (for example `do_image_splitting`).
+    """
+
+    command: Literal["load"] = "load"
+    model: str
+    local: bool
+    revision: str | None = None
+    engine: Engine = "auto"
+    dtype: Dtype = "auto"
+    device: str = "auto"
+    trust_remote_code: bool = False
+    allow_pickle: bool = False
+    processor: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One turn of a conversation; `images` are absolute paths of prepared pictures."""
+
+    role: Literal["user", "assistant"] = "user"
+    text: str
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Answer one conversation.
+
+    Where a user turn is followed by another user turn, the worker answers the first one itself
+    and goes on from its own answer; the last turn is always a user's.
+    """
+
+    command: Literal["run"] = "run"
+    run: int
+    turns: tuple[Turn, ...]
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Say `bye` and leave."""
+
+    command: Literal["stop"] = "stop"
+
+
+Command = Load | Run | Stop

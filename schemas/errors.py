@@ -1,0 +1,35 @@
+"""The classes of failure a worker or the runner can name, for people and for SQL."""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+ErrorClass = Literal[
+    "missing_package",
+    "not_in_cache",
+    "not_found",
+    "gated",
+    "network",
+    "remote_code_not_allowed",
+    "unknown_architecture",
+    "pickle_not_allowed",
+    "pointer_only_weights",
+    "missing_shards",
+    "corrupt_weights",
+    "missing_weights",
+    "bad_config",
+    "bad_tokenizer",
+    "bad_template",
+    "bad_processor",
+    "unsupported_dtype",
+    "unsupported_device",
+    "out_of_memory",
+    "bad_image",
+    "image_ignored",
+    "too_long",
+    "unsupported",
+    "protocol",
+    "internal",
+]
+
+ERROR_CLASSES: tuple[str, ...] = get_args(ErrorClass)

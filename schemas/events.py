@@ -1,0 +1,179 @@
+"""What a worker tells the supervisor: one JSON object a line on a descriptor of its own.
+
+Plain dataclasses: the worker only writes them, the runner validates every line against them
+(the worker's process is not trusted to stay sane). All durations are seconds by the worker's
+monotonic clock, all sizes bytes; None means unknown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+WorkerPhase = Literal["start", "download", "load", "idle", "prefill", "generate", "stop"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The worker's interpreter is up; nothing heavy has been imported yet."""
+
+    event: Literal["started"] = "started"
+    pid: int
+    python: str
+    executable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Something long moves: a download (`unit` bytes) or a load (`unit` steps)."""
+
+    event: Literal["progress"] = "progress"
+    phase: WorkerPhase
+    message: str
+    done: float | None = None
+    total: float | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """The model's files are on disk. `download_s` is None for a local folder."""
+
+    event: Literal["fetched"] = "fetched"
+    path: str
+    commit: str | None = None
+    download_s: float | None = None
+    weights_bytes: int | None = None
+    files: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The model is in memory and can answer.
+
+    `load_s` spans imports, weights and processor, without the download; `import_s`,
+    `weights_s` and `processor_s` are its parts. `versions` are those of the libraries in use.
+    """
+
+    event: Literal["loaded"] = "loaded"
+    engine: str
+    family: str
+    model_class: str
+    processor_class: str | None = None
+    device: str
+    device_name: str | None = None
+    dtype: str
+    dtype_reason: str
+    attention: str | None = None
+    load_s: float
+    import_s: float | None = None
+    weights_s: float | None = None
+    processor_s: float | None = None
+    parameters: int | None = None
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    device_bytes: int | None = None
+    device_reserved_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The worker took a run up."""
+
+    event: Literal["run_started"] = "run_started"
+    run: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstToken:
+    """The first token with visible text of the last answer was generated."""
+
+    event: Literal["first_token"] = "first_token"
+    run: int
+    ttft_s: float
+    preprocess_s: float
+    input_tokens: int
+    image_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Text:
+    """A piece of raw text as it is generated; the pieces joined are the raw text so far."""
+
+    event: Literal["text"] = "text"
+    run: int
+    text: str
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """One run's answer and figures; `docs/results.md` defines each of them."""
+
+    event: Literal["run_finished"] = "run_finished"
+    run: int
+    raw_text: str
+    text: str
+    finish_reason: FinishReason
+    latency_s: float
+    preprocess_s: float
+    ttft_s: float | None = None
+    input_tokens: int
+    image_tokens: int | None = None
+    image_tiles: int | None = None
+    output_tokens: int
+    prompt_tps: float | None = None
+    generation_tps: float | None = None
+    peak_device_bytes: int | None = None
+    peak_device_reserved_bytes: int | None = None
+    peak_device_method: str | None = None
+    transcript: list[dict[str, str]] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Error:
+    """Something failed. With `run` None the model itself could not be made ready."""
+
+    event: Literal["error"] = "error"
+    run: int | None = None
+    phase: WorkerPhase
+    error_class: str
+    exception: str
+    message: str
+    hint: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """A sign of life from a thread of its own, with the memory only the worker can see."""
+
+    event: Literal["heartbeat"] = "heartbeat"
+    phase: WorkerPhase
+    device_bytes: int | None = None
+    device_reserved_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bye:
+    """The worker leaves of its own will."""
+
+    event: Literal["bye"] = "bye"
+    runs: int
+
+
+Event = (
+    Started
+    | Progress
+    | Fetched
+    | Loaded
+    | RunStarted
+    | FirstToken
+    | Text
+    | RunFinished
+    | Error
+    | Heartbeat
+    | Bye
+)
