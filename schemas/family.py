@@ -1,0 +1,36 @@
+"""What is known about one family of models: facts for people, and how to recognise it.
+
+Plain standard-library data, shared by the workers (which match and load by it) and the runner
+(which prints it). Hooks that touch model libraries live beside it in `workers/families/`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One family. A checkpoint belongs to it by its config's own words, never by its name.
+
+    `model_types`, `architectures` and `auto_map` (class names) are compared with the keys of
+    the same name in `config.json`. `engines` is in order of preference. `extra_packages` are
+    names to install with pip. The other texts are a sentence or two each, for people.
+    """
+
+    name: str
+    title: str
+    model_types: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    auto_map: tuple[str, ...] = ()
+    engines: tuple[str, ...] = ("transformers",)
+    example_ids: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    remote_code: bool = False
+    official_use: str = ""
+    what_fails: str = ""
+    how_loaded: str = ""
+    prompt_format: str = ""
+    image_form: str = ""
+    extra_packages: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

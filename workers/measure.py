@@ -1,0 +1,181 @@
+"""The one place that defines every duration, rate and count, for all engines alike.
+
+An engine tells a `Meter` what happens as it happens; the meter reads the clock, sends
+`first_token` and `text` events, and works the figures out. It knows no model library.
+
+Definitions (seconds by a monotonic clock, from the moment the answer was taken up):
+
+- `preprocess_s`: until the model's inputs are ready on its device
+- `ttft_s`: until the first token that shows visible (non-blank, non-special) text
+- `latency_s`: until the text is complete
+- `prompt_tps`: input tokens / (first generated token of any kind - end of preprocessing)
+- `generation_tps`: (output tokens - 1) / (last token - first token); None for one token
+- `output_tokens`: generated tokens, the end token included
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from schemas.events import Event, FinishReason, FirstToken, Text, WorkerPhase
+
+from .failure import WorkerFailure
+
+Clock = Callable[[], float]
+Tell = Callable[[Event], None]
+
+TEXT_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """One answer's measures; see the module's docstring for each."""
+
+    latency_s: float
+    preprocess_s: float
+    ttft_s: float | None
+    input_tokens: int
+    image_tokens: int | None
+    image_tiles: int | None
+    output_tokens: int
+    prompt_tps: float | None
+    generation_tps: float | None
+
+
+class LoadClock:
+    """Times a load and its parts: `with clock.part("weights"): ...`."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock = clock
+        self._start = clock()
+        self._parts: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Add the time spent inside to part `name` ("import", "weights" or "processor")."""
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self._parts[name] = self._parts.get(name, 0.0) + self._clock() - start
+
+    def figures(self) -> dict[str, float]:
+        """`load_s` and `<part>_s`, as the `loaded` event names them."""
+        parts = {f"{name}_s": seconds for name, seconds in self._parts.items()}
+        return {"load_s": self._clock() - self._start, **parts}
+
+
+class Meter:
+    """Times one answer. Calls come in order: `preprocessed`, `token`..., `finish`.
+
+    `images` is how many pictures the conversation holds; `silent` meters an answer that is not
+    the run's last (no events for it); `enter` hears of the phases.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: int,
+        images: int,
+        tell: Tell,
+        enter: Callable[[WorkerPhase], None] = lambda phase: None,
+        clock: Clock = time.monotonic,
+        silent: bool = False,
+    ) -> None:
+        self._run, self._images, self._silent = run, images, silent
+        self._tell, self._enter, self._clock = tell, enter, clock
+        self._start = clock()
+        self._ready = self._first = self._last = self._visible = None  # type: float | None
+        self._input_tokens, self._output_tokens = 0, 0
+        self._image_tokens: int | None = None
+        self._tiles: int | None = None
+        self._sent, self._pending, self._sent_at = "", "", self._start
+        enter("prefill")
+
+    def preprocessed(
+        self, input_tokens: int, image_tokens: int | None = None, tiles: int | None = None
+    ) -> None:
+        """The model's inputs are ready. `image_tokens` is None where it can't be known.
+
+        Raises `image_ignored` where pictures were given and no token stands for them: an
+        answer that never looked must not pass for one.
+        """
+        self._ready = self._clock()
+        self._input_tokens, self._image_tokens, self._tiles = input_tokens, image_tokens, tiles
+        if self._images and image_tokens == 0:
+            raise WorkerFailure(
+                "image_ignored",
+                f"{self._images} picture(s) given, but none of the {input_tokens} input tokens "
+                "stands for a picture: the model would answer without looking",
+                "Check that the model's chat template has image slots.",
+            )
+
+    def token(self, piece: str, n: int = 1, visible: bool | None = None) -> None:
+        """`n` more tokens exist; `piece` is the raw text they completed, perhaps none.
+
+        `visible` says whether the piece shows text; None takes any non-blank piece for it.
+        """
+        now = self._clock()
+        self._output_tokens += n
+        self._last = now
+        if self._first is None:
+            self._first = now
+            self._enter("generate")
+        if self._visible is None and (bool(piece.strip()) if visible is None else visible):
+            self._visible = now
+            self._send_first_token(now)
+        self._pending += piece
+        if now - self._sent_at >= TEXT_EVERY_S:
+            self._send_text(now)
+
+    def finish(self, raw_text: str) -> Figures:
+        """The text is complete: send what is left of it and work out the figures."""
+        now = self._clock()
+        streamed = self._sent + self._pending
+        if raw_text.startswith(streamed):
+            self._pending += raw_text[len(streamed) :]
+        self._send_text(now)
+        ready = self._ready if self._ready is not None else now
+        return Figures(
+            latency_s=now - self._start,
+            preprocess_s=ready - self._start,
+            ttft_s=None if self._visible is None else self._visible - self._start,
+            input_tokens=self._input_tokens,
+            image_tokens=self._image_tokens,
+            image_tiles=self._tiles,
+            output_tokens=self._output_tokens,
+            prompt_tps=_rate(self._input_tokens, ready, self._first),
+            generation_tps=_rate(self._output_tokens - 1, self._first, self._last),
+        )
+
+    def _send_first_token(self, now: float) -> None:
+        if self._silent:
+            return
+        ready = self._ready if self._ready is not None else now
+        self._tell(
+            FirstToken(
+                run=self._run,
+                ttft_s=now - self._start,
+                preprocess_s=ready - self._start,
+                input_tokens=self._input_tokens,
+                image_tokens=self._image_tokens,
+            )
+        )
+
+    def _send_text(self, now: float) -> None:
+        if self._pending and not self._silent:
+            text = Text(run=self._run, text=self._pending, output_tokens=self._output_tokens)
+            self._tell(text)
+        self._sent, self._pending, self._sent_at = self._sent + self._pending, "", now
+
+
+def _rate(count: int, start: float | None, end: float | None) -> float | None:
+    if start is None or end is None or count < 1 or end <= start:
+        return None
+    return count / (end - start)
+
+
+__all__ = ["Clock", "Figures", "FinishReason", "LoadClock", "Meter", "Tell"]
