@@ -15,7 +15,8 @@ class Family:
 
     `model_types`, `architectures` and `auto_map` (class names) are compared with the keys of
     the same name in `config.json`. `engines` is in order of preference. `extra_packages` are
-    names to install with pip. The other texts are a sentence or two each, for people.
+    names to install with pip; `extra_repositories` are hub ids that the checkpoint's own code
+    reads from besides. The other texts are a sentence or two each, for people.
     """
 
     name: str
@@ -33,4 +34,5 @@ class Family:
     prompt_format: str = ""
     image_form: str = ""
     extra_packages: tuple[str, ...] = ()
+    extra_repositories: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

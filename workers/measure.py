@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from schemas.events import Event, FinishReason, FirstToken, Text, WorkerPhase
+from schemas.events import Event, FirstToken, Text, WorkerPhase
 
 from .failure import WorkerFailure
 
@@ -43,6 +43,17 @@ class Figures:
     output_tokens: int
     prompt_tps: float | None
     generation_tps: float | None
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock, self._start = clock, clock()
+
+    def seconds(self) -> float:
+        """Seconds so far."""
+        return self._clock() - self._start
 
 
 class LoadClock:
@@ -88,7 +99,10 @@ class Meter:
         self._run, self._images, self._silent = run, images, silent
         self._tell, self._enter, self._clock = tell, enter, clock
         self._start = clock()
-        self._ready = self._first = self._last = self._visible = None  # type: float | None
+        self._ready: float | None = None
+        self._first: float | None = None
+        self._last: float | None = None
+        self._visible: float | None = None
         self._input_tokens, self._output_tokens = 0, 0
         self._image_tokens: int | None = None
         self._tiles: int | None = None
@@ -176,6 +190,3 @@ def _rate(count: int, start: float | None, end: float | None) -> float | None:
     if start is None or end is None or count < 1 or end <= start:
         return None
     return count / (end - start)
-
-
-__all__ = ["Clock", "Figures", "FinishReason", "LoadClock", "Meter", "Tell"]

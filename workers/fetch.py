@@ -1,0 +1,149 @@
+"""From a hub id to a folder on disk; a phase of its own, never counted as load.
+
+Only this file touches the network. Once the files are there the process goes offline, so that
+no library looks for something newer (or something else) behind our back.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.commands import Load
+from schemas.events import Progress
+from schemas.family import Family
+
+from .failure import WorkerFailure, classify
+from .measure import Tell
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors")
+# Copies of the weights in other forms, and folders for other runtimes (onnx/, original/).
+UNWANTED = ("*/*", "consolidated*.safetensors", "training_args.bin", "optimizer*")
+EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A model's folder on disk. `commit` and `download_s` are None for a local folder."""
+
+    folder: Path
+    source: str | None = None
+    commit: str | None = None
+    download_s: float | None = None
+
+
+def fetch(ask: Load, tell: Tell) -> Found:
+    """The folder that holds what `ask` names, downloaded where it is not in the cache.
+
+    Raises `WorkerFailure`: not_found, gated, network, not_in_cache, remote_code_not_allowed,
+    missing_package.
+    """
+    if ask.local:
+        return Found(folder=Path(ask.model))
+    check_remote_code(ask)
+    start = time.monotonic()
+    folder = snapshot(ask.model, ask.revision, patterns(ask), tell)
+    seconds = time.monotonic() - start
+    commit = folder.name if COMMIT.fullmatch(folder.name) else None
+    return Found(folder=folder, source=ask.model, commit=commit, download_s=seconds)
+
+
+def fetch_extras(family: Family, ask: Load, tell: Tell) -> None:
+    """Fetch the other repositories a family's code reads from (a tokenizer of its own, say).
+
+    Only where that code will run: their ids are ours, fixed in the family's file.
+    """
+    if ask.trust_remote_code:
+        for model in family.extra_repositories:
+            snapshot(model, None, list(WANTED), tell)
+
+
+def check_remote_code(ask: Load) -> None:
+    """Code from the hub runs only as it was when the user looked at it."""
+    if ask.trust_remote_code and not COMMIT.fullmatch(ask.revision or ""):
+        raise WorkerFailure(
+            "remote_code_not_allowed",
+            f"{ask.model} may run its own code only at a fixed commit, not at "
+            f"revision {ask.revision or 'main'!r}",
+            "Set `revision` to the 40-digit commit you have looked at.",
+        )
+
+
+def patterns(ask: Load) -> list[str]:
+    """File name patterns of what is needed, and of nothing that could run unasked."""
+    code = ["*.py"] if ask.trust_remote_code else []
+    pickles = ["*.bin", "*.pt", "*.pth"] if ask.allow_pickle else []
+    return [*WANTED, *code, *pickles]
+
+
+def snapshot(model: str, revision: str | None, wanted: list[str], tell: Tell) -> Path:
+    """The local folder of a hub repository at a revision; progress goes to `tell`."""
+    try:
+        from huggingface_hub import snapshot_download
+    except ImportError as error:
+        raise classify(error, "download") from error
+    tell(Progress(phase="download", message=f"looking for {model}"))
+    try:
+        folder = snapshot_download(
+            model,
+            revision=revision,
+            allow_patterns=wanted,
+            ignore_patterns=list(UNWANTED),
+            tqdm_class=_bars(tell),
+        )
+    except Exception as error:
+        raise _reason(error, model, revision) from error
+    return Path(folder)
+
+
+def go_offline() -> None:
+    """From now on the hub's libraries in this process use what is on disk, and nothing else."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    constants = sys.modules.get("huggingface_hub.constants")
+    if constants is not None:  # it read the environment when it was imported
+        constants.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
+
+
+def _reason(error: Exception, model: str, revision: str | None) -> WorkerFailure:
+    from huggingface_hub import constants
+
+    failure = classify(error, "download")
+    at = f" --revision {revision}" if revision else ""
+    if failure.error_class == "not_in_cache" and not constants.HF_HUB_OFFLINE:
+        message = f"The hub can't be reached and {model} is not in the local cache: {error}"
+        return WorkerFailure("network", message, "Check the connection and try again.")
+    if failure.error_class == "not_in_cache":
+        return WorkerFailure(
+            "not_in_cache",
+            f"{model} is not (or not wholly) in the local cache, and HF_HUB_OFFLINE is set",
+            f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}{at}",
+        )
+    return failure
+
+
+def _bars(tell: Tell) -> type[Any]:
+    """A progress bar class for the hub's library that draws nothing and tells us instead."""
+    from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
+
+    class Bar(tqdm):  # type: ignore[type-arg, misc, unused-ignore]
+        monitor_interval = 0  # no watcher thread of tqdm's own
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            quiet = {"file": io.StringIO(), "mininterval": EVERY_S, "disable": False}
+            super().__init__(*args, **{**options, **quiet})
+
+        def display(self, *args: Any, **options: Any) -> None:
+            if self.unit == "B" and self.desc != "Downloading bytes":  # its twin has the total
+                done, total = float(self.n), float(self.total) if self.total else None
+                message = "downloading"
+                tell(Progress(phase="download", message=message, done=done, total=total, unit="B"))
+
+    return Bar

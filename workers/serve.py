@@ -1,0 +1,118 @@
+"""A worker's life: one load, any number of runs, then goodbye.
+
+It joins the parts and turns failures into events; it measures nothing and knows no library.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterable
+from typing import BinaryIO
+
+from schemas.commands import Command, Load, Run
+from schemas.events import Bye, Error, Fetched, Loaded, RunFinished, RunStarted, Started
+
+from .checkpoint import read_checkpoint, read_config
+from .conversation import answer_all
+from .engine import Engine, choose_engine, make_engine
+from .failure import WorkerFailure, classify
+from .families import find_family
+from .fetch import fetch, fetch_extras, go_offline
+from .heartbeat import Heart
+from .measure import Tell
+from .wire import read_commands
+
+EXIT_OK = 0
+EXIT_LOAD_FAILED = 3
+
+
+def serve(commands: BinaryIO, tell: Tell) -> int:
+    """Live through all commands; the result is the process's exit code."""
+    tell(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
+    heart = Heart(tell)
+    heart.start()
+    runs = 0
+    engine: Engine | None = None
+    try:
+        for command in _until_stop(read_commands(commands)):
+            if isinstance(command, Load):
+                engine = _load(command, tell, heart)
+                heart.enter("idle")
+            elif engine is None:
+                raise WorkerFailure("protocol", "The first command must be a load.")
+            else:
+                _run(command, engine, tell, heart)
+                runs += 1
+    except Exception as error:
+        heart.stop()
+        tell(_error(error, None, heart))
+        return EXIT_LOAD_FAILED
+    heart.enter("stop")
+    heart.stop()
+    tell(Bye(runs=runs))
+    return EXIT_OK
+
+
+def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
+    for command in commands:
+        if not isinstance(command, Load | Run):
+            return
+        yield command
+
+
+def _load(ask: Load, tell: Tell, heart: Heart) -> Engine:
+    heart.enter("download")
+    found = fetch(ask, tell)
+    family = find_family(read_config(found.folder))
+    fetch_extras(family.FAMILY, ask, tell)
+    go_offline()
+    heart.enter("load")
+    checkpoint = read_checkpoint(
+        found.folder, allow_pickle=ask.allow_pickle, commit=found.commit, source=found.source
+    )
+    tell(
+        Fetched(
+            path=str(checkpoint.folder),
+            commit=found.commit,
+            download_s=found.download_s,
+            weights_bytes=sum(checkpoint.weights.values()),
+            files=checkpoint.files,
+        )
+    )
+    engine = make_engine(choose_engine(checkpoint, family, ask))
+    loaded: Loaded = engine.load(checkpoint, family, ask, tell)
+    heart.device_memory = engine.device_memory
+    tell(loaded)
+    return engine
+
+
+def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart) -> None:
+    tell(RunStarted(run=ask.run))
+    heart.enter("prefill")
+    try:
+        engine.reset_device_peak()
+        finished: RunFinished = answer_all(ask, engine, tell, heart.enter)
+        tell(finished)
+    except Exception as error:
+        tell(_error(error, ask.run, heart))
+        engine.empty_caches()
+    heart.enter("idle")
+
+
+def _error(error: Exception, run: int | None, heart: Heart) -> Error:
+    failure = classify(error, heart.phase)
+    # Tensors that the failed frames hold would keep the device's memory from being freed.
+    trace = "".join(traceback.format_exception(error))
+    traceback.clear_frames(error.__traceback__)
+    return Error(
+        run=run,
+        phase=heart.phase,
+        error_class=failure.error_class,
+        exception=type(error).__name__,
+        message=failure.message,
+        hint=failure.hint,
+        traceback=trace,
+    )

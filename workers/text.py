@@ -1,0 +1,82 @@
+"""From generated ids to text: pieces while they come, and the cleaned text at the end.
+
+Special tokens are the tokenizer's own and chat markers the template's own; no list of ours.
+Nothing is searched for the prompt: engines hand over generated ids only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+UNFINISHED = "\ufffd"
+WINDOW = 32
+
+
+class Cleaner:
+    """Removes special tokens and chat markers from raw text and folds its white space.
+
+    `markers` are what the template puts before an answer ("Assistant:"); a model that repeats
+    one at the start, or begins somebody's next turn at the end, did not mean it as text.
+    """
+
+    def __init__(self, special: Iterable[str], markers: Iterable[str] = ()) -> None:
+        tokens = sorted({token for token in special if token.strip()}, key=len, reverse=True)
+        self.special = tuple(tokens)
+        self.markers = tuple({marker.strip() for marker in markers if marker.strip()})
+        self._pattern = re.compile("|".join(map(re.escape, tokens))) if tokens else None
+
+    def visible(self, raw: str) -> bool:
+        """Whether a piece of raw text shows anything."""
+        return bool(self.without_special(raw).strip())
+
+    def without_special(self, raw: str) -> str:
+        """The text less its special tokens; white space as it was."""
+        return self._pattern.sub("", raw) if self._pattern else raw
+
+    def clean(self, raw: str) -> str:
+        """The text for people: no special tokens, no markers around it, single spaces."""
+        text = " ".join(self.without_special(raw).split())
+        for marker in self.markers:
+            text = text.removeprefix(marker).removesuffix(marker).strip()
+        return text
+
+
+def special_tokens(tokenizer: Any) -> set[str]:
+    """All special tokens of a transformers tokenizer, added ones included, as text."""
+    named = {str(token) for token in getattr(tokenizer, "all_special_tokens", ())}
+    added = getattr(tokenizer, "added_tokens_decoder", {}) or {}
+    return named | {str(token) for token in added.values() if getattr(token, "special", False)}
+
+
+class StreamDecoder:
+    """Decodes ids one by one into pieces that join to the whole, never cutting a character.
+
+    `decode` turns ids into text, special tokens kept. A character whose bytes are spread over
+    several tokens comes with the last of them. Costs a window of ids a token, not all of them.
+    """
+
+    def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
+        self._decode = decode
+        self._ids: list[int] = []
+        self._shown = 0  # characters of the window's text already given
+        self._boundary = 0  # a place between two characters, to begin the next window at
+
+    def add(self, token: int) -> str:
+        """The text this token completed, perhaps none."""
+        self._ids.append(token)
+        text = self._decode(self._ids)
+        stable = text.rstrip(UNFINISHED)
+        piece = stable[self._shown :]
+        self._shown = max(self._shown, len(stable))
+        if stable == text and len(self._ids) - self._boundary >= WINDOW:
+            # Begin where a character ended a while ago: with ids before it, so that decoders
+            # which strip a text's first space find it stripped already.
+            self._ids = self._ids[self._boundary :]
+            self._shown, self._boundary = len(self._decode(self._ids)), len(self._ids)
+        return piece
+
+    def rest(self) -> str:
+        """What was held back for a character that never became whole."""
+        return self._decode(self._ids)[self._shown :]
