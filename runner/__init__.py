@@ -1,0 +1,7 @@
+"""The supervisor's side: sweep files, jobs, workers' lives, the store and what reads it.
+
+Nothing here imports torch, transformers or mlx, so that it stays small, quick to start and
+alive whatever a model does.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,232 @@
+"""Expands a sweep into its jobs: models x prompts x images x repeats.
+
+Pure but for looking at the file system to expand globs and to tell local folders from hub ids.
+It decides neither the order in which jobs run (that is the queue's) nor what pictures hold.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import glob
+import importlib.util
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Sweep
+
+from .errors import SweepFileError
+
+PICTURE_SUFFIXES = frozenset(
+    ".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .png .tif .tiff .webp".split()
+)
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model as it takes part in the sweep, with the settings in force for it."""
+
+    position: int
+    name: str
+    source: str
+    location: str
+    model: Model
+    generation: GenerationSettings
+    overrides: tuple[str, ...]
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One cell. Numbers are positions in the plan's lists; images are in the prompt's order."""
+
+    position: int
+    entry: int
+    prompt: int
+    images: tuple[int, ...]
+    repeat: int
+    skip_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep made concrete: nothing in it depends on the working folder any more."""
+
+    sweep: Sweep
+    source: str
+    entries: tuple[Entry, ...]
+    prompts: tuple[Prompt, ...]
+    images: tuple[Path, ...]
+    jobs: tuple[Job, ...]
+
+
+def expand(sweep: Sweep, base: Path, source: str) -> Plan:
+    """All jobs of a sweep. Relative paths are relative to `base`.
+
+    Raises SweepFileError with every path that leads nowhere and every name used twice.
+    """
+    problems: list[str] = []
+    entries = tuple(entry(i, model, sweep, base, problems) for i, model in enumerate(sweep.models))
+    problems += twice([e.name for e in entries])
+    shared = find_pictures(sweep.images, base, "images", problems)
+    pictures = dict.fromkeys(shared)
+    choices = [
+        picture_groups(i, p, shared, base, pictures, problems) for i, p in enumerate(sweep.prompts)
+    ]
+    if problems:
+        raise SweepFileError(f"{source}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    number = {path: i for i, path in enumerate(pictures)}
+    jobs: list[Job] = []
+    for one in entries:
+        for prompt, groups in enumerate(choices):
+            for group in groups:
+                reason = excluded(sweep, one, group)
+                images = tuple(number[path] for path in group)
+                for repeat in range(1, sweep.repeats + 1):
+                    jobs.append(Job(len(jobs), one.position, prompt, images, repeat, reason))
+    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs))
+
+
+def entry(
+    position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]
+) -> Entry:
+    """A model with its settings merged and its place found."""
+    place = f"models[{position}]"
+    source, location, name = locate(model, base, place, problems)
+    given = model.generation.model_dump(exclude_none=True)
+    merged: dict[str, Any] = sweep.generation.model_dump() | given
+    try:
+        generation = GenerationSettings.model_validate(merged)
+    except ValidationError as error:
+        problems.append(f"{place}.generation: {error.errors()[0]['msg'].split(', ', 1)[-1]}")
+        generation = sweep.generation
+    overrides = [k for k, v in given.items() if getattr(sweep.generation, k) != v]
+    limits = sweep.limits.model_copy(update=model.limits.model_dump(exclude_none=True))
+    return Entry(
+        position, name, source, location, model, generation, tuple(sorted(overrides)), limits
+    )
+
+
+def locate(model: Model, base: Path, place: str, problems: list[str]) -> tuple[str, str, str]:
+    """Where a model is: (hub or local, id or absolute path, name shown)."""
+    if model.id == DEMO:
+        return "local", str(demo_model()), model.name or DEMO
+    path = Path(os.path.abspath(base / Path(model.id).expanduser()))  # noqa: PTH100 - keeps links
+    if path.is_dir():
+        return "local", str(path), model.name or path.name
+    if model.id.startswith((".", "/", "~")) or not HUB_ID.match(model.id):
+        problems.append(f"{place}: {model.id!r} is neither a folder nor a hub id (org/name)")
+    return "hub", model.id, model.name or model.id
+
+
+def demo_model() -> Path:
+    """The folder of the embedded demo model, found without importing the model's side."""
+    spec = importlib.util.find_spec("workers")
+    if spec is None or not spec.submodule_search_locations:
+        raise SweepFileError("the package 'workers' is not installed beside the runner")
+    return Path(spec.submodule_search_locations[0]) / "demo_model"
+
+
+def twice(names: Sequence[str]) -> list[str]:
+    """A problem for every name that stands more than once."""
+    return [
+        f"models: {name!r} stands {names.count(name)} times: give each a name of its own"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+
+
+def picture_groups(
+    position: int,
+    prompt: Prompt,
+    shared: list[Path],
+    base: Path,
+    pictures: dict[Path, None],
+    problems: list[str],
+) -> list[tuple[Path, ...]]:
+    """The groups of pictures a prompt is asked about: one job each."""
+    if prompt.images == "none":
+        return [()]
+    if isinstance(prompt.images, list):
+        own = find_pictures(prompt.images, base, f"prompts[{position}].images", problems)
+        pictures.update(dict.fromkeys(own))
+        return [tuple(own)]
+    if not shared:
+        problems.append(
+            f"prompts[{position}]: asked about pictures, but images names none"
+            " (set images: none in the prompt to ask without)"
+        )
+    return [tuple(shared)] if prompt.images == "all" else [(path,) for path in shared]
+
+
+def find_pictures(
+    patterns: Iterable[str], base: Path, place: str, problems: list[str]
+) -> list[Path]:
+    """Files named, in folders named (with their subfolders) and matched by globs, each once."""
+    found: dict[Path, None] = {}
+    for i, pattern in enumerate(patterns):
+        path = base / Path(pattern).expanduser()
+        if path.is_dir():
+            files = walk(path)
+            missing = "holds no pictures"
+        elif os.path.lexists(path):
+            files, missing = [path], ""
+        elif glob.has_magic(pattern):
+            matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+            files = [f for m in matches for f in (walk(m) if m.is_dir() else [m])]
+            missing = "matches nothing"
+        else:
+            files, missing = [], f"does not exist{near(path)}"
+        if not files:
+            problems.append(f"{place}[{i}]: {pattern!r} {missing}")
+        for file in files:
+            found[Path(os.path.abspath(file))] = None  # noqa: PTH100 - links stay as they are
+    return list(found)
+
+
+def walk(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders, by their suffix; hidden ones are left out."""
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(here, name)
+            for name in sorted(files)
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+        ]
+    return found
+
+
+def near(path: Path) -> str:
+    """` (did you mean ...?)` when the folder holds something of nearly that name."""
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def excluded(sweep: Sweep, one: Entry, group: tuple[Path, ...]) -> str | None:
+    """Why a job must not run, or None."""
+    for rule in sweep.exclude:
+        model = matches(rule.model, [one.name, one.model.id, one.location])
+        image = rule.image == "*" or any(
+            matches(rule.image, [path.name, str(path)]) for path in group
+        )
+        if model and image:
+            return rule.reason
+    return None
+
+
+def matches(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a glob matches any of the names, without regard to case."""
+    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)

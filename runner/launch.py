@@ -1,0 +1,155 @@
+"""Starts workers, each behind a shim of its own, and gives hold of them.
+
+`Launcher` is the one small interface behind which a worker begins: today a fresh process,
+later a fork of a preloaded template or a process on another machine. What a worker says is
+read by `runner.lines`, when it must die is decided by `runner.attendant`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+SHIM = Path(__file__).with_name("shim.py")
+LOG_BYTES = 8_000_000
+TOKEN = "VLMSWEEP_WORKER_TOKEN"
+STACK_FILE = "VLMSWEEP_STACK_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker needs to begin. `stack` is where it writes its stack when asked."""
+
+    log: Path
+    stack: Path
+    argv: Sequence[str] = (sys.executable, "-m", "workers")
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class Hold(Protocol):
+    """A worker that was started: two streams to read, and four things to ask."""
+
+    events_fd: int
+    reports_fd: int
+
+    def send(self, line: bytes) -> None:
+        """A command line; never blocks."""
+
+    def flush(self) -> None:
+        """Sends on what could not be sent at once."""
+
+    def take_stack(self) -> None:
+        """Asks the worker to write where it is."""
+
+    def kill(self) -> None:
+        """Asks for the death of the worker and all that it started."""
+
+    def close(self) -> None:
+        """Gives everything back; kills first if anything still lives."""
+
+
+class Launcher(Protocol):
+    """A way to start workers."""
+
+    def start(self, spec: WorkerSpec) -> Hold:
+        """Starts one. Raises OSError when the system has no room for it."""
+
+
+class ShimLauncher:
+    """Starts workers on this machine, each as shim + worker in a session of their own."""
+
+    def start(self, spec: WorkerSpec) -> ShimHold:
+        """Starts one; returns as soon as the shim is forked, without waiting for it."""
+        commands_read, commands_write = os.pipe()
+        events_read, events_write = os.pipe()
+        argv = [sys.executable, "-I", "-S", str(SHIM), str(commands_read), str(events_write)]
+        argv += [str(spec.log), str(LOG_BYTES), *spec.argv, "--events-fd", str(events_write)]
+        env = {**os.environ, **spec.env, TOKEN: secrets.token_hex(16), STACK_FILE: str(spec.stack)}
+        env.setdefault("PYTHONUNBUFFERED", "1")
+        try:
+            shim = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                pass_fds=(commands_read, events_write),
+                start_new_session=True,
+                env=env,
+            )
+        except OSError:
+            os.close(commands_write)
+            os.close(events_read)
+            raise
+        finally:
+            os.close(commands_read)
+            os.close(events_write)
+        return ShimHold(shim, commands_write, events_read)
+
+
+class ShimHold:
+    """A worker held through its shim."""
+
+    def __init__(self, shim: subprocess.Popen[bytes], commands_fd: int, events_fd: int) -> None:
+        assert shim.stdin is not None
+        assert shim.stdout is not None
+        self.shim = shim
+        self.requests = shim.stdin
+        self.reports_fd = shim.stdout.fileno()
+        self.commands_fd = commands_fd
+        self.events_fd = events_fd
+        self.unsent = bytearray()
+        for descriptor in (commands_fd, events_fd, self.reports_fd):
+            os.set_blocking(descriptor, False)
+
+    def send(self, line: bytes) -> None:
+        """A command line. What a full pipe does not take waits for `flush`."""
+        self.unsent += line
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends on; a worker that no longer reads is noticed by its silence or its end."""
+        while self.unsent:
+            try:
+                del self.unsent[: os.write(self.commands_fd, self.unsent)]
+            except BlockingIOError:
+                return
+            except OSError:
+                self.unsent.clear()
+
+    def take_stack(self) -> None:
+        """Asks for the worker's stack."""
+        self.request(b"s")
+
+    def kill(self) -> None:
+        """Asks the shim to kill all; if the shim itself is gone, kills the worker's group."""
+        self.request(b"k")
+
+    def request(self, what: bytes) -> None:
+        """One byte to the shim."""
+        with contextlib.suppress(OSError, ValueError):
+            self.requests.write(what)
+
+    def close(self) -> None:
+        """Ends the shim, which takes all else with it, and closes every descriptor."""
+        with contextlib.suppress(OSError):
+            self.requests.close()
+        try:
+            self.shim.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(self.shim.pid, signal.SIGKILL)
+            self.shim.wait()
+        for descriptor in (self.commands_fd, self.events_fd):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        if self.shim.stdout is not None:
+            self.shim.stdout.close()

@@ -1,0 +1,94 @@
+"""Turns the bytes of a worker's event stream into events.
+
+The worker's process is not trusted to stay sane: lines may be torn, huge or nonsense, and
+whatever is not a valid event is counted and passed on as garbage, never raised.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from schemas.events import Event
+
+MAX_LINE = 16_000_000
+READ = 1 << 16
+EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """A line that is no event: why, and how it began."""
+
+    reason: str
+    sample: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The other end is closed."""
+
+
+class LineReader:
+    """Reads a non-blocking descriptor line by line; memory is bounded by MAX_LINE."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self.partial = bytearray()
+        self.skipping = False
+
+    def read(self) -> Iterator[bytes | Garbage | Closed]:
+        """The lines that have arrived, then Closed at the end of the stream."""
+        try:
+            data = os.read(self.descriptor, READ)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            if self.partial:
+                yield Garbage("torn last line", sample(self.partial))
+                self.partial.clear()
+            yield Closed()
+            return
+        *whole, rest = data.split(b"\n")
+        for line in whole:
+            self.partial += line
+            if not self.skipping:
+                yield bytes(self.partial)
+            self.skipping = False
+            self.partial.clear()
+        if not self.skipping:
+            self.partial += rest
+            if len(self.partial) > MAX_LINE:
+                yield Garbage(f"a line of over {MAX_LINE:,} bytes", sample(self.partial))
+                self.skipping = True
+                self.partial.clear()
+
+
+def decode(line: bytes) -> Event | Garbage:
+    """A line as the event it says it is."""
+    try:
+        data: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return Garbage("not JSON", sample(line))
+    if not isinstance(data, dict):
+        return Garbage("not an object", sample(line))
+    for name in ("seq", "at_s"):
+        data.pop(name, None)
+    try:
+        return EVENTS.validate_python(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Garbage(f"no known event: {where}: {first['msg']}", sample(line))
+
+
+def sample(line: bytes | bytearray) -> str:
+    """How a line began, for a log."""
+    return bytes(line[:200]).decode("utf-8", "backslashreplace")

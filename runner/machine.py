@@ -1,0 +1,130 @@
+"""All that differs between operating systems, on the supervisor's side, in one place.
+
+Memory figures the kernel keeps about a process, and facts about this machine. What the shim
+needs of this stands in `runner.shim`, which must import nothing. The macOS parts were written
+from Apple's headers and have not been run by us.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+LINUX = sys.platform == "linux"
+MACOS = sys.platform == "darwin"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessMemory:
+    """Bytes of one process; None where the system does not tell.
+
+    `peak` is the kernel's own high-water mark since the process started or since
+    `reset_peak`, so that no spike between two samples is missed.
+    """
+
+    rss: int
+    anonymous: int | None = None
+    file: int | None = None
+    peak: int | None = None
+
+
+def process_memory(pid: int) -> ProcessMemory | None:
+    """Memory of a process now; None when it is gone."""
+    if LINUX:
+        return linux_memory(pid)
+    try:
+        rss = psutil.Process(pid).memory_info().rss
+    except psutil.Error:
+        return None
+    peak = macos_peak_footprint(pid) if MACOS else None
+    return ProcessMemory(rss=rss, peak=peak)
+
+
+def linux_memory(pid: int) -> ProcessMemory | None:
+    """From /proc/PID/status: VmRSS, RssAnon, RssFile + RssShmem, VmHWM."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - a hot path
+            status = file.read()
+    except OSError:
+        return None
+    found: dict[bytes, int] = {}
+    for line in status.splitlines():
+        if line.startswith((b"Vm", b"Rss")):
+            name, _, rest = line.partition(b":")
+            found[name] = int(rest.split()[0]) * 1024
+    if b"VmRSS" not in found:  # a zombie has no memory any more
+        return None
+    file_bytes = None
+    if b"RssFile" in found:
+        file_bytes = found[b"RssFile"] + found.get(b"RssShmem", 0)
+    return ProcessMemory(
+        rss=found[b"VmRSS"],
+        anonymous=found.get(b"RssAnon"),
+        file=file_bytes,
+        peak=found.get(b"VmHWM"),
+    )
+
+
+def reset_peak(pid: int) -> bool:
+    """Sets the kernel's high-water mark back to the present use, if it allows that (Linux)."""
+    if not LINUX:
+        return False
+    try:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_method() -> str:
+    """How a peak that includes the kernel's high-water mark was measured here."""
+    if LINUX:
+        return "VmHWM"
+    return "phys_footprint" if MACOS else "sampled rss"
+
+
+class RusageInfoV4(ctypes.Structure):
+    """`struct rusage_info_v4` of macOS's <sys/resource.h>, as far as it is needed."""
+
+    _fields_ = (
+        ("ri_uuid", ctypes.c_uint8 * 16),
+        ("before", ctypes.c_uint64 * 7),  # user, system, wakeups x 2, pageins, wired, resident
+        ("ri_phys_footprint", ctypes.c_uint64),
+        ("between", ctypes.c_uint64 * 20),
+        ("ri_lifetime_max_phys_footprint", ctypes.c_uint64),
+        ("after", ctypes.c_uint64 * 16),
+    )
+
+
+def macos_peak_footprint(pid: int) -> int | None:
+    """The kernel's lifetime maximum of a process's physical footprint (macOS)."""
+    info = RusageInfoV4()
+    libproc = ctypes.CDLL("/usr/lib/libproc.dylib", use_errno=True)
+    if libproc.proc_pid_rusage(pid, 4, ctypes.byref(info)) != 0:
+        return None
+    return int(info.ri_lifetime_max_phys_footprint)
+
+
+def cpu_name() -> str | None:
+    """The processor's name, where the system tells it."""
+    if LINUX:
+        try:
+            for line in Path("/proc/cpuinfo").read_text().splitlines():
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+        except OSError:
+            return None
+    return platform.processor() or None
+
+
+def cores() -> int | None:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()

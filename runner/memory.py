@@ -1,0 +1,127 @@
+"""Samples the memory of a worker's whole process tree from outside, and keeps the peaks.
+
+It decides nothing: limits are watched by `runner.watch`, rows are written by `runner.store`.
+How single figures are read from the system is said in `runner.machine`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from . import machine
+
+TREE_EVERY_S = 1.0
+
+
+@dataclass(slots=True)
+class Peak:
+    """The highest figures of a span, bytes; None until something was sampled."""
+
+    rss: int | None = None
+    method: str | None = None
+    anonymous: int | None = None
+    file: int | None = None
+    device: int | None = None
+    device_method: str | None = None
+
+    def rss_at_least(self, value: int | None, method: str) -> None:
+        """Raises the resident peak."""
+        if value is not None and (self.rss is None or value > self.rss):
+            self.rss, self.method = value, method
+
+    def device_at_least(self, value: int | None, method: str | None) -> None:
+        """Raises the device's peak."""
+        if value is not None and (self.device is None or value > self.device):
+            self.device, self.device_method = value, method
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The tree at one moment, bytes."""
+
+    rss: int
+    anonymous: int | None
+    file: int | None
+
+
+class TreeMemory:
+    """The memory of one process tree: its root and all descendants.
+
+    A peak is the larger of two: the highest sum over the tree that was sampled, and the root's
+    own high-water mark, which the kernel keeps and which misses no spike.
+    """
+
+    def __init__(self, root: int) -> None:
+        self.root = root
+        self.total = Peak()
+        self.span = Peak()
+        self.children: list[int] = []
+        self.looked_at = float("-inf")
+        self.span_is_kernels = False
+
+    def begin_span(self) -> None:
+        """Starts a run: its peak is measured from here on."""
+        self.fold_kernel_peak()
+        self.span = Peak()
+        self.span_is_kernels = machine.reset_peak(self.root)
+
+    def end_span(self, now: float) -> Peak:
+        """The peak since `begin_span`."""
+        self.sample(now)
+        return self.span
+
+    def sample(self, now: float) -> Sample | None:
+        """One sample at monotonic time `now`; None when the root is gone."""
+        root = machine.process_memory(self.root)
+        if root is None:
+            return None
+        if now - self.looked_at >= TREE_EVERY_S:
+            self.children = descendants(self.root)
+            self.looked_at = now
+        found = [m for m in map(machine.process_memory, self.children) if m is not None]
+        everyone = [root, *found]
+        sample = Sample(
+            rss=sum(m.rss for m in everyone),
+            anonymous=total([m.anonymous for m in everyone]),
+            file=total([m.file for m in everyone]),
+        )
+        self.note(sample, root)
+        return sample
+
+    def note(self, sample: Sample, root: machine.ProcessMemory) -> None:
+        """Raises the peaks by a sample."""
+        spans = [self.total, self.span]
+        for peak in spans:
+            peak.rss_at_least(sample.rss, "sampled rss")
+            peak.anonymous = higher(peak.anonymous, sample.anonymous)
+            peak.file = higher(peak.file, sample.file)
+        self.total.rss_at_least(root.peak, machine.peak_method())
+        if self.span_is_kernels:
+            self.span.rss_at_least(root.peak, machine.peak_method())
+
+    def fold_kernel_peak(self) -> None:
+        """Keeps the kernel's mark before it is reset."""
+        root = machine.process_memory(self.root)
+        if root is not None:
+            self.note(Sample(root.rss, root.anonymous, root.file), root)
+
+
+def descendants(pid: int) -> list[int]:
+    """Process ids below a process; empty when it is gone."""
+    try:
+        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def total(values: list[int | None]) -> int | None:
+    """The sum, or None when any part is unknown."""
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def higher(a: int | None, b: int | None) -> int | None:
+    """The larger of two figures that may be unknown."""
+    return max((x for x in (a, b) if x is not None), default=None)

@@ -1,0 +1,300 @@
+"""The database's schema, as sqlite-utils migrations.
+
+A migration that was released is never edited: later changes are further migrations. What the
+columns mean is said in `schemas.rows`. Opening files and writing rows is `runner.store`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils.db import Database
+
+APPLICATION_ID = 0x766C6D73  # "vlms", in the file's header, tells our files from others'
+
+migrations = Migrations("vlmsweep")
+
+
+@migrations()
+def m001_spine(db: Database) -> None:
+    """Sweeps, jobs, workers, runs and what they refer to."""
+    for statement in TABLES.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+@migrations()
+def m002_views(db: Database) -> None:
+    """The two views made for people."""
+    db.create_view("results", RESULTS)
+    db.create_view("summary", SUMMARY)
+
+
+TABLES = """
+CREATE TABLE environments (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL UNIQUE,
+    python TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    machine TEXT NOT NULL,
+    cpu TEXT,
+    cores INTEGER,
+    memory_bytes INTEGER,
+    accelerator TEXT,
+    packages TEXT NOT NULL
+) STRICT;
+CREATE TABLE sweeps (
+    id INTEGER PRIMARY KEY,
+    uid TEXT NOT NULL UNIQUE,
+    name TEXT,
+    source TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done', 'interrupted')),
+    environment_id INTEGER NOT NULL REFERENCES environments(id),
+    created_at TEXT NOT NULL,
+    started_at TEXT,
+    ended_at TEXT
+) STRICT;
+CREATE TABLE models (
+    id INTEGER PRIMARY KEY,
+    source TEXT NOT NULL,
+    location TEXT NOT NULL,
+    revision TEXT,
+    commit_hash TEXT,
+    fingerprint TEXT,
+    weights_bytes INTEGER,
+    files TEXT
+) STRICT;
+CREATE UNIQUE INDEX models_identity ON models (
+    source, location, ifnull(revision, ''), ifnull(commit_hash, ''), ifnull(fingerprint, '')
+);
+CREATE TABLE sweep_models (
+    id INTEGER PRIMARY KEY,
+    sweep_id INTEGER NOT NULL REFERENCES sweeps(id),
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    model_id INTEGER NOT NULL REFERENCES models(id),
+    engine TEXT NOT NULL,
+    dtype TEXT NOT NULL,
+    device TEXT NOT NULL,
+    trust_remote_code INTEGER NOT NULL,
+    allow_pickle INTEGER NOT NULL,
+    processor TEXT NOT NULL,
+    generation TEXT NOT NULL,
+    overrides TEXT NOT NULL,
+    limits TEXT NOT NULL,
+    UNIQUE (sweep_id, position),
+    UNIQUE (sweep_id, name)
+) STRICT;
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY,
+    path TEXT NOT NULL,
+    name TEXT NOT NULL,
+    source_sha256 TEXT,
+    source_bytes INTEGER,
+    format TEXT,
+    mode TEXT,
+    width INTEGER,
+    height INTEGER,
+    orientation INTEGER,
+    frames INTEGER,
+    max_side INTEGER,
+    prepared_path TEXT,
+    prepared_sha256 TEXT,
+    prepared_width INTEGER,
+    prepared_height INTEGER,
+    error_class TEXT,
+    message TEXT
+) STRICT;
+CREATE UNIQUE INDEX images_identity ON images (
+    path, ifnull(source_sha256, ''), ifnull(max_side, 0)
+);
+CREATE INDEX images_source_sha256 ON images (source_sha256);
+CREATE TABLE prompts (
+    id INTEGER PRIMARY KEY,
+    sha256 TEXT NOT NULL UNIQUE,
+    name TEXT,
+    text TEXT NOT NULL,
+    turns TEXT NOT NULL
+) STRICT;
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY,
+    sweep_id INTEGER NOT NULL REFERENCES sweeps(id),
+    position INTEGER NOT NULL,
+    sweep_model_id INTEGER NOT NULL REFERENCES sweep_models(id),
+    prompt_id INTEGER NOT NULL REFERENCES prompts(id),
+    repeat INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done')),
+    latest_run_id INTEGER REFERENCES runs(id),
+    UNIQUE (sweep_id, position)
+) STRICT;
+CREATE INDEX jobs_sweep_model_id ON jobs (sweep_model_id);
+CREATE INDEX jobs_unfinished ON jobs (state, sweep_id) WHERE state <> 'done';
+CREATE TABLE job_images (
+    job_id INTEGER NOT NULL REFERENCES jobs(id),
+    position INTEGER NOT NULL,
+    image_id INTEGER NOT NULL REFERENCES images(id),
+    PRIMARY KEY (job_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_images_image_id ON job_images (image_id);
+CREATE TABLE workers (
+    id INTEGER PRIMARY KEY,
+    sweep_id INTEGER NOT NULL REFERENCES sweeps(id),
+    number INTEGER NOT NULL,
+    sweep_model_id INTEGER NOT NULL REFERENCES sweep_models(id),
+    model_id INTEGER NOT NULL REFERENCES models(id),
+    environment_id INTEGER REFERENCES environments(id),
+    pid INTEGER,
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    phase TEXT NOT NULL,
+    engine TEXT,
+    family TEXT,
+    model_class TEXT,
+    processor_class TEXT,
+    device TEXT,
+    dtype TEXT,
+    dtype_reason TEXT,
+    attention TEXT,
+    parameters INTEGER,
+    notes TEXT,
+    download_s REAL,
+    load_s REAL,
+    import_s REAL,
+    weights_s REAL,
+    processor_s REAL,
+    exit_code INTEGER,
+    exit_signal TEXT,
+    killed_for TEXT,
+    kill_s REAL,
+    killed_processes INTEGER,
+    cpu_s REAL,
+    peak_rss_bytes INTEGER,
+    peak_rss_method TEXT,
+    peak_anonymous_bytes INTEGER,
+    peak_file_bytes INTEGER,
+    peak_device_bytes INTEGER,
+    peak_device_method TEXT,
+    error_class TEXT,
+    message TEXT,
+    hint TEXT,
+    stack TEXT,
+    log_path TEXT NOT NULL,
+    UNIQUE (sweep_id, number)
+) STRICT;
+CREATE INDEX workers_sweep_model_id ON workers (sweep_model_id);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    job_id INTEGER NOT NULL REFERENCES jobs(id),
+    attempt INTEGER NOT NULL,
+    worker_id INTEGER REFERENCES workers(id),
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    outcome TEXT CHECK (outcome IN ('ok', 'error', 'timeout', 'crashed', 'out_of_memory',
+        'memory_limit', 'unsupported', 'interrupted', 'skipped')),
+    phase TEXT,
+    error_class TEXT,
+    message TEXT,
+    hint TEXT,
+    traceback TEXT,
+    latency_s REAL,
+    preprocess_s REAL,
+    ttft_s REAL,
+    input_tokens INTEGER,
+    image_tokens INTEGER,
+    image_tiles INTEGER,
+    output_tokens INTEGER,
+    prompt_tps REAL,
+    generation_tps REAL,
+    finish_reason TEXT,
+    raw_text TEXT,
+    text TEXT,
+    transcript TEXT,
+    peak_rss_bytes INTEGER,
+    peak_rss_method TEXT,
+    peak_device_bytes INTEGER,
+    peak_device_method TEXT,
+    notes TEXT,
+    UNIQUE (job_id, attempt)
+) STRICT;
+CREATE INDEX runs_worker_id ON runs (worker_id);
+CREATE INDEX runs_outcome ON runs (outcome) WHERE outcome <> 'ok';
+CREATE TABLE memory_samples (
+    worker_id INTEGER NOT NULL REFERENCES workers(id),
+    at_s REAL NOT NULL,
+    phase TEXT NOT NULL,
+    rss_bytes INTEGER NOT NULL,
+    anonymous_bytes INTEGER,
+    file_bytes INTEGER,
+    device_bytes INTEGER,
+    PRIMARY KEY (worker_id, at_s)
+) STRICT, WITHOUT ROWID
+"""
+
+RESULTS = """
+SELECT
+    ifnull(sweeps.name, sweeps.uid) AS sweep,
+    sweep_models.name AS model,
+    (SELECT group_concat(images.name, ', ') FROM job_images JOIN images
+        ON images.id = job_images.image_id WHERE job_images.job_id = jobs.id) AS image,
+    ifnull(prompts.name, prompts.text) AS prompt,
+    jobs.repeat, runs.outcome, runs.text,
+    runs.latency_s, runs.ttft_s, workers.load_s, runs.preprocess_s,
+    runs.input_tokens, runs.image_tokens, runs.output_tokens,
+    runs.prompt_tps, runs.generation_tps, runs.finish_reason,
+    runs.peak_rss_bytes, runs.peak_device_bytes,
+    runs.phase, runs.error_class, runs.message, runs.hint,
+    workers.engine, workers.device, workers.dtype, models.commit_hash,
+    runs.raw_text, runs.attempt, runs.started_at,
+    (SELECT group_concat(images.path, char(10)) FROM job_images JOIN images
+        ON images.id = job_images.image_id WHERE job_images.job_id = jobs.id) AS image_path,
+    jobs.sweep_id, jobs.id AS job_id, runs.id AS run_id, runs.worker_id
+FROM jobs
+JOIN sweeps ON sweeps.id = jobs.sweep_id
+JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
+JOIN prompts ON prompts.id = jobs.prompt_id
+LEFT JOIN runs ON runs.id = jobs.latest_run_id
+LEFT JOIN workers ON workers.id = runs.worker_id
+LEFT JOIN models ON models.id = workers.model_id
+"""
+
+SUMMARY = """
+SELECT
+    ifnull(sweeps.name, sweeps.uid) AS sweep,
+    sweep_models.name AS model,
+    count(jobs.id) AS jobs,
+    ifnull(sum(runs.outcome = 'ok'), 0) AS ok,
+    ifnull(sum(runs.outcome NOT IN ('ok', 'skipped')), 0) AS failed,
+    ifnull(sum(runs.outcome = 'skipped'), 0) AS skipped,
+    sum(jobs.id IS NOT NULL AND runs.outcome IS NULL) AS waiting,
+    CAST(sum(runs.outcome = 'ok') AS REAL) / nullif(sum(runs.outcome <> 'skipped'), 0)
+        AS success_rate,
+    (SELECT avg(load_s) FROM workers WHERE sweep_model_id = sweep_models.id) AS load_s,
+    avg(CASE runs.outcome WHEN 'ok' THEN runs.latency_s END) AS latency_s,
+    avg(CASE runs.outcome WHEN 'ok' THEN runs.ttft_s END) AS ttft_s,
+    avg(CASE runs.outcome WHEN 'ok' THEN runs.prompt_tps END) AS prompt_tps,
+    avg(CASE runs.outcome WHEN 'ok' THEN runs.generation_tps END) AS generation_tps,
+    (SELECT max(peak_rss_bytes) FROM workers WHERE sweep_model_id = sweep_models.id)
+        AS peak_rss_bytes,
+    (SELECT max(peak_device_bytes) FROM workers WHERE sweep_model_id = sweep_models.id)
+        AS peak_device_bytes,
+    (SELECT engine FROM workers WHERE sweep_model_id = sweep_models.id
+        AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS engine,
+    (SELECT device FROM workers WHERE sweep_model_id = sweep_models.id
+        AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS device,
+    (SELECT dtype FROM workers WHERE sweep_model_id = sweep_models.id
+        AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS dtype,
+    (SELECT failed.message FROM jobs AS j JOIN runs AS failed ON failed.id = j.latest_run_id
+        WHERE j.sweep_model_id = sweep_models.id AND failed.outcome <> 'ok'
+        GROUP BY failed.message ORDER BY count(*) DESC, min(failed.id) LIMIT 1) AS notes,
+    sweeps.id AS sweep_id,
+    sweep_models.id AS sweep_model_id
+FROM sweep_models
+JOIN sweeps ON sweeps.id = sweep_models.sweep_id
+LEFT JOIN jobs ON jobs.sweep_model_id = sweep_models.id
+LEFT JOIN runs ON runs.id = jobs.latest_run_id
+GROUP BY sweep_models.id
+"""

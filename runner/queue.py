@@ -1,0 +1,120 @@
+"""What is left to do: the jobs of a sweep that are queued, grouped by model.
+
+The order is the sweep file's, a model at a time, so that each model is loaded once. Jobs are
+rows; claiming one is starting a run on it (`Store.start_run`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.commands import Load, Turn
+from schemas.generation import Generation
+from schemas.sweep import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedModel:
+    """A model of the sweep that has jobs left, and how it is to be loaded."""
+
+    id: int
+    name: str
+    load: Load
+    generation: Generation
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job that waits. `image` and `prompt` are names to show; `broken` says why it cannot run."""
+
+    id: int
+    image: str | None
+    prompt: str
+    repeat: int
+    turns: tuple[Turn, ...]
+    broken: dict[str, Any] | None
+
+
+class Queue:
+    """The queued jobs of one sweep."""
+
+    def __init__(self, connection: sqlite3.Connection, sweep: int) -> None:
+        self.connection = connection
+        self.sweep = sweep
+
+    def models(self) -> list[QueuedModel]:
+        """The models that have queued jobs, in the sweep's order."""
+        rows = self.connection.execute(
+            """
+            SELECT sweep_models.id, sweep_models.name, source, location, revision, engine, dtype,
+                device, trust_remote_code, allow_pickle, processor, generation, limits
+            FROM sweep_models JOIN models ON models.id = sweep_models.model_id
+            WHERE sweep_id = ? AND EXISTS (SELECT 1 FROM jobs
+                WHERE sweep_model_id = sweep_models.id AND state = 'queued')
+            ORDER BY sweep_models.position
+            """,
+            [self.sweep],
+        )
+        return [self.model(*row) for row in rows]
+
+    @staticmethod
+    def model(id: int, name: str, source: str, location: str, *rest: Any) -> QueuedModel:
+        """A row as a QueuedModel."""
+        revision, engine, dtype, device, trust, pickle, processor, generation, limits = rest
+        load = Load(
+            model=location,
+            local=source == "local",
+            revision=revision,
+            engine=engine,
+            dtype=dtype,
+            device=device,
+            trust_remote_code=bool(trust),
+            allow_pickle=bool(pickle),
+            processor=json.loads(processor),
+        )
+        return QueuedModel(
+            id=id,
+            name=name,
+            load=load,
+            generation=Generation(**json.loads(generation)),
+            limits=Limits.model_validate(json.loads(limits)),
+        )
+
+    def jobs(self, model: int) -> list[QueuedJob]:
+        """The queued jobs of a model, in the sweep's order."""
+        rows = self.connection.execute(
+            """
+            SELECT jobs.id, ifnull(prompts.name, prompts.text), repeat, turns,
+                (SELECT json_group_array(json_array(name, prepared_path, error_class, message))
+                    FROM (SELECT images.* FROM job_images
+                        JOIN images ON images.id = job_images.image_id
+                        WHERE job_id = jobs.id ORDER BY job_images.position))
+            FROM jobs JOIN prompts ON prompts.id = jobs.prompt_id
+            WHERE sweep_model_id = ? AND state = 'queued' ORDER BY jobs.position
+            """,
+            [model],
+        )
+        return [self.job(*row) for row in rows]
+
+    @staticmethod
+    def job(id: int, prompt: str, repeat: int, turns: str, pictures: str) -> QueuedJob:
+        """A row as a QueuedJob; the pictures go with the first of the user's turns."""
+        found = json.loads(pictures)
+        paths = tuple(path for _, path, _, _ in found if path)
+        talk = [Turn(role=turn["role"], text=turn["text"]) for turn in json.loads(turns)]
+        first = next(i for i, turn in enumerate(talk) if turn.role == "user")
+        talk[first] = Turn(role="user", text=talk[first].text, images=paths)
+        broken = next(
+            (
+                {"error_class": error, "message": message}
+                for _, _, error, message in found
+                if error is not None
+            ),
+            None,
+        )
+        image = ", ".join(name for name, _, _, _ in found) or None
+        return QueuedJob(id, image, prompt, repeat, tuple(talk), broken)

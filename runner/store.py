@@ -1,0 +1,298 @@
+"""Writes the history: the one connection that may, held by the supervisor.
+
+Every method commits before it returns, so what was told is on disk. Reading for people is
+`runner.reader`, reading what is left to do is `runner.queue`, the schema is
+`runner.migrations`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from schemas.events import Fetched
+from schemas.picture import Picture
+from schemas.rows import Environments
+from schemas.sweep import Prompt
+
+from .errors import DatabaseError
+from .jobs import Entry, Plan
+from .migrations import APPLICATION_ID, migrations
+
+
+def utc_now() -> str:
+    """The time of day as it is stored: 2026-01-31T23:59:59.123456Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def readable(path: str | Path) -> str:
+    """A path as text that SQLite and JSON can hold; undecodable bytes become \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def compact(value: object) -> str:
+    """JSON in its one canonical form, so that equal values are equal texts."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+class Store:
+    """One open database file, its schema up to date."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens or creates the file. Raises DatabaseError when it cannot be used."""
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self.db = Database(self.connection)
+            self.prepare()
+        except (sqlite3.Error, OSError) as error:
+            raise DatabaseError(
+                f"cannot use {path} as a database: {error}",
+                hint="give another file with --db, or set VLMSWEEP_DB",
+            ) from error
+
+    def prepare(self) -> None:
+        """Checks that the file is ours and brings its schema up to date."""
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "busy_timeout = 30000",
+        ):
+            self.connection.execute(f"PRAGMA {pragma}")
+        (ours,) = self.connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if ours != APPLICATION_ID and tables:
+            raise DatabaseError(
+                f"{self.path} is a database of some other program; it was left as it is",
+                hint="give another file with --db",
+            )
+        known = {migration.name for migration in migrations.pending(self.db)}
+        known |= {migration.name for migration in migrations._migrations}
+        newer = [m.name for m in migrations.applied(self.db) if m.name not in known]
+        if newer:
+            raise DatabaseError(
+                f"{self.path} was written by a newer vlmsweep ({newer[-1]}); it was left as it is",
+                hint="upgrade vlmsweep, or give another file with --db",
+            )
+        self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        migrations.apply(self.db)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self.connection.close()
+
+    def folder(self, name: str) -> Path:
+        """A folder of that name beside the database, for files that belong to it."""
+        folder = self.path.with_suffix(".files").absolute() / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def insert(self, table: str, row: Mapping[str, Any]) -> int:
+        """Adds a row; returns its number."""
+        return insert(self.connection, table, row)
+
+    def update(self, table: str, id: int, row: Mapping[str, Any]) -> None:
+        """Changes columns of one row."""
+        sets = ", ".join(f"{column} = ?" for column in row)
+        values = [*row.values(), id]
+        self.connection.execute(f"UPDATE {table} SET {sets} WHERE id = ?", values)  # noqa: S608
+
+    def find_or_add(self, table: str, keys: Sequence[str], row: Mapping[str, Any]) -> int:
+        """The number of the row that is equal in `keys` (NULL equals NULL), added if need be."""
+        same = " AND ".join(f"{key} IS ?" for key in keys)
+        found = self.connection.execute(
+            f"SELECT id FROM {table} WHERE {same}",  # noqa: S608
+            [row[key] for key in keys],
+        ).fetchone()
+        return int(found[0]) if found else self.insert(table, row)
+
+    # What was asked for.
+
+    def add_sweep(self, plan: Plan, pictures: Sequence[Picture], environment: Environments) -> int:
+        """Stores a whole sweep, jobs queued, in one transaction; returns its number."""
+        with self.db.atomic():
+            now = datetime.now(UTC)
+            sweep = self.insert(
+                "sweeps",
+                {
+                    "uid": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+                    "name": plan.sweep.name,
+                    "source": readable(plan.source),
+                    "spec": compact(plan.sweep.model_dump(mode="json")),
+                    "state": "queued",
+                    "environment_id": self.environment(environment),
+                    "created_at": utc_now(),
+                },
+            )
+            models = [self.add_entry(sweep, entry) for entry in plan.entries]
+            prompts = [self.add_prompt(prompt) for prompt in plan.prompts]
+            images = [self.add_image(p, plan.sweep.image.max_side) for p in pictures]
+            for job in plan.jobs:
+                number = self.insert(
+                    "jobs",
+                    {
+                        "sweep_id": sweep,
+                        "position": job.position,
+                        "sweep_model_id": models[job.entry],
+                        "prompt_id": prompts[job.prompt],
+                        "repeat": job.repeat,
+                        "state": "queued",
+                    },
+                )
+                for position, image in enumerate(job.images):
+                    row = {"job_id": number, "position": position, "image_id": images[image]}
+                    self.insert("job_images", row)
+                if job.skip_reason is not None:
+                    outcome = {"outcome": "skipped", "message": job.skip_reason}
+                    self.finish_run(self.start_run(number, None), outcome)
+        return sweep
+
+    def add_entry(self, sweep: int, entry: Entry) -> int:
+        """A model's part in a sweep."""
+        model = entry.model
+        identity = {
+            "source": entry.source,
+            "location": readable(entry.location),
+            "revision": model.revision,
+            "fingerprint": None,
+        }
+        return self.insert(
+            "sweep_models",
+            {
+                "sweep_id": sweep,
+                "position": entry.position,
+                "name": readable(entry.name),
+                "model_id": self.find_or_add("models", list(identity), identity),
+                "engine": model.engine,
+                "dtype": model.dtype,
+                "device": model.device,
+                "trust_remote_code": model.trust_remote_code,
+                "allow_pickle": model.allow_pickle,
+                "processor": compact(model.processor),
+                "generation": compact(entry.generation.model_dump()),
+                "overrides": compact(entry.overrides),
+                "limits": compact(entry.limits.model_dump()),
+            },
+        )
+
+    def add_prompt(self, prompt: Prompt) -> int:
+        """A prompt, once for all sweeps that ask it."""
+        turns = [{"role": "user", "text": prompt.text}]
+        if prompt.turns:
+            turns = [turn.model_dump() for turn in prompt.turns]
+        key = hashlib.sha256(compact([prompt.name, turns]).encode()).hexdigest()
+        text = "\n".join(str(turn["text"]) for turn in turns if turn["role"] == "user")
+        row = {"sha256": key, "name": prompt.name, "text": text, "turns": compact(turns)}
+        return self.find_or_add("prompts", ["sha256"], row)
+
+    def add_image(self, picture: Picture, max_side: int | None) -> int:
+        """A picture, once for every content it had and every size it was made to."""
+        row = asdict(picture) | {"max_side": max_side}
+        row["path"] = readable(picture.path)
+        row["name"] = readable(picture.path.name)
+        row["prepared_path"] = picture.prepared_path and readable(picture.prepared_path)
+        del row["reused"]
+        return self.find_or_add("images", ["path", "source_sha256", "max_side"], row)
+
+    def environment(self, facts: Environments) -> int:
+        """An environment, once for all that ran in it."""
+        key = hashlib.sha256(compact(facts).encode()).hexdigest()
+        return self.find_or_add("environments", ["sha256"], {**facts, "sha256": key})
+
+    # What happened.
+
+    def start_worker(self, sweep_model: int, log_path: Path, number: int) -> int:
+        """A worker that is about to be started."""
+        sweep, model = self.connection.execute(
+            "SELECT sweep_id, model_id FROM sweep_models WHERE id = ?", [sweep_model]
+        ).fetchone()
+        return self.insert(
+            "workers",
+            {
+                "sweep_id": sweep,
+                "number": number,
+                "sweep_model_id": sweep_model,
+                "model_id": model,
+                "started_at": utc_now(),
+                "phase": "start",
+                "log_path": readable(log_path),
+            },
+        )
+
+    def next_worker_number(self, sweep: int) -> int:
+        """The number the sweep's next worker gets, from 1."""
+        (number,) = self.connection.execute(
+            "SELECT ifnull(max(number), 0) + 1 FROM workers WHERE sweep_id = ?", [sweep]
+        ).fetchone()
+        return int(number)
+
+    def model_found(self, worker: int, fetched: Fetched) -> None:
+        """Points a worker at the model as it really lay on disk."""
+        row = self.connection.execute(
+            "SELECT source, location, revision FROM models WHERE id ="
+            " (SELECT model_id FROM workers WHERE id = ?)",
+            [worker],
+        ).fetchone()
+        files = compact(fetched.files)
+        found = dict(zip(("source", "location", "revision"), row, strict=True)) | {
+            "commit_hash": fetched.commit,
+            "fingerprint": hashlib.sha256(files.encode()).hexdigest(),
+            "weights_bytes": fetched.weights_bytes,
+            "files": files,
+        }
+        keys = ["source", "location", "revision", "commit_hash", "fingerprint"]
+        with self.db.atomic():
+            model = self.find_or_add("models", keys, found)
+            self.update(
+                "workers", worker, {"model_id": model, "download_s": fetched.download_s}
+            )
+
+    def start_run(self, job: int, worker: int | None) -> int:
+        """A new attempt at a job; it becomes the job's latest."""
+        with self.db.atomic():
+            (attempt,) = self.connection.execute(
+                "SELECT ifnull(max(attempt), 0) + 1 FROM runs WHERE job_id = ?", [job]
+            ).fetchone()
+            row = {"job_id": job, "attempt": attempt, "worker_id": worker}
+            run = self.insert("runs", {**row, "started_at": utc_now()})
+            self.update("jobs", job, {"state": "running", "latest_run_id": run})
+        return run
+
+    def finish_run(self, run: int, row: Mapping[str, Any]) -> None:
+        """A run's outcome. The job is done, unless a newer run has taken it over."""
+        with self.db.atomic():
+            self.update("runs", run, {**row, "ended_at": utc_now()})
+            self.connection.execute(
+                "UPDATE jobs SET state = 'done' WHERE latest_run_id = ?", [run]
+            )
+
+    def add_sample(self, worker: int, row: Mapping[str, Any]) -> None:
+        """One point of a worker's memory timeline."""
+        self.insert("memory_samples", {"worker_id": worker, **row})
+
+    def set_sweep_state(self, sweep: int, state: str) -> None:
+        """Moves a sweep on, with the time."""
+        column = {"running": "started_at", "queued": "created_at"}.get(state, "ended_at")
+        self.connection.execute(
+            f"UPDATE sweeps SET state = ?, {column} = ? WHERE id = ?",  # noqa: S608
+            [state, utc_now(), sweep],
+        )
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
+    """Adds a row by plain SQL: sqlite-utils' insert asks for the schema each time."""
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    return int(connection.execute(statement, list(row.values())).lastrowid or 0)

@@ -1,0 +1,179 @@
+"""Reads a sweep file (YAML or TOML) and says everything that is wrong with it at once.
+
+It knows files and sentences; what is allowed is said by `schemas.sweep`, and what a sweep
+expands to by `runner.jobs`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.sweep import Sweep
+
+from .errors import SweepFileError
+
+MAX_BYTES = 10_000_000
+
+
+def read(path: Path) -> Sweep:
+    """The sweep in a `.yaml`, `.yml` or `.toml` file; SweepFileError lists all problems."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SweepFileError(f"{path} is larger than {MAX_BYTES:,} bytes: not a sweep file")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SweepFileError(f"cannot read {path}: {reason}") from error
+    return check(parse(text, path), str(path))
+
+
+def parse(text: str, path: Path) -> Any:
+    """The plain data in a sweep file's text; the suffix says which syntax it is in."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".toml":
+            return tomllib.loads(text)
+        if suffix in {".yaml", ".yml", ".json"}:
+            return yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise SweepFileError(f"{path} is not valid {suffix[1:].upper()}: {error}") from error
+    raise SweepFileError(
+        f"{path} is neither YAML nor TOML by its name",
+        hint="name the file .yaml or .toml; pictures and models go with -i and -m",
+    )
+
+
+def check(data: Any, source: str) -> Sweep:
+    """Validated data as a Sweep. `source` names where it came from in messages."""
+    if not isinstance(data, dict):
+        raise SweepFileError(
+            f"{source} holds no mapping",
+            hint="a sweep file has the keys models, images and prompts",
+        )
+    try:
+        return Sweep.model_validate(data)
+    except ValidationError as error:
+        lines = sorted({sentence(detail) for detail in error.errors()})
+        count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
+        raise SweepFileError(
+            f"{count} in {source}:\n" + "\n".join(f"  {line}" for line in lines),
+            hint="the whole syntax: docs/sweep-file.md",
+        ) from error
+
+
+TAGS = {"word", "files"}
+PLAIN = {
+    "model_type": "should be a name or a mapping",
+    "string_too_short": "should not be empty",
+    "too_short": "should not be empty",
+    "list_type": "should be a list",
+    "string_type": "should be text",
+    "int_type": "should be a whole number",
+    "float_type": "should be a number",
+    "bool_type": "should be true or false",
+}
+
+
+def sentence(detail: ErrorDetails) -> str:
+    """One problem as `path: what is wrong (what to do)`."""
+    location = [part for part in detail["loc"] if not is_tag(part)]
+    where = dotted(location) or "the sweep"
+    message = detail["msg"].removeprefix("Value error, ")
+    if detail["type"] == "extra_forbidden":
+        known = known_keys(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        return f"{where}: unknown key ({advice})"
+    if detail["type"] == "missing":
+        return f"{where}: missing (it has to be there)"
+    if detail["type"] == "literal_error":
+        expected = detail.get("ctx", {}).get("expected", "")
+        close = difflib.get_close_matches(
+            str(detail["input"]), [word.strip("' ") for word in expected.split(",")], n=1
+        )
+        hint = f", did you mean {close[0]}?" if close else ""
+        return f"{where}: {shown(detail['input'])} is not one of {expected}{hint}"
+    if detail["type"] == "value_error":
+        return f"{where}: {message}"
+    message = PLAIN.get(detail["type"], lower_first(message))
+    if detail["type"] == "string_pattern_mismatch" and location[-1] == "device":
+        message = "should be auto, cpu, mps, cuda or cuda:N"
+    return f"{where}: {message}, not {shown(detail['input'])}"
+
+
+def is_tag(part: int | str) -> bool:
+    """Whether a part of pydantic's location names a union's branch, not a key of the file."""
+    return isinstance(part, str) and (part in TAGS or part.startswith("function-"))
+
+
+def dotted(location: typing.Sequence[int | str]) -> str:
+    """`models[0].dtype` for ("models", 0, "dtype")."""
+    out = ""
+    for part in location:
+        out += f"[{part}]" if isinstance(part, int) else (f".{part}" if out else part)
+    return out
+
+
+def known_keys(location: typing.Sequence[int | str]) -> list[str]:
+    """The keys allowed at a place in the file, found by walking the types."""
+    here: type[BaseModel] = Sweep
+    for part in location:
+        if isinstance(part, int) or part not in here.model_fields:
+            continue
+        inner = model_in(here.model_fields[part].annotation)
+        if inner is None:
+            break
+        here = inner
+    return sorted(here.model_fields)
+
+
+def model_in(annotation: Any) -> type[BaseModel] | None:
+    """The pydantic type inside an annotation such as list[str | Model], if there is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (list, typing.Annotated, typing.Union, types.UnionType):
+        for part in typing.get_args(annotation):
+            if found := model_in(part):
+                return found
+    return None
+
+
+def shown(value: Any) -> str:
+    """A value as it is shown in a message: short, and on one line."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def lower_first(text: str) -> str:
+    """A sentence's start, for use after a colon."""
+    return text[:1].lower() + text[1:]
+
+
+def from_options(
+    models: tuple[str, ...],
+    images: tuple[str, ...],
+    prompts: tuple[str, ...],
+    overrides: dict[str, Any],
+) -> Sweep:
+    """The sweep that `vlmsweep run -m ... -i ... -p ...` means, held to the same rules."""
+    data: dict[str, Any] = {"models": list(models), "images": list(images)}
+    data["prompts"] = list(prompts) or ["Describe this image."]
+    return check(merge(data, overrides), "the command line")
+
+
+def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `over` laid on it, mappings merged key by key."""
+    out = dict(base)
+    for key, value in over.items():
+        old = out.get(key)
+        out[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return out

@@ -1,0 +1,79 @@
+"""What a run's end means: the outcome, by how its worker ended.
+
+Pure. A signal that we did not send never reads as a timeout, and a kill of ours never as a
+crash.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.events import Error
+
+OUTCOME_BY_LIMIT = {"memory_bytes": "memory_limit", "interrupted": "interrupted"}
+OUTCOME_BY_CLASS = {"out_of_memory": "out_of_memory", "unsupported": "unsupported"}
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a worker ended: by which limit of ours, or with which status of its own."""
+
+    killed_for: str | None = None
+    message: str | None = None
+    status: int | None = None
+    stack: str | None = None
+
+
+def of_error(error: Error) -> dict[str, Any]:
+    """The columns of a run that failed inside the worker, in an orderly way."""
+    return {
+        "outcome": OUTCOME_BY_CLASS.get(error.error_class, "error"),
+        "phase": error.phase if error.phase != "idle" else "generate",
+        "error_class": error.error_class,
+        "message": error.message or error.exception,
+        "hint": error.hint,
+        "traceback": error.traceback,
+    }
+
+
+def of_ending(ending: Ending, phase: str) -> dict[str, Any]:
+    """The columns of a run whose worker ended under it."""
+    row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}
+    if ending.killed_for == "protocol":
+        return row | {"outcome": "error", "error_class": "protocol", "message": ending.message}
+    if ending.killed_for is not None:
+        outcome = OUTCOME_BY_LIMIT.get(ending.killed_for, "timeout")
+        return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
+    return row | {"outcome": "crashed", "message": died(ending.status)} | hint_for(ending.status)
+
+
+def died(status: int | None) -> str:
+    """How a process ended, in words."""
+    if status is None:
+        return "the worker vanished without an exit status"
+    if status < 0:
+        return f"the worker was ended by {signal_name(-status)}"
+    return f"the worker left with exit status {status} before it had finished"
+
+
+def hint_for(status: int | None) -> dict[str, Any]:
+    """What to do about an ending."""
+    if status == -signal.SIGKILL:
+        return {"hint": "something outside killed it; most often the system was out of memory"}
+    return {"hint": "the worker's log holds what its libraries last printed"}
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV for 11, and so on."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+HINTS = {
+    "timeout": "raise the limit in the sweep file if the model is only slow",
+    "memory_limit": "raise limits.memory_bytes, or take a smaller model or dtype",
+}

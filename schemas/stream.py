@@ -1,0 +1,208 @@
+"""What `vlmsweep run --json` prints, an object a line, and what the live view is drawn from.
+
+The supervisor tells these after the fact was committed to the database, so that whoever reads
+the stream never knows more than the file does. Workers speak `schemas.events` instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStarted:
+    """The sweep is stored and its first worker is about to be started."""
+
+    event: Literal["sweep_started"] = "sweep_started"
+    sweep: str
+    name: str | None
+    database: str
+    models: list[str]
+    jobs: int
+    jobs_by_model: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePrepared:
+    """A picture was decoded and stored, or could not be (`message` says why)."""
+
+    event: Literal["image_prepared"] = "image_prepared"
+    path: str
+    done: int
+    total: int
+    error_class: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted:
+    """A process for one model was started."""
+
+    event: Literal["worker_started"] = "worker_started"
+    worker: int
+    model: str
+    pid: int | None
+    log: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProgress:
+    """A download or a load moves."""
+
+    event: Literal["worker_progress"] = "worker_progress"
+    worker: int
+    model: str
+    phase: str
+    message: str
+    done: float | None
+    total: float | None
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLoaded:
+    """The model can answer."""
+
+    event: Literal["worker_loaded"] = "worker_loaded"
+    worker: int
+    model: str
+    engine: str
+    device: str
+    dtype: str
+    load_s: float
+    download_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A job was handed to a worker."""
+
+    event: Literal["run_started"] = "run_started"
+    run: int
+    job: int
+    worker: int
+    model: str
+    image: str | None
+    prompt: str
+    repeat: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFirstToken:
+    """The first visible text is there."""
+
+    event: Literal["first_token"] = "first_token"
+    run: int
+    ttft_s: float
+    input_tokens: int
+    image_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunText:
+    """A piece of raw text."""
+
+    event: Literal["text"] = "text"
+    run: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """A run has its outcome; columns of `runs` under their own names."""
+
+    event: Literal["run_finished"] = "run_finished"
+    run: int
+    job: int
+    worker: int | None
+    model: str
+    image: str | None
+    prompt: str
+    repeat: int
+    outcome: str
+    phase: str | None = None
+    error_class: str | None = None
+    message: str | None = None
+    hint: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    input_tokens: int | None = None
+    image_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tps: float | None = None
+    generation_tps: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_device_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySampled:
+    """A worker's memory now and at its highest so far."""
+
+    event: Literal["memory"] = "memory"
+    worker: int
+    model: str
+    rss_bytes: int
+    peak_rss_bytes: int | None
+    device_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerKilled:
+    """A limit was broken; the worker is being killed. `worker_ended` follows."""
+
+    event: Literal["worker_killed"] = "worker_killed"
+    worker: int
+    model: str
+    killed_for: str
+    phase: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEnded:
+    """A worker and all it started are gone."""
+
+    event: Literal["worker_ended"] = "worker_ended"
+    worker: int
+    model: str
+    exit_code: int | None
+    exit_signal: str | None
+    killed_for: str | None
+    kill_s: float | None
+    peak_rss_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepFinished:
+    """Nothing is left to do, or the sweep was interrupted."""
+
+    event: Literal["sweep_finished"] = "sweep_finished"
+    sweep: str
+    state: str
+    ok: int
+    failed: int
+    skipped: int
+    waiting: int
+    elapsed_s: float
+
+
+StreamEvent = (
+    SweepStarted
+    | ImagePrepared
+    | WorkerStarted
+    | WorkerProgress
+    | WorkerLoaded
+    | RunStarted
+    | RunFirstToken
+    | RunText
+    | RunFinished
+    | MemorySampled
+    | WorkerKilled
+    | WorkerEnded
+    | SweepFinished
+)

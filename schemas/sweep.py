@@ -1,0 +1,212 @@
+"""The sweep file a user writes: models x images x prompts x settings.
+
+These pydantic types are the one source of truth for its syntax; the JSON Schema that editors
+complete from is generated from them (`scripts/make_schemas.py`). Reading files and turning
+problems into sentences is `runner/sweepfile.py`; expansion into jobs is `runner/jobs.py`.
+Only the runner imports this module, since a worker may live without pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    Tag,
+    model_validator,
+)
+
+from .commands import Dtype, Engine
+
+NonEmpty = Annotated[str, Field(min_length=1)]
+Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
+Glob = Annotated[str, Field(min_length=1, description="A glob: * ? [abc], matched without case.")]
+
+
+class Part(BaseModel):
+    """What every part of a sweep file has in common: unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
+
+
+def named(key: str) -> Any:
+    """Lets a bare string stand for a part in which only `key` is given."""
+    return lambda value: {key: value} if isinstance(value, str) else value
+
+
+def as_list(value: Any) -> Any:
+    """Lets one thing stand for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+class GenerationSettings(Part):
+    """How text is generated; greedy by default, so that a run can be repeated."""
+
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 100
+    do_sample: StrictBool = False
+    temperature: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
+    repetition_penalty: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None
+
+    @model_validator(mode="after")
+    def sampling_is_asked_for(self) -> Self:
+        """A temperature that greedy decoding would silently ignore is a mistake."""
+        idle = [
+            name
+            for name in ("temperature", "top_p", "top_k", "seed")
+            if getattr(self, name) is not None
+        ]
+        if idle and not self.do_sample:
+            raise ValueError(
+                f"{', '.join(idle)} would be ignored: set do_sample: true, or leave it out"
+            )
+        return self
+
+
+class GenerationOverrides(Part):
+    """Settings one model gets instead of the sweep's; recorded with its runs as such."""
+
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    do_sample: StrictBool | None = None
+    temperature: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
+    repetition_penalty: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None
+
+
+class LimitOverrides(Part):
+    """Limits one model gets instead of the sweep's."""
+
+    download_s: Seconds | None = None
+    load_s: Seconds | None = None
+    first_token_s: Seconds | None = None
+    run_s: Seconds | None = None
+    silence_s: Seconds | None = None
+    memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = None
+    worker_deaths: Annotated[int, Field(strict=True, ge=1)] | None = None
+
+
+class Limits(Part):
+    """When a worker is killed. Seconds by the monotonic clock, bytes resident."""
+
+    download_s: Seconds = Field(7200.0, description="Fetching one model's files.")
+    load_s: Seconds = Field(600.0, description="Imports, weights and processor of one worker.")
+    first_token_s: Seconds = Field(180.0, description="From a run's start to its first token.")
+    run_s: Seconds = Field(600.0, description="One whole run.")
+    silence_s: Seconds = Field(
+        60.0, description="No new text while generating, or no sign of life between runs."
+    )
+    memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        None, description="Resident memory of the worker's whole process tree."
+    )
+    worker_deaths: Annotated[int, Field(strict=True, ge=1)] = Field(
+        3, description="Workers a model may lose in a row before its other jobs are skipped."
+    )
+
+
+class ImageSettings(Part):
+    """How pictures are prepared, the same for every model."""
+
+    max_side: Annotated[int, Field(strict=True, ge=1, le=65_536)] | None = Field(
+        1024, description="Longest side in pixels; null keeps the size."
+    )
+
+
+class Model(Part):
+    """One model: a hub id or a local folder, and how to run it."""
+
+    id: NonEmpty = Field(description="Hub id (org/name) or path of a local folder.")
+    name: NonEmpty | None = Field(None, description="The name shown; the id by default.")
+    revision: NonEmpty | None = Field(None, description="Branch, tag or commit on the hub.")
+    engine: Engine = "auto"
+    dtype: Dtype = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
+    trust_remote_code: StrictBool = Field(
+        False, description="Run Python code that the model brings."
+    )
+    allow_pickle: StrictBool = Field(
+        False, description="Load .bin/.pt weights, which can run code."
+    )
+    processor: dict[str, Any] = Field(
+        default_factory=dict, description="Settings for the model's own processor."
+    )
+    generation: GenerationOverrides = GenerationOverrides()
+    limits: LimitOverrides = LimitOverrides()
+
+
+class TurnSpec(Part):
+    """One turn of a conversation."""
+
+    role: Literal["user", "assistant"] = "user"
+    text: NonEmpty
+
+
+TurnLike = Annotated[
+    TurnSpec, BeforeValidator(named("text"), json_schema_input_type=str | TurnSpec)
+]
+ImageChoice = Annotated[
+    Annotated[Literal["each", "none", "all"], Tag("word")]
+    | Annotated[list[NonEmpty], Field(min_length=1), Tag("files")],
+    Discriminator(lambda value: "files" if isinstance(value, list | tuple) else "word"),
+]
+
+
+class Prompt(Part):
+    """A question, or a conversation of several turns, and the pictures it is asked about.
+
+    `images`: "each" asks it once per picture of the sweep, "none" without a picture, "all"
+    once with all of them; a list of files asks it once, with those.
+    """
+
+    text: NonEmpty | None = None
+    turns: Annotated[list[TurnLike], Field(min_length=1)] | None = None
+    name: NonEmpty | None = None
+    images: ImageChoice = "each"
+
+    @model_validator(mode="after")
+    def one_way_to_ask(self) -> Self:
+        """Either a text or turns that end with a user's."""
+        if (self.text is None) == (self.turns is None):
+            raise ValueError("give either text or turns")
+        if self.turns and self.turns[-1].role == "assistant":
+            raise ValueError("the last turn must be the user's")
+        return self
+
+
+ModelLike = Annotated[Model, BeforeValidator(named("id"), json_schema_input_type=str | Model)]
+PromptLike = Annotated[Prompt, BeforeValidator(named("text"), json_schema_input_type=str | Prompt)]
+Places = Annotated[
+    list[NonEmpty], BeforeValidator(as_list, json_schema_input_type=str | list[NonEmpty])
+]
+
+
+class Exclude(Part):
+    """Jobs that must not run: model glob x image glob, and why."""
+
+    model: Glob = "*"
+    image: Glob = "*"
+    reason: NonEmpty
+
+
+class Sweep(Part):
+    """models x images x prompts x settings: what one night is asked to do."""
+
+    name: NonEmpty | None = Field(None, description="A name to find the sweep by.")
+    models: Annotated[list[ModelLike], Field(min_length=1)]
+    images: Places = Field(
+        default_factory=list, description="Files, folders or globs, relative to this file."
+    )
+    prompts: Annotated[list[PromptLike], Field(min_length=1)]
+    generation: GenerationSettings = GenerationSettings()
+    image: ImageSettings = ImageSettings()
+    limits: Limits = Limits()
+    repeats: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    exclude: list[Exclude] = Field(default_factory=list)
