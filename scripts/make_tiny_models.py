@@ -1,0 +1,47 @@
+"""Make tiny random-weight checkpoints in the families' real architectures and hub layouts.
+
+    python scripts/make_tiny_models.py OUT [--family smolvlm2] [--seed 0]
+
+A few MB each, the same bytes for the same seed and library versions. They answer nonsense, at
+once and repeatably: what tests of loading, counting and equality need. A new family is one
+file in `scripts/tiny/` and one line in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import this by its path
+
+from tiny import smolvlm
+
+FAMILIES: dict[str, Callable[[Path, int], None]] = {
+    "smolvlm2": smolvlm.make_smolvlm2,
+    "smolvlm": smolvlm.make_smolvlm,
+}
+
+
+def make(family: str, out: Path, seed: int = 0) -> Path:
+    """Make one family's checkpoint in `out`/`family`; the result is that folder."""
+    folder = out / family
+    folder.mkdir(parents=True, exist_ok=True)
+    FAMILIES[family](folder, seed)
+    return folder
+
+
+def main() -> None:
+    """Make what the command line asks for, all families by default."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--family", action="append", choices=sorted(FAMILIES))
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    for family in options.family or FAMILIES:
+        print(make(family, options.out, options.seed))
+
+
+if __name__ == "__main__":
+    main()

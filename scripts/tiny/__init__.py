@@ -1,0 +1,1 @@
+"""Recipes for tiny random-weight checkpoints, one file per family."""

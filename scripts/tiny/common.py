@@ -1,0 +1,89 @@
+"""What all recipes share: a small tokenizer of our own, and files in the hub's layout.
+
+Weights are random but fixed by the seed. The real family's special tokens, chat template and
+file names are each recipe's own affair.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+CORPUS = (
+    "Describe this image. What shape is this? What colour is the circle? How many squares are "
+    "there? Where is the red triangle? A blue circle is to the left of two green squares on a "
+    "white background. The picture shows a small yellow star above a black line. There are "
+    "three red circles and one purple triangle. User: Assistant: Yes, no, none; left, right, "
+    "above, below. 0 1 2 3 4 5 6 7 8 9. Ein Bild mit Häusern, été, 世界."
+)
+# Large against the usual 0.02, so that different pictures and prompts give different texts.
+INITIALISER_RANGE = 0.15
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as the hub's files are: two spaces of indent, a line's end at the end."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def byte_level_bpe(special: Sequence[str], vocabulary: int = 512) -> Any:
+    """A trained byte-level BPE `tokenizers.Tokenizer` whose special tokens come first."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(special),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator([CORPUS], trainer)
+    return tokenizer
+
+
+def save_tokenizer(folder: Path, tokenizer: Any, special: Sequence[str], **config: Any) -> None:
+    """Write tokenizer.json and its companions; `config` goes to tokenizer_config.json."""
+    tokenizer.save(str(folder / "tokenizer.json"))
+    added = {
+        str(tokenizer.token_to_id(token)): {
+            "content": token,
+            "lstrip": False,
+            "normalized": False,
+            "rstrip": False,
+            "single_word": False,
+            "special": True,
+        }
+        for token in special
+    }
+    write_json(folder / "tokenizer_config.json", {"added_tokens_decoder": added, **config})
+    named = {key: config[key] for key in config if key.endswith("_token") and config[key]}
+    if "additional_special_tokens" in config:
+        named["additional_special_tokens"] = config["additional_special_tokens"]
+    write_json(folder / "special_tokens_map.json", named)
+
+
+def save_random_weights(folder: Path, *, seed: int, silent: Iterable[int]) -> None:
+    """Random weights for the config.json in `folder`, as model.safetensors.
+
+    `silent` are token ids whose output rows are zero, so that greedy text is made of words and
+    does not end by itself before 20 tokens.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForImageTextToText
+
+    torch.manual_seed(seed)
+    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder)).float()
+    with torch.no_grad():
+        head = model.get_output_embeddings().weight
+        head[list(silent)] = 0
+    with tempfile.TemporaryDirectory(dir=folder) as aside:
+        # By the library's own saving, for it knows the names the hub's files use.
+        model.save_pretrained(aside)
+        saved = Path(aside) / "model.safetensors"
+        saved.chmod(0o644)
+        saved.replace(folder / "model.safetensors")
