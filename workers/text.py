@@ -17,30 +17,28 @@ WINDOW = 32
 class Cleaner:
     """Removes special tokens and chat markers from raw text and folds its white space.
 
-    `markers` are what the template puts before an answer ("Assistant:"); a model that repeats
-    one at the start, or begins somebody's next turn at the end, did not mean it as text.
+    `markers` are what the template puts before an answer ("Assistant:"), special tokens
+    included; a model that repeats one at the start, or begins somebody's next turn at the end,
+    did not mean it as text.
     """
 
     def __init__(self, special: Iterable[str], markers: Iterable[str] = ()) -> None:
         tokens = sorted({token for token in special if token.strip()}, key=len, reverse=True)
-        self.special = tuple(tokens)
-        self.markers = tuple({marker.strip() for marker in markers if marker.strip()})
-        self._pattern = re.compile("|".join(map(re.escape, tokens))) if tokens else None
+        names = {marker.strip() for marker in markers if marker.strip()}
+        blank = "|".join([r"\s", *map(re.escape, tokens)])
+        marker = "|".join(map(re.escape, sorted(names)))
+        self._special = re.compile("|".join(map(re.escape, tokens)) or r"(?!)")
+        self._around = re.compile(
+            rf"\A(?:{blank})*?(?:{marker})|(?:{marker})(?:{blank})*\Z" if names else r"(?!)"
+        )
 
     def visible(self, raw: str) -> bool:
         """Whether a piece of raw text shows anything."""
-        return bool(self.without_special(raw).strip())
-
-    def without_special(self, raw: str) -> str:
-        """The text less its special tokens; white space as it was."""
-        return self._pattern.sub("", raw) if self._pattern else raw
+        return bool(self._special.sub("", raw).strip())
 
     def clean(self, raw: str) -> str:
         """The text for people: no special tokens, no markers around it, single spaces."""
-        text = " ".join(self.without_special(raw).split())
-        for marker in self.markers:
-            text = text.removeprefix(marker).removesuffix(marker).strip()
-        return text
+        return " ".join(self._special.sub("", self._around.sub("", raw)).split())
 
 
 def special_tokens(tokenizer: Any) -> set[str]:

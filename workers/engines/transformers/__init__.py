@@ -1,0 +1,5 @@
+"""The transformers engine. Only `engine` may be imported before a load has begun."""
+
+from .engine import TransformersEngine
+
+__all__ = ["TransformersEngine"]

@@ -1,0 +1,111 @@
+"""From turns to a model's inputs: template, pictures, counts.
+
+The prompt is built by the model's own template with its image slots, never by ours: a bare
+prompt makes some models answer without looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from schemas.commands import Turn
+
+from ...failure import WorkerFailure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What goes into `generate()` (`tensors`, batch of one) and the counts of it."""
+
+    tensors: dict[str, Any]
+    input_tokens: int
+    image_tokens: int | None
+    tiles: int | None
+    notes: list[str] = field(default_factory=list)
+
+
+def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
+    """The turns as templates want them: a slot for each picture, then the text."""
+    return [
+        {
+            "role": turn.role,
+            "content": [
+                *({"type": "image"} for _ in turn.images),
+                {"type": "text", "text": turn.text},
+            ],
+        }
+        for turn in turns
+    ]
+
+
+def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bool = True) -> str:
+    """The prompt's text by the processor's template, else the tokenizer's.
+
+    Raises `bad_template` where there is none, or where it can't take a list of parts.
+    """
+    holder = processor if getattr(processor, "chat_template", None) else tokenizer
+    if not getattr(holder, "chat_template", None):
+        raise WorkerFailure(
+            "bad_template",
+            "The checkpoint has no chat template",
+            "Use the instruction-tuned version of this model, or add a chat_template.jinja.",
+        )
+    text = holder.apply_chat_template(
+        messages(turns), add_generation_prompt=generation, tokenize=False
+    )
+    if "'type': 'text'" in text:  # the list of parts was printed as if it were a text
+        raise WorkerFailure("bad_template", "The chat template knows no pictures, only plain text")
+    return str(text)
+
+
+def open_images(turns: Sequence[Turn]) -> list[Image.Image]:
+    """All pictures of the conversation in order, RGB. Raises `bad_image`."""
+    pictures = []
+    for path in (path for turn in turns for path in turn.images):
+        try:
+            with Image.open(path) as file:
+                pictures.append(file.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise WorkerFailure("bad_image", f"{path} can't be read: {error}") from error
+    return pictures
+
+
+def doubles_bos(tokenizer: Any, text: str) -> bool:
+    """Whether the tokenizer would put a second start token before the template's own."""
+    bos = getattr(tokenizer, "bos_token", None)
+    if not bos or not text.startswith(bos):
+        return False
+    ids = tokenizer(text[: len(bos)])["input_ids"]
+    return bool(list(ids[:2]) == [tokenizer.bos_token_id] * 2)
+
+
+def image_token_id(model: Any, processor: Any) -> int | None:
+    """The id that stands for (a part of) a picture among the input ids, where known."""
+    for owner, name in (
+        (processor, "image_token_id"),
+        (model.config, "image_token_id"),
+        (model.config, "image_token_index"),
+    ):
+        value = getattr(owner, name, None)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def count_tiles(tensors: dict[str, Any], images: int) -> int | None:
+    """How many pieces the pictures were cut into; None where the inputs don't tell.
+
+    `pixel_values` is (1, tiles, 3, h, w) or (images, tiles, 3, h, w) where pictures are cut,
+    (images, 3, h, w) where they are not.
+    """
+    pixels = tensors.get("pixel_values")
+    if pixels is None or not images:
+        return None
+    shape = tuple(pixels.shape)
+    if len(shape) == 5:
+        return int(shape[0] * shape[1])
+    return int(shape[0]) if len(shape) == 4 else None

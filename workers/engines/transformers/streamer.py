@@ -1,0 +1,45 @@
+"""Hears of each token from `generate()`, in the main thread, and tells the meter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from transformers.generation.streamers import BaseStreamer
+
+from ...measure import Meter
+from ...text import StreamDecoder
+
+
+class TokenStreamer(BaseStreamer):  # type: ignore[misc]
+    """Keeps the generated ids in `ids`: what came after the prompt, and nothing else.
+
+    `generate()` puts the whole prompt first, then each token; so the prompt is told apart by
+    its place, never by its text. `visible` says whether a piece of text shows anything.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Sequence[int]], str],
+        meter: Meter,
+        visible: Callable[[str], bool],
+        after_token: Callable[[], None],
+    ) -> None:
+        self.ids: list[int] = []
+        self._decoder, self._meter = StreamDecoder(decode), meter
+        self._visible, self._after_token = visible, after_token
+        self._prompt_seen = False
+
+    def put(self, value: Any) -> None:
+        """The prompt, once, shape (1, n); then each new token, shape (1,)."""
+        if not self._prompt_seen:
+            self._prompt_seen = True
+            return
+        for token in value.reshape(-1).tolist():
+            self.ids.append(token)
+            piece = self._decoder.add(token)
+            self._meter.token(piece, visible=self._visible(piece))
+        self._after_token()
+
+    def end(self) -> None:
+        """Nothing is left to do: the whole text is told to the meter by the caller."""
