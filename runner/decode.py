@@ -1,0 +1,462 @@
+"""The subprocess that decodes pictures: hostile files meet the image libraries here alone.
+
+`python -m runner.decode --answers FD --memory BYTES` takes one `Order` a line on its standard
+input and gives one `Answer` a line on FD; what libraries print goes elsewhere and can't corrupt
+the answers. It imports the standard library and Pillow only, and Pillow not before something
+must be decoded. It limits its own memory and, as a last resort for when its parent is gone, its
+own time; everything else (deadlines, killing, restarting) is `runner.pictures`' work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import signal
+import stat
+import sys
+from contextlib import suppress
+from dataclasses import asdict, replace
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from schemas.picture import Answer, Facts, Order, PictureError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# Part of the index's key: raise it when the same file would give other pixels.
+RECIPE = 1
+MAX_SOURCE_BYTES = 1 << 30
+CHUNK = 1 << 20
+# Few formats, so that few parsers meet hostile bytes (Pillow's EPS reader would even start gs).
+# fmt: off
+PLUGINS = (
+    "Jpeg", "Mpo", "Png", "WebP", "Gif", "Bmp", "Tiff", "Avif", "Ico", "Ppm", "Jpeg2K", "Qoi",
+)
+FORMATS = (
+    "JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "HEIF", "ICO", "PPM",
+    "JPEG2000", "QOI",
+)
+# fmt: on
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+# What people point us at by mistake, told by its first bytes.
+STRANGERS = (
+    (b"%PDF", "a PDF: export its pages as PNG"),
+    (b"8BPS", "a Photoshop file: export it as PNG"),
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the real file with `git lfs pull`"),
+    (b"\xff\x0a", "JPEG XL, which is not supported: convert it to PNG"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL, which is not supported: convert it to PNG"),
+    (b"PK", "a zip archive: unpack it first"),
+    (b"<", "text such as HTML or SVG, not pixels: fetch the picture itself or export it as PNG"),
+)
+
+
+class RefusedError(Exception):
+    """This file can't become a picture, for a reason a person can act on."""
+
+    def __init__(self, error_class: PictureError, message: str) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+
+
+class FolderError(Exception):
+    """The folder for prepared pictures can't be used; no picture is to blame."""
+
+
+def open_source(path: bytes) -> IO[bytes]:
+    """Open a regular, non-empty file of at most 1 GiB without ever waiting for it.
+
+    Raises RefusedError for anything else. The look before opening spares devices, for which
+    opening alone can do something; the look after it is the one that counts.
+    """
+    try:
+        _check_kind(os.stat(path))  # noqa: PTH116 (paths are bytes here)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags), "rb")
+    except PermissionError:
+        raise RefusedError("bad_image", "may not be read: check its permissions") from None
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):  # noqa: PTH114
+            text = "is a symbolic link to something that does not exist: fix the link"
+        else:
+            text = "does not exist: check the path"
+        raise RefusedError("not_found", text) from None
+    except OSError as error:  # ELOOP, ENAMETOOLONG, EIO and whatever a file system thinks up
+        why = (error.strerror or type(error).__name__).lower()
+        raise RefusedError("not_found", f"can't be opened ({why}): check the path") from None
+    _check_kind(os.fstat(file.fileno()))
+    return file
+
+
+def _check_kind(found: os.stat_result) -> None:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe (FIFO)",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    if not stat.S_ISREG(found.st_mode):
+        kind = kinds.get(stat.S_IFMT(found.st_mode), "not a file")
+        raise RefusedError("bad_image", f"is {kind}, not a regular file: name a picture's file")
+    if found.st_size == 0:
+        raise RefusedError("bad_image", "is empty (0 bytes): fetch it again")
+    if found.st_size > MAX_SOURCE_BYTES:
+        raise RefusedError("bad_image", "is over 1 GiB: make a smaller copy")
+
+
+def hash_source(file: IO[bytes]) -> str:
+    """The sha256 of a file's bytes. Raises RefusedError where it grows or shrinks meanwhile."""
+    size, seen, digest = os.fstat(file.fileno()).st_size, 0, hashlib.sha256()
+    try:
+        while seen <= size and (chunk := file.read(CHUNK)):
+            seen += len(chunk)
+            digest.update(chunk)
+    except OSError as error:
+        raise RefusedError("bad_image", f"can't be read ({error.strerror})") from None
+    if seen != size:
+        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
+    return digest.hexdigest()
+
+
+def index_entry(folder: Path, source_sha256: str, max_side: int | None) -> Path:
+    """Where the folder keeps what it knows of one source file prepared in one way."""
+    return folder / "index" / f"{source_sha256}.{max_side or 'full'}.{RECIPE}.json"
+
+
+def recall(folder: Path, source_sha256: str, max_side: int | None) -> Facts | None:
+    """What the index knows, if its entry is whole and the prepared file is there."""
+    try:
+        entry = json.loads(index_entry(folder, source_sha256, max_side).read_bytes())
+        facts = Facts(**entry["facts"])
+        found = picture_path(folder, str(facts.prepared_sha256)).stat()
+        if entry["check"] == _check(entry) and found.st_size == entry["png_bytes"]:
+            return replace(facts, reused=True)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return None
+
+
+def remember(folder: Path, facts: Facts, max_side: int | None, png_bytes: int) -> None:
+    """Write the index entry. Raises FolderError."""
+    entry: dict[str, Any] = {"facts": asdict(facts), "png_bytes": png_bytes}
+    entry["check"] = _check(entry)
+    path = index_entry(folder, str(facts.source_sha256), max_side)
+    _write(path, lambda file: file.write(json.dumps(entry).encode()))
+
+
+def _check(entry: dict[str, Any]) -> str:
+    text = json.dumps([entry["facts"], entry["png_bytes"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def picture_path(folder: Path, prepared_sha256: str) -> Path:
+    """Where the folder keeps the pixels with this sha256."""
+    return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
+
+
+def _write(path: Path, fill: Any) -> int:
+    """Write a file so that under its name it is either whole or not there; its size in bytes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise FolderError(f"can't write to the folder for prepared pictures: {why}") from error
+    return size
+
+
+def pillow(head: bytes) -> list[str]:
+    """Load Pillow and what the file with this head needs; the formats that may be tried.
+
+    Raises RefusedError("missing_package") where the format is known and its decoder missing.
+    """
+    try:
+        from PIL import Image as module
+    except ModuleNotFoundError:
+        raise RefusedError("missing_package", "needs Pillow: pip install pillow") from None
+    for name in PLUGINS:
+        with suppress(ImportError):
+            import_module(f"PIL.{name}ImagePlugin")
+    brands = {head[i : i + 4] for i in range(8, 64, 4)} if head[4:8] == b"ftyp" else set()
+    avif: Any = sys.modules.get("PIL.AvifImagePlugin")
+    if brands & {b"avif", b"avis"}:
+        if avif is None or not avif.SUPPORTED:
+            hint = "is AVIF, which this Pillow can't read: pip install --upgrade pillow"
+            raise RefusedError("missing_package", hint)
+        avif.DEFAULT_MAX_THREADS = 1  # each thread would take address space from the limit
+    elif brands & HEIF_BRANDS:
+        try:
+            import pillow_heif
+        except ModuleNotFoundError:
+            hint = "is HEIC, which needs pillow-heif: pip install 'vlmsweep[heif]'"
+            raise RefusedError("missing_package", hint) from None
+        pillow_heif.register_heif_opener()
+        pillow_heif.options.DECODE_THREADS = 1
+    elif brands:
+        raise RefusedError("bad_image", "is a film, not a picture: extract a frame as PNG")
+    return [name for name in FORMATS if name in module.OPEN]
+
+
+def decode(file: IO[bytes], facts: Facts, order: Order) -> tuple[Facts, Image]:
+    """Decode, turn upright, flatten, shrink, convert to sRGB: the facts and the RGB picture.
+
+    Raises RefusedError, and whatever Pillow raises for a broken file.
+    """
+    from PIL import Image as module
+
+    file.seek(0)
+    formats = pillow(head := file.read(64))
+    module.MAX_IMAGE_PIXELS = order.max_pixels
+    image = _open(file, formats, head)
+    width, height = image.size
+    if width * height > order.max_pixels:
+        text = f"has {width}×{height} pixels, over the limit of {order.max_pixels:,}: shrink it"
+        raise RefusedError("bad_image", text)
+    name, mode, profile = image.format or "", image.mode, image.info.get("icc_profile")
+    frames = getattr(image, "n_frames", 1) if name not in ("GIF", "TIFF") else _frames(image)
+    if name in ("GIF", "TIFF"):  # counting their frames moved the file
+        image = _open(file, formats, head)
+    orientation = _orientation(image) if name == "TIFF" else None
+    if order.max_side:
+        least = _shrunk(width, height, order.max_side)
+        image.draft(None, (3 * least[0], 3 * least[1]))  # big JPEGs are decoded smaller
+    image.load()
+    if _zero_filled(file, name):
+        raise RefusedError("bad_image", "ends in zeros, a part is missing: fetch it again")
+    if name == "TIFF":  # Pillow turns these upright itself, and names the upright size
+        if (orientation or 1) > 4:
+            width, height = height, width
+    else:
+        orientation = _orientation(image)
+        image = _upright(image, orientation)
+    image = _flat(image, name)
+    if order.max_side:
+        size = _shrunk(*image.size, order.max_side)
+        if size != image.size:
+            image = image.resize(size, module.Resampling.LANCZOS, reducing_gap=3.0)
+    image = _srgb(image, profile)
+    image.info = {}  # Pillow would write profile and transparency into the PNG
+    facts = replace(facts, format=name, mode=mode, width=width, height=height)
+    return replace(facts, orientation=orientation, frames=frames), image
+
+
+def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
+    from PIL import Image as module
+    from PIL import UnidentifiedImageError
+
+    file.seek(0)
+    try:
+        return module.open(file, formats=formats)
+    except module.DecompressionBombError:
+        text = f"has over {2 * (module.MAX_IMAGE_PIXELS or 0):,} pixels: shrink it"
+        raise RefusedError("bad_image", text) from None
+    except UnidentifiedImageError:
+        start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+        what = next((text for magic, text in STRANGERS if start.startswith(magic)), None)
+        text = (
+            f"is {what}" if what else "is not a picture in a known format, or its start is broken"
+        )
+        raise RefusedError("bad_image", text) from None
+
+
+def _frames(image: Image) -> int | None:
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except Exception:  # a later frame may be broken; the first is the one that counts
+        return None
+
+
+def _orientation(image: Image) -> int | None:
+    try:
+        value = image.getexif().get(0x0112)
+    except Exception:  # broken metadata is no reason to refuse whole pixels
+        return None
+    return value if isinstance(value, int) and 1 <= value <= 8 else None
+
+
+def _upright(image: Image, orientation: int | None) -> Image:
+    from PIL.Image import Transpose as T
+
+    turns = [T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270]
+    turns += [T.TRANSVERSE, T.ROTATE_90]
+    # Before shrinking: the filter is not symmetric to the last bit.
+    return image.transpose(turns[(orientation or 1) - 2]) if (orientation or 1) > 1 else image
+
+
+def _shrunk(width: int, height: int, longest: int) -> tuple[int, int]:
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _zero_filled(file: IO[bytes], name: str) -> bool:
+    """Whether a JPEG was cut and filled up with zeros, which libjpeg takes for grey pixels."""
+    if name not in ("JPEG", "MPO"):
+        return False
+    file.seek(max(0, os.fstat(file.fileno()).st_size - 512))
+    if file.read().strip(b"\0"):
+        return False
+    place, head = 2, b"\xff\0"
+    while head[:1] == b"\xff" and head[1:2] != b"\xda":  # walk the segments up to the scan
+        file.seek(place)
+        head = file.read(4)
+        place += 2 + int.from_bytes(head[2:], "big")
+    last = b""
+    while chunk := file.read(CHUNK):
+        if b"\xff\xd9" in last + chunk:
+            return False
+        last = chunk[-1:]
+    return True
+
+
+def _flat(image: Image, name: str) -> Image:
+    """The picture as L, RGB or CMYK with nothing transparent: white shows through."""
+    from PIL import Image as module
+
+    if image.mode.startswith("I;16") or (image.mode == "I" and name in ("PNG", "PPM")):
+        tags = getattr(image, "tag_v2", {})
+        peak = 4095 if tags.get(258) == (12,) else 65535
+        levels = [min(255, (v * 255 + peak // 2) // peak) for v in range(65536)]
+        if tags.get(262) == 0:
+            levels = [255 - level for level in levels]
+        if isinstance(clear := image.info.get("transparency"), int) and 0 <= clear < 65536:
+            levels[clear] = 255
+        return image.convert("I").point(levels, "L")
+    if image.mode in ("I", "F"):
+        return _stretched(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = module.new("RGB", image.size, "white")
+        white.paste(image, mask=image)
+        return white
+    if image.mode in ("L", "RGB", "CMYK"):
+        return image
+    return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _stretched(image: Image) -> Image:
+    """32-bit grey as L. Such files don't say what white is; take the likeliest range."""
+    low, high = image.getextrema()
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    peaks = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+    peak = next((float(p) for p in peaks if low >= 0 and high <= p), None)
+    if peak is None:
+        scale = 255.0 / (high - low) if high > low else 0.0
+        shift = -low * scale
+    else:
+        scale, shift = 255.0 / peak, 0.0
+    return image.convert("F").point(lambda v: v * scale + (shift + 0.5)).convert("L")
+
+
+def _srgb(image: Image, profile: object) -> Image:
+    if isinstance(profile, bytes):
+        with suppress(Exception):  # a broken profile is ignored, as viewers do
+            from PIL import ImageCms
+
+            source = ImageCms.ImageCmsProfile(BytesIO(profile))
+            space = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(
+                source.profile.xcolor_space.strip()
+            )
+            named = (source.profile.profile_description or "").startswith("sRGB")
+            if space == image.mode and not named:
+                target = ImageCms.createProfile("sRGB")
+                turned = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
+                return turned or image.convert("RGB")
+    return image.convert("RGB")
+
+
+def hash_pixels(image: Image) -> str:
+    """The sha256 over size and RGB pixels, row by row so that no second copy is made."""
+    digest = hashlib.sha256(f"RGB {image.width} {image.height}\n".encode())
+    rows = max(1, CHUNK // image.width)
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(image.height, top + rows)))
+        digest.update(part.tobytes())
+    return digest.hexdigest()
+
+
+def _kept(file: IO[bytes], facts: Facts, order: Order) -> Facts:
+    folder = Path(os.fsdecode(bytes.fromhex(order.folder)))
+    known = recall(folder, str(facts.source_sha256), order.max_side)
+    if known and (known.width or 0) * (known.height or 0) <= order.max_pixels:
+        return known
+    before = os.fstat(file.fileno()).st_mtime_ns
+    facts, image = decode(file, facts, order)
+    if os.fstat(file.fileno()).st_mtime_ns != before:
+        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
+    digest = hash_pixels(image)
+    size = _write(
+        picture_path(folder, digest),
+        lambda png: image.save(png, "PNG", compress_level=1),
+    )
+    facts = replace(facts, prepared_sha256=digest)
+    facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
+    remember(folder, facts, order.max_side, size)
+    return facts
+
+
+def serve(order: Order) -> Answer:
+    """Do one order. Never raises for a bad picture, nor for a bad folder."""
+    facts, retire = Facts(), False
+    try:
+        with open_source(bytes.fromhex(order.path)) as file:
+            facts = replace(facts, source_bytes=os.fstat(file.fileno()).st_size)
+            facts = replace(facts, source_sha256=hash_source(file))
+            facts = _kept(file, facts, order)
+    except FolderError as error:
+        return Answer(number=order.number, folder_error=str(error))
+    except RefusedError as error:
+        facts = replace(facts, error_class=error.error_class, message=str(error))
+    except MemoryError:
+        text = "needs more memory to decode than the limit allows: shrink it or raise the limit"
+        facts, retire = replace(facts, error_class="bad_image", message=text), True
+    except Exception as error:
+        text = f"is broken or cut off ({type(error).__name__}: {error}): fetch or export it again"
+        facts = replace(facts, error_class="bad_image", message=text[:500])
+    return Answer(number=order.number, retire=retire, **asdict(facts))
+
+
+def _limit(memory_bytes: int) -> None:
+    for kind, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory_bytes)):
+        with suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS
+            resource.setrlimit(kind, (value, value))
+    with suppress(OSError):  # already a leader where our parent saw to it
+        os.setsid()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+
+def main() -> None:
+    """Serve orders until the end of file. The first line written says that we are ready."""
+    parser = argparse.ArgumentParser(prog="python -m runner.decode")
+    parser.add_argument("--answers", type=int, required=True, metavar="FD")
+    parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
+    options = parser.parse_args()
+    _limit(options.memory)
+    with os.fdopen(options.answers, "w", encoding="ascii") as answers, suppress(BrokenPipeError):
+        print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
+        for line in sys.stdin.buffer:
+            order = Order(**json.loads(line))
+            # Our parent kills us long before, unless it is gone and native code hangs.
+            signal.setitimer(signal.ITIMER_REAL, 2 * order.limit_s + 5)
+            print(json.dumps(asdict(serve(order))), file=answers, flush=True)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+if __name__ == "__main__":
+    main()
