@@ -23,9 +23,23 @@ from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Sweep
 
 from .errors import SweepFileError
 
-PICTURE_SUFFIXES = frozenset(
-    ".avif .bmp .gif .heic .heif .jfif .jpeg .jpg .png .tif .tiff .webp".split()
-)
+PICTURE_SUFFIXES = {
+    f".{suffix}"
+    for suffix in (
+        "avif",
+        "bmp",
+        "gif",
+        "heic",
+        "heif",
+        "jfif",
+        "jpeg",
+        "jpg",
+        "png",
+        "tif",
+        "tiff",
+        "webp",
+    )
+}
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 DEMO = "demo"
 
@@ -95,9 +109,7 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs))
 
 
-def entry(
-    position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]
-) -> Entry:
+def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]) -> Entry:
     """A model with its settings merged and its place found."""
     place = f"models[{position}]"
     source, location, name = locate(model, base, place, problems)
@@ -180,7 +192,7 @@ def find_pictures(
         elif os.path.lexists(path):
             files, missing = [path], ""
         elif glob.has_magic(pattern):
-            matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+            matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
             files = [f for m in matches for f in (walk(m) if m.is_dir() else [m])]
             missing = "matches nothing"
         else:
@@ -208,7 +220,7 @@ def walk(folder: Path) -> list[Path]:
 def near(path: Path) -> str:
     """` (did you mean ...?)` when the folder holds something of nearly that name."""
     try:
-        names = os.listdir(path.parent)
+        names = [other.name for other in path.parent.iterdir()]
     except OSError:
         return ""
     close = difflib.get_close_matches(path.name, names, n=1)

@@ -29,7 +29,7 @@ PR_SET_CHILD_SUBREAPER = 36
 KILL_FOR_S = 10.0
 
 
-def prctl(option, value):
+def prctl(option: int, value: int) -> None:
     """Linux's prctl; nothing elsewhere."""
     if LINUX:
         import ctypes
@@ -37,7 +37,7 @@ def prctl(option, value):
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def report(*words):
+def report(*words: object) -> None:
     """One line to the supervisor, if there still is one."""
     line = " ".join(str(word).replace("\n", " ") for word in words) + "\n"
     try:
@@ -46,7 +46,7 @@ def report(*words):
         pass
 
 
-def parents():
+def parents() -> dict[int, tuple[int, int, bytes, bool]]:
     """Process id -> (parent's id, group's id, start time, is a zombie), of all processes."""
     if not LINUX:
         return parents_by_ps()
@@ -64,7 +64,7 @@ def parents():
     return found
 
 
-def parents_by_ps():
+def parents_by_ps() -> dict[int, tuple[int, int, bytes, bool]]:
     """The same where there is no /proc (macOS)."""
     reader, writer = os.pipe()
     pid = os.posix_spawn(
@@ -84,7 +84,7 @@ def parents_by_ps():
     }
 
 
-def brood(group):
+def brood(group: int) -> dict[int, bytes]:
     """What still lives of the worker: our descendants, and members of its process group."""
     table = parents()
     mine = {os.getpid()}
@@ -99,7 +99,7 @@ def brood(group):
     return {pid: table[pid][2] for pid in mine if pid in table and not table[pid][3]}
 
 
-def kill_one(pid, born):
+def kill_one(pid: int, born: bytes) -> None:
     """SIGKILL to a process, but never to another one that got its number since."""
     try:
         if not LINUX:
@@ -107,7 +107,7 @@ def kill_one(pid, born):
             return
         handle = os.pidfd_open(pid)
         try:
-            with open("/proc/%d/stat" % pid, "rb") as file:
+            with open("/proc/" + str(pid) + "/stat", "rb") as file:
                 stat = file.read()
             if stat[stat.rindex(b")") + 2 :].split()[19] == born:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
@@ -120,7 +120,9 @@ def kill_one(pid, born):
 class Shim:
     """One worker's guardian."""
 
-    def __init__(self, commands, events, log, log_bytes, argv):
+    def __init__(
+        self, commands: int, events: int, log: str, log_bytes: int, argv: list[str]
+    ) -> None:
         self.log_path, self.log_bytes = log, log_bytes
         self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.logged = 0
@@ -132,7 +134,7 @@ class Shim:
         signal.signal(signal.SIGTERM, lambda *_: None)
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         self.printed = self.pipe()
-        self.killed = set()
+        self.killed: set[tuple[int, bytes]] = set()
         self.ended = False
         self.pid = self.start(commands, events, argv)
         os.close(self.printed[1])
@@ -140,14 +142,14 @@ class Shim:
         os.close(events)
 
     @staticmethod
-    def pipe():
+    def pipe() -> tuple[int, int]:
         """A pipe whose both ends never block."""
         ends = os.pipe()
         for end in ends:
             os.set_blocking(end, False)
         return ends
 
-    def start(self, commands, events, argv):
+    def start(self, commands: int, events: int, argv: list[str]) -> int:
         """Forks the worker; safe, since this process has one thread and no libraries."""
         guardian = os.getpid()
         pid = os.fork()
@@ -169,10 +171,10 @@ class Shim:
             os.set_inheritable(events, True)
             os.execv(argv[0], argv)
         except BaseException as error:
-            os.write(2, ("cannot start %s: %s\n" % (argv[0], error)).encode())
+            os.write(2, f"cannot start {argv[0]}: {error}\n".encode())
         os._exit(126)
 
-    def run(self):
+    def run(self) -> None:
         """Watches until the worker and all it started are gone."""
         poll = select.poll()
         for descriptor in (0, self.wake[0], self.printed[0]):
@@ -193,7 +195,7 @@ class Shim:
             pass
         report("gone", len(self.killed), survivors, time.monotonic() - begun)
 
-    def obey(self):
+    def obey(self) -> None:
         """One request; the end of the file means that the supervisor is dead."""
         requests = os.read(0, 64)
         if b"s" in requests:
@@ -204,7 +206,7 @@ class Shim:
         if b"k" in requests or not requests:
             self.kill()
 
-    def reap(self):
+    def reap(self) -> None:
         """Collects every child that ended; the worker's own end is reported."""
         while True:
             try:
@@ -219,7 +221,7 @@ class Shim:
                 code = os.waitstatus_to_exitcode(status)
                 report("exited", code, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * unit)
 
-    def kill(self):
+    def kill(self) -> int:
         """Kills all there is, again and again until none is left; returns how many are."""
         begun = time.monotonic()
         while True:
@@ -233,7 +235,7 @@ class Shim:
             time.sleep(0.002)
         return len(left)
 
-    def keep_print(self):
+    def keep_print(self) -> bool:
         """Moves what was printed to the log; False when there is nothing more to come.
 
         The log keeps its newest part: when full it becomes LOG.1 and a new one begins.
@@ -254,7 +256,7 @@ class Shim:
         return bool(text)
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     """Guards one worker to its end."""
     commands, events, log, log_bytes, *program = argv
     try:

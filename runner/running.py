@@ -1,0 +1,153 @@
+"""The run in hand: keeps its row true while it goes on, and tells what was stored.
+
+One object per attempt at a job. It knows rows and the stream, nothing of processes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from schemas import stream
+from schemas.events import FirstToken, RunFinished, Text
+
+from .memory import Peak
+from .queue import QueuedJob, QueuedModel
+from .store import Store
+
+Tell = Callable[[stream.StreamEvent], None]
+KEEP_TEXT_EVERY_S = 0.2
+
+FIGURES = (
+    "latency_s",
+    "preprocess_s",
+    "ttft_s",
+    "input_tokens",
+    "image_tokens",
+    "image_tiles",
+    "output_tokens",
+    "prompt_tps",
+    "generation_tps",
+    "finish_reason",
+    "raw_text",
+    "text",
+)
+TOLD = (
+    "outcome",
+    "phase",
+    "error_class",
+    "message",
+    "hint",
+    "text",
+    "finish_reason",
+    "latency_s",
+    "ttft_s",
+    "input_tokens",
+    "image_tokens",
+    "output_tokens",
+    "prompt_tps",
+    "generation_tps",
+    "peak_rss_bytes",
+    "peak_device_bytes",
+)
+
+
+class Running:
+    """An attempt at a job, from its row being there to its outcome."""
+
+    def __init__(
+        self, store: Store, tell: Tell, model: QueuedModel, job: QueuedJob, worker: int | None
+    ) -> None:
+        self.store, self.tell = store, tell
+        self.model, self.job, self.worker = model, job, worker
+        self.id = store.start_run(job.id, worker)
+        self.pieces: list[str] = []
+        self.so_far: dict[str, Any] = {}
+        self.kept_at = float("-inf")
+
+    def announce(self, worker_number: int) -> None:
+        """Tells that the run was handed to a worker."""
+        (attempt,) = self.store.connection.execute(
+            "SELECT attempt FROM runs WHERE id = ?", [self.id]
+        ).fetchone()
+        self.tell(
+            stream.RunStarted(
+                run=self.id,
+                job=self.job.id,
+                worker=worker_number,
+                model=self.model.name,
+                image=self.job.image,
+                prompt=self.job.prompt,
+                repeat=self.job.repeat,
+                attempt=attempt,
+            )
+        )
+
+    def first_token(self, event: FirstToken) -> None:
+        """The first visible text is there."""
+        row = {
+            "ttft_s": event.ttft_s,
+            "preprocess_s": event.preprocess_s,
+            "input_tokens": event.input_tokens,
+            "image_tokens": event.image_tokens,
+        }
+        self.store.update("runs", self.id, row)
+        self.tell(
+            stream.RunFirstToken(
+                run=self.id,
+                ttft_s=event.ttft_s,
+                input_tokens=event.input_tokens,
+                image_tokens=event.image_tokens,
+            )
+        )
+
+    def text(self, event: Text, now: float) -> None:
+        """More text. It is committed a few times a second, and with the outcome in any case."""
+        self.pieces.append(event.text)
+        self.so_far = {"output_tokens": event.output_tokens}
+        if now - self.kept_at >= KEEP_TEXT_EVERY_S:
+            self.kept_at = now
+            self.store.update("runs", self.id, self.partial())
+        self.tell(stream.RunText(run=self.id, text=event.text))
+
+    def partial(self) -> dict[str, Any]:
+        """What is known of an answer that has not ended."""
+        if not self.pieces:
+            return dict(self.so_far)
+        return {"raw_text": "".join(self.pieces), **self.so_far}
+
+    def finish(self, event: RunFinished, peak: Peak) -> None:
+        """The worker's answer, with the memory it took."""
+        row = {name: getattr(event, name) for name in FIGURES}
+        row["outcome"] = "ok"
+        row["notes"] = json.dumps(event.notes) if event.notes else None
+        row["transcript"] = json.dumps(event.transcript) if event.transcript else None
+        peak.device_at_least(event.peak_device_bytes, event.peak_device_method)
+        self.end(row, peak)
+
+    def fail(self, verdict: dict[str, Any], peak: Peak | None = None) -> None:
+        """Any other end; what had been said so far is kept."""
+        self.end(self.partial() | verdict, peak or Peak())
+
+    def end(self, row: dict[str, Any], peak: Peak) -> None:
+        """Commits the outcome, then tells it."""
+        row |= {
+            "peak_rss_bytes": peak.rss,
+            "peak_rss_method": peak.method,
+            "peak_device_bytes": peak.device,
+            "peak_device_method": peak.device_method,
+        }
+        self.store.finish_run(self.id, row)
+        self.tell(
+            stream.RunFinished(
+                run=self.id,
+                job=self.job.id,
+                worker=self.worker,
+                model=self.model.name,
+                image=self.job.image,
+                prompt=self.job.prompt,
+                repeat=self.job.repeat,
+                **{name: row.get(name) for name in TOLD},  # type: ignore[arg-type]
+            )
+        )

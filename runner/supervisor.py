@@ -1,0 +1,205 @@
+"""Works a sweep's queue: one event loop, one thread, workers behind attendants.
+
+It decides which model gets a worker and when to give a model up, and turns signals into an
+orderly end. What happens to a single worker is `runner.attendant`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas import stream
+
+from .attendant import Attendant
+from .launch import Launcher, ShimLauncher
+from .queue import Queue, QueuedJob, QueuedModel
+from .running import Running, Tell
+from .store import Store
+
+GENTLE = {signal.SIGINT}
+AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
+
+
+@dataclass(slots=True)
+class Course:
+    """A model's way through the sweep: the jobs left, and the workers lost in a row."""
+
+    model: QueuedModel
+    jobs: deque[QueuedJob] = field(default_factory=deque)
+    deaths: int = 0
+
+
+class Supervisor:
+    """Runs one sweep to its end, or to an interruption."""
+
+    def __init__(self, store: Store, tell: Tell, launcher: Launcher | None = None) -> None:
+        self.store, self.tell = store, tell
+        self.launcher = launcher or ShimLauncher()
+        self.selector = selectors.DefaultSelector()
+        self.attendant: Attendant | None = None
+        self.interrupts = 0
+
+    def run(self, sweep: int) -> str:
+        """Works until nothing is queued; returns the sweep's state, done or interrupted."""
+        began = time.monotonic()
+        self.queue = Queue(self.store.connection, sweep)
+        self.folder = self.logs(sweep)
+        self.store.set_sweep_state(sweep, "running")
+        courses = [Course(model, deque(self.queue.jobs(model.id))) for model in self.queue.models()]
+        self.announce(sweep, courses)
+        with self.signals():
+            for course in courses:
+                self.give_up_broken(course)
+                while course.jobs and not self.interrupts:
+                    self.one_worker(sweep, course)
+        state = "interrupted" if self.interrupts else "done"
+        self.store.set_sweep_state(sweep, state)
+        self.tell_end(sweep, state, time.monotonic() - began)
+        return state
+
+    def logs(self, sweep: int) -> Path:
+        """The folder of the sweep's logs."""
+        return self.store.folder(f"logs/{self.uid(sweep)}")
+
+    def uid(self, sweep: int) -> str:
+        """The sweep's unique name."""
+        (uid,) = self.store.connection.execute(
+            "SELECT uid FROM sweeps WHERE id = ?", [sweep]
+        ).fetchone()
+        return str(uid)
+
+    # Jobs that no worker can help.
+
+    def give_up_broken(self, course: Course) -> None:
+        """Jobs whose picture could not be prepared fail without costing a load."""
+        for job in list(course.jobs):
+            if job.broken is not None:
+                course.jobs.remove(job)
+                run = Running(self.store, self.tell, course.model, job, None)
+                run.fail({"outcome": "error", "phase": "prepare", **job.broken})
+
+    def quarantine(self, course: Course, why: str) -> None:
+        """Skips what a model has left, after it cost too many workers."""
+        reason = f"skipped after {course.deaths} workers were lost in a row, the last: {why}"
+        while course.jobs:
+            run = Running(self.store, self.tell, course.model, course.jobs.popleft(), None)
+            run.fail({"outcome": "skipped", "message": reason})
+
+    # Workers.
+
+    def one_worker(self, sweep: int, course: Course) -> None:
+        """One worker's life, from its start until it and all its offspring are gone."""
+        left = len(course.jobs)
+        attendant = Attendant(self.store, self.tell, course.model, course.jobs, sweep, self.folder)
+        attendant.begin(self.launcher)
+        self.attendant = attendant
+        try:
+            self.attend(attendant)
+        finally:
+            self.attendant = None
+        departure = attendant.departure
+        if departure is None or not departure.loaded:
+            return
+        answered = left - len(course.jobs) - departure.lost_a_run
+        course.deaths = (0 if answered else course.deaths) + departure.lost_a_run
+        if course.deaths >= course.model.limits.worker_deaths and not self.interrupts:
+            self.quarantine(course, str(attendant.last.get("message")))
+
+    def attend(self, attendant: Attendant) -> None:
+        """The event loop around one worker."""
+        hold = attendant.hold
+        self.selector.register(hold.events_fd, selectors.EVENT_READ, attendant.hear)
+        self.selector.register(hold.reports_fd, selectors.EVENT_READ, attendant.hear_reports)
+        try:
+            alive = True
+            while alive:
+                for key, _ in self.selector.select(max(0, attendant.wake_at() - time.monotonic())):
+                    if not key.data():
+                        self.selector.unregister(key.fd)
+                        alive = alive and key.fd != hold.reports_fd
+                attendant.tick()
+        finally:
+            for descriptor in (hold.events_fd, hold.reports_fd):
+                if descriptor in self.selector.get_map():
+                    self.selector.unregister(descriptor)
+            attendant.bury()
+
+    # Signals.
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Turns signals into bytes on a pipe of the loop's, and back again afterwards."""
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        self.selector.register(reader, selectors.EVENT_READ, lambda: self.signalled(reader))
+        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        before = {number: signal.signal(number, lambda *_: None) for number in GENTLE | AT_ONCE}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(wakeup)
+            self.selector.unregister(reader)
+            os.close(reader)
+            os.close(writer)
+
+    def signalled(self, reader: int) -> bool:
+        """The first Ctrl-C lets the run in hand finish; a second, or TERM or HUP, does not."""
+        for number in os.read(reader, 64):
+            if number not in GENTLE | AT_ONCE:
+                continue
+            self.interrupts += 1
+            if self.attendant is None:
+                continue
+            if number in GENTLE and self.interrupts == 1:
+                self.attendant.drain()
+            else:
+                self.attendant.interrupt()
+        return True
+
+    # What is told.
+
+    def announce(self, sweep: int, courses: list[Course]) -> None:
+        """Tells what the sweep holds."""
+        (name,) = self.store.connection.execute(
+            "SELECT name FROM sweeps WHERE id = ?", [sweep]
+        ).fetchone()
+        self.tell(
+            stream.SweepStarted(
+                sweep=self.uid(sweep),
+                name=name,
+                database=str(self.store.path),
+                models=[course.model.name for course in courses],
+                jobs=sum(len(course.jobs) for course in courses),
+                jobs_by_model={course.model.name: len(course.jobs) for course in courses},
+            )
+        )
+
+    def tell_end(self, sweep: int, state: str, elapsed_s: float) -> None:
+        """Tells how it ended."""
+        ok, failed, skipped, waiting = self.store.connection.execute(
+            "SELECT sum(ok), sum(failed), sum(skipped), sum(waiting) FROM summary"
+            " WHERE sweep_id = ?",
+            [sweep],
+        ).fetchone()
+        self.tell(
+            stream.SweepFinished(
+                sweep=self.uid(sweep),
+                state=state,
+                ok=ok,
+                failed=failed,
+                skipped=skipped,
+                waiting=waiting,
+                elapsed_s=elapsed_s,
+            )
+        )

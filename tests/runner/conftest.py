@@ -1,0 +1,82 @@
+"""What the runner's tests share: a small sweep on scripted workers, run for real."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import environment, jobs, sweepfile
+from runner.launch import ShimHold, ShimLauncher, WorkerSpec
+from runner.store import Store
+from runner.supervisor import Supervisor
+from schemas import stream
+from schemas.picture import Picture
+
+FAKE = Path(__file__).with_name("fake_worker.py")
+
+
+class FakeLauncher(ShimLauncher):
+    """Real shims, real processes, scripted workers."""
+
+    def start(self, spec: WorkerSpec) -> ShimHold:
+        return super().start(dataclasses.replace(spec, argv=(sys.executable, str(FAKE))))
+
+
+@dataclasses.dataclass
+class Outcome:
+    """A sweep that ended: its state, its rows and all that was told."""
+
+    state: str
+    rows: list[dict[str, Any]]
+    workers: list[dict[str, Any]]
+    told: list[stream.StreamEvent]
+    store: Store
+
+    def by_prompt(self) -> dict[str, dict[str, Any]]:
+        return {row["prompt"]: row for row in self.rows}
+
+
+Sweeper = Callable[..., Outcome]
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    store = Store(tmp_path / "history.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
+    """Stores a sweep of fake models (by folder name) and prompts; returns its number."""
+
+    def add(models: list[str], prompts: list[str], **more: Any) -> int:
+        for name in models:
+            (tmp_path / name).mkdir(exist_ok=True)
+        data = {"models": [f"./{name}" for name in models]}
+        data["prompts"] = [{"text": text, "images": "none"} for text in prompts]
+        plan = jobs.expand(sweepfile.check(data | more, "test"), tmp_path, "test")
+        pictures = [Picture(path=path) for path in plan.images]
+        return store.add_sweep(plan, pictures, environment.supervisors())
+
+    return add
+
+
+@pytest.fixture
+def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
+    """Runs such a sweep to its end."""
+
+    def run(models: list[str], prompts: list[str], **more: Any) -> Outcome:
+        told: list[stream.StreamEvent] = []
+        number = queued(models, prompts, **more)
+        state = Supervisor(store, told.append, FakeLauncher()).run(number)
+        rows = list(store.db.query("SELECT * FROM results WHERE sweep_id = ?", [number]))
+        workers = list(store.db.query("SELECT * FROM workers WHERE sweep_id = ?", [number]))
+        return Outcome(state, rows, workers, told, store)
+
+    return run

@@ -1,0 +1,226 @@
+"""A worker that does what its model's folder and its prompts tell it to: fault or answer.
+
+Speaks the real protocol with nothing but the standard library, so that the supervisor is tested
+against real processes that really misbehave.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+EVENTS = int(sys.argv[sys.argv.index("--events-fd") + 1])
+COMMANDS = os.fdopen(os.dup(0), "rb")
+os.set_inheritable(EVENTS, False)
+faulthandler.register(
+    signal.SIGUSR1, file=Path(os.environ["VLMSWEEP_STACK_FILE"]).open("w"), all_threads=True
+)
+
+
+def say(event: str, **fields: object) -> None:
+    """One event line."""
+    line = json.dumps({"event": event, "seq": 1, "at_s": 0.5, **fields}).encode() + b"\n"
+    while line:
+        line = line[os.write(EVENTS, line) :]
+
+
+def loaded() -> None:
+    """A model that pretends to be ready."""
+    say("fetched", path="/nowhere", files={"model.safetensors": 12}, weights_bytes=12)
+    say(
+        "loaded",
+        engine="fake",
+        family="fake",
+        model_class="Fake",
+        device="cpu",
+        dtype="float32",
+        dtype_reason="fake",
+        load_s=0.25,
+        versions={"fake": "1"},
+    )
+
+
+def answer(run: int, text: str = "fine") -> None:
+    """A whole run."""
+    say("first_token", run=run, ttft_s=0.1, preprocess_s=0.05, input_tokens=7, image_tokens=3)
+    say("text", run=run, text=text, output_tokens=2)
+    finish(run, text)
+
+
+def finish(run: int, text: str) -> None:
+    """The end of a run."""
+    say(
+        "run_finished",
+        run=run,
+        raw_text=text + "<end>",
+        text=text,
+        finish_reason="stop",
+        latency_s=0.2,
+        preprocess_s=0.05,
+        ttft_s=0.1,
+        input_tokens=7,
+        image_tokens=3,
+        output_tokens=2,
+        prompt_tps=70.0,
+        generation_tps=10.0,
+    )
+
+
+def forever() -> None:
+    """Sleeps until killed."""
+    while True:
+        time.sleep(1000)
+
+
+def spin() -> None:
+    """Spins in native code while holding the interpreter's lock."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ctypes.PyDLL(None).pause()
+    forever()
+
+
+def family() -> None:
+    """Children of every kind that try to outlive their parent."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(1000)"]
+    subprocess.Popen(sleeper)
+    subprocess.Popen(sleeper, start_new_session=True)
+    subprocess.Popen(sleeper, start_new_session=True, env={})
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            forever()
+        os._exit(0)
+    os.wait()
+    forever()
+
+
+def flood() -> None:
+    """Garbage on standard output and error, more than any pipe holds."""
+    for _ in range(400):
+        os.write(1, b"\x00garbage \xff\xfe{" * 1000)
+        os.write(2, b'{"event": "loaded"}\n' * 500)
+
+
+def grow() -> None:
+    """Takes memory until somebody minds."""
+    hoard = []
+    while True:
+        hoard.append(bytearray(os.urandom(1 << 20)) * 16)
+        time.sleep(0.005)
+
+
+def do(run: int, prompt: str) -> None:  # noqa: C901
+    """What a prompt asks for."""
+    match prompt:
+        case "hang":
+            forever()
+        case "spin":
+            spin()
+        case "family":
+            family()
+        case "hang midway":
+            say("first_token", run=run, ttft_s=0.1, preprocess_s=0.05, input_tokens=7)
+            say("text", run=run, text="partial words", output_tokens=2)
+            forever()
+        case "segfault":
+            say("text", run=run, text="last words", output_tokens=1)
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "abort":
+            os.abort()
+        case "stop itself":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "killed from outside":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit 0":
+            os._exit(0)
+        case "exit 7":
+            os._exit(7)
+        case "torn line":
+            os.write(EVENTS, b'{"event": "text", "run": ')
+            os._exit(0)
+        case "flood":
+            flood()
+            answer(run)
+        case "nonsense":
+            os.write(EVENTS, b"\x00\x01\n\xff\xfe\n[1, 2]\n{}\nnull\n" + b"x" * 100_000 + b"\n")
+            say("no such event")
+            say("text", run="seven", text=None)
+            answer(run)
+        case "noise":
+            os.write(EVENTS, b"noise\n" * 2000)
+            forever()
+        case "answer twice":
+            answer(run)
+            finish(run, "second answer")
+        case "answer another":
+            finish(run + 1000, "not mine")
+            answer(run)
+        case "error":
+            say("error", run=run, phase="generate", error_class="bad_image",
+                exception="ValueError", message="no picture", hint="give one", traceback="tb")
+        case "out of memory":
+            say("error", run=run, phase="generate", error_class="out_of_memory",
+                exception="MemoryError", message="no room")
+        case "grow":
+            grow()
+        case "talk for ever":
+            while True:
+                say("text", run=run, text="la ", output_tokens=1)
+                time.sleep(0.02)
+        case "slowly":
+            time.sleep(0.3)
+            answer(run)
+        case _:
+            answer(run, f"you said {prompt}")
+
+
+def load(model: str) -> None:
+    """What the model's folder asks for."""
+    say("started", pid=os.getpid(), python="3.x", executable=sys.executable)
+    match Path(model).name:
+        case "hang-in-load":
+            say("progress", phase="load", message="importing")
+            forever()
+        case "hang-in-download":
+            say("progress", phase="download", message="fetching", done=1, total=2, unit="B")
+            forever()
+        case "segfault-in-load":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "exit-in-load":
+            os._exit(9)
+        case "error-in-load":
+            say("error", phase="load", error_class="missing_package",
+                exception="ImportError", message="num2words is missing", hint="pip install it")
+            os._exit(3)
+        case "hang-at-exit":
+            loaded()
+        case _:
+            loaded()
+
+
+def main() -> None:
+    """Reads commands until told to stop."""
+    model = ""
+    for line in COMMANDS:
+        command = json.loads(line)
+        if command["command"] == "load":
+            model = command["model"]
+            load(model)
+        elif command["command"] == "run":
+            say("run_started", run=command["run"])
+            do(command["run"], command["turns"][-1]["text"])
+        else:
+            say("bye", runs=1)
+            if Path(model).name == "hang-at-exit":
+                forever()
+            os._exit(0)
+
+
+main()
