@@ -7,6 +7,7 @@ the steps matters. The work itself is in `serve`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import faulthandler
 import os
 import signal
@@ -33,8 +34,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to judge
     code = serve(commands, EventWriter(options.events_fd, scrub=make_scrub()))
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError, ValueError):  # a log that is gone must not change the code
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

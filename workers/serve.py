@@ -46,7 +46,7 @@ def serve(commands: BinaryIO, tell: Tell) -> int:
             else:
                 _run(command, engine, tell, heart)
                 runs += 1
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         heart.stop()
         tell(_error(error, None, heart))
         return EXIT_LOAD_FAILED
@@ -96,13 +96,15 @@ def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart) -> None:
         engine.reset_device_peak()
         finished: RunFinished = answer_all(ask, engine, tell, heart.enter)
         tell(finished)
-    except Exception as error:
-        tell(_error(error, ask.run, heart))
-        engine.empty_caches()
+    except (Exception, SystemExit) as error:  # a library's sys.exit() ends a run, not us
+        failed = _error(error, ask.run, heart)
+        if failed.error_class == "out_of_memory":
+            engine.empty_caches()
+        tell(failed)
     heart.enter("idle")
 
 
-def _error(error: Exception, run: int | None, heart: Heart) -> Error:
+def _error(error: Exception | SystemExit, run: int | None, heart: Heart) -> Error:
     failure = classify(error, heart.phase)
     # Tensors that the failed frames hold would keep the device's memory from being freed.
     trace = "".join(traceback.format_exception(error))

@@ -51,7 +51,7 @@ def make_smolvlm2(folder: Path, seed: int) -> None:
 def make_smolvlm(folder: Path, seed: int) -> None:
     """`Idefics3ForConditionalGeneration` with `Idefics3Processor`."""
     image = _image_processor("Idefics3ImageProcessor", "Idefics3Processor")
-    _make(folder, seed, "Idefics3", "idefics3", image, TEMPLATE.replace("VIDEO", ""))
+    _make(folder, seed + 1, "Idefics3", "idefics3", image, TEMPLATE.replace("VIDEO", ""))
 
 
 def _make(

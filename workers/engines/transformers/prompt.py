@@ -6,7 +6,7 @@ prompt makes some models answer without looking.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,16 +96,19 @@ def image_token_id(model: Any, processor: Any) -> int | None:
     return None
 
 
-def count_tiles(tensors: dict[str, Any], images: int) -> int | None:
+def count_tiles(tensors: Mapping[str, Any], images: int) -> int | None:
     """How many pieces the pictures were cut into; None where the inputs don't tell.
 
     `pixel_values` is (1, tiles, 3, h, w) or (images, tiles, 3, h, w) where pictures are cut,
-    (images, 3, h, w) where they are not.
+    (images, 3, h, w) where they are not. Of several pictures the smaller ones are padded with
+    empty tiles; `pixel_attention_mask` (batch, tiles, h, w), where there is one, tells those.
     """
-    pixels = tensors.get("pixel_values")
+    pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")
     if pixels is None or not images:
         return None
     shape = tuple(pixels.shape)
+    if mask is not None and len(shape) == 5 and len(mask.shape) == 4:
+        return int(mask.flatten(2).any(-1).sum())
     if len(shape) == 5:
-        return int(shape[0] * shape[1])
+        return int(shape[1]) if shape[0] == 1 else None
     return int(shape[0]) if len(shape) == 4 else None

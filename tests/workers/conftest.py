@@ -1,0 +1,125 @@
+"""Tiny checkpoints, pictures, and a way to talk to a real worker process."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from schemas.commands import Command
+
+ROOT = Path(__file__).parents[2]
+TALK_S = 120
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _offline() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives a family's tiny checkpoint, made once a session."""
+    spec = importlib.util.spec_from_file_location(
+        "tiny_models", ROOT / "scripts/make_tiny_models.py"
+    )
+    assert spec
+    assert spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    out = tmp_path_factory.mktemp("tiny")
+    made: dict[str, Path] = {}
+
+    def give(family: str) -> Path:
+        if family not in made:
+            made[family] = script.make(family, out)
+        return made[family]
+
+    return give
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Three prepared pictures: square, 4:3 and a single pixel."""
+    out = tmp_path_factory.mktemp("pictures")
+    square = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
+    wide = Image.radial_gradient("L").resize((64, 48)).convert("RGB")
+    dot = Image.new("RGB", (1, 1), (10, 200, 30))
+    paths = {}
+    for name, picture in {"square": square, "wide": wide, "dot": dot}.items():
+        picture.save(out / f"{name}.png")
+        paths[name] = str(out / f"{name}.png")
+    return paths
+
+
+@dataclass
+class Talk:
+    """All that a worker said and how it left."""
+
+    events: list[dict[str, Any]]
+    code: int
+    log: str
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        """The events of one kind, in order."""
+        return [event for event in self.events if event["event"] == name]
+
+
+@pytest.fixture
+def talk() -> Callable[..., Talk]:
+    """Run a worker over some commands (or raw bytes), then close its input.
+
+    `before` is Python that runs in the process ahead of the worker's own first line.
+    """
+
+    def run(
+        commands: list[Command] | bytes, *, before: str = "", env: dict[str, str] | None = None
+    ) -> Talk:
+        read, write = os.pipe()
+        start = f"{before}\nfrom workers.__main__ import main\nmain(['--events-fd', '{write}'])"
+        data = commands if isinstance(commands, bytes) else b"".join(map(to_line, commands))
+        process = subprocess.Popen(
+            [sys.executable, "-c", start],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=[write],
+            cwd=ROOT,
+            env={**os.environ, **(env or {})},
+        )
+        os.close(write)
+        with os.fdopen(read, "rb") as stream, process:
+            assert process.stdin
+            process.stdin.write(data)
+            process.stdin.close()
+            process.stdin = None
+            log, lines = _drain(process, stream)
+        return Talk([json.loads(line) for line in lines], process.returncode, log)
+
+    return run
+
+
+def _drain(process: subprocess.Popen[bytes], stream: Any) -> tuple[str, list[bytes]]:
+    """Read log and events at once, so that neither pipe can fill up and stop the worker."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        lines = pool.submit(stream.readlines)
+        log, _ = process.communicate(timeout=TALK_S)
+        return log.decode("utf-8", "replace"), lines.result(TALK_S)
+
+
+def to_line(command: Command) -> bytes:
+    """A command as the supervisor writes it."""
+    return json.dumps(asdict(command)).encode() + b"\n"

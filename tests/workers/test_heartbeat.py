@@ -1,0 +1,46 @@
+"""The heart beats from its own thread, whatever the main one does."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from workers.engine import DeviceMemory
+from workers.heartbeat import Heart
+
+
+def test_beats_tell_phase_and_memory() -> None:
+    told: list[Any] = []
+    enough = threading.Event()
+
+    def tell(event: Any) -> None:
+        told.append(event)
+        if len(told) == 3:
+            enough.set()
+
+    heart = Heart(tell, every_s=0.001)
+    heart.device_memory = lambda: DeviceMemory(allocated=5, reserved=9)
+    heart.enter("generate")
+    heart.start()
+    assert enough.wait(30)
+    heart.stop()
+    count = len(told)
+    assert (told[-1].phase, told[-1].device_bytes, told[-1].device_reserved_bytes) == (
+        "generate",
+        5,
+        9,
+    )
+    assert len(told) == count
+
+
+def test_a_library_that_fails_does_not_stop_the_heart() -> None:
+    beat = threading.Event()
+    heart = Heart(lambda event: beat.set(), every_s=0.001)
+
+    def broken() -> DeviceMemory:
+        raise RuntimeError("half imported")
+
+    heart.device_memory = broken
+    heart.start()
+    assert beat.wait(30)
+    heart.stop()

@@ -1,0 +1,107 @@
+"""Every figure, by a clock that the test moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.events import FirstToken, Text
+from workers.failure import WorkerFailure
+from workers.measure import LoadClock, Meter
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_one_answer(clock: Clock) -> None:
+    told: list[Any] = []
+    phases: list[str] = []
+    meter = Meter(run=3, images=1, tell=told.append, enter=phases.append, clock=clock)
+    clock.now += 2
+    meter.preprocessed(40, image_tokens=30, tiles=2)
+    for seconds, piece in [(4, ""), (1, " \n"), (0.5, "Hi"), (0.25, " you"), (0.25, "<end>")]:
+        clock.now += seconds
+        meter.token(piece, visible=bool(piece.strip()) and piece != "<end>")
+    clock.now += 1
+    figures = meter.finish(" \nHi you<end>")
+    assert figures.latency_s == 9
+    assert figures.preprocess_s == 2
+    assert figures.ttft_s == 7.5
+    assert figures.prompt_tps == 40 / 4
+    assert figures.generation_tps == 4 / 2
+    assert (figures.input_tokens, figures.image_tokens, figures.output_tokens) == (40, 30, 5)
+    assert phases == ["prefill", "generate"]
+    (first,) = [event for event in told if isinstance(event, FirstToken)]
+    assert (first.ttft_s, first.preprocess_s, first.image_tokens) == (7.5, 2, 30)
+    assert "".join(event.text for event in told if isinstance(event, Text)) == " \nHi you<end>"
+
+
+def test_one_token_has_no_rate(clock: Clock) -> None:
+    meter = Meter(run=1, images=0, tell=lambda event: None, clock=clock)
+    meter.preprocessed(4)
+    clock.now += 1
+    meter.token("a")
+    figures = meter.finish("a")
+    assert figures.generation_tps is None
+    assert figures.prompt_tps == 4
+
+
+def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
+    told: list[Any] = []
+    meter = Meter(run=1, images=0, tell=told.append, clock=clock)
+    meter.preprocessed(4)
+    meter.token("<end>", visible=False)
+    assert meter.finish("<end>").ttft_s is None
+    assert not [event for event in told if isinstance(event, FirstToken)]
+
+
+def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
+    told: list[Any] = []
+    meter = Meter(run=1, images=0, tell=told.append, clock=clock)
+    meter.preprocessed(4)
+    for number in range(1000):
+        clock.now += 0.001
+        meter.token(f"{number},")
+    raw = "".join(f"{number}," for number in range(1000))
+    meter.finish(raw + "held back")
+    texts = [event for event in told if isinstance(event, Text)]
+    assert len(texts) <= 11
+    assert "".join(event.text for event in texts) == raw + "held back"
+    assert texts[-1].output_tokens == 1000
+
+
+def test_an_ignored_picture_is_a_failure(clock: Clock) -> None:
+    meter = Meter(run=1, images=2, tell=lambda event: None, clock=clock)
+    with pytest.raises(WorkerFailure) as failure:
+        meter.preprocessed(6, image_tokens=0)
+    assert failure.value.error_class == "image_ignored"
+    Meter(run=1, images=2, tell=lambda event: None).preprocessed(6, image_tokens=None)
+
+
+def test_earlier_answers_are_silent(clock: Clock) -> None:
+    told: list[Any] = []
+    meter = Meter(run=1, images=0, tell=told.append, clock=clock, silent=True)
+    meter.preprocessed(4)
+    meter.token("a")
+    assert meter.finish("a").output_tokens == 1
+    assert told == []
+
+
+def test_a_load_and_its_parts(clock: Clock) -> None:
+    load = LoadClock(clock)
+    with load.part("import"):
+        clock.now += 3
+    clock.now += 1
+    with load.part("weights"):
+        clock.now += 2
+    assert load.figures() == {"load_s": 6, "import_s": 3, "weights_s": 2}

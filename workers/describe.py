@@ -1,0 +1,121 @@
+"""`python -m workers.describe`: what is known of each family, and whether a model can run here.
+
+Prints JSON for the runner. It runs in the worker's environment, for only there it can be seen
+which packages are installed; it imports none of them, and never touches the network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from schemas.commands import Load
+
+from .checkpoint import read_checkpoint, read_config
+from .engine import ENGINES, choose_engine, missing_packages
+from .failure import WorkerFailure
+from .families import FamilyModule, all_families, find_family
+
+YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
+
+
+def describe() -> dict[str, Any]:
+    """All families, and which engines this environment has."""
+    return {
+        "families": [asdict(module.FAMILY) for module in all_families()],
+        "engines": {name: {"missing_packages": missing_packages(name)} for name in ENGINES},
+        "offline": offline(),
+    }
+
+
+def check(model: str) -> dict[str, Any]:
+    """What can be said of a folder or hub id from what is on disk.
+
+    `problem` is None where nothing stands in the way, else class, message and hint. A model
+    that is not in the cache is a problem only while offline.
+    """
+    local = Path(model).is_dir()
+    folder = Path(model) if local else cached(model)
+    facts: dict[str, Any] = {
+        "model": model,
+        "local": local,
+        "offline": offline(),
+        "folder": str(folder) if folder else None,
+        "family": None,
+        "engine": None,
+        "missing_packages": [],
+        "problem": None,
+    }
+    try:
+        if folder is None:
+            return facts | {"problem": _not_here(model) if offline() else None}
+        family = find_family(read_config(folder))
+        facts["family"] = family.FAMILY.name
+        checkpoint = read_checkpoint(folder)
+        ask = Load(model=model, local=local)
+        facts["engine"] = choose_engine(checkpoint, family, ask)
+        facts["missing_packages"] = _missing(family, facts["engine"])
+        facts["weights_bytes"] = sum(checkpoint.weights.values())
+    except WorkerFailure as failure:
+        facts["problem"] = _problem(failure)
+    return facts
+
+
+def offline() -> bool:
+    """Whether the hub's library would refuse to go online."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return any(os.environ.get(name, "").upper() in YES for name in names)
+
+
+def cached(model: str) -> Path | None:
+    """The cache's folder of the newest known `main` of a hub id, or of its only snapshot."""
+    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
+    if not model or model.startswith(("/", ".")) or model.count("/") > 1:
+        return None
+    folder = cache / f"models--{model.replace('/', '--')}"
+    main = folder / "refs" / "main"
+    snapshots = folder / "snapshots"
+    if main.is_file():
+        found = snapshots / main.read_text(encoding="ascii", errors="replace").strip()
+        return found if found.is_dir() else None
+    only = list(snapshots.iterdir()) if snapshots.is_dir() else []
+    return only[0] if len(only) == 1 else None
+
+
+def _missing(family: FamilyModule, engine: str) -> list[str]:
+    extra = [
+        name for name in family.FAMILY.extra_packages if find_spec(name.replace("-", "_")) is None
+    ]
+    return [*missing_packages(engine), *extra]
+
+
+def _not_here(model: str) -> dict[str, Any]:
+    hint = f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}"
+    message = f"{model} is not in the local cache, and this machine is set to stay offline"
+    return _problem(WorkerFailure("not_in_cache", message, hint))
+
+
+def _problem(failure: WorkerFailure) -> dict[str, Any]:
+    return {
+        "error_class": failure.error_class,
+        "message": failure.message,
+        "hint": failure.hint,
+    }
+
+
+def main() -> None:
+    """Print the families, or with `--check` what is known of one model."""
+    parser = argparse.ArgumentParser(prog="python -m workers.describe", description=__doc__)
+    parser.add_argument("--check", metavar="FOLDER_OR_ID")
+    options = parser.parse_args()
+    print(json.dumps(check(options.check) if options.check else describe(), indent=2))
+
+
+if __name__ == "__main__":
+    main()
