@@ -1,0 +1,87 @@
+"""Generates what follows from the types: docs/results.md and the JSON Schemas.
+
+`schemas.rows` says what every column means and the other types what may be written; this script
+only sets them out. `--check` writes nothing and fails when a file is not what would be written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import types
+import typing
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
+
+from schemas import rows
+from schemas.commands import Command
+from schemas.events import Event
+from schemas.stream import StreamEvent
+from schemas.sweep import Sweep
+
+ROOT = Path(__file__).resolve().parent.parent
+PREAMBLE = ROOT / "docs" / "results-preamble.md"
+SCHEMAS: dict[str, Any] = {
+    "sweep": Sweep,
+    "commands": Annotated[Command, Field(discriminator="command")],
+    "events": Annotated[Event, Field(discriminator="event")],
+    "stream": Annotated[StreamEvent, Field(discriminator="event")],
+}
+
+
+def type_name(hint: Any) -> str:
+    """SQLite's word for a column's type."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+    return {int: "INTEGER", float: "REAL", str: "TEXT"}[hint]
+
+
+def section(name: str, row: type) -> str:
+    """A table or view, column by column."""
+    lines = [f"### `{name}`", "", (row.__doc__ or "").strip(), ""]
+    lines += ["| column | type | meaning |", "|---|---|---|"]
+    for column, hint in typing.get_type_hints(row, include_extras=True).items():
+        kind, meaning = typing.get_args(hint)
+        lines.append(f"| `{column}` | {type_name(kind)} | {meaning} |")
+    return "\n".join(lines)
+
+
+def results() -> str:
+    """The whole of docs/results.md."""
+    parts = [PREAMBLE.read_text().rstrip(), "## Views"]
+    parts += [section(name, row) for name, row in rows.VIEWS.items()]
+    parts.append("## Tables")
+    parts += [section(name, row) for name, row in rows.TABLES.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def files() -> dict[Path, str]:
+    """Every generated file and what it must hold."""
+    found = {ROOT / "docs" / "results.md": results()}
+    for name, kind in SCHEMAS.items():
+        schema = TypeAdapter(kind).json_schema()
+        text = json.dumps(schema, indent=1, sort_keys=True) + "\n"
+        found[ROOT / "schemas" / "json" / f"{name}.schema.json"] = text
+    return found
+
+
+def main() -> int:
+    """Writes the files, or says which are stale."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if stale")
+    check = parser.parse_args().check
+    stale = [p for p, text in files().items() if not p.exists() or p.read_text() != text]
+    for path in stale:
+        if check:
+            print(f"{path.relative_to(ROOT)} is stale: run python scripts/make_docs.py")
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(files()[path])
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Holds the documentation of the database against the database."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+import typing
+from pathlib import Path
+
+import pytest
+
+from runner.store import Store
+from schemas import rows
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTED = rows.TABLES | rows.VIEWS
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    store = Store(tmp_path / "x.db")
+    yield store
+    store.close()
+
+
+def test_every_table_and_view_is_documented(store: Store) -> None:
+    there = set(store.db.table_names()) | set(store.db.view_names())
+    assert there - {"_sqlite_migrations", "sqlite_sequence"} == set(DOCUMENTED)
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTED))
+def test_every_column_is_documented(store: Store, name: str) -> None:
+    there = [row[1] for row in store.connection.execute(f"PRAGMA table_info({name})")]
+    hints = typing.get_type_hints(DOCUMENTED[name], include_extras=True)
+    assert set(there) == set(hints)
+
+
+@pytest.mark.parametrize("name", sorted(rows.TABLES))
+def test_nullable_columns_say_when_they_are_null(store: Store, name: str) -> None:
+    hints = typing.get_type_hints(DOCUMENTED[name], include_extras=True)
+    for _, column, _, not_null, _, primary in store.connection.execute(
+        f"PRAGMA table_info({name})"
+    ):
+        kind, meaning = typing.get_args(hints[column])
+        nullable = isinstance(kind, types.UnionType)
+        assert nullable == (not not_null and not primary), column
+        assert ("NULL" in meaning) == nullable, column
+
+
+def test_the_generated_files_are_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/make_docs.py", "--check"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
