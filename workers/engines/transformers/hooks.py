@@ -19,7 +19,16 @@ from schemas.generation import Generation
 from ...checkpoint import Checkpoint
 from ...failure import WorkerFailure
 from .device import Device
-from .prompt import Inputs, count_tiles, doubles_bos, image_token_id, open_images, render
+from .prompt import (
+    Inputs,
+    check_texts,
+    count_tiles,
+    doubles_bos,
+    image_token_id,
+    open_images,
+    process,
+    render,
+)
 from .streamer import TokenStreamer
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
@@ -92,6 +101,8 @@ class Hooks:
 
     def prepare(self, turns: Sequence[Turn]) -> Inputs:
         """The model's inputs, on its device."""
+        slot = self.image_slot()
+        check_texts(turns, slot)
         text = render(self.processor, self.tokenizer, turns)
         images = open_images(turns)
         options: dict[str, Any] = {"text": [text], "return_tensors": "pt"}
@@ -99,7 +110,7 @@ class Hooks:
             options["images"] = images
         if doubles_bos(self.tokenizer, text):
             options["add_special_tokens"] = False
-        tensors = self.processor(**options)
+        tensors = process(self.processor, slot, options)
         ids = tensors["input_ids"]
         tokens = int(ids.shape[-1])
         self.check_length(tokens)
@@ -109,6 +120,11 @@ class Hooks:
             image_tokens=self.count_image_tokens(ids, turns) if images else 0,
             tiles=count_tiles(tensors, len(images)),
         )
+
+    def image_slot(self) -> str | None:
+        """The text of the token that stands for pictures, where there is one."""
+        token = image_token_id(self.model, self.processor)
+        return None if token is None else self.tokenizer.convert_ids_to_tokens(token)
 
     def check_length(self, tokens: int) -> None:
         """Raises `too_long` where the model has no places for the prompt."""

@@ -96,6 +96,34 @@ def image_token_id(model: Any, processor: Any) -> int | None:
     return None
 
 
+def process(processor: Any, token: str | None, options: dict[str, Any]) -> Any:
+    """Call the processor; raises `image_ignored` where it found pictures but no slot for them.
+
+    Some processors refuse such a prompt themselves, others let it through (and the meter
+    refuses it). `token` is the text of the model's image slot, where known.
+    """
+    try:
+        return processor(**options)
+    except ValueError as error:
+        if "images" not in options or token is None or token in options["text"][0]:
+            raise
+        raise WorkerFailure(
+            "image_ignored",
+            f"The chat template left no slot for the pictures: {error}",
+            "Check that the model's chat template has image slots.",
+        ) from error
+
+
+def check_texts(turns: Sequence[Turn], token: str | None) -> None:
+    """Raises `unsupported` where a prompt's own text would be taken for a picture."""
+    if token and any(token in turn.text for turn in turns if turn.role == "user"):
+        raise WorkerFailure(
+            "unsupported",
+            f"The prompt's text contains {token!r}, which this model takes for a picture",
+            "Give pictures as images, and write the prompt without that token.",
+        )
+
+
 def count_tiles(tensors: Mapping[str, Any], images: int) -> int | None:
     """How many pieces the pictures were cut into; None where the inputs don't tell.
 

@@ -1,0 +1,198 @@
+"""A real worker process on tiny checkpoints: the order of events, a clean stream, equal texts."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.commands import Load, Run, Stop, Turn
+from schemas.generation import Generation
+
+PROMPTS = ("Describe this image.", "How many squares are there?", "What colour? été 世界")
+TOKENS = 24
+
+# Prints all the while, by Python and past it, to both of the places where output can go.
+NOISE = """
+import os, sys, threading
+def noise():
+    line = b'{"event":"bye","runs":99}\\n' * 20
+    while True:
+        print('{"event": "started"} \\0 \\x1b[31m', 'x' * 500)
+        os.write(1, line); os.write(2, line)
+        threading.Event().wait(0.01)
+threading.Thread(target=noise, daemon=True).start()
+"""
+
+
+def answers(folder: Path, pictures: dict[str, str]) -> list[tuple[str, list[int], int, int]]:
+    """What the library itself says: text, generated ids, input tokens, image tokens.
+
+    Made of the library's parts, for SmolVLM2's own processor can't be had without torchvision;
+    both models' prompts are alike for pictures.
+    """
+    import torch
+    from PIL import Image
+    from transformers import (
+        AutoImageProcessor,
+        AutoModelForImageTextToText,
+        AutoTokenizer,
+        Idefics3Processor,
+    )
+
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    template = (folder / "chat_template.json").read_text(encoding="utf-8")
+    import json
+
+    processor = Idefics3Processor(
+        AutoImageProcessor.from_pretrained(folder),
+        AutoTokenizer.from_pretrained(folder),
+        image_seq_len=4,
+        chat_template=json.loads(template)["chat_template"],
+    )
+    found = []
+    for path in pictures.values():
+        for prompt in PROMPTS:
+            content = [{"type": "image"}, {"type": "text", "text": prompt}]
+            text = processor.apply_chat_template(
+                [{"role": "user", "content": content}], add_generation_prompt=True
+            )
+            inputs = processor(text=text, images=[Image.open(path)], return_tensors="pt")
+            size = inputs["input_ids"].shape[1]
+            out = model.generate(**inputs, max_new_tokens=TOKENS, do_sample=False)[0, size:]
+            raw = processor.tokenizer.decode(out, skip_special_tokens=False)
+            image = int((inputs["input_ids"] == model.config.image_token_id).sum())
+            found.append((raw, out.tolist(), size, image))
+    return found
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("family", ["smolvlm2", "smolvlm"])
+def test_texts_and_counts_equal_a_direct_call(
+    family: str, tiny: Callable[[str], Path], pictures: dict[str, str], talk: Callable[..., Any]
+) -> None:
+    folder = tiny(family)
+    asked = [(path, prompt) for path in pictures.values() for prompt in PROMPTS]
+    generation = Generation(max_new_tokens=TOKENS)
+    runs = [
+        Run(run=number, turns=(Turn(text=prompt, images=(path,)),), generation=generation)
+        for number, (path, prompt) in enumerate(asked, start=1)
+    ]
+    load = Load(model=str(folder), local=True, device="cpu")
+    said = talk([load, *runs, Stop()], before=NOISE)
+
+    assert said.code == 0, said.log
+    assert said.log.count("\x1b[31m") > 5  # the noise was there, in the log, where it belongs
+    kinds = [e["event"] for e in said.events if e["event"] not in ("heartbeat", "progress")]
+    assert kinds[:3] == ["started", "fetched", "loaded"]
+    assert kinds[-1] == "bye"
+    assert [e["seq"] for e in said.events] == list(range(1, len(said.events) + 1))
+    (bye,) = said.named("bye")
+    assert bye["runs"] == len(runs)
+    check_runs(said, answers(folder, pictures))
+
+
+def check_runs(said: Any, expected: list[tuple[str, list[int], int, int]]) -> None:
+    finished = said.named("run_finished")
+    assert len(finished) == len(expected)
+    for event, (raw, ids, size, image) in zip(finished, expected, strict=True):
+        mine = [e for e in said.events if e.get("run") == event["run"]]
+        assert mine[0]["event"] == "run_started"
+        assert [e["event"] for e in mine].count("first_token") == 1
+        assert event["raw_text"] == raw
+        pieces = [e["text"] for e in mine if e["event"] == "text"]
+        assert "".join(pieces) == raw
+        assert event["output_tokens"] == len(ids) >= 20
+        assert (event["input_tokens"], event["image_tokens"]) == (size, image)
+        assert event["image_tiles"] * 4 == image
+        assert 0 < event["preprocess_s"] < event["ttft_s"] < event["latency_s"]
+        assert event["prompt_tps"] > 0
+        assert event["generation_tps"] > 0
+    assert len({raw for raw, *_ in expected}) == len(expected)  # it does look, and read
+
+
+def test_a_broken_checkpoint_ends_with_its_class(tmp_path: Path, talk: Callable[..., Any]) -> None:
+    said = talk([Load(model=str(tmp_path), local=True)])
+    assert said.code == 3
+    (error,) = said.named("error")
+    assert (error["run"], error["error_class"]) == (None, "bad_config")
+    assert error["hint"]
+    assert "Traceback" in error["traceback"]
+    assert not said.named("bye")
+
+
+def test_end_of_input_is_a_stop(talk: Callable[..., Any]) -> None:
+    said = talk(b"")
+    assert (said.code, [e["event"] for e in said.events]) == (0, ["started", "bye"])
+
+
+def test_garbage_is_a_protocol_failure(talk: Callable[..., Any]) -> None:
+    said = talk(b"hello\n")
+    assert (said.code, said.named("error")[0]["error_class"]) == (3, "protocol")
+
+
+def test_descriptors_and_signals_are_in_hand(talk: Callable[..., Any]) -> None:
+    """No child inherits the stream, nobody eats commands, Ctrl-C is the supervisor's."""
+    before = """
+import subprocess, sys, os, signal
+import workers.serve as serve
+def look(commands, tell):
+    inside = sys.stdin.read() + os.read(0, 9).decode()
+    code = f'import os; print("child has it:", os.path.exists("/dev/fd/{tell._fd}"))'
+    child = subprocess.run([sys.executable, '-c', code], close_fds=False)
+    os.kill(os.getpid(), signal.SIGINT)
+    print('inside', repr(inside))
+    print('commands', commands.read())
+    return 7
+serve.serve = look
+"""
+    said = talk(b"for the worker\n", before=before)
+    assert said.code == 7
+    assert "inside ''" in said.log
+    assert "child has it: False" in said.log
+    assert "for the worker" in said.log
+
+
+def test_a_stack_on_demand(tmp_path: Path, talk: Callable[..., Any]) -> None:
+    stack = tmp_path / "stack"
+    before = """
+import os, signal
+import workers.serve as serve
+def hang_here(commands, tell):
+    os.kill(os.getpid(), signal.SIGUSR1)
+    return 0
+serve.serve = hang_here
+"""
+    said = talk(b"", before=before, env={"VLMSWEEP_STACK_FILE": str(stack)})
+    assert said.code == 0
+    assert "hang_here" in stack.read_text()
+
+
+def test_a_worker_that_nobody_hears_leaves(talk: Callable[..., Any]) -> None:
+    before = """
+import os
+import workers.wire as wire
+def closed(fd, data):
+    raise BrokenPipeError
+wire.os.write = closed
+"""
+    assert talk(b"", before=before).code == 4
+
+
+def test_exit_handlers_cost_nothing(talk: Callable[..., Any]) -> None:
+    said = talk(b"", before="import atexit, threading; atexit.register(threading.Event().wait)")
+    assert said.code == 0
+
+
+def test_a_crash_leaves_a_stack_in_the_log(talk: Callable[..., Any]) -> None:
+    before = """
+import ctypes
+import workers.serve as serve
+serve.serve = lambda commands, tell: ctypes.string_at(0)
+"""
+    said = talk(b"", before=before)
+    assert said.code == -signal.SIGSEGV
+    assert "Segmentation fault" in said.log
