@@ -212,47 +212,55 @@ def pillow(head: bytes) -> list[str]:
     return [name for name in FORMATS if name in module.OPEN]
 
 
-def decode(file: IO[bytes], facts: Facts, order: Order) -> tuple[Facts, Image]:
-    """Decode, turn upright, flatten, shrink, convert to sRGB: the facts and the RGB picture.
-
-    Raises RefusedError, and whatever Pillow raises for a broken file.
-    """
+def look(file: IO[bytes], facts: Facts, order: Order) -> tuple[Facts, Image]:
+    """What the file says of itself, and the picture, not decoded yet. Raises RefusedError."""
     from PIL import Image as module
 
     file.seek(0)
     formats = pillow(head := file.read(64))
     module.MAX_IMAGE_PIXELS = order.max_pixels
     image = _open(file, formats, head)
-    width, height = image.size
-    if width * height > order.max_pixels:
-        text = f"has {width}×{height} pixels, over the limit of {order.max_pixels:,}: shrink it"
-        raise RefusedError("bad_image", text)
-    name, mode, profile = image.format or "", image.mode, image.info.get("icc_profile")
-    frames = getattr(image, "n_frames", 1) if name not in ("GIF", "TIFF") else _frames(image)
-    if name in ("GIF", "TIFF"):  # counting their frames moved the file
+    name, frames, orientation = image.format, _frames(image), None
+    if name in ("GIF", "TIFF"):  # counting their frames has moved them
         image = _open(file, formats, head)
-    orientation = _orientation(image) if name == "TIFF" else None
-    if order.max_side:
-        least = _shrunk(width, height, order.max_side)
-        image.draft(None, (3 * least[0], 3 * least[1]))  # big JPEGs are decoded smaller
-    image.load()
-    if _zero_filled(file, name):
-        raise RefusedError("bad_image", "ends in zeros, a part is missing: fetch it again")
+    width, height = image.size
     if name == "TIFF":  # Pillow turns these upright itself, and names the upright size
+        orientation = _orientation(image)
         if (orientation or 1) > 4:
             width, height = height, width
-    else:
+    facts = replace(facts, format=name, mode=image.mode, width=width, height=height)
+    return replace(facts, orientation=orientation, frames=frames), image
+
+
+def decode(file: IO[bytes], facts: Facts, image: Image, order: Order) -> tuple[int | None, Image]:
+    """Decode, turn upright, flatten, shrink, convert to sRGB: orientation and RGB picture.
+
+    Raises RefusedError, and whatever Pillow raises for a broken file.
+    """
+    from PIL.Image import Resampling
+
+    size, orientation = (facts.width or 0, facts.height or 0), facts.orientation
+    if size[0] * size[1] > order.max_pixels:
+        text = f"has {size[0]}×{size[1]} pixels, over the limit of {order.max_pixels:,}: shrink it"
+        raise RefusedError("bad_image", text)
+    if order.max_side:
+        least = _shrunk(size, order.max_side)
+        image.draft(None, (3 * least[0], 3 * least[1]))  # big JPEGs are decoded smaller
+    profile = image.info.get("icc_profile")
+    image.load()
+    if _zero_filled(file, facts.format):
+        raise RefusedError("bad_image", "ends in zeros, a part is missing: fetch it again")
+    if facts.format != "TIFF":
         orientation = _orientation(image)
         image = _upright(image, orientation)
-    image = _flat(image, name)
-    if order.max_side:
-        size = _shrunk(*image.size, order.max_side)
-        if size != image.size:
-            image = image.resize(size, module.Resampling.LANCZOS, reducing_gap=3.0)
+    image = _flat(image, facts.format)
+    # From the source's size, not from what a JPEG was decoded to.
+    size = _shrunk(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
+    if size != image.size:
+        image = image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
     image = _srgb(image, profile)
     image.info = {}  # Pillow would write profile and transparency into the PNG
-    facts = replace(facts, format=name, mode=mode, width=width, height=height)
-    return replace(facts, orientation=orientation, frames=frames), image
+    return orientation, image
 
 
 def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
@@ -298,12 +306,12 @@ def _upright(image: Image, orientation: int | None) -> Image:
     return image.transpose(turns[(orientation or 1) - 2]) if (orientation or 1) > 1 else image
 
 
-def _shrunk(width: int, height: int, longest: int) -> tuple[int, int]:
-    scale = min(1.0, longest / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def _shrunk(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+    scale = min(1.0, longest / max(size)) if longest else 1.0
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def _zero_filled(file: IO[bytes], name: str) -> bool:
+def _zero_filled(file: IO[bytes], name: str | None) -> bool:
     """Whether a JPEG was cut and filled up with zeros, which libjpeg takes for grey pixels."""
     if name not in ("JPEG", "MPO"):
         return False
@@ -323,7 +331,7 @@ def _zero_filled(file: IO[bytes], name: str) -> bool:
     return True
 
 
-def _flat(image: Image, name: str) -> Image:
+def _flat(image: Image, name: str | None) -> Image:
     """The picture as L, RGB or CMYK with nothing transparent: white shows through."""
     from PIL import Image as module
 
@@ -339,7 +347,8 @@ def _flat(image: Image, name: str) -> Image:
     if image.mode in ("I", "F"):
         return _stretched(image)
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        if image.mode != "RGBA":  # converting would copy
+            image = image.convert("RGBA")
         white = module.new("RGB", image.size, "white")
         white.paste(image, mask=image)
         return white
@@ -390,21 +399,25 @@ def hash_pixels(image: Image) -> str:
     return digest.hexdigest()
 
 
-def _kept(file: IO[bytes], facts: Facts, order: Order) -> Facts:
-    folder = Path(os.fsdecode(bytes.fromhex(order.folder)))
-    known = recall(folder, str(facts.source_sha256), order.max_side)
-    if known and (known.width or 0) * (known.height or 0) <= order.max_pixels:
-        return known
-    before = os.fstat(file.fileno()).st_mtime_ns
-    facts, image = decode(file, facts, order)
-    if os.fstat(file.fileno()).st_mtime_ns != before:
+def _folder(order: Order) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(order.folder)))
+
+
+def _known(facts: Facts, order: Order) -> Facts | None:
+    known = recall(_folder(order), str(facts.source_sha256), order.max_side)
+    small = known and (known.width or 0) * (known.height or 0) <= order.max_pixels
+    return known if small else None
+
+
+def _kept(file: IO[bytes], stamp: int, facts: Facts, image: Image, order: Order) -> Facts:
+    folder = _folder(order)
+    orientation, image = decode(file, facts, image, order)
+    if os.fstat(file.fileno()).st_mtime_ns != stamp:  # what was hashed is not what was decoded
         raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
     digest = hash_pixels(image)
-    size = _write(
-        picture_path(folder, digest),
-        lambda png: image.save(png, "PNG", compress_level=1),
-    )
-    facts = replace(facts, prepared_sha256=digest)
+    path = picture_path(folder, digest)
+    size = _write(path, lambda png: image.save(png, "PNG", compress_level=1))
+    facts = replace(facts, orientation=orientation, prepared_sha256=digest)
     facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
     remember(folder, facts, order.max_side, size)
     return facts
@@ -415,9 +428,14 @@ def serve(order: Order) -> Answer:
     facts, retire = Facts(), False
     try:
         with open_source(bytes.fromhex(order.path)) as file:
-            facts = replace(facts, source_bytes=os.fstat(file.fileno()).st_size)
+            found = os.fstat(file.fileno())
+            facts = replace(facts, source_bytes=found.st_size)
             facts = replace(facts, source_sha256=hash_source(file))
-            facts = _kept(file, facts, order)
+            if known := _known(facts, order):
+                facts = known
+            else:
+                facts, image = look(file, facts, order)
+                facts = _kept(file, found.st_mtime_ns, facts, image, order)
     except FolderError as error:
         return Answer(number=order.number, folder_error=str(error))
     except RefusedError as error:
@@ -448,7 +466,8 @@ def main() -> None:
     parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
     options = parser.parse_args()
     _limit(options.memory)
-    with os.fdopen(options.answers, "w", encoding="ascii") as answers, suppress(BrokenPipeError):
+    answers = os.fdopen(options.answers, "w", encoding="ascii")
+    with suppress(BrokenPipeError):
         print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
         for line in sys.stdin.buffer:
             order = Order(**json.loads(line))

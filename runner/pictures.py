@@ -17,7 +17,7 @@ import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -31,6 +31,7 @@ COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.decode")
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "PYTHONHOME", "PYTHONUTF8")
 KEPT_PREFIXES = ("LC_", "LD_", "DYLD_")
 START_LIMIT_S = 60.0
+LAST_WORDS_S = 0.5
 LEAST_MEMORY_BYTES = 128 << 20
 MAX_ANSWER_BYTES = 64 << 10
 MAX_PATH_BYTES = 4096
@@ -80,26 +81,35 @@ def prepare(
     if memory_bytes < LEAST_MEMORY_BYTES:
         raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES}")
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow links)
+    blank = Order(
+        number=0,
+        path="",
+        folder=os.fsencode(root).hex(),
+        max_side=max_side,
+        max_pixels=max_pixels,
+        limit_s=limit_s,
+    )
     pictures: list[Picture] = []
     with _Decoder(root, memory_bytes) as decoder:
         for number, path in enumerate(paths):
-            name = _bytes(path)
-            if isinstance(name, str):
-                picture = Picture(path=path, error_class="not_found", message=name)
-            else:
-                order = Order(
-                    number=number,
-                    path=name.hex(),
-                    folder=os.fsencode(root).hex(),
-                    max_side=max_side,
-                    max_pixels=max_pixels,
-                    limit_s=limit_s,
-                )
-                picture = _picture(path, root, decoder.answer(order))
+            picture = _one(decoder, path, root, replace(blank, number=number))
             pictures.append(picture)
             if on_picture is not None:
                 on_picture(picture)
     return pictures
+
+
+def _one(decoder: _Decoder, path: Path, root: Path, order: Order) -> Picture:
+    name = _bytes(path)
+    if isinstance(name, str):
+        return Picture(path=path, error_class="not_found", message=name)
+    answer = decoder.answer(replace(order, path=name.hex()))
+    known = {field.name: getattr(answer, field.name) for field in fields(Facts)}
+    if answer.message is not None:  # libraries quote a file's bytes in their messages
+        known["message"] = _printable(answer.message)
+    digest = answer.prepared_sha256
+    prepared = root / digest[:2] / f"{digest}.png" if digest else None
+    return Picture(path=path, prepared_path=prepared, **known)
 
 
 def _bytes(path: Path) -> bytes | str:
@@ -111,13 +121,6 @@ def _bytes(path: Path) -> bytes | str:
     if b"\0" in name:
         return "holds a NUL character, which no file's name can: check the path"
     return name if len(name) <= MAX_PATH_BYTES else "is too long a path: check it"
-
-
-def _picture(path: Path, root: Path, answer: Answer) -> Picture:
-    known = {field.name: getattr(answer, field.name) for field in fields(Facts)}
-    digest = answer.prepared_sha256
-    prepared = root / digest[:2] / f"{digest}.png" if digest else None
-    return Picture(path=path, prepared_path=prepared, **known)
 
 
 class _Decoder:
@@ -231,10 +234,7 @@ class _Decoder:
 
     def _death(self) -> str:
         """Kill and reap what is left; how the decoder ended, about the picture, for people."""
-        if self._process is not None and self._process.stderr is not None:
-            os.set_blocking(self._process.stderr.fileno(), False)
-            with suppress(BlockingIOError):
-                self._stderr += os.read(self._process.stderr.fileno(), 1 << 16)
+        self._last_words()
         status = self._kill()
         if status is None:
             how = "stopped answering"
@@ -249,6 +249,19 @@ class _Decoder:
             how = f"left with exit status {status}"
         said = _last_line(self._stderr)
         return f"could not be decoded: the decoder {how}" + (f" ({said})" if said else "")
+
+    def _last_words(self) -> None:
+        """Wait a moment for a dying decoder: its errors' end means that it has its status."""
+        assert self._process is not None
+        assert self._process.stderr is not None
+        deadline = time.monotonic() + LAST_WORDS_S
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stderr, selectors.EVENT_READ)
+            while selector.select(max(0, deadline - time.monotonic())):
+                data = os.read(self._process.stderr.fileno(), 1 << 16)
+                self._stderr = (self._stderr + data)[-STDERR_KEPT_BYTES:]
+                if not data or time.monotonic() > deadline:
+                    break
 
     def _kill(self) -> int | None:
         """Kill the decoder's whole process group and reap it; its status, None if unknown.
@@ -304,5 +317,8 @@ def _environment() -> dict[str, str]:
 
 def _last_line(text: bytes) -> str:
     lines = text.decode("utf-8", "replace").strip().splitlines()
-    last = lines[-1][:200] if lines else ""
-    return "".join(c if c.isprintable() else "\ufffd" for c in last)
+    return _printable(lines[-1][:200]) if lines else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
