@@ -16,11 +16,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import this by its path
 
-from tiny import smolvlm
+from tiny import llava, smolvlm
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2": smolvlm.make_smolvlm2,
     "smolvlm": smolvlm.make_smolvlm,
+    "llava": llava.make_llava,
+    "llava_next": llava.make_llava_next,
 }
 
 

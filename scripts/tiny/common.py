@@ -46,6 +46,46 @@ def byte_level_bpe(special: Sequence[str], vocabulary: int = 512) -> Any:
     return tokenizer
 
 
+def sentencepiece_bpe(added: Sequence[str], vocabulary: int = 300) -> Any:
+    """A BPE `tokenizers.Tokenizer` as llama's: "▁" for spaces, bytes for the unknown, <s> first.
+
+    Ids: <unk>, <s>, </s>, 256 bytes, then `vocabulary` trained pieces, then `added`.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, processors, trainers
+
+    trained = Tokenizer(models.BPE())
+    spaces = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    trained.normalizer = normalizers.Sequence(spaces)
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, show_progress=False)
+    trained.train_from_iterator(CORPUS.split(". "), trainer)
+    model = json.loads(trained.to_str())["model"]
+    pieces = sorted(model["vocab"], key=model["vocab"].get)
+    names = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+    tokenizer = Tokenizer(
+        models.BPE(
+            {name: number for number, name in enumerate(names)},
+            [tuple(pair) for pair in model["merges"]],
+            unk_token="<unk>",
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    tokenizer.normalizer = normalizers.Sequence(spaces)
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.Replace("▁", " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+    )
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>", *added])
+    return tokenizer
+
+
 def save_tokenizer(folder: Path, tokenizer: Any, special: Sequence[str], **config: Any) -> None:
     """Write tokenizer.json and its companions; `config` goes to tokenizer_config.json."""
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.commands import Load, Run, Turn
-from schemas.events import RunFinished, WorkerPhase
+from schemas.events import Event, RunFinished, Text, WorkerPhase
 from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
@@ -32,8 +32,11 @@ def load(folder: Path, **more: Any) -> TransformersEngine:
 
 
 def answer(engine: TransformersEngine, *turns: Turn, generation: Generation = SHORT) -> RunFinished:
+    told: list[Event] = []
     run = Run(run=1, turns=turns, generation=generation)
-    return answer_all(run, engine, lambda event: None, lambda phase: None)
+    finished = answer_all(run, engine, told.append, lambda phase: None)
+    assert "".join(e.text for e in told if isinstance(e, Text)) == finished.raw_text
+    return finished
 
 
 def refusal(act: Callable[[], object], phase: WorkerPhase = "load") -> WorkerFailure:
@@ -116,6 +119,35 @@ def test_an_end_token_is_a_stop_and_is_counted(copy: Path, tiny: Callable[[str],
     ended = answer(load(copy), Turn(text="Hi"))
     assert (ended.finish_reason, ended.output_tokens) == ("stop", place + 1)
     assert ended.raw_text == hooks.decode(ids[: place + 1])
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+def test_the_generic_path_equals_a_direct_call(
+    family: str, tiny: Callable[[str], Path], pictures: dict[str, str]
+) -> None:
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    engine, processor = load(tiny(family)), AutoProcessor.from_pretrained(tiny(family))
+    model = AutoModelForImageTextToText.from_pretrained(tiny(family))
+    texts = set()
+    for path in pictures.values():
+        turn = Turn(text="Describe this image.", images=(path,))
+        found = answer(engine, turn, generation=Generation(max_new_tokens=24))
+        content = [{"type": "image"}, {"type": "text", "text": turn.text}]
+        prompt = processor.apply_chat_template(
+            [{"role": "user", "content": content}], add_generation_prompt=True
+        )
+        inputs = processor(text=prompt, images=Image.open(path), return_tensors="pt")
+        size = inputs["input_ids"].shape[1]
+        out = model.generate(**inputs, max_new_tokens=24, do_sample=False)[0, size:]
+        assert found.raw_text == processor.tokenizer.decode(out)
+        assert (found.input_tokens, found.output_tokens) == (size, len(out))
+        assert found.image_tokens == int((inputs["input_ids"] == model.config.image_token_id).sum())
+        assert found.image_tokens >= 16
+        assert found.output_tokens >= 20
+        texts.add(found.raw_text)
+    assert len(texts) == len(pictures)
 
 
 def test_splitting_can_be_turned_off(tiny: Callable[[str], Path], pictures: dict[str, str]) -> None:
