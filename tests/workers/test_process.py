@@ -124,6 +124,13 @@ def test_a_broken_checkpoint_ends_with_its_class(tmp_path: Path, talk: Callable[
     assert not said.named("bye")
 
 
+def test_a_token_never_reaches_an_event(talk: Callable[..., Any]) -> None:
+    token = "hf_not4realbutlongenough"
+    said = talk([Load(model=f"/nowhere/{token}", local=True)], env={"HF_TOKEN": token})
+    assert "[secret]" in said.named("error")[0]["message"]
+    assert token not in str(said.events)
+
+
 def test_end_of_input_is_a_stop(talk: Callable[..., Any]) -> None:
     said = talk(b"")
     assert (said.code, [e["event"] for e in said.events]) == (0, ["started", "bye"])

@@ -161,7 +161,7 @@ class Hooks:
             torch.manual_seed(ask.seed)
         with torch.inference_mode():
             self.model.generate(**inputs.tensors, generation_config=settings, streamer=streamer)
-        return set(settings.eos_token_id)
+        return set(settings.eos_token_id or ())
 
     def settings(self, ask: Generation) -> Any:
         """The checkpoint's generation config, less its sampling where that was not asked for.
@@ -179,7 +179,7 @@ class Hooks:
                 setattr(settings, name, value)
         if ask.repetition_penalty is not None:
             settings.repetition_penalty = ask.repetition_penalty
-        settings.eos_token_id = sorted(self.ends(settings.eos_token_id))
+        settings.eos_token_id = sorted(self.ends(settings.eos_token_id)) or None
         if settings.pad_token_id is None and settings.eos_token_id:
             settings.pad_token_id = settings.eos_token_id[0]
         self.model.generation_config = settings

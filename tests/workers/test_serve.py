@@ -1,0 +1,127 @@
+"""A worker's life with an engine made up for the test: no failed run takes the others along."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.commands import Load, Run, Stop, Turn
+from schemas.events import Loaded
+from schemas.generation import Generation
+from workers import serve
+from workers.checkpoint import Checkpoint
+from workers.engine import Answer, DeviceMemory
+from workers.fetch import Found
+from workers.measure import Meter
+
+
+class FakeEngine:
+    """Fails as the prompt says, else repeats it."""
+
+    def __init__(self) -> None:
+        self.emptied = self.reset = 0
+
+    def load(self, *_: Any) -> Loaded:
+        return Loaded(
+            engine="fake",
+            family="fake",
+            model_class="Fake",
+            device="cpu",
+            dtype="float32",
+            dtype_reason="",
+            load_s=0.0,
+        )
+
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+        text = turns[-1].text
+        failures = {"memory": MemoryError("host"), "exit": SystemExit(1), "bug": KeyError("x")}
+        if text in failures:
+            raise failures[text]
+        meter.preprocessed(len(text))
+        meter.token(text)
+        return Answer(raw_text=text, text=text, finish_reason="stop")
+
+    def device_memory(self) -> DeviceMemory:
+        return DeviceMemory(peak_allocated=5, peak_reserved=7, method="counted")
+
+    def reset_device_peak(self) -> None:
+        self.reset += 1
+
+    def empty_caches(self) -> None:
+        self.emptied += 1
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+    engine = FakeEngine()
+    monkeypatch.setattr(serve, "fetch", lambda ask, tell: Found(folder=Path("x")))
+    monkeypatch.setattr(serve, "read_config", lambda folder: {})
+    monkeypatch.setattr(
+        serve, "read_checkpoint", lambda folder, **_: Checkpoint(folder=folder, config={})
+    )
+    monkeypatch.setattr(serve, "make_engine", lambda name: engine)
+    monkeypatch.setattr(serve, "go_offline", lambda: None)
+    return engine
+
+
+def live(*commands: Load | Run | Stop) -> tuple[int, list[Any]]:
+    lines = b"".join(json.dumps(asdict(command)).encode() + b"\n" for command in commands)
+    told: list[Any] = []
+    return serve.serve(io.BytesIO(lines), told.append), told
+
+
+def run(number: int, *texts: str) -> Run:
+    turns = tuple(Turn(text=text) for text in texts)
+    return Run(run=number, turns=turns, generation=Generation())
+
+
+LOAD = Load(model="x", local=True)
+
+
+def test_a_failed_run_costs_itself_alone(engine: FakeEngine) -> None:
+    asked = ["a", "memory", "exit", "bug", "b"]
+    runs = [run(number, text) for number, text in enumerate(asked)]
+    code, told = live(LOAD, *runs, Stop())
+    outcomes = [
+        (event.run, getattr(event, "error_class", "ok"))
+        for event in told
+        if event.event in ("run_finished", "error")
+    ]
+    assert code == 0
+    assert outcomes == [
+        (0, "ok"),
+        (1, "out_of_memory"),
+        (2, "internal"),
+        (3, "internal"),
+        (4, "ok"),
+    ]
+    assert engine.emptied == 1
+    assert engine.reset == len(runs)
+    assert told[-1].runs == len(runs)
+
+
+def test_peaks_belong_to_the_run(engine: FakeEngine) -> None:
+    _, told = live(LOAD, run(1, "a"))
+    (finished,) = [event for event in told if event.event == "run_finished"]
+    assert (finished.peak_device_bytes, finished.peak_device_reserved_bytes) == (5, 7)
+    assert finished.peak_device_method == "counted"
+
+
+def test_turns_are_answered_in_order(engine: FakeEngine) -> None:
+    _, told = live(LOAD, run(1, "a", "b", "c"))
+    (finished,) = [event for event in told if event.event == "run_finished"]
+    assert [turn["text"] for turn in finished.transcript] == ["a", "a", "b", "b", "c", "c"]
+    steps = [event.done for event in told if event.event == "progress"]
+    assert steps == [1.0, 2.0]
+    assert [event.event for event in told].count("first_token") == 1
+
+
+def test_a_run_before_a_load_is_a_protocol_failure(engine: FakeEngine) -> None:
+    code, told = live(run(1, "a"))
+    assert (code, told[-1].error_class, told[-1].run) == (3, "protocol", None)
