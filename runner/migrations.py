@@ -33,6 +33,8 @@ def m002_views(db: Database) -> None:
     db.create_view("summary", SUMMARY)
 
 
+NAMES = (m001_spine.__name__, m002_views.__name__)
+
 TABLES = """
 CREATE TABLE environments (
     id INTEGER PRIMARY KEY,

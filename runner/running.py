@@ -6,17 +6,16 @@ One object per attempt at a job. It knows rows and the stream, nothing of proces
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from schemas import stream
 from schemas.events import FirstToken, RunFinished, Text
+from schemas.stream import Tell as Tell
 
 from .memory import Peak
 from .queue import QueuedJob, QueuedModel
 from .store import Store
 
-Tell = Callable[[stream.StreamEvent], None]
 KEEP_TEXT_EVERY_S = 0.2
 
 FIGURES = (

@@ -27,7 +27,7 @@ from schemas.sweep import Prompt
 
 from .errors import DatabaseError
 from .jobs import Entry, Plan
-from .migrations import APPLICATION_ID, migrations
+from .migrations import APPLICATION_ID, NAMES, migrations
 
 
 def utc_now() -> str:
@@ -63,14 +63,7 @@ class Store:
             ) from error
 
     def prepare(self) -> None:
-        """Checks that the file is ours and brings its schema up to date."""
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            "busy_timeout = 30000",
-        ):
-            self.connection.execute(f"PRAGMA {pragma}")
+        """Checks that the file is ours before anything is written, then brings it up to date."""
         (ours,) = self.connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if ours != APPLICATION_ID and tables:
@@ -78,15 +71,20 @@ class Store:
                 f"{self.path} is a database of some other program; it was left as it is",
                 hint="give another file with --db",
             )
-        known = {migration.name for migration in migrations.pending(self.db)}
-        known |= {migration.name for migration in migrations._migrations}
-        newer = [m.name for m in migrations.applied(self.db) if m.name not in known]
-        if newer:
+        applied = {migration.name for migration in migrations.applied(self.db)}
+        if newer := applied - set(NAMES):
             raise DatabaseError(
-                f"{self.path} was written by a newer vlmsweep ({newer[-1]}); it was left as it is",
+                f"{self.path} was written by a newer vlmsweep ({max(newer)}); it was left as it is",
                 hint="upgrade vlmsweep, or give another file with --db",
             )
-        self.connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        for pragma in (
+            f"application_id = {APPLICATION_ID}",
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            "busy_timeout = 30000",
+        ):
+            self.connection.execute(f"PRAGMA {pragma}")
         migrations.apply(self.db)
 
     def close(self) -> None:
@@ -255,9 +253,7 @@ class Store:
         keys = ["source", "location", "revision", "commit_hash", "fingerprint"]
         with self.db.atomic():
             model = self.find_or_add("models", keys, found)
-            self.update(
-                "workers", worker, {"model_id": model, "download_s": fetched.download_s}
-            )
+            self.update("workers", worker, {"model_id": model, "download_s": fetched.download_s})
 
     def start_run(self, job: int, worker: int | None) -> int:
         """A new attempt at a job; it becomes the job's latest."""
@@ -274,9 +270,7 @@ class Store:
         """A run's outcome. The job is done, unless a newer run has taken it over."""
         with self.db.atomic():
             self.update("runs", run, {**row, "ended_at": utc_now()})
-            self.connection.execute(
-                "UPDATE jobs SET state = 'done' WHERE latest_run_id = ?", [run]
-            )
+            self.connection.execute("UPDATE jobs SET state = 'done' WHERE latest_run_id = ?", [run])
 
     def add_sample(self, worker: int, row: Mapping[str, Any]) -> None:
         """One point of a worker's memory timeline."""

@@ -17,15 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas import stream
+from schemas.stream import Tell
 
 from .attendant import Attendant
 from .launch import Launcher, ShimLauncher
 from .queue import Queue, QueuedJob, QueuedModel
-from .running import Running, Tell
+from .running import Running
 from .store import Store
 
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
+IDLE_S = 3600.0
 
 
 @dataclass(slots=True)
@@ -105,32 +107,34 @@ class Supervisor:
             self.attend(attendant)
         finally:
             self.attendant = None
-        departure = attendant.departure
-        if departure is None or not departure.loaded:
+            departure = attendant.bury()
+        if not departure.loaded:
             return
         answered = left - len(course.jobs) - departure.lost_a_run
         course.deaths = (0 if answered else course.deaths) + departure.lost_a_run
         if course.deaths >= course.model.limits.worker_deaths and not self.interrupts:
-            self.quarantine(course, str(attendant.last.get("message")))
+            self.quarantine(course, str(departure.why))
 
     def attend(self, attendant: Attendant) -> None:
-        """The event loop around one worker."""
-        hold = attendant.hold
-        self.selector.register(hold.events_fd, selectors.EVENT_READ, attendant.hear)
-        self.selector.register(hold.reports_fd, selectors.EVENT_READ, attendant.hear_reports)
+        """The event loop around one worker; returns when its shim is gone."""
+        hold = attendant.process.hold
+        hear = {
+            hold.events_fd: attendant.hear,
+            hold.reports_fd: attendant.process.hear_reports,
+        }
+        for descriptor, take in hear.items():
+            self.selector.register(descriptor, selectors.EVENT_READ, take)
         try:
-            alive = True
-            while alive:
-                for key, _ in self.selector.select(max(0, attendant.wake_at() - time.monotonic())):
+            while hold.reports_fd in hear:
+                wait_s = attendant.wake_at() - time.monotonic()
+                for key, _ in self.selector.select(max(0, min(wait_s, IDLE_S))):
                     if not key.data():
                         self.selector.unregister(key.fd)
-                        alive = alive and key.fd != hold.reports_fd
+                        del hear[key.fd]
                 attendant.tick()
         finally:
-            for descriptor in (hold.events_fd, hold.reports_fd):
-                if descriptor in self.selector.get_map():
-                    self.selector.unregister(descriptor)
-            attendant.bury()
+            for descriptor in hear:
+                self.selector.unregister(descriptor)
 
     # Signals.
 

@@ -6,6 +6,7 @@ the stream never knows more than the file does. Workers speak `schemas.events` i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -206,3 +207,4 @@ StreamEvent = (
     | WorkerEnded
     | SweepFinished
 )
+Tell = Callable[[StreamEvent], None]

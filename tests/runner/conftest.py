@@ -41,6 +41,13 @@ class Outcome:
         return {row["prompt"]: row for row in self.rows}
 
 
+def picture(path: Path) -> Picture:
+    """A picture as if it had been prepared; one named broken could not be."""
+    if "broken" in path.name:
+        return Picture(path=path, error_class="bad_image", message="it is broken")
+    return Picture(path=path, prepared_path=path, prepared_sha256=path.name)
+
+
 Sweeper = Callable[..., Outcome]
 
 
@@ -58,10 +65,11 @@ def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
     def add(models: list[str], prompts: list[str], **more: Any) -> int:
         for name in models:
             (tmp_path / name).mkdir(exist_ok=True)
-        data = {"models": [f"./{name}" for name in models]}
-        data["prompts"] = [{"text": text, "images": "none"} for text in prompts]
+        data: dict[str, Any] = {"models": [f"./{name}" for name in models]}
+        images = "each" if "images" in more else "none"
+        data["prompts"] = [{"text": text, "images": images} for text in prompts]
         plan = jobs.expand(sweepfile.check(data | more, "test"), tmp_path, "test")
-        pictures = [Picture(path=path) for path in plan.images]
+        pictures = [picture(path) for path in plan.images]
         return store.add_sweep(plan, pictures, environment.supervisors())
 
     return add

@@ -19,9 +19,8 @@ from pathlib import Path
 EVENTS = int(sys.argv[sys.argv.index("--events-fd") + 1])
 COMMANDS = os.fdopen(os.dup(0), "rb")
 os.set_inheritable(EVENTS, False)
-faulthandler.register(
-    signal.SIGUSR1, file=Path(os.environ["VLMSWEEP_STACK_FILE"]).open("w"), all_threads=True
-)
+STACK = os.open(os.environ["VLMSWEEP_STACK_FILE"], os.O_WRONLY | os.O_CREAT, 0o600)
+faulthandler.register(signal.SIGUSR1, file=STACK, all_threads=True)
 
 
 def say(event: str, **fields: object) -> None:
@@ -116,7 +115,7 @@ def grow() -> None:
         time.sleep(0.005)
 
 
-def do(run: int, prompt: str) -> None:  # noqa: C901
+def do(run: int, prompt: str) -> None:
     """What a prompt asks for."""
     match prompt:
         case "hang":
@@ -163,11 +162,25 @@ def do(run: int, prompt: str) -> None:  # noqa: C901
             finish(run + 1000, "not mine")
             answer(run)
         case "error":
-            say("error", run=run, phase="generate", error_class="bad_image",
-                exception="ValueError", message="no picture", hint="give one", traceback="tb")
+            say(
+                "error",
+                run=run,
+                phase="generate",
+                error_class="bad_image",
+                exception="ValueError",
+                message="no picture",
+                hint="give one",
+                traceback="tb",
+            )
         case "out of memory":
-            say("error", run=run, phase="generate", error_class="out_of_memory",
-                exception="MemoryError", message="no room")
+            say(
+                "error",
+                run=run,
+                phase="generate",
+                error_class="out_of_memory",
+                exception="MemoryError",
+                message="no room",
+            )
         case "grow":
             grow()
         case "talk for ever":
@@ -196,8 +209,14 @@ def load(model: str) -> None:
         case "exit-in-load":
             os._exit(9)
         case "error-in-load":
-            say("error", phase="load", error_class="missing_package",
-                exception="ImportError", message="num2words is missing", hint="pip install it")
+            say(
+                "error",
+                phase="load",
+                error_class="missing_package",
+                exception="ImportError",
+                message="num2words is missing",
+                hint="pip install it",
+            )
             os._exit(3)
         case "hang-at-exit":
             loaded()

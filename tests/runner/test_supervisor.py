@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -186,10 +187,46 @@ def test_a_worker_that_will_not_leave_is_made_to(sweep: Sweeper, monkeypatch) ->
     assert done.workers[0]["killed_for"] == "stop_s"
 
 
-def test_a_broken_picture_costs_no_worker(sweep: Sweeper, tmp_path: Path) -> None:
-    (tmp_path / "x.png").touch()
-    done = sweep(["good"], ["a"], exclude=[{"model": "nobody", "reason": "never"}])
-    assert done.rows[0]["outcome"] == "ok"
+def test_a_broken_picture_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: Path) -> None:
+    for name in ("broken.png", "fine.png"):
+        (tmp_path / name).touch()
+    done = sweep(["good", "better"], ["a"], images=["*.png"])
+    broken, fine = done.rows[:2]
+    assert (broken["outcome"], broken["phase"]) == ("error", "prepare")
+    assert (broken["error_class"], broken["message"]) == ("bad_image", "it is broken")
+    assert broken["worker_id"] is None
+    assert (fine["outcome"], fine["image"]) == ("ok", "fine.png")
+    assert len(done.workers) == 2
+
+
+def test_a_model_whose_pictures_are_all_broken_is_never_loaded(
+    sweep: Sweeper, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.png").touch()
+    assert sweep(["good"], ["a"], images=["broken.png"]).workers == []
+
+
+def test_excluded_jobs_are_rows_that_say_why(sweep: Sweeper, tmp_path: Path) -> None:
+    rule = {"model": "good", "reason": "known to fail on this"}
+    done = sweep(["good", "better"], ["a"], exclude=[rule])
+    assert [row["outcome"] for row in done.rows] == ["skipped", "ok"]
+    assert done.rows[0]["message"] == "known to fail on this"
+    assert len(done.workers) == 1
+
+
+def test_what_is_told_is_already_in_the_database(store, queued) -> None:
+    number = queued(["good"], ["a", "exit 7", "b"])
+    seen = []
+
+    def tell(event: stream.StreamEvent) -> None:
+        if isinstance(event, stream.RunFinished):
+            other = sqlite3.connect(store.path)
+            row = other.execute("SELECT outcome FROM runs WHERE id = ?", [event.run]).fetchone()
+            seen.append((row[0], event.outcome))
+            other.close()
+
+    Supervisor(store, tell, FakeLauncher()).run(number)
+    assert seen == [("ok", "ok"), ("crashed", "crashed"), ("ok", "ok")]
 
 
 def interrupting(store, number: int, signals: list[int], when: type) -> tuple[str, list]:

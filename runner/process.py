@@ -1,0 +1,228 @@
+"""One worker as a process: started, sampled, killed, buried; with its row kept true.
+
+It knows pids, signals and bytes of memory, nothing of models, jobs or events. Who decides that
+it must die, and what its death means for a run, is `runner.attendant`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from schemas import stream
+from schemas.events import WorkerPhase
+from schemas.stream import Tell
+
+from . import verdict
+from .launch import Hold, Launcher, WorkerSpec
+from .lines import Closed, LineReader
+from .memory import Peak, TreeMemory
+from .store import Store, utc_now
+from .verdict import Ending
+from .watch import Breach
+
+SAMPLE_EVERY_S = 0.25
+STORE_SAMPLE_EVERY_S = 1.0
+STACK_GRACE_S = 0.1
+STACK_BYTES = 20_000
+
+
+class WorkerProcess:
+    """A worker's process tree and its row in `workers`."""
+
+    def __init__(
+        self,
+        store: Store,
+        tell: Tell,
+        clock: Callable[[], float],
+        model: str,
+        row: int,
+        number: int,
+        log: Path,
+    ) -> None:
+        self.store, self.tell, self.clock = store, tell, clock
+        self.model, self.row, self.number, self.log = model, row, number, log
+        self.stack_file = log.with_suffix(".stack")
+        self.began = clock()
+        self.memory: TreeMemory | None = None
+        self.device = Peak()
+        self.device_now: int | None = None
+        self.ending = Ending()
+        self.facts: dict[str, Any] = {}
+        self.notes: list[str] = []
+        self.kill_asked: float | None = None
+        self.kill_sent = False
+        self.sampled_at = self.stored_at = float("-inf")
+
+    def begin(self, launcher: Launcher) -> None:
+        """Starts it."""
+        self.hold: Hold = launcher.start(WorkerSpec(log=self.log, stack=self.stack_file))
+        self.reports = LineReader(self.hold.reports_fd)
+
+    # What the shim reports.
+
+    def hear_reports(self) -> bool:
+        """Takes in the shim's reports; False when it is gone and the worker can be buried."""
+        for line in self.reports.read():
+            if isinstance(line, Closed):
+                return False
+            if isinstance(line, bytes):
+                self.report(*line.decode("utf-8", "replace").split(" "))
+        return True
+
+    def report(self, kind: str, *words: str) -> None:
+        """One report, as `runner.shim` defines them."""
+        if kind == "started":
+            pid = int(words[0])
+            self.memory = TreeMemory(pid)
+            self.store.update("workers", self.row, {"pid": pid})
+            started = stream.WorkerStarted(
+                worker=self.number, model=self.model, pid=pid, log=str(self.log)
+            )
+            self.tell(started)
+        elif kind == "exited":
+            status, user_s, system_s, maxrss = words
+            self.ending.status = int(status)
+            self.facts["cpu_s"] = float(user_s) + float(system_s)
+            if self.memory is not None:
+                self.memory.total.rss_at_least(int(maxrss), "rusage maxrss")
+        elif kind == "gone" and self.ending.killed_for is not None:
+            self.facts["killed_processes"] = int(words[0])
+        elif kind == "failed":
+            self.notes.append(" ".join(words))
+
+    # Memory.
+
+    def device_report(self, now: int | None, method: str) -> None:
+        """What the worker says of its device's memory."""
+        self.device_now = now
+        self.device.device_at_least(now, method)
+
+    def begin_span(self) -> None:
+        """A run begins: its peak is measured from here on."""
+        if self.memory is not None:
+            self.memory.begin_span()
+
+    def end_span(self) -> Peak:
+        """The peak since `begin_span`."""
+        return Peak() if self.memory is None else self.memory.end_span(self.clock())
+
+    def sample(self, phase: WorkerPhase) -> int | None:
+        """Resident bytes of the whole tree, if a sample is due; the timeline gets some of them."""
+        now = self.clock()
+        if self.memory is None or now < self.sampled_at + SAMPLE_EVERY_S:
+            return None
+        self.sampled_at = now
+        sample = self.memory.sample(now)
+        if sample is None:
+            return None
+        if now >= self.stored_at + STORE_SAMPLE_EVERY_S:
+            self.stored_at = now
+            row = {
+                "at_s": now - self.began,
+                "phase": phase,
+                "rss_bytes": sample.rss,
+                "anonymous_bytes": sample.anonymous,
+                "file_bytes": sample.file,
+                "device_bytes": self.device_now,
+            }
+            self.store.add_sample(self.row, row)
+            self.tell(
+                stream.MemorySampled(
+                    worker=self.number,
+                    model=self.model,
+                    rss_bytes=sample.rss,
+                    peak_rss_bytes=self.memory.total.rss,
+                    device_bytes=self.device_now,
+                )
+            )
+        return sample.rss
+
+    # Its death.
+
+    @property
+    def dying(self) -> bool:
+        """Whether its death was decided."""
+        return self.kill_asked is not None
+
+    def kill(self, breach: Breach, at_once: bool = False) -> None:
+        """Begins the kill: its stack is asked for, and a moment later it dies."""
+        if not self.dying:
+            self.ending.killed_for, self.ending.message = breach.limit, breach.message
+            self.kill_asked = self.clock()
+            self.tell(
+                stream.WorkerKilled(
+                    worker=self.number,
+                    model=self.model,
+                    killed_for=breach.limit,
+                    phase=breach.phase,
+                    message=breach.message,
+                )
+            )
+            if not at_once:
+                self.hold.take_stack()
+        if at_once:
+            self.send_kill()
+
+    def send_kill(self) -> None:
+        """The kill itself."""
+        self.kill_sent = True
+        self.hold.kill()
+
+    def tick(self) -> None:
+        """Sends on what waits: commands, and the kill once the stack had its moment."""
+        self.hold.flush()
+        if self.dying and not self.kill_sent and self.clock() >= self.wake_at():
+            self.send_kill()
+
+    def wake_at(self) -> float:
+        """When `tick` or `sample` is next of use, monotonic seconds."""
+        if self.kill_asked is None:
+            return self.sampled_at + SAMPLE_EVERY_S
+        return float("inf") if self.kill_sent else self.kill_asked + STACK_GRACE_S
+
+    def close(self) -> None:
+        """Everything is gone: gives back what was held, and reads the stack it left."""
+        self.hold.close()
+        try:
+            stack = self.stack_file.read_bytes()[-STACK_BYTES:].decode("utf-8", "replace")
+            self.stack_file.unlink()
+        except OSError:
+            stack = ""
+        if self.dying:
+            self.ending.stack = stack or None
+
+    def store_ending(self, row: dict[str, Any]) -> None:
+        """The last of its row, `row` included, and the telling of it."""
+        status, total = self.ending.status, self.memory.total if self.memory else Peak()
+        died_of = verdict.signal_name(-status) if status is not None and status < 0 else None
+        exit_code = status if status is not None and status >= 0 else None
+        kill_s = None if self.kill_asked is None else self.clock() - self.kill_asked
+        if self.ending.stack:
+            row["stack"] = self.ending.stack
+        row |= self.facts | {
+            "ended_at": utc_now(),
+            "exit_code": exit_code,
+            "exit_signal": died_of,
+            "killed_for": self.ending.killed_for,
+            "kill_s": kill_s,
+            "peak_rss_bytes": total.rss,
+            "peak_rss_method": total.method,
+            "peak_anonymous_bytes": total.anonymous,
+            "peak_file_bytes": total.file,
+            "peak_device_bytes": self.device.device,
+            "peak_device_method": self.device.device_method,
+        }
+        self.store.update("workers", self.row, row)
+        self.tell(
+            stream.WorkerEnded(
+                worker=self.number,
+                model=self.model,
+                exit_code=exit_code,
+                exit_signal=died_of,
+                killed_for=self.ending.killed_for,
+                kill_s=kill_s,
+                peak_rss_bytes=total.rss,
+            )
+        )

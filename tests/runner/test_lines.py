@@ -1,0 +1,86 @@
+"""Bytes into events, whatever the bytes are."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner import lines
+from runner.lines import Closed, Garbage, LineReader, decode
+from schemas import events
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    yield LineReader(reader), writer
+    os.close(reader)
+
+
+def test_lines_arrive_whole_however_they_are_cut(pipe) -> None:
+    reader, writer = pipe
+    os.write(writer, b"one\ntw")
+    assert list(reader.read()) == [b"one"]
+    os.write(writer, b"o\n\nthree")
+    assert list(reader.read()) == [b"two", b""]
+    os.close(writer)
+    found = list(reader.read())
+    assert isinstance(found[0], Garbage)
+    assert found[0].reason == "torn last line"
+    assert isinstance(found[1], Closed)
+
+
+def test_nothing_yet_is_nothing(pipe) -> None:
+    reader, writer = pipe
+    assert list(reader.read()) == []
+    os.close(writer)
+
+
+def test_an_endless_line_is_dropped_and_the_next_one_read(pipe, monkeypatch) -> None:
+    monkeypatch.setattr(lines, "MAX_LINE", 1000)
+    reader, writer = pipe
+    found: list[object] = []
+    for _ in range(40):
+        os.write(writer, b"x" * 500)
+        found += reader.read()
+        assert len(reader.partial) <= 1000
+    os.write(writer, b"end\nnext\n")
+    found += reader.read()
+    os.close(writer)
+    assert [type(x) for x in found] == [Garbage, bytes]
+    assert found[1] == b"next"
+
+
+def test_a_known_event_is_itself() -> None:
+    event = decode(b'{"event": "text", "run": 3, "text": "a", "output_tokens": 2, "seq": 9}')
+    assert event == events.Text(run=3, text="a", output_tokens=2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\x00",
+        b"\xff\xfe",
+        b"[]",
+        b"{}",
+        b"null",
+        b'{"event": "nothing"}',
+        b'{"event": "text"}',
+        b'{"event": "text", "run": "x", "text": 1, "output_tokens": 1}',
+        b"[" * 100_000,
+        b'{"event": "text", "run": 1, "text": "\\ud800", "output_tokens": 1',
+    ],
+)
+def test_nonsense_is_garbage(line: bytes) -> None:
+    assert isinstance(decode(line), Garbage)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=300))
+def test_no_bytes_raise(line: bytes) -> None:
+    decode(line)

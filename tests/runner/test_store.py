@@ -1,0 +1,126 @@
+"""The store: nothing is lost, nothing foreign is touched."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.errors import DatabaseError
+from runner.store import Store, readable
+from schemas.events import Fetched
+
+
+def test_the_file_is_safe_by_its_settings(store: Store) -> None:
+    def pragma(name: str) -> object:
+        return store.connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert pragma("journal_mode") == "wal"
+    assert pragma("synchronous") == 2
+    assert pragma("foreign_keys") == 1
+    assert pragma("busy_timeout") >= 1000
+    assert pragma("integrity_check") == "ok"
+
+
+def test_opening_again_changes_nothing(store: Store) -> None:
+    before = store.connection.execute("SELECT sql FROM sqlite_master").fetchall()
+    Store(store.path).close()
+    assert store.connection.execute("SELECT sql FROM sqlite_master").fetchall() == before
+
+
+def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE theirs (x)")
+    other.close()
+    bytes_before = path.read_bytes()
+    with pytest.raises(DatabaseError, match="some other program"):
+        Store(path)
+    assert path.read_bytes() == bytes_before
+
+
+def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_bytes(b"dear diary " * 500)
+    with pytest.raises(DatabaseError, match="not a database"):
+        Store(path)
+    assert path.read_bytes() == b"dear diary " * 500
+
+
+def test_a_newer_schema_is_refused(store: Store) -> None:
+    store.connection.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+        " VALUES ('vlmsweep', 'm999_future', '')"
+    )
+    with pytest.raises(DatabaseError, match="newer vlmsweep"):
+        Store(store.path)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(DatabaseError, match="cannot use"):
+        Store(tmp_path / "file" / "x.db")
+
+
+def test_every_write_is_seen_by_others_at_once(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["p"])
+    run = store.start_run(1, None)
+    other = sqlite3.connect(store.path)
+    assert other.execute("SELECT state FROM jobs").fetchone() == ("running",)
+    store.finish_run(run, {"outcome": "ok", "text": "t"})
+    assert other.execute("SELECT outcome, text, state FROM runs, jobs").fetchone() == (
+        "ok",
+        "t",
+        "done",
+    )
+    other.close()
+
+
+def test_a_stale_run_cannot_end_a_job_that_was_taken_over(
+    store: Store, queued: Callable[..., int]
+) -> None:
+    queued(["m"], ["p"])
+    stale, fresh = store.start_run(1, None), store.start_run(1, None)
+    store.finish_run(stale, {"outcome": "ok", "text": "old"})
+    assert store.connection.execute("SELECT state FROM jobs").fetchone() == ("running",)
+    store.finish_run(fresh, {"outcome": "ok", "text": "new"})
+    (row,) = store.db.query("SELECT text, attempt FROM results")
+    assert (row["text"], row["attempt"]) == ("new", 2)
+
+
+def test_equal_prompts_models_and_pictures_are_one_row(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").touch()
+    for _ in range(2):
+        queued(["m"], ["p", "q"], images=["a.png"])
+    for table, count in (("prompts", 2), ("models", 1), ("images", 1), ("environments", 1)):
+        assert store.db[table].count == count, table
+    assert store.db["sweeps"].count == 2
+
+
+def test_a_model_is_stored_as_it_lay_on_disk(store: Store, queued: Callable[..., int]) -> None:
+    sweep = queued(["m"], ["p"])
+    worker = store.start_worker(1, Path("/log"), store.next_worker_number(sweep))
+    files = {"model.safetensors": 5, "config.json": 2}
+    store.model_found(worker, Fetched(path="/x", files=files, weights_bytes=5))
+    store.model_found(worker, Fetched(path="/x", files=files, weights_bytes=5))
+    found = list(store.db.query("SELECT * FROM models ORDER BY id"))
+    assert [row["weights_bytes"] for row in found] == [None, 5]
+    assert found[1]["files"] == '{"config.json":2,"model.safetensors":5}'
+
+
+def test_paths_that_are_no_text_are_kept_readable() -> None:
+    assert readable(b"a\xff\nb".decode("utf-8", "surrogateescape")) == "a\\xff\nb"
+
+
+def test_a_run_is_small_and_quick(store: Store, queued: Callable[..., int]) -> None:
+    """Not a timing test: counts the statements that storing a run takes."""
+    queued(["m"], ["p"])
+    statements: list[str] = []
+    store.connection.set_trace_callback(statements.append)
+    run = store.start_run(1, None)
+    store.finish_run(run, {"outcome": "ok"})
+    assert len(statements) <= 10
