@@ -150,6 +150,27 @@ def test_the_generic_path_equals_a_direct_call(
     assert len(texts) == len(pictures)
 
 
+def test_the_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny("llava"), tmp_path / "copy"))
+    template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": "<s>" + template}))
+    with_it, without = load(folder), load(tiny("llava"))
+    inputs = [each._hooks.prepare([Turn(text="Hi")]) for each in (with_it, without)]
+    starts = [(each.tensors["input_ids"] == 1).sum().item() for each in inputs]
+    assert starts == [1, 1]
+
+
+def test_pictures_are_counted_where_no_id_stands_for_them(
+    engine: TransformersEngine, pictures: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from workers.engines.transformers import hooks
+
+    monkeypatch.setattr(hooks, "image_token_id", lambda model, processor: None)
+    found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)))
+    assert found.image_tokens
+    assert found.image_tokens >= 68
+
+
 def test_splitting_can_be_turned_off(tiny: Callable[[str], Path], pictures: dict[str, str]) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})
     found = answer(engine, Turn(text="Hi", images=(pictures["square"],)))
