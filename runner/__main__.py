@@ -1,0 +1,8 @@
+"""`python -m runner`: the same as the command `vlmsweep`."""
+
+from __future__ import annotations
+
+from .cli import main
+
+if __name__ == "__main__":
+    main()

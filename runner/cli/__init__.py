@@ -1,0 +1,21 @@
+"""The command line: parses, calls, prints, and gives exit codes. It holds no logic.
+
+Modules here import click alone at their tops; all else is imported inside the commands, so
+that `vlmsweep --help` stays instant.
+"""
+
+from __future__ import annotations
+
+from .history import models, show, sql, sweeps
+from .root import cli
+from .sweep import demo, plan, run
+
+__all__ = ["cli", "main"]
+
+for command in (demo, run, plan, show, sql, sweeps, models):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """The entry point of `vlmsweep`."""
+    cli(prog_name="vlmsweep")

@@ -1,0 +1,95 @@
+"""The commands that read: show, sql, sweeps and models. None of them can write anything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import SECONDS, database, formats
+
+
+@click.command(short_help="Show a sweep's table.")
+@click.argument("sweep", required=False)
+@click.option("--runs", is_flag=True, help="A row per job instead of a row per model.")
+@database
+@formats
+def show(sweep: str | None, runs: bool, db: Path | None, format: Any) -> None:
+    """Show a sweep's table: load and inference time, speed, memory, status and notes per model.
+
+    SWEEP is a name, a number, a uid or its beginning; without it the latest is shown.
+    """
+    from runner import grids, places
+    from runner.output import write
+    from runner.reader import Reader
+
+    with Reader(places.database(db)) as reader:
+        number = reader.sweep(sweep)["id"]
+        rows = reader.results(number) if runs else reader.summary(number)
+    write(grids.results(rows) if runs else grids.summary(rows), format or "table", sys.stdout)
+
+
+@click.command(short_help="Ask the database a question.")
+@click.argument("query")
+@click.option(
+    "-p", "--param", "parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="For :name."
+)
+@click.option(
+    "--limit-s", type=SECONDS, default=30.0, show_default=True, help="Longest time it may take."
+)
+@database
+@formats
+def sql(
+    query: str,
+    parameters: tuple[tuple[str, str], ...],
+    limit_s: float,
+    db: Path | None,
+    format: Any,
+) -> None:
+    """Ask the database an SQL QUERY, read-only. With - the query is read from standard input.
+
+    Prints a table on a terminal and JSON into a pipe, unless told otherwise. The views made
+    for people are results (a row per job) and summary (a row per model and sweep).
+
+    \b
+    vlmsweep sql "select model, avg(latency_s) from results group by 1"
+    vlmsweep sql "select image, text from results where model = :m" -p m demo --csv
+    """
+    from runner import grids, places
+    from runner.output import write
+    from runner.reader import Reader, bound
+
+    if query == "-":
+        query = sys.stdin.read()
+    with Reader(places.database(db), limit_s) as reader:
+        answer = reader.query(query, bound(parameters))
+        write(
+            grids.anything(answer),
+            format or ("table" if sys.stdout.isatty() else "json"),
+            sys.stdout,
+        )
+
+
+@click.command(short_help="List the sweeps stored.")
+@database
+@formats
+def sweeps(db: Path | None, format: Any) -> None:
+    """List the sweeps that are stored, the latest first."""
+    from runner import grids, places
+    from runner.output import write
+    from runner.reader import Reader
+
+    with Reader(places.database(db)) as reader:
+        write(grids.sweeps(reader.sweeps()), format or "table", sys.stdout)
+
+
+@click.command(short_help="List the families of models known.")
+@formats
+def models(format: Any) -> None:
+    """List the families of models that are known, how each is loaded, and what is in the cache."""
+    from runner import families, grids
+    from runner.output import write
+
+    write(grids.families(families.known()), format or "table", sys.stdout)

@@ -1,0 +1,119 @@
+"""Options that several commands share. A test holds the choices against the schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+ENGINES = ("auto", "transformers", "mlx", "openai")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+FORMATS = {
+    "json": "A JSON list, every digit.",
+    "nl": "A JSON object a line.",
+    "csv": "CSV; text that a spreadsheet would run gets a ' in front.",
+    "tsv": "The same with tabs.",
+    "table": "A table for people, rounded, with units.",
+}
+COUNT = click.IntRange(min=1)
+SECONDS = click.FloatRange(min=0, min_open=True)
+PLACE = click.Path(dir_okay=False, path_type=Path)
+
+database = click.option(
+    "--db",
+    type=PLACE,
+    envvar="VLMSWEEP_DB",
+    show_envvar=True,
+    help="The database file. By default one in your user data folder.",
+)
+
+
+def formats(command: Command) -> Command:
+    """The formats of a reading command, as flags of one parameter."""
+    for name, text in reversed(FORMATS.items()):
+        command = click.option(f"--{name}", "format", flag_value=name, help=text)(command)
+    return command
+
+
+def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """8GB as a number of bytes."""
+    from runner.units import parse_size
+
+    try:
+        return None if value is None else parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+# Each option's place in a sweep file, by the name click passes it under.
+SETTINGS = {
+    "name": "name",
+    "max_new_tokens": "generation.max_new_tokens",
+    "max_side": "image.max_side",
+    "repeats": "repeats",
+    "download_limit": "limits.download_s",
+    "load_limit": "limits.load_s",
+    "first_token_limit": "limits.first_token_s",
+    "run_limit": "limits.run_s",
+    "silence_limit": "limits.silence_s",
+    "memory_limit": "limits.memory_bytes",
+}
+EACH_MODEL = ("engine", "device", "dtype", "revision", "trust_remote_code")
+
+WISH = (
+    click.argument("sweep_file", required=False, type=PLACE),
+    click.option("-m", "--model", "models", multiple=True, help="Hub id or local folder."),
+    click.option("-i", "--image", "images", multiple=True, help="Picture, folder or glob."),
+    click.option("-p", "--prompt", "prompts", multiple=True, help="What to ask about each."),
+    click.option("--name", help="A name to find the sweep by."),
+    click.option("--engine", type=click.Choice(ENGINES), help="For every model."),
+    click.option("--device", help="For every model: auto, cpu, mps, cuda or cuda:N."),
+    click.option("--dtype", type=click.Choice(DTYPES), help="For every model."),
+    click.option("--revision", help="For every model: branch, tag or commit on the hub."),
+    click.option("--trust-remote-code", is_flag=True, help="Run Python code models bring."),
+    click.option("--max-new-tokens", type=COUNT, metavar="N", help="Longest answer. [100]"),
+    click.option(
+        "--max-side",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Longest side in pixels, 0: any. [1024]",
+    ),
+    click.option("--repeats", type=COUNT, metavar="N", help="How often to ask. [1]"),
+    click.option("--download-limit", type=SECONDS, metavar="S", help="For a download. [7200]"),
+    click.option("--load-limit", type=SECONDS, metavar="S", help="For a load. [600]"),
+    click.option(
+        "--first-token-limit", type=SECONDS, metavar="S", help="For the first word. [180]"
+    ),
+    click.option("--run-limit", type=SECONDS, metavar="S", help="For a whole answer. [600]"),
+    click.option("--silence-limit", type=SECONDS, metavar="S", help="Without new text. [60]"),
+    click.option(
+        "--memory-limit", callback=size, metavar="SIZE", help="For a model's processes, as 8GB."
+    ),
+)
+
+
+def wish(command: Command) -> Command:
+    """What a sweep is made of: a file, options, or options laid over a file."""
+    for option in reversed(WISH):
+        command = option(command)
+    return command
+
+
+def as_wish(given: dict[str, Any]) -> Any:
+    """The options of `wish` as a runner.wishes.Wish."""
+    from runner.wishes import Wish
+
+    settings: dict[str, Any] = {}
+    for option, place in SETTINGS.items():
+        if (value := given[option]) is not None:
+            *outer, last = place.split(".")
+            inner = settings.setdefault(outer[0], {}) if outer else settings
+            inner[last] = None if option == "max_side" and value == 0 else value
+    each = {name: given[name] for name in EACH_MODEL if given[name]}
+    return Wish(
+        given["sweep_file"], given["models"], given["images"], given["prompts"], each, settings
+    )

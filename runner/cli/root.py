@@ -1,0 +1,64 @@
+"""The command group: version, --debug, and how errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from runner import __version__
+from runner.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, VlmsweepError
+
+
+class Root(click.Group):
+    """A group that lists its commands in the order a newcomer needs them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order they were added."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs a command; whatever goes wrong ends in a message and its own exit code."""
+        for out in (sys.stdout, sys.stderr):
+            if hasattr(out, "reconfigure"):  # an old terminal's encoding must stop nothing
+                out.reconfigure(errors="backslashreplace")
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except KeyboardInterrupt:
+            fail(ctx, "Interrupted.", EXIT_INTERRUPTED)
+        except VlmsweepError as error:
+            if ctx.params.get("debug"):
+                raise
+            hint = f"\nHint: {error.hint}" if error.hint else ""
+            fail(ctx, f"Error: {error.message}{hint}", error.exit_code)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                raise
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            again = "(run again as vlmsweep --debug ... for the traceback)"
+            fail(ctx, f"Internal error: {' '.join(what.split())} {again}", EXIT_INTERNAL)
+
+
+def fail(ctx: click.Context, message: str, code: int) -> None:
+    """A message on standard error, harmless to the terminal, and the end."""
+    from runner.plain import clean
+
+    click.echo(clean(message), err=True)
+    ctx.exit(code)
+
+
+@click.group(
+    cls=Root,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--debug", is_flag=True, envvar="VLMSWEEP_DEBUG", help="Show tracebacks of errors.")
+@click.version_option(__version__, prog_name="vlmsweep")
+def cli(debug: bool) -> None:
+    """Run many vision-language models over your images, safely; ask SQL about it afterwards.
+
+    Each model runs in a process of its own, and every run is stored in one SQLite file.
+    Start with: vlmsweep demo
+    """

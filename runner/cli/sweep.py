@@ -1,0 +1,116 @@
+"""The commands that run sweeps, or say what would run: demo, run and plan."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import as_wish, database, formats, wish
+
+if TYPE_CHECKING:
+    from runner.sweeping import Swept
+
+
+@click.command(short_help="Run models over pictures.")
+@wish
+@database
+@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
+@click.pass_context
+def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given: Any) -> None:
+    """Run models over pictures: a SWEEP_FILE (YAML or TOML), options, or both.
+
+    Options are laid over the file: -m, -i and -p replace its lists, the others its settings.
+    Without -p, "Describe this image." is asked. Every run is stored as it ends.
+
+    \b
+    vlmsweep run -m HuggingFaceTB/SmolVLM2-500M-Video-Instruct -m ./my-model -i photos/
+    vlmsweep run sweep.yaml --load-limit 120
+
+    Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal
+    error, 130 interrupted (Ctrl-C once: after the run in hand; twice: at once).
+    """
+    from runner import places, sweeping, telling, wishes
+
+    plan = wishes.plan(as_wish(given))
+    how = telling.mode(sys.stdout, json=json, quiet=quiet)
+    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+        swept = sweeping.run(plan, places.database(db), tell)
+    ctx.exit(end(swept, table=not json))
+
+
+def end(swept: Swept, *, table: bool) -> int:
+    """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
+    from runner import grids, sweeping
+    from runner.output import write
+    from runner.reader import Reader
+
+    with Reader(swept.database) as reader:
+        rows = reader.summary(swept.id)
+    if table:
+        write(grids.summary(rows), "table", sys.stdout)
+        click.echo(f"\nStored in {click.format_filename(swept.database)}")
+        click.echo(
+            'Ask it: vlmsweep show --runs    vlmsweep sql "select model, avg(latency_s)'
+            ' from results group by 1"'
+        )
+    return sweeping.exit_code(swept.state, rows)
+
+
+@click.command(short_help="See a small model answer questions, offline.")
+@database
+@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.pass_context
+def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
+    """See a small embedded model answer questions about sample pictures. Needs no network.
+
+    Exit code 0 when every job ran and every answer was right, else 1.
+    """
+    from runner import demo as show
+    from runner import grids, places, sweeping, telling
+    from runner.errors import EXIT_JOBS_FAILED
+    from runner.output import write
+    from runner.reader import Reader
+
+    plan, answers = show.plan(), show.expected()
+    how = telling.mode(sys.stdout, json=json, quiet=False)
+    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+        swept = sweeping.run(plan, places.database(db), tell)
+    with Reader(swept.database) as reader:
+        checked = show.check(reader.results(swept.id), answers)
+    score = show.score(checked)
+    if json:
+        for event in show.as_events(checked):
+            tell(event)
+    else:
+        write(grids.checked(checked), "table", sys.stdout)
+        click.echo(f"\n{score.right} of {score.asked} right\n")
+    code = end(swept, table=not json)
+    if not json:
+        click.echo("Next:   vlmsweep run -m demo -i YOUR_PICTURES/    vlmsweep run --help")
+    ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))
+
+
+@click.command(short_help="Say what run would do, without doing it.")
+@wish
+@formats
+def plan(format: Any, **given: Any) -> None:
+    """Say what `run` would do with the same arguments, without doing it.
+
+    \b
+    --json gives all of it as one object; --nl, --csv and --tsv a row per model.
+    Exit code 2, with every problem, when it could not run.
+    """
+    from runner import grids, preview, wishes
+    from runner.output import as_json, write
+
+    seen = preview.preview(wishes.plan(as_wish(given)))
+    if format == "json":
+        click.echo(as_json(seen.as_dict()))
+        return
+    write(grids.planned(seen), format or "table", sys.stdout)
+    if format in (None, "table"):
+        click.echo("\n" + "\n".join(grids.plan_lines(seen)))

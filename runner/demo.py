@@ -1,0 +1,102 @@
+"""The demo: the embedded model looks at the packaged pictures, and its answers are checked.
+
+It is an ordinary sweep with nothing special-cased; only the questions, the pictures and what
+should be answered are fixed here and in `images/manifest.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import jobs, sweepfile
+from .errors import VlmsweepError
+
+QUESTIONS = (
+    "Describe this image.",
+    "How many shapes are there?",
+    "What is the background colour?",
+)
+# Beside this package, and not looked up by its name: `images` may be a folder of the user's.
+PICTURES = Path(__file__).resolve().parent.parent / "images"
+
+
+class DemoError(VlmsweepError):
+    """The demo's own files are not there: the installation is at fault."""
+
+    exit_code = 70
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One answer held against what is right. `right` is None where nothing is expected."""
+
+    image: str
+    question: str
+    answer: str | None
+    expected: list[str]
+    right: bool | None
+
+
+def expected(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
+    """Per picture and question the answers that count as right."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        return {row["file"]: row["answers"] for row in manifest["images"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DemoError(f"the demo's pictures are not installed: {error}") from error
+
+
+def plan(folder: Path = PICTURES) -> jobs.Plan:
+    """The demo's jobs."""
+    if not (jobs.demo_model() / "config.json").is_file():
+        raise DemoError(f"the demo's model is not installed: {jobs.demo_model()} is empty")
+    data = {
+        "name": "demo",
+        "models": [jobs.DEMO],
+        "images": list(expected(folder)),
+        "prompts": list(QUESTIONS),
+    }
+    return jobs.expand(sweepfile.check(data, "demo"), folder, "demo")
+
+
+def check(
+    rows: Iterable[Mapping[str, Any]], answers: Mapping[str, Mapping[str, list[str]]]
+) -> list[Checked]:
+    """The demo's rows of `results`, each with what should have been said."""
+    out = []
+    for row in rows:
+        accepted = list(answers.get(row["image"], {}).get(row["prompt"], []))
+        said = {folded(answer) for answer in accepted}
+        right = folded(row["text"] or "") in said if accepted else None
+        out.append(Checked(row["image"], row["prompt"], row["text"], accepted, right))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How many of the answers that could be checked are right."""
+
+    right: int
+    asked: int
+
+
+def score(checked: Iterable[Checked]) -> Score:
+    """The demo's mark."""
+    marks = [row.right for row in checked if row.right is not None]
+    return Score(sum(marks), len(marks))
+
+
+def as_events(checked: list[Checked]) -> Iterator[dict[str, Any]]:
+    """The marks as lines that follow a sweep's event stream."""
+    for row in checked:
+        yield {"event": "answer_checked", **asdict(row)}
+    yield {"event": "demo_checked", **asdict(score(checked))}
+
+
+def folded(text: str) -> str:
+    """Text as it is compared: without case, folded white space or a final full stop."""
+    return " ".join(text.split()).removesuffix(".").rstrip().casefold()

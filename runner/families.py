@@ -1,0 +1,59 @@
+"""Asks the workers' side what families of models it knows, in a process of its own.
+
+The runner never imports workers: their environment may differ and their libraries are heavy.
+What is in the hub's cache is looked up here, by `runner.hubcache`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import hubcache
+from .errors import VlmsweepError
+
+LIMIT_S = 60.0
+
+
+class FamiliesError(VlmsweepError):
+    """The workers' side could not be asked; the installation is at fault."""
+
+    exit_code = 70
+
+
+def known() -> list[dict[str, Any]]:
+    """The families, each with `cached`: which of its example ids are on this machine."""
+    families: list[dict[str, Any]] = ask()["families"]
+    for family in families:
+        found = {name: hubcache.find(name) for name in family["example_ids"]}
+        family["cached"] = [name for name, here in found.items() if here is not None and here.whole]
+    return families
+
+
+def ask() -> dict[str, Any]:
+    """What `python -m workers.describe` says."""
+    # -P: a stray json.py in the user's folder must not be imported.
+    command = [sys.executable, "-P", "-m", "workers.describe"]
+    root = str(Path(__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr or "").strip().splitlines()[-1:]
+        raise FamiliesError(f"the list of families failed: {''.join(last)}") from error
+    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+        raise FamiliesError(f"the list of families failed: {error}") from error

@@ -1,0 +1,148 @@
+"""Which columns each command shows, under which titles. Definitions only.
+
+Rows come from `runner.reader` and its like; `runner.output` writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from . import units
+from .demo import Checked
+from .output import Column, Grid, grid, kind_of
+from .plain import one_line
+from .preview import Preview
+from .reader import Answer
+
+Record = Mapping[str, Any]
+
+SUMMARY = (
+    Column("model", "Model", least=16),
+    Column("load_s", "Load time", "seconds"),
+    Column("latency_s", "Inference time", "seconds"),
+    Column("generation_tps", "tokens/s", "rate"),
+    Column("peak_rss_bytes", "Peak memory", "bytes"),
+    Column("peak_device_bytes", "Device memory", "bytes", optional=True),
+    Column("status", "Status", least=12),
+    Column("notes", "Notes", least=16, aside=True),
+)
+RESULTS = (
+    Column("model", "Model", least=8),
+    Column("image", "Picture", least=8),
+    Column("prompt", "Prompt", least=8),
+    Column("repeat", "No", "number", optional=True),
+    Column("outcome", "Outcome", least=7),
+    Column("latency_s", "Time", "seconds"),
+    Column("output_tokens", "Tokens", "number"),
+    Column("said", "Text", least=12),
+)
+SWEEPS = (
+    Column("number", "No", "number"),
+    Column("name", "Name"),
+    Column("uid", "Uid", least=15),
+    Column("created_at", "Stored", least=16),
+    Column("state", "State", least=7),
+    Column("models", "Models", "number"),
+    Column("jobs", "Jobs", "number"),
+    Column("ok", "ok", "number"),
+    Column("failed", "failed", "number"),
+    Column("skipped", "skipped", "number"),
+    Column("waiting", "waiting", "number"),
+)
+CHECKED = (
+    Column("image", "Picture", least=10),
+    Column("question", "Question", least=12),
+    Column("answer", "Answer", least=12),
+    Column("expected", "Expected", least=8),
+    Column("verdict", "", least=5),
+)
+PLANNED = (
+    Column("model", "Model", least=12),
+    Column("jobs", "Jobs", "number"),
+    Column("skipped", "Excluded", "number"),
+    Column("bytes", "Weights", "bytes"),
+    Column("state", "On disk", least=12),
+    Column("engine", "Engine", least=4),
+    Column("device", "Device", least=4),
+    Column("dtype", "Number type", least=4),
+)
+FAMILIES = (
+    Column("name", "Family"),
+    Column("title", "Title"),
+    Column("engines", "Engines"),
+    Column("how_loaded", "How loaded"),
+    Column("prompt_format", "Prompt"),
+    Column("image_form", "Pictures"),
+    Column("remote_code", "Remote code"),
+    Column("extra_packages", "Needs also"),
+    Column("what_fails", "What fails"),
+    Column("aliases", "Aliases"),
+    Column("example_ids", "Examples"),
+    Column("cached", "In the cache"),
+)
+
+
+def summary(rows: Sequence[Record]) -> Grid:
+    """The guide's table."""
+    return grid(rows, SUMMARY)
+
+
+def results(rows: Sequence[Record]) -> Grid:
+    """A row per job; people see the message where there is no text."""
+    said = [
+        dict(row, said=row["text"] if row["outcome"] == "ok" else row["message"]) for row in rows
+    ]
+    return grid(said, RESULTS)
+
+
+def sweeps(rows: Sequence[Record]) -> Grid:
+    """The sweeps stored."""
+    return grid(rows, SWEEPS)
+
+
+def checked(rows: Iterable[Checked]) -> Grid:
+    """The demo's answers."""
+    words = {True: "right", False: "wrong", None: "not checked"}
+    records = [asdict(row) | {"verdict": words[row.right]} for row in rows]
+    return grid(records, CHECKED)
+
+
+def planned(seen: Preview) -> Grid:
+    """A row per model of what would run."""
+    return grid([asdict(model) for model in seen.models], PLANNED)
+
+
+def families(rows: Sequence[Record]) -> Grid:
+    """The families known."""
+    return grid(rows, FAMILIES, blocks=True)
+
+
+def anything(answer: Answer) -> Grid:
+    """A query's own columns, their units guessed by their names."""
+    columns = [Column(name, name, kind_of(name)) for name in answer.names]
+    return Grid(answer.names, answer.rows, columns)
+
+
+def plan_lines(seen: Preview) -> Iterator[str]:
+    """What a plan says besides its table."""
+    asked = f"{len(seen.prompts)} prompts" if len(seen.prompts) != 1 else "1 prompt"
+    repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
+    yield f"{seen.jobs} jobs: {asked}, {seen.pictures} pictures{repeats}"
+    shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
+    yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
+    yield from (f"Missing or empty: {one_line(path)}" for path in seen.missing)
+    for row in seen.excluded:
+        yield one_line(f"Excluded: {row['jobs']} jobs of {row['model']}: {row['reason']}")
+    settings = ", ".join(f"{key} {value}" for key, value in seen.generation.items())
+    yield f"Generation: {settings}"
+    yield "Limits: " + ", ".join(limit(key, value) for key, value in seen.limits.items())
+
+
+def limit(key: str, value: float) -> str:
+    """`load 10 min 0 s`, from load_s and 600."""
+    kind = kind_of(key)
+    name = key.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
+    shown = units.size(value) if kind == "bytes" else f"{value:g}" + " s" * (kind == "seconds")
+    return f"{name} {shown}"

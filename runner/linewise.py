@@ -1,0 +1,82 @@
+"""A sweep's progress as plain lines, one per thing worth a line, for logs and pipes.
+
+No control characters and no state but counters. A terminal gets `runner.live` instead.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TextIO
+
+from schemas import stream
+
+from . import units
+from .plain import one_line, shorten
+
+ANSWER = 60
+
+
+class PlainLines:
+    """Writes a line for each event that matters."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.totals: dict[str, int] = {}
+        self.done: Counter[str] = Counter()
+        self.pictures_said = False
+
+    def __call__(self, event: stream.StreamEvent) -> None:
+        """One event."""
+        if isinstance(event, stream.SweepStarted):
+            self.totals = event.jobs_by_model
+        elif isinstance(event, stream.RunFinished):
+            self.done[event.model] += 1
+        line = self.line(event)
+        if line:
+            self.out.write(one_line(line) + "\n")
+            self.out.flush()
+
+    def line(self, event: stream.StreamEvent) -> str | None:
+        """An event in words, or None where it is not worth a line."""
+        match event:
+            case stream.ImagePrepared():
+                if event.message is not None:
+                    return f"picture {event.path}: {event.message}"
+                return f"{event.total} pictures looked at" if event.done == event.total else None
+            case stream.SweepStarted():
+                return f"sweep {event.sweep}: {event.jobs} jobs, {len(event.models)} models"
+            case stream.WorkerStarted():
+                return f"{event.model}: loading (worker {event.worker})"
+            case stream.WorkerLoaded():
+                return loaded(event)
+            case stream.RunFinished():
+                place = f"{self.done[event.model]}/{self.totals.get(event.model, '?')}"
+                return f"{event.model}: {place} {finished(event)}"
+            case stream.WorkerKilled():
+                return f"{event.model}: worker {event.worker} killed: {event.message}"
+            case stream.SweepFinished():
+                return ended(event)
+        return None
+
+
+def loaded(event: stream.WorkerLoaded) -> str:
+    """A model that can answer."""
+    how = f"{event.engine}, {event.device}, {event.dtype}"
+    fetch = f", after {units.seconds(event.download_s)} of download" if event.download_s else ""
+    return f"{event.model}: loaded in {units.seconds(event.load_s)}{fetch} ({how})"
+
+
+def finished(event: stream.RunFinished) -> str:
+    """A run's outcome, time, question and answer."""
+    took = f" {units.seconds(event.latency_s)}" if event.latency_s is not None else ""
+    asked = " · ".join(filter(None, (event.image, shorten(event.prompt, 40))))
+    said = event.text if event.outcome == "ok" else event.message
+    return f"{event.outcome.replace('_', ' ')}{took}  {asked}: {shorten(said or '', ANSWER)}"
+
+
+def ended(event: stream.SweepFinished) -> str:
+    """The end in figures."""
+    counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
+    counts["waiting"] = event.waiting
+    told = [f"{count} {what}" for what, count in counts.items() if count or what == "ok"]
+    return f"{event.state}: {', '.join(told)}, {units.seconds(event.elapsed_s)}"

@@ -1,0 +1,37 @@
+"""Makes text from models, files and errors harmless to a terminal.
+
+Whatever a model says may hold escape codes, and bidirectional marks that reorder a line; both
+could hide or fake what stands on the screen. Nothing here draws, and nothing stored is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+# C0 but tab and newline, DEL and C1; the marks that reorder text; lone surrogates.
+UNSAFE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def clean(text: str) -> str:
+    """Text without anything that steers a terminal; tabs and newlines stay."""
+    return UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
+
+
+def one_line(text: str) -> str:
+    """The same on one line, white space folded."""
+    return " ".join(clean(text).split())
+
+
+def shorten(text: str, length: int) -> str:
+    """One line of at most `length` characters, its end marked when cut."""
+    line = one_line(text)
+    return line if len(line) <= length else line[: max(0, length - 1)] + "…"
+
+
+def readable(path: str | Path) -> str:
+    """A path as text that any encoding can hold; undecodable bytes become \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

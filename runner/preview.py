@@ -1,0 +1,123 @@
+"""What a sweep would do, found out without doing it: jobs, sizes, what is missing on disk.
+
+It looks at file sizes and the hub's cache; it opens no picture, loads no model, asks no network
+and touches no database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import hubcache
+from .jobs import Entry, Plan
+from .plain import readable
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPreview:
+    """A model's part. `bytes` is its weights' size on disk, None where it is not there."""
+
+    model: str
+    jobs: int
+    skipped: int
+    source: str
+    location: str
+    bytes: int | None
+    state: str
+    engine: str
+    device: str
+    dtype: str
+    overrides: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The whole sweep. `missing` lists pictures that cannot be read now."""
+
+    name: str | None
+    source: str
+    jobs: int
+    skipped: int
+    models: list[ModelPreview]
+    prompts: list[str]
+    repeats: int
+    pictures: int
+    pictures_bytes: int
+    missing: list[str]
+    excluded: list[dict[str, Any]]
+    generation: dict[str, Any]
+    limits: dict[str, Any]
+    max_side: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def preview(plan: Plan) -> Preview:
+    """A plan as it would run now."""
+    sizes = {path: size_of(path) for path in plan.images}
+    skipped = [job for job in plan.jobs if job.skip_reason is not None]
+    reasons = Counter((plan.entries[job.entry].name, job.skip_reason) for job in skipped)
+    sweep = plan.sweep
+    return Preview(
+        name=sweep.name,
+        source=readable(plan.source),
+        jobs=len(plan.jobs) - len(skipped),
+        skipped=len(skipped),
+        models=[model(plan, entry) for entry in plan.entries],
+        prompts=[p.name or p.text or p.turns[-1].text for p in plan.prompts],  # type: ignore[index]
+        repeats=sweep.repeats,
+        pictures=len(sizes),
+        pictures_bytes=sum(size for size in sizes.values() if size is not None),
+        missing=[readable(path) for path, size in sizes.items() if not size],
+        excluded=[
+            {"model": name, "jobs": count, "reason": reason}
+            for (name, reason), count in reasons.items()
+        ],
+        generation=sweep.generation.model_dump(exclude_none=True),
+        limits=sweep.limits.model_dump(exclude_none=True),
+        max_side=sweep.image.max_side,
+    )
+
+
+def size_of(path: Path) -> int | None:
+    """A picture's size; None where there is no regular file to read."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except OSError:
+        return None
+
+
+def model(plan: Plan, entry: Entry) -> ModelPreview:
+    """One model's part."""
+    mine = [job for job in plan.jobs if job.entry == entry.position]
+    skipped = sum(job.skip_reason is not None for job in mine)
+    found, state = on_disk(entry)
+    return ModelPreview(
+        model=readable(entry.name),
+        jobs=len(mine) - skipped,
+        skipped=skipped,
+        source=entry.source,
+        location=readable(entry.location),
+        bytes=found.weights_bytes if found else None,
+        state=state,
+        engine=entry.model.engine,
+        device=entry.model.device,
+        dtype=entry.model.dtype,
+        overrides=list(entry.overrides),
+    )
+
+
+def on_disk(entry: Entry) -> tuple[hubcache.Found | None, str]:
+    """What is on disk of a model, and that in words."""
+    if entry.source == "local":
+        found = hubcache.measure(Path(entry.location))
+        return found, "folder" if found and found.whole else "folder without whole weights"
+    found = hubcache.find(entry.location, entry.model.revision)
+    if found is None:
+        return None, "not in the cache: will be downloaded"
+    return found, "in the cache" if found.whole else "partly in the cache"

@@ -1,0 +1,251 @@
+"""Reads the history: a connection that cannot write, and the questions the commands ask.
+
+It imports no sqlite-utils, which is slow to start, and changes nothing in any file. Turning
+SQLite's errors into advice is `runner.advice`; writing is `runner.store`.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .advice import advise, near
+from .errors import DatabaseError, QueryError
+
+APPLICATION_ID = 0x766C6D73  # as in runner.migrations, which would import sqlite-utils
+CHECK_EVERY = 10_000
+FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A query's result: names of the columns, each once, and the rows as they are read."""
+
+    names: list[str]
+    rows: Iterator[Sequence[Any]]
+
+
+class Reader:
+    """One open database file, for reading. `limit_s` holds for each question."""
+
+    def __init__(self, path: Path, limit_s: float = 30) -> None:
+        """Opens the file. Raises DatabaseError when it is not there or not ours."""
+        self.path, self.limit_s = path, limit_s
+        self.deadline = float("inf")
+        if not path.is_file():
+            raise DatabaseError(
+                f"there is no database at {path}",
+                hint="vlmsweep demo makes one; --db or VLMSWEEP_DB say where another lies",
+            )
+        try:
+            self.connection = connect(path)
+            (ours,) = self.connection.execute("PRAGMA application_id").fetchone()
+        except sqlite3.Error as error:
+            raise DatabaseError(f"cannot read {path} as a database: {error}") from error
+        if ours != APPLICATION_ID:
+            self.connection.close()
+            raise DatabaseError(
+                f"{path} is a database of some other program", hint="give another file with --db"
+            )
+        self.connection.set_progress_handler(self.overdue, CHECK_EVERY)
+        self.connection.set_authorizer(
+            lambda action, *_: sqlite3.SQLITE_DENY if action in FORBIDDEN else sqlite3.SQLITE_OK
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.connection.close()
+
+    def overdue(self) -> int:
+        """Whether the question in hand has used up its time."""
+        return int(time.monotonic() > self.deadline)
+
+    # Any question.
+
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+        """A user's own question. Raises QueryError, also while the rows are read."""
+        self.deadline = time.monotonic() + self.limit_s
+        with self.errors(sql):
+            cursor = self.connection.execute(sql, parameters or {})
+        if cursor.description is None:
+            raise QueryError("that is no question: it gives no rows back")
+        return Answer(unique([column[0] for column in cursor.description]), self.rows(cursor, sql))
+
+    def rows(self, cursor: sqlite3.Cursor, sql: str) -> Iterator[Sequence[Any]]:
+        """The rows, one at a time."""
+        with self.errors(sql):
+            yield from cursor
+
+    @contextmanager
+    def errors(self, sql: str) -> Iterator[None]:
+        """Turns SQLite's errors into ours."""
+        try:
+            yield
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            if "interrupted" in str(error):
+                if not self.overdue():  # the signal's own exception was lost in the handler
+                    raise KeyboardInterrupt from error
+                raise QueryError(
+                    f"the query took over {self.limit_s:g} s and was stopped",
+                    hint="narrow it with where or limit, or give it longer with --limit-s",
+                ) from error
+            raise advise(error, sql, self.schema()) from error
+
+    def schema(self) -> dict[str, list[str]]:
+        """Tables and views with their columns, as they are in this file."""
+        self.deadline = float("inf")
+        out: dict[str, list[str]] = {}
+        rows = self.connection.execute(
+            "SELECT m.name, p.name FROM sqlite_master AS m, pragma_table_info(m.name) AS p"
+            " WHERE m.type IN ('table', 'view')"
+        )
+        for table, column in rows:
+            out.setdefault(table, []).append(column)
+        return out
+
+    def records(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """A question of ours, as dictionaries."""
+        self.deadline = time.monotonic() + self.limit_s
+        with self.errors(sql):
+            cursor = self.connection.execute(sql, values)
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    # The commands' questions.
+
+    def sweep(self, named: str | None = None) -> dict[str, Any]:
+        """The sweep meant by a number, a name, a uid or its beginning; the latest by default."""
+        if named is None:
+            found = self.records("SELECT * FROM sweeps ORDER BY id DESC LIMIT 1")
+            if not found:
+                raise QueryError(f"no sweep is stored in {self.path} yet", hint="vlmsweep demo")
+            return found[0]
+        if re.fullmatch(r"\d{1,15}", named) and (
+            found := self.records("SELECT * FROM sweeps WHERE id = ?", int(named))
+        ):
+            return found[0]
+        exact = "SELECT * FROM sweeps WHERE ? IN (uid, name) ORDER BY id DESC LIMIT 1"
+        if found := self.records(exact, named):
+            return found[0]
+        start = "SELECT * FROM sweeps WHERE substr(uid, 1, length(?1)) = ?1 ORDER BY id DESC"
+        found = self.records(start, named)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            uids = ", ".join(row["uid"] for row in found[:5])
+            raise QueryError(f"{named!r} is the beginning of {len(found)} sweeps: {uids}")
+        names = self.records("SELECT name, uid FROM sweeps")
+        known = [str(text) for row in names for text in row.values() if text]
+        raise QueryError(
+            f"no sweep is called {named!r}{near(named, known)}", hint="vlmsweep sweeps lists them"
+        )
+
+    def sweeps(self) -> list[dict[str, Any]]:
+        """All sweeps, the latest first, with counts over each job's latest run."""
+        return self.records(
+            """
+            SELECT sweeps.id AS number, uid, sweeps.name, state, sweeps.created_at, ended_at,
+                (SELECT count(*) FROM sweep_models WHERE sweep_id = sweeps.id) AS models,
+                count(jobs.id) AS jobs,
+                ifnull(sum(outcome = 'ok'), 0) AS ok,
+                ifnull(sum(outcome NOT IN ('ok', 'skipped')), 0) AS failed,
+                ifnull(sum(outcome = 'skipped'), 0) AS skipped,
+                sum(jobs.id IS NOT NULL AND outcome IS NULL) AS waiting,
+                source
+            FROM sweeps LEFT JOIN jobs ON jobs.sweep_id = sweeps.id
+            LEFT JOIN runs ON runs.id = jobs.latest_run_id
+            GROUP BY sweeps.id ORDER BY sweeps.id DESC
+            """
+        )
+
+    def summary(self, sweep: int) -> list[dict[str, Any]]:
+        """The guide's table: a row per model, in the sweep's order, with its outcomes counted."""
+        rows = self.records(
+            "SELECT * FROM summary WHERE sweep_id = ? ORDER BY sweep_model_id", sweep
+        )
+        counted = self.records(
+            """
+            SELECT sweep_model_id, outcome, count(*) AS count FROM jobs
+            LEFT JOIN runs ON runs.id = jobs.latest_run_id
+            WHERE jobs.sweep_id = ? GROUP BY 1, 2 ORDER BY count(*) DESC, outcome
+            """,
+            sweep,
+        )
+        for row in rows:
+            mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]
+            row["status"] = status({c["outcome"]: c["count"] for c in mine})
+        return rows
+
+    def results(self, sweep: int) -> list[dict[str, Any]]:
+        """A sweep's jobs with their latest runs, in the sweep's order."""
+        return self.records("SELECT * FROM results WHERE sweep_id = ? ORDER BY job_id", sweep)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that can't write, even where the folder can't be written either."""
+    uri = path.absolute().as_uri() + "?mode=ro"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        # A write-ahead log needs files beside it. With none there, the file is whole by itself.
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None)
+    connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, a second `id` as `id_2`, so that no value is lost in JSON."""
+    out: list[str] = []
+    for name in names:
+        number, made = 1, name
+        while made in out:
+            number += 1
+            made = f"{name}_{number}"
+        out.append(made)
+    return out
+
+
+def status(outcomes: Mapping[str | None, int]) -> str:
+    """`ok 12/12`, or `8 ok, 3 timeout, 1 skipped`."""
+    total = sum(outcomes.values())
+    ok = outcomes.get("ok", 0)
+    if ok == total:
+        return f"ok {ok}/{total}"
+    rest = {key: count for key, count in outcomes.items() if key != "ok"}
+    parts = [f"{ok} ok"] if ok else []
+    parts += [f"{count} {(key or 'waiting').replace('_', ' ')}" for key, count in rest.items()]
+    return ", ".join(parts)
+
+
+def bound(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """A query's parameters, each a number where it reads back as exactly the same text."""
+    return {name.removeprefix(":"): scalar(text) for name, text in pairs}
+
+
+def scalar(text: str) -> Any:
+    """5 for "5", but "007" and "1e3" stay text."""
+    for kind in (int, float):
+        try:
+            if str(kind(text)) == text and abs(kind(text)) < 2**63:
+                return kind(text)
+        except (ValueError, OverflowError):
+            continue
+    return text

@@ -1,0 +1,88 @@
+"""The spine from a plan to a sweep that ran: prepare the pictures, store the jobs, supervise.
+
+The command line, the demo and later the overnight queue all come through here. It parses no
+options and prints nothing; what a user's wish comes to is `runner.wishes`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas import stream
+from schemas.picture import Picture
+
+from . import environment, pictures
+from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
+from .jobs import Plan
+from .plain import readable
+from .running import Tell
+from .store import Store
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from .launch import Launcher
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """A sweep that ran: its row, its end (done or interrupted), and where it is stored."""
+
+    id: int
+    state: str
+    database: Path
+
+
+def run(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None) -> Swept:
+    """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
+    store = Store(database)
+    try:
+        made = prepare(plan, store, tell)
+        sweep = store.add_sweep(plan, made, environment.supervisors())
+        return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"{database} failed: {error}",
+            hint="what had finished is stored; see to the disk, then run the sweep again",
+        ) from error
+    finally:
+        store.close()
+
+
+def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
+    """The plan's pictures, each told of as it is done."""
+    done = 0
+
+    def on_picture(picture: Picture) -> None:
+        nonlocal done
+        done += 1
+        tell(
+            stream.ImagePrepared(
+                path=readable(picture.path),
+                done=done,
+                total=len(plan.images),
+                error_class=picture.error_class,
+                message=picture.message,
+            )
+        )
+
+    side = plan.sweep.image.max_side
+    try:
+        folder = store.folder("images")
+        return pictures.prepare(plan.images, max_side=side, folder=folder, on_picture=on_picture)
+    except OSError as error:
+        raise DatabaseError(
+            f"cannot keep pictures beside {store.path}: {error}",
+            hint="free some room or give another place with --db",
+        ) from error
+
+
+def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:
+    """What a shell is told of a sweep. Jobs that a rule skipped are no failures."""
+    if state != "done":
+        return EXIT_INTERRUPTED
+    wrong = sum(row["failed"] + row["waiting"] for row in summary)
+    return EXIT_JOBS_FAILED if wrong else EXIT_OK

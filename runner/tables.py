@@ -1,0 +1,169 @@
+"""Draws a grid for people: a table that fits the screen, or a block a row where it cannot.
+
+Text is never taken as rich markup and never breaks a line: too long a cell ends in an
+ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.output`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import StringIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from . import units
+from .plain import one_line
+
+if TYPE_CHECKING:
+    from .output import Column, Grid
+
+GAP = 2
+UNLIMITED = 100_000
+SHOW = {"seconds": units.seconds, "bytes": units.size, "rate": units.rate, "number": units.number}
+STYLES = {"ok": "green", "right": "green", "wrong": "red"}
+
+
+def console(stream: TextIO) -> Console:
+    """A console on a stream; its own width on a terminal, none elsewhere."""
+    made = Console(file=stream, highlight=False, markup=False, emoji=False)
+    if not stream.isatty():  # made.is_terminal may be forced by FORCE_COLOR
+        made.width = UNLIMITED
+    return made
+
+
+def draw(what: Grid, stream: TextIO) -> None:
+    """The whole grid. A pipe gets no padding at the ends of lines."""
+    if stream.isatty():
+        lay_out(what, console(stream))
+        return
+    buffer = StringIO()
+    lay_out(what, console(buffer))
+    stream.writelines(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+
+
+def lay_out(what: Grid, out: Console) -> None:
+    """A table, a table with notes below it, or blocks: the first that fits."""
+    columns, rows = shown(what)
+    if what.blocks:
+        blocks(columns, rows, out)
+        return
+    widths = fit(columns, rows, out.width)
+    if widths is not None:
+        table(out, columns, rows, widths)
+        return
+    kept = [i for i, column in enumerate(columns) if not column.aside]
+    fewer, narrow = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    widths = fit(fewer, narrow, out.width)
+    if widths is None:
+        blocks(columns, rows, out)
+        return
+    table(out, fewer, narrow, widths)
+    for row in rows:
+        for i in range(len(columns)):
+            if columns[i].aside and row[i]:
+                out.print(Text(f"{row[0]}: {row[i]}"))
+
+
+def shown(what: Grid) -> tuple[list[Column], list[list[str]]]:
+    """The columns people see, and every cell in words; optional columns only when filled."""
+    rows = [
+        [show(v, c) for v, c in zip(row, what.columns, strict=True)] for row in what.for_people()
+    ]
+    kept = [i for i, c in enumerate(what.columns) if not c.optional or any(r[i] for r in rows)]
+    return [what.columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def show(value: Any, column: Column) -> str:
+    """A value as a person reads it."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return f"({len(value)} bytes)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        if column.kind == "text":
+            return units.number(value)
+        return SHOW[column.kind](value)
+    if isinstance(value, list | tuple):
+        return one_line(", ".join(map(str, value)))
+    return one_line(str(value))
+
+
+def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
+    """Widths that fit the screen, the widest text shrunk first; None where nothing fits."""
+    data = [max([0, *(cell_len(row[i]) for row in rows)]) for i in range(len(columns))]
+    for titles in (whole_title, broken_title):
+        heads = [max(map(cell_len, titles(c.title))) for c in columns]
+        widths = [max(pair) for pair in zip(data, heads, strict=True)]
+        least = [
+            min(widths[i], max(heads[i], c.least)) if c.kind == "text" else widths[i]
+            for i, c in enumerate(columns)
+        ]
+        room = width - GAP * (len(columns) - 1)
+        if sum(least) <= room:
+            return level(widths, least, room)
+    return None
+
+
+def level(widths: list[int], least: Sequence[int], room: int) -> list[int]:
+    """Takes from the widest that may still shrink until all fit."""
+    out = list(widths)
+    while (over := sum(out) - room) > 0:
+        able = sorted((i for i in range(len(out)) if out[i] > least[i]), key=lambda i: -out[i])
+        widest = able[0]
+        next_width = max([out[i] for i in able[1:]], default=0)
+        step = max(1, min(over, out[widest] - max(next_width, least[widest])))
+        out[widest] -= step
+    return out
+
+
+def whole_title(title: str) -> list[str]:
+    """A title on one line."""
+    return [title]
+
+
+def broken_title(title: str) -> list[str]:
+    """A title with a line for each word."""
+    return title.split() or [""]
+
+
+def table(
+    out: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequence[int]
+) -> None:
+    """The table itself, in the widths found."""
+    drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        whole = cell_len(column.title) <= width
+        title = Text(column.title if whole else "\n".join(broken_title(column.title)))
+        right = column.kind != "text"
+        drawn.add_column(
+            title,
+            width=width,
+            no_wrap=True,
+            overflow="ellipsis",
+            justify="right" if right else "left",
+            vertical="top",
+            header_style="bold",
+        )
+    for row in rows:
+        drawn.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
+    out.print(drawn)
+
+
+def blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: Console) -> None:
+    """A block of lines a row, `title  value`, for rows too wide or too wordy for a table."""
+    for number, row in enumerate(rows, 1):
+        drawn = Table.grid(padding=(0, GAP, 0, 0))
+        drawn.add_column(no_wrap=True, style="bold")
+        drawn.add_column(overflow="fold")
+        for column, text in zip(columns, row, strict=True):
+            if text:
+                drawn.add_row(Text(column.title), Text(text))
+        if number > 1:
+            out.print()
+        out.print(drawn)

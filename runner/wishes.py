@@ -1,0 +1,96 @@
+"""Turns what a user asked for - a file, options, or options over a file - into a plan of jobs.
+
+Paths in a sweep file are relative to the file, paths on the command line to where it was typed.
+Running a plan is `runner.sweeping`; nothing here touches a database.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.sweep import Sweep
+
+from . import jobs, sweepfile
+from .errors import SweepFileError
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for on the command line. `each_model` holds for every model alike."""
+
+    file: Path | None = None
+    models: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    each_model: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def plan(wish: Wish) -> jobs.Plan:
+    """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
+    if wish.file is None:
+        return jobs.expand(from_options(wish), Path.cwd(), "command line")
+    base = wish.file.absolute().parent
+    return jobs.expand(from_file(wish, wish.file), base, str(wish.file.absolute()))
+
+
+def from_options(wish: Wish) -> Sweep:
+    """A sweep without a file."""
+    if not wish.models:
+        raise SweepFileError(
+            "nothing to run: give a sweep file, or models with -m",
+            hint="vlmsweep run -m demo -i photos/    (or, to see one at work: vlmsweep demo)",
+        )
+    over = wish.settings | {"models": with_each(list(wish.models), wish.each_model)}
+    return sweepfile.from_options(wish.models, wish.images, wish.prompts, over)
+
+
+def from_file(wish: Wish, file: Path) -> Sweep:
+    """A file's sweep with the options laid over it; lists given replace the file's."""
+    lists = {
+        "models": [from_here(model, hub=True) for model in wish.models],
+        "images": [from_here(image) for image in wish.images],
+        "prompts": list(wish.prompts),
+    }
+    over = wish.settings | {key: value for key, value in lists.items() if value}
+    if not over and not wish.each_model:
+        return sweepfile.read(file)
+    data = sweepfile.parse(text_of(file), file)
+    if not isinstance(data, dict):
+        return sweepfile.check(data, str(file))
+    data = sweepfile.merge(data, over)
+    data["models"] = with_each(data.get("models"), wish.each_model)
+    return sweepfile.check(data, f"{file} with the options given")
+
+
+def text_of(file: Path) -> str:
+    """A sweep file's text."""
+    try:
+        if file.stat().st_size > sweepfile.MAX_BYTES:
+            raise SweepFileError(f"{file} is too large for a sweep file")
+        return file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise SweepFileError(f"cannot read {file}: {reason}") from error
+
+
+def with_each(models: Any, settings: dict[str, Any]) -> Any:
+    """Every model with the same settings laid over it; what is no model is left to the check."""
+    if not settings or not isinstance(models, list):
+        return models
+    named = [{"id": model} if isinstance(model, str) else model for model in models]
+    return [model | settings if isinstance(model, dict) else model for model in named]
+
+
+def from_here(place: str, hub: bool = False) -> str:
+    """A path typed on the command line, made independent of the sweep file's folder."""
+    path = Path(place).expanduser()
+    if hub and not path.is_dir() and not place.startswith((".", "~")):
+        return place
+    if glob.has_magic(place) and not os.path.lexists(path):
+        return place if path.is_absolute() else str(Path(glob.escape(str(Path.cwd())), place))
+    return str(path.absolute())
