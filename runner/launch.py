@@ -30,7 +30,8 @@ class WorkerSpec:
 
     log: Path
     stack: Path
-    argv: Sequence[str] = (sys.executable, "-m", "workers")
+    # -P: a stray json.py in the user's folder must not be imported.
+    argv: Sequence[str] = (sys.executable, "-P", "-m", "workers")
     env: Mapping[str, str] = field(default_factory=dict)
 
 

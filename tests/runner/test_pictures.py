@@ -19,8 +19,8 @@ import psutil
 import pytest
 from PIL import Image, ImageCms, features
 
-from runner import pictures
-from runner.pictures import prepare
+from runner.pictures import preparation as pictures
+from runner.pictures.preparation import prepare
 from schemas.picture import Picture
 
 # Loaded by its path: with importmode=importlib, tests are no package.
@@ -92,7 +92,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
     script.write_text(
         "import os, signal, sys, time\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from runner import decode\n"
+        "from runner.pictures import decode\n"
         "serve = decode.serve\n"
         f"{body}\n"
         "def shunt(order):\n"
@@ -401,11 +401,11 @@ def test_truncated_files(desk: Desk) -> None:
 
 def test_a_file_that_changes_under_us(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     body = (
-        "real = decode.decode\n"
+        "real = decode.pixels.decode\n"
         "def late(file, *rest):\n"
         "    os.utime(file.fileno(), ns=(1, 1))\n"
         "    return real(file, *rest)\n"
-        "decode.decode = late\n"
+        "decode.pixels.decode = late\n"
         "def special(name): pass"
     )
     fake(monkeypatch, desk.home, body)
@@ -477,7 +477,7 @@ def test_a_second_preparation_decodes_nothing(desk: Desk, monkeypatch: pytest.Mo
     assert first.prepared_path is not None
     before = first.prepared_path.stat()
     # A decoder in which decoding is an error: only the index can answer.
-    fake(monkeypatch, desk.home, "decode.decode = None\ndef special(name): pass")
+    fake(monkeypatch, desk.home, "decode.pixels.decode = None\ndef special(name): pass")
     [again] = desk.prepare(path, max_side=90)
     after = first.prepared_path.stat()
     assert (first.reused, again.reused) == (False, True)
@@ -602,7 +602,7 @@ def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
 PARENT = """
 import os, sys, threading
 from pathlib import Path
-from runner import pictures
+from runner.pictures import preparation as pictures
 pictures.COMMAND = (sys.executable, "-P", sys.argv[1])
 print("PIL" in sys.modules, flush=True)
 pictures.prepare([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=60)

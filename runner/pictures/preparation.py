@@ -1,8 +1,8 @@
 """Prepare a sweep's pictures once, in a subprocess, so that no file can harm the supervisor.
 
-This is the supervisor's half: it starts `runner.decode`, gives it one picture at a time with a
-deadline, checks what it says, and kills and replaces it when it hangs, dies or talks nonsense.
-It never opens a picture itself and imports no image library.
+This is the supervisor's half: it starts `runner.pictures.decode`, gives it one picture at a time
+with a deadline, checks what it says, and kills and replaces it when it hangs, dies or talks
+nonsense. It never opens a picture itself and imports no image library.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pydantic import TypeAdapter, ValidationError
 from schemas.picture import Answer, Facts, Order, Picture
 
 # -P: a stray json.py in the user's folder must not be imported.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.decode")
+COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.pictures.decode")
 # Not the whole environment: a decoder taken over by a hostile file must find no token in it.
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "PYTHONHOME", "PYTHONUTF8")
 KEPT_PREFIXES = ("LC_", "LD_", "DYLD_")

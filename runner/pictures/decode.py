@@ -1,0 +1,111 @@
+"""The subprocess that decodes pictures: hostile files meet the image libraries here alone.
+
+`python -m runner.pictures.decode --answers FD --memory BYTES` takes one `Order` a line on its
+standard input and gives one `Answer` a line on FD; what libraries print goes elsewhere and can't
+corrupt the answers. It imports the standard library and Pillow only, and Pillow not before
+something must be decoded. It limits its own memory and, as a last resort for when its parent is
+gone, its own time; deadlines, killing and restarting are `runner.pictures.preparation`'s work.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from schemas.picture import Answer, Facts, Order
+
+from . import pixels, shelf
+from .source import RefusedError, hash_source, open_source
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def _folder(order: Order) -> Path:
+    return Path(os.fsdecode(bytes.fromhex(order.folder)))
+
+
+def _known(facts: Facts, order: Order) -> Facts | None:
+    known = shelf.recall(_folder(order), str(facts.source_sha256), order.max_side)
+    small = known and (known.width or 0) * (known.height or 0) <= order.max_pixels
+    return known if small else None
+
+
+def _kept(file: IO[bytes], stamp: int, facts: Facts, image: Image, order: Order) -> Facts:
+    folder = _folder(order)
+    orientation, image = pixels.decode(file, facts, image, order)
+    if os.fstat(file.fileno()).st_mtime_ns != stamp:  # what was hashed is not what was decoded
+        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
+    digest = pixels.hash_pixels(image)
+    path = shelf.picture_path(folder, digest)
+    size = shelf.write(path, lambda png: image.save(png, "PNG", compress_level=1))
+    facts = replace(facts, orientation=orientation, prepared_sha256=digest)
+    facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
+    shelf.remember(folder, facts, order.max_side, size)
+    return facts
+
+
+def serve(order: Order) -> Answer:
+    """Do one order. Never raises for a bad picture, nor for a bad folder."""
+    facts, retire = Facts(), False
+    try:
+        with open_source(bytes.fromhex(order.path)) as file:
+            found = os.fstat(file.fileno())
+            facts = replace(facts, source_bytes=found.st_size)
+            facts = replace(facts, source_sha256=hash_source(file))
+            if known := _known(facts, order):
+                facts = known
+            else:
+                facts, image = pixels.look(file, facts, order)
+                facts = _kept(file, found.st_mtime_ns, facts, image, order)
+    except shelf.FolderError as error:
+        return Answer(number=order.number, folder_error=str(error))
+    except RefusedError as error:
+        facts = replace(facts, error_class=error.error_class, message=str(error))
+    except MemoryError:
+        text = "needs more memory to decode than the limit allows: shrink it or raise the limit"
+        facts, retire = replace(facts, error_class="bad_image", message=text), True
+    except Exception as error:
+        text = f"is broken or cut off ({type(error).__name__}: {error}): fetch or export it again"
+        facts = replace(facts, error_class="bad_image", message=text[:500])
+    return Answer(number=order.number, retire=retire, **asdict(facts))
+
+
+def _limit(memory_bytes: int) -> None:
+    for kind, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory_bytes)):
+        with suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS
+            resource.setrlimit(kind, (value, value))
+    with suppress(OSError):  # already a leader where our parent saw to it
+        os.setsid()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+
+def main() -> None:
+    """Serve orders until the end of file. The first line written says that we are ready."""
+    parser = argparse.ArgumentParser(prog="python -m runner.pictures.decode")
+    parser.add_argument("--answers", type=int, required=True, metavar="FD")
+    parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
+    options = parser.parse_args()
+    _limit(options.memory)
+    answers = os.fdopen(options.answers, "w", encoding="ascii")
+    with suppress(BrokenPipeError):
+        print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
+        for line in sys.stdin.buffer:
+            order = Order(**json.loads(line))
+            # Our parent kills us long before, unless it is gone and native code hangs.
+            signal.setitimer(signal.ITIMER_REAL, 2 * order.limit_s + 5)
+            print(json.dumps(asdict(serve(order))), file=answers, flush=True)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+if __name__ == "__main__":
+    main()
