@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import stream
 from schemas.picture import Picture
+from schemas.stream import Tell
 
-from . import environment, pictures
+from . import environment
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .jobs import Plan
+from .pictures import preparation
 from .plain import readable
-from .running import Tell
 from .store import Store
 from .supervisor import Supervisor
 
@@ -72,7 +73,7 @@ def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
     side = plan.sweep.image.max_side
     try:
         folder = store.folder("images")
-        return pictures.prepare(plan.images, max_side=side, folder=folder, on_picture=on_picture)
+        return preparation.prepare(plan.images, max_side=side, folder=folder, on_picture=on_picture)
     except OSError as error:
         raise DatabaseError(
             f"cannot keep pictures beside {store.path}: {error}",
