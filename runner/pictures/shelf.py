@@ -1,0 +1,79 @@
+"""The folder of prepared pictures: kept by content, found again by source.
+
+A file is under its name either whole or not there. What is in it is `runner.pictures.pixels`'
+business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from schemas.picture import Facts
+
+# Part of the index's key: raise it when the same file would give other pixels.
+RECIPE = 1
+
+
+class FolderError(Exception):
+    """The folder for prepared pictures can't be used; no picture is to blame."""
+
+
+def index_entry(folder: Path, source_sha256: str, max_side: int | None) -> Path:
+    """Where the folder keeps what it knows of one source file prepared in one way."""
+    return folder / "index" / f"{source_sha256}.{max_side or 'full'}.{RECIPE}.json"
+
+
+def recall(folder: Path, source_sha256: str, max_side: int | None) -> Facts | None:
+    """What the index knows, if its entry is whole and the prepared file is there."""
+    try:
+        entry = json.loads(index_entry(folder, source_sha256, max_side).read_bytes())
+        facts = Facts(**entry["facts"])
+        found = picture_path(folder, str(facts.prepared_sha256)).stat()
+        if entry["check"] == _check(entry) and found.st_size == entry["png_bytes"]:
+            return replace(facts, reused=True)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return None
+
+
+def remember(folder: Path, facts: Facts, max_side: int | None, png_bytes: int) -> None:
+    """Write the index entry. Raises FolderError."""
+    entry: dict[str, Any] = {"facts": asdict(facts), "png_bytes": png_bytes}
+    entry["check"] = _check(entry)
+    path = index_entry(folder, str(facts.source_sha256), max_side)
+    write(path, lambda file: file.write(json.dumps(entry).encode()))
+
+
+def _check(entry: dict[str, Any]) -> str:
+    text = json.dumps([entry["facts"], entry["png_bytes"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def picture_path(folder: Path, prepared_sha256: str) -> Path:
+    """Where the folder keeps the pixels with this sha256."""
+    return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
+
+
+def write(path: Path, fill: Any) -> int:
+    """Write a file so that under its name it is either whole or not there; its size in bytes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise FolderError(f"can't write to the folder for prepared pictures: {why}") from error
+    return size
