@@ -24,7 +24,12 @@ def advise(
     text = str(error)
     if found := MISSING.search(text):
         return missing(found[1], found[2], sql, schema)
-    if "not authorized" in text or "readonly" in text or "read-only" in text:
+    if (
+        "not authorized" in text
+        or "authorization" in text
+        or "readonly" in text
+        or "read-only" in text
+    ):
         return QueryError("the history is only read here: that statement would do more")
     if "one statement" in text:
         return QueryError("one query at a time, please: there is a second after the semicolon")
@@ -50,9 +55,10 @@ def missing(what: str, name: str, sql: str, schema: Mapping[str, Sequence[str]])
         return QueryError(f"SQLite has no function {name!r}")
     asked = [table for table in schema if re.search(rf"\b{re.escape(table)}\b", sql)]
     columns = dict.fromkeys(column for table in asked for column in schema[table])
-    elsewhere = {c: t for t in sorted(schema, reverse=True) for c in schema[t]}
-    if bare in elsewhere and bare not in columns:
-        advice = f" there, but {elsewhere[bare]} has one"
+    order = sorted(schema, key=lambda table: (table not in ("results", "summary"), table))
+    elsewhere = {column: table for table in reversed(order) for column in schema[table]}
+    if bare in elsewhere and asked and bare not in columns:
+        advice = f" in {asked[0]}, but {elsewhere[bare]} has one"
     else:
         advice = near(bare, columns or elsewhere)
     hint = "".join(f"columns of {table}: {', '.join(schema[table])}" for table in asked[:1])

@@ -18,6 +18,14 @@ from .reader import Answer
 
 Record = Mapping[str, Any]
 
+VERDICTS = {True: "right", False: "wrong", None: "not checked"}
+
+
+def said(row: Record) -> Any:
+    """What a job's row says to people: the answer, or why there is none."""
+    return row["text"] if row["outcome"] == "ok" else row["message"]
+
+
 SUMMARY = (
     Column("model", "Model", least=16),
     Column("load_s", "Load time", "seconds"),
@@ -32,11 +40,11 @@ RESULTS = (
     Column("model", "Model", least=8),
     Column("image", "Picture", least=8),
     Column("prompt", "Prompt", least=8),
-    Column("repeat", "No", "number", optional=True),
+    Column("repeat", "No", "number"),
     Column("outcome", "Outcome", least=7),
     Column("latency_s", "Time", "seconds"),
     Column("output_tokens", "Tokens", "number"),
-    Column("said", "Text", least=12),
+    Column("text", "Text", least=12, of=said),
 )
 SWEEPS = (
     Column("number", "No", "number"),
@@ -56,7 +64,7 @@ CHECKED = (
     Column("question", "Question", least=12),
     Column("answer", "Answer", least=12),
     Column("expected", "Expected", least=8),
-    Column("verdict", "", least=5),
+    Column("right", "", least=5, of=lambda row: VERDICTS[row["right"]]),
 )
 PLANNED = (
     Column("model", "Model", least=12),
@@ -91,10 +99,8 @@ def summary(rows: Sequence[Record]) -> Grid:
 
 def results(rows: Sequence[Record]) -> Grid:
     """A row per job; people see the message where there is no text."""
-    said = [
-        dict(row, said=row["text"] if row["outcome"] == "ok" else row["message"]) for row in rows
-    ]
-    return grid(said, RESULTS)
+    repeated = any(row["repeat"] > 1 for row in rows)
+    return grid(rows, [c for c in RESULTS if repeated or c.key != "repeat"])
 
 
 def sweeps(rows: Sequence[Record]) -> Grid:
@@ -104,9 +110,7 @@ def sweeps(rows: Sequence[Record]) -> Grid:
 
 def checked(rows: Iterable[Checked]) -> Grid:
     """The demo's answers."""
-    words = {True: "right", False: "wrong", None: "not checked"}
-    records = [asdict(row) | {"verdict": words[row.right]} for row in rows]
-    return grid(records, CHECKED)
+    return grid([asdict(row) for row in rows], CHECKED)
 
 
 def planned(seen: Preview) -> Grid:

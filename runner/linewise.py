@@ -14,6 +14,7 @@ from . import units
 from .plain import one_line, shorten
 
 ANSWER = 60
+FAILURE = 300
 
 
 class PlainLines:
@@ -70,8 +71,9 @@ def finished(event: stream.RunFinished) -> str:
     """A run's outcome, time, question and answer."""
     took = f" {units.seconds(event.latency_s)}" if event.latency_s is not None else ""
     asked = " · ".join(filter(None, (event.image, shorten(event.prompt, 40))))
-    said = event.text if event.outcome == "ok" else event.message
-    return f"{event.outcome.replace('_', ' ')}{took}  {asked}: {shorten(said or '', ANSWER)}"
+    ok = event.outcome == "ok"
+    said = shorten((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
+    return f"{event.outcome.replace('_', ' ')}{took} | {asked} | {said}"
 
 
 def ended(event: stream.SweepFinished) -> str:

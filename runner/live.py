@@ -26,6 +26,8 @@ from .progress import ModelProgress, Progress
 REDRAW_EVERY_S = 1 / 8
 BAR = 12
 TEXT_LINES = 2
+# Rare events after which nothing may come for long: drawn at once.
+TURNS = (stream.SweepStarted, stream.WorkerStarted, stream.WorkerLoaded, stream.SweepFinished)
 STATE_STYLES = {
     "waiting": "dim",
     "downloading": "cyan",
@@ -66,8 +68,8 @@ class LiveView:
         now = self.clock()
         self.progress.take(event, now)
         if line := lasting(event):
-            self.console.print(Text(line, style="red"), soft_wrap=False)
-        if now - self.drawn_at >= REDRAW_EVERY_S or isinstance(event, stream.SweepFinished):
+            self.console.print(cut(Text(line, style="red"), self.console.width))
+        if now - self.drawn_at >= REDRAW_EVERY_S or isinstance(event, TURNS):
             self.drawn_at = now
             self.live.update(self.view(now), refresh=True)
 
@@ -101,14 +103,16 @@ class LiveView:
         figures = [(model, columns(model, now)) for model in chosen]
         states = max((len(c[0]) for _, c in figures), default=0)
         counts = max((len(c[1]) for _, c in figures), default=0)
+        rests = max((len(c[2]) for _, c in figures), default=0)
+        size = BAR if width >= 100 else BAR // 2
         names = max((cell_len(one_line(m.name)) for m in chosen), default=0)
-        names = max(12, min(names, width - states - counts - BAR - 34))
+        names = max(12, min(names, width - states - counts - size - rests - 7))
         lines = []
         for model, (state, count, rest) in figures:
             line = Text(set_cell_size(ellipsis(one_line(model.name), names), names) + "  ")
             line.append(state.ljust(states) + "  ", style=STATE_STYLES.get(model.state, ""))
             line.append(count.rjust(counts) + " ")
-            line.append_text(bar(model.done, model.total, BAR))
+            line.append_text(bar(model.done, model.total, size))
             line.append("  " + rest)
             lines.append(cut(line, width))
         if hidden := len(models) - len(chosen):
@@ -131,12 +135,15 @@ class LiveView:
 
 def lasting(event: stream.StreamEvent) -> str | None:
     """What stays on the screen above the view: failures and kills."""
-    if isinstance(event, stream.WorkerKilled):
-        return one_line(f"{event.model}: worker {event.worker} killed: {event.message}")
-    if isinstance(event, stream.ImagePrepared) and event.message is not None:
-        return one_line(f"picture {event.path}: {event.message}")
-    if isinstance(event, stream.RunFinished) and event.outcome not in ("ok", "skipped"):
-        return one_line(f"{event.model}: {finished(event)}")
+    match event:
+        case stream.WorkerKilled():
+            return one_line(f"{event.model}: worker {event.worker} killed: {event.message}")
+        case stream.ImagePrepared() if event.message is not None:
+            return one_line(f"picture {event.path}: {event.message}")
+        case stream.RunFinished(phase="prepare"):  # its picture was told of once, above
+            return None
+        case stream.RunFinished() if event.outcome not in ("ok", "skipped"):
+            return one_line(f"{event.model}: {finished(event)}")
     return None
 
 
@@ -150,9 +157,9 @@ def columns(model: ModelProgress, now: float) -> tuple[str, str, str]:
     elif model.state in ("loading", "downloading") and model.began is not None:
         rest.append(units.clock(now - model.began))
     if model.rss is not None:
-        rest.append(f"{units.size(model.rss)} now")
+        rest.append(units.size(model.rss))
     if model.peak is not None:
-        rest.append(f"{units.size(model.peak)} peak")
+        rest.append(f"peak {units.size(model.peak)}")
     if model.device is not None:
         rest.append(f"{units.size(model.device)} on device")
     return state, f"{model.done}/{model.total}", ", ".join(rest)

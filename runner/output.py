@@ -11,7 +11,7 @@ import base64
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
@@ -26,9 +26,9 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 class Column:
     """A column of a table for people: which key it shows, its title and its unit.
 
-    `least` is the width a text column may be shrunk to in a narrow table. An `aside` column
-    that gets too narrow leaves the table, and is written below it instead. An `optional` one
-    is left out where no row fills it.
+    `of` computes what is shown from the whole row instead. `least` is the width a text column
+    may be shrunk to in a narrow table. An `aside` column that gets too narrow leaves the table,
+    and is written below it instead. An `optional` one is left out where no row fills it.
     """
 
     key: str
@@ -37,6 +37,7 @@ class Column:
     least: int = 8
     aside: bool = False
     optional: bool = False
+    of: Callable[[Mapping[str, Any]], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,17 @@ class Grid:
 
     def for_people(self) -> Iterable[list[Any]]:
         """The rows as the columns choose from them."""
-        place = {key: i for i, key in enumerate(self.keys)}
-        chosen = [place[column.key] for column in self.columns]
-        return ([row[i] for i in chosen] for row in self.rows)
+        for row in self.rows:
+            record = dict(zip(self.keys, row, strict=True))
+            yield [c.of(record) if c.of else record[c.key] for c in self.columns]
 
 
 def grid(
     records: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, blocks: bool = False
 ) -> Grid:
     """A grid of records: machines get every key of theirs, people the columns."""
-    keys = list(dict.fromkeys([*(records[0] if records else ()), *(c.key for c in columns)]))
+    own = list(records[0]) if records else []
+    keys = list(dict.fromkeys([*own, *(c.key for c in columns if c.of is None)]))
     return Grid(keys, ([record.get(key) for key in keys] for record in records), columns, blocks)
 
 

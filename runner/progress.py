@@ -167,9 +167,9 @@ class Progress:
     def close(self, model: ModelProgress, now: float) -> None:
         """Settles a model's state once no job of it is left."""
         if model.done >= model.total:
-            model.state = "done" if model.ok == model.total else "failed"
+            model.state = "failed" if model.failed and not model.ok else "done"
+            model.detail = f"({model.failed} failed)" if model.failed and model.ok else ""
             model.ended = model.ended or now
-            model.detail = ""
 
     def model(self, name: str) -> ModelProgress:
         """A model by name; one never announced is made room for."""

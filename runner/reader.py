@@ -22,6 +22,9 @@ from .errors import DatabaseError, QueryError
 APPLICATION_ID = 0x766C6D73  # as in runner.migrations, which would import sqlite-utils
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
+# Pragmas that only tell; any other may be read but not set.
+TELLING = {"table_info", "table_xinfo", "index_list", "index_info", "index_xinfo"}
+TELLING |= {"foreign_key_list", "table_list"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,7 @@ class Reader:
                 f"{path} is a database of some other program", hint="give another file with --db"
             )
         self.connection.set_progress_handler(self.overdue, CHECK_EVERY)
-        self.connection.set_authorizer(
-            lambda action, *_: sqlite3.SQLITE_DENY if action in FORBIDDEN else sqlite3.SQLITE_OK
-        )
+        self.connection.set_authorizer(allowed)
 
     def __enter__(self) -> Self:
         return self
@@ -193,6 +194,12 @@ class Reader:
     def results(self, sweep: int) -> list[dict[str, Any]]:
         """A sweep's jobs with their latest runs, in the sweep's order."""
         return self.records("SELECT * FROM results WHERE sweep_id = ? ORDER BY job_id", sweep)
+
+
+def allowed(action: int, name: str | None, value: str | None, *_: str | None) -> int:
+    """Lets a statement read. Other files stay shut, and the connection stays as it is."""
+    sets = action == sqlite3.SQLITE_PRAGMA and value is not None and name not in TELLING
+    return sqlite3.SQLITE_DENY if sets or action in FORBIDDEN else sqlite3.SQLITE_OK
 
 
 def connect(path: Path) -> sqlite3.Connection:
