@@ -171,7 +171,7 @@ def picture_groups(
         own = find_pictures(prompt.images, base, f"prompts[{position}].images", problems)
         pictures.update(dict.fromkeys(own))
         return [tuple(own)]
-    if not shared:
+    if not shared and not problems:
         problems.append(
             f"prompts[{position}]: asked about pictures, but images names none"
             " (set images: none in the prompt to ask without)"

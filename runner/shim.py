@@ -17,9 +17,10 @@ standard output gives reports, a line each:
     failed MESSAGE
 """
 
+# The interpreter's own module: `signal` is a wrapper around it that brings enum, a megabyte.
+import _signal as signal  # type: ignore[import-not-found]
 import os
 import select
-import signal
 import sys
 import time
 
@@ -27,6 +28,7 @@ LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 KILL_FOR_S = 10.0
+TERMINALS = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT)
 
 
 def prctl(option: int, value: int) -> None:
@@ -128,7 +130,7 @@ class Shim:
         self.logged = 0
         self.wake = self.pipe()
         signal.set_wakeup_fd(self.wake[1], warn_on_full_buffer=False)
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
+        for number in TERMINALS:
             signal.signal(number, signal.SIG_IGN)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -162,7 +164,7 @@ class Shim:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != guardian:
                 os._exit(125)
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT):
+            for number in TERMINALS:
                 signal.signal(number, signal.SIG_DFL)
             os.set_blocking(self.printed[1], True)
             os.dup2(commands, 0)

@@ -1,13 +1,12 @@
-"""Tiny checkpoints, pictures, and a way to talk to a real worker process."""
+"""Pictures, and a way to talk to a real worker process."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,34 +18,6 @@ from schemas.commands import Command
 
 ROOT = Path(__file__).parents[2]
 TALK_S = 120
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _offline() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        yield
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Gives a family's tiny checkpoint, made once a session."""
-    spec = importlib.util.spec_from_file_location(
-        "tiny_models", ROOT / "scripts/make_tiny_models.py"
-    )
-    assert spec
-    assert spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    out = tmp_path_factory.mktemp("tiny")
-    made: dict[str, Path] = {}
-
-    def give(family: str) -> Path:
-        if family not in made:
-            made[family] = script.make(family, out)
-        return made[family]
-
-    return give
 
 
 @pytest.fixture(scope="session")
