@@ -107,11 +107,14 @@ def save_tokenizer(folder: Path, tokenizer: Any, special: Sequence[str], **confi
     write_json(folder / "special_tokens_map.json", named)
 
 
-def save_random_weights(folder: Path, *, seed: int, silent: Iterable[int]) -> None:
+def save_random_weights(
+    folder: Path, *, seed: int, silent: Iterable[int], renamed: tuple[str, str] = ("", "")
+) -> None:
     """Random weights for the config.json in `folder`, as model.safetensors.
 
     `silent` are token ids whose output rows are zero, so that greedy text is made of words and
-    does not end by itself before 20 tokens.
+    does not end by itself before 20 tokens. `renamed` is the start of some weights' names as the
+    library saves them, and as the hub's files have them.
     """
     import torch
     from transformers import AutoConfig, AutoModelForImageTextToText
@@ -125,5 +128,17 @@ def save_random_weights(folder: Path, *, seed: int, silent: Iterable[int]) -> No
         # By the library's own saving, for it knows the names the hub's files use.
         model.save_pretrained(aside)
         saved = Path(aside) / "model.safetensors"
+        rename_weights(saved, *renamed)
         saved.chmod(0o644)
         saved.replace(folder / "model.safetensors")
+
+
+def rename_weights(path: Path, start: str, other: str) -> None:
+    """Give the weights whose names begin with `start` names that begin with `other`."""
+    from safetensors.torch import load_file, save_file
+
+    if start != other:
+        weights = load_file(path)
+        names = {name: name.replace(start, other, 1) for name in weights if name.startswith(start)}
+        weights = {names.get(name, name): weight for name, weight in weights.items()}
+        save_file(weights, path, metadata={"format": "pt"})

@@ -93,8 +93,14 @@ def _make(
     write_json(folder / "config.json", config)
     generation = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": ids["<pad>"]}
     write_json(folder / "generation_config.json", generation)
-    # The byte tokens too: text of stray bytes would test little.
-    save_random_weights(folder, seed=seed, silent=[*ids.values(), *range(3, 259)])
+    save_random_weights(
+        folder,
+        seed=seed,
+        # The byte tokens too: text of stray bytes would test little.
+        silent=[*ids.values(), *range(3, 259)],
+        # The published files' names, which transformers still reads and mlx-vlm insists on.
+        renamed=("vision_tower.", "vision_tower.vision_model."),
+    )
 
 
 def _config(
