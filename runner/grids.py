@@ -26,18 +26,29 @@ def said(row: Record) -> Any:
     return row["text"] if row["outcome"] == "ok" else row["message"]
 
 
+def outcome(row: Record) -> str:
+    """What came of a sweep, in words."""
+    counts = [f"{row[key]} {key}" for key in ("ok", "failed", "skipped", "waiting") if row[key]]
+    return ", ".join([*([row["state"]] if row["state"] != "done" else []), *counts])
+
+
+def settings(row: Record) -> str:
+    """A planned model's own choices."""
+    return ", ".join(row[key] for key in ("engine", "device", "dtype") if row[key] != "auto")
+
+
 SUMMARY = (
-    Column("model", "Model", least=16),
+    Column("model", "Model", least=16, middle=True),
     Column("load_s", "Load time", "seconds"),
     Column("latency_s", "Inference time", "seconds"),
     Column("generation_tps", "tokens/s", "rate"),
     Column("peak_rss_bytes", "Peak memory", "bytes"),
     Column("peak_device_bytes", "Device memory", "bytes", optional=True),
     Column("status", "Status", least=12),
-    Column("notes", "Notes", least=16, aside=True),
+    Column("notes", "Notes", least=30, aside=True),
 )
 RESULTS = (
-    Column("model", "Model", least=8),
+    Column("model", "Model", least=8, middle=True),
     Column("image", "Picture", least=8),
     Column("prompt", "Prompt", least=8),
     Column("repeat", "No", "number"),
@@ -49,15 +60,11 @@ RESULTS = (
 SWEEPS = (
     Column("number", "No", "number"),
     Column("name", "Name"),
+    Column("created_at", "Stored (UTC)", of=lambda row: row["created_at"][:16].replace("T", " ")),
     Column("uid", "Uid", least=15),
-    Column("created_at", "Stored", least=16),
-    Column("state", "State", least=7),
     Column("models", "Models", "number"),
     Column("jobs", "Jobs", "number"),
-    Column("ok", "ok", "number"),
-    Column("failed", "failed", "number"),
-    Column("skipped", "skipped", "number"),
-    Column("waiting", "waiting", "number"),
+    Column("state", "Outcome", least=14, of=outcome),
 )
 CHECKED = (
     Column("image", "Picture", least=10),
@@ -67,14 +74,12 @@ CHECKED = (
     Column("right", "", least=5, of=lambda row: VERDICTS[row["right"]]),
 )
 PLANNED = (
-    Column("model", "Model", least=12),
+    Column("model", "Model", least=12, middle=True),
     Column("jobs", "Jobs", "number"),
     Column("skipped", "Excluded", "number"),
     Column("bytes", "Weights", "bytes"),
     Column("state", "On disk", least=12),
-    Column("engine", "Engine", least=4),
-    Column("device", "Device", least=4),
-    Column("dtype", "Number type", least=4),
+    Column("engine", "Settings", least=8, optional=True, of=settings),
 )
 FAMILIES = (
     Column("name", "Family"),

@@ -22,6 +22,7 @@ from . import units
 from .linewise import finished
 from .plain import one_line
 from .progress import ModelProgress, Progress
+from .tables import ellipsis, middle
 
 REDRAW_EVERY_S = 1 / 8
 BAR = 12
@@ -109,7 +110,7 @@ class LiveView:
         names = max(12, min(names, width - states - counts - size - rests - 7))
         lines = []
         for model, (state, count, rest) in figures:
-            line = Text(set_cell_size(ellipsis(one_line(model.name), names), names) + "  ")
+            line = Text(set_cell_size(middle(one_line(model.name), names), names) + "  ")
             line.append(state.ljust(states) + "  ", style=STATE_STYLES.get(model.state, ""))
             line.append(count.rjust(counts) + " ")
             line.append_text(bar(model.done, model.total, size))
@@ -186,11 +187,6 @@ def cut(line: Text, width: int) -> Text:
     line.truncate(width, overflow="ellipsis")
     line.no_wrap = True
     return line
-
-
-def ellipsis(text: str, width: int) -> str:
-    """Text in at most `width` cells, its end marked when cut."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
 def wrapped(text: str, width: int) -> list[str]:

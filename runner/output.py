@@ -13,6 +13,8 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from io import StringIO
+from itertools import chain
 from typing import Any, Literal, TextIO
 
 from .plain import clean
@@ -28,7 +30,8 @@ class Column:
 
     `of` computes what is shown from the whole row instead. `least` is the width a text column
     may be shrunk to in a narrow table. An `aside` column that gets too narrow leaves the table,
-    and is written below it instead. An `optional` one is left out where no row fills it.
+    and is written below it instead. An `optional` one is left out where no row fills it; a
+    `middle` one is cut in the middle.
     """
 
     key: str
@@ -37,6 +40,7 @@ class Column:
     least: int = 8
     aside: bool = False
     optional: bool = False
+    middle: bool = False
     of: Callable[[Mapping[str, Any]], Any] | None = None
 
 
@@ -120,11 +124,15 @@ def plain(value: Any) -> Any:
 
 def write_csv(what: Grid, stream: TextIO, delimiter: str) -> None:
     """A line of names and a line a row. NULL is an empty cell."""
-    writer = csv.writer(stream, delimiter=delimiter, lineterminator="\n")
     on_screen = stream.isatty()
-    writer.writerow([cell(key, on_screen) for key in what.keys])
-    for row in what.rows:
+    line = StringIO(newline="")
+    # With "\n" for an end, csv would leave a bare "\r" unquoted, and readers would break there.
+    writer = csv.writer(line, delimiter=delimiter, lineterminator="\r\n")
+    for row in chain([what.keys], what.rows):
         writer.writerow([cell(value, on_screen) for value in row])
+        stream.write(line.getvalue().removesuffix("\r\n") + "\n")
+        line.seek(0)
+        line.truncate()
 
 
 def cell(value: Any, on_screen: bool) -> Any:

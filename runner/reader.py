@@ -89,7 +89,9 @@ class Reader:
     def rows(self, cursor: sqlite3.Cursor, sql: str) -> Iterator[Sequence[Any]]:
         """The rows, one at a time."""
         with self.errors(sql):
-            yield from cursor
+            # Not `yield from`, which would close the cursor, after the file was.
+            for row in cursor:  # noqa: UP028
+                yield row
 
     @contextmanager
     def errors(self, sql: str) -> Iterator[None]:
@@ -159,7 +161,8 @@ class Reader:
         """All sweeps, the latest first, with counts over each job's latest run."""
         return self.records(
             """
-            SELECT sweeps.id AS number, uid, sweeps.name, state, sweeps.created_at, ended_at,
+            SELECT sweeps.id AS number, uid, sweeps.name, sweeps.state, sweeps.created_at,
+                sweeps.ended_at,
                 (SELECT count(*) FROM sweep_models WHERE sweep_id = sweeps.id) AS models,
                 count(jobs.id) AS jobs,
                 ifnull(sum(outcome = 'ok'), 0) AS ok,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -51,7 +51,8 @@ def lay_out(what: Grid, out: Console) -> None:
     if what.blocks:
         blocks(columns, rows, out)
         return
-    widths = fit(columns, rows, out.width)
+    aside = any(column.aside for column in columns)
+    widths = fit(columns, rows, out.width, only_aside=aside)
     if widths is not None:
         table(out, columns, rows, widths)
         return
@@ -62,6 +63,7 @@ def lay_out(what: Grid, out: Console) -> None:
         blocks(columns, rows, out)
         return
     table(out, fewer, narrow, widths)
+    out.print()
     for row in rows:
         for i in range(len(columns)):
             if columns[i].aside and row[i]:
@@ -94,20 +96,30 @@ def show(value: Any, column: Column) -> str:
     return one_line(str(value))
 
 
-def fit(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> list[int] | None:
-    """Widths that fit the screen, the widest text shrunk first; None where nothing fits."""
+def fit(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, only_aside: bool = False
+) -> list[int] | None:
+    """Widths that fit the screen, the widest text shrunk first; None where nothing fits.
+
+    With `only_aside`, no column is shrunk but those that may as well stand below the table.
+    """
     data = [max([0, *(cell_len(row[i]) for row in rows)]) for i in range(len(columns))]
+    room = width - GAP * (len(columns) - 1)
     for titles in (whole_title, broken_title):
         heads = [max(map(cell_len, titles(c.title))) for c in columns]
         widths = [max(pair) for pair in zip(data, heads, strict=True)]
-        least = [
-            min(widths[i], max(heads[i], c.least)) if c.kind == "text" else widths[i]
-            for i, c in enumerate(columns)
-        ]
-        room = width - GAP * (len(columns) - 1)
-        if sum(least) <= room:
-            return level(widths, least, room)
-    return None
+        if sum(widths) <= room:
+            return widths
+    least = [
+        min(widths[i], max(heads[i], c.least)) if may_shrink(c, only_aside) else widths[i]
+        for i, c in enumerate(columns)
+    ]
+    return level(widths, least, room) if sum(least) <= room else None
+
+
+def may_shrink(column: Column, only_aside: bool) -> bool:
+    """Whether a column's cells may be cut."""
+    return column.kind == "text" and (column.aside or not only_aside)
 
 
 def level(widths: list[int], least: Sequence[int], room: int) -> list[int]:
@@ -151,8 +163,28 @@ def table(
             header_style="bold",
         )
     for row in rows:
-        drawn.add_row(*(Text(text, style=STYLES.get(text, "")) for text in row))
+        cells = [
+            middle(text, width) if column.middle else text
+            for column, text, width in zip(columns, row, widths, strict=True)
+        ]
+        drawn.add_row(*(Text(text, style=STYLES.get(text, "")) for text in cells))
     out.print(drawn)
+
+
+def ellipsis(text: str, width: int) -> str:
+    """Text in at most `width` cells, its end marked when cut."""
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def middle(text: str, width: int) -> str:
+    """Text in at most `width` cells, cut in the middle: a model's name differs at its end."""
+    if cell_len(text) <= width:
+        return text
+    head = set_cell_size(text, (width - 1) // 3).rstrip()
+    tail = text
+    while cell_len(tail) > width - 1 - cell_len(head):
+        tail = tail[1:]
+    return f"{head}…{tail}"
 
 
 def blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: Console) -> None:
