@@ -70,7 +70,7 @@ CHECKED = (
     Column("image", "Picture", least=10),
     Column("question", "Question", least=12),
     Column("answer", "Answer", least=12),
-    Column("expected", "Expected", least=8),
+    Column("expected", "Expected", least=8, of=lambda row: (row["expected"] or [""])[0]),
     Column("right", "", least=5, of=lambda row: VERDICTS[row["right"]]),
 )
 PLANNED = (

@@ -43,9 +43,9 @@ class PlainLines:
             case stream.ImagePrepared():
                 if event.message is not None:
                     return f"picture {event.path}: {event.message}"
-                return f"{event.total} pictures looked at" if event.done == event.total else None
+                return f"pictures prepared: {event.total}" if event.done == event.total else None
             case stream.SweepStarted():
-                return f"sweep {event.sweep}: {event.jobs} jobs, {len(event.models)} models"
+                return f"sweep {event.sweep}: models {len(event.models)}, jobs {event.jobs}"
             case stream.WorkerStarted():
                 return f"{event.model}: loading (worker {event.worker})"
             case stream.WorkerLoaded():

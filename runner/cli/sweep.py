@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from .options import as_wish, database, formats, wish
 
@@ -39,10 +41,10 @@ def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given
     how = telling.mode(sys.stdout, json=json, quiet=quiet)
     with telling.telling(how, sys.stdout, sys.stderr) as tell:
         swept = sweeping.run(plan, places.database(db), tell)
-    ctx.exit(end(swept, table=not json))
+    ctx.exit(end(ctx, swept, table=not json))
 
 
-def end(swept: Swept, *, table: bool) -> int:
+def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
     """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
     from runner import grids, sweeping
     from runner.output import write
@@ -52,11 +54,13 @@ def end(swept: Swept, *, table: bool) -> int:
         rows = reader.summary(swept.id)
     if table:
         write(grids.summary(rows), "table", sys.stdout)
-        click.echo(f"\nStored in {click.format_filename(swept.database)}")
-        click.echo(
-            'Ask it: vlmsweep show --runs    vlmsweep sql "select model, avg(latency_s)'
-            ' from results group by 1"'
-        )
+        there = click.format_filename(swept.database)
+        given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
+        db = f" --db {shlex.quote(there)}" if given else ""
+        click.echo(f"\nStored in {there}. Ask it:")
+        click.echo(f"  vlmsweep show --runs{db}")
+        query = "select model, avg(latency_s) from results group by 1"
+        click.echo(f'  vlmsweep sql "{query}"{db}')
     return sweeping.exit_code(swept.state, rows)
 
 
@@ -88,9 +92,9 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     else:
         write(grids.checked(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
-    code = end(swept, table=not json)
+    code = end(ctx, swept, table=not json)
     if not json:
-        click.echo("Next:   vlmsweep run -m demo -i YOUR_PICTURES/    vlmsweep run --help")
+        click.echo("Then try your own pictures:\n  vlmsweep run -m demo -i PICTURES/")
     ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))
 
 

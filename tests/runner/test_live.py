@@ -1,0 +1,268 @@
+"""The live view and the plain lines, driven by events and a clock of the test's own."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable
+
+import pytest
+
+from runner import plain
+from runner.linewise import PlainLines
+from runner.live import REDRAW_EVERY_S, LiveView, wrapped
+from runner.progress import Progress
+from schemas import stream
+
+EVIL = "\x1b[31m\x1b]0;own\x07 \x9b \u202e [red]x[/red]"
+
+
+def started(**jobs: int) -> stream.SweepStarted:
+    return stream.SweepStarted(
+        sweep="20260101T000000-00000000",
+        name=None,
+        database="/tmp/x.db",
+        models=list(jobs),
+        jobs=sum(jobs.values()),
+        jobs_by_model=jobs,
+    )
+
+
+def worker(model: str) -> stream.WorkerStarted:
+    return stream.WorkerStarted(worker=1, model=model, pid=7, log="/tmp/log")
+
+
+def loaded(model: str, load_s: float = 4.0) -> stream.WorkerLoaded:
+    return stream.WorkerLoaded(
+        worker=1,
+        model=model,
+        engine="fake",
+        device="cpu",
+        dtype="float32",
+        load_s=load_s,
+        download_s=None,
+    )
+
+
+def run(model: str, prompt: str = "What?") -> stream.RunStarted:
+    return stream.RunStarted(
+        run=1, job=1, worker=1, model=model, image="a.png", prompt=prompt, repeat=1, attempt=1
+    )
+
+
+def done(model: str, outcome: str = "ok", **more: object) -> stream.RunFinished:
+    return stream.RunFinished(
+        run=1,
+        job=1,
+        worker=1,
+        model=model,
+        image="a.png",
+        prompt="What?",
+        repeat=1,
+        outcome=outcome,
+        latency_s=1.5 if outcome == "ok" else None,
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def memory(model: str, rss: int, peak: int) -> stream.MemorySampled:
+    return stream.MemorySampled(
+        worker=1, model=model, rss_bytes=rss, peak_rss_bytes=peak, device_bytes=None
+    )
+
+
+def killed(model: str) -> stream.WorkerKilled:
+    return stream.WorkerKilled(
+        worker=1, model=model, killed_for="run_s", phase="generate", message="over 5 s"
+    )
+
+
+def ended(model: str) -> stream.WorkerEnded:
+    return stream.WorkerEnded(
+        worker=1,
+        model=model,
+        exit_code=0,
+        exit_signal=None,
+        killed_for=None,
+        kill_s=None,
+        peak_rss_bytes=9_000_000,
+    )
+
+
+def taken(events: Iterable[tuple[float, stream.StreamEvent]]) -> Progress:
+    progress = Progress()
+    for now, event in events:
+        progress.take(event, now)
+    return progress
+
+
+def test_states_counts_and_memory() -> None:
+    progress = taken(
+        [
+            (0, started(a=2, b=1)),
+            (1, worker("a")),
+            (5, loaded("a")),
+            (5, memory("a", 1_000_000, 2_000_000)),
+            (6, run("a")),
+            (8, done("a")),
+            (9, done("a", "timeout")),
+            (9, ended("a")),
+            (10, worker("b")),
+        ]
+    )
+    a, b = progress.models["a"], progress.models["b"]
+    assert (a.state, a.detail, a.ok, a.failed, a.rss, a.peak) == (
+        "done",
+        "(1 failed)",
+        1,
+        1,
+        None,
+        9_000_000,
+    )
+    assert (b.state, b.done, b.total) == ("loading", 0, 1)
+    assert (progress.done, progress.total) == (2, 3)
+
+
+def test_time_left_comes_from_runs_so_far_and_loads_of_others() -> None:
+    progress = taken([(0, started(a=4, b=2)), (1, worker("a")), (5, loaded("a", 4.0))])
+    assert progress.left(5) is None
+    for now in (7, 9):
+        progress.take(run("a"), now - 1)
+        progress.take(done("a"), now)
+    assert progress.models["a"].left(9) == pytest.approx(2 * 2)
+    assert progress.left(9) == pytest.approx(2 * 2 + 4 + 2 * 2)
+
+
+def test_a_model_that_only_fails_has_failed() -> None:
+    progress = taken([(0, started(a=1)), (1, worker("a")), (2, done("a", "crashed"))])
+    assert progress.models["a"].state == "failed"
+
+
+def test_a_download_shows_how_far_it_is() -> None:
+    event = stream.WorkerProgress(
+        worker=1, model="a", phase="download", message="", done=30, total=60, unit="B"
+    )
+    model = taken([(0, started(a=1)), (1, event)]).models["a"]
+    assert (model.state, model.detail) == ("downloading", "50%")
+
+
+def test_only_the_end_of_a_long_text_is_kept() -> None:
+    progress = taken([(0, started(a=1)), (1, run("a"))])
+    for _ in range(1000):
+        progress.take(stream.RunText(run=1, text="many words "), 2)
+    assert progress.run is not None
+    assert len(progress.run.text) <= 2000
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    for name, value in {"TERM": "xterm", "COLUMNS": "80", "LINES": "24", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    return Terminal()
+
+
+def rendered(view: LiveView, now: float) -> list[str]:
+    """The view's lines as text."""
+    with view.console.capture() as capture:
+        view.console.print(view.view(now))
+    return re.sub("\x1b\\[[\\d;]*m", "", capture.get()).splitlines()
+
+
+def test_the_view_fits_and_shows_the_run_in_hand(screen: Terminal) -> None:
+    view = LiveView(screen, clock=lambda: 0.0)
+    names = {f"organisation/a-model-with-a-long-name-{i}": 3 for i in range(40)}
+    first = next(iter(names))
+    for event in (started(**names), worker(first), loaded(first), run(first, "Why? " * 50)):
+        view.progress.take(event, 0)
+    view.progress.take(stream.RunText(run=1, text="word " * 300 + EVIL), 1)
+    view.progress.take(memory(first, 10**9, 2 * 10**9), 1)
+    lines = rendered(view, 2)
+    assert len(lines) <= 22
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "more models" in text
+    assert "peak 2.0 GB" in text
+    assert "[red]x[/red]" in text
+    assert not plain.UNSAFE.search(text)
+
+
+@pytest.mark.parametrize("width", ["10", "20", "40"])
+def test_a_narrow_terminal_breaks_nothing(
+    width: str, screen: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    view = LiveView(screen, clock=lambda: 0.0)
+    for event in (started(model=3), worker("model"), loaded("model"), run("model")):
+        view.progress.take(event, 0)
+    view.progress.take(stream.RunText(run=1, text="世界" * 30), 1)
+    assert max(map(len, rendered(view, 1))) <= int(width)
+
+
+def test_it_is_drawn_at_most_eight_times_a_second(screen: Terminal) -> None:
+    now = 0.0
+    view = LiveView(screen, clock=lambda: now)
+    view.start()
+    for event in (started(a=1), worker("a"), loaded("a"), run("a")):
+        view(event)
+    drawn: list[float] = []
+    update = view.live.update
+    view.live.update = lambda *a, **k: (drawn.append(now), update(*a, **k))  # type: ignore[method-assign,assign,func-returns-value]
+    for _ in range(1000):
+        now += 0.001
+        view(stream.RunText(run=1, text="x"))
+    view.stop()
+    assert 7 <= len(drawn) <= 1 / REDRAW_EVERY_S
+
+
+def test_failures_and_kills_stay_on_the_screen(screen: Terminal) -> None:
+    view = LiveView(screen, clock=lambda: 0.0)
+    view.start()
+    for event in (started(a=2), worker("a"), killed("a"), done("a", "timeout", message=EVIL)):
+        view(event)
+    view.stop()
+    written = screen.getvalue()
+    assert "a: worker 1 killed: over 5 s" in written
+    assert "timeout | a.png" in written
+    assert "\x1b]0;own" not in written
+    assert written.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in written[-40:]
+
+
+def test_wrapping() -> None:
+    assert wrapped("aa bb cc", 5) == ["aa bb", "cc"]
+    assert wrapped("abcdefgh", 3) == ["abc", "def", "gh"]
+    assert wrapped("世界世", 4) == ["世界", "世"]
+    assert wrapped("世界", 1) == ["世", "界"]
+    assert wrapped("", 5) == []
+
+
+def test_plain_lines_say_what_matters_and_nothing_that_steers() -> None:
+    out = io.StringIO()
+    lines = PlainLines(out)
+    picture = stream.ImagePrepared(
+        path="/p/\x1b[2Ja.png", done=1, total=1, error_class="bad_image", message="is broken"
+    )
+    over = stream.SweepFinished(
+        sweep="s", state="done", ok=1, failed=1, skipped=0, waiting=0, elapsed_s=12.34
+    )
+    events: list[stream.StreamEvent] = [picture, started(a=2), worker("a"), loaded("a"), run("a")]
+    events += [memory("a", 1, 1), stream.RunText(run=1, text="x"), done("a", text="yes\n" + EVIL)]
+    events += [killed("a"), done("a", "timeout", message="too slow"), ended("a"), over]
+    for event in events:
+        lines(event)
+    said = out.getvalue().splitlines()
+    assert not plain.UNSAFE.search(out.getvalue())
+    assert said[0] == "picture /p/\ufffd[2Ja.png: is broken"
+    assert said[3] == "a: loaded in 4.00 s (fake, cpu, float32)"
+    assert said[4].startswith("a: 1/2 ok 1.50 s | a.png · What? | yes")
+    assert said[5:] == [
+        "a: worker 1 killed: over 5 s",
+        "a: 2/2 timeout | a.png · What? | too slow",
+        "done: 1 ok, 1 failed, 12.3 s",
+    ]
