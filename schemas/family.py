@@ -10,6 +10,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """Pictures that one engine can't do with this family, in old versions of a package.
+
+    It concerns versions of `package` lower than `below`, and pictures of the shape `pictures`
+    ("square", "portrait", "landscape" or "any", as prepared). `reason` is told with the job.
+    """
+
+    engine: str
+    package: str
+    below: str
+    pictures: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
     """One family. A checkpoint belongs to it by its config's own words, never by its name.
 
@@ -36,3 +51,4 @@ class Family:
     extra_packages: tuple[str, ...] = ()
     extra_repositories: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    exclusions: tuple[Exclusion, ...] = ()

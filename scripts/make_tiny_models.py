@@ -16,13 +16,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import this by its path
 
-from tiny import llava, smolvlm
+from tiny import llava, mlx_layouts, phi3_v, smolvlm
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2": smolvlm.make_smolvlm2,
     "smolvlm": smolvlm.make_smolvlm,
     "llava": llava.make_llava,
     "llava_next": llava.make_llava_next,
+    "smolvlm2_mlx": mlx_layouts.make_smolvlm2_mlx,
+    "smolvlm2_mlx_4bit": mlx_layouts.make_smolvlm2_mlx_4bit,
+    "llava_next_mlx_4bit": mlx_layouts.make_llava_next_mlx_4bit,
+    "phi3_v_mlx_4bit": phi3_v.make_phi3_v_mlx_4bit,
 }
 
 

@@ -93,9 +93,15 @@ RULES = (
         kind=r"^SafetensorError$",
     ),
     Rule(
+        "corrupt_weights",
+        "Fetch the weights again: `hf download ID --force-download`.",
+        words=r"\[load_safetensors\]",
+    ),
+    Rule(
         "missing_weights",
         "The checkpoint does not fit its config; fetch it again or use another revision.",
-        words=r"size mismatch|shape mismatch|ignore_mismatched_sizes|Missing \d+ parameters",
+        words=r"size mismatch|shape mismatch|ignore_mismatched_sizes|Missing \d+ parameters"
+        r"|\d+ parameters not in model|Expected shape .* but received shape",
     ),
     Rule("bad_template", "The chat template is broken.", kind=r"^Template\w*Error$"),
     Rule(

@@ -1,0 +1,5 @@
+"""The mlx engine (mlx-vlm). Only `engine` may be imported before a load has begun."""
+
+from .engine import MlxEngine
+
+__all__ = ["MlxEngine"]

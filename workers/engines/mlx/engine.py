@@ -1,0 +1,144 @@
+"""Any vision-language model that mlx-vlm knows, as an `Engine`.
+
+It joins the parts beside it: `device` (where and in which numbers), `hooks` (how this family is
+loaded and asked) and `prompt` (what goes in). Token counts and times are the meter's, never
+those that mlx-vlm reports.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from schemas.commands import Load, Turn
+from schemas.events import Loaded, Progress
+from schemas.generation import Generation
+
+from ...checkpoint import Checkpoint
+from ...engine import Answer, DeviceMemory
+from ...families import FamilyModule, hooks_for
+from ...measure import LoadClock, Meter, Tell
+from ...text import Cleaner, StreamDecoder, special_tokens
+
+if TYPE_CHECKING:
+    from .device import Device
+    from .hooks import Hooks
+
+LIBRARIES = (
+    "mlx",
+    "mlx-metal",
+    "mlx-cpu",
+    "mlx-cuda",
+    "mlx-vlm",
+    "transformers",
+    "tokenizers",
+    "numpy",
+    "pillow",
+)
+MEMORY_EVERY_S = 0.1
+
+
+class MlxEngine:
+    """See `workers.engine.Engine` for what each method promises."""
+
+    def __init__(self) -> None:
+        self._memory = DeviceMemory()
+        self._memory_at = 0.0
+        self._hooks: Hooks
+        self._device: Device
+        self._cleaner: Cleaner
+
+    def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
+        clock = LoadClock()
+        with clock.part("import"):
+            tell(Progress(phase="load", message="importing mlx and mlx-vlm"))
+            os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+            from .device import choose_device
+
+            device = self._device = choose_device(ask.device)
+            from .hooks import Hooks
+        hooks = self._hooks = (hooks_for(family, "mlx") or Hooks)(checkpoint, ask, device)
+        with clock.part("processor"):
+            tell(Progress(phase="load", message="loading the processor"))
+            hooks.load_processor()
+            self._cleaner = Cleaner(special_tokens(hooks.tokenizer), markers=hooks.markers())
+        with clock.part("weights"):
+            tell(Progress(phase="load", message="loading the weights"))
+            hooks.load_model()
+        self._look()
+        return Loaded(
+            engine="mlx",
+            family=family.FAMILY.name,
+            model_class=f"{type(hooks.model).__module__}.{type(hooks.model).__name__}",
+            processor_class=type(hooks.processor).__name__,
+            device=device.name,
+            device_name=device.title,
+            dtype=hooks.dtype,
+            dtype_reason=hooks.dtype_reason,
+            parameters=hooks.count_parameters(),
+            versions=versions(),
+            notes=hooks.notes,
+            device_bytes=self._memory.allocated,
+            device_reserved_bytes=self._memory.reserved,
+            **_only_floats(clock.figures()),
+        )
+
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+        hooks = self._hooks
+        inputs = hooks.prepare(turns)
+        meter.preprocessed(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
+        self._look()
+        decoder, ids = StreamDecoder(hooks.decode), []
+        for token in hooks.generate(inputs, generation):
+            ids.append(token)
+            piece = decoder.add(token)
+            meter.token(piece, visible=self._cleaner.visible(piece))
+            self._look_sometimes()
+        self._look()
+        raw = hooks.decode(ids)
+        ended = bool(ids) and ids[-1] in hooks.ends()
+        full = len(ids) >= generation.max_new_tokens
+        return Answer(
+            raw_text=raw,
+            text=self._cleaner.clean(raw),
+            finish_reason="length" if full and not ended else "stop",
+            notes=inputs.notes,
+        )
+
+    def device_memory(self) -> DeviceMemory:
+        # What the main thread last saw: the allocator's lock may be held by a hanging device.
+        return self._memory
+
+    def reset_device_peak(self) -> None:
+        self._device.reset_peak()
+        self._look()
+
+    def empty_caches(self) -> None:
+        self._device.empty_cache()
+        self._look()
+
+    def _look(self) -> None:
+        self._memory = self._device.memory()
+        self._memory_at = time.monotonic()
+
+    def _look_sometimes(self) -> None:
+        if time.monotonic() - self._memory_at >= MEMORY_EVERY_S:
+            self._look()
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide what the answers are."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _only_floats(figures: dict[str, float]) -> dict[str, Any]:
+    return dict(figures)

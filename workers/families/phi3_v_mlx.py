@@ -1,0 +1,62 @@
+"""Phi-3.5-vision in mlx-vlm: numbered image slots, and image tokens that are negative ids."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import mlx.core as mx
+from mlx_vlm.models.phi3_v.vision import VisionModel
+
+from schemas.commands import Turn
+from workers.engines.mlx.hooks import Hooks
+from workers.failure import WorkerFailure
+
+SLOT = re.compile(r"<\|image_\d+\|>")
+TILE = 336  # pixels
+
+
+class Phi3VHooks(Hooks):
+    """The template wants text alone, so the slots are put there by us, as it was trained."""
+
+    def load_model(self) -> None:
+        # mlx-vlm builds CLIP ViT-L whatever the config says. Published configs agree with it and
+        # do not say these; a checkpoint with a smaller tower does, as our tiny one.
+        said = self.checkpoint.config.get("img_processor") or {}
+        for name in ("num_hidden_layers", "intermediate_size"):
+            if isinstance(said.get(name), int):
+                setattr(VisionModel.CLIP_VIT_LARGE_PATCH14_336_CONFIG, name, said[name])
+        super().load_model()
+
+    def render(self, turns: Sequence[Turn], generation: bool = True) -> str:
+        """Pictures are numbered through the whole conversation."""
+        messages, number = [], 0
+        for turn in turns:
+            if turn.role == "user" and SLOT.search(turn.text):
+                raise WorkerFailure(
+                    "unsupported",
+                    "The prompt's text contains an image slot, which would be taken for a picture",
+                    "Give pictures as images, and write the prompt without <|image_1|>.",
+                )
+            slots = [f"<|image_{number + index}|>\n" for index, _ in enumerate(turn.images, 1)]
+            number += len(slots)
+            messages.append({"role": turn.role, "content": "".join([*slots, turn.text])})
+        if not getattr(self.tokenizer, "chat_template", None):
+            return super().render(turns, generation)  # raises what fits
+        text = self.tokenizer.apply_chat_template(
+            messages, add_generation_prompt=generation, tokenize=False
+        )
+        return str(text)
+
+    def image_slot(self) -> None:
+        """There is no one token."""
+
+    def count_image_tokens(self, ids: mx.array, turns: Sequence[Turn]) -> int:
+        return int((ids < 0).sum())
+
+    def count_tiles(self, tensors: dict[str, Any], images: int) -> int | None:
+        if not images or "image_sizes" not in tensors:
+            return None
+        sizes = tensors["image_sizes"].tolist()
+        return sum(int(high // TILE) * int(wide // TILE) + 1 for high, wide in sizes)
