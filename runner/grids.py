@@ -21,6 +21,11 @@ Record = Mapping[str, Any]
 VERDICTS = {True: "right", False: "wrong", None: "not checked"}
 
 
+def verdict(row: Record) -> str:
+    """The demo's mark for one answer."""
+    return VERDICTS[row["right"]] if row["answer"] is not None else "no answer"
+
+
 def said(row: Record) -> Any:
     """What a job's row says to people: the answer, or why there is none."""
     return row["text"] if row["outcome"] == "ok" else row["message"]
@@ -71,7 +76,7 @@ CHECKED = (
     Column("question", "Question", least=12),
     Column("answer", "Answer", least=12),
     Column("expected", "Expected", least=8, of=lambda row: (row["expected"] or [""])[0]),
-    Column("right", "", least=5, of=lambda row: VERDICTS[row["right"]]),
+    Column("right", "", least=9, of=verdict),
 )
 PLANNED = (
     Column("model", "Model", least=12, middle=True),
