@@ -372,6 +372,7 @@ def test_models_are_described_by_the_workers_side(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(here))
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # "." in it would be the user's own wish
     (here / "json.py").write_text("raise SystemExit('a stray file was imported')")
     families = json.loads(vlmsweep("models", "--json").output)
     smolvlm = next(family for family in families if family["name"] == "smolvlm")
