@@ -26,6 +26,11 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors")
 # Copies of the weights in other forms, and folders for other runtimes (onnx/, original/).
 UNWANTED = ("*/*", "consolidated*.safetensors", "training_args.bin", "optimizer*")
+TOKENIZER = ("tokenizer*.json", "special_tokens_map.json", "added_tokens.json")
+NAMED_TOKENIZER = re.compile(
+    r"""\bTokenizer\.from_pretrained\(\s*["']([\w.-]+/[\w.-]+)["']"""
+    r"""(?:\s*,\s*revision\s*=\s*["']([^"'\s]+)["'])?"""
+)
 EVERY_S = 0.5
 
 
@@ -55,14 +60,25 @@ def fetch(ask: Load, tell: Tell) -> Found:
     return Found(folder=folder, source=ask.model, commit=commit, download_s=seconds)
 
 
-def fetch_extras(family: Family, ask: Load, tell: Tell) -> None:
-    """Fetch the other repositories a family's code reads from (a tokenizer of its own, say).
+def fetch_extras(family: Family, ask: Load, folder: Path, tell: Tell) -> None:
+    """Fetch the other repositories that the code in `folder` reads its tokenizer from.
 
-    Only where that code will run: their ids are ours, fixed in the family's file.
+    Only where that code will run, and only what the family's file (ours) names as well: code
+    that nobody has looked at does not choose what is fetched.
     """
-    if ask.trust_remote_code:
-        for model in family.extra_repositories:
-            snapshot(model, None, list(WANTED), tell)
+    if ask.trust_remote_code and family.extra_repositories:
+        for model, revision in named_tokenizers(folder):
+            if model in family.extra_repositories:
+                snapshot(model, revision, list(TOKENIZER), tell)
+
+
+def named_tokenizers(folder: Path) -> list[tuple[str, str | None]]:
+    """Hub ids and revisions that a checkpoint's own code reads tokenizers from; runs nothing."""
+    found: dict[tuple[str, str | None], None] = {}
+    for path in sorted(folder.glob("*.py")):
+        for match in NAMED_TOKENIZER.finditer(path.read_text(encoding="utf-8", errors="replace")):
+            found[match[1], match[2]] = None
+    return list(found)
 
 
 def check_remote_code(ask: Load) -> None:

@@ -118,6 +118,15 @@ class Meter:
         answer that never looked must not pass for one.
         """
         self._ready = self._clock()
+        self.counted(input_tokens, image_tokens, tiles)
+
+    def counted(
+        self, input_tokens: int, image_tokens: int | None = None, tiles: int | None = None
+    ) -> None:
+        """The counts anew, before the first token, for models that tell them only once at work.
+
+        Raises `image_ignored` as `preprocessed` does.
+        """
         self._input_tokens, self._image_tokens, self._tiles = input_tokens, image_tokens, tiles
         if self._images and image_tokens == 0:
             raise WorkerFailure(

@@ -67,7 +67,7 @@ def _load(ask: Load, tell: Tell, heart: Heart) -> Engine:
     heart.enter("download")
     found = fetch(ask, tell)
     family = find_family(read_config(found.folder))
-    fetch_extras(family.FAMILY, ask, tell)
+    fetch_extras(family.FAMILY, ask, found.folder, tell)
     go_offline()
     heart.enter("load")
     checkpoint = read_checkpoint(

@@ -96,9 +96,9 @@ class TransformersEngine:
         streamer = TokenStreamer(hooks.decode, meter, self._cleaner.visible, self._look_sometimes)
         ends = hooks.generate(inputs, generation, streamer)
         self._look()
-        raw = hooks.decode(streamer.ids)
-        ended = bool(streamer.ids) and streamer.ids[-1] in ends
-        full = len(streamer.ids) >= generation.max_new_tokens
+        raw = hooks.decode(streamer.ids) if streamer.ids else streamer.written
+        ended = streamer.ended or (bool(streamer.ids) and streamer.ids[-1] in ends)
+        full = streamer.count >= generation.max_new_tokens
         return Answer(
             raw_text=raw,
             text=self._cleaner.clean(raw),

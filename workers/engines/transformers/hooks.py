@@ -68,9 +68,14 @@ class Hooks:
         options["use_safetensors"] = None if self.ask.allow_pickle else True
         if self.device.kind != "cpu" and importlib.util.find_spec("accelerate"):
             options["device_map"] = {"": self.device.name}  # straight there, not by way of here
+        options |= self.model_options()
         model, info = self.auto_model.from_pretrained(str(self.checkpoint.folder), **options)
         self.check_keys(info)
         self.model = model.eval() if "device_map" in options else model.to(self.device.name).eval()
+
+    def model_options(self) -> dict[str, Any]:
+        """More options for the model's `from_pretrained`: none, as a rule."""
+        return {}
 
     def check_keys(self, info: dict[str, Any]) -> None:
         """Weights that the checkpoint lacks were filled with noise: such a model never answers.

@@ -16,6 +16,9 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
 
     `generate()` puts the whole prompt first, then each token; so the prompt is told apart by
     its place, never by its text. `visible` says whether a piece of text shows anything.
+
+    Models with a loop of their own tell no ids: each token is a `step`, text comes by `write`,
+    joined it is `written`, and `ended` says whether the last token ended the answer.
     """
 
     def __init__(
@@ -29,6 +32,8 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
         self._decoder, self._meter = StreamDecoder(decode), meter
         self._visible, self._after_token = visible, after_token
         self._prompt_seen = False
+        self.count = 0
+        self.written, self.ended = "", False
 
     def put(self, value: Any) -> None:
         """The prompt, once, shape (1, n); then each new token, shape (1,)."""
@@ -37,9 +42,25 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
             return
         for token in value.reshape(-1).tolist():
             self.ids.append(token)
+            self.count += 1
             piece = self._decoder.add(token)
             self._meter.token(piece, visible=self._visible(piece))
         self._after_token()
+
+    def step(self, n: int = 1) -> None:
+        """`n` more tokens exist whose ids nobody tells."""
+        self.count += n
+        self._meter.token("", n)
+        self._after_token()
+
+    def write(self, text: str) -> None:
+        """Text of tokens already counted by `step`."""
+        self.written += text
+        self._meter.token(text, 0, visible=self._visible(text))
+
+    def counted(self, input_tokens: int, image_tokens: int | None) -> None:
+        """What the model took in, where that shows only once it is at work."""
+        self._meter.counted(input_tokens, image_tokens)
 
     def end(self) -> None:
         """Nothing is left to do: the whole text is told to the meter by the caller."""
