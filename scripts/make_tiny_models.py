@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import this by its path
 
-from tiny import llava, mlx_layouts, phi3_v, smolvlm
+from tiny import llava, mlx_layouts, moondream2, phi3_v, phi3_v_remote, smolvlm
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2": smolvlm.make_smolvlm2,
@@ -27,6 +27,9 @@ FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2_mlx_4bit": mlx_layouts.make_smolvlm2_mlx_4bit,
     "llava_next_mlx_4bit": mlx_layouts.make_llava_next_mlx_4bit,
     "phi3_v_mlx_4bit": phi3_v.make_phi3_v_mlx_4bit,
+    "moondream2": moondream2.make_moondream2,
+    "moondream1": moondream2.make_moondream1,
+    "phi3_v_remote": phi3_v_remote.make_phi3_v_remote,
 }
 
 

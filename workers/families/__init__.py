@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from schemas.family import Family
 
-BUILT_IN = ("smolvlm", "llava", "phi3_v")
+BUILT_IN = ("smolvlm", "moondream2", "llava", "phi3_v")
 FALLBACK = "generic"
 GROUP = "vlmsweep.families"
 
