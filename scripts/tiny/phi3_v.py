@@ -1,8 +1,9 @@
 """Tiny Phi-3.5-vision for mlx, laid out as mlx-community/Phi-3.5-vision-instruct-4bit is.
 
 mlx-vlm fixes the vision tower's width at CLIP ViT-L's 1024, so this is the largest of the tiny
-ones (20 MB); `img_processor` says how few layers it has. The processor's and model's own Python
-files, which mlx-vlm does not need, are not here.
+ones (12 MB). `img_processor` says how few layers it has: one, and the features are taken before
+the last, so that a picture costs no more than its patches on a slow machine. The processor's
+and model's own Python files, which mlx-vlm does not need, are not here.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TEMPLATE = (
     "'<|end|>\n' }}{% endfor %}{% if add_generation_prompt and messages[-1]['role'] != "
     "'assistant' %}{{- '<|assistant|>\n' -}}{% endif %}"
 )
-CLIP, CLIP_LAYERS, CLIP_INNER = 1024, 2, 64
+CLIP, CLIP_LAYERS, CLIP_INNER = 1024, 1, 64
 HIDDEN, INNER, LAYERS, HEADS = 64, 160, 3, 4
 
 

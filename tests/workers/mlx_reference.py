@@ -1,0 +1,103 @@
+"""What mlx-vlm itself says, asked directly: run in a process of its own by the tests.
+
+    python tests/workers/mlx_reference.py < request.json > answers.json
+
+The request is {"folders": {name: folder}, "pictures": [path, ...], "prompts": [...], "tokens": n}.
+Nothing of ours is imported; prompts are written out here, not made by our engine.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+SLOTS = {
+    "smolvlm": "<|im_start|>User:<image>{}<end_of_utterance>\nAssistant:",
+    "idefics3": "<|im_start|>User:<image>{}<end_of_utterance>\nAssistant:",
+    "llava": "USER: <image>\n{} ASSISTANT:",
+    "llava_next": "[INST] <image>\n{} [/INST]",
+    "phi3_v": "<|user|>\n<|image_1|>\n{}<|end|>\n<|assistant|>\n",
+}
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """Model and processor, in float32 as our engine computes on a CPU."""
+    import mlx.core as mx
+    from mlx_vlm import load as mlx_load
+
+    config = json.loads((folder / "config.json").read_bytes())
+    if config["model_type"] == "phi3_v":  # the library's own constant: CLIP ViT-L
+        from mlx_vlm.models.phi3_v.vision import VisionModel
+
+        clip = VisionModel.CLIP_VIT_LARGE_PATCH14_336_CONFIG
+        clip.num_hidden_layers = config["img_processor"]["num_hidden_layers"]
+        clip.intermediate_size = config["img_processor"]["intermediate_size"]
+    model, processor = mlx_load(str(folder))
+    model.set_dtype(mx.float32)
+    return model, processor
+
+
+def answer(model: Any, processor: Any, prompt: str, picture: str, tokens: int) -> dict[str, Any]:
+    """Ids of a greedy answer and the counts of what went in."""
+    from mlx_vlm.generate.ar import generate_step
+    from mlx_vlm.utils import prepare_inputs
+    from PIL import Image
+
+    image = Image.open(picture).convert("RGB")
+    if model.config.model_type == "llava":  # mlx-vlm 0.7.10 can't prepare these itself
+        inputs = dict(processor(images=[image], text=[prompt]))
+    else:
+        inputs = prepare_inputs(processor, images=[image], prompts=prompt, add_special_tokens=True)
+    ids = inputs.pop("input_ids")
+    pixels, mask = inputs.pop("pixel_values"), inputs.pop("attention_mask")
+    out: list[int] = []
+    steps = generate_step(ids, model, pixels, mask, max_tokens=tokens, temperature=0.0, **inputs)
+    for token, _ in steps:
+        out.append(int(token))
+        if out[-1] in processor.tokenizer.stopping_criteria.eos_token_ids:
+            break
+    flat = ids.reshape(-1).tolist()
+    slot = getattr(model.config, "image_token_index", None)
+    return {
+        "ids": out,
+        "raw": processor.tokenizer.decode(out, skip_special_tokens=False),
+        "input_tokens": len(flat),
+        "image_tokens": sum(token == slot or token < 0 for token in flat),
+    }
+
+
+def bare(model: Any, processor: Any, picture: str) -> dict[str, Any]:
+    """What the guide's call gives: a bare prompt, with and without the picture."""
+    from mlx_vlm import stream_generate
+
+    def ask(**more: Any) -> Any:
+        return list(stream_generate(model, processor, "Hi", max_tokens=8, temperature=0.0, **more))
+
+    with_it, without = ask(image=[picture])[-1], ask()[-1]
+    return {"tokens": with_it.prompt_tokens, "equal": with_it.token_ids == without.token_ids}
+
+
+def main() -> None:
+    """Answer the request."""
+    request = json.load(sys.stdin)
+    found: dict[str, Any] = {}
+    for name, folder in request["folders"].items():
+        model, processor = load(Path(folder))
+        template = SLOTS[model.config.model_type]
+        found[name] = {
+            "answers": [
+                answer(model, processor, template.format(prompt), picture, request["tokens"])
+                for picture in request["pictures"]
+                for prompt in request["prompts"]
+            ]
+        }
+        if model.config.model_type == "llava_next":
+            found[name]["bare"] = bare(model, processor, request["pictures"][0])
+    found["torch"] = "torch" in sys.modules
+    sys.__stdout__.write("\n" + json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
