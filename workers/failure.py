@@ -113,7 +113,7 @@ RULES = (
     Rule(
         "bad_tokenizer",
         "Check tokenizer.json and tokenizer_config.json; fetch them again.",
-        words=r"[Tt]okenizer",
+        words=r"[Tt]okenizer| at line \d+ column \d+$",
         phases=_LOADING,
     ),
     Rule(

@@ -135,6 +135,8 @@ def _config(
         "initializer_range": INITIALISER_RANGE,
         "vocab_size": vocabulary,
     }
+    if text_type == "mistral":
+        text["rope_theta"] = 1e6  # as published; the engines' own defaults differ
     config = {
         "architectures": [f"{prefix}ForConditionalGeneration"],
         "model_type": model_type,

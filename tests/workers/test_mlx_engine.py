@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -207,3 +208,27 @@ def test_the_guides_call_does_not_look(reference: dict[str, Any]) -> None:
     bare = reference["llava_next"]["bare"]
     assert bare["equal"]
     assert bare["tokens"] < 10
+
+
+def test_an_end_token_is_a_stop_and_is_counted(
+    tiny: Callable[[str], Path],
+    six: dict[str, str],
+    reference: dict[str, Any],
+    talk: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    ids = reference["smolvlm"]["answers"][0]["ids"]
+    place = next(n for n in range(3, TOKENS) if ids[n] not in ids[:n])
+    folder = Path(shutil.copytree(tiny("smolvlm"), tmp_path / "ends"))
+    config = json.loads((folder / "generation_config.json").read_bytes())
+    config["eos_token_id"] = [config["eos_token_id"], ids[place]]
+    (folder / "generation_config.json").write_text(json.dumps(config))
+    look = ((Turn(text=PROMPT, images=(six["square"],)),), GREEDY)
+    short = ((Turn(text=PROMPT, images=(six["square"],)),), Generation(max_new_tokens=1))
+    exact = (look[0], Generation(max_new_tokens=place + 1))
+    said = talk([ask_mlx(folder), *numbered(look, short, exact), Stop()])
+    ended, one, full = (outcomes(said)[number] for number in (1, 2, 3))
+    assert (ended["finish_reason"], ended["output_tokens"]) == ("stop", place + 1)
+    assert reference["smolvlm"]["answers"][0]["raw"].startswith(ended["raw_text"])
+    assert (one["finish_reason"], one["output_tokens"]) == ("length", 1)
+    assert (full["finish_reason"], full["output_tokens"]) == ("stop", place + 1)

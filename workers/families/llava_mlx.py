@@ -12,7 +12,15 @@ from workers.engines.mlx.hooks import Hooks
 
 
 class LlavaHooks(Hooks):
-    """LLaVA 1.6 needs nothing of its own."""
+    """LLaVA 1.6 is loaded and asked in the ordinary way."""
+
+    def load_model(self) -> None:
+        super().load_model()
+        if self.model_type == "llava_next":
+            self.notes.append(
+                "mlx-vlm joins this model's tiles in its own way: whole tiles, each with a tile of "
+                "line ends, whatever the prompt's image tokens say; transformers' answers differ"
+            )
 
     def process(self, text: str, images: list[Any]) -> dict[str, Any]:
         if self.model_type != "llava" or not images:

@@ -1,0 +1,52 @@
+"""The demo model answers alike through both engines, on every sample picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.pictures.preparation import prepare
+from schemas.commands import Load, Run, Stop, Turn
+from schemas.generation import Generation
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "workers/demo_model"
+
+
+def questions(folder: Path) -> list[tuple[str, str]]:
+    """Prepared picture and prompt, for every picture and what the manifest asks of it."""
+    images = json.loads((ROOT / "images/manifest.json").read_bytes())["images"]
+    paths = [ROOT / "images" / image["file"] for image in images]
+    asked = []
+    prepared = prepare(paths, max_side=1024, folder=folder)
+    for image, picture in zip(images, prepared, strict=True):
+        assert picture.prepared_path, picture.message
+        asked += [(str(picture.prepared_path), prompt) for prompt in image["answers"]]
+    return asked
+
+
+def test_both_engines_say_the_same(tmp_path: Path, talk: Callable[..., Any]) -> None:
+    asked = questions(tmp_path / "prepared")
+    generation = Generation(max_new_tokens=40)
+    runs = [
+        Run(run=number, turns=(Turn(text=prompt, images=(path,)),), generation=generation)
+        for number, (path, prompt) in enumerate(asked, start=1)
+    ]
+    answers = {}
+    for engine in ("transformers", "mlx"):
+        load = Load(model=str(DEMO), local=True, engine=engine, device="cpu")
+        said = talk([load, *runs, Stop()])
+        assert said.code == 0, said.log
+        assert said.named("loaded")[0]["engine"] == engine
+        found = said.named("run_finished")
+        assert len(found) == len(asked), said.named("error")
+        answers[engine] = [
+            (e["raw_text"], e["input_tokens"], e["image_tokens"], e["output_tokens"]) for e in found
+        ]
+    assert answers["mlx"] == answers["transformers"]
+    assert len(set(answers["mlx"])) >= len(asked) // 3  # it looks: most answers differ
