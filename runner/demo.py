@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from . import jobs, sweepfile
 from .errors import VlmsweepError
+from .planning import jobs, sweepfile
 
 QUESTIONS = (
     "Describe this image.",

@@ -1,7 +1,7 @@
 """All that differs between operating systems, on the supervisor's side, in one place.
 
 Memory figures the kernel keeps about a process, and facts about this machine. What the shim
-needs of this stands in `runner.shim`, which must import nothing. The macOS parts were written
+needs of this stands in `runner.work.shim`, which must import nothing. The macOS parts were written
 from Apple's headers and have not been run by us.
 """
 

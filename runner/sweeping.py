@@ -1,7 +1,7 @@
 """The spine from a plan to a sweep that ran: prepare the pictures, store the jobs, supervise.
 
 The command line, the demo and later the overnight queue all come through here. It parses no
-options and prints nothing; what a user's wish comes to is `runner.wishes`.
+options and prints nothing; what a user's wish comes to is `runner.planning.wishes`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from schemas.picture import Picture
 from schemas.stream import Tell
 
 from . import environment
+from .database.store import Store
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
-from .jobs import Plan
 from .pictures import preparation
 from .plain import readable
-from .store import Store
-from .supervisor import Supervisor
+from .planning.jobs import Plan
+from .work.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from .launch import Launcher
+    from .work.launch import Launcher
 
 
 @dataclass(frozen=True, slots=True)

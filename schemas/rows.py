@@ -1,7 +1,7 @@
 """Every table and view of the database, column by column: what it means and when it is NULL.
 
 One source of truth for people and for types: `docs/results.md` is generated from it and a test
-holds it against the real database. How the tables are made is `runner/migrations.py`; this
+holds it against the real database. How the tables are made is `runner/database/migrations.py`; this
 module changes nothing and runs nothing.
 
 Times of day are UTC text (ISO 8601, microseconds), durations seconds, sizes bytes, rates tokens

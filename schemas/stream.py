@@ -179,6 +179,15 @@ class WorkerEnded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupting:
+    """A signal came. Unless `at_once`, the run in hand may finish."""
+
+    event: Literal["interrupting"] = "interrupting"
+    signal: str
+    at_once: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepFinished:
     """Nothing is left to do, or the sweep was interrupted."""
 
@@ -205,6 +214,7 @@ StreamEvent = (
     | MemorySampled
     | WorkerKilled
     | WorkerEnded
+    | Interrupting
     | SweepFinished
 )
 Tell = Callable[[StreamEvent], None]

@@ -1,8 +1,8 @@
 """The sweep file a user writes: models x images x prompts x settings.
 
 These pydantic types are the one source of truth for its syntax; the JSON Schema that editors
-complete from is generated from them (`scripts/make_schemas.py`). Reading files and turning
-problems into sentences is `runner/sweepfile.py`; expansion into jobs is `runner/jobs.py`.
+complete from is generated from them (`scripts/make_docs.py`). Reading files and turning problems
+into sentences is `runner.planning.sweepfile`; expansion into jobs is `runner.planning.jobs`.
 Only the runner imports this module, since a worker may live without pydantic.
 """
 

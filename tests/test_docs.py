@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner import sweepfile
+from runner.planning import sweepfile
 from schemas.sweep import Limits, Model, Prompt, Sweep
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -107,9 +107,9 @@ def test_every_job_has_its_row_and_every_text_is_the_models_own(
 def test_the_supervisors_side_never_imports_a_model_library(tmp_path: Path) -> None:
     """Asks the interpreter itself, over a whole sweep with a model that cannot be loaded."""
     (tmp_path / "model").mkdir()
+    command = ["-X", "importtime", "-m", "runner", "run", "-m", "./model", "-i"]
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "runner", "run", "-m", "./model"]
-        + ["-i", str(ROOT / "images"), "--db", "h.db", "--quiet"],
+        [sys.executable, *command, str(ROOT / "images"), "--db", "h.db", "--quiet"],
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -117,6 +117,6 @@ def test_the_supervisors_side_never_imports_a_model_library(tmp_path: Path) -> N
     )
     assert done.returncode == 1, done.stderr
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "runner.supervisor" in imported
+    assert "runner.work.supervisor" in imported
     tops = {name.partition(".")[0] for name in imported}
     assert not tops & {"torch", "transformers", "mlx", "mlx_vlm", "huggingface_hub", "workers"}

@@ -21,9 +21,10 @@ def show(sweep: str | None, runs: bool, db: Path | None, format: Any) -> None:
 
     SWEEP is a name, a number, a uid or its beginning; without it the latest is shown.
     """
-    from runner import grids, places
-    from runner.output import write
-    from runner.reader import Reader
+    from runner import places
+    from runner.database.reader import Reader
+    from runner.view import grids
+    from runner.view.output import write
 
     with Reader(places.database(db)) as reader:
         number = reader.sweep(sweep)["id"]
@@ -57,9 +58,10 @@ def sql(
     vlmsweep sql "select model, avg(latency_s) from results group by 1"
     vlmsweep sql "select image, text from results where model = :m" -p m demo --csv
     """
-    from runner import grids, places
-    from runner.output import write
-    from runner.reader import Reader, bound
+    from runner import places
+    from runner.database.reader import Reader, bound
+    from runner.view import grids
+    from runner.view.output import write
 
     if query == "-":
         query = sys.stdin.read()
@@ -77,9 +79,10 @@ def sql(
 @formats
 def sweeps(db: Path | None, format: Any) -> None:
     """List the sweeps that are stored, the latest first."""
-    from runner import grids, places
-    from runner.output import write
-    from runner.reader import Reader
+    from runner import places
+    from runner.database.reader import Reader
+    from runner.view import grids
+    from runner.view.output import write
 
     with Reader(places.database(db)) as reader:
         write(grids.sweeps(reader.sweeps()), format or "table", sys.stdout)
@@ -89,7 +92,8 @@ def sweeps(db: Path | None, format: Any) -> None:
 @formats
 def models(format: Any) -> None:
     """List the families of models that are known, how each is loaded, and what is in the cache."""
-    from runner import families, grids
-    from runner.output import write
+    from runner.planning import families
+    from runner.view import grids
+    from runner.view.output import write
 
     write(grids.families(families.known()), format or "table", sys.stdout)

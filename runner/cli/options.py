@@ -41,7 +41,7 @@ def formats(command: Command) -> Command:
 
 def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """8GB as a number of bytes."""
-    from runner.units import parse_size
+    from runner.view.units import parse_size
 
     try:
         return None if value is None else parse_size(value)
@@ -104,8 +104,8 @@ def wish(command: Command) -> Command:
 
 
 def as_wish(given: dict[str, Any]) -> Any:
-    """The options of `wish` as a runner.wishes.Wish."""
-    from runner.wishes import Wish
+    """The options of `wish` as a runner.planning.wishes.Wish."""
+    from runner.planning.wishes import Wish
 
     settings: dict[str, Any] = {}
     for option, place in SETTINGS.items():

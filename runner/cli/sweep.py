@@ -35,7 +35,9 @@ def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given
     Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal
     error, 130 interrupted (Ctrl-C once: after the run in hand; twice: at once).
     """
-    from runner import places, sweeping, telling, wishes
+    from runner import places, sweeping
+    from runner.planning import wishes
+    from runner.view import telling
 
     plan = wishes.plan(as_wish(given))
     how = telling.mode(sys.stdout, json=json, quiet=quiet)
@@ -46,9 +48,10 @@ def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given
 
 def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
     """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
-    from runner import grids, sweeping
-    from runner.output import write
-    from runner.reader import Reader
+    from runner import sweeping
+    from runner.database.reader import Reader
+    from runner.view import grids
+    from runner.view.output import write
 
     with Reader(swept.database) as reader:
         rows = reader.summary(swept.id)
@@ -74,10 +77,11 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     Exit code 0 when every job ran and every answer was right, else 1.
     """
     from runner import demo as show
-    from runner import grids, places, sweeping, telling
+    from runner import places, sweeping
+    from runner.database.reader import Reader
     from runner.errors import EXIT_JOBS_FAILED
-    from runner.output import write
-    from runner.reader import Reader
+    from runner.view import grids, telling
+    from runner.view.output import write
 
     plan, answers = show.plan(), show.expected()
     how = telling.mode(sys.stdout, json=json, quiet=False)
@@ -108,8 +112,9 @@ def plan(format: Any, **given: Any) -> None:
     --json gives all of it as one object; --nl, --csv and --tsv a row per model.
     Exit code 2, with every problem, when it could not run.
     """
-    from runner import grids, preview, wishes
-    from runner.output import as_json, write
+    from runner.planning import preview, wishes
+    from runner.view import grids
+    from runner.view.output import as_json, write
 
     seen = preview.preview(wishes.plan(as_wish(given)))
     if format == "json":

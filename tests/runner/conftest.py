@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from runner import environment, jobs, sweepfile
-from runner.launch import ShimHold, ShimLauncher, WorkerSpec
-from runner.store import Store
-from runner.supervisor import Supervisor
+from runner import environment
+from runner.database.store import Store
+from runner.planning import jobs, sweepfile
+from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
+from runner.work.supervisor import Supervisor
 from schemas import stream
 from schemas.picture import Picture
 
@@ -44,7 +45,7 @@ class Outcome:
 def picture(path: Path) -> Picture:
     """A picture as if it had been prepared; one named broken could not be."""
     if "broken" in path.name:
-        return Picture(path=path, error_class="bad_image", message="it is broken")
+        return Picture(path=path, error_class="bad_image", message="is broken")
     return Picture(path=path, prepared_path=path, prepared_sha256=path.name)
 
 

@@ -15,9 +15,11 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import demo, hubcache, output
+from runner import demo
 from runner.cli import cli, options
-from runner.reader import Reader
+from runner.database.reader import Reader
+from runner.planning import hubcache
+from runner.view import output
 from schemas.commands import Dtype, Engine
 from schemas.sweep import Sweep
 
@@ -27,8 +29,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HEAVY = ("torch", "transformers", "mlx", "sqlite_utils", "pandas", "pydantic", "rich", "yaml")
 # Our command with scripted workers in place of real ones.
 SCRIPTED = (
-    "import runner.supervisor; from tests.runner.conftest import FakeLauncher;"
-    "runner.supervisor.ShimLauncher = FakeLauncher; from runner.cli import main; main()"
+    "import runner.work.supervisor; from tests.runner.conftest import FakeLauncher;"
+    "runner.work.supervisor.ShimLauncher = FakeLauncher; from runner.cli import main; main()"
 )
 
 
@@ -37,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with models' folders, a database of its own, and scripted workers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLMSWEEP_DB", str(tmp_path / "history.db"))
-    monkeypatch.setattr("runner.supervisor.ShimLauncher", FakeLauncher)
+    monkeypatch.setattr("runner.work.supervisor.ShimLauncher", FakeLauncher)
     for name in ("good", "better", "error-in-load"):
         (tmp_path / name).mkdir()
     return tmp_path

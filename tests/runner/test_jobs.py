@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner import jobs, sweepfile
 from runner.errors import SweepFileError
+from runner.planning import jobs, sweepfile
 
 
 @pytest.fixture

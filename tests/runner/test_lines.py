@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import lines
-from runner.lines import Closed, Garbage, LineReader, decode
+from runner.work import lines
+from runner.work.lines import Closed, Garbage, LineReader, decode
 from schemas import events
 
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import pytest
 
 from runner import plain
-from runner.linewise import PlainLines
-from runner.live import REDRAW_EVERY_S, LiveView, wrapped
-from runner.progress import Progress
+from runner.view.linewise import PlainLines
+from runner.view.live import REDRAW_EVERY_S, LiveView, wrapped
+from runner.view.progress import Progress
 from schemas import stream
 
 EVIL = "\x1b[31m\x1b]0;own\x07 \x9b \u202e [red]x[/red]"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runner import machine
-from runner.memory import TreeMemory
+from runner.work.memory import TreeMemory
 
 MB = 1_000_000
 HOARDER = """

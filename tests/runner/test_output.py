@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from runner import plain, units
-from runner.output import Column, Grid, as_json, grid, write
-from runner.tables import middle
+from runner import plain
+from runner.view import units
+from runner.view.columns import Column, Grid, grid
+from runner.view.output import as_json, write
+from runner.view.tables import middle
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eorder\u2066 [bold]markup[/] \r gone"
 ROWS: list[dict[str, Any]] = [

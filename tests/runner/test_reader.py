@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import migrations
+from runner.database.reader import Reader, bound, status, unique
+from runner.database.store import Store
 from runner.errors import DatabaseError, QueryError
-from runner.reader import APPLICATION_ID, Reader, bound, status, unique
-from runner.store import Store
 
 from .conftest import Sweeper
 
@@ -27,10 +26,6 @@ def finish(store: Store, sweep: int, outcomes: list[dict[str, object]]) -> None:
     jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep]).fetchall()
     for (job,), outcome in zip(jobs, outcomes, strict=False):
         store.finish_run(store.start_run(job, None), outcome)
-
-
-def test_it_knows_the_stores_files() -> None:
-    assert APPLICATION_ID == migrations.APPLICATION_ID
 
 
 def test_summary_counts_outcomes(store: Store, queued: Callable[..., int], reader: Reader) -> None:

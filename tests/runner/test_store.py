@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.database.store import Store, readable
 from runner.errors import DatabaseError
-from runner.store import Store, readable
 from schemas.events import Fetched
 
 

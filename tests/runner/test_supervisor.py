@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner.supervisor import Supervisor
+from runner.work.supervisor import Supervisor
 from schemas import stream
 
 from .conftest import FakeLauncher, Sweeper
@@ -181,7 +181,7 @@ def test_an_answer_in_between_forgives(sweep: Sweeper) -> None:
 
 
 def test_a_worker_that_will_not_leave_is_made_to(sweep: Sweeper, monkeypatch) -> None:
-    monkeypatch.setattr("runner.watch.STOP_S", 0.3)
+    monkeypatch.setattr("runner.work.watch.STOP_S", 0.3)
     done = sweep(["hang-at-exit"], ["a"])
     assert done.rows[0]["outcome"] == "ok"
     assert done.workers[0]["killed_for"] == "stop_s"
@@ -193,7 +193,7 @@ def test_a_broken_picture_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: P
     done = sweep(["good", "better"], ["a"], images=["*.png"])
     broken, fine = done.rows[:2]
     assert (broken["outcome"], broken["phase"]) == ("error", "prepare")
-    assert (broken["error_class"], broken["message"]) == ("bad_image", "it is broken")
+    assert (broken["error_class"], broken["message"]) == ("bad_image", "broken.png is broken")
     assert broken["worker_id"] is None
     assert (fine["outcome"], fine["image"]) == ("ok", "fine.png")
     assert len(done.workers) == 2

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import sweepfile
 from runner.errors import SweepFileError
+from runner.planning import sweepfile
 
 WRONG = """
 models:

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from runner.verdict import Ending, of_ending, of_error
+from runner.work.verdict import Ending, of_ending, of_error
 from schemas.events import Error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.watch import STOP_S, Watch
+from runner.work.watch import STOP_S, Watch
 from schemas.sweep import Limits
 
 LIMITS = Limits(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.store import Store
+from runner.database.store import Store
 from schemas import rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,7 +1,7 @@
 """The database's schema, as sqlite-utils migrations.
 
 A migration that was released is never edited: later changes are further migrations. What the
-columns mean is said in `schemas.rows`. Opening files and writing rows is `runner.store`.
+columns mean is said in `schemas.rows`. Opening files and writing rows is `runner.database.store`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from sqlite_utils import Migrations
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
-
-APPLICATION_ID = 0x766C6D73  # "vlms", in the file's header, tells our files from others'
 
 migrations = Migrations("vlmsweep")
 
@@ -290,7 +288,7 @@ SELECT
     (SELECT dtype FROM workers WHERE sweep_model_id = sweep_models.id
         AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS dtype,
     (SELECT failed.message FROM jobs AS j JOIN runs AS failed ON failed.id = j.latest_run_id
-        WHERE j.sweep_model_id = sweep_models.id AND failed.outcome <> 'ok'
+        WHERE j.sweep_model_id = sweep_models.id AND failed.outcome NOT IN ('ok', 'skipped')
         GROUP BY failed.message ORDER BY count(*) DESC, min(failed.id) LIMIT 1) AS notes,
     sweeps.id AS sweep_id,
     sweep_models.id AS sweep_model_id

@@ -110,8 +110,8 @@ class Queue:
         talk[first] = Turn(role="user", text=talk[first].text, images=paths)
         broken = next(
             (
-                {"error_class": error, "message": message}
-                for _, _, error, message in found
+                {"error_class": error, "message": f"{name} {message}"}
+                for name, _, error, message in found
                 if error is not None
             ),
             None,

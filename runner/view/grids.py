@@ -1,6 +1,6 @@
 """Which columns each command shows, under which titles. Definitions only.
 
-Rows come from `runner.reader` and its like; `runner.output` writes them.
+Rows come from `runner.database.reader` and its like; `runner.view.output` writes them.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ..database.reader import Answer
+from ..demo import Checked
+from ..plain import one_line
+from ..planning.preview import Preview
 from . import units
-from .demo import Checked
-from .output import Column, Grid, grid, kind_of
-from .plain import one_line
-from .preview import Preview
-from .reader import Answer
+from .columns import Column, Grid, grid, kind_of
 
 Record = Mapping[str, Any]
 

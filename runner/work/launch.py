@@ -2,7 +2,7 @@
 
 `Launcher` is the one small interface behind which a worker begins: today a fresh process,
 later a fork of a preloaded template or a process on another machine. What a worker says is
-read by `runner.lines`, when it must die is decided by `runner.attendant`.
+read by `runner.work.lines`, when it must die is decided by `runner.work.attendant`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reads a sweep file (YAML or TOML) and says everything that is wrong with it at once.
 
 It knows files and sentences; what is allowed is said by `schemas.sweep`, and what a sweep
-expands to by `runner.jobs`.
+expands to by `runner.planning.jobs`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.sweep import Sweep
 
-from .errors import SweepFileError
+from ..errors import SweepFileError
 
 MAX_BYTES = 10_000_000
 

@@ -1,7 +1,7 @@
 """Works a sweep's queue: one event loop, one thread, workers behind attendants.
 
 It decides which model gets a worker and when to give a model up, and turns signals into an
-orderly end. What happens to a single worker is `runner.attendant`'s business.
+orderly end. What happens to a single worker is `runner.work.attendant`'s business.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from schemas import stream
 from schemas.stream import Tell
 
+from ..database.store import Store
 from .attendant import Attendant
 from .launch import Launcher, ShimLauncher
 from .queue import Queue, QueuedJob, QueuedModel
 from .running import Running
-from .store import Store
 
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
@@ -85,14 +85,14 @@ class Supervisor:
         for job in list(course.jobs):
             if job.broken is not None:
                 course.jobs.remove(job)
-                run = Running(self.store, self.tell, course.model, job, None)
+                run = Running(self.store, self.tell, course.model, job)
                 run.fail({"outcome": "error", "phase": "prepare", **job.broken})
 
     def quarantine(self, course: Course, why: str) -> None:
         """Skips what a model has left, after it cost too many workers."""
         reason = f"skipped after {course.deaths} workers were lost in a row, the last: {why}"
         while course.jobs:
-            run = Running(self.store, self.tell, course.model, course.jobs.popleft(), None)
+            run = Running(self.store, self.tell, course.model, course.jobs.popleft())
             run.fail({"outcome": "skipped", "message": reason})
 
     # Workers.
@@ -163,12 +163,10 @@ class Supervisor:
             if number not in GENTLE | AT_ONCE:
                 continue
             self.interrupts += 1
-            if self.attendant is None:
-                continue
-            if number in GENTLE and self.interrupts == 1:
-                self.attendant.drain()
-            else:
-                self.attendant.interrupt()
+            at_once = number in AT_ONCE or self.interrupts > 1
+            self.tell(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
+            if self.attendant is not None:
+                self.attendant.interrupt() if at_once else self.attendant.drain()
         return True
 
     # What is told.

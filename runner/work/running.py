@@ -12,9 +12,9 @@ from schemas import stream
 from schemas.events import FirstToken, RunFinished, Text
 from schemas.stream import Tell as Tell
 
+from ..database.store import Store
 from .memory import Peak
 from .queue import QueuedJob, QueuedModel
-from .store import Store
 
 KEEP_TEXT_EVERY_S = 0.2
 
@@ -53,19 +53,28 @@ TOLD = (
 
 
 class Running:
-    """An attempt at a job, from its row being there to its outcome."""
+    """An attempt at a job, from its row being there to its outcome.
+
+    `worker` is the worker's row, `number` its number in the sweep; both None without one.
+    """
 
     def __init__(
-        self, store: Store, tell: Tell, model: QueuedModel, job: QueuedJob, worker: int | None
+        self,
+        store: Store,
+        tell: Tell,
+        model: QueuedModel,
+        job: QueuedJob,
+        worker: int | None = None,
+        number: int | None = None,
     ) -> None:
         self.store, self.tell = store, tell
-        self.model, self.job, self.worker = model, job, worker
+        self.model, self.job, self.number = model, job, number
         self.id = store.start_run(job.id, worker)
         self.pieces: list[str] = []
         self.so_far: dict[str, Any] = {}
         self.kept_at = float("-inf")
 
-    def announce(self, worker_number: int) -> None:
+    def announce(self, number: int) -> None:
         """Tells that the run was handed to a worker."""
         (attempt,) = self.store.connection.execute(
             "SELECT attempt FROM runs WHERE id = ?", [self.id]
@@ -74,7 +83,7 @@ class Running:
             stream.RunStarted(
                 run=self.id,
                 job=self.job.id,
-                worker=worker_number,
+                worker=number,
                 model=self.model.name,
                 image=self.job.image,
                 prompt=self.job.prompt,
@@ -142,7 +151,7 @@ class Running:
             stream.RunFinished(
                 run=self.id,
                 job=self.job.id,
-                worker=self.worker,
+                worker=self.number,
                 model=self.model.name,
                 image=self.job.image,
                 prompt=self.job.prompt,

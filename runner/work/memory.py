@@ -1,7 +1,7 @@
 """Samples the memory of a worker's whole process tree from outside, and keeps the peaks.
 
-It decides nothing: limits are watched by `runner.watch`, rows are written by `runner.store`.
-How single figures are read from the system is said in `runner.machine`.
+It decides nothing: limits are watched by `runner.work.watch`, rows are written by
+`runner.database.store`. How single figures are read from the system is said in `runner.machine`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from . import machine
+from .. import machine
 
 TREE_EVERY_S = 1.0
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from schemas.sweep import Sweep
 
+from ..errors import SweepFileError
 from . import jobs, sweepfile
-from .errors import SweepFileError
 
 
 @dataclass(frozen=True, slots=True)

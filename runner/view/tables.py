@@ -1,25 +1,23 @@
 """Draws a grid for people: a table that fits the screen, or a block a row where it cannot.
 
 Text is never taken as rich markup and never breaks a line: too long a cell ends in an
-ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.output`'s.
+ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.view.output`'s.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from io import StringIO
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..plain import one_line
 from . import units
-from .plain import one_line
-
-if TYPE_CHECKING:
-    from .output import Column, Grid
+from .columns import Column, Grid
 
 GAP = 2
 UNLIMITED = 100_000

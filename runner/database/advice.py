@@ -10,7 +10,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 
-from .errors import QueryError
+from ..errors import QueryError
 
 MISSING = re.compile(r"no such (table|column|function): \"?([^\"]+?)\"?(?: - .*)?$")
 TOKEN = re.compile(r'near "(.+)": syntax error')

@@ -1,6 +1,6 @@
 """A sweep's progress as plain lines, one per thing worth a line, for logs and pipes.
 
-No control characters and no state but counters. A terminal gets `runner.live` instead.
+No control characters and no state but counters. A terminal gets `runner.view.live` instead.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import TextIO
 
 from schemas import stream
 
+from ..plain import one_line, shorten
 from . import units
-from .plain import one_line, shorten
 
 ANSWER = 60
 FAILURE = 300
@@ -55,6 +55,8 @@ class PlainLines:
                 return f"{event.model}: {place} {finished(event)}"
             case stream.WorkerKilled():
                 return f"{event.model}: worker {event.worker} killed: {event.message}"
+            case stream.Interrupting():
+                return interrupting(event)
             case stream.SweepFinished():
                 return ended(event)
         return None
@@ -74,6 +76,13 @@ def finished(event: stream.RunFinished) -> str:
     ok = event.outcome == "ok"
     said = shorten((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
     return f"{event.outcome.replace('_', ' ')}{took} | {asked} | {said}"
+
+
+def interrupting(event: stream.Interrupting) -> str:
+    """What a signal leads to, and what to do if that is not enough."""
+    if event.at_once:
+        return f"{event.signal}: stopping at once"
+    return "finishing the run in hand; Ctrl-C again to stop at once"
 
 
 def ended(event: stream.SweepFinished) -> str:

@@ -1,7 +1,7 @@
 """What a sweep's events add up to: per model its state, counts, memory and time left.
 
-Pure bookkeeping, driven by events and a clock given from outside. `runner.live` draws it,
-`runner.linewise` does without it.
+Pure bookkeeping, driven by events and a clock given from outside. `runner.view.live` draws it,
+`runner.view.linewise` does without it.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Progress:
                 self.run_finished(event, now)
             case stream.SweepFinished():
                 self.finished, self.run = True, None
-            case stream.RunFirstToken():
+            case stream.RunFirstToken() | stream.Interrupting():
                 pass
             case _:
                 self.worker(event, self.model(event.model), now)

@@ -1,7 +1,7 @@
 """Tells a sweep's events on: as JSON lines, or through any view, without ever losing the sweep.
 
 A reader that goes away (`| head`, a closed terminal) must not stop a night's work. What the
-events are is said by `schemas.stream`; how a terminal draws them by `runner.live`.
+events are is said by `schemas.stream`; how a terminal draws them by `runner.view.live`.
 """
 
 from __future__ import annotations

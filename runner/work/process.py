@@ -1,7 +1,7 @@
 """One worker as a process: started, sampled, killed, buried; with its row kept true.
 
 It knows pids, signals and bytes of memory, nothing of models, jobs or events. Who decides that
-it must die, and what its death means for a run, is `runner.attendant`.
+it must die, and what its death means for a run, is `runner.work.attendant`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from schemas import stream
 from schemas.events import WorkerPhase
 from schemas.stream import Tell
 
+from ..database.store import Store, utc_now
 from . import verdict
 from .launch import Hold, Launcher, WorkerSpec
 from .lines import Closed, LineReader
 from .memory import Peak, TreeMemory
-from .store import Store, utc_now
 from .verdict import Ending
 from .watch import Breach
 
@@ -72,7 +72,7 @@ class WorkerProcess:
         return True
 
     def report(self, kind: str, *words: str) -> None:
-        """One report, as `runner.shim` defines them."""
+        """One report, as `runner.work.shim` defines them."""
         if kind == "started":
             pid = int(words[0])
             self.memory = TreeMemory(pid)

@@ -1,7 +1,7 @@
 """Which limit a worker is under, and whether it broke it: deadlines by phase.
 
 Pure: it is told what happened and when (seconds of one monotonic clock), and asked. What a
-breach leads to is `runner.attendant`'s business.
+breach leads to is `runner.work.attendant`'s business.
 
     start, load   load_s         from the process's start, and again from the files being there
     download      download_s

@@ -1,7 +1,7 @@
 """Asks the workers' side what families of models it knows, in a process of its own.
 
 The runner never imports workers: their environment may differ and their libraries are heavy.
-What is in the hub's cache is looked up here, by `runner.hubcache`.
+What is in the hub's cache is looked up here, by `runner.planning.hubcache`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import VlmsweepError
 from . import hubcache
-from .errors import VlmsweepError
 
 LIMIT_S = 60.0
 

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Sweep
 
-from .errors import SweepFileError
+from ..errors import SweepFileError
 
 PICTURE_SUFFIXES = {
     f".{suffix}"
@@ -192,7 +192,10 @@ def find_pictures(
         elif os.path.lexists(path):
             files, missing = [path], ""
         elif glob.has_magic(pattern):
-            matches = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]  # noqa: PTH207
+            # The sweep's own folder is no pattern, whatever brackets its name holds.
+            wanted = str(Path(pattern).expanduser())
+            names = glob.glob(wanted, root_dir=base, recursive=True)  # noqa: PTH207
+            matches = [base / name for name in sorted(names)]
             files = [f for m in matches for f in (walk(m) if m.is_dir() else [m])]
             missing = "matches nothing"
         else:

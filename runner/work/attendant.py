@@ -1,8 +1,8 @@
 """Tends one worker through its life: loads the model, hands over jobs, holds it to its limits.
 
 It is a state machine driven from outside, by bytes that arrived and by the time; it never waits.
-The process itself is `runner.process`, a run's row `runner.running`, and which models get
-workers is `runner.supervisor`'s business.
+The process itself is `runner.work.process`, a run's row `runner.work.running`, and which models get
+workers is `runner.work.supervisor`'s business.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from schemas import events, stream
 from schemas.commands import Command, Run, Stop
 from schemas.stream import Tell
 
-from . import environment, verdict
+from .. import environment
+from ..database.store import Store
+from . import verdict
 from .launch import Launcher
 from .lines import Closed, Garbage, LineReader, decode
 from .process import WorkerProcess
 from .queue import QueuedJob, QueuedModel
 from .running import Running
-from .store import Store
 from .watch import Breach, Watch
 
 GARBAGE_LIMIT = 1000
@@ -221,7 +222,7 @@ class Attendant:
             self.send(Stop())
             return
         job = self.jobs.popleft()
-        self.running = Running(self.store, self.tell, self.model, job, self.row)
+        self.running = Running(self.store, self.tell, self.model, job, self.row, self.number)
         self.process.begin_span()
         self.watch.enter("prefill", now)
         self.running.announce(self.number)
@@ -284,4 +285,6 @@ class Attendant:
         """A model that cannot be loaded fails every job that is left."""
         while self.jobs:
             job = self.jobs.popleft()
-            Running(self.store, self.tell, self.model, job, self.row).fail(self.verdict)
+            Running(self.store, self.tell, self.model, job, self.row, self.number).fail(
+                self.verdict
+            )

@@ -1,7 +1,7 @@
 """Reads the history: a connection that cannot write, and the questions the commands ask.
 
 It imports no sqlite-utils, which is slow to start, and changes nothing in any file. Turning
-SQLite's errors into advice is `runner.advice`; writing is `runner.store`.
+SQLite's errors into advice is `runner.database.advice`; writing is `runner.database.store`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from ..errors import DatabaseError, QueryError
+from . import APPLICATION_ID
 from .advice import advise, near
-from .errors import DatabaseError, QueryError
 
-APPLICATION_ID = 0x766C6D73  # as in runner.migrations, which would import sqlite-utils
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
 # Pragmas that only tell; any other may be read but not set.

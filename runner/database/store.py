@@ -1,15 +1,14 @@
 """Writes the history: the one connection that may, held by the supervisor.
 
 Every method commits before it returns, so what was told is on disk. Reading for people is
-`runner.reader`, reading what is left to do is `runner.queue`, the schema is
-`runner.migrations`.
+`runner.database.reader`, reading what is left to do is `runner.work.queue`, the schema is
+`runner.database.migrations`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -25,19 +24,16 @@ from schemas.picture import Picture
 from schemas.rows import Environments
 from schemas.sweep import Prompt
 
-from .errors import DatabaseError
-from .jobs import Entry, Plan
-from .migrations import APPLICATION_ID, NAMES, migrations
+from ..errors import DatabaseError
+from ..plain import readable
+from ..planning.jobs import Entry, Plan
+from . import APPLICATION_ID
+from .migrations import NAMES, migrations
 
 
 def utc_now() -> str:
     """The time of day as it is stored: 2026-01-31T23:59:59.123456Z."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def readable(path: str | Path) -> str:
-    """A path as text that SQLite and JSON can hold; undecodable bytes become \\xNN."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def compact(value: object) -> str:

@@ -1,8 +1,8 @@
 """The live view of a sweep on a terminal: a line per model, the run in hand, and the whole.
 
 Drawn from the supervisor's own thread, whenever an event arrives and the last drawing is old
-enough: no thread of rich's. What is known is kept by `runner.progress`; pipes and logs get
-`runner.linewise`.
+enough: no thread of rich's. What is known is kept by `runner.view.progress`; pipes and logs get
+`runner.view.linewise`.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from rich.text import Text
 
 from schemas import stream
 
+from ..plain import one_line
 from . import units
-from .linewise import finished
-from .plain import one_line
+from .linewise import finished, interrupting
 from .progress import ModelProgress, Progress
 from .tables import ellipsis, middle
 
@@ -141,6 +141,8 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return one_line(f"{event.model}: worker {event.worker} killed: {event.message}")
         case stream.ImagePrepared() if event.message is not None:
             return one_line(f"picture {event.path}: {event.message}")
+        case stream.Interrupting():
+            return interrupting(event)
         case stream.RunFinished(phase="prepare"):  # its picture was told of once, above
             return None
         case stream.RunFinished() if event.outcome not in ("ok", "skipped"):

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..plain import readable
 from . import hubcache
 from .jobs import Entry, Plan
-from .plain import readable
 
 
 @dataclass(frozen=True, slots=True)

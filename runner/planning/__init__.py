@@ -1,0 +1,1 @@
+"""From a wish to jobs: sweep files, expansion, and what would run."""

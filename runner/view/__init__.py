@@ -1,0 +1,1 @@
+"""What people see: tables, formats, the live view. Nothing here decides anything."""

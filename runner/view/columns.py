@@ -1,0 +1,65 @@
+"""Rows and the columns people see of them: what is written, before it is known how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Kind = Literal["text", "seconds", "bytes", "rate", "number"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table for people: which key it shows, its title and its unit.
+
+    `of` computes what is shown from the whole row instead. `least` is the width a text column
+    may be shrunk to in a narrow table. An `aside` column that gets too narrow leaves the table,
+    and is written below it instead. An `optional` one is left out where no row fills it; a
+    `middle` one is cut in the middle.
+    """
+
+    key: str
+    title: str
+    kind: Kind = "text"
+    least: int = 8
+    aside: bool = False
+    optional: bool = False
+    middle: bool = False
+    of: Callable[[Mapping[str, Any]], Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Rows under keys for machines, and the columns people see of them.
+
+    `rows` may be read once only. With `blocks` people see a block of lines a row.
+    """
+
+    keys: Sequence[str]
+    rows: Iterable[Sequence[Any]]
+    columns: Sequence[Column]
+    blocks: bool = False
+
+    def for_people(self) -> Iterable[list[Any]]:
+        """The rows as the columns choose from them."""
+        for row in self.rows:
+            record = dict(zip(self.keys, row, strict=True))
+            yield [c.of(record) if c.of else record[c.key] for c in self.columns]
+
+
+def grid(
+    records: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, blocks: bool = False
+) -> Grid:
+    """A grid of records: machines get every key of theirs, people the columns."""
+    own = list(records[0]) if records else []
+    keys = list(dict.fromkeys([*own, *(c.key for c in columns if c.of is None)]))
+    return Grid(keys, ([record.get(key) for key in keys] for record in records), columns, blocks)
+
+
+def kind_of(key: str) -> Kind:
+    """A column's unit by its name, as all our columns are named."""
+    for suffix, kind in (("_s", "seconds"), ("_bytes", "bytes"), ("_tps", "rate")):
+        if key.endswith(suffix):
+            return kind  # type: ignore[return-value]
+    return "text"
