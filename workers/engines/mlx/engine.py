@@ -8,6 +8,7 @@ those that mlx-vlm reports.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
 from ...engine import Answer, DeviceMemory
+from ...failure import WorkerFailure
 from ...families import FamilyModule, hooks_for
 from ...measure import LoadClock, Meter, Tell
 from ...text import Cleaner, StreamDecoder, special_tokens
@@ -56,6 +58,7 @@ class MlxEngine:
         with clock.part("import"):
             tell(Progress(phase="load", message="importing mlx and mlx-vlm"))
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+            check_backend()
             from .device import choose_device
 
             device = self._device = choose_device(ask.device)
@@ -127,6 +130,18 @@ class MlxEngine:
     def _look_sometimes(self) -> None:
         if time.monotonic() - self._memory_at >= MEMORY_EVERY_S:
             self._look()
+
+
+def check_backend() -> None:
+    """Raises `missing_package` where mlx is installed without a backend, as on Linux by itself."""
+    try:
+        import mlx.core  # noqa: F401
+    except ImportError as error:
+        raise WorkerFailure(
+            "missing_package",
+            f"mlx is installed but can't be used: {error}",
+            f"Install its backend: {sys.executable} -m pip install 'mlx[cpu]' (or mlx[cuda])",
+        ) from error
 
 
 def versions() -> dict[str, str]:
