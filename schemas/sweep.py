@@ -120,26 +120,34 @@ class ImageSettings(Part):
     )
 
 
-class Model(Part):
-    """One model: a hub id or a local folder, and how to run it."""
+class Source(Part):
+    """What can be loaded, and how: a hub id or a local folder, on an engine."""
 
     id: NonEmpty = Field(description="Hub id (org/name) or path of a local folder.")
-    name: NonEmpty | None = Field(None, description="The name shown; the id by default.")
     revision: NonEmpty | None = Field(None, description="Branch, tag or commit on the hub.")
     engine: Engine = "auto"
     dtype: Dtype = "auto"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    trust_remote_code: StrictBool = Field(
-        False, description="Run Python code that the model brings."
-    )
-    allow_pickle: StrictBool = Field(
-        False, description="Load .bin/.pt weights, which can run code."
-    )
+    trust_remote_code: StrictBool = Field(False, description="Run Python code the model brings.")
+    allow_pickle: StrictBool = Field(False, description="Load .bin/.pt weights; they can run code.")
     processor: dict[str, Any] = Field(
         default_factory=dict, description="Settings for the model's own processor."
     )
+
+
+SourceLike = Annotated[Source, BeforeValidator(named("id"), json_schema_input_type=str | Source)]
+
+
+class Model(Source):
+    """One model of the sweep, with what is special about it."""
+
+    name: NonEmpty | None = Field(None, description="The name shown; the id by default.")
     generation: GenerationOverrides = GenerationOverrides()
     limits: LimitOverrides = LimitOverrides()
+    fallback: list[SourceLike] = Field(
+        default_factory=list,
+        description="What to try, in this order, with the jobs that did not end ok.",
+    )
 
 
 class TurnSpec(Part):
