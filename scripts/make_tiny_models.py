@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import this by its path
 
-from tiny import llava, mlx_layouts, moondream2, phi3_v, phi3_v_remote, smolvlm
+from tiny import llava, mlx_layouts, moondream2, moondream2_mlx, phi3_v, phi3_v_remote, smolvlm
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2": smolvlm.make_smolvlm2,
@@ -26,6 +26,7 @@ FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2_mlx": mlx_layouts.make_smolvlm2_mlx,
     "smolvlm2_mlx_4bit": mlx_layouts.make_smolvlm2_mlx_4bit,
     "llava_next_mlx_4bit": mlx_layouts.make_llava_next_mlx_4bit,
+    "moondream2_mlx": moondream2_mlx.make_moondream2_mlx,
     "phi3_v_mlx_4bit": phi3_v.make_phi3_v_mlx_4bit,
     "moondream2": moondream2.make_moondream2,
     "moondream1": moondream2.make_moondream1,

@@ -18,6 +18,7 @@ SLOTS = {
     "idefics3": "<|im_start|>User:<image>{}<end_of_utterance>\nAssistant:",
     "llava": "USER: <image>\n{} ASSISTANT:",
     "llava_next": "[INST] <image>\n{} [/INST]",
+    "moondream1": "{}",  # framed by the processor
     "phi3_v": "<|user|>\n<|image_1|>\n{}<|end|>\n<|assistant|>\n",
 }
 
@@ -34,9 +35,25 @@ def load(folder: Path) -> tuple[Any, Any]:
         clip = VisionModel.CLIP_VIT_LARGE_PATCH14_336_CONFIG
         clip.num_hidden_layers = config["img_processor"]["num_hidden_layers"]
         clip.intermediate_size = config["img_processor"]["intermediate_size"]
-    model, processor = mlx_load(str(folder))
+    if config["model_type"] == "moondream1":
+        model, processor = load_moondream(folder)
+    else:
+        model, processor = mlx_load(str(folder))
     model.set_dtype(mx.float32)
     return model, processor
+
+
+def load_moondream(folder: Path) -> tuple[Any, Any]:
+    """mlx-vlm would look for the second repository's tokenizer with its code's help."""
+    from huggingface_hub import try_to_load_from_cache
+    from mlx_vlm.models.moondream2.processing_moondream2 import Moondream2Processor
+    from mlx_vlm.utils import StoppingCriteria, load_model
+    from transformers import PreTrainedTokenizerFast
+
+    file = try_to_load_from_cache("moondream/starmie-v1", "tokenizer.json")
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=file)
+    tokenizer.stopping_criteria = StoppingCriteria([0], tokenizer)
+    return load_model(folder), Moondream2Processor(tokenizer)
 
 
 def answer(model: Any, processor: Any, prompt: str, picture: str, tokens: int) -> dict[str, Any]:
@@ -60,11 +77,14 @@ def answer(model: Any, processor: Any, prompt: str, picture: str, tokens: int) -
             break
     flat = ids.reshape(-1).tolist()
     slot = getattr(model.config, "image_token_index", None)
+    image_tokens = sum(token == slot or token < 0 for token in flat)
+    if model.config.model_type == "moondream1":
+        image_tokens = flat[1:].count(0)
     return {
         "ids": out,
         "raw": processor.tokenizer.decode(out, skip_special_tokens=False),
         "input_tokens": len(flat),
-        "image_tokens": sum(token == slot or token < 0 for token in flat),
+        "image_tokens": image_tokens,
     }
 
 
@@ -77,6 +97,17 @@ def bare(model: Any, processor: Any, picture: str) -> dict[str, Any]:
 
     with_it, without = ask(image=[picture])[-1], ask()[-1]
     return {"tokens": with_it.prompt_tokens, "equal": with_it.token_ids == without.token_ids}
+
+
+def without_mask(model: Any, processor: Any, picture: str, tokens: int) -> list[int]:
+    """Moondream2's ids with a mask that lets nothing be seen: does mlx-vlm use its mask?"""
+    import mlx.core as mx
+
+    type(model)._create_prefix_attention_mask = lambda self, size, *_: mx.full(
+        (1, 1, size, size), -1e9
+    )
+    found: list[int] = answer(model, processor, "Describe this image.", picture, tokens)["ids"]
+    return found
 
 
 def main() -> None:
@@ -93,6 +124,9 @@ def main() -> None:
                 for prompt in request["prompts"]
             ]
         }
+        if model.config.model_type == "moondream1":
+            first = request["pictures"][0], request["tokens"]
+            found[name]["without_mask"] = without_mask(model, processor, *first)
         if model.config.model_type == "llava_next":
             found[name]["bare"] = bare(model, processor, request["pictures"][0])
     found["torch"] = "torch" in sys.modules

@@ -34,6 +34,7 @@ FAMILIES = (
     "llava_next_mlx_4bit",
     "phi3_v_mlx_4bit",
 )
+MOONDREAM = "moondream2_mlx"
 PROMPT = "Describe this image."
 TOKENS = 24
 GREEDY = Generation(max_new_tokens=TOKENS)
@@ -83,7 +84,7 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def reference(tiny: Callable[[str], Path], six: dict[str, str]) -> dict[str, Any]:
     """What mlx-vlm says of every checkpoint and picture."""
     request = {
-        "folders": {name: str(tiny(name)) for name in FAMILIES},
+        "folders": {name: str(tiny(name)) for name in (*FAMILIES, MOONDREAM)},
         "pictures": list(six.values()),
         "prompts": [PROMPT],
         "tokens": TOKENS,
@@ -93,11 +94,16 @@ def reference(tiny: Callable[[str], Path], six: dict[str, str]) -> dict[str, Any
         input=json.dumps(request),
         capture_output=True,
         text=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        env={**os.environ, "HF_HUB_OFFLINE": "1", **second_repository(tiny)},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
+
+
+def second_repository(tiny: Callable[[str], Path]) -> dict[str, str]:
+    """Where Moondream2's tokenizer is: a cache of its own."""
+    return {"HF_HUB_CACHE": str(tiny(MOONDREAM).parent / "hub")}
 
 
 def numbered(*asked: tuple[tuple[Turn, ...], Generation]) -> list[Run]:
@@ -201,6 +207,35 @@ def check_others(name: str, found: dict[int, dict[str, Any]]) -> None:
     assert again["raw_text"] == text["raw_text"] != penalised["raw_text"]
     assert (broken["event"], broken["error_class"]) == ("error", "bad_image")
     assert (slot["event"], slot["error_class"]) == ("error", "unsupported")
+
+
+def test_moondream2(
+    tiny: Callable[[str], Path],
+    six: dict[str, str],
+    reference: dict[str, Any],
+    talk: Callable[..., Any],
+) -> None:
+    looks = [((Turn(text=PROMPT, images=(path,)),), GREEDY) for path in six.values()]
+    text = ((Turn(text=PROMPT),), GREEDY)
+    commands = [ask_mlx(tiny(MOONDREAM)), *numbered(*looks, text), Stop()]
+    said = talk(commands, before=HIDE_TORCH, env=second_repository(tiny))
+    assert said.code == 0, said.log
+    found = outcomes(said)
+    check_looks(said, found, reference[MOONDREAM]["answers"])
+    assert {found[number]["image_tokens"] for number in range(1, 7)} == {729}
+    assert found[7]["error_class"] == "unsupported"
+    # What the note on the load says of mlx-vlm: the mask it makes changes nothing.
+    assert any("mask" in note for note in said.named("loaded")[0]["notes"])
+    assert reference[MOONDREAM]["without_mask"] == reference[MOONDREAM]["answers"][0]["ids"]
+
+
+def test_moondream2_without_its_tokenizer(
+    tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
+) -> None:
+    said = talk([ask_mlx(tiny(MOONDREAM)), Stop()], env={"HF_HUB_CACHE": str(tmp_path)})
+    (error,) = said.named("error")
+    assert error["error_class"] == "not_in_cache"
+    assert "starmie" in error["hint"]
 
 
 def test_the_guides_call_does_not_look(reference: dict[str, Any]) -> None:

@@ -42,4 +42,7 @@ FAMILY = Family(
         "No top_k and no repetition_penalty in 2025 revisions.",
     ),
 )
-HOOKS: Mapping[str, str] = {"transformers": "workers.families.moondream2_hooks:MoondreamHooks"}
+HOOKS: Mapping[str, str] = {
+    "transformers": "workers.families.moondream2_hooks:MoondreamHooks",
+    "mlx": "workers.families.moondream2_mlx:MoondreamHooks",
+}
