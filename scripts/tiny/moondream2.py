@@ -114,5 +114,6 @@ def save_weights(model: Any, folder: Path, seed: int, *, tokenizer: Any) -> None
             value += 1.0
         if name.endswith("lm_head.weight"):
             value[silent] = 0
+            value[tokenizer.get_vocab_size() :] = 0
         state[name] = value.to(parameter.dtype).contiguous()
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})

@@ -59,6 +59,7 @@ class MoondreamHooks(Hooks):
         kind = remote.remote_class(self.checkpoint, "AutoModelForCausalLM")
         remote.ensure_post_init(kind)
         super().load_model()
+        remote.cast_weights(self.model, self.device.dtype)
         count = remote.rebuild_buffers(self.model, self.device.name, self.device.dtype)
         version = remote.library_version()
         self.notes.append(f"Moondream's own code on transformers {version}")

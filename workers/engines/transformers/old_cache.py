@@ -71,7 +71,8 @@ def install() -> list[str]:
 def adapt_preparation(model: Any) -> None:
     """Hand the model's `prepare_inputs_for_generation` what it got in transformers 4.43.
 
-    An empty cache was none then, and `position_ids` were of the new tokens alone; without
+    An empty cache was none then, `position_ids` were of the new tokens alone, and there was
+    always a mask: after a prompt of embeddings its length tells which ids are new. Without
     `cache_position` some code can't tell the first step.
     """
     original = model.prepare_inputs_for_generation
@@ -81,6 +82,10 @@ def adapt_preparation(model: Any) -> None:
     def prepare(input_ids: Any, past_key_values: Any = None, **kwargs: Any) -> dict[str, Any]:
         cache = past_key_values
         seen = 0 if cache is None else int(cache.get_seq_length())
+        if kwargs.get("attention_mask") is None and cache is not None:
+            positions = kwargs.get("position_ids")
+            whole = input_ids.shape[-1] if positions is None else positions.shape[-1]
+            kwargs["attention_mask"] = input_ids.new_ones((input_ids.shape[0], whole)).long()
         mask = kwargs.get("attention_mask")
         if wants_places and kwargs.get("cache_position") is None and mask is not None:
             kwargs["cache_position"] = torch.arange(seen, mask.shape[-1], device=mask.device)

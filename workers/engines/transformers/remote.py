@@ -80,6 +80,16 @@ def ensure_post_init(remote: type[Any]) -> None:
     remote.__init__ = init
 
 
+def cast_weights(model: Any, dtype: torch.dtype) -> None:
+    """Weights in the dtype asked for: code that names its own when it makes them keeps that.
+
+    Buffers stay as they are: a rotary table is float32 for a reason.
+    """
+    for weight in model.parameters():
+        if weight.is_floating_point():
+            weight.data = weight.data.to(dtype)
+
+
 def rebuild_buffers(model: Any, device: str, dtype: torch.dtype) -> int:
     """Recompute all that `__init__` computes and no file holds; the result is how many.
 

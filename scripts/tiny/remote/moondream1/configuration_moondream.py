@@ -13,6 +13,7 @@ class PhiConfig(PretrainedConfig):
         num_hidden_layers=2,
         num_attention_heads=4,
         max_position_embeddings=512,
+        tie_word_embeddings=False,
         **kwargs,
     ):
         self.vocab_size = vocab_size
@@ -20,7 +21,7 @@ class PhiConfig(PretrainedConfig):
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
         self.max_position_embeddings = max_position_embeddings
-        super().__init__(**kwargs)
+        super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
 
 
 class MoondreamConfig(PretrainedConfig):

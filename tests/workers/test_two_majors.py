@@ -1,0 +1,110 @@
+"""The same answers under transformers 4 and 5, and a whole worker under 4.
+
+The second environment is the one VLMSWEEP_TRANSFORMERS4_PYTHON names (an interpreter), else
+one made by `scripts/make_old_env.py` and kept in pytest's cache.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.commands import Load, Run, Stop, Turn
+from schemas.generation import Generation
+
+pytestmark = pytest.mark.model
+ROOT = Path(__file__).parents[2]
+FAMILIES = ("moondream2", "moondream1", "phi3_v_remote", "llava")
+GIVEN = "VLMSWEEP_TRANSFORMERS4_PYTHON"
+
+
+@pytest.fixture(scope="module")
+def old_python(request: pytest.FixtureRequest) -> str:
+    """An interpreter with transformers 4."""
+    if GIVEN in os.environ:
+        return os.environ[GIVEN]
+    path = ROOT / "scripts/make_old_env.py"
+    spec = importlib.util.spec_from_file_location("make_old_env", path)
+    assert spec
+    assert spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return str(script.make(Path(request.config.cache.mkdir("transformers4"))))
+
+
+def environment(checkpoints: Path, modules: Path) -> dict[str, str]:
+    """No network, our folder to import from, and copied code out of the way."""
+    ours = {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_CACHE": str(checkpoints / "hub"),
+        "HF_MODULES_CACHE": str(modules),
+        "PYTHONPATH": str(ROOT),
+    }
+    return {**os.environ, **ours}
+
+
+def test_equal_texts(
+    old_python: str, tiny: Callable[[str], Path], pictures: dict[str, str], tmp_path: Path
+) -> None:
+    made = [tiny(family) for family in FAMILIES]
+    checkpoints = made[0].parent
+    # (transformers 4 takes a picture of one pixel for one with a single channel.)
+    seen = [pictures[name] for name in ("square", "wide")]
+    ask = [ROOT / "tests/workers/answer_all_families.py", checkpoints, *seen]
+    said: list[dict[str, Any]] = []
+    for python in (old_python, sys.executable):
+        done = subprocess.run(
+            [python, *map(str, ask), "--", *FAMILIES],
+            env=environment(checkpoints, tmp_path / str(len(said))),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout.splitlines()[-1]))
+    old, new = said
+    assert (old["version"][0], new["version"][0]) == ("4", "5")
+    for family in FAMILIES:
+        assert old["families"][family]["runs"] == new["families"][family]["runs"], family
+        texts = [run[0] for run in new["families"][family]["runs"]]
+        assert len(set(texts)) == len(texts), "it does not look, or not read"
+    for each in said:  # which way was used is said
+        notes = each["families"]["phi3_v_remote"]["notes"]
+        assert any(f"transformers {each['version']}" in note for note in notes)
+
+
+def test_a_whole_worker_under_transformers_4(
+    old_python: str, tiny: Callable[[str], Path], pictures: dict[str, str], tmp_path: Path
+) -> None:
+    folder = tiny("moondream2")
+    load = Load(model=str(folder), local=True, device="cpu", trust_remote_code=True)
+    turn = Turn(text="What colour is it?", images=(pictures["wide"],))
+    run = Run(run=7, turns=(turn,), generation=Generation(max_new_tokens=8))
+    lines = "".join(json.dumps(asdict(command)) + "\n" for command in (load, run, Stop()))
+    events = tmp_path / "events"
+    with events.open("wb") as file:
+        done = subprocess.run(
+            [old_python, "-m", "workers", "--events-fd", str(file.fileno())],
+            input=lines,
+            text=True,
+            pass_fds=[file.fileno()],
+            env=environment(folder.parent, tmp_path / "modules"),
+            cwd=tmp_path,
+            capture_output=True,
+        )
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    assert [event["event"] for event in said if event["event"] in ("loaded", "run_finished")]
+    (loaded,) = [event for event in said if event["event"] == "loaded"]
+    (finished,) = [event for event in said if event["event"] == "run_finished"]
+    assert loaded["versions"]["transformers"].startswith("4.")
+    assert (finished["run"], finished["output_tokens"]) == (7, 8)
+    assert said[-1]["event"] == "bye"
