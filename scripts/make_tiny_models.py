@@ -16,7 +16,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import this by its path
 
-from tiny import llava, mlx_layouts, moondream2, moondream2_mlx, phi3_v, phi3_v_remote, smolvlm
+from tiny import (
+    gemma3,
+    internvl,
+    llava,
+    mlx_layouts,
+    moondream2,
+    moondream2_mlx,
+    paligemma,
+    phi3_v,
+    phi3_v_remote,
+    qwen2_5_vl,
+    smolvlm,
+    smolvlm_256m,
+)
 
 FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "smolvlm2": smolvlm.make_smolvlm2,
@@ -31,6 +44,11 @@ FAMILIES: dict[str, Callable[[Path, int], None]] = {
     "moondream2": moondream2.make_moondream2,
     "moondream1": moondream2.make_moondream1,
     "phi3_v_remote": phi3_v_remote.make_phi3_v_remote,
+    "smolvlm_256m": smolvlm_256m.make_smolvlm_256m,
+    "qwen2_5_vl": qwen2_5_vl.make_qwen2_5_vl,
+    "gemma3": gemma3.make_gemma3,
+    "internvl3": internvl.make_internvl3,
+    "paligemma": paligemma.make_paligemma,
 }
 
 

@@ -14,7 +14,16 @@ from typing import Any, Protocol, cast
 
 from schemas.family import Family
 
-BUILT_IN = ("smolvlm", "moondream2", "llava", "phi3_v")
+BUILT_IN = (
+    "smolvlm",
+    "moondream2",
+    "llava",
+    "phi3_v",
+    "qwen2_5_vl",
+    "gemma3",
+    "internvl",
+    "paligemma",
+)
 FALLBACK = "generic"
 GROUP = "vlmsweep.families"
 

@@ -19,6 +19,7 @@ from schemas.generation import Generation
 from ...checkpoint import Checkpoint
 from ...failure import WorkerFailure
 from .device import Device
+from .no_video import drop_video, wants_torchvision
 from .prompt import (
     Inputs,
     check_texts,
@@ -60,7 +61,15 @@ class Hooks:
     def make_processor(self) -> Any:
         """The processor, with the settings the user gave for it."""
         options = {**self.common(), **self.ask.processor}
-        return AutoProcessor.from_pretrained(str(self.checkpoint.folder), **options)
+        folder = str(self.checkpoint.folder)
+        try:
+            return AutoProcessor.from_pretrained(folder, **options)
+        except (ImportError, ValueError) as error:
+            if not wants_torchvision(error):
+                raise
+        drop_video()
+        self.notes.append("no torchvision here: the processor was built without video")
+        return AutoProcessor.from_pretrained(folder, **options)
 
     def load_model(self) -> None:
         """Set `model`, on its device. Raises `missing_weights` where some stayed random."""
@@ -97,18 +106,21 @@ class Hooks:
                 f"{len(unexpected)} weights in the files are not used: {', '.join(unexpected[:4])}"
             )
 
+    def render(self, turns: Sequence[Turn], generation: bool = True) -> str:
+        """The prompt's text, with a slot for each picture."""
+        return render(self.processor, self.tokenizer, turns, generation)
+
     def markers(self) -> list[str]:
         """What the template puts before an answer, by comparing it with and without."""
         turns = [Turn(text="x")]
-        bare = render(self.processor, self.tokenizer, turns, generation=False)
-        full = render(self.processor, self.tokenizer, turns)
+        bare, full = self.render(turns, generation=False), self.render(turns)
         return [full.removeprefix(bare)] if full != bare and full.startswith(bare) else []
 
     def prepare(self, turns: Sequence[Turn]) -> Inputs:
         """The model's inputs, on its device."""
         slot = self.image_slot()
         check_texts(turns, slot)
-        text = render(self.processor, self.tokenizer, turns)
+        text = self.render(turns)
         images = open_images(turns)
         options: dict[str, Any] = {"text": [text], "return_tensors": "pt"}
         if images:
@@ -127,7 +139,10 @@ class Hooks:
         )
 
     def image_slot(self) -> str | None:
-        """The text of the token that stands for pictures, where there is one."""
+        """The text that stands for a picture in a prompt, where there is one."""
+        slot = getattr(self.processor, "image_token", None)
+        if isinstance(slot, str):
+            return slot
         token = image_token_id(self.model, self.processor)
         return None if token is None else self.tokenizer.convert_ids_to_tokens(token)
 
@@ -148,7 +163,7 @@ class Hooks:
         if token is not None:
             return int((ids == token).sum())
         bare = [Turn(role=turn.role, text=turn.text) for turn in turns]
-        text = render(self.processor, self.tokenizer, bare)
+        text = self.render(bare)
         return max(0, int(ids.shape[-1]) - len(self.tokenizer(text)["input_ids"]))
 
     def decode(self, ids: Sequence[int]) -> str:

@@ -86,9 +86,10 @@ def doubles_bos(tokenizer: Any, text: str) -> bool:
 def image_token_id(model: Any, processor: Any) -> int | None:
     """The id that stands for (a part of) a picture among the input ids, where known."""
     for owner, name in (
-        (processor, "image_token_id"),
+        # The model's word before the processor's, which may be that of a slot (Gemma 3's is).
         (model.config, "image_token_id"),
         (model.config, "image_token_index"),
+        (processor, "image_token_id"),
     ):
         value = getattr(owner, name, None)
         if isinstance(value, int):
