@@ -79,7 +79,7 @@ class SweepModels(TypedDict, total=False):
 
     id: Annotated[int, "Number of the row."]
     sweep_id: Annotated[int, "The sweep."]
-    position: Annotated[int, "Place in the sweep's list, from 0."]
+    position: Annotated[int, "Place of the model in the sweep's list, from 0."]
     name: Annotated[str, "Name shown, unique in the sweep."]
     model_id: Annotated[int, "The model as it was asked for."]
     engine: Annotated[str, "Engine asked for: auto, transformers, mlx or openai."]
@@ -91,6 +91,9 @@ class SweepModels(TypedDict, total=False):
     generation: Annotated[str, "JSON object: the generation settings in force."]
     overrides: Annotated[str, "JSON list: those of them that differ from the sweep's."]
     limits: Annotated[str, "JSON object: the limits in force."]
+    fallback_of: Annotated[
+        int | None, "The row this one is tried after. NULL for a model of the sweep itself."
+    ]
 
 
 class Images(TypedDict, total=False):

@@ -112,7 +112,10 @@ class RunText:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """A run has its outcome; columns of `runs` under their own names."""
+    """A run has its outcome; columns of `runs` under their own names.
+
+    `tried_again` tells that the job goes on to another way to load its model.
+    """
 
     event: Literal["run_finished"] = "run_finished"
     run: int
@@ -138,6 +141,18 @@ class RunFinished:
     generation_tps: float | None = None
     peak_rss_bytes: int | None = None
     peak_device_bytes: int | None = None
+    tried_again: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallingBack:
+    """Jobs that did not end ok are tried with another way to load the model."""
+
+    event: Literal["falling_back"] = "falling_back"
+    model: str
+    to: str
+    jobs: int
+    why: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +226,7 @@ StreamEvent = (
     | RunFirstToken
     | RunText
     | RunFinished
+    | FallingBack
     | MemorySampled
     | WorkerKilled
     | WorkerEnded

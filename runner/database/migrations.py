@@ -86,7 +86,7 @@ CREATE TABLE sweep_models (
     generation TEXT NOT NULL,
     overrides TEXT NOT NULL,
     limits TEXT NOT NULL,
-    UNIQUE (sweep_id, position),
+    fallback_of INTEGER REFERENCES sweep_models(id),
     UNIQUE (sweep_id, name)
 ) STRICT;
 CREATE TABLE images (
@@ -131,6 +131,7 @@ CREATE TABLE jobs (
     latest_run_id INTEGER REFERENCES runs(id),
     UNIQUE (sweep_id, position)
 ) STRICT;
+CREATE INDEX sweep_models_fallback_of ON sweep_models (fallback_of);
 CREATE INDEX jobs_sweep_model_id ON jobs (sweep_model_id);
 CREATE INDEX jobs_unfinished ON jobs (state, sweep_id) WHERE state <> 'done';
 CREATE TABLE job_images (
@@ -261,6 +262,10 @@ LEFT JOIN workers ON workers.id = runs.worker_id
 LEFT JOIN models ON models.id = workers.model_id
 """
 
+# A model's workers are those of its own row and of its fallbacks' rows.
+WAYS = """(SELECT w.id FROM sweep_models AS w
+        WHERE w.id = sweep_models.id OR w.fallback_of = sweep_models.id)"""
+
 SUMMARY = """
 SELECT
     ifnull(sweeps.name, sweeps.uid) AS sweep,
@@ -272,20 +277,20 @@ SELECT
     sum(jobs.id IS NOT NULL AND runs.outcome IS NULL) AS waiting,
     CAST(sum(runs.outcome = 'ok') AS REAL) / nullif(sum(runs.outcome <> 'skipped'), 0)
         AS success_rate,
-    (SELECT avg(load_s) FROM workers WHERE sweep_model_id = sweep_models.id) AS load_s,
+    (SELECT avg(load_s) FROM workers WHERE sweep_model_id IN WAYS) AS load_s,
     avg(CASE runs.outcome WHEN 'ok' THEN runs.latency_s END) AS latency_s,
     avg(CASE runs.outcome WHEN 'ok' THEN runs.ttft_s END) AS ttft_s,
     avg(CASE runs.outcome WHEN 'ok' THEN runs.prompt_tps END) AS prompt_tps,
     avg(CASE runs.outcome WHEN 'ok' THEN runs.generation_tps END) AS generation_tps,
-    (SELECT max(peak_rss_bytes) FROM workers WHERE sweep_model_id = sweep_models.id)
+    (SELECT max(peak_rss_bytes) FROM workers WHERE sweep_model_id IN WAYS)
         AS peak_rss_bytes,
-    (SELECT max(peak_device_bytes) FROM workers WHERE sweep_model_id = sweep_models.id)
+    (SELECT max(peak_device_bytes) FROM workers WHERE sweep_model_id IN WAYS)
         AS peak_device_bytes,
-    (SELECT engine FROM workers WHERE sweep_model_id = sweep_models.id
+    (SELECT engine FROM workers WHERE sweep_model_id IN WAYS
         AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS engine,
-    (SELECT device FROM workers WHERE sweep_model_id = sweep_models.id
+    (SELECT device FROM workers WHERE sweep_model_id IN WAYS
         AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS device,
-    (SELECT dtype FROM workers WHERE sweep_model_id = sweep_models.id
+    (SELECT dtype FROM workers WHERE sweep_model_id IN WAYS
         AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS dtype,
     (SELECT failed.message FROM jobs AS j JOIN runs AS failed ON failed.id = j.latest_run_id
         WHERE j.sweep_model_id = sweep_models.id AND failed.outcome NOT IN ('ok', 'skipped')
@@ -296,5 +301,6 @@ FROM sweep_models
 JOIN sweeps ON sweeps.id = sweep_models.sweep_id
 LEFT JOIN jobs ON jobs.sweep_model_id = sweep_models.id
 LEFT JOIN runs ON runs.id = jobs.latest_run_id
+WHERE sweep_models.fallback_of IS NULL
 GROUP BY sweep_models.id
-"""
+""".replace("WAYS", WAYS)

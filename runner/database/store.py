@@ -26,7 +26,7 @@ from schemas.sweep import Prompt
 
 from ..errors import DatabaseError
 from ..plain import readable
-from ..planning.jobs import Entry, Plan
+from ..planning.jobs import Entry, Place, Plan
 from . import APPLICATION_ID
 from .migrations import NAMES, migrations
 
@@ -154,12 +154,21 @@ class Store:
         return sweep
 
     def add_entry(self, sweep: int, entry: Entry) -> int:
-        """A model's part in a sweep."""
-        model = entry.model
+        """A model's part in a sweep, and below it those of its fallbacks."""
+        first = self.add_place(sweep, entry, entry.place, entry.name, None)
+        for number, place in enumerate(entry.fallbacks, start=1):
+            self.add_place(sweep, entry, place, f"{entry.name} (fallback {number})", first)
+        return first
+
+    def add_place(
+        self, sweep: int, entry: Entry, place: Place, name: str, fallback_of: int | None
+    ) -> int:
+        """One way to load a model of the sweep."""
+        how = place.how
         identity = {
-            "source": entry.source,
-            "location": readable(entry.location),
-            "revision": model.revision,
+            "source": place.source,
+            "location": readable(place.location),
+            "revision": how.revision,
             "fingerprint": None,
         }
         return self.insert(
@@ -167,14 +176,15 @@ class Store:
             {
                 "sweep_id": sweep,
                 "position": entry.position,
-                "name": readable(entry.name),
+                "name": readable(name),
+                "fallback_of": fallback_of,
                 "model_id": self.find_or_add("models", list(identity), identity),
-                "engine": model.engine,
-                "dtype": model.dtype,
-                "device": model.device,
-                "trust_remote_code": model.trust_remote_code,
-                "allow_pickle": model.allow_pickle,
-                "processor": compact(model.processor),
+                "engine": how.engine,
+                "dtype": how.dtype,
+                "device": how.device,
+                "trust_remote_code": how.trust_remote_code,
+                "allow_pickle": how.allow_pickle,
+                "processor": compact(how.processor),
                 "generation": compact(entry.generation.model_dump()),
                 "overrides": compact(entry.overrides),
                 "limits": compact(entry.limits.model_dump()),

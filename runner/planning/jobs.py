@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Sweep
+from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
 
@@ -45,14 +45,25 @@ DEMO = "demo"
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a model is (source hub or local; its id or absolute path) and how it is loaded."""
+
+    source: str
+    location: str
+    how: Source
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """A model as it takes part in the sweep, with the settings in force for it."""
+    """A model as it takes part in the sweep, with the settings in force for it.
+
+    `fallbacks` are tried in their order with the jobs that did not end ok before.
+    """
 
     position: int
     name: str
-    source: str
-    location: str
-    model: Model
+    place: Place
+    fallbacks: tuple[Place, ...]
     generation: GenerationSettings
     overrides: tuple[str, ...]
     limits: Limits
@@ -111,32 +122,42 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
 
 def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]) -> Entry:
     """A model with its settings merged and its place found."""
-    place = f"models[{position}]"
-    source, location, name = locate(model, base, place, problems)
+    where = f"models[{position}]"
+    place = locate(model, base, where, problems)
+    fallbacks = [
+        locate(source, base, f"{where}.fallback[{i}]", problems)
+        for i, source in enumerate(model.fallback)
+    ]
     given = model.generation.model_dump(exclude_none=True)
     merged: dict[str, Any] = sweep.generation.model_dump() | given
     try:
         generation = GenerationSettings.model_validate(merged)
     except ValidationError as error:
-        problems.append(f"{place}.generation: {error.errors()[0]['msg'].split(', ', 1)[-1]}")
+        problems.append(f"{where}.generation: {error.errors()[0]['msg'].split(', ', 1)[-1]}")
         generation = sweep.generation
-    overrides = [k for k, v in given.items() if getattr(sweep.generation, k) != v]
+    overrides = sorted(k for k, v in given.items() if getattr(sweep.generation, k) != v)
     limits = sweep.limits.model_copy(update=model.limits.model_dump(exclude_none=True))
-    return Entry(
-        position, name, source, location, model, generation, tuple(sorted(overrides)), limits
-    )
+    name = model.name or short(place)
+    return Entry(position, name, place, tuple(fallbacks), generation, tuple(overrides), limits)
 
 
-def locate(model: Model, base: Path, place: str, problems: list[str]) -> tuple[str, str, str]:
-    """Where a model is: (hub or local, id or absolute path, name shown)."""
-    if model.id == DEMO:
-        return "local", str(demo_model()), model.name or DEMO
-    path = Path(os.path.abspath(base / Path(model.id).expanduser()))  # noqa: PTH100 - keeps links
+def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place:
+    """Where a model is. What is neither a folder nor a hub id is a problem."""
+    if source.id == DEMO:
+        return Place("local", str(demo_model()), source)
+    path = Path(os.path.abspath(base / Path(source.id).expanduser()))  # noqa: PTH100 - keeps links
     if path.is_dir():
-        return "local", str(path), model.name or path.name
-    if model.id.startswith((".", "/", "~")) or not HUB_ID.match(model.id):
-        problems.append(f"{place}: {model.id!r} is neither a folder nor a hub id (org/name)")
-    return "hub", model.id, model.name or model.id
+        return Place("local", str(path), source)
+    if source.id.startswith((".", "/", "~")) or not HUB_ID.match(source.id):
+        problems.append(f"{where}: {source.id!r} is neither a folder nor a hub id (org/name)")
+    return Place("hub", source.id, source)
+
+
+def short(place: Place) -> str:
+    """The name a model is shown by when it was given none."""
+    if place.how.id == DEMO or place.source == "hub":
+        return place.how.id
+    return Path(place.location).name
 
 
 def demo_model() -> Path:
@@ -233,7 +254,7 @@ def near(path: Path) -> str:
 def excluded(sweep: Sweep, one: Entry, group: tuple[Path, ...]) -> str | None:
     """Why a job must not run, or None."""
     for rule in sweep.exclude:
-        model = matches(rule.model, [one.name, one.model.id, one.location])
+        model = matches(rule.model, [one.name, one.place.how.id, one.place.location])
         image = rule.image == "*" or any(
             matches(rule.image, [path.name, str(path)]) for path in group
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..plain import readable
 from . import hubcache
-from .jobs import Entry, Plan
+from .jobs import Entry, Place, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class ModelPreview:
     device: str
     dtype: str
     overrides: list[str]
+    fallbacks: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +97,29 @@ def model(plan: Plan, entry: Entry) -> ModelPreview:
     """One model's part."""
     mine = [job for job in plan.jobs if job.entry == entry.position]
     skipped = sum(job.skip_reason is not None for job in mine)
-    found, state = on_disk(entry)
+    found, state = on_disk(entry.place)
     return ModelPreview(
         model=readable(entry.name),
         jobs=len(mine) - skipped,
         skipped=skipped,
-        source=entry.source,
-        location=readable(entry.location),
+        source=entry.place.source,
+        location=readable(entry.place.location),
         bytes=found.weights_bytes if found else None,
         state=state,
-        engine=entry.model.engine,
-        device=entry.model.device,
-        dtype=entry.model.dtype,
+        engine=entry.place.how.engine,
+        device=entry.place.how.device,
+        dtype=entry.place.how.dtype,
         overrides=list(entry.overrides),
+        fallbacks=[f"{place.how.id}: {on_disk(place)[1]}" for place in entry.fallbacks],
     )
 
 
-def on_disk(entry: Entry) -> tuple[hubcache.Found | None, str]:
+def on_disk(place: Place) -> tuple[hubcache.Found | None, str]:
     """What is on disk of a model, and that in words."""
-    if entry.source == "local":
-        found = hubcache.measure(Path(entry.location))
+    if place.source == "local":
+        found = hubcache.measure(Path(place.location))
         return found, "folder" if found and found.whole else "folder without whole weights"
-    found = hubcache.find(entry.location, entry.model.revision)
+    found = hubcache.find(place.location, place.how.revision)
     if found is None:
         return None, "not in the cache: will be downloaded"
     return found, "in the cache" if found.whole else "partly in the cache"

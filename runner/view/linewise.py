@@ -30,7 +30,7 @@ class PlainLines:
         """One event."""
         if isinstance(event, stream.SweepStarted):
             self.totals = event.jobs_by_model
-        elif isinstance(event, stream.RunFinished):
+        elif isinstance(event, stream.RunFinished) and not event.tried_again:
             self.done[event.model] += 1
         line = self.line(event)
         if line:
@@ -55,6 +55,8 @@ class PlainLines:
                 return f"{event.model}: {place} {finished(event)}"
             case stream.WorkerKilled():
                 return f"{event.model}: worker {event.worker} killed: {event.message}"
+            case stream.FallingBack():
+                return f"{event.model}: {event.jobs} jobs go on with {event.to}"
             case stream.Interrupting():
                 return interrupting(event)
             case stream.SweepFinished():

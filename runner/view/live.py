@@ -141,6 +141,8 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return one_line(f"{event.model}: worker {event.worker} killed: {event.message}")
         case stream.ImagePrepared() if event.message is not None:
             return one_line(f"picture {event.path}: {event.message}")
+        case stream.FallingBack():
+            return one_line(f"{event.model}: {event.jobs} jobs go on with {event.to}")
         case stream.Interrupting():
             return interrupting(event)
         case stream.RunFinished(phase="prepare"):  # its picture was told of once, above

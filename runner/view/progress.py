@@ -114,7 +114,7 @@ class Progress:
                 self.run_finished(event, now)
             case stream.SweepFinished():
                 self.finished, self.run = True, None
-            case stream.RunFirstToken() | stream.Interrupting():
+            case stream.RunFirstToken() | stream.Interrupting() | stream.FallingBack():
                 pass
             case _:
                 self.worker(event, self.model(event.model), now)
@@ -154,6 +154,8 @@ class Progress:
     def run_finished(self, event: stream.RunFinished, now: float) -> None:
         """A job has its outcome."""
         model = self.model(event.model)
+        if event.tried_again:
+            return
         if event.outcome == "ok":
             model.ok += 1
         elif event.outcome == "skipped":

@@ -24,6 +24,7 @@ from ..database.store import Store
 from . import verdict
 from .launch import Launcher
 from .lines import Closed, Garbage, LineReader, decode
+from .memory import Peak
 from .process import WorkerProcess
 from .queue import QueuedJob, QueuedModel
 from .running import Running
@@ -59,7 +60,10 @@ class Departure:
 
 
 class Attendant:
-    """One worker and the jobs it is to do; takes them from `jobs`."""
+    """One worker and the jobs it is to do; takes them from `jobs`.
+
+    Unless this is the `last_way` to load the model, jobs that fail are tried again in another.
+    """
 
     def __init__(
         self,
@@ -69,16 +73,18 @@ class Attendant:
         jobs: deque[QueuedJob],
         sweep: int,
         folder: Path,
+        last_way: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store, self.tell, self.clock = store, tell, clock
-        self.model, self.jobs = model, jobs
+        self.model, self.jobs, self.last_way = model, jobs, last_way
         self.number = store.next_worker_number(sweep)
         log = folder / f"worker-{self.number}.log"
         self.row = store.start_worker(model.id, log, self.number)
         self.process = WorkerProcess(store, tell, clock, model.name, self.row, self.number, log)
         self.watch = Watch(model.limits, clock())
         self.running: Running | None = None
+        self.failed: list[QueuedJob] = []
         self.verdict: dict[str, Any] = {}
         self.loaded = self.refused = self.draining = False
         self.python = ""
@@ -165,7 +171,7 @@ class Attendant:
                 self.next_run(now)
             case events.Error():
                 self.running = None
-                running.fail(verdict.of_error(event), self.process.end_span())
+                self.fail(running, verdict.of_error(event), self.process.end_span())
                 self.next_run(now)
 
     def progress(self, event: events.Progress, now: float) -> None:
@@ -270,7 +276,7 @@ class Attendant:
             self.verdict = verdict.of_ending(self.process.ending, phase)
         if self.running is not None:
             memory = self.process.memory
-            self.running.fail(self.verdict, memory.span if memory else None)
+            self.fail(self.running, self.verdict, memory.span if memory else None)
             self.running = None
         if not self.loaded and not self.draining:
             self.fail_all()
@@ -285,6 +291,10 @@ class Attendant:
         """A model that cannot be loaded fails every job that is left."""
         while self.jobs:
             job = self.jobs.popleft()
-            Running(self.store, self.tell, self.model, job, self.row, self.number).fail(
-                self.verdict
-            )
+            running = Running(self.store, self.tell, self.model, job, self.row, self.number)
+            self.fail(running, self.verdict)
+
+    def fail(self, running: Running, row: dict[str, Any], peak: Peak | None = None) -> None:
+        """A run that did not end ok; its job may be tried in another way."""
+        self.failed.append(running.job)
+        running.fail(row, peak, tried_again=not (self.last_way or self.draining))

@@ -15,10 +15,22 @@ from schemas.commands import Load, Turn
 from schemas.generation import Generation
 from schemas.sweep import Limits
 
+MODELS = """
+SELECT ways.id, ifnull(first.name, ways.name), source, location, revision, ways.engine, ways.dtype,
+    ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.generation,
+    ways.limits
+FROM sweep_models AS ways JOIN models ON models.id = ways.model_id
+LEFT JOIN sweep_models AS first ON first.id = ways.fallback_of
+"""
+IN_ORDER = "ORDER BY ways.position, ways.id"
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedModel:
-    """A model of the sweep that has jobs left, and how it is to be loaded."""
+    """A model of the sweep that has jobs left, and how it is to be loaded.
+
+    A fallback goes by the name of the model it stands in for.
+    """
 
     id: int
     name: str
@@ -48,17 +60,19 @@ class Queue:
 
     def models(self) -> list[QueuedModel]:
         """The models that have queued jobs, in the sweep's order."""
-        rows = self.connection.execute(
-            """
-            SELECT sweep_models.id, sweep_models.name, source, location, revision, engine, dtype,
-                device, trust_remote_code, allow_pickle, processor, generation, limits
-            FROM sweep_models JOIN models ON models.id = sweep_models.model_id
-            WHERE sweep_id = ? AND EXISTS (SELECT 1 FROM jobs
-                WHERE sweep_model_id = sweep_models.id AND state = 'queued')
-            ORDER BY sweep_models.position
-            """,
-            [self.sweep],
+        return self.select(
+            "ways.sweep_id = ? AND EXISTS (SELECT 1 FROM jobs"
+            " WHERE sweep_model_id = ways.id AND state = 'queued')",
+            self.sweep,
         )
+
+    def fallbacks(self, model: int) -> list[QueuedModel]:
+        """What is tried with the jobs of a model that did not end ok, in order."""
+        return self.select("ways.fallback_of = ?", model)
+
+    def select(self, condition: str, value: int) -> list[QueuedModel]:
+        """The models that fulfil a condition."""
+        rows = self.connection.execute(f"{MODELS} WHERE {condition} {IN_ORDER}", [value])
         return [self.model(*row) for row in rows]
 
     @staticmethod

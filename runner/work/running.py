@@ -134,11 +134,13 @@ class Running:
         peak.device_at_least(event.peak_device_bytes, event.peak_device_method)
         self.end(row, peak)
 
-    def fail(self, verdict: dict[str, Any], peak: Peak | None = None) -> None:
+    def fail(
+        self, verdict: dict[str, Any], peak: Peak | None = None, tried_again: bool = False
+    ) -> None:
         """Any other end; what had been said so far is kept."""
-        self.end(self.partial() | verdict, peak or Peak())
+        self.end(self.partial() | verdict, peak or Peak(), tried_again)
 
-    def end(self, row: dict[str, Any], peak: Peak) -> None:
+    def end(self, row: dict[str, Any], peak: Peak, tried_again: bool = False) -> None:
         """Commits the outcome, then tells it."""
         row |= {
             "peak_rss_bytes": peak.rss,
@@ -156,6 +158,7 @@ class Running:
                 image=self.job.image,
                 prompt=self.job.prompt,
                 repeat=self.job.repeat,
+                tried_again=tried_again,
                 **{name: row.get(name) for name in TOLD},  # type: ignore[arg-type]
             )
         )

@@ -32,11 +32,29 @@ IDLE_S = 3600.0
 
 @dataclass(slots=True)
 class Course:
-    """A model's way through the sweep: the jobs left, and the workers lost in a row."""
+    """A model's way through the sweep.
 
-    model: QueuedModel
-    jobs: deque[QueuedJob] = field(default_factory=deque)
+    `ways` are how to load it that are still to be tried, the one in use first; `failed` are the
+    jobs that did not end ok in it; `deaths` counts the workers lost in a row, and `why` is the
+    last thing that went wrong.
+    """
+
+    ways: list[QueuedModel]
+    jobs: deque[QueuedJob]
+    failed: list[QueuedJob] = field(default_factory=list)
     deaths: int = 0
+    why: str | None = None
+
+    @property
+    def model(self) -> QueuedModel:
+        """The way in use."""
+        return self.ways[0]
+
+    def next_way(self) -> None:
+        """Turns to the next way, with what failed in this one and what it never came to."""
+        self.ways.pop(0)
+        self.jobs = deque(sorted([*self.failed, *self.jobs], key=lambda job: job.id))
+        self.failed, self.deaths = [], 0
 
 
 class Supervisor:
@@ -55,17 +73,22 @@ class Supervisor:
         self.queue = Queue(self.store.connection, sweep)
         self.folder = self.logs(sweep)
         self.store.set_sweep_state(sweep, "running")
-        courses = [Course(model, deque(self.queue.jobs(model.id))) for model in self.queue.models()]
+        courses = [self.course(model) for model in self.queue.models()]
         self.announce(sweep, courses)
         with self.signals():
             for course in courses:
                 self.give_up_broken(course)
-                while course.jobs and not self.interrupts:
+                while not self.interrupts and (course.jobs or self.fall_back(course)):
                     self.one_worker(sweep, course)
         state = "interrupted" if self.interrupts else "done"
         self.store.set_sweep_state(sweep, state)
         self.tell_end(sweep, state, time.monotonic() - began)
         return state
+
+    def course(self, model: QueuedModel) -> Course:
+        """A model's way, from its first worker to its last."""
+        ways = [model, *self.queue.fallbacks(model.id)]
+        return Course(ways, deque(self.queue.jobs(model.id)))
 
     def logs(self, sweep: int) -> Path:
         """The folder of the sweep's logs."""
@@ -88,19 +111,31 @@ class Supervisor:
                 run = Running(self.store, self.tell, course.model, job)
                 run.fail({"outcome": "error", "phase": "prepare", **job.broken})
 
-    def quarantine(self, course: Course, why: str) -> None:
+    def quarantine(self, course: Course) -> None:
         """Skips what a model has left, after it cost too many workers."""
-        reason = f"skipped after {course.deaths} workers were lost in a row, the last: {why}"
+        why = f"skipped after {course.deaths} workers were lost in a row, the last: {course.why}"
         while course.jobs:
             run = Running(self.store, self.tell, course.model, course.jobs.popleft())
-            run.fail({"outcome": "skipped", "message": reason})
+            run.fail({"outcome": "skipped", "message": why})
+
+    def fall_back(self, course: Course) -> bool:
+        """Turns to another way to load the model, if one is left and something is to be done."""
+        if len(course.ways) == 1 or not (course.failed or course.jobs):
+            return False
+        course.next_way()
+        load = course.model.load
+        to, jobs = f"{load.model} ({load.engine})", len(course.jobs)
+        self.tell(stream.FallingBack(model=course.model.name, to=to, jobs=jobs, why=course.why))
+        return True
 
     # Workers.
 
     def one_worker(self, sweep: int, course: Course) -> None:
         """One worker's life, from its start until it and all its offspring are gone."""
-        left = len(course.jobs)
-        attendant = Attendant(self.store, self.tell, course.model, course.jobs, sweep, self.folder)
+        left, last_way = len(course.jobs), len(course.ways) == 1
+        attendant = Attendant(
+            self.store, self.tell, course.model, course.jobs, sweep, self.folder, last_way
+        )
         attendant.begin(self.launcher)
         self.attendant = attendant
         try:
@@ -108,12 +143,15 @@ class Supervisor:
         finally:
             self.attendant = None
             departure = attendant.bury()
+        course.failed += attendant.failed
+        course.why = departure.why or course.why
         if not departure.loaded:
             return
         answered = left - len(course.jobs) - departure.lost_a_run
         course.deaths = (0 if answered else course.deaths) + departure.lost_a_run
-        if course.deaths >= course.model.limits.worker_deaths and not self.interrupts:
-            self.quarantine(course, str(departure.why))
+        given_up = course.deaths >= course.model.limits.worker_deaths and not self.interrupts
+        if given_up and not self.fall_back(course):
+            self.quarantine(course)
 
     def attend(self, attendant: Attendant) -> None:
         """The event loop around one worker; returns when its shim is gone."""

@@ -63,10 +63,12 @@ def store(tmp_path: Path):
 def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
     """Stores a sweep of fake models (by folder name) and prompts; returns its number."""
 
-    def add(models: list[str], prompts: list[str], **more: Any) -> int:
+    def add(
+        models: list[str], prompts: list[str], tried: list[Any] | None = None, **more: Any
+    ) -> int:
         for name in models:
             (tmp_path / name).mkdir(exist_ok=True)
-        data: dict[str, Any] = {"models": [f"./{name}" for name in models]}
+        data: dict[str, Any] = {"models": tried or [f"./{name}" for name in models]}
         images = "each" if "images" in more else "none"
         data["prompts"] = [{"text": text, "images": images} for text in prompts]
         plan = jobs.expand(sweepfile.check(data | more, "test"), tmp_path, "test")

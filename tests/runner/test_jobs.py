@@ -84,12 +84,12 @@ def test_two_models_of_one_name_need_names(here: Path) -> None:
 
 def test_hub_ids_and_folders_are_told_apart(here: Path) -> None:
     plan = expand(here, models=["org/name", "./one", "demo"])
-    assert [(e.source, e.location) for e in plan.entries[:2]] == [
+    assert [(e.place.source, e.place.location) for e in plan.entries[:2]] == [
         ("hub", "org/name"),
         ("local", str(here / "one")),
     ]
-    assert plan.entries[2].source == "local"
-    assert plan.entries[2].location.endswith("demo_model")
+    assert plan.entries[2].place.source == "local"
+    assert plan.entries[2].place.location.endswith("demo_model")
 
 
 def test_overrides_are_recorded_and_checked_with_what_they_override(here: Path) -> None:
