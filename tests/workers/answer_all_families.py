@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import transformers
@@ -29,10 +28,7 @@ def answers(folder: Path, pictures: list[str]) -> dict[str, Any]:
     """Texts and counts of one checkpoint, and the notes of its load."""
     checkpoint = read_checkpoint(folder)
     engine = TransformersEngine()
-    family: Any = find_family(checkpoint.config)
-    if family.FAMILY.name == "phi3_v" and "transformers" not in family.HOOKS:
-        hooks = {"transformers": "workers.families.phi3_v_remote:Phi3VRemoteHooks"}
-        family = SimpleNamespace(FAMILY=family.FAMILY, HOOKS=hooks)
+    family = find_family(checkpoint.config)
     ask = Load(model=str(folder), local=True, device="cpu", trust_remote_code=True)
     loaded = engine.load(checkpoint, family, ask, lambda event: None)
     found = []

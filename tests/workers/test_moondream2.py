@@ -235,6 +235,23 @@ def _spy(model: Any, lengths: list[int]) -> Any:
     return spy
 
 
+def test_other_revisions(copy: Path, engine: Any, pictures: dict[str, str]) -> None:
+    """Early 2025: KV caches made in `__init__`, no text alone. And one that shows no steps."""
+    turn = Turn(text="What is it?", images=(pictures["wide"],))
+    wrapper, code = copy / "hf_moondream.py", copy / "moondream.py"
+    wrapper.write_text(wrapper.read_text().replace("setup_caches=False", "setup_caches=True"))
+    text = code.read_text().replace("image=None, question=None, reasoning=True", "image, question")
+    code.write_text(text.replace("        if reasoning:\n", "        if False:\n"))
+    early = load(copy)
+    assert answer(early, turn).raw_text == answer(engine, turn).raw_text
+    assert refusal(lambda: answer(early, Turn(text="Hi"))).error_class == "unsupported"
+
+    code.write_text(code.read_text().replace("_decode_one_tok", "_one_more"))
+    found, known = answer(load(copy), turn), answer(engine, turn)
+    assert (found.raw_text, found.image_tokens) == (known.raw_text, 16)
+    assert [note for note in found.notes if "counted from the text" in note]
+
+
 def test_sampling(engine: Any, pictures: dict[str, str]) -> None:
     turn = Turn(text="Hi", images=(pictures["wide"],))
     sampled = Generation(max_new_tokens=12, do_sample=True, temperature=3.0, top_k=4, seed=1)

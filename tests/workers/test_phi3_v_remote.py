@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,7 +26,6 @@ pytestmark = [
 ]
 LIMIT = 24
 GREEDY = Generation(max_new_tokens=LIMIT)
-HOOKS = "workers.families.phi3_v_remote:Phi3VRemoteHooks"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -45,12 +44,12 @@ def load(folder: Path, **more: Any) -> Any:
     from workers.engines.transformers import TransformersEngine
 
     checkpoint = read_checkpoint(folder)
-    family = find_family(checkpoint.config).FAMILY
-    assert family.name == "phi3_v"
+    family = find_family(checkpoint.config)
+    assert family.FAMILY.name == "phi3_v"
     engine = TransformersEngine()
     options = {"model": str(folder), "local": True, "device": "cpu", "trust_remote_code": True}
-    ours = SimpleNamespace(FAMILY=family, HOOKS={"transformers": HOOKS})
-    engine.loaded = engine.load(checkpoint, ours, Load(**{**options, **more}), lambda event: None)
+    ask = Load(**{**options, **more})
+    engine.loaded = engine.load(checkpoint, family, ask, lambda event: None)
     return engine
 
 
@@ -100,7 +99,7 @@ def test_texts_and_counts_equal_whole_passes(
         lengths.append(input_ids.shape[1])
         return forward(self, input_ids=input_ids, **more)
 
-    spy.__signature__ = __import__("inspect").signature(forward)  # type: ignore[attr-defined]
+    spy.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
     texts = set()
     for path in pictures.values():
         for prompt in ("What colour is it?", "How many squares?"):
@@ -126,8 +125,6 @@ def test_text_that_outgrows_the_short_factors(engine: Any) -> None:
     assert size < 64 < size + LIMIT, size
     found = answer(engine, turn)
     assert found.output_tokens == LIMIT
-    # Up to there a pass with other factors would be needed for comparison; from there on the
-    # whole text is seen with the long ones, as by whole passes.
     assert found.raw_text == engine._hooks.decode(ids)
 
 

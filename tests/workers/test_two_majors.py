@@ -102,7 +102,6 @@ def test_a_whole_worker_under_transformers_4(
         )
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
-    assert [event["event"] for event in said if event["event"] in ("loaded", "run_finished")]
     (loaded,) = [event for event in said if event["event"] == "loaded"]
     (finished,) = [event for event in said if event["event"] == "run_finished"]
     assert loaded["versions"]["transformers"].startswith("4.")

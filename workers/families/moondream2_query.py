@@ -38,7 +38,8 @@ class Querying:
         encode = getattr(self._inner, "_vis_enc", None)
         if encode is None:
             return
-        dtype = next(self._inner.vision.parameters()).dtype
+        weights = self._inner.vision.parameters()
+        dtype = next(each.dtype for each in weights if each.is_floating_point())
         self._inner._vis_enc = lambda crops, *rest: encode(crops.to(dtype), *rest)
 
     def check(self, pictures: int, ask: Generation) -> list[str]:

@@ -25,9 +25,16 @@ FAMILY = Family(
         "it outside of any sandbox and trusts remote code unless told otherwise. The published "
         "transformers code was written for 4.43 and calls Cache methods that are gone."
     ),
-    how_loaded="mlx: mlx-vlm's phi3_v, the template rendered by the tokenizer, in its sandbox.",
+    how_loaded=(
+        "mlx: mlx-vlm's phi3_v, the template rendered by the tokenizer, in its sandbox. "
+        "transformers: its own code (trust_remote_code, a pinned revision) with eager attention "
+        "and a KV cache that still has the old methods; each run says which way was used."
+    ),
     prompt_format="<|user|>\\n<|image_1|>\\nTEXT<|end|>\\n<|assistant|>\\n",
     image_form="PIL pictures, cut into tiles of 336 px (at most `num_crops`) and an overview.",
     notes=("Image tokens are negative ids; they are what is counted.",),
 )
-HOOKS: Mapping[str, str] = {"mlx": "workers.families.phi3_v_mlx:Phi3VHooks"}
+HOOKS: Mapping[str, str] = {
+    "mlx": "workers.families.phi3_v_mlx:Phi3VHooks",
+    "transformers": "workers.families.phi3_v_remote:Phi3VRemoteHooks",
+}
