@@ -35,11 +35,12 @@ FAMILY = Family(
         Exclusion(
             engine="mlx",
             package="mlx-vlm",
-            below="0.1.0",
+            below="0.1.27",
             pictures="square",
             reason=(
-                "LLaVA failed on square synthetic pictures in early mlx-vlm, the guide says; "
-                "mlx-vlm 0.7.10 does not (tested). The version bound is a guess."
+                "LLaVA failed on square synthetic pictures in early mlx-vlm, the guide says. "
+                "0.1.0 refused prompts with more image tokens than pictures; 0.1.27 no longer does "
+                "(both by their source), and 0.7.10 answers about square pictures (tested)."
             ),
         ),
     ),

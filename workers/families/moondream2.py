@@ -40,6 +40,8 @@ FAMILY = Family(
         "One picture, one question; text alone where the revision takes it.",
         "Revisions before 2025 also import einops.",
         "No top_k and no repetition_penalty in 2025 revisions.",
+        "mlx-vlm 0.7.10 (2025 revisions only): one question about one picture; it makes the mask "
+        "by which the picture's tokens see each other but does not use it, so answers differ.",
     ),
 )
 HOOKS: Mapping[str, str] = {
