@@ -93,7 +93,7 @@ class FirstToken:
     run: int
     ttft_s: float
     preprocess_s: float
-    input_tokens: int
+    input_tokens: int | None = None
     image_tokens: int | None = None
 
 
@@ -104,7 +104,7 @@ class Text:
     event: Literal["text"] = "text"
     run: int
     text: str
-    output_tokens: int
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +119,10 @@ class RunFinished:
     latency_s: float
     preprocess_s: float
     ttft_s: float | None = None
-    input_tokens: int
+    input_tokens: int | None = None
     image_tokens: int | None = None
     image_tiles: int | None = None
-    output_tokens: int
+    output_tokens: int | None = None
     prompt_tps: float | None = None
     generation_tps: float | None = None
     peak_device_bytes: int | None = None

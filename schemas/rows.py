@@ -268,17 +268,17 @@ class Runs(TypedDict, total=False):
     output_tokens: Annotated[
         int | None,
         "Tokens generated, the end token included; of a run that was cut short, those that"
-        " had arrived. NULL when none came.",
+        " had arrived. NULL when none came, or when a server does not tell.",
     ]
     prompt_tps: Annotated[
         float | None,
         "input_tokens over the seconds from inputs being ready to the first token."
-        " NULL when none came.",
+        " NULL when none came, or input_tokens is.",
     ]
     generation_tps: Annotated[
         float | None,
         "(output_tokens - 1) over the seconds from the first to the last token."
-        " NULL for fewer than two tokens.",
+        " NULL for fewer than two tokens, or when they are not counted.",
     ]
     finish_reason: Annotated[
         str | None, "stop (the model ended), or length (max_new_tokens). NULL when not finished."

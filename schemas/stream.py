@@ -97,7 +97,7 @@ class RunFirstToken:
     event: Literal["first_token"] = "first_token"
     run: int
     ttft_s: float
-    input_tokens: int
+    input_tokens: int | None
     image_tokens: int | None
 
 

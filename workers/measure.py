@@ -11,6 +11,9 @@ Definitions (seconds by a monotonic clock, from the moment the answer was taken 
 - `prompt_tps`: input tokens / (first generated token of any kind - end of preprocessing)
 - `generation_tps`: (output tokens - 1) / (last token - first token); None for one token
 - `output_tokens`: generated tokens, the end token included
+
+Where the model is somebody else's process, only what that tells is known of tokens (else they
+are None), pieces may hold several of them, and preparing inputs there counts as its prompt's.
 """
 
 from __future__ import annotations
@@ -37,23 +40,12 @@ class Figures:
     latency_s: float
     preprocess_s: float
     ttft_s: float | None
-    input_tokens: int
+    input_tokens: int | None
     image_tokens: int | None
     image_tiles: int | None
-    output_tokens: int
+    output_tokens: int | None
     prompt_tps: float | None
     generation_tps: float | None
-
-
-class Stopwatch:
-    """Seconds since it was made."""
-
-    def __init__(self, clock: Clock = time.monotonic) -> None:
-        self._clock, self._start = clock, clock()
-
-    def seconds(self) -> float:
-        """Seconds so far."""
-        return self._clock() - self._start
 
 
 class LoadClock:
@@ -82,6 +74,8 @@ class LoadClock:
 class Meter:
     """Times one answer. Calls come in order: `preprocessed`, `token`..., `finish`.
 
+    Where tokens are counted elsewhere: `ended`, `counted` and `produced` before `finish`.
+
     `images` is how many pictures the conversation holds; `silent` meters an answer that is not
     the run's last (no events for it); `enter` hears of the phases.
     """
@@ -103,16 +97,18 @@ class Meter:
         self._first: float | None = None
         self._last: float | None = None
         self._visible: float | None = None
-        self._input_tokens, self._output_tokens = 0, 0
+        self._ended: float | None = None
+        self._input_tokens: int | None = None
+        self._output_tokens: int | None = 0
         self._image_tokens: int | None = None
         self._tiles: int | None = None
         self._sent, self._pending, self._sent_at = "", "", self._start
         enter("prefill")
 
     def preprocessed(
-        self, input_tokens: int, image_tokens: int | None = None, tiles: int | None = None
+        self, input_tokens: int | None, image_tokens: int | None = None, tiles: int | None = None
     ) -> None:
-        """The model's inputs are ready. `image_tokens` is None where it can't be known.
+        """The model's inputs are ready. A count is None where it can't be known (yet).
 
         Raises `image_ignored` where pictures were given and no token stands for them: an
         answer that never looked must not pass for one.
@@ -121,9 +117,9 @@ class Meter:
         self.counted(input_tokens, image_tokens, tiles)
 
     def counted(
-        self, input_tokens: int, image_tokens: int | None = None, tiles: int | None = None
+        self, input_tokens: int | None, image_tokens: int | None = None, tiles: int | None = None
     ) -> None:
-        """The counts anew, before the first token, for models that tell them only once at work.
+        """The counts anew, for models that tell them only once at work, or when they are done.
 
         Raises `image_ignored` as `preprocessed` does.
         """
@@ -136,13 +132,17 @@ class Meter:
                 "Check that the model's chat template has image slots.",
             )
 
-    def token(self, piece: str, n: int = 1, visible: bool | None = None) -> None:
-        """`n` more tokens exist; `piece` is the raw text they completed, perhaps none.
+    def token(self, piece: str, n: int | None = 1, visible: bool | None = None) -> None:
+        """`n` more tokens exist (None: not known how many; see `produced`); `piece` is the raw
+        text they completed, perhaps none.
 
         `visible` says whether the piece shows text; None takes any non-blank piece for it.
         """
         now = self._clock()
-        self._output_tokens += n
+        if n is None or self._output_tokens is None:
+            self._output_tokens = None
+        else:
+            self._output_tokens += n
         self._last = now
         if self._first is None:
             self._first = now
@@ -154,9 +154,17 @@ class Meter:
         if now - self._sent_at >= TEXT_EVERY_S:
             self._send_text(now)
 
+    def ended(self) -> None:
+        """The text is complete; what the engine does from here to `finish` is not timed."""
+        self._ended = self._clock()
+
+    def produced(self, output_tokens: int | None) -> None:
+        """How many tokens there were in all, by the count of who generated them."""
+        self._output_tokens = output_tokens
+
     def finish(self, raw_text: str) -> Figures:
         """The text is complete: send what is left of it and work out the figures."""
-        now = self._clock()
+        now = self._clock() if self._ended is None else self._ended
         streamed = self._sent + self._pending
         if raw_text.startswith(streamed):
             self._pending += raw_text[len(streamed) :]
@@ -171,7 +179,7 @@ class Meter:
             image_tiles=self._tiles,
             output_tokens=self._output_tokens,
             prompt_tps=_rate(self._input_tokens, ready, self._first),
-            generation_tps=_rate(self._output_tokens - 1, self._first, self._last),
+            generation_tps=_rate(self._output_tokens, self._first, self._last, but=1),
         )
 
     def _send_first_token(self, now: float) -> None:
@@ -195,7 +203,7 @@ class Meter:
         self._sent, self._pending, self._sent_at = self._sent + self._pending, "", now
 
 
-def _rate(count: int, start: float | None, end: float | None) -> float | None:
-    if start is None or end is None or count < 1 or end <= start:
+def _rate(count: int | None, start: float | None, end: float | None, but: int = 0) -> float | None:
+    if count is None or start is None or end is None or count <= but or end <= start:
         return None
-    return count / (end - start)
+    return (count - but) / (end - start)
