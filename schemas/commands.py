@@ -22,6 +22,9 @@ class Load:
     `model` is a hub id, or the absolute path of a local folder when `local` is true.
     `device` is "auto", "cpu", "mps", "cuda" or "cuda:N". `processor` holds settings passed to
     the model's own processor (for example `do_image_splitting`).
+
+    For the openai engine `model` is its name at the server `url`, and `api_key_env` the name of
+    the environment variable that holds the key: the key itself is in no command.
     """
 
     command: Literal["load"] = "load"
@@ -34,6 +37,8 @@ class Load:
     trust_remote_code: bool = False
     allow_pickle: bool = False
     processor: dict[str, Any] = field(default_factory=dict)
+    url: str | None = None
+    api_key_env: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,12 @@ Only the runner imports this module, since a worker may live without pydantic.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -120,10 +123,42 @@ class ImageSettings(Part):
     )
 
 
-class Source(Part):
-    """What can be loaded, and how: a hub id or a local folder, on an engine."""
+LOADING = ("revision", "dtype", "device", "trust_remote_code", "allow_pickle")
 
-    id: NonEmpty = Field(description="Hub id (org/name) or path of a local folder.")
+
+# What is wrong is said without the value: it may hold a key.
+def address(url: str) -> str:
+    """A server's address, free of secrets. Raises ValueError."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError("should be an address such as http://127.0.0.1:11434/v1") from None
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a name or password: use api_key_env for a key")
+    if parts.query or parts.fragment:
+        raise ValueError("must end with its path, without ? or #: use api_key_env for a key")
+    if parts.scheme not in ("http", "https") or not host or not url.isprintable() or " " in url:
+        raise ValueError("should begin with http:// or https:// and name a host")
+    return url
+
+
+def variable(name: str) -> str:
+    """An environment variable's name. Raises ValueError."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("should be the name of an environment variable, not the key itself")
+    return name
+
+
+class Source(Part):
+    """What can be loaded, and how: a hub id or a local folder, on an engine.
+
+    With engine openai: what a server is asked for, and where.
+    """
+
+    id: NonEmpty = Field(
+        description="Hub id (org/name), path of a local folder, or a model's name at its server."
+    )
     revision: NonEmpty | None = Field(None, description="Branch, tag or commit on the hub.")
     engine: Engine = "auto"
     dtype: Dtype = "auto"
@@ -133,6 +168,33 @@ class Source(Part):
     processor: dict[str, Any] = Field(
         default_factory=dict, description="Settings for the model's own processor."
     )
+    url: Annotated[str, AfterValidator(address)] | None = Field(
+        None, description="Engine openai: the server's address, mostly ending in /v1."
+    )
+    api_key_env: Annotated[str, AfterValidator(variable)] | None = Field(
+        None, description="Engine openai: the environment variable that holds the server's key."
+    )
+
+    @model_validator(mode="after")
+    def a_server_or_not(self) -> Self:
+        """A server needs its address, and takes no settings for loading."""
+        if self.engine != "openai":
+            given = [name for name in ("url", "api_key_env") if getattr(self, name) is not None]
+            if given:
+                raise ValueError(f"{' and '.join(given)} would be ignored without engine: openai")
+            return self
+        if self.url is None:
+            raise ValueError("engine: openai needs url, for example http://127.0.0.1:11434/v1")
+        idle = [
+            name for name in LOADING if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        idle += ["processor"] if self.processor else []
+        if idle:
+            raise ValueError(
+                f"{', '.join(idle)} would be ignored by engine: openai, for the server loads the"
+                " model: set it there"
+            )
+        return self
 
 
 SourceLike = Annotated[Source, BeforeValidator(named("id"), json_schema_input_type=str | Source)]

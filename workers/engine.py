@@ -26,7 +26,9 @@ from .measure import Meter, Tell
 ENGINES = {
     "transformers": "workers.engines.transformers:TransformersEngine",
     "mlx": "workers.engines.mlx:MlxEngine",
+    "openai": "workers.engines.openai:OpenAIEngine",
 }
+REMOTE = ("openai",)  # the model is a server's: nothing is fetched, no folder is read
 PACKAGES = {
     "transformers": ("torch", "transformers", "huggingface_hub", "safetensors", "PIL"),
     "mlx": ("mlx", "mlx_vlm", "PIL"),
@@ -64,7 +66,7 @@ class Engine(Protocol):
     """
 
     def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
-        """Load the local folder `checkpoint`; never touch the network.
+        """Load the local folder `checkpoint`; never touch the network (but for `REMOTE` ones).
 
         Import the library here, and time with `measure.LoadClock`. Raises `WorkerFailure`, or
         whatever the library raises (classed by `failure.classify`).

@@ -10,16 +10,17 @@ import platform
 import sys
 import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import BinaryIO
 
 from schemas.commands import Command, Load, Run
 from schemas.events import Bye, Error, Fetched, Loaded, RunFinished, RunStarted, Started
 
-from .checkpoint import read_checkpoint, read_config
+from .checkpoint import Checkpoint, read_checkpoint, read_config
 from .conversation import answer_all
-from .engine import Engine, choose_engine, make_engine
+from .engine import REMOTE, Engine, choose_engine, make_engine
 from .failure import WorkerFailure, classify
-from .families import find_family
+from .families import FamilyModule, find_family, server
 from .fetch import fetch, fetch_extras, go_offline
 from .heartbeat import Heart
 from .measure import Tell
@@ -64,6 +65,23 @@ def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
 
 
 def _load(ask: Load, tell: Tell, heart: Heart) -> Engine:
+    where = _elsewhere if ask.engine in REMOTE else _on_disk
+    checkpoint, family = where(ask, tell, heart)
+    engine = make_engine(choose_engine(checkpoint, family, ask))
+    loaded: Loaded = engine.load(checkpoint, family, ask, tell)
+    heart.device_memory = engine.device_memory
+    tell(loaded)
+    return engine
+
+
+def _elsewhere(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
+    """A server has the model: there is nothing to fetch and no file to look at."""
+    heart.enter("load")
+    return Checkpoint(folder=Path(os.devnull), config={}, source=ask.model), server
+
+
+def _on_disk(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
+    """The model's files, fetched where they are not there yet, and looked through."""
     heart.enter("download")
     found = fetch(ask, tell)
     family = find_family(read_config(found.folder))
@@ -82,11 +100,7 @@ def _load(ask: Load, tell: Tell, heart: Heart) -> Engine:
             files=checkpoint.files,
         )
     )
-    engine = make_engine(choose_engine(checkpoint, family, ask))
-    loaded: Loaded = engine.load(checkpoint, family, ask, tell)
-    heart.device_memory = engine.device_memory
-    tell(loaded)
-    return engine
+    return checkpoint, family
 
 
 def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart) -> None:

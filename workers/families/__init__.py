@@ -23,6 +23,7 @@ BUILT_IN = (
     "gemma3",
     "internvl",
     "paligemma",
+    "server",
 )
 FALLBACK = "generic"
 GROUP = "vlmsweep.families"

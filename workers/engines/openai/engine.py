@@ -1,0 +1,134 @@
+"""Any model behind an OpenAI-compatible server (Ollama, LM Studio, vLLM, mlx_vlm.server).
+
+The server loads, prepares and generates; this joins the parts that ask it and measures what can
+be seen from outside: times by our clock, tokens by the server's count, and nothing of its memory.
+It starts no server and stops none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from schemas.commands import Load, Turn
+from schemas.events import Loaded, Progress
+from schemas.generation import Generation
+
+from ... import secret
+from ...checkpoint import Checkpoint
+from ...engine import Answer, DeviceMemory
+from ...failure import WorkerFailure
+from ...families import FamilyModule
+from ...measure import LoadClock, Meter, Tell
+from . import asking
+from .client import Client
+from .hearing import Heard, listen
+from .pictures import PictureTokens
+from .reply import read_chunks
+from .server import Server
+
+# A vision model may refuse a question without a picture and yet do its work.
+TOLERATED = ("unsupported", "server_error")
+
+
+class OpenAIEngine:
+    """See `workers.engine.Engine` for what each method promises."""
+
+    _server: Server
+    _model: str
+    _pictures: PictureTokens
+
+    def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
+        """Checks that the server answers and knows the model, and lets it load it."""
+        clock = LoadClock()
+        if not ask.url:
+            raise WorkerFailure("protocol", "The openai engine needs the url of a server.")
+        self._model = ask.model
+        self._server = Server(Client(ask.url, api_key(ask.api_key_env)))
+        self._pictures = PictureTokens(self._server)
+        tell(Progress(phase="load", message=f"asking {ask.url} for {ask.model}"))
+        notes = [f"served at {ask.url}", self._server.check_model(ask.model)]
+        self._server.look_up_version()
+        tell(Progress(phase="load", message="waiting for the server to load the model"))
+        notes += self._warm_up()
+        return Loaded(
+            engine="openai",
+            family=family.FAMILY.name,
+            model_class="unknown",
+            device="server",
+            dtype="unknown",
+            dtype_reason="the server does not tell",
+            versions=self._server.versions,
+            notes=[note for note in notes if note],
+            **_only_floats(clock.figures()),
+        )
+
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+        body = asking.question(self._model, turns, generation)
+        meter.preprocessed(None)
+        with self._server.chat(body) as response:
+            heard = listen(response, meter)
+        meter.ended()
+        self._count(body, heard, sum(len(turn.images) for turn in turns), meter)
+        if unsure := asking.extras(generation):
+            heard.notes.append(
+                f"{' and '.join(unsure)} sent, but no part of the protocol: the server may have "
+                "ignored it"
+            )
+        return Answer(
+            raw_text=heard.raw,
+            text=" ".join(heard.text.split()),
+            finish_reason=heard.finish_reason(generation.max_new_tokens),
+            notes=heard.notes,
+        )
+
+    def device_memory(self) -> DeviceMemory:
+        return DeviceMemory()
+
+    def reset_device_peak(self) -> None:
+        """There is none to be seen."""
+
+    def empty_caches(self) -> None:
+        """They are the server's."""
+
+    def _warm_up(self) -> list[str]:
+        """Lets the server load the model now, so that no answer is timed with it."""
+        try:
+            with self._server.chat(asking.warm_up(self._model)) as response:
+                usages = [chunk.usage for chunk in read_chunks(response)]
+        except WorkerFailure as failure:
+            if failure.error_class not in TOLERATED:
+                raise
+            return [f"the server refused a first question without a picture: {failure.message}"]
+        if any(usage and usage.input_tokens for usage in usages):
+            return []
+        return ["the server tells no token counts"]
+
+    def _count(self, body: asking.Body, heard: Heard, pictures: int, meter: Meter) -> None:
+        usage = heard.usage
+        nothing_but_text = usage.output_tokens == 0 and heard.raw  # so it did not count
+        meter.produced(None if nothing_but_text else usage.output_tokens)
+        image_tokens = self._pictures.count(body, usage, pictures, heard.notes)
+        meter.counted(usage.input_tokens, image_tokens)
+
+
+def api_key(variable: str | None) -> str | None:
+    """The key in an environment variable, which is kept out of all events from now on."""
+    if variable is None:
+        return None
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise WorkerFailure(
+            "gated",
+            f"api_key_env names the environment variable {variable}, which is not set",
+            f"Set it where vlmsweep is started: export {variable}=...",
+        )
+    secret.learn(key)
+    if not key.isascii() or not key.isprintable():
+        raise WorkerFailure("gated", f"The key in {variable} has characters no header can hold")
+    return key
+
+
+def _only_floats(figures: dict[str, float]) -> dict[str, Any]:
+    return dict(figures)
