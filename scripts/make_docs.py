@@ -1,4 +1,4 @@
-"""Generates what follows from the types: docs/results.md and the JSON Schemas.
+"""Generates what follows from the code: docs/results.md, docs/models.md and the JSON Schemas.
 
 `schemas.rows` says what every column means and the other types what may be written; this script
 only sets them out. `--check` writes nothing and fails when a file is not what would be written.
@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from runner.planning import families
 from schemas import rows
 from schemas.commands import Command
 from schemas.events import Event
@@ -29,6 +30,22 @@ SCHEMAS: dict[str, Any] = {
     "commands": Annotated[Command, Field(discriminator="command")],
     "events": Annotated[Event, Field(discriminator="event")],
     "stream": Annotated[StreamEvent, Field(discriminator="event")],
+}
+
+FACTS = {
+    "how_loaded": "Loaded by",
+    "engines": "Engines",
+    "example_ids": "Ids",
+    "aliases": "Short names",
+    "prompt_format": "Prompt",
+    "image_form": "Pictures",
+    "official_use": "Official use",
+    "what_fails": "What fails",
+    "remote_code": "Remote code",
+    "extra_packages": "Needs also",
+    "extra_repositories": "Reads also from",
+    "exclusions": "Excluded pictures",
+    "notes": "Notes",
 }
 
 
@@ -58,9 +75,38 @@ def results() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def models() -> str:
+    """The whole of docs/models.md, from what the workers' side says of itself."""
+    parts = [
+        "# Families of models",
+        "How each is really loaded, and what fails otherwise. A checkpoint belongs to a family by"
+        " its own config, never by its name; any other is loaded the generic way. `vlmsweep"
+        " models` prints the same, `vlmsweep models --check ID` says whether a model can run on"
+        " this machine now.",
+        "*Generated from `workers/families/` by `scripts/make_docs.py`.*",
+    ]
+    for family in families.ask()["families"]:
+        parts.append(f"## {family['title']}")
+        rows = [(title, as_text(family[key])) for key, title in FACTS.items()]
+        table = [f"| {title} | {text} |" for title, text in rows if text]
+        parts.append("\n".join(["| | |", "|---|---|", *table]))
+    return "\n\n".join(parts) + "\n"
+
+
+def as_text(value: Any) -> str:
+    """A family's fact as a cell of a Markdown table."""
+    if isinstance(value, bool):
+        return "needed" if value else ""
+    if isinstance(value, list):
+        return "<br>".join(as_text(part) for part in value)
+    if isinstance(value, dict):
+        return f"{value['package']} below {value['below']}, {value['pictures']}: {value['reason']}"
+    return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
 def files() -> dict[Path, str]:
     """Every generated file and what it must hold."""
-    found = {ROOT / "docs" / "results.md": results()}
+    found = {ROOT / "docs" / "results.md": results(), ROOT / "docs" / "models.md": models()}
     for name, kind in SCHEMAS.items():
         schema = TypeAdapter(kind).json_schema()
         text = json.dumps(schema, indent=1, sort_keys=True) + "\n"

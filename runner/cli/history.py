@@ -89,11 +89,22 @@ def sweeps(db: Path | None, format: Any) -> None:
 
 
 @click.command(short_help="List the families of models known.")
+@click.option("--check", metavar="ID", help="Say whether this hub id or folder can run here now.")
+@click.pass_context
 @formats
-def models(format: Any) -> None:
-    """List the families of models that are known, how each is loaded, and what is in the cache."""
+def models(ctx: click.Context, check: str | None, format: Any) -> None:
+    """List the families of models that are known, how each is loaded, and what is in the cache.
+
+    With --check, say what is known of one model and what is missing; exit code 1 when something
+    is.
+    """
     from runner.planning import families
     from runner.view import grids
     from runner.view.output import write
 
-    write(grids.families(families.known()), format or "table", sys.stdout)
+    if check is None:
+        write(grids.families(families.known()), format or "table", sys.stdout)
+        return
+    found = families.check(check)
+    write(grids.check(found), format or "table", sys.stdout)
+    ctx.exit(1 if found["problem"] or found["missing_packages"] else 0)

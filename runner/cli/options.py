@@ -66,6 +66,7 @@ EACH_MODEL = ("engine", "device", "dtype", "revision", "trust_remote_code")
 
 WISH = (
     click.argument("sweep_file", required=False, type=PLACE),
+    click.option("--preset", help="A sweep that comes with vlmsweep: guide."),
     click.option("-m", "--model", "models", multiple=True, help="Hub id or local folder."),
     click.option("-i", "--image", "images", multiple=True, help="Picture, folder or glob."),
     click.option("-p", "--prompt", "prompts", multiple=True, help="What to ask about each."),
@@ -115,5 +116,11 @@ def as_wish(given: dict[str, Any]) -> Any:
             inner[last] = None if option == "max_side" and value == 0 else value
     each = {name: given[name] for name in EACH_MODEL if given[name]}
     return Wish(
-        given["sweep_file"], given["models"], given["images"], given["prompts"], each, settings
+        file=given["sweep_file"],
+        preset=given["preset"],
+        models=given["models"],
+        images=given["images"],
+        prompts=given["prompts"],
+        each_model=each,
+        settings=settings,
     )

@@ -278,6 +278,18 @@ class Store:
             self.update("runs", run, {**row, "ended_at": utc_now()})
             self.connection.execute("UPDATE jobs SET state = 'done' WHERE latest_run_id = ?", [run])
 
+    def first_repeat(self, job: int) -> tuple[int, str] | None:
+        """The run and raw text of a job's first repeat, if that ended ok."""
+        found = self.connection.execute(
+            "SELECT runs.id, runs.raw_text FROM jobs AS mine JOIN jobs AS first"
+            " ON first.sweep_id = mine.sweep_id"
+            " AND first.position = mine.position - mine.repeat + 1"
+            " JOIN runs ON runs.id = first.latest_run_id"
+            " WHERE mine.id = ? AND runs.outcome = 'ok'",
+            [job],
+        ).fetchone()
+        return found and (int(found[0]), str(found[1]))
+
     def add_sample(self, worker: int, row: Mapping[str, Any]) -> None:
         """One point of a worker's memory timeline."""
         self.insert("memory_samples", {"worker_id": worker, **row})

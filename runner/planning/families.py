@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import VlmsweepError
-from . import hubcache
+from . import hubcache, jobs
 
 LIMIT_S = 60.0
 
@@ -34,11 +34,28 @@ def known() -> list[dict[str, Any]]:
     return families
 
 
-def ask() -> dict[str, Any]:
+def aliases() -> dict[str, str]:
+    """Short names of families, and the model each stands for."""
+    return {
+        alias: family["example_ids"][0]
+        for family in ask()["families"]
+        if family["example_ids"]
+        for alias in family["aliases"]
+    }
+
+
+def check(model: str) -> dict[str, Any]:
+    """Whether a model can run here now, and what is missing. An alias stands for its model."""
+    if model == jobs.DEMO:
+        return ask("--check", str(jobs.demo_model()))
+    return ask("--check", aliases().get(model, model))
+
+
+def ask(*arguments: str) -> dict[str, Any]:
     """What `python -m workers.describe` says."""
     # -P: a stray json.py in the user's folder must not be imported.
-    command = [sys.executable, "-P", "-m", "workers.describe"]
-    root = str(Path(__file__).resolve().parent.parent)
+    command = [sys.executable, "-P", "-m", "workers.describe", *arguments]
+    root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
     try:
         done = subprocess.run(

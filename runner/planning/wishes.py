@@ -15,7 +15,9 @@ from typing import Any
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
-from . import jobs, sweepfile
+from . import families, jobs, sweepfile
+
+PRESETS = Path(__file__).with_name("presets")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Wish:
     """What was asked for on the command line. `each_model` holds for every model alike."""
 
     file: Path | None = None
+    preset: str | None = None
     models: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
     prompts: tuple[str, ...] = ()
@@ -32,10 +35,42 @@ class Wish:
 
 def plan(wish: Wish) -> jobs.Plan:
     """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
+    if wish.preset is not None:
+        if wish.file is not None:
+            raise SweepFileError("give a sweep file or a preset, not both")
+        if wish.preset not in presets():
+            known = ", ".join(presets())
+            raise SweepFileError(f"there is no preset {wish.preset!r}; known: {known}")
+        sweep = from_file(wish, PRESETS / f"{wish.preset}.yaml")
+        return expand(sweep, Path.cwd(), f"preset {wish.preset}")
     if wish.file is None:
-        return jobs.expand(from_options(wish), Path.cwd(), "command line")
+        return expand(from_options(wish), Path.cwd(), "command line")
     base = wish.file.absolute().parent
-    return jobs.expand(from_file(wish, wish.file), base, str(wish.file.absolute()))
+    return expand(from_file(wish, wish.file), base, str(wish.file.absolute()))
+
+
+def presets() -> list[str]:
+    """The names of the sweeps that come with vlmsweep."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def expand(sweep: Sweep, base: Path, source: str) -> jobs.Plan:
+    """The jobs of a sweep in which families' short names stand for the models they mean."""
+    bare = {
+        m.id
+        for m in sweep.models
+        if "/" not in m.id and m.engine != "openai" and not (base / m.id).is_dir()
+    }
+    if bare - {jobs.DEMO}:
+        meant = families.aliases()
+        models = [
+            m.model_copy(update={"id": meant[m.id], "name": m.name or m.id})
+            if m.id in bare and m.id in meant
+            else m
+            for m in sweep.models
+        ]
+        sweep = sweep.model_copy(update={"models": models})
+    return jobs.expand(sweep, base, source)
 
 
 def from_options(wish: Wish) -> Sweep:

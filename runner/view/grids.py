@@ -86,6 +86,18 @@ PLANNED = (
     Column("state", "On disk", least=12),
     Column("engine", "Settings", least=8, optional=True, of=settings),
 )
+CHECK = (
+    Column("model", "Model"),
+    Column("ready", "Can run here"),
+    Column("family", "Family"),
+    Column("engine", "Engine"),
+    Column("weights_bytes", "Weights", "bytes"),
+    Column("folder", "Folder"),
+    Column("missing_packages", "Missing packages"),
+    Column("error_class", "Problem"),
+    Column("message", "In words"),
+    Column("hint", "What to do"),
+)
 FAMILIES = (
     Column("name", "Family"),
     Column("title", "Title"),
@@ -131,6 +143,21 @@ def planned(seen: Preview) -> Grid:
 def families(rows: Sequence[Record]) -> Grid:
     """The families known."""
     return grid(rows, FAMILIES, blocks=True)
+
+
+def check(found: Record) -> Grid:
+    """What is known of one model."""
+    problem = found["problem"] or {}
+    return grid([{**found, **problem, "ready": ready(found)}], CHECK, blocks=True)
+
+
+def ready(found: Record) -> str:
+    """Whether a model can run, in words."""
+    if found["problem"]:
+        return "no"
+    if found["missing_packages"]:
+        return "no: packages are missing"
+    return "yes" if found["folder"] else "it has to be fetched first"
 
 
 def anything(answer: Answer) -> Grid:

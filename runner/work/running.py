@@ -129,10 +129,20 @@ class Running:
         """The worker's answer, with the memory it took."""
         row = {name: getattr(event, name) for name in FIGURES}
         row["outcome"] = "ok"
-        row["notes"] = json.dumps(event.notes) if event.notes else None
+        notes = [*event.notes, *self.changed_its_mind(event.raw_text)]
+        row["notes"] = json.dumps(notes) if notes else None
         row["transcript"] = json.dumps(event.transcript) if event.transcript else None
         peak.device_at_least(event.peak_device_bytes, event.peak_device_method)
         self.end(row, peak)
+
+    def changed_its_mind(self, raw_text: str) -> list[str]:
+        """A note when greedy decoding gave another text than in the job's first repeat."""
+        if self.model.generation.do_sample or self.job.repeat == 1:
+            return []
+        first = self.store.first_repeat(self.job.id)
+        if first is None or first[1] == raw_text:
+            return []
+        return [f"nondeterministic: greedy, and yet another text than run {first[0]} gave"]
 
     def fail(
         self, verdict: dict[str, Any], peak: Peak | None = None, tried_again: bool = False

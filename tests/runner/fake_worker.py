@@ -187,6 +187,8 @@ def do(run: int, prompt: str) -> None:
             while True:
                 say("text", run=run, text="la ", output_tokens=1)
                 time.sleep(0.02)
+        case "fickle":
+            answer(run, f"this is run {run}")
         case "slowly":
             time.sleep(0.3)
             answer(run)

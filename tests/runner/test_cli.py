@@ -394,3 +394,43 @@ def test_the_database_lies_in_the_users_data_folder(
     assert places.database(Path("~/x.db")) == tmp_path / "x.db"
     monkeypatch.chdir(tmp_path)
     assert places.database(Path("x.db")) == tmp_path / "x.db"
+
+
+def test_a_preset_is_planned_with_the_users_pictures(here: Path) -> None:
+    (here / "a.png").touch()
+    done = CliRunner().invoke(cli, ["plan", "--preset", "guide", "-i", "a.png", "--json"])
+    assert done.exit_code == 0, done.output
+    seen = json.loads(done.stdout)
+    assert [model["model"] for model in seen["models"]] == [
+        "SmolVLM2 500M Video",
+        "SmolVLM 500M",
+        "Moondream2",
+        "LLaVA",
+        "Phi-3.5-vision",
+    ]
+    assert seen["generation"] == {"max_new_tokens": 100, "do_sample": False}
+    assert seen["max_side"] == 1024
+    assert len(seen["models"][4]["fallbacks"]) == 2
+
+
+def test_an_unknown_preset_is_an_error_that_names_the_known(here: Path) -> None:
+    done = CliRunner().invoke(cli, ["plan", "--preset", "nope"])
+    assert done.exit_code == 2
+    assert "guide" in done.stderr
+
+
+def test_a_familys_short_name_stands_for_its_model(here: Path) -> None:
+    (here / "a.png").touch()
+    done = CliRunner().invoke(cli, ["plan", "-m", "moondream", "-i", "a.png", "--json"])
+    (model,) = json.loads(done.stdout)["models"]
+    assert (model["model"], model["location"]) == ("moondream", "vikhyatk/moondream2")
+
+
+def test_a_model_is_checked(here: Path) -> None:
+    done = CliRunner().invoke(cli, ["models", "--check", "demo", "--json"])
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads(done.stdout)
+    assert (found["family"], found["ready"]) == ("smolvlm", "yes")
+    done = CliRunner().invoke(cli, ["models", "--check", "./good", "--json"])
+    assert done.exit_code == 1
+    assert json.loads(done.stdout)[0]["error_class"] == "bad_config"

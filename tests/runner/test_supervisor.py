@@ -229,6 +229,24 @@ def test_what_is_told_is_already_in_the_database(store, queued) -> None:
     assert seen == [("ok", "ok"), ("crashed", "crashed"), ("ok", "ok")]
 
 
+def test_a_greedy_text_that_changes_is_noted(sweep: Sweeper) -> None:
+    done = sweep(["good"], ["steady", "fickle"], repeats=3)
+    notes = {
+        (row["text"], row["repeat"]): row["notes"]
+        for row in done.store.db.query(
+            "SELECT runs.notes, prompts.text, jobs.repeat FROM runs"
+            " JOIN jobs ON jobs.id = job_id JOIN prompts ON prompts.id = prompt_id"
+        )
+    }
+    changed = {key for key, value in notes.items() if value and "nondeterministic" in value}
+    assert changed == {("fickle", 2), ("fickle", 3)}
+
+
+def test_a_sampled_text_may_change(sweep: Sweeper) -> None:
+    done = sweep(["good"], ["fickle"], repeats=2, generation={"do_sample": True})
+    assert {row["notes"] for row in done.store.db.query("SELECT notes FROM runs")} == {None}
+
+
 def interrupting(store, number: int, signals: list[int], when: type) -> tuple[str, list]:
     """Runs a sweep in this thread, and sends it signals once an event of a type was told."""
     told: list[stream.StreamEvent] = []
