@@ -123,6 +123,12 @@ RULES = (
         phases=_LOADING,
     ),
     Rule(
+        "bad_config",
+        "config.json lacks what this engine needs; try the other engine.",
+        words=r"Config\.__init__\(\) missing \d+ required",
+        phases=_LOADING,
+    ),
+    Rule(
         "unsupported_device",
         "Choose another device: cpu always works.",
         words=r"Torch not compiled with CUDA|Found no NVIDIA|invalid device (ordinal|string)"
