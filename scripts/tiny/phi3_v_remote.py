@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from pathlib import Path
 
 from .common import byte_level_bpe, save_tokenizer, write_json
@@ -80,6 +81,8 @@ def make_phi3_v_remote(folder: Path, seed: int) -> None:
     package = "tiny.remote.phi3_v"
     module = importlib.import_module(f"{package}.modeling_phi3_v")
     configuration = importlib.import_module(f"{package}.configuration_phi3_v")
-    config = configuration.Phi3VConfig(**{k: v for k, v in CONFIG.items() if k[0] != "_"})
+    with warnings.catch_warnings():  # the published code says `rope_scaling`, and so does ours
+        warnings.filterwarnings("ignore", "`rope_scaling` is deprecated", FutureWarning)
+        config = configuration.Phi3VConfig(**{k: v for k, v in CONFIG.items() if k[0] != "_"})
     config._attn_implementation = "eager"
     save_weights(module.Phi3VForCausalLM(config), folder, seed, tokenizer=tokenizer)

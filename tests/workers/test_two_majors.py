@@ -1,4 +1,4 @@
-"""The same answers under transformers 4 and 5, and a whole worker under 4.
+"""The same answers under transformers 4 and 5, and a whole worker under each.
 
 The second environment is the one VLMSWEEP_TRANSFORMERS4_PYTHON names (an interpreter), else
 one made by `scripts/make_old_env.py` and kept in pytest's cache.
@@ -81,9 +81,15 @@ def test_equal_texts(
         assert any(f"transformers {each['version']}" in note for note in notes)
 
 
-def test_a_whole_worker_under_transformers_4(
-    old_python: str, tiny: Callable[[str], Path], pictures: dict[str, str], tmp_path: Path
+@pytest.mark.parametrize("major", ["4", "5"])
+def test_a_whole_worker(
+    major: str,
+    old_python: str,
+    tiny: Callable[[str], Path],
+    pictures: dict[str, str],
+    tmp_path: Path,
 ) -> None:
+    python = old_python if major == "4" else sys.executable
     folder = tiny("moondream2")
     load = Load(model=str(folder), local=True, device="cpu", trust_remote_code=True)
     turn = Turn(text="What colour is it?", images=(pictures["wide"],))
@@ -92,7 +98,7 @@ def test_a_whole_worker_under_transformers_4(
     events = tmp_path / "events"
     with events.open("wb") as file:
         done = subprocess.run(
-            [old_python, "-m", "workers", "--events-fd", str(file.fileno())],
+            [python, "-m", "workers", "--events-fd", str(file.fileno())],
             input=lines,
             text=True,
             pass_fds=[file.fileno()],
@@ -104,6 +110,6 @@ def test_a_whole_worker_under_transformers_4(
     said = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
     (loaded,) = [event for event in said if event["event"] == "loaded"]
     (finished,) = [event for event in said if event["event"] == "run_finished"]
-    assert loaded["versions"]["transformers"].startswith("4.")
+    assert loaded["versions"]["transformers"].startswith(f"{major}.")
     assert (finished["run"], finished["output_tokens"]) == (7, 8)
     assert said[-1]["event"] == "bye"

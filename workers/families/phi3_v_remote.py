@@ -49,10 +49,10 @@ class Phi3VRemoteHooks(Hooks):
         self.notes.append(self._way)
 
     def model_options(self) -> dict[str, Any]:
-        """Eager attention, by the private name too: that one is what the code honours."""
+        """Eager attention, by the private name: that one is what the code honours."""
         config = AutoConfig.from_pretrained(str(self.checkpoint.folder), **self.common())
         config._attn_implementation = "eager"
-        return {"config": config, "attn_implementation": "eager"}
+        return {"config": config}
 
     def markers(self) -> list[str]:
         turns = [Turn(text="x")]
