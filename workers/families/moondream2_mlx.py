@@ -57,7 +57,7 @@ class MoondreamHooks(Hooks):
         return super().prepare(turns)
 
     def count_image_tokens(self, ids: mx.array, turns: Sequence[Turn]) -> int:
-        return NUM_VISION_TOKENS  # their ids are the start token's, replaced by the picture
+        return int(NUM_VISION_TOKENS)  # their ids are the start token's, replaced by the picture
 
 
 def find_tokenizer() -> Path:
