@@ -61,8 +61,8 @@ class Models(TypedDict, total=False):
     """A model as it was asked for and, in rows with a fingerprint, as it lay on disk."""
 
     id: Annotated[int, "Number of the row."]
-    source: Annotated[str, "hub, or local for a folder."]
-    location: Annotated[str, "Hub id, or absolute path of the folder."]
+    source: Annotated[str, "hub, local for a folder, or server."]
+    location: Annotated[str, "Hub id, absolute path of the folder, or name at the server."]
     revision: Annotated[str | None, "Branch, tag or commit asked for. NULL when none was."]
     commit_hash: Annotated[
         str | None, "Commit the hub resolved it to. NULL for folders and before the first load."
@@ -88,6 +88,10 @@ class SweepModels(TypedDict, total=False):
     trust_remote_code: Annotated[int, "1 when the model's own Python code was allowed, else 0."]
     allow_pickle: Annotated[int, "1 when pickled weights were allowed, else 0."]
     processor: Annotated[str, "JSON object: settings for the model's own processor."]
+    url: Annotated[str | None, "Address of the server. NULL but for engine openai."]
+    api_key_env: Annotated[
+        str | None, "Name of the variable that held the server's key. NULL when it needs none."
+    ]
     generation: Annotated[str, "JSON object: the generation settings in force."]
     overrides: Annotated[str, "JSON list: those of them that differ from the sweep's."]
     limits: Annotated[str, "JSON object: the limits in force."]

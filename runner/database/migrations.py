@@ -83,6 +83,8 @@ CREATE TABLE sweep_models (
     trust_remote_code INTEGER NOT NULL,
     allow_pickle INTEGER NOT NULL,
     processor TEXT NOT NULL,
+    url TEXT,
+    api_key_env TEXT,
     generation TEXT NOT NULL,
     overrides TEXT NOT NULL,
     limits TEXT NOT NULL,

@@ -185,6 +185,8 @@ class Store:
                 "trust_remote_code": how.trust_remote_code,
                 "allow_pickle": how.allow_pickle,
                 "processor": compact(how.processor),
+                "url": how.url,
+                "api_key_env": how.api_key_env,
                 "generation": compact(entry.generation.model_dump()),
                 "overrides": compact(entry.overrides),
                 "limits": compact(entry.limits.model_dump()),

@@ -46,7 +46,7 @@ DEMO = "demo"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a model is (source hub or local; its id or absolute path) and how it is loaded."""
+    """Where a model is (hub, local or server; its id or absolute path), and how it is loaded."""
 
     source: str
     location: str
@@ -143,6 +143,8 @@ def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[
 
 def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place:
     """Where a model is. What is neither a folder nor a hub id is a problem."""
+    if source.engine == "openai":
+        return Place("server", source.id, source)
     if source.id == DEMO:
         return Place("local", str(demo_model()), source)
     path = Path(os.path.abspath(base / Path(source.id).expanduser()))  # noqa: PTH100 - keeps links
@@ -155,7 +157,7 @@ def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place
 
 def short(place: Place) -> str:
     """The name a model is shown by when it was given none."""
-    if place.how.id == DEMO or place.source == "hub":
+    if place.how.id == DEMO or place.source != "local":
         return place.how.id
     return Path(place.location).name
 

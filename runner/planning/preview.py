@@ -116,6 +116,8 @@ def model(plan: Plan, entry: Entry) -> ModelPreview:
 
 def on_disk(place: Place) -> tuple[hubcache.Found | None, str]:
     """What is on disk of a model, and that in words."""
+    if place.source == "server":
+        return None, f"at {place.how.url}"
     if place.source == "local":
         found = hubcache.measure(Path(place.location))
         return found, "folder" if found and found.whole else "folder without whole weights"

@@ -17,8 +17,8 @@ from schemas.sweep import Limits
 
 MODELS = """
 SELECT ways.id, ifnull(first.name, ways.name), source, location, revision, ways.engine, ways.dtype,
-    ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.generation,
-    ways.limits
+    ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.url,
+    ways.api_key_env, ways.generation, ways.limits
 FROM sweep_models AS ways JOIN models ON models.id = ways.model_id
 LEFT JOIN sweep_models AS first ON first.id = ways.fallback_of
 """
@@ -78,7 +78,8 @@ class Queue:
     @staticmethod
     def model(id: int, name: str, source: str, location: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
-        revision, engine, dtype, device, trust, pickle, processor, generation, limits = rest
+        revision, engine, dtype, device, trust, pickle, processor, *others = rest
+        url, api_key_env, generation, limits = others
         load = Load(
             model=location,
             local=source == "local",
@@ -89,6 +90,8 @@ class Queue:
             trust_remote_code=bool(trust),
             allow_pickle=bool(pickle),
             processor=json.loads(processor),
+            url=url,
+            api_key_env=api_key_env,
         )
         return QueuedModel(
             id=id,

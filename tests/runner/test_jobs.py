@@ -115,3 +115,9 @@ def test_an_exclusion_of_pictures_spares_jobs_without_any(here: Path) -> None:
     skipped = [j for j in plan.jobs if j.skip_reason]
     assert len(skipped) == 2
     assert all(j.prompt == 1 for j in skipped)
+
+
+def test_a_servers_model_is_no_folder_and_no_hub_id(here: Path) -> None:
+    model = {"id": "one", "engine": "openai", "url": "http://127.0.0.1:1/v1"}
+    (entry,) = expand(here, models=[model]).entries
+    assert (entry.place.source, entry.place.location, entry.name) == ("server", "one", "one")
