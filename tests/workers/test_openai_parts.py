@@ -1,0 +1,155 @@
+"""The openai engine's parts by themselves, and the keys of the sweep file that lead to it."""
+
+from __future__ import annotations
+
+import io
+import socket
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from schemas.events import FirstToken, Text
+from schemas.sweep import Model
+from workers import secret
+from workers.engines.openai import sse
+from workers.engines.openai.client import _Connection, is_loopback
+from workers.measure import Meter
+
+URL = "http://127.0.0.1:11434/v1"
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_an_answer_counted_elsewhere() -> None:
+    told: list[Any] = []
+    clock = Clock()
+    meter = Meter(run=1, images=1, tell=told.append, clock=clock)
+    meter.preprocessed(None)
+    for piece in ("One ", "two.", ""):
+        clock.now += 2
+        meter.token(piece, None)
+    meter.ended()
+    clock.now += 50  # what the engine looks up besides
+    meter.counted(80, 64)
+    meter.produced(9)
+    figures = meter.finish("One two.")
+    assert (figures.latency_s, figures.ttft_s) == (6, 2)
+    assert figures.prompt_tps == 80 / 2
+    assert figures.generation_tps == 8 / 4
+    assert (figures.input_tokens, figures.image_tokens, figures.output_tokens) == (80, 64, 9)
+    counts = [(e.input_tokens if isinstance(e, FirstToken) else e.output_tokens) for e in told]
+    assert counts == [None] * len(told)
+    assert "".join(e.text for e in told if isinstance(e, Text)) == "One two."
+
+
+def test_an_answer_counted_nowhere() -> None:
+    clock = Clock()
+    meter = Meter(run=1, images=1, tell=lambda event: None, clock=clock)
+    meter.preprocessed(None)
+    meter.token("a", None)
+    clock.now += 1
+    meter.token("b", None)
+    figures = meter.finish("ab")
+    assert (figures.input_tokens, figures.output_tokens) == (None, None)
+    assert (figures.prompt_tps, figures.generation_tps) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("wire", "data"),
+    [
+        (b"", []),
+        (b"data: a\n\ndata:b\n\n", ["a", "b"]),
+        (b"data: a\ndata: b\n\n", ["a\nb"]),
+        (b": comment\n\n\n\ndata: a", ["a"]),
+        (b"event: x\nid\ndata: a\r\n\r\n", ["a"]),
+        (b"\xef\xbb\xbfdata: a\n\n", ["a"]),
+        (b"data: \xff\n\n", ["\ufffd"]),
+        (b"data\n\n", [""]),
+    ],
+)
+def test_events_out_of_bytes(wire: bytes, data: list[str]) -> None:
+    assert list(sse.read_data(io.BytesIO(wire))) == data
+
+
+def test_events_are_bounded() -> None:
+    beating = b": alive\n" * 1000 + b"data: a\n\n"
+    assert list(sse.read_data(io.BytesIO(beating), longest=50)) == ["a"]
+    for wire in (b"data: " + b"x" * 50, b"data: x\n" * 10, b"event: x\n" * 10):
+        with pytest.raises(ValueError, match="over 50 bytes"):
+            list(sse.read_data(io.BytesIO(wire), longest=50))
+
+
+@pytest.mark.parametrize(
+    ("host", "here"),
+    [
+        ("localhost", True),
+        ("a.localhost", True),
+        ("127.3.2.1", True),
+        ("::1", True),
+        ("0.0.0.0", True),
+        ("10.0.0.1", False),
+        ("localhost.example.com", False),
+        ("127.0.0.1.example.com", False),
+    ],
+)
+def test_hosts_that_are_this_machine(host: str, here: bool) -> None:
+    assert is_loopback(host) is here
+
+
+def test_only_connecting_has_a_limit() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        connection = _Connection("127.0.0.1", listener.getsockname()[1], timeout=5)
+        connection.connect()
+        assert connection.sock.gettimeout() is None
+        connection.close()
+
+
+def test_a_secret_learnt_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secret, "_learnt", set())
+    scrub = secret.make_scrub({})
+    assert scrub("say opensesame") == "say opensesame"
+    secret.learn("opensesame")
+    secret.learn("ollama")
+    assert scrub("say opensesame to ollama") == "say [secret] to ollama"
+
+
+def test_a_server_in_the_sweep_file() -> None:
+    model = Model(id="llava:7b", engine="openai", url=URL, api_key_env="MY_KEY")
+    assert (model.url, model.api_key_env) == (URL, "MY_KEY")
+    assert Model(id="x", engine="openai", url="https://[::1]:80").api_key_env is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"engine": "openai"}, "needs url"),
+        ({"url": URL}, "url would be ignored without engine: openai"),
+        ({"engine": "mlx", "api_key_env": "KEY"}, "api_key_env would be ignored"),
+        ({"engine": "openai", "url": "http://me:hunter2@host/v1"}, "use api_key_env"),
+        ({"engine": "openai", "url": "http://hunter2@host/v1"}, "use api_key_env"),
+        ({"engine": "openai", "url": "http://host/v1?key=hunter2"}, "use api_key_env"),
+        ({"engine": "openai", "url": "http://host/v1#hunter2"}, "use api_key_env"),
+        ({"engine": "openai", "url": "ftp://host/hunter2"}, "http:// or https://"),
+        ({"engine": "openai", "url": "host:80/hunter2"}, "http:// or https://"),
+        ({"engine": "openai", "url": "http:///hunter2"}, "http:// or https://"),
+        ({"engine": "openai", "url": "http://host:hunter2/"}, "should be an address"),
+        ({"engine": "openai", "url": "http://ho st/hunter2"}, "http:// or https://"),
+        ({"engine": "openai", "url": "http://host/\nhunter2"}, "http:// or https://"),
+        ({"engine": "openai", "url": URL, "api_key_env": "sk-hunter2"}, "not the key itself"),
+        ({"engine": "openai", "url": URL, "dtype": "float16", "device": "cpu"}, "dtype, device"),
+        ({"engine": "openai", "url": URL, "processor": {"a": 1}}, "processor would be ignored"),
+    ],
+)
+def test_a_server_wrongly_in_the_sweep_file(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Model.model_validate({"id": "x", **keys})
+    (problem,) = caught.value.errors()
+    assert problem["type"] == "value_error"
+    assert said in problem["msg"]
+    assert "hunter2" not in problem["msg"]
