@@ -155,6 +155,7 @@ def test_the_traps_are_there(
     tiny: Callable[[str], Path], engine: Any, pictures: dict[str, str], monkeypatch: Any
 ) -> None:
     """What happens without our handling: if this stops failing, the handling can go."""
+    import torch
     from transformers import DynamicCache
 
     from workers.engines.transformers import old_cache, remote
@@ -186,6 +187,7 @@ def test_the_traps_are_there(
         lost = load(folder)._hooks.model.model.vision_embed_tokens.places
         kept = engine._hooks.model.model.vision_embed_tokens.places
         assert not lost.equal(kept)
+        assert kept.equal(torch.arange(4.0).sin()[:, None])
     assert answer(engine, turn).raw_text == right
 
 
