@@ -8,6 +8,7 @@ weights are called inside (missing or odd keys) is the engines' to check.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,14 +23,19 @@ INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 POINTER = b"version https://git-lfs"
 LARGEST_JSON = 64 << 20
-FETCH_AGAIN = "Fetch the files again: `hf download ID --force-download`, or `git lfs pull`."
+CACHED = re.compile(r"^models--(.+)$")  # how the hub's cache names a repository's folder
 OTHER_JSON: dict[str, ErrorClass] = {
     "generation_config.json": "bad_config",
     "tokenizer_config.json": "bad_tokenizer",
     "special_tokens_map.json": "bad_tokenizer",
+    "added_tokens.json": "bad_tokenizer",
     "preprocessor_config.json": "bad_processor",
     "processor_config.json": "bad_processor",
+    "video_preprocessor_config.json": "bad_processor",
+    "chat_template.json": "bad_template",
 }
+# Where a tokenizer's vocabulary can be; without any of these a library makes an empty one.
+VOCABULARIES = ("*.model", "*.tiktoken", "*.vocab", "*.spm", "vocab*", "tokenizer.json", "tekken*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +82,11 @@ def read_checkpoint(
         if (folder / name).exists():
             _read_object(folder / name, error_class)
     if is_pointer(folder / "tokenizer.json"):
-        raise _pointer("bad_tokenizer", "tokenizer.json")
+        raise _pointer("bad_tokenizer", folder / "tokenizer.json")
     files = {path.name: path.stat().st_size for path in _regular(folder.iterdir())}
     weights = {path.name: files[path.name] for path in _weights(folder, allow_pickle)}
     formats = {_check_weights(folder / name).get("format") for name in weights}
+    _check_texts(folder, config)
     return Checkpoint(
         folder=folder,
         config=config,
@@ -94,12 +101,26 @@ def read_checkpoint(
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` alone: enough to know the family. Raises not_found or bad_config."""
     if not folder.is_dir():
-        raise WorkerFailure("not_found", f"{folder} is not a folder", "Check the path.")
+        hint = f"Check whether {folder} is the path you mean."
+        raise WorkerFailure("not_found", f"{folder} is not a folder", hint)
     path = folder / "config.json"
     if not path.is_file():
-        hint = "A model folder needs a config.json, as on the hub."
+        hint = f"Give a model's folder as on the hub, or put its config.json into {folder}."
         raise WorkerFailure("bad_config", f"{folder} has no config.json", hint)
-    return _read_object(path, "bad_config")
+    config = _read_object(path, "bad_config")
+    _check_config(config, path)
+    return config
+
+
+def again(folder: Path) -> str:
+    """A hint that says how these files can be had anew."""
+    for place, part in enumerate(folder.parts):
+        match = CACHED.match(part)
+        if match:
+            commit = "".join(f" --revision {name}" for name in folder.parts[place + 2 :][:1])
+            name = match[1].replace("--", "/")
+            return f"Fetch the files again: `hf download {name}{commit} --force-download`."
+    return f"Copy the files into {folder} once more, or run `git lfs pull` there."
 
 
 def is_pointer(path: Path) -> bool:
@@ -112,7 +133,7 @@ def is_pointer(path: Path) -> bool:
 
 def _read_object(path: Path, error_class: ErrorClass) -> dict[str, Any]:
     if is_pointer(path):
-        raise _pointer(error_class, path.name)
+        raise _pointer(error_class, path)
     try:
         if not path.is_file() or path.stat().st_size > LARGEST_JSON:
             raise ValueError("not a file of a sensible size")
@@ -121,8 +142,39 @@ def _read_object(path: Path, error_class: ErrorClass) -> dict[str, Any]:
             raise ValueError("not a JSON object")
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path.name} can't be read: {error}"
-        raise WorkerFailure(error_class, message, FETCH_AGAIN) from error
+        raise WorkerFailure(error_class, message, again(path.parent)) from error
     return value
+
+
+def _check_config(config: dict[str, Any], path: Path) -> None:
+    """Raises `bad_config` where what everything else is chosen by is not as it has to be."""
+    kinds = {"model_type": str, "architectures": list, "auto_map": dict}
+    kinds |= {"text_config": dict, "vision_config": dict}
+    for name, kind in kinds.items():
+        value = config.get(name)
+        if value is not None and not isinstance(value, kind):
+            message = f"config.json has {value!r:.80} for {name}, which is no {kind.__name__}"
+            raise WorkerFailure("bad_config", message, again(path.parent))
+    if not config.get("model_type") and not config.get("auto_map"):
+        hint = f"Write the family's model_type into {path}, as its published config.json has it."
+        raise WorkerFailure("bad_config", "config.json says no model_type", hint)
+
+
+def _check_texts(folder: Path, config: dict[str, Any]) -> None:
+    """Raises where there is no vocabulary, or a template that is not text.
+
+    Code of the checkpoint's own may have them elsewhere.
+    """
+    found = any(path.is_file() for pattern in VOCABULARIES for path in folder.glob(pattern))
+    if not found and not config.get("auto_map"):
+        message = f"{folder} has no tokenizer.json, nor any other vocabulary"
+        raise WorkerFailure("bad_tokenizer", message, again(folder))
+    path = folder / "chat_template.jinja"
+    try:
+        path.read_text(encoding="utf-8") if path.is_file() else None
+    except ValueError as error:
+        message = f"{path.name} is not text: {error}"
+        raise WorkerFailure("bad_template", message, again(folder)) from error
 
 
 def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
@@ -133,15 +185,15 @@ def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
         raise WorkerFailure(
             "pickle_not_allowed",
             f"Only pickled weights are here ({pickles[0].name}); loading one runs its code",
-            "Use a revision with safetensors, or set allow_pickle if you trust its authors.",
+            "Use a revision with safetensors, or set allow_pickle for this model if you trust "
+            "its authors.",
         )
     chosen = indexed or tensors or sorted(pickles)
     missing = [path.name for path in chosen if not path.is_file()]
     if missing or not chosen:
-        what = f"{len(missing)} of {len(chosen)} weight files" if missing else "All weight files"
-        raise WorkerFailure(
-            "missing_shards", f"{what} are missing: {', '.join(missing[:4])}", FETCH_AGAIN
-        )
+        which = f"{len(missing)} of {len(chosen)} weight files: {', '.join(missing[:4])}"
+        message = f"{folder} lacks {which if missing else 'all weight files'}"
+        raise WorkerFailure("missing_shards", message, again(folder))
     return chosen
 
 
@@ -155,12 +207,14 @@ def _indexed(folder: Path) -> list[Path]:
             continue
         names = _read_object(folder / index, "corrupt_weights").get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
-            raise WorkerFailure("corrupt_weights", f"{index} has no weight_map", FETCH_AGAIN)
+            raise WorkerFailure("corrupt_weights", f"{index} has no weight_map", again(folder))
         shards = sorted(set(names.values()))
         outside = [name for name in shards if name != Path(name).name or name in ("", "..")]
         if outside:
             message = f"{index} names a file outside the folder: {outside[0]!r}"
-            raise WorkerFailure("corrupt_weights", message, "Do not use this checkpoint.")
+            raise WorkerFailure(
+                "corrupt_weights", message, "Do not use this checkpoint: it reaches out."
+            )
         return [folder / name for name in shards]
     return []
 
@@ -168,13 +222,14 @@ def _indexed(folder: Path) -> list[Path]:
 def _check_weights(path: Path) -> dict[str, str]:
     """The file's own metadata, once it is known to be whole."""
     if is_pointer(path):
-        raise _pointer("pointer_only_weights", path.name)
+        raise _pointer("pointer_only_weights", path)
     if path.suffix != ".safetensors":
         return {}
     try:
         return safetensors_file.read_metadata(path)
     except ValueError as error:
-        raise WorkerFailure("corrupt_weights", f"{path.name}: {error}", FETCH_AGAIN) from error
+        message = f"{path.name}: {error}"
+        raise WorkerFailure("corrupt_weights", message, again(path.parent)) from error
 
 
 def _mlx_quantised(config: dict[str, Any]) -> bool:
@@ -187,6 +242,6 @@ def _regular(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _pointer(error_class: ErrorClass, name: str) -> WorkerFailure:
-    message = f"{name} is a git-lfs pointer, not the file itself"
-    return WorkerFailure(error_class, message, "Run `git lfs pull` in the folder.")
+def _pointer(error_class: ErrorClass, path: Path) -> WorkerFailure:
+    message = f"{path.name} is a git-lfs pointer, not the file itself"
+    return WorkerFailure(error_class, message, f"Run `git lfs pull` in {path.parent}.")

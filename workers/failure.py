@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+from schemas.commands import Load
 from schemas.errors import ErrorClass
 from schemas.events import WorkerPhase
 
@@ -41,128 +44,183 @@ class Rule:
 _FETCHING: tuple[WorkerPhase, ...] = ("download",)
 _LOADING: tuple[WorkerPhase, ...] = ("load", "download")
 
-# The first that matches counts, so the narrow ones stand before the wide ones.
+# The first that matches counts, so the narrow ones stand before the wide ones. In hints, {model}
+# is the id or path that was asked for, and {again} how its files can be had anew.
 RULES = (
     Rule(
         "out_of_memory",
-        "Use a smaller model or picture, a smaller dtype, or another device.",
+        "Use a smaller model or picture, a smaller dtype, or another device for {model}.",
         words=r"out of memory|can't allocate memory|not enough memory|\[metal::malloc\]"
-        r"|\[malloc_or_wait\]|Cannot allocate memory|std::bad_alloc",
+        r"|\[malloc_or_wait\]|Cannot allocate memory|[Uu]nable to allocate|std::bad_alloc"
+        r"|unable to mmap",
     ),
     Rule(
         "out_of_memory",
-        "Use a smaller model or picture, or close other programs.",
+        "Use a smaller model than {model} or smaller pictures, or close other programs.",
         kind=r"^(MemoryError|OutOfMemoryError)$",
     ),
     Rule(
         "gated",
-        "Accept the model's terms on its hub page, then `hf auth login` or set HF_TOKEN.",
+        "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
         kind=r"^GatedRepoError$",
     ),
-    Rule("gated", "Accept the model's terms, then `hf auth login`.", words=r"\bgated repo"),
+    Rule(
+        "gated",
+        "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
+        words=r"\bgated repo",
+    ),
     Rule(
         "not_found",
-        "Check the id (and the revision); a private model needs `hf auth login`.",
+        "Check the id {model} (and the revision); a private model needs `hf auth login`.",
         kind=r"^(RepositoryNotFoundError|RevisionNotFoundError|HFValidationError)$",
     ),
     Rule(
         "not_in_cache",
-        "Fetch it first: `hf download ID`, with HF_HUB_OFFLINE unset.",
+        "Fetch it with the network on: `HF_HUB_OFFLINE=0 hf download {model}`.",
         kind=r"^(LocalEntryNotFoundError|OfflineModeIsEnabled)$",
     ),
     Rule(
         "network",
-        "Check the connection and try again; what was fetched is kept.",
+        "Check the connection and try again; what was fetched of {model} is kept.",
         kind=r"^(HfHubHTTPError|ConnectError|ConnectionError|TimeoutException|ProxyError)$",
     ),
     Rule("network", "Check the connection and try again.", kind="^OSError$", phases=_FETCHING),
     Rule(
         "remote_code_not_allowed",
-        "If you trust its authors, set trust_remote_code for this model and pin its revision.",
+        "If you trust the authors of {model}, set trust_remote_code for it and pin its revision.",
         words=r"trust_remote_code|execute custom code",
     ),
     Rule(
         "unknown_architecture",
-        "A newer transformers may know it: pip install -U transformers.",
+        "A newer transformers may know {model}: `pip install -U transformers`.",
         words=r"does not recognize this architecture|Unrecognized (model|configuration class)"
         r"|Model type .* not supported",
     ),
     Rule(
-        "corrupt_weights",
-        "Fetch the weights again: `hf download ID --force-download`.",
-        kind=r"^SafetensorError$",
+        "unsupported_dtype",
+        "Use weights of another type than these of {model}, or update safetensors and the engine.",
+        words=r"unknown variant `|\[safetensors?\] unsupported dtype",
     ),
-    Rule(
-        "corrupt_weights",
-        "Fetch the weights again: `hf download ID --force-download`.",
-        words=r"\[load_safetensors\]",
-    ),
+    Rule("corrupt_weights", "{again}", kind=r"^SafetensorError$"),
+    Rule("corrupt_weights", "{again}", words=r"\[load_safetensors\]"),
     Rule(
         "missing_weights",
-        "The checkpoint does not fit its config; fetch it again or use another revision.",
+        "The weights do not belong to the config.json of {model}; {again}",
         words=r"size mismatch|shape mismatch|ignore_mismatched_sizes|Missing \d+ parameters"
         r"|\d+ parameters not in model|Expected shape .* but received shape",
     ),
-    Rule("bad_template", "The chat template is broken.", kind=r"^Template\w*Error$"),
+    Rule(
+        "bad_template",
+        "Mend the chat template of {model}, or use another revision.",
+        kind=r"^Template\w*Error$",
+    ),
     Rule(
         "bad_processor",
-        "Check preprocessor_config.json and processor_config.json.",
+        "Check preprocessor_config.json and processor_config.json of {model}.",
         words=r"Unrecognized (image processor|processing class|feature extractor)"
         r"|[Cc]an't load (image processor|feature extractor|processor)|preprocessor_config",
     ),
     Rule(
         "bad_tokenizer",
-        "Check tokenizer.json and tokenizer_config.json; fetch them again.",
+        "Check tokenizer.json and tokenizer_config.json of {model}, or fetch them again.",
         words=r"[Tt]okenizer| at line \d+ column \d+$",
         phases=_LOADING,
     ),
+    # The other JSON files were read before any library saw them.
     Rule(
-        "bad_config",
-        "Check config.json.",
-        kind=r"^(StrictDataclass\w*|JSONDecodeError)$",
+        "bad_tokenizer",
+        "Check tokenizer.json of {model}, or fetch it again.",
+        kind=r"^(UnicodeDecodeError|JSONDecodeError)$",
         phases=_LOADING,
     ),
     Rule(
         "bad_config",
-        "config.json lacks what this engine needs; try the other engine.",
-        words=r"Config\.__init__\(\) missing \d+ required",
+        "Compare config.json of {model} with the published one, or use another engine.",
+        kind=r"^(StrictDataclass\w*|ZeroDivisionError)$",
+        phases=_LOADING,
+    ),
+    Rule(
+        "bad_config",
+        "Compare config.json of {model} with the published one, or use the transformers engine.",
+        words=r"Config\.__init__\(\) missing \d+ required positional",
         phases=_LOADING,
     ),
     Rule(
         "unsupported_device",
-        "Choose another device: cpu always works.",
+        "Choose another device for {model}: cpu always works.",
         words=r"Torch not compiled with CUDA|Found no NVIDIA|invalid device (ordinal|string)"
         r"|Expected one of cpu, cuda|not currently implemented for the MPS",
     ),
     Rule(
         "unsupported_dtype",
-        "Choose another dtype: float32 always works.",
+        "Choose another dtype for {model}: float32 always works.",
         words=r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float64)"
         r"|[Uu]nsupported dtype",
     ),
     Rule(
         "too_long",
-        "Use smaller pictures or a shorter prompt.",
+        "Use smaller pictures or a shorter prompt for {model}.",
         words=r"longer than the (specified )?maximum|exceeds? the (model's )?maximum",
     ),
-    Rule("bad_image", "Open the picture elsewhere to check it.", kind=r"^UnidentifiedImageError$"),
+    Rule(
+        "bad_image",
+        "Open the picture elsewhere to check it, or leave it out of the sweep.",
+        kind=r"^UnidentifiedImageError$",
+    ),
 )
 
+PIP_NAMES = {"pil": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
+INTERNAL = "Look at the traceback, and try another engine or version of its library for {model}."
 _PACKAGE = (
     re.compile(r"pip install (?:-U |--upgrade )?([A-Za-z0-9._ -]+)"),
     re.compile(r"packages that were not found in your environment: ([\w., -]+)"),
     re.compile(r"requires the (\S+) library"),
+    re.compile(r"requires `(\S+)` to be installed"),
     re.compile(r"No module named '([\w.]+)'"),
 )
 
 
-def classify(error: BaseException, phase: WorkerPhase) -> WorkerFailure:
-    """The exception as a `WorkerFailure`; class `internal` where nothing is known of it."""
-    if isinstance(error, WorkerFailure):
-        return error
+def classify(error: BaseException, phase: WorkerPhase, ask: Load | None = None) -> WorkerFailure:
+    """The exception as a `WorkerFailure`; class `internal` where nothing is known of it.
+
+    `ask` names the model in hints.
+    """
+    failure = error if isinstance(error, WorkerFailure) else _classify(error, phase)
+    hint = fill(failure.hint, ask)
+    if hint == failure.hint:
+        return failure
+    return WorkerFailure(failure.error_class, failure.message, hint)
+
+
+@contextmanager
+def otherwise(error_class: ErrorClass, hint: str) -> Iterator[None]:
+    """Loading errors inside that nothing is known of are of this class."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:
+        if classify(error, "load").error_class != "internal":
+            raise
+        raise WorkerFailure(error_class, f"{type(error).__name__}: {error}", hint) from error
+
+
+def fill(hint: str | None, ask: Load | None) -> str | None:
+    """The hint with the model's real id or path in it."""
+    if hint is None or "{" not in hint:
+        return hint
+    model = ask.model if ask else "the model"
+    if ask is None or ask.local:
+        again = f"copy the files of {model} once more, or run `git lfs pull` there."
+    else:
+        revision = f" --revision {ask.revision}" if ask.revision else ""
+        again = f"fetch it again: `hf download {model}{revision} --force-download`."
+    whole = again[0].upper() + again[1:] if hint.startswith("{again}") else again
+    return hint.replace("{model}", model).replace("{again}", whole)
+
+
+def _classify(error: BaseException, phase: WorkerPhase) -> WorkerFailure:
     message = str(error) or type(error).__name__
     names = [kind.__name__ for kind in type(error).__mro__]
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) or _PACKAGE[3].search(message):
         return _missing_package(error, message)
     for rule in RULES:
         if rule.phases and phase not in rule.phases:
@@ -170,16 +228,17 @@ def classify(error: BaseException, phase: WorkerPhase) -> WorkerFailure:
         kind = not rule.kind or any(re.search(rule.kind, name) for name in names)
         if kind and (not rule.words or re.search(rule.words, message)):
             return WorkerFailure(rule.error_class, message, rule.hint)
-    return WorkerFailure("internal", message)
+    return WorkerFailure("internal", message, INTERNAL)
 
 
-def _missing_package(error: ImportError, message: str) -> WorkerFailure:
+def _missing_package(error: BaseException, message: str) -> WorkerFailure:
     found = (pattern.search(message) for pattern in _PACKAGE)
-    text = next((match[1] for match in found if match), error.name or "")
+    text = next((match[1] for match in found if match), getattr(error, "name", None) or "")
     packages = re.split(r"[\s,]+", text.strip(" .,").lower().replace("'", ""))
-    names = " ".join(name.partition(".")[0].strip("`") for name in packages if name)
+    modules = [name.partition(".")[0].strip("`") for name in packages if name]
+    names = " ".join(PIP_NAMES.get(module, module) for module in modules)
     if not names or "cannot import name" in message:
-        hint = "A library is of another version than the code expects, or half installed."
+        hint = "Install the versions of its libraries that {model} expects, where the worker runs."
         return WorkerFailure("missing_package", message, hint)
     hint = f"Install it where the worker runs: {sys.executable} -m pip install {names}"
     return WorkerFailure("missing_package", message, hint)

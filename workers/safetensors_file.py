@@ -1,16 +1,26 @@
 """Is a safetensors file whole? Read from its header alone, without the safetensors package.
 
 The format: 8 bytes of header length (little endian), a JSON header giving each tensor's
-[begin, end) within the data, then the data, up to the end of the file.
+[begin, end) within the data, then the data, up to the end of the file. The tensors lie one
+behind the other, without holes; MLX does not check that, and would take wrong weights.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
+from typing import Any
 
 LARGEST_HEADER = 100_000_000  # the format's own limit, in bytes
+BITS = {
+    8: "BOOL U8 I8 F8_E5M2 F8_E4M3 F8_E8M0 F8_E4M3FNUZ F8_E5M2FNUZ",
+    16: "I16 U16 F16 BF16",
+    32: "I32 U32 F32",
+    64: "I64 U64 F64 C64",
+}
+WIDTHS = {name: bits for bits, names in BITS.items() for name in names.split()}
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -31,9 +41,26 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise ValueError("the header is not a JSON object")
     metadata = header.pop("__metadata__", {})
     try:
-        data = max((int(tensor["data_offsets"][1]) for tensor in header.values()), default=0)
-    except (TypeError, KeyError, IndexError) as error:
-        raise ValueError("the header has tensors without offsets") from error
+        data = _check_places(header)
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"the header has a tensor without sense: {error}") from error
     if 8 + length + data != size:
         raise ValueError(f"{size} bytes, but its header speaks of {8 + length + data}")
     return {str(key): str(value) for key, value in dict(metadata or {}).items()}
+
+
+def _check_places(header: dict[str, Any]) -> int:
+    """The bytes of all tensors, once each has as many as it needs and they fit together."""
+    places = []
+    for name, tensor in header.items():
+        begin, end = map(int, tensor["data_offsets"])
+        bits = WIDTHS.get(tensor["dtype"])  # others are for the libraries to judge
+        if bits and math.prod(map(int, tensor["shape"])) * bits != (end - begin) * 8:
+            raise ValueError(f"{name} has {end - begin} bytes, which do not fit its shape")
+        places.append((begin, end, name))
+    reached = 0
+    for begin, end, name in sorted(places):
+        if begin != reached or end < begin:
+            raise ValueError(f"{name} lies at {begin} to {end}, where {reached} bytes came before")
+        reached = end
+    return reached

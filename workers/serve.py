@@ -37,19 +37,21 @@ def serve(commands: BinaryIO, tell: Tell) -> int:
     heart.start()
     runs = 0
     engine: Engine | None = None
+    asked: Load | None = None
     try:
         for command in _until_stop(read_commands(commands)):
             if isinstance(command, Load):
+                asked = command
                 engine = _load(command, tell, heart)
                 heart.enter("idle")
             elif engine is None:
                 raise WorkerFailure("protocol", "The first command must be a load.")
             else:
-                _run(command, engine, tell, heart)
+                _run(command, engine, tell, heart, asked)
                 runs += 1
     except (Exception, SystemExit) as error:
         heart.stop()
-        tell(_error(error, None, heart))
+        tell(_error(error, None, heart, asked))
         return EXIT_LOAD_FAILED
     heart.enter("stop")
     heart.stop()
@@ -103,7 +105,7 @@ def _on_disk(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyMod
     return checkpoint, family
 
 
-def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart) -> None:
+def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart, asked: Load | None) -> None:
     tell(RunStarted(run=ask.run))
     heart.enter("prefill")
     try:
@@ -111,15 +113,17 @@ def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart) -> None:
         finished: RunFinished = answer_all(ask, engine, tell, heart.enter)
         tell(finished)
     except (Exception, SystemExit) as error:  # a library's sys.exit() ends a run, not us
-        failed = _error(error, ask.run, heart)
+        failed = _error(error, ask.run, heart, asked)
         if failed.error_class == "out_of_memory":
             engine.empty_caches()
         tell(failed)
     heart.enter("idle")
 
 
-def _error(error: Exception | SystemExit, run: int | None, heart: Heart) -> Error:
-    failure = classify(error, heart.phase)
+def _error(
+    error: Exception | SystemExit, run: int | None, heart: Heart, asked: Load | None
+) -> Error:
+    failure = classify(error, heart.phase, asked)
     # Tensors that the failed frames hold would keep the device's memory from being freed.
     trace = "".join(traceback.format_exception(error))
     traceback.clear_frames(error.__traceback__)

@@ -17,9 +17,9 @@ FAMILY = Family(
     official_use="AutoProcessor and Gemma3ForConditionalGeneration with the chat template.",
     what_fails=(
         "Its processor's image_token_id is that of the slot, of which each picture has one: image "
-        "tokens counted by it are too few. mlx-vlm 0.7.10 scales pictures by a hidden size that "
-        "the published configs do not say (2048 instead), so its answers to pictures differ from "
-        "those of transformers."
+        "tokens counted by it are too few. mlx-vlm 0.7.10 lets a picture's tokens see only those "
+        "before them, where the model was trained to let them see each other: its answers to "
+        "pictures differ from those of transformers."
     ),
     how_loaded="AutoModelForImageTextToText and AutoProcessor; mlx: mlx-vlm's gemma3.",
     prompt_format="<bos><start_of_turn>user\\n<start_of_image>TEXT<end_of_turn>\\n"

@@ -71,9 +71,16 @@ class Device:
 def choose_device(device: str, dtype: str) -> Device:
     """The device and dtype for what was asked ("auto" allowed for both).
 
-    Raises `unsupported_device` where the device asked for is not here.
+    Raises `unsupported_device` where the device asked for is not here, and `unsupported_dtype`.
     """
     name = _choose_name(device)
+    known = getattr(torch, dtype, None)
+    if dtype != "auto" and not (isinstance(known, torch.dtype) and known.is_floating_point):
+        raise WorkerFailure(
+            "unsupported_dtype",
+            f"torch {torch.__version__} has no floating type {dtype!r}",
+            "Choose dtype float32, bfloat16, float16 or auto for {model}.",
+        )
     if dtype != "auto":
         return Device(name, dtype, "as asked")
     return Device(name, *_choose_dtype(name.partition(":")[0]))
@@ -91,7 +98,7 @@ def _choose_name(device: str) -> str:
         raise WorkerFailure(
             "unsupported_device",
             f"Device {device!r} is not available to torch {torch.__version__}",
-            "Choose device cpu or auto, or install a torch built for this device.",
+            "Choose device cpu or auto for {model}, or install a torch built for this device.",
         )
     return f"cuda:{number or 0}" if kind == "cuda" else kind
 

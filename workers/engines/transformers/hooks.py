@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import AutoModelForImageTextToText, AutoProcessor
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedTokenizerBase,
+)
 
 from schemas.commands import Load, Turn
 from schemas.generation import Generation
@@ -54,8 +59,16 @@ class Hooks:
         return {"local_files_only": True, "trust_remote_code": self.ask.trust_remote_code}
 
     def load_processor(self) -> None:
-        """Set `processor` and `tokenizer`."""
-        self.processor = self.make_processor()
+        """Set `processor` and `tokenizer`. Raises what is wrong with them, or with the config."""
+        hint = "Compare config.json of {model} with the published one."
+        with otherwise("bad_config", hint):
+            AutoConfig.from_pretrained(str(self.checkpoint.folder), **self.common())
+        hint = "Check preprocessor_config.json and processor_config.json of {model}."
+        with otherwise("bad_processor", hint):
+            self.processor = self.make_processor()
+        if isinstance(self.processor, PreTrainedTokenizerBase):
+            message = "This transformers knows no processor of that name, only the tokenizer"
+            raise WorkerFailure("bad_processor", message, hint)
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
 
     def make_processor(self) -> Any:
@@ -98,7 +111,7 @@ class Hooks:
                 "missing_weights",
                 f"{len(missing)} weights are missing and {len(wrong)} have another shape than the "
                 f"config says: {', '.join([*missing, *wrong][:4])}",
-                "The weights do not belong to this config.json; fetch the model again.",
+                "The weights do not belong to the config.json of {model}; {again}",
             )
         unexpected = sorted(info["unexpected_keys"])
         if unexpected:
@@ -154,7 +167,7 @@ class Hooks:
             raise WorkerFailure(
                 "too_long",
                 f"The prompt has {tokens} tokens, the model takes {longest}",
-                "Use smaller or fewer pictures, or a shorter prompt.",
+                "Use smaller or fewer pictures, or a shorter prompt, for {model}.",
             )
 
     def count_image_tokens(self, ids: Any, turns: Sequence[Turn]) -> int | None:

@@ -52,7 +52,7 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
         raise WorkerFailure(
             "bad_template",
             "The checkpoint has no chat template",
-            "Use the instruction-tuned version of this model, or add a chat_template.jinja.",
+            "Use an instruction-tuned version of {model}, or add its chat_template.jinja.",
         )
     text = holder.apply_chat_template(
         messages(turns), add_generation_prompt=generation, tokenize=False
@@ -70,7 +70,8 @@ def open_images(turns: Sequence[Turn]) -> list[Image.Image]:
             with Image.open(path) as file:
                 pictures.append(file.convert("RGB"))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise WorkerFailure("bad_image", f"{path} can't be read: {error}") from error
+            hint = f"Run the sweep again, which prepares {path} anew, or leave that picture out."
+            raise WorkerFailure("bad_image", f"{path} can't be read: {error}", hint) from error
     return pictures
 
 
