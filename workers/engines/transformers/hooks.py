@@ -22,7 +22,7 @@ from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...failure import WorkerFailure
+from ...failure import WorkerFailure, otherwise
 from .device import Device
 from .no_video import drop_video, wants_torchvision
 from .prompt import (

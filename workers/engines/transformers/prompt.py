@@ -58,7 +58,11 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
         messages(turns), add_generation_prompt=generation, tokenize=False
     )
     if "'type': 'text'" in text:  # the list of parts was printed as if it were a text
-        raise WorkerFailure("bad_template", "The chat template knows no pictures, only plain text")
+        raise WorkerFailure(
+            "bad_template",
+            "The chat template knows no pictures, only plain text",
+            "Use a version of {model} whose chat template has image slots.",
+        )
     return str(text)
 
 
@@ -112,7 +116,7 @@ def process(processor: Any, token: str | None, options: dict[str, Any]) -> Any:
         raise WorkerFailure(
             "image_ignored",
             f"The chat template left no slot for the pictures: {error}",
-            "Check that the model's chat template has image slots.",
+            "Check that the chat template of {model} has image slots.",
         ) from error
 
 
