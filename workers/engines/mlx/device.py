@@ -50,6 +50,13 @@ class Device:
     def dtype(self, asked: str, own: str) -> tuple[str, str]:
         """The dtype to compute in and why; `own` is the checkpoint's."""
         if asked != "auto":
+            known = getattr(mx, asked, None)
+            if not (isinstance(known, mx.Dtype) and mx.issubdtype(known, mx.floating)):
+                raise WorkerFailure(
+                    "unsupported_dtype",
+                    f"mlx {version('mlx')} has no floating type {asked!r}",
+                    "Choose dtype float32, bfloat16, float16 or auto for {model}.",
+                )
             return asked, "as asked"
         if self.name == "cpu" and own != "float32":
             return "float32", "auto: exact on a CPU, and mostly faster there than half precision"
@@ -67,7 +74,7 @@ def choose_device(asked: str) -> Device:
         raise WorkerFailure(
             "unsupported_device",
             f"Device {asked!r} is not available to mlx {version('mlx')}",
-            "Choose device cpu or auto.",
+            "Choose device cpu or auto for {model}.",
         )
     if kind != "auto":
         mx.set_default_device(mx.Device(mx.cpu if kind == "cpu" else mx.gpu, int(number or 0)))

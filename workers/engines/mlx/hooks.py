@@ -20,16 +20,24 @@ from mlx_vlm.utils import (
     prepare_inputs,
     should_add_special_tokens,
 )
+from transformers import PreTrainedTokenizerBase
 
 from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...failure import WorkerFailure
+from ...failure import WorkerFailure, otherwise
 from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
 from .device import Device
 from .prompt import adopt_template, check_pictures, is_bare, render_prompt
-from .weights import check_modules, compute_dtype, count_parameters, quantisation
+from .weights import (
+    check_modules,
+    check_types,
+    compute_dtype,
+    count_parameters,
+    quantisation,
+    unused_noted,
+)
 
 
 class Hooks:
@@ -53,17 +61,23 @@ class Hooks:
         try:
             get_model_and_args(dict(self.checkpoint.config))
         except (ValueError, KeyError) as error:
-            hint = "A newer mlx-vlm may know it; or use the transformers engine."
+            hint = "A newer mlx-vlm may know {model}, or the transformers engine does."
             raise WorkerFailure("unknown_architecture", str(error), hint) from error
         # Said aloud, for mlx-vlm's own default is to trust; and never by way of a hub id.
         options = {"trust_remote_code": trust, "local_files_only": True, **self.ask.processor}
-        self.processor = load_processor(folder, True, **options)
-        image_processor = load_image_processor(folder, trust_remote_code=trust)
+        hint = "Check preprocessor_config.json and processor_config.json of {model}."
+        with otherwise("bad_processor", hint):
+            self.processor = load_processor(folder, True, **options)
+            image_processor = load_image_processor(folder, trust_remote_code=trust)
+        if image_processor is None and isinstance(self.processor, PreTrainedTokenizerBase):
+            message = "mlx-vlm knows no processor of that name, only the tokenizer"
+            raise WorkerFailure("bad_processor", message, hint)
         if image_processor is not None:
             self.processor.image_processor = image_processor
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
         if not hasattr(self.tokenizer, "stopping_criteria"):
-            raise WorkerFailure("unsupported", f"{self.model_type} does not answer in text")
+            message = f"{self.model_type} does not answer in text"
+            raise WorkerFailure("unsupported", message, "Leave {model} out of the sweep.")
         adopt_template(self.processor, self.tokenizer)
 
     def check_code(self) -> None:
@@ -73,18 +87,20 @@ class Hooks:
             raise WorkerFailure(
                 "remote_code_not_allowed",
                 f"The checkpoint brings code of its own ({name!r}), which mlx-vlm would run",
-                "If you trust its authors, set trust_remote_code for this model.",
+                "If you trust the authors of {model}, set trust_remote_code for it.",
             )
 
     def load_model(self) -> None:
         """Set `model` and `dtype`. Raises where weights are missing or have another shape."""
-        model = load_model(
-            self.checkpoint.folder,
-            lazy=True,  # so that a change of dtype happens while reading
-            strict=True,
-            trust_remote_code=self.ask.trust_remote_code,
-        )
+        with unused_noted(self.notes):
+            model = load_model(
+                self.checkpoint.folder,
+                lazy=True,  # so that a change of dtype happens while reading
+                strict=True,
+                trust_remote_code=self.ask.trust_remote_code,
+            )
         check_modules(model)
+        check_types(model)
         own = compute_dtype(model)
         self.dtype, self.dtype_reason = self.device.dtype(self.ask.dtype, own)
         if self.dtype != own:
@@ -154,7 +170,10 @@ class Hooks:
         return text.removeprefix(self.tokenizer.bos_token) if doubled else text
 
     def image_slot(self) -> str | None:
-        """The text of the token that stands for pictures, where there is one."""
+        """The text that stands for a picture in a prompt, where there is one."""
+        slot = getattr(self.processor, "image_token", None)
+        if isinstance(slot, str):
+            return slot
         token = image_token_id(self.model, self.processor)
         return None if token is None else self.tokenizer.convert_ids_to_tokens(token)
 
@@ -167,7 +186,7 @@ class Hooks:
             raise WorkerFailure(
                 "too_long",
                 f"The prompt has {tokens} tokens, the model takes {longest}",
-                "Use smaller or fewer pictures, or a shorter prompt.",
+                "Use smaller or fewer pictures, or a shorter prompt, for {model}.",
             )
 
     def count_image_tokens(self, ids: mx.array, turns: Sequence[Turn]) -> int | None:
@@ -266,5 +285,5 @@ def _no_slot(error: ValueError) -> WorkerFailure:
     return WorkerFailure(
         "image_ignored",
         f"The chat template left no slot for the pictures: {error}",
-        "Check that the model's chat template has image slots.",
+        "Check that the chat template of {model} has image slots.",
     )

@@ -53,7 +53,9 @@ def render_prompt(
         return render(tokenizer, tokenizer, turns, generation)
     if form in BARE:
         if len(turns) > 1:
-            raise WorkerFailure("unsupported", f"{model_type} answers single questions only")
+            hint = "Ask {model} each question in a run of its own."
+            message = f"{model_type} answers single questions only"
+            raise WorkerFailure("unsupported", message, hint)
     elif not getattr(tokenizer, "chat_template", None):
         return render(tokenizer, tokenizer, turns, generation)  # raises what fits
     said = apply_chat_template(

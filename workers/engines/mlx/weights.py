@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
@@ -30,8 +31,45 @@ def check_modules(model: nn.Module) -> None:
         raise WorkerFailure(
             "missing_weights",
             f"The checkpoint has no weights at all for {', '.join(lost)}",
-            "The weights do not belong to this config.json; fetch the model again.",
+            "The weights do not belong to the config.json of {model}; {again}",
         )
+
+
+def check_types(model: nn.Module) -> None:
+    """Raises `unsupported_dtype` for weights in 8-bit floats, which MLX reads as plain integers.
+
+    Quantised layers have integers for weights too, and scales beside them.
+    """
+    for path, module in tree_flatten(model.leaf_modules(), is_leaf=nn.Module.is_module):
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, mx.array) and weight.dtype == mx.uint8 and "scales" not in module:
+            raise WorkerFailure(
+                "unsupported_dtype",
+                f"{path}.weight is stored in 8 bits, which mlx-vlm would take for integers",
+                "Use weights of {model} in float16, bfloat16 or float32, or quantised by mlx-vlm.",
+            )
+
+
+@contextmanager
+def unused_noted(notes: list[str]) -> Iterator[None]:
+    """Weights that the model has no place for are noted, as in transformers, and not an error."""
+    original = nn.Module.load_weights
+
+    def load_weights(self: nn.Module, weights: Any, strict: bool = True) -> nn.Module:
+        if isinstance(weights, list):
+            known = {name for name, _ in tree_flatten(self.parameters())}
+            unused = sorted(name for name, _ in weights if name not in known)
+            if unused:
+                shown = ", ".join(unused[:4])
+                notes.append(f"{len(unused)} weights in the files are not used: {shown}")
+            weights = [(name, weight) for name, weight in weights if name in known]
+        return original(self, weights, strict=strict)
+
+    nn.Module.load_weights = load_weights
+    try:
+        yield
+    finally:
+        nn.Module.load_weights = original
 
 
 def compute_dtype(model: nn.Module) -> str:
