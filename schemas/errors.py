@@ -28,6 +28,7 @@ ErrorClass = Literal[
     "image_ignored",
     "too_long",
     "unsupported",
+    "excluded",
     "server_error",
     "protocol",
     "internal",

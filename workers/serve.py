@@ -10,15 +10,18 @@ import platform
 import sys
 import traceback
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from schemas.commands import Command, Load, Run
 from schemas.events import Bye, Error, Fetched, Loaded, RunFinished, RunStarted, Started
+from schemas.family import Family
 
 from .checkpoint import Checkpoint, read_checkpoint, read_config
 from .conversation import answer_all
 from .engine import REMOTE, Engine, choose_engine, make_engine
+from .exclusions import refuse_excluded
 from .failure import WorkerFailure, classify
 from .families import FamilyModule, find_family, server
 from .fetch import fetch, fetch_extras, go_offline
@@ -30,24 +33,33 @@ EXIT_OK = 0
 EXIT_LOAD_FAILED = 3
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A model that can answer, and what is known of it."""
+
+    engine: Engine
+    family: Family
+    loaded: Loaded
+
+
 def serve(commands: BinaryIO, tell: Tell) -> int:
     """Live through all commands; the result is the process's exit code."""
     tell(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
     heart = Heart(tell)
     heart.start()
     runs = 0
-    engine: Engine | None = None
+    ready: Ready | None = None
     asked: Load | None = None
     try:
         for command in _until_stop(read_commands(commands)):
             if isinstance(command, Load):
                 asked = command
-                engine = _load(command, tell, heart)
+                ready = _load(command, tell, heart)
                 heart.enter("idle")
-            elif engine is None:
+            elif ready is None:
                 raise WorkerFailure("protocol", "The first command must be a load.")
             else:
-                _run(command, engine, tell, heart, asked)
+                _run(command, ready, tell, heart, asked)
                 runs += 1
     except (Exception, SystemExit) as error:
         heart.stop()
@@ -66,14 +78,14 @@ def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
         yield command
 
 
-def _load(ask: Load, tell: Tell, heart: Heart) -> Engine:
+def _load(ask: Load, tell: Tell, heart: Heart) -> Ready:
     where = _elsewhere if ask.engine in REMOTE else _on_disk
     checkpoint, family = where(ask, tell, heart)
     engine = make_engine(choose_engine(checkpoint, family, ask))
     loaded: Loaded = engine.load(checkpoint, family, ask, tell)
     heart.device_memory = engine.device_memory
     tell(loaded)
-    return engine
+    return Ready(engine, family.FAMILY, loaded)
 
 
 def _elsewhere(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
@@ -105,17 +117,18 @@ def _on_disk(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyMod
     return checkpoint, family
 
 
-def _run(ask: Run, engine: Engine, tell: Tell, heart: Heart, asked: Load | None) -> None:
+def _run(ask: Run, ready: Ready, tell: Tell, heart: Heart, asked: Load | None) -> None:
     tell(RunStarted(run=ask.run))
     heart.enter("prefill")
     try:
-        engine.reset_device_peak()
-        finished: RunFinished = answer_all(ask, engine, tell, heart.enter)
+        refuse_excluded(ready.family, ready.loaded, ask.turns)
+        ready.engine.reset_device_peak()
+        finished: RunFinished = answer_all(ask, ready.engine, tell, heart.enter)
         tell(finished)
     except (Exception, SystemExit) as error:  # a library's sys.exit() ends a run, not us
         failed = _error(error, ask.run, heart, asked)
         if failed.error_class == "out_of_memory":
-            engine.empty_caches()
+            ready.engine.empty_caches()
         tell(failed)
     heart.enter("idle")
 

@@ -167,6 +167,7 @@ class Attendant:
                 running.text(event, now)
             case events.RunFinished():
                 self.running = None
+                self.process.device_peak(event.peak_device_bytes, event.peak_device_method)
                 running.finish(event, self.process.end_span())
                 self.next_run(now)
             case events.Error():

@@ -99,6 +99,10 @@ class WorkerProcess:
         self.device_now = now
         self.device.device_at_least(now, method)
 
+    def device_peak(self, peak: int | None, method: str | None) -> None:
+        """The device's own peak over a run, which heartbeats may have missed."""
+        self.device.device_at_least(peak, method)
+
     def begin_span(self) -> None:
         """A run begins: its peak is measured from here on."""
         if self.memory is not None:

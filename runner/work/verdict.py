@@ -13,7 +13,11 @@ from typing import Any
 from schemas.events import Error
 
 OUTCOME_BY_LIMIT = {"memory_bytes": "memory_limit", "interrupted": "interrupted"}
-OUTCOME_BY_CLASS = {"out_of_memory": "out_of_memory", "unsupported": "unsupported"}
+OUTCOME_BY_CLASS = {
+    "out_of_memory": "out_of_memory",
+    "unsupported": "unsupported",
+    "excluded": "skipped",
+}
 
 
 @dataclass(slots=True)

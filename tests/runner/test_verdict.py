@@ -34,7 +34,12 @@ def test_endings(ending: Ending, outcome: str, words: str) -> None:
 
 @pytest.mark.parametrize(
     ("error_class", "outcome"),
-    [("out_of_memory", "out_of_memory"), ("unsupported", "unsupported"), ("bad_image", "error")],
+    [
+        ("out_of_memory", "out_of_memory"),
+        ("unsupported", "unsupported"),
+        ("excluded", "skipped"),
+        ("bad_image", "error"),
+    ],
 )
 def test_errors(error_class: str, outcome: str) -> None:
     error = Error(phase="generate", error_class=error_class, exception="E", message="m", run=1)

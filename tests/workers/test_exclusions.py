@@ -1,0 +1,60 @@
+"""Exclusion rules concern the versions and pictures they name, and no others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.commands import Turn
+from schemas.events import Loaded
+from schemas.family import Exclusion, Family
+from workers.exclusions import older, refuse_excluded
+from workers.failure import WorkerFailure
+
+RULE = Exclusion(engine="mlx", package="lib", below="0.1.27", pictures="square", reason="it fails")
+FAMILY = Family(name="f", title="F", exclusions=(RULE,))
+
+
+def refuse(version: str, path: str, engine: str = "mlx", family: Family = FAMILY) -> str | None:
+    facts: dict[str, Any] = {"family": "f", "model_class": "M", "device": "cpu", "load_s": 1.0}
+    loaded = Loaded(
+        engine=engine, dtype="float32", dtype_reason="", versions={"lib": version}, **facts
+    )
+    turns = (Turn(text="?", images=(path,) if path else ()),)
+    try:
+        refuse_excluded(family, loaded, turns)
+    except WorkerFailure as failure:
+        assert failure.error_class == "excluded"
+        return failure.message
+    return None
+
+
+def test_the_rule_skips_what_it_names_and_says_why(pictures: dict[str, str]) -> None:
+    said = refuse("0.1.26", pictures["square"])
+    assert said is not None
+    assert "it fails" in said
+    assert "lib below 0.1.27 (here 0.1.26)" in said
+
+
+def test_other_versions_pictures_and_engines_are_left_alone(pictures: dict[str, str]) -> None:
+    assert refuse("0.1.27", pictures["square"]) is None
+    assert refuse("0.7.10", pictures["square"]) is None
+    assert refuse("0.1.26", pictures["wide"]) is None
+    assert refuse("0.1.26", "") is None
+    assert refuse("0.1.26", pictures["square"], engine="transformers") is None
+    assert refuse("0.1.26", pictures["square"], family=Family(name="g", title="G")) is None
+
+
+@pytest.mark.parametrize(
+    ("version", "bound", "is_older"),
+    [
+        ("0.1.9", "0.1.27", True),
+        ("0.1.27", "0.1.27", False),
+        ("0.1.27rc1", "0.1.27", False),
+        ("0.1", "0.1.1", True),
+        ("1.0", "0.9.9", False),
+    ],
+)
+def test_versions_are_compared_number_by_number(version: str, bound: str, is_older: bool) -> None:
+    assert older(version, bound) is is_older
