@@ -5,13 +5,10 @@ Its class insists on a video processor, which insists on torchvision. Pictures n
 
 from __future__ import annotations
 
-import importlib.util
 from types import SimpleNamespace
 from typing import Any
 
 from transformers import ProcessorMixin, SmolVLMProcessor
-
-from workers.engines.transformers.hooks import Hooks
 
 
 class _WithoutVideo(ProcessorMixin):  # type: ignore[misc]
@@ -40,14 +37,3 @@ class PictureProcessor(SmolVLMProcessor, _WithoutVideo):  # type: ignore[misc]
             image_seq_len=image_seq_len,
             chat_template=chat_template,
         )
-
-
-class SmolVLMHooks(Hooks):
-    """SmolVLM (idefics3) needs nothing of its own; SmolVLM2 does without torchvision."""
-
-    def make_processor(self) -> Any:
-        if self.checkpoint.model_type != "smolvlm" or importlib.util.find_spec("torchvision"):
-            return super().make_processor()
-        self.notes.append("no torchvision here: the processor was built without video")
-        options = {**self.common(), **self.ask.processor}
-        return PictureProcessor.from_pretrained(str(self.checkpoint.folder), **options)

@@ -1,0 +1,23 @@
+"""How SmolVLM and SmolVLM2 are loaded by transformers."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from workers.engines.transformers.hooks import Hooks
+
+
+class SmolVLMHooks(Hooks):
+    """SmolVLM (idefics3) needs nothing of its own; SmolVLM2 does without torchvision."""
+
+    def make_processor(self) -> Any:
+        if self.checkpoint.model_type != "smolvlm" or importlib.util.find_spec("torchvision"):
+            return super().make_processor()
+        # Not at the top: transformers 4 refuses the import itself where torchvision is missing,
+        # which SmolVLM (idefics3) does not need.
+        from .smolvlm_processor import PictureProcessor
+
+        self.notes.append("no torchvision here: the processor was built without video")
+        options = {**self.common(), **self.ask.processor}
+        return PictureProcessor.from_pretrained(str(self.checkpoint.folder), **options)
