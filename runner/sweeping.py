@@ -70,10 +70,12 @@ def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
             )
         )
 
-    side = plan.sweep.image.max_side
+    side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     try:
         folder = store.folder("images")
-        return preparation.prepare(plan.images, max_side=side, folder=folder, on_picture=on_picture)
+        return preparation.prepare(
+            plan.images, max_side=side, max_frames=frames, folder=folder, on_picture=on_picture
+        )
     except OSError as error:
         raise DatabaseError(
             f"cannot keep pictures beside {store.path}: {error}",

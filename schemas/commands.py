@@ -42,12 +42,26 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """Frames of a video, already sampled: absolute paths of prepared pictures, and their times.
+
+    `before` is how many of its turn's `images` stand ahead of it.
+    """
+
+    frames: tuple[str, ...]
+    times_s: tuple[float, ...]
+    duration_s: float
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One turn of a conversation; `images` are absolute paths of prepared pictures."""
 
     role: Literal["user", "assistant"] = "user"
     text: str
     images: tuple[str, ...] = ()
+    videos: tuple[Video, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 PictureError = Literal["bad_image", "not_found", "missing_package"]
+Kind = Literal["image", "video"]
+
+# A path's suffix, in lower case, says that it is asked about as a video.
+VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +27,14 @@ class Facts:
     `prepared_sha256` is over width, height and RGB pixels, so that it does not depend on how the
     prepared file is compressed. `reused` tells that nothing was decoded: the folder knew it.
     `message` is for people and set only with `error_class`.
+
+    Of a video `orientation` is what its display matrix comes to in EXIF's words, `frames` counts
+    all its frames, `max_frames` is how many were asked for, and `frame_sha256s` are those taken,
+    each like a `prepared_sha256`, at `frame_times_s` from its start; the `prepared_` fields are
+    those of the first of them.
     """
 
+    kind: Kind = "image"
     source_sha256: str | None = None
     source_bytes: int | None = None
     format: str | None = None
@@ -36,6 +46,10 @@ class Facts:
     prepared_sha256: str | None = None
     prepared_width: int | None = None
     prepared_height: int | None = None
+    duration_s: float | None = None
+    max_frames: int | None = None
+    frame_sha256s: tuple[str, ...] = ()
+    frame_times_s: tuple[float, ...] = ()
     reused: bool = False
     error_class: PictureError | None = None
     message: str | None = None
@@ -43,15 +57,22 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture(Facts):
-    """One path a user named. `prepared_path` is absolute, and None where there is an error."""
+    """One path a user named. `prepared_path` is absolute, and None where there is an error.
+
+    `frame_paths` are a video's frames, in order; a picture has none.
+    """
 
     path: Path
     prepared_path: Path | None = None
+    frame_paths: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Prepare one picture. `path` and `folder` are hexadecimal: a path is bytes, not text."""
+    """Prepare one picture, or (with `max_frames`) that many frames of a video.
+
+    `path` and `folder` are hexadecimal: a path is bytes, not text.
+    """
 
     number: int
     path: str
@@ -59,6 +80,7 @@ class Order:
     max_side: int | None
     max_pixels: int
     limit_s: float
+    max_frames: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,24 +101,44 @@ class SweepModels(TypedDict, total=False):
 
 
 class Images(TypedDict, total=False):
-    """A picture as it was found and as every engine got it."""
+    """A picture or video as it was found and as every engine got it."""
 
     id: Annotated[int, "Number of the row."]
     path: Annotated[str, "Absolute path it was read from (undecodable bytes as \\xNN)."]
     name: Annotated[str, "File name."]
+    kind: Annotated[str, "image, or video by its file name."]
     source_sha256: Annotated[str | None, "Hash of the file's bytes. NULL when unreadable."]
     source_bytes: Annotated[int | None, "Size of the file. NULL when unreadable."]
     format: Annotated[str | None, "Format as decoded, such as JPEG. NULL when undecodable."]
-    mode: Annotated[str | None, "Pixel mode of the file, such as RGBA. NULL when undecodable."]
+    mode: Annotated[str | None, "Its pixels' mode, such as RGBA or yuv420p. NULL when undecodable."]
     width: Annotated[int | None, "Stored width in pixels. NULL when undecodable."]
     height: Annotated[int | None, "Stored height in pixels. NULL when undecodable."]
-    orientation: Annotated[int | None, "EXIF orientation, 1 to 8. NULL when the file has none."]
-    frames: Annotated[int | None, "Frames in the file; the first is used. NULL when undecodable."]
+    orientation: Annotated[
+        int | None,
+        "EXIF orientation, 1 to 8; of a video the same turn. NULL when the file has none.",
+    ]
+    frames: Annotated[
+        int | None,
+        "Frames in the file; of a picture the first is used. NULL when undecodable.",
+    ]
+    duration_s: Annotated[
+        float | None, "A video's length by its frames. NULL for pictures and when undecodable."
+    ]
+    max_frames: Annotated[int | None, "Frames of the video asked for. NULL for pictures."]
     max_side: Annotated[int | None, "Longest side asked for, pixels. NULL for no limit."]
-    prepared_path: Annotated[str | None, "The upright RGB PNG. NULL when it could not be made."]
+    prepared_path: Annotated[
+        str | None, "The upright RGB PNG; a video's first. NULL when it could not be made."
+    ]
     prepared_sha256: Annotated[str | None, "Hash of its pixels and size. NULL when not made."]
     prepared_width: Annotated[int | None, "Its width in pixels. NULL when not made."]
     prepared_height: Annotated[int | None, "Its height in pixels. NULL when not made."]
+    frame_paths: Annotated[
+        str | None,
+        "JSON list: the video's frames, each an upright RGB PNG. NULL when there are none.",
+    ]
+    frame_times_s: Annotated[
+        str | None, "JSON list: seconds from the video's start to each. NULL with them."
+    ]
     error_class: Annotated[str | None, "Why it could not be prepared. NULL when it was."]
     message: Annotated[str | None, "The same in words. NULL when it was prepared."]
 
@@ -264,7 +284,8 @@ class Runs(TypedDict, total=False):
         int | None, "Tokens given to the model, image tokens included. NULL when not known."
     ]
     image_tokens: Annotated[
-        int | None, "Those of them that stand for pictures. NULL where the engine cannot tell."
+        int | None,
+        "Those of them that stand for pictures or videos. NULL where the engine cannot tell.",
     ]
     image_tiles: Annotated[
         int | None, "Tiles the pictures were cut into. NULL where the engine cannot tell."

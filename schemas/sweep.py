@@ -123,6 +123,14 @@ class ImageSettings(Part):
     )
 
 
+class VideoSettings(Part):
+    """What of a video is looked at, the same for every model."""
+
+    frames: Annotated[int, Field(strict=True, ge=1, le=128)] = Field(
+        8, description="How many frames are taken, evenly over its length."
+    )
+
+
 LOADING = ("revision", "dtype", "device", "trust_remote_code", "allow_pickle")
 
 
@@ -272,11 +280,13 @@ class Sweep(Part):
     name: NonEmpty | None = Field(None, description="A name to find the sweep by.")
     models: Annotated[list[ModelLike], Field(min_length=1)]
     images: Places = Field(
-        default_factory=list, description="Files, folders or globs, relative to this file."
+        default_factory=list,
+        description="Files, folders (for pictures only) or globs, relative to this file.",
     )
     prompts: Annotated[list[PromptLike], Field(min_length=1)]
     generation: GenerationSettings = GenerationSettings()
     image: ImageSettings = ImageSettings()
+    video: VideoSettings = VideoSettings()
     limits: Limits = Limits()
     repeats: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
     exclude: list[Exclude] = Field(default_factory=list)

@@ -95,6 +95,7 @@ CREATE TABLE images (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL,
     name TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('image', 'video')),
     source_sha256 TEXT,
     source_bytes INTEGER,
     format TEXT,
@@ -103,16 +104,20 @@ CREATE TABLE images (
     height INTEGER,
     orientation INTEGER,
     frames INTEGER,
+    duration_s REAL,
+    max_frames INTEGER,
     max_side INTEGER,
     prepared_path TEXT,
     prepared_sha256 TEXT,
     prepared_width INTEGER,
     prepared_height INTEGER,
+    frame_paths TEXT,
+    frame_times_s TEXT,
     error_class TEXT,
     message TEXT
 ) STRICT;
 CREATE UNIQUE INDEX images_identity ON images (
-    path, ifnull(source_sha256, ''), ifnull(max_side, 0)
+    path, ifnull(source_sha256, ''), ifnull(max_side, 0), ifnull(max_frames, 0)
 );
 CREATE INDEX images_source_sha256 ON images (source_sha256);
 CREATE TABLE prompts (

@@ -204,13 +204,17 @@ class Store:
         return self.find_or_add("prompts", ["sha256"], row)
 
     def add_image(self, picture: Picture, max_side: int | None) -> int:
-        """A picture, once for every content it had and every size it was made to."""
+        """A picture or video, once for every content it had and every way it was prepared."""
         row = asdict(picture) | {"max_side": max_side}
         row["path"] = readable(picture.path)
         row["name"] = readable(picture.path.name)
         row["prepared_path"] = picture.prepared_path and readable(picture.prepared_path)
-        del row["reused"]
-        return self.find_or_add("images", ["path", "source_sha256", "max_side"], row)
+        frames = [readable(path) for path in picture.frame_paths]
+        row["frame_paths"] = compact(frames) if frames else None
+        row["frame_times_s"] = compact(picture.frame_times_s) if frames else None
+        del row["reused"], row["frame_sha256s"]
+        keys = ["path", "source_sha256", "max_side", "max_frames"]
+        return self.find_or_add("images", keys, row)
 
     def environment(self, facts: Environments) -> int:
         """An environment, once for all that ran in it."""

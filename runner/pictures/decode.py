@@ -2,9 +2,10 @@
 
 `python -m runner.pictures.decode --answers FD --memory BYTES` takes one `Order` a line on its
 standard input and gives one `Answer` a line on FD; what libraries print goes elsewhere and can't
-corrupt the answers. It imports the standard library and Pillow only, and Pillow not before
-something must be decoded. It limits its own memory and, as a last resort for when its parent is
-gone, its own time; deadlines, killing and restarting are `runner.pictures.preparation`'s work.
+corrupt the answers. It imports the standard library, Pillow and PyAV only, and these two
+not before something must be decoded. It limits its own memory and, as a last resort for when its
+parent is gone, its own time; deadlines, killing and restarting are `runner.pictures.preparation`'s
+work.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from schemas.picture import Answer, Facts, Order
+from schemas.picture import Answer, Facts, Kind, Order
 
-from . import pixels, shelf
+from . import pixels, shelf, video
 from .source import RefusedError, hash_source, open_source
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def _folder(order: Order) -> Path:
 
 
 def _known(facts: Facts, order: Order) -> Facts | None:
-    known = shelf.recall(_folder(order), str(facts.source_sha256), order.max_side)
+    source = str(facts.source_sha256)
+    known = shelf.recall(_folder(order), source, order.max_side, order.max_frames)
     small = known and (known.width or 0) * (known.height or 0) <= order.max_pixels
     return known if small else None
 
@@ -42,20 +44,49 @@ def _known(facts: Facts, order: Order) -> Facts | None:
 def _kept(file: IO[bytes], stamp: int, facts: Facts, image: Image, order: Order) -> Facts:
     folder = _folder(order)
     orientation, image = pixels.decode(file, facts, image, order)
-    if os.fstat(file.fileno()).st_mtime_ns != stamp:  # what was hashed is not what was decoded
-        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
-    digest = pixels.hash_pixels(image)
-    path = shelf.picture_path(folder, digest)
-    size = shelf.write(path, lambda png: image.save(png, "PNG", compress_level=1))
+    _check_unchanged(file, stamp)
+    digest, size = _stored(folder, image)
     facts = replace(facts, orientation=orientation, prepared_sha256=digest)
     facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
-    shelf.remember(folder, facts, order.max_side, size)
+    shelf.remember(folder, facts, order.max_side, [size])
     return facts
+
+
+def _kept_frames(file: IO[bytes], stamp: int, facts: Facts, order: Order) -> Facts:
+    folder = _folder(order)
+    digests: list[str] = []
+    sizes: list[int] = []
+    times: list[float] = []
+    facts, frames = video.look(file, facts, order)
+    for time_s, image in frames:  # one at a time: all of them may not fit into the memory
+        digest, size = _stored(folder, image)
+        if not digests:
+            facts = replace(facts, prepared_sha256=digest)
+            facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
+        digests.append(digest)
+        sizes.append(size)
+        times.append(time_s)
+    _check_unchanged(file, stamp)
+    facts = replace(facts, frame_sha256s=tuple(digests), frame_times_s=tuple(times))
+    shelf.remember(folder, facts, order.max_side, sizes)
+    return facts
+
+
+def _check_unchanged(file: IO[bytes], stamp: int) -> None:
+    if os.fstat(file.fileno()).st_mtime_ns != stamp:  # what was hashed is not what was decoded
+        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
+
+
+def _stored(folder: Path, image: Image) -> tuple[str, int]:
+    digest = pixels.hash_pixels(image)
+    path = shelf.picture_path(folder, digest)
+    return digest, shelf.write(path, lambda png: image.save(png, "PNG", compress_level=1))
 
 
 def serve(order: Order) -> Answer:
     """Do one order. Never raises for a bad picture, nor for a bad folder."""
-    facts, retire = Facts(), False
+    kind: Kind = "image" if order.max_frames is None else "video"
+    facts, retire = Facts(kind=kind, max_frames=order.max_frames), False
     try:
         with open_source(bytes.fromhex(order.path)) as file:
             found = os.fstat(file.fileno())
@@ -63,6 +94,8 @@ def serve(order: Order) -> Answer:
             facts = replace(facts, source_sha256=hash_source(file))
             if known := _known(facts, order):
                 facts = known
+            elif kind == "video":
+                facts = _kept_frames(file, found.st_mtime_ns, facts, order)
             else:
                 facts, image = pixels.look(file, facts, order)
                 facts = _kept(file, found.st_mtime_ns, facts, image, order)

@@ -72,7 +72,8 @@ def pillow(head: bytes) -> list[str]:
         pillow_heif.register_heif_opener()
         pillow_heif.options.DECODE_THREADS = 1
     elif brands:
-        raise RefusedError("bad_image", "is a film, not a picture: extract a frame as PNG")
+        text = "is a film, not a picture: extract a frame as PNG, or name it .mp4 or .mov"
+        raise RefusedError("bad_image", text)
     return [name for name in FORMATS if name in module.OPEN]
 
 
@@ -108,7 +109,7 @@ def decode(file: IO[bytes], facts: Facts, image: Image, order: Order) -> tuple[i
         text = f"has {size[0]}×{size[1]} pixels, over the limit of {order.max_pixels:,}: shrink it"
         raise RefusedError("bad_image", text)
     if order.max_side:
-        least = _shrunk(size, order.max_side)
+        least = shrunk(size, order.max_side)
         image.draft(None, (3 * least[0], 3 * least[1]))  # big JPEGs are decoded smaller
     profile = image.info.get("icc_profile")
     image.load()
@@ -116,10 +117,10 @@ def decode(file: IO[bytes], facts: Facts, image: Image, order: Order) -> tuple[i
         raise RefusedError("bad_image", "ends in zeros, a part is missing: fetch it again")
     if facts.format != "TIFF":
         orientation = _orientation(image)
-        image = _upright(image, orientation)
+        image = upright(image, orientation)
     image = _flat(image, facts.format)
     # From the source's size, not from what a JPEG was decoded to.
-    size = _shrunk(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
+    size = shrunk(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
     image = _srgb(image, profile)
@@ -138,12 +139,14 @@ def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
         text = f"has over {2 * (module.MAX_IMAGE_PIXELS or 0):,} pixels: shrink it"
         raise RefusedError("bad_image", text) from None
     except UnidentifiedImageError:
-        start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-        what = next((text for magic, text in STRANGERS if start.startswith(magic)), None)
-        text = (
-            f"is {what}" if what else "is not a picture in a known format, or its start is broken"
-        )
-        raise RefusedError("bad_image", text) from None
+        text = stranger(head) or "not a picture in a known format, or its start is broken"
+        raise RefusedError("bad_image", f"is {text}") from None
+
+
+def stranger(head: bytes) -> str | None:
+    """What people point us at by mistake, if it is that."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    return next((text for magic, text in STRANGERS if start.startswith(magic)), None)
 
 
 def _frames(image: Image) -> int | None:
@@ -161,7 +164,8 @@ def _orientation(image: Image) -> int | None:
     return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
-def _upright(image: Image, orientation: int | None) -> Image:
+def upright(image: Image, orientation: int | None) -> Image:
+    """A picture turned as EXIF's orientation asks for."""
     from PIL.Image import Transpose as T
 
     turns = [T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270]
@@ -170,7 +174,8 @@ def _upright(image: Image, orientation: int | None) -> Image:
     return image.transpose(turns[(orientation or 1) - 2]) if (orientation or 1) > 1 else image
 
 
-def _shrunk(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+def shrunk(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+    """A size whose longest side is at most `longest`; nothing is enlarged."""
     scale = min(1.0, longest / max(size)) if longest else 1.0
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 

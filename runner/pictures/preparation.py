@@ -23,7 +23,7 @@ from types import TracebackType
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.picture import Answer, Facts, Order, Picture
+from schemas.picture import VIDEO_SUFFIXES, Answer, Facts, Kind, Order, Picture
 
 # -P: a stray json.py in the user's folder must not be imported.
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.pictures.decode")
@@ -35,6 +35,7 @@ LAST_WORDS_S = 0.5
 LEAST_MEMORY_BYTES = 128 << 20
 MAX_ANSWER_BYTES = 64 << 10
 MAX_PATH_BYTES = 4096
+VIDEO_TIMES = 4  # so much longer than a picture may a video take
 STDERR_KEPT_BYTES = 2000
 
 _ANSWER = TypeAdapter(Answer)
@@ -64,6 +65,7 @@ def prepare(
     limit_s: float = 30,
     memory_bytes: int = 2 << 30,
     max_pixels: int = 200_000_000,
+    max_frames: int = 8,
     on_picture: Callable[[Picture], None] | None = None,
 ) -> list[Picture]:
     """Prepare pictures as upright RGB PNG files in `folder`: one Picture per path, in order.
@@ -73,11 +75,14 @@ def prepare(
     has over `max_pixels` pixels gets an `error_class` and a `message`, as does every other bad
     file; no file makes this raise. `on_picture` is called as each one is done.
 
+    A video (by its file's name) gives `max_frames` such PNG files, evenly over its length, or
+    all its frames where it has fewer; it may take four times `limit_s`.
+
     Raises ValueError for limits that make no sense, DecoderError where no decoder starts, and
     PictureFolderError where `folder` can't be written.
     """
-    if (max_side is not None and max_side < 1) or max_pixels < 1 or limit_s <= 0:
-        raise ValueError("max_side, max_pixels and limit_s must be positive")
+    if (max_side is not None and max_side < 1) or min(max_pixels, max_frames) < 1 or limit_s <= 0:
+        raise ValueError("max_side, max_pixels, max_frames and limit_s must be positive")
     if memory_bytes < LEAST_MEMORY_BYTES:
         raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES}")
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow links)
@@ -92,7 +97,10 @@ def prepare(
     pictures: list[Picture] = []
     with _Decoder(root, memory_bytes) as decoder:
         for number, path in enumerate(paths):
-            picture = _one(decoder, path, root, replace(blank, number=number))
+            order = replace(blank, number=number)
+            if path.suffix.lower() in VIDEO_SUFFIXES:
+                order = replace(order, max_frames=max_frames, limit_s=VIDEO_TIMES * limit_s)
+            picture = _one(decoder, path, root, order)
             pictures.append(picture)
             if on_picture is not None:
                 on_picture(picture)
@@ -101,15 +109,18 @@ def prepare(
 
 def _one(decoder: _Decoder, path: Path, root: Path, order: Order) -> Picture:
     name = _bytes(path)
+    kind: Kind = "image" if order.max_frames is None else "video"
     if isinstance(name, str):
-        return Picture(path=path, error_class="not_found", message=name)
+        return Picture(path=path, kind=kind, error_class="not_found", message=name)
     answer = decoder.answer(replace(order, path=name.hex()))
     known = {field.name: getattr(answer, field.name) for field in fields(Facts)}
+    known |= {"kind": kind, "max_frames": order.max_frames}  # a lost decoder does not say
     if answer.message is not None:  # libraries quote a file's bytes in their messages
         known["message"] = _printable(answer.message)
     digest = answer.prepared_sha256
     prepared = root / digest[:2] / f"{digest}.png" if digest else None
-    return Picture(path=path, prepared_path=prepared, **known)
+    frames = tuple(root / name[:2] / f"{name}.png" for name in answer.frame_sha256s)
+    return Picture(path=path, prepared_path=prepared, frame_paths=frames, **known)
 
 
 def _bytes(path: Path) -> bytes | str:
@@ -200,7 +211,7 @@ class _Decoder:
             answer = _ANSWER.validate_json(line)
         except ValidationError:
             raise _Lost(_GARBAGE) from None
-        if answer.number != order.number or self._buffer or not _sane(answer):
+        if answer.number != order.number or self._buffer or not _sane(answer, order):
             raise _Lost(_GARBAGE)
         return answer
 
@@ -292,15 +303,26 @@ class _Decoder:
 _GARBAGE = "made the decoder answer nonsense: the file is broken or hostile"
 
 
-def _sane(answer: Answer) -> bool:
+def _sane(answer: Answer, order: Order) -> bool:
     """Whether an answer is one of the two kinds: an error with a message, or prepared pixels."""
     if answer.folder_error is not None:
         return True
     if answer.error_class is not None:
-        return answer.message is not None and answer.prepared_sha256 is None
-    digest = answer.prepared_sha256 or ""
-    whole = len(digest) == 64 and not set(digest) - set("0123456789abcdef")
-    return whole and bool(answer.prepared_width) and bool(answer.prepared_height)
+        return answer.message is not None and not _digests(answer)
+    whole = all(len(d) == 64 and not set(d) - set("0123456789abcdef") for d in _digests(answer))
+    frames, times = answer.frame_sha256s, answer.frame_times_s
+    if order.max_frames is None:
+        as_asked = not frames and not times
+    else:
+        as_asked = 0 < len(frames) == len(times) <= order.max_frames
+        as_asked = as_asked and answer.duration_s is not None
+    made = answer.prepared_sha256 and answer.prepared_width and answer.prepared_height
+    return whole and as_asked and bool(made)
+
+
+def _digests(answer: Answer) -> list[str]:
+    first = answer.prepared_sha256
+    return [*([] if first is None else [first]), *answer.frame_sha256s]
 
 
 def _environment() -> dict[str, str]:
@@ -309,7 +331,7 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in KEPT_VARIABLES or name.startswith(KEPT_PREFIXES)
     }
-    here = str(Path(__file__).resolve().parent.parent)
+    here = str(Path(__file__).resolve().parents[2])
     if here != sysconfig.get_path("purelib"):  # there it would come before the standard library
         kept["PYTHONPATH"] = here
     return kept

@@ -23,29 +23,43 @@ class FolderError(Exception):
     """The folder for prepared pictures can't be used; no picture is to blame."""
 
 
-def index_entry(folder: Path, source_sha256: str, max_side: int | None) -> Path:
+def index_entry(
+    folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
+) -> Path:
     """Where the folder keeps what it knows of one source file prepared in one way."""
-    return folder / "index" / f"{source_sha256}.{max_side or 'full'}.{RECIPE}.json"
+    how = f"{max_side or 'full'}" + (f".{max_frames}-frames" if max_frames else "")
+    return folder / "index" / f"{source_sha256}.{how}.{RECIPE}.json"
 
 
-def recall(folder: Path, source_sha256: str, max_side: int | None) -> Facts | None:
-    """What the index knows, if its entry is whole and the prepared file is there."""
+def recall(
+    folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
+) -> Facts | None:
+    """What the index knows, if its entry is whole and the prepared files are there."""
     try:
-        entry = json.loads(index_entry(folder, source_sha256, max_side).read_bytes())
+        path = index_entry(folder, source_sha256, max_side, max_frames)
+        entry = json.loads(path.read_bytes())
         facts = Facts(**entry["facts"])
-        found = picture_path(folder, str(facts.prepared_sha256)).stat()
-        if entry["check"] == _check(entry) and found.st_size == entry["png_bytes"]:
-            return replace(facts, reused=True)
+        sizes = [picture_path(folder, name).stat().st_size for name in _prepared(facts)]
+        if entry["check"] == _check(entry) and sizes == entry["png_bytes"]:
+            frames, times = tuple(facts.frame_sha256s), tuple(facts.frame_times_s)
+            return replace(facts, frame_sha256s=frames, frame_times_s=times, reused=True)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass
     return None
 
 
-def remember(folder: Path, facts: Facts, max_side: int | None, png_bytes: int) -> None:
-    """Write the index entry. Raises FolderError."""
+def _prepared(facts: Facts) -> list[str]:
+    return list(facts.frame_sha256s) or [str(facts.prepared_sha256)]
+
+
+def remember(folder: Path, facts: Facts, max_side: int | None, png_bytes: list[int]) -> None:
+    """Write the index entry, with the sizes of the picture's file or the frames' files.
+
+    Raises FolderError.
+    """
     entry: dict[str, Any] = {"facts": asdict(facts), "png_bytes": png_bytes}
     entry["check"] = _check(entry)
-    path = index_entry(folder, str(facts.source_sha256), max_side)
+    path = index_entry(folder, str(facts.source_sha256), max_side, facts.max_frames)
     write(path, lambda file: file.write(json.dumps(entry).encode()))
 
 

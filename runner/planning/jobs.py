@@ -211,7 +211,7 @@ def find_pictures(
         path = base / Path(pattern).expanduser()
         if path.is_dir():
             files = walk(path)
-            missing = "holds no pictures"
+            missing = "holds no pictures (videos are named, or matched: *.mp4)"
         elif os.path.lexists(path):
             files, missing = [path], ""
         elif glob.has_magic(pattern):
@@ -231,7 +231,10 @@ def find_pictures(
 
 
 def walk(folder: Path) -> list[Path]:
-    """The pictures in a folder and its subfolders, by their suffix; hidden ones are left out."""
+    """The pictures in a folder and its subfolders, by their suffix; hidden ones are left out.
+
+    So are videos: a phone's folder has one beside many a picture, which nobody asked about.
+    """
     found = []
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

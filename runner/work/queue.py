@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from schemas.commands import Load, Turn
+from schemas.commands import Load, Turn, Video
 from schemas.generation import Generation
 from schemas.sweep import Limits
 
@@ -106,7 +106,8 @@ class Queue:
         rows = self.connection.execute(
             """
             SELECT jobs.id, ifnull(prompts.name, prompts.text), repeat, turns,
-                (SELECT json_group_array(json_array(name, prepared_path, error_class, message))
+                (SELECT json_group_array(json_array(name, prepared_path, error_class, message,
+                        json(frame_paths), json(frame_times_s), duration_s))
                     FROM (SELECT images.* FROM job_images
                         JOIN images ON images.id = job_images.image_id
                         WHERE job_id = jobs.id ORDER BY job_images.position))
@@ -121,17 +122,35 @@ class Queue:
     def job(id: int, prompt: str, repeat: int, turns: str, pictures: str) -> QueuedJob:
         """A row as a QueuedJob; the pictures go with the first of the user's turns."""
         found = json.loads(pictures)
-        paths = tuple(path for _, path, _, _ in found if path)
         talk = [Turn(role=turn["role"], text=turn["text"]) for turn in json.loads(turns)]
         first = next(i for i, turn in enumerate(talk) if turn.role == "user")
-        talk[first] = Turn(role="user", text=talk[first].text, images=paths)
+        talk[first] = showing(talk[first].text, [row[1:2] + row[4:] for row in found if row[1]])
         broken = next(
             (
                 {"error_class": error, "message": f"{name} {message}"}
-                for name, _, error, message in found
+                for name, _, error, message, *_ in found
                 if error is not None
             ),
             None,
         )
-        image = ", ".join(name for name, _, _, _ in found) or None
+        image = ", ".join(row[0] for row in found) or None
         return QueuedJob(id, image, prompt, repeat, tuple(talk), broken)
+
+
+def showing(text: str, media: list[list[Any]]) -> Turn:
+    """A user's turn with its pictures and videos: path, and a video's frames, times, length."""
+    images: list[str] = []
+    videos: list[Video] = []
+    for path, frames, times, length in media:
+        if frames is None:
+            images.append(path)
+        else:
+            videos.append(
+                Video(
+                    frames=tuple(frames),
+                    times_s=tuple(times),
+                    duration_s=length,
+                    before=len(images),
+                )
+            )
+    return Turn(text=text, images=tuple(images), videos=tuple(videos))
