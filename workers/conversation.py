@@ -7,12 +7,14 @@ spans the whole run. Earlier answers show as progress.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from schemas.commands import Run, Turn
 from schemas.events import Progress, RunFinished, WorkerPhase
+from schemas.generation import Generation
 
-from .engine import Engine
+from . import video
+from .engine import Answer, Engine
 from .failure import WorkerFailure
 from .measure import Meter, Tell
 
@@ -27,9 +29,9 @@ def answer_all(
     for number, turns in enumerate(questions, start=1):
         talk += turns
         last = number == len(questions)
-        images = sum(len(turn.images) for turn in talk)
+        images = sum(len(turn.images) + len(turn.videos) for turn in talk)
         meter = Meter(run=ask.run, images=images, tell=tell, enter=enter, silent=not last)
-        answer = engine.generate(talk, ask.generation, meter)
+        answer = _answer(talk, ask.generation, engine, meter)
         figures = meter.finish(answer.raw_text)
         whole += figures.latency_s
         talk.append(Turn(role="assistant", text=answer.text))
@@ -48,6 +50,17 @@ def answer_all(
         transcript=[{"role": turn.role, "text": turn.text} for turn in talk],
         notes=answer.notes,
     )
+
+
+def _answer(talk: list[Turn], generation: Generation, engine: Engine, meter: Meter) -> Answer:
+    """One answer. An engine that sees no videos here gets their frames as pictures."""
+    if not video.has_videos(talk) or engine.sees_videos():
+        return engine.generate(talk, generation, meter)
+    try:
+        answer = engine.generate(video.as_pictures(talk), generation, meter)
+    except WorkerFailure as failure:
+        raise video.refused(failure) from failure
+    return replace(answer, notes=[*answer.notes, *video.notes(talk)])
 
 
 def _open_questions(turns: tuple[Turn, ...]) -> Iterator[list[Turn]]:

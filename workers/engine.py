@@ -72,6 +72,11 @@ class Engine(Protocol):
         whatever the library raises (classed by `failure.classify`).
         """
 
+    def sees_videos(self) -> bool:
+        """Whether the loaded model takes a video as such. If not, turns never hold any: their
+        frames come as pictures.
+        """
+
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
         """Answer the last of `turns` (a user's; roles alternate, earlier answers included).
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-from schemas.commands import Command, Load, Run, Stop, Turn
+from schemas.commands import Command, Load, Run, Stop, Turn, Video
 from schemas.events import Event
 from schemas.generation import Generation
 
@@ -89,12 +89,17 @@ def parse_command(line: bytes) -> Command:
         fields = json.loads(line)
         kind = COMMANDS[fields["command"]]
         if kind is Run:
-            fields["turns"] = tuple(
-                Turn(**{**turn, "images": tuple(turn.get("images", ()))})
-                for turn in fields["turns"]
-            )
+            fields["turns"] = tuple(_turn(turn) for turn in fields["turns"])
             fields["generation"] = Generation(**fields["generation"])
         return kind(**fields)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         shown = line[:200].decode("utf-8", "backslashreplace")
         raise WorkerFailure("protocol", f"Not a command: {shown} ({error!r})") from error
+
+
+def _turn(fields: dict[str, Any]) -> Turn:
+    videos = tuple(
+        Video(**{**video, "frames": tuple(video["frames"]), "times_s": tuple(video["times_s"])})
+        for video in fields.get("videos", ())
+    )
+    return Turn(**{**fields, "images": tuple(fields.get("images", ())), "videos": videos})

@@ -89,6 +89,10 @@ class MlxEngine:
             **_only_floats(clock.figures()),
         )
 
+    def sees_videos(self) -> bool:
+        # mlx-vlm samples videos anew, by each model's own rule; here all models see the same.
+        return False
+
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
         hooks = self._hooks
         inputs = hooks.prepare(turns)

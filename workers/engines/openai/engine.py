@@ -64,6 +64,9 @@ class OpenAIEngine:
             **_only_floats(clock.figures()),
         )
 
+    def sees_videos(self) -> bool:
+        return False  # the protocol knows pictures only
+
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
         body = asking.question(self._model, turns, generation)
         meter.preprocessed(None)

@@ -86,6 +86,9 @@ class TransformersEngine:
             **_only_floats(clock.figures()),
         )
 
+    def sees_videos(self) -> bool:
+        return self._hooks.sees_videos()
+
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
         from .streamer import TokenStreamer
 

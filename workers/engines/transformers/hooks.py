@@ -23,6 +23,7 @@ from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
 from ...failure import WorkerFailure, otherwise
+from ...video import has_videos
 from .device import Device
 from .no_video import drop_video, wants_torchvision
 from .prompt import (
@@ -36,6 +37,7 @@ from .prompt import (
     render,
 )
 from .streamer import TokenStreamer
+from .video import fills_slot, takes_videos, video_options, video_token_id
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
@@ -53,6 +55,7 @@ class Hooks:
         self.processor: Any = None
         self.tokenizer: Any = None
         self.model: Any = None
+        self._sees_videos: bool | None = None
 
     def common(self) -> dict[str, Any]:
         """Options for every `from_pretrained`: what is on disk, and only code we may run."""
@@ -133,11 +136,15 @@ class Hooks:
         """The model's inputs, on its device."""
         slot = self.image_slot()
         check_texts(turns, slot)
+        if self.sees_videos():
+            check_texts(turns, self.processor.video_token)
         text = self.render(turns)
         images = open_images(turns)
         options: dict[str, Any] = {"text": [text], "return_tensors": "pt"}
         if images:
             options["images"] = images
+        if videos := has_videos(turns):
+            options |= video_options(turns)
         if doubles_bos(self.tokenizer, text):
             options["add_special_tokens"] = False
         tensors = process(self.processor, slot, options)
@@ -147,9 +154,17 @@ class Hooks:
         return Inputs(
             tensors=dict(tensors.to(self.device.name, dtype=self.device.dtype)),
             input_tokens=tokens,
-            image_tokens=self.count_image_tokens(ids, turns) if images else 0,
+            image_tokens=self.count_image_tokens(ids, turns) if images or videos else 0,
             tiles=count_tiles(tensors, len(images)),
         )
+
+    def sees_videos(self) -> bool:
+        """Whether videos can be given as such: the processor and the template take them."""
+        if self._sees_videos is None:
+            self._sees_videos = takes_videos(self.processor) and fills_slot(
+                self.render, self.processor.video_token
+            )
+        return self._sees_videos
 
     def image_slot(self) -> str | None:
         """The text that stands for a picture in a prompt, where there is one."""
@@ -174,7 +189,9 @@ class Hooks:
         """Input ids that stand for pictures; by difference where no id is known for them."""
         token = image_token_id(self.model, self.processor)
         if token is not None:
-            return int((ids == token).sum())
+            # Some models have a token of its own for videos, others use the pictures'.
+            tokens = {token, video_token_id(self.model, self.processor)}
+            return sum(int((ids == token).sum()) for token in tokens if token is not None)
         bare = [Turn(role=turn.role, text=turn.text) for turn in turns]
         text = self.render(bare)
         return max(0, int(ids.shape[-1]) - len(self.tokenizer(text)["input_ids"]))

@@ -6,7 +6,7 @@ prompt makes some models answer without looking.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,17 +29,22 @@ class Inputs:
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """The turns as templates want them: a slot for each picture, then the text."""
+    """The turns as templates want them: a slot for each picture and video, then the text."""
     return [
         {
             "role": turn.role,
-            "content": [
-                *({"type": "image"} for _ in turn.images),
-                {"type": "text", "text": turn.text},
-            ],
+            "content": [*slots(turn), {"type": "text", "text": turn.text}],
         }
         for turn in turns
     ]
+
+
+def slots(turn: Turn) -> list[dict[str, str]]:
+    """A slot for each picture and video of a turn, in the order they were given."""
+    found = [{"type": "image"} for _ in turn.images]
+    for video in reversed(turn.videos):
+        found.insert(video.before, {"type": "video"})
+    return found
 
 
 def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bool = True) -> str:
@@ -68,8 +73,13 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
 
 def open_images(turns: Sequence[Turn]) -> list[Image.Image]:
     """All pictures of the conversation in order, RGB. Raises `bad_image`."""
+    return open_files(path for turn in turns for path in turn.images)
+
+
+def open_files(paths: Iterable[str]) -> list[Image.Image]:
+    """Prepared pictures (or frames) in order, RGB. Raises `bad_image`."""
     pictures = []
-    for path in (path for turn in turns for path in turn.images):
+    for path in paths:
         try:
             with Image.open(path) as file:
                 pictures.append(file.convert("RGB"))

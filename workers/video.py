@@ -1,0 +1,49 @@
+"""Videos for models that take none: their frames as pictures, in order, and said so in the run.
+
+Frames were sampled and prepared by the runner; nothing here opens a file. What a model that does
+take videos is given is its engine's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from schemas.commands import Turn
+
+from .failure import WorkerFailure
+
+
+def has_videos(turns: Sequence[Turn]) -> bool:
+    """Whether any turn shows a video."""
+    return any(turn.videos for turn in turns)
+
+
+def as_pictures(turns: Sequence[Turn]) -> list[Turn]:
+    """The same turns, with each video's frames standing among the pictures in its place."""
+    return [_flat(turn) if turn.videos else turn for turn in turns]
+
+
+def _flat(turn: Turn) -> Turn:
+    images: list[str] = []
+    for place in range(len(turn.images) + 1):
+        images += [path for v in turn.videos if v.before == place for path in v.frames]
+        images += turn.images[place : place + 1]
+    return replace(turn, images=tuple(images), videos=())
+
+
+def notes(turns: Sequence[Turn]) -> list[str]:
+    """What a run says of videos that were given as pictures."""
+    counts = [len(video.frames) for turn in turns for video in turn.videos]
+    return [f"video given as {n} picture{'s' if n != 1 else ''}" for n in counts]
+
+
+def refused(failure: WorkerFailure) -> WorkerFailure:
+    """A refusal of the pictures that a video became, in words about the video."""
+    if failure.error_class != "unsupported":
+        return failure
+    return WorkerFailure(
+        "unsupported",
+        f"The model takes no video, nor its frames as pictures: {failure.message}",
+        "Leave this model out of prompts about videos, or set video: {frames: 1}.",
+    )
