@@ -54,7 +54,7 @@ def answer_all(
 
 def _answer(talk: list[Turn], generation: Generation, engine: Engine, meter: Meter) -> Answer:
     """One answer. An engine that sees no videos here gets their frames as pictures."""
-    if not video.has_videos(talk) or engine.sees_videos():
+    if not video.has_videos(talk) or engine.sees_videos(talk):
         return engine.generate(talk, generation, meter)
     try:
         answer = engine.generate(video.as_pictures(talk), generation, meter)

@@ -72,9 +72,9 @@ class Engine(Protocol):
         whatever the library raises (classed by `failure.classify`).
         """
 
-    def sees_videos(self) -> bool:
-        """Whether the loaded model takes a video as such. If not, turns never hold any: their
-        frames come as pictures.
+    def sees_videos(self, turns: Sequence[Turn]) -> bool:
+        """Whether the loaded model takes the videos of these turns as such. If not, `generate`
+        is given their frames as pictures.
         """
 
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:

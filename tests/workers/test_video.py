@@ -210,8 +210,9 @@ def test_a_video_as_such_equals_a_direct_call(
 
     folder = tiny(family)
     engine = load(folder)
-    assert engine.sees_videos()
-    found = answer(engine, Turn(text="What falls?", videos=(clip,)))
+    turn = Turn(text="What falls?", videos=(clip,))
+    assert engine.sees_videos([turn])
+    found = answer(engine, turn)
     processor = AutoProcessor.from_pretrained(folder)
     content = [{"type": "video"}, {"type": "text", "text": "What falls?"}]
     prompt = processor.apply_chat_template(
@@ -222,7 +223,7 @@ def test_a_video_as_such_equals_a_direct_call(
     plain.frames_indices = [10, 30, 50, 70]
     inputs = processor(
         text=[prompt],
-        videos=[[Image.open(path) for path in clip.frames]],
+        videos=[[[Image.open(path) for path in clip.frames]]],
         video_metadata=[plain],
         do_sample_frames=False,
         return_tensors="pt",
@@ -234,16 +235,19 @@ def test_a_video_as_such_equals_a_direct_call(
     assert found.input_tokens == size
     assert found.image_tokens
     assert found.notes == []
-    backwards = replace(clip, frames=clip.frames[::-1])
-    assert answer(engine, Turn(text="What falls?", videos=(backwards,))).image_tokens
+    two = answer(engine, Turn(text="What falls?", videos=(clip, clip)), Turn(text="And?"))
+    assert two.image_tokens == 2 * found.image_tokens
+    beside = Turn(text="Hi", images=clip.frames[:1], videos=(replace(clip, before=1),))
+    both = answer(engine, beside)
+    assert both.image_tokens > found.image_tokens
+    assert both.notes == (["video given as 4 pictures"] if family == "smolvlm2" else [])
 
 
 @real
 def test_a_template_without_a_slot_gets_pictures(tiny: Callable[[str], Path], clip: Video) -> None:
-    engine = load(tiny("smolvlm2"))
+    engine = load(tiny("qwen2_5_vl"))
     hooks = engine._hooks
-    hooks.processor.chat_template = hooks.processor.chat_template.replace("<video>", "")
-    assert not engine.sees_videos()
+    hooks.processor.chat_template = hooks.processor.chat_template.replace("<|video_pad|>", "")
     found = answer(engine, Turn(text="Hi", videos=(clip,)))
     assert found.notes == ["video given as 4 pictures"]
 

@@ -89,9 +89,8 @@ class MlxEngine:
             **_only_floats(clock.figures()),
         )
 
-    def sees_videos(self) -> bool:
-        # mlx-vlm samples videos anew, by each model's own rule; here all models see the same.
-        return False
+    def sees_videos(self, turns: Sequence[Turn]) -> bool:
+        return False  # mlx-vlm's processors take videos of a few models, which we do not ask yet
 
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
         hooks = self._hooks

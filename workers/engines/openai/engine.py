@@ -64,7 +64,7 @@ class OpenAIEngine:
             **_only_floats(clock.figures()),
         )
 
-    def sees_videos(self) -> bool:
+    def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return False  # the protocol knows pictures only
 
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:

@@ -86,8 +86,8 @@ class TransformersEngine:
             **_only_floats(clock.figures()),
         )
 
-    def sees_videos(self) -> bool:
-        return self._hooks.sees_videos()
+    def sees_videos(self, turns: Sequence[Turn]) -> bool:
+        return self._hooks.sees_videos(turns)
 
     def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
         from .streamer import TokenStreamer

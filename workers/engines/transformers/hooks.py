@@ -37,7 +37,7 @@ from .prompt import (
     render,
 )
 from .streamer import TokenStreamer
-from .video import fills_slot, takes_videos, video_options, video_token_id
+from .video import fills_slot, takes_one_kind, takes_videos, video_options, video_token_id
 
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
@@ -158,13 +158,16 @@ class Hooks:
             tiles=count_tiles(tensors, len(images)),
         )
 
-    def sees_videos(self) -> bool:
-        """Whether videos can be given as such: the processor and the template take them."""
+    def sees_videos(self, turns: Sequence[Turn] = ()) -> bool:
+        """Whether videos can be given as such: processor and template take them, and also
+        beside pictures where these turns hold both.
+        """
         if self._sees_videos is None:
             self._sees_videos = takes_videos(self.processor) and fills_slot(
                 self.render, self.processor.video_token
             )
-        return self._sees_videos
+        beside = any(turn.images for turn in turns)
+        return self._sees_videos and not (beside and takes_one_kind(self.processor))
 
     def image_slot(self) -> str | None:
         """The text that stands for a picture in a prompt, where there is one."""

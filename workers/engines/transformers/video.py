@@ -22,6 +22,13 @@ def takes_videos(processor: Any) -> bool:
     return callable(part) and isinstance(getattr(processor, "video_token", None), str)
 
 
+def takes_one_kind(processor: Any) -> bool:
+    """Whether pictures and videos go into the same tensors, where (SmolVLM's) one kind is lost."""
+    parts = (processor.image_processor, processor.video_processor)
+    pictures, videos = (set(getattr(part, "model_input_names", ())) for part in parts)
+    return bool(pictures & videos)
+
+
 def fills_slot(render: Callable[[Sequence[Turn]], str], token: str) -> bool:
     """Whether the template puts the video's token where a video stands."""
     video = Video(frames=("",), times_s=(0.0,), duration_s=1.0)
@@ -35,7 +42,9 @@ def video_options(turns: Sequence[Turn]) -> dict[str, Any]:
     """What the processor is to be called with for the videos of a conversation."""
     videos = [video for turn in turns for video in turn.videos]
     settings = {"do_sample_frames": False, "video_metadata": [metadata(v) for v in videos]}
-    return {"videos": [open_files(video.frames) for video in videos], "videos_kwargs": settings}
+    # A list for each prompt, as SmolVLM's processor counts them; others flatten it.
+    frames = [[open_files(video.frames) for video in videos]]
+    return {"videos": frames, "videos_kwargs": settings}
 
 
 def metadata(video: Video) -> dict[str, Any]:
