@@ -204,11 +204,11 @@ def otherwise(error_class: ErrorClass, hint: str) -> Iterator[None]:
 
 
 def fill(hint: str | None, ask: Load | None) -> str | None:
-    """The hint with the model's real id or path in it."""
-    if hint is None or "{" not in hint:
+    """The hint with the model's real id or path in it; as it is where nobody knows them yet."""
+    if hint is None or ask is None:
         return hint
-    model = ask.model if ask else "the model"
-    if ask is None or ask.local:
+    model = ask.model
+    if ask.local:
         again = f"copy the files of {model} once more, or run `git lfs pull` there."
     else:
         revision = f" --revision {ask.revision}" if ask.revision else ""
