@@ -6,8 +6,10 @@ options and prints nothing; what a user's wish comes to is `runner.planning.wish
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from schemas.picture import Picture
 from schemas.stream import Tell
 
 from . import environment
+from .database import recovery
 from .database.store import Store
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .pictures import preparation
@@ -39,11 +42,29 @@ class Swept:
 
 def run(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None) -> Swept:
     """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
-    store = Store(database)
-    try:
+    with opened(database, tell) as store:
         made = prepare(plan, store, tell)
         sweep = store.add_sweep(plan, made, environment.supervisors())
         return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
+
+
+def resume(database: Path, sweep: int, tell: Tell, launcher: Launcher | None = None) -> Swept:
+    """Runs the jobs of a stored sweep that are missing or did not end ok."""
+    with opened(database, tell) as store:
+        recovery.reopen(store, sweep)
+        restore_pictures(store, sweep)
+        return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
+
+
+@contextmanager
+def opened(database: Path, tell: Tell) -> Iterator[Store]:
+    """The database, held by us alone, with what a dead supervisor left in it put right."""
+    store = Store(database)
+    try:
+        left = recovery.recover(store)
+        if left.processes or left.runs:
+            tell(stream.Recovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
+        yield store
     except sqlite3.Error as error:
         raise DatabaseError(
             f"{database} failed: {error}",
@@ -81,6 +102,29 @@ def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
             f"cannot keep pictures beside {store.path}: {error}",
             hint="free some room or give another place with --db",
         ) from error
+
+
+def restore_pictures(store: Store, sweep: int) -> None:
+    """Makes prepared pictures again that are gone; a job whose source changed cannot run."""
+    rows = store.connection.execute(
+        "SELECT DISTINCT images.id, path, source_sha256, max_side, prepared_path, frame_paths"
+        " FROM images JOIN job_images ON image_id = images.id JOIN jobs ON jobs.id = job_id"
+        " WHERE sweep_id = ? AND state = 'queued' AND images.error_class IS NULL",
+        [sweep],
+    ).fetchall()
+    for image, path, digest, max_side, prepared, frames in rows:
+        wanted = [Path(name) for name in (json.loads(frames) if frames else [prepared])]
+        if all(one.is_file() for one in wanted):
+            continue
+        (made,) = preparation.prepare(
+            [Path(path)],
+            max_side=max_side,
+            max_frames=max(1, len(wanted)),
+            folder=store.folder("images"),
+        )
+        if made.source_sha256 != digest:
+            gone = {"error_class": "not_found", "message": "has changed since it was asked about"}
+            store.update("images", image, gone)
 
 
 def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:

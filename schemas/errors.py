@@ -29,6 +29,7 @@ ErrorClass = Literal[
     "too_long",
     "unsupported",
     "excluded",
+    "quarantined",
     "server_error",
     "protocol",
     "internal",

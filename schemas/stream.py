@@ -25,6 +25,16 @@ class SweepStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """A supervisor had died on this database: its leftovers were killed, its runs closed."""
+
+    event: Literal["recovered"] = "recovered"
+    processes: int
+    runs: int
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePrepared:
     """A picture was decoded and stored, or could not be (`message` says why)."""
 
@@ -218,6 +228,7 @@ class SweepFinished:
 
 StreamEvent = (
     SweepStarted
+    | Recovered
     | ImagePrepared
     | WorkerStarted
     | WorkerProgress

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from .history import models, show, sql, sweeps
 from .root import cli
-from .sweep import demo, plan, run
+from .sweep import demo, plan, resume, run
 
 __all__ = ["cli", "main"]
 
-for command in (demo, run, plan, show, sql, sweeps, models):
+for command in (demo, run, plan, resume, show, sql, sweeps, models):
     cli.add_command(command)
 
 

@@ -46,6 +46,33 @@ def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given
     ctx.exit(end(ctx, swept, table=not json))
 
 
+@click.command(short_help="Run what is missing of a sweep, or failed in it.")
+@click.argument("sweep", required=False)
+@database
+@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
+@click.pass_context
+def resume(
+    ctx: click.Context, /, sweep: str | None, db: Path | None, json: bool, quiet: bool
+) -> None:
+    """Run the jobs of a stored SWEEP that are missing or did not end ok.
+
+    SWEEP is its name, number or the beginning of its uid; the latest by default. What ended ok
+    is not run again, and each further try is a run of its own. Exit codes are those of run.
+    """
+    from runner import places, sweeping
+    from runner.database.reader import Reader
+    from runner.view import telling
+
+    place = places.database(db)
+    with Reader(place) as reader:
+        number = reader.sweep(sweep)["id"]
+    how = telling.mode(sys.stdout, json=json, quiet=quiet)
+    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+        swept = sweeping.resume(place, number, tell)
+    ctx.exit(end(ctx, swept, table=not json))
+
+
 def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
     """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
     from runner import sweeping

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
 from schemas.events import Fetched
@@ -49,14 +50,19 @@ class Store:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self.lock = lock(path)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
             self.db = Database(self.connection)
             self.prepare()
         except (sqlite3.Error, OSError) as error:
+            self.close()
             raise DatabaseError(
                 f"cannot use {path} as a database: {error}",
                 hint="give another file with --db, or set VLMSWEEP_DB",
             ) from error
+        except DatabaseError:
+            self.close()
+            raise
 
     def prepare(self) -> None:
         """Checks that the file is ours before anything is written, then brings it up to date."""
@@ -84,8 +90,10 @@ class Store:
         migrations.apply(self.db)
 
     def close(self) -> None:
-        """Closes the file."""
-        self.connection.close()
+        """Closes the file and lets the next supervisor in."""
+        for held, give_back in (("connection", "close"), ("lock", "release")):
+            if hasattr(self, held):
+                getattr(getattr(self, held), give_back)()
 
     def folder(self, name: str) -> Path:
         """A folder of that name beside the database, for files that belong to it."""
@@ -149,7 +157,8 @@ class Store:
                     row = {"job_id": number, "position": position, "image_id": images[image]}
                     self.insert("job_images", row)
                 if job.skip_reason is not None:
-                    outcome = {"outcome": "skipped", "message": job.skip_reason}
+                    outcome = {"outcome": "skipped", "error_class": "excluded"}
+                    outcome["message"] = job.skip_reason
                     self.finish_run(self.start_run(number, None), outcome)
         return sweep
 
@@ -307,6 +316,22 @@ class Store:
             f"UPDATE sweeps SET state = ?, {column} = ? WHERE id = ?",  # noqa: S608
             [state, utc_now(), sweep],
         )
+
+
+def lock(path: Path) -> FileLock:
+    """The right to write: the system's lock on a file beside the database, gone with its holder.
+
+    Raises DatabaseError when another supervisor has it.
+    """
+    held = FileLock(path.with_name(path.name + ".lock"))
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise DatabaseError(
+            f"another vlmsweep is working on {path}",
+            hint="wait for it, or give this sweep a database of its own with --db; reading is fine",
+        ) from None
+    return held
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:

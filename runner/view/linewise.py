@@ -55,6 +55,8 @@ class PlainLines:
                 return f"{event.model}: {place} {finished(event)}"
             case stream.WorkerKilled():
                 return f"{event.model}: worker {event.worker} killed: {event.message}"
+            case stream.Recovered():
+                return recovered(event)
             case stream.FallingBack():
                 return f"{event.model}: {event.jobs} jobs go on with {event.to}"
             case stream.Interrupting():
@@ -78,6 +80,14 @@ def finished(event: stream.RunFinished) -> str:
     ok = event.outcome == "ok"
     said = shorten((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
     return f"{event.outcome.replace('_', ' ')}{took} | {asked} | {said}"
+
+
+def recovered(event: stream.Recovered) -> str:
+    """What a dead supervisor had left."""
+    return (
+        f"an earlier sweep was cut off: {event.processes} processes of it killed,"
+        f" {event.runs} runs marked interrupted"
+    )
 
 
 def interrupting(event: stream.Interrupting) -> str:

@@ -20,7 +20,7 @@ from schemas import stream
 
 from ..plain import one_line
 from . import units
-from .linewise import finished, interrupting
+from .linewise import finished, interrupting, recovered
 from .progress import ModelProgress, Progress
 from .tables import ellipsis, middle
 
@@ -141,6 +141,8 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return one_line(f"{event.model}: worker {event.worker} killed: {event.message}")
         case stream.ImagePrepared() if event.message is not None:
             return one_line(f"picture {event.path}: {event.message}")
+        case stream.Recovered():
+            return recovered(event)
         case stream.FallingBack():
             return one_line(f"{event.model}: {event.jobs} jobs go on with {event.to}")
         case stream.Interrupting():

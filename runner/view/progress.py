@@ -114,7 +114,12 @@ class Progress:
                 self.run_finished(event, now)
             case stream.SweepFinished():
                 self.finished, self.run = True, None
-            case stream.RunFirstToken() | stream.Interrupting() | stream.FallingBack():
+            case (
+                stream.RunFirstToken()
+                | stream.Interrupting()
+                | stream.FallingBack()
+                | stream.Recovered()
+            ):
                 pass
             case _:
                 self.worker(event, self.model(event.model), now)

@@ -14,6 +14,7 @@ from schemas import stream
 from schemas.events import WorkerPhase
 from schemas.stream import Tell
 
+from ..database.recovery import MARK
 from ..database.store import Store, utc_now
 from . import verdict
 from .launch import Hold, Launcher, WorkerSpec
@@ -57,7 +58,11 @@ class WorkerProcess:
 
     def begin(self, launcher: Launcher) -> None:
         """Starts it."""
-        self.hold: Hold = launcher.start(WorkerSpec(log=self.log, stack=self.stack_file))
+        self.hold: Hold = launcher.start(
+            WorkerSpec(
+                log=self.log, stack=self.stack_file, env={MARK: str(self.store.path.absolute())}
+            )
+        )
         self.reports = LineReader(self.hold.reports_fd)
 
     # What the shim reports.

@@ -116,7 +116,7 @@ class Supervisor:
         why = f"skipped after {course.deaths} workers were lost in a row, the last: {course.why}"
         while course.jobs:
             run = Running(self.store, self.tell, course.model, course.jobs.popleft())
-            run.fail({"outcome": "skipped", "message": why})
+            run.fail({"outcome": "skipped", "error_class": "quarantined", "message": why})
 
     def fall_back(self, course: Course) -> bool:
         """Turns to another way to load the model, if one is left and something is to be done."""

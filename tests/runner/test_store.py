@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.database.reader import Reader
 from runner.database.store import Store, readable
 from runner.errors import DatabaseError
 from runner.work.queue import Queue
@@ -27,8 +28,10 @@ def test_the_file_is_safe_by_its_settings(store: Store) -> None:
 
 def test_opening_again_changes_nothing(store: Store) -> None:
     before = store.connection.execute("SELECT sql FROM sqlite_master").fetchall()
-    Store(store.path).close()
-    assert store.connection.execute("SELECT sql FROM sqlite_master").fetchall() == before
+    store.close()
+    again = Store(store.path)
+    assert again.connection.execute("SELECT sql FROM sqlite_master").fetchall() == before
+    again.close()
 
 
 def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
@@ -55,8 +58,26 @@ def test_a_newer_schema_is_refused(store: Store) -> None:
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
         " VALUES ('vlmsweep', 'm999_future', '')"
     )
+    store.close()
     with pytest.raises(DatabaseError, match="newer vlmsweep"):
         Store(store.path)
+
+
+def test_a_second_supervisor_is_refused_and_readers_are_not(store: Store) -> None:
+    with pytest.raises(DatabaseError, match="another vlmsweep is working"):
+        Store(store.path)
+    with Reader(store.path) as reader:
+        assert reader.sweeps() == []
+    store.close()
+    Store(store.path).close()
+
+
+def test_a_refused_file_is_not_kept_locked(tmp_path: Path) -> None:
+    path = tmp_path / "notes.db"
+    path.write_bytes(b"dear diary " * 500)
+    for _ in range(2):
+        with pytest.raises(DatabaseError, match="not a database"):
+            Store(path)
 
 
 def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path) -> None:

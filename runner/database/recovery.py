@@ -1,0 +1,96 @@
+"""Puts right what a supervisor that died left behind, before anything new is begun.
+
+Only the holder of the database's lock may call it: whatever still runs or claims to run is then
+a leftover. Runs are never deleted: those that were under way become `interrupted`, and their
+jobs are queued again, a bounded number of times.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+from .store import Store, utc_now
+
+MARK = "VLMSWEEP_DATABASE"
+ATTEMPTS = 3
+GONE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What was left: processes killed, runs marked interrupted, jobs queued again."""
+
+    processes: int
+    runs: int
+    jobs: int
+
+
+def recover(store: Store) -> Recovered:
+    """Kills leftovers of this database's supervisors and closes what they left open."""
+    open_runs = store.connection.execute(
+        "SELECT runs.id, workers.phase FROM runs LEFT JOIN workers ON workers.id = worker_id"
+        " WHERE outcome IS NULL"
+    ).fetchall()
+    open_workers = store.connection.execute(
+        "SELECT count(*) FROM workers WHERE ended_at IS NULL"
+    ).fetchone()[0]
+    open_sweeps = store.connection.execute(
+        "SELECT count(*) FROM sweeps WHERE state = 'running'"
+    ).fetchone()[0]
+    if not (open_runs or open_workers or open_sweeps):
+        return Recovered(0, 0, 0)
+    killed = kill_leftovers(str(store.path.absolute()))
+    with store.db.atomic():
+        for run, phase in open_runs:
+            row = {"outcome": "interrupted", "phase": phase, "message": DIED, "ended_at": utc_now()}
+            store.update("runs", run, row)
+        store.connection.execute(
+            "UPDATE workers SET ended_at = ?, message = ifnull(message, ?) WHERE ended_at IS NULL",
+            [utc_now(), DIED],
+        )
+        jobs = requeue(store)
+        store.connection.execute("UPDATE sweeps SET state = 'interrupted' WHERE state = 'running'")
+    return Recovered(killed, len(open_runs), jobs)
+
+
+DIED = "the supervisor died while this was under way"
+
+
+def requeue(store: Store) -> int:
+    """Queues running jobs again; one whose supervisors keep dying under it is given up."""
+    store.connection.execute(
+        "UPDATE jobs SET state = 'done' WHERE state = 'running' AND (SELECT count(*) FROM runs"
+        " WHERE job_id = jobs.id AND message = ?) >= ?",
+        [DIED, ATTEMPTS],
+    )
+    done = store.connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+    return done.rowcount
+
+
+def kill_leftovers(database: str) -> int:
+    """Kills every process of this user that a supervisor of this database started."""
+    mine, found = os.getpid(), []
+    for process in psutil.process_iter():
+        # Whose environment we may not read is not ours.
+        with suppress(psutil.Error, OSError):
+            if process.pid != mine and process.environ().get(MARK) == database:
+                found.append(process)
+    for process in found:
+        with suppress(psutil.Error):  # psutil checks that the number is still the same process
+            process.kill()
+    psutil.wait_procs(found, timeout=GONE_S)
+    return len(found)
+
+
+def reopen(store: Store, sweep: int) -> int:
+    """Queues every job of a sweep that did not end ok, but those that a rule excludes."""
+    done = store.connection.execute(
+        "UPDATE jobs SET state = 'queued' WHERE sweep_id = ? AND NOT EXISTS (SELECT 1 FROM runs"
+        " WHERE runs.id = latest_run_id AND (outcome = 'ok' OR error_class = 'excluded'))",
+        [sweep],
+    )
+    return done.rowcount
