@@ -82,6 +82,42 @@ def reset_peak(pid: int) -> bool:
     return True
 
 
+def oom_kills() -> int:
+    """How often the kernel's OOM killer struck in our memory cgroup; else, on this machine (Linux).
+
+    0 where the system does not tell.
+    """
+    if not LINUX:
+        return 0
+    for counters in [*memory_groups("memory.events", "memory.oom_control"), Path("/proc/vmstat")]:
+        try:
+            rows = [line.split() for line in counters.read_text().splitlines()]
+        except OSError:
+            continue
+        for row in rows:
+            if row[0] == "oom_kill":
+                return int(row[1])
+    return 0
+
+
+def memory_groups(v2: str, v1: str) -> list[Path]:
+    """Where a file of our memory cgroup may lie, by its name in either version of cgroups."""
+    places = []
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        # In a container the path may be the host's, while our group is mounted as the root.
+        for folder in (group.lstrip("/"), ""):
+            if controllers == "memory":
+                places.append(Path("/sys/fs/cgroup/memory", folder, v1))
+            elif not controllers:
+                places.append(Path("/sys/fs/cgroup", folder, v2))
+    return places
+
+
 def peak_method() -> str:
     """How a peak that includes the kernel's high-water mark was measured here."""
     if LINUX:

@@ -14,6 +14,7 @@ from schemas import stream
 from schemas.events import WorkerPhase
 from schemas.stream import Tell
 
+from .. import machine
 from ..database.recovery import MARK
 from ..database.store import Store, utc_now
 from . import verdict
@@ -58,6 +59,7 @@ class WorkerProcess:
 
     def begin(self, launcher: Launcher) -> None:
         """Starts it."""
+        self.oom_kills = machine.oom_kills()
         self.hold: Hold = launcher.start(
             WorkerSpec(
                 log=self.log, stack=self.stack_file, env={MARK: str(self.store.path.absolute())}
@@ -194,6 +196,7 @@ class WorkerProcess:
     def close(self) -> None:
         """Everything is gone: gives back what was held, and reads the stack it left."""
         self.hold.close()
+        self.ending.oom_kills = machine.oom_kills() - self.oom_kills
         try:
             stack = self.stack_file.read_bytes()[-STACK_BYTES:].decode("utf-8", "replace")
             self.stack_file.unlink()

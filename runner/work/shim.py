@@ -5,11 +5,11 @@ log, and kills the worker and everything the worker started when it is told to, 
 ends, or when the supervisor dies (end of file on its standard input). It knows nothing of
 models, events or the database.
 
-Run as a file by path with `python -I -S`; it imports next to nothing, so that it starts in
-tens of milliseconds and stays under 10 MB. Arguments: COMMANDS_FD EVENTS_FD LOG LOG_BYTES
-PROGRAM ARG...; the two descriptors become the worker's standard input and stay open under
-their number. Standard input takes requests, a byte each (k: kill, s: take a stack);
-standard output gives reports, a line each:
+Run compiled, by path, with `python -I -S`; it imports next to nothing, so that it starts in tens
+of milliseconds and stays under 10 MB. Arguments: COMMANDS_FD EVENTS_FD LOG LOG_BYTES TOKEN
+PROGRAM ARG...; the two descriptors become the worker's standard input and stay open under their
+number, TOKEN is what the worker's environment is marked with. Standard input takes requests, a
+byte each (k: kill, s: take a stack); standard output gives reports, a line each:
 
     started PID
     exited STATUS USER_S SYSTEM_S MAXRSS_BYTES     (STATUS as os.waitstatus_to_exitcode)
@@ -28,15 +28,26 @@ LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 KILL_FOR_S = 10.0
+# A kill that does not converge within so many passes fights something that forks: whole groups die.
+PASSES_BEFORE_GROUPS = 3
+OOM_SCORE_ADJ = 500  # when memory runs out, the worker goes before the supervisor and the desktop
 TERMINALS = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT)
 
 
 def prctl(option: int, value: int) -> None:
-    """Linux's prctl; nothing elsewhere."""
+    """Linux's prctl; nothing elsewhere. Without `ctypes`, which costs half a megabyte."""
     if LINUX:
-        import ctypes
+        import _ctypes
 
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+        class Int(_ctypes._SimpleCData):  # type: ignore[type-arg]
+            _type_ = "i"
+
+        class Function(_ctypes.CFuncPtr):
+            _flags_ = 1  # FUNCFLAG_CDECL
+            _restype_ = Int
+
+        library = _ctypes.dlopen(None, 0)  # type: ignore[arg-type]
+        Function(_ctypes.dlsym(library, "prctl"))(option, value, 0, 0, 0)
 
 
 def report(*words: object) -> None:
@@ -48,57 +59,85 @@ def report(*words: object) -> None:
         pass
 
 
-def parents() -> dict[int, tuple[int, int, bytes, bool]]:
-    """Process id -> (parent's id, group's id, start time, is a zombie), of all processes."""
+class Process:
+    """One row of the system's table of processes."""
+
+    __slots__ = ("born", "dead", "group", "marked", "parent")
+
+    def __init__(self, parent: int, group: int, born: bytes, dead: bool, marked: bool) -> None:
+        self.parent, self.group, self.born = parent, group, born
+        self.dead, self.marked = dead, marked
+
+
+def processes(token: str) -> dict[int, Process]:
+    """All processes by their number."""
     if not LINUX:
-        return parents_by_ps()
+        return processes_by_ps(token.encode())
     found = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open("/proc/" + name + "/stat", "rb") as file:
-                    stat = file.read()
+                fields = stat_of(name)
             except OSError:
                 continue
-            # The command's name may hold spaces and brackets: count from the last bracket.
-            fields = stat[stat.rindex(b")") + 2 :].split()
-            found[int(name)] = (int(fields[1]), int(fields[2]), fields[19], fields[0] == b"Z")
+            # A zombie whose other threads still run is not dead: only its first thread ended.
+            dead = fields[0] == b"Z" and int(fields[17]) <= 1
+            found[int(name)] = Process(int(fields[1]), int(fields[2]), fields[19], dead, False)
     return found
 
 
-def parents_by_ps() -> dict[int, tuple[int, int, bytes, bool]]:
-    """The same where there is no /proc (macOS)."""
+def stat_of(pid: object) -> list[bytes]:
+    """The fields of /proc/PID/stat from the state on."""
+    file = os.open("/proc/" + str(pid) + "/stat", os.O_RDONLY)
+    try:
+        stat = os.read(file, 4096)
+    finally:
+        os.close(file)
+    # The command's name may hold spaces and brackets: count from the last bracket.
+    return stat[stat.rindex(b")") + 2 :].split()
+
+
+def processes_by_ps(token: bytes) -> dict[int, Process]:
+    """The same where there is no /proc (macOS); our environment's token shows who is ours."""
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         "/bin/ps",
-        ["ps", "-axo", "pid=,ppid=,pgid=,state=,lstart="],
+        ["ps", "-axwwE", "-o", "pid=,ppid=,pgid=,state=,lstart=,command="],
         os.environ,
         file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)],
     )
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
-        rows = [line.split(None, 4) for line in file.read().splitlines()]
+        rows = [line.split(None, 9) for line in file.read().splitlines()]
     os.waitpid(pid, 0)
     return {
-        int(row[0]): (int(row[1]), int(row[2]), row[4], row[3].startswith(b"Z"))
+        int(row[0]): Process(
+            int(row[1]),
+            int(row[2]),
+            b" ".join(row[4:9]),
+            row[3].startswith(b"Z"),
+            token in row[-1],
+        )
         for row in rows
-        if len(row) == 5 and int(row[0]) != pid
+        if len(row) >= 9 and int(row[0]) != pid
     }
 
 
-def brood(group: int) -> dict[int, bytes]:
-    """What still lives of the worker: our descendants, and members of its process group."""
-    table = parents()
-    mine = {os.getpid()}
+def brood(table: dict[int, Process], group: int) -> set[int]:
+    """What is there of the worker: our descendants, its process group, what bears its token."""
+    me = os.getpid()
+    mine = {me}
     grew = True
     while grew:
         grew = False
-        for pid, (parent, pgid, _, _) in table.items():
-            if pid not in mine and (parent in mine or pgid == group):
+        for pid, process in table.items():
+            if pid not in mine and (
+                process.parent in mine or process.group == group or process.marked
+            ):
                 mine.add(pid)
                 grew = True
-    mine.discard(os.getpid())
-    return {pid: table[pid][2] for pid in mine if pid in table and not table[pid][3]}
+    mine.discard(me)
+    return mine
 
 
 def kill_one(pid: int, born: bytes) -> None:
@@ -109,9 +148,7 @@ def kill_one(pid: int, born: bytes) -> None:
             return
         handle = os.pidfd_open(pid)
         try:
-            with open("/proc/" + str(pid) + "/stat", "rb") as file:
-                stat = file.read()
-            if stat[stat.rindex(b")") + 2 :].split()[19] == born:
+            if stat_of(pid)[19] == born:
                 signal.pidfd_send_signal(handle, signal.SIGKILL)
         finally:
             os.close(handle)
@@ -119,12 +156,33 @@ def kill_one(pid: int, born: bytes) -> None:
         pass
 
 
+def kill_groups(groups: set[int]) -> None:
+    """SIGKILL to whole groups at once, which no fork outruns; never to our own."""
+    for group in groups - {0, 1, os.getpgrp()}:
+        try:
+            os.killpg(group, signal.SIGKILL)
+        except OSError:
+            pass
+
+
+def volunteer() -> None:
+    """Makes this process, and what it starts, what the kernel kills first when memory is short."""
+    if LINUX:
+        try:
+            with open("/proc/self/oom_score_adj", "r+") as file:
+                if int(file.read()) < OOM_SCORE_ADJ:
+                    file.write(str(OOM_SCORE_ADJ))
+        except OSError:
+            pass
+
+
 class Shim:
     """One worker's guardian."""
 
     def __init__(
-        self, commands: int, events: int, log: str, log_bytes: int, argv: list[str]
+        self, commands: int, events: int, log: str, log_bytes: int, token: str, argv: list[str]
     ) -> None:
+        self.token = token
         self.log_path, self.log_bytes = log, log_bytes
         self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self.logged = 0
@@ -137,7 +195,7 @@ class Shim:
         prctl(PR_SET_CHILD_SUBREAPER, 1)
         self.printed = self.pipe()
         self.killed: set[tuple[int, bytes]] = set()
-        self.ended = False
+        self.over = False
         self.pid = self.start(commands, events, argv)
         os.close(self.printed[1])
         os.close(commands)
@@ -160,10 +218,11 @@ class Shim:
             return pid
         try:
             signal.set_wakeup_fd(-1)
-            os.setpgid(0, 0)
+            os.setsid()  # a group to kill, and where sessions share the processor, not our share
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != guardian:
                 os._exit(125)
+            volunteer()
             for number in TERMINALS:
                 signal.signal(number, signal.SIG_DFL)
             os.set_blocking(self.printed[1], True)
@@ -177,11 +236,11 @@ class Shim:
         os._exit(126)
 
     def run(self) -> None:
-        """Watches until the worker and all it started are gone."""
+        """Watches until the worker ends or must end, then until all that it started is gone."""
         poll = select.poll()
         for descriptor in (0, self.wake[0], self.printed[0]):
             poll.register(descriptor, select.POLLIN)
-        while not self.ended:
+        while not self.over:
             for descriptor, _ in poll.poll():
                 if descriptor == self.printed[0]:
                     if not self.keep_print():
@@ -189,10 +248,11 @@ class Shim:
                 elif descriptor == 0:
                     self.obey()
                 elif b"%c" % signal.SIGTERM in os.read(descriptor, 4096):
-                    self.kill()
+                    self.over = True
             self.reap()
         begun = time.monotonic()
         survivors = self.kill()
+        self.report_end()
         while self.keep_print():
             pass
         report("gone", len(self.killed), survivors, time.monotonic() - begun)
@@ -206,36 +266,66 @@ class Shim:
             except OSError:
                 pass
         if b"k" in requests or not requests:
-            self.kill()
+            self.over = True
 
     def reap(self) -> None:
-        """Collects every child that ended; the worker's own end is reported."""
+        """Collects the orphans that ended. The worker is left a zombie until all others are gone:
+        as long as it is one, its number means no other process or group."""
+        if not LINUX:  # without orphans, and without waitid before Python 3.13
+            row = processes(self.token).get(self.pid)
+            self.over = self.over or row is None or row.dead
+            return
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
+                found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
                 return
-            if pid == 0:
+            if found is None:
                 return
-            if pid == self.pid:
-                self.ended = True
-                unit = 1024 if LINUX else 1
-                code = os.waitstatus_to_exitcode(status)
-                report("exited", code, usage.ru_utime, usage.ru_stime, usage.ru_maxrss * unit)
+            if found.si_pid == self.pid:
+                self.over = True
+                return
+            os.waitpid(found.si_pid, os.WNOHANG)
+
+    def report_end(self) -> None:
+        """How the worker itself ended, if it did."""
+        try:
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid:
+            size = usage.ru_maxrss * (1024 if LINUX else 1)
+            code = os.waitstatus_to_exitcode(status)
+            report("exited", code, usage.ru_utime, usage.ru_stime, size)
 
     def kill(self) -> int:
         """Kills all there is, again and again until none is left; returns how many are."""
         begun = time.monotonic()
+        passes = 0
         while True:
-            left = brood(self.pid)
-            for pid, born in left.items():
-                self.killed.add((pid, born))
-                kill_one(pid, born)
-            self.reap()
+            table = processes(self.token)
+            mine = brood(table, self.pid)
+            left = [pid for pid in mine if not table[pid].dead]
             if not left or time.monotonic() - begun > KILL_FOR_S:
-                break
-            time.sleep(0.002)
-        return len(left)
+                return len(left)
+            if passes >= PASSES_BEFORE_GROUPS or not LINUX:
+                kill_groups({table[pid].group for pid in left})
+            for pid in left:
+                self.killed.add((pid, table[pid].born))
+                kill_one(pid, table[pid].born)
+            self.bury(mine, table)
+            passes += 1
+            if passes < PASSES_BEFORE_GROUPS:
+                time.sleep(0.002)
+
+    def bury(self, mine: set[int], table: dict[int, Process]) -> None:
+        """Reaps those of the dead that are our own children, but for the worker."""
+        for pid in mine:
+            if table[pid].dead and table[pid].parent == os.getpid() and pid != self.pid:
+                try:
+                    os.waitpid(pid, os.WNOHANG)
+                except ChildProcessError:
+                    pass
 
     def keep_print(self) -> bool:
         """Moves what was printed to the log; False when there is nothing more to come.
@@ -260,9 +350,9 @@ class Shim:
 
 def main(argv: list[str]) -> int:
     """Guards one worker to its end."""
-    commands, events, log, log_bytes, *program = argv
+    commands, events, log, log_bytes, token, *program = argv
     try:
-        shim = Shim(int(commands), int(events), log, int(log_bytes), program)
+        shim = Shim(int(commands), int(events), log, int(log_bytes), token, program)
     except OSError as error:
         report("failed", error)
         return 1

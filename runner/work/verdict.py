@@ -27,6 +27,7 @@ class Ending:
     killed_for: str | None = None
     message: str | None = None
     status: int | None = None
+    oom_kills: int = 0
     stack: str | None = None
 
 
@@ -50,6 +51,8 @@ def of_ending(ending: Ending, phase: str) -> dict[str, Any]:
     if ending.killed_for is not None:
         outcome = OUTCOME_BY_LIMIT.get(ending.killed_for, "timeout")
         return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
+    if ending.status == -signal.SIGKILL and ending.oom_kills > 0:
+        return row | OOM_KILLED
     return row | {"outcome": "crashed", "message": died(ending.status)} | hint_for(ending.status)
 
 
@@ -77,6 +80,13 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+OOM_KILLED = {
+    "outcome": "out_of_memory",
+    "error_class": "out_of_memory",
+    "message": "the kernel ended the worker, because the memory of the machine or of its memory"
+    " group (container) was used up",
+    "hint": "set limits.memory_bytes below what there is, or take a smaller model or dtype",
+}
 HINTS = {
     "timeout": "raise the limit in the sweep file if the model is only slow",
     "memory_limit": "raise limits.memory_bytes, or take a smaller model or dtype",
