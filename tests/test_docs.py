@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runner.cli import cli
 from runner.planning import sweepfile
 from schemas.sweep import Limits, Model, Prompt, Sweep
 
 ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
 SWEEP_FILE = (ROOT / "docs" / "sweep-file.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", SWEEP_FILE, re.DOTALL)
 
@@ -35,3 +37,22 @@ def test_the_defaults_shown_are_the_defaults() -> None:
         "max_new_tokens": 100,
         "do_sample": False,
     }
+
+
+def test_the_readme_names_real_commands_options_and_files() -> None:
+    for line in re.findall(r"^\$ vlmsweep (.*)$", README, re.MULTILINE):
+        words = line.split("#")[0].replace("| jq .", "").split()
+        command = cli.commands[words[0]]
+        known = {name for option in command.params for name in option.opts}
+        assert {word for word in words[1:] if word.startswith("-")} <= known, line
+    for name in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_readme_documents_every_command() -> None:
+    assert {name for name in cli.commands if f"vlmsweep {name}" not in README} <= {"demo"}
+
+
+def test_the_yaml_in_the_readme_is_a_sweep() -> None:
+    for example in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):
+        sweepfile.check(yaml.safe_load(example), "README.md")
