@@ -52,6 +52,7 @@ DRIVER = """
 import dataclasses, sys
 from pathlib import Path
 from runner import sweeping
+from runner.database.store import Store
 from runner.planning import jobs, sweepfile
 from runner.work.launch import ShimLauncher
 from schemas import stream
@@ -65,7 +66,10 @@ def tell(event):
         print(event.run, event.outcome, flush=True)
 
 folder = Path(sys.argv[1])
-if (folder / "h.db").exists():
+store = Store(folder / "h.db")  # a kill may come before the sweep itself was stored
+stored = store.db["sweeps"].count
+store.close()
+if stored:
     sweeping.resume(folder / "h.db", 1, tell, Scripted())
 else:
     plan = jobs.expand(sweepfile.read(folder / "sweep.json"), folder, "kill_supervisor")
