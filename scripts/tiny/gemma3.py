@@ -81,6 +81,7 @@ def make_gemma3(folder: Path, seed: int) -> None:
         renamed=("vision_tower.", "vision_tower.vision_model."),
     )
     soften_embeddings(folder / "model.safetensors")
+    _open_eyes(folder / "model.safetensors", seed)
 
 
 def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
@@ -123,6 +124,18 @@ def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
         "torch_dtype": "float32",
         "vision_config": vision,
     }
+
+
+def _open_eyes(path: Path, seed: int) -> None:
+    """Fill the projection from pictures to text, which the library makes of zeros."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(path)
+    name = "multi_modal_projector.mm_input_projection_weight"
+    torch.manual_seed(seed)
+    weights[name] = torch.randn_like(weights[name]) * INITIALISER_RANGE
+    save_file(weights, path, metadata={"format": "pt"})
 
 
 def _image_processor() -> dict[str, Any]:
