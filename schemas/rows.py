@@ -218,7 +218,23 @@ class Workers(TypedDict, total=False):
     kill_s: Annotated[
         float | None, "Seconds from our decision to the whole tree being gone. NULL if not killed."
     ]
+    kill_asked_at: Annotated[str | None, "When we decided to kill it. NULL when we did not."]
+    stack_s: Annotated[
+        float | None, "Part of kill_s: until the Python stack was taken. NULL when none was."
+    ]
+    kill_signals: Annotated[
+        str | None,
+        "Signals it was sent, in order: SIGUSR1 takes the stack. NULL if not killed.",
+    ]
     killed_processes: Annotated[int | None, "Processes killed with it. NULL when not known."]
+    survivors: Annotated[
+        int | None, "Processes that outlived the kill. NULL if not killed, or not known."
+    ]
+    freed_bytes: Annotated[
+        int | None,
+        "How much more memory the machine had available after the kill, whoever gave it back."
+        " NULL if not killed.",
+    ]
     cpu_s: Annotated[float | None, "Processor seconds it used. NULL when not known."]
     peak_rss_bytes: Annotated[
         int | None,

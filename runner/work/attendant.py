@@ -31,6 +31,7 @@ from .running import Running
 from .watch import Breach, Watch
 
 GARBAGE_LIMIT = 1000
+DRAIN_S = 1.0  # for what the dead left in the pipe, should somebody else go on filling it
 LOADED = (
     "engine",
     "family",
@@ -141,9 +142,9 @@ class Attendant:
                 self.model_loaded(event, now)
             case events.Heartbeat():
                 self.process.device_report(event.device_bytes, "heartbeat")
-            case events.Error(run=None):
+            case events.Error(run=None) if not self.loaded:
                 self.refuse(event, now)
-            case events.Bye():
+            case events.Bye() if self.running is None:
                 self.watch.enter("stop", now)
             case (
                 events.RunStarted()
@@ -158,6 +159,9 @@ class Attendant:
 
     def of_run(self, running: Running, event: OfRun, now: float) -> None:
         """An event of the run in hand."""
+        if self.too_late and isinstance(event, events.RunFinished | events.Error):
+            self.put_up_with(Garbage("too late", type(event).__name__))
+            return
         match event:
             case events.FirstToken():
                 self.watch.enter("generate", now)
@@ -174,6 +178,11 @@ class Attendant:
                 self.running = None
                 self.fail(running, verdict.of_error(event), self.process.end_span())
                 self.next_run(now)
+
+    @property
+    def too_late(self) -> bool:
+        """Whether the run's outcome is decided: it broke a limit, and no answer mends that."""
+        return self.process.ending.killed_for not in (None, "interrupted")
 
     def progress(self, event: events.Progress, now: float) -> None:
         """A download or a load moves."""
@@ -267,9 +276,10 @@ class Attendant:
 
     def bury(self) -> Departure:
         """Everything is gone: reads what was still in the pipe and stores how it ended."""
-        phase = self.watch.phase
+        phase = self.process.ending.phase or self.watch.phase
         self.process.hold.kill()
-        while self.hear():
+        until = self.clock() + DRAIN_S
+        while self.hear() and not self.events.dry and self.clock() < until:
             pass
         self.process.close()
         lost = self.running is not None

@@ -12,7 +12,6 @@ import importlib.util
 import os
 import py_compile
 import secrets
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -20,9 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from .leftovers import TOKEN as TOKEN
+from .leftovers import Leftovers
+
 SHIM = Path(__file__).with_name("shim.py")
 LOG_BYTES = 8_000_000
-TOKEN = "VLMSWEEP_WORKER_TOKEN"
 STACK_FILE = "VLMSWEEP_STACK_FILE"
 
 
@@ -42,6 +43,7 @@ class Hold(Protocol):
 
     events_fd: int
     reports_fd: int
+    guardian: int
 
     def send(self, line: bytes) -> None:
         """A command line; never blocks."""
@@ -55,8 +57,14 @@ class Hold(Protocol):
     def kill(self) -> None:
         """Asks for the death of the worker and all that it started."""
 
-    def close(self) -> None:
-        """Gives everything back; kills first if anything still lives."""
+    def force(self) -> None:
+        """Kills the guardian, which does not obey any more; `close` sees to the rest."""
+
+    def close(self) -> int:
+        """Gives everything back; kills first if anything still lives.
+
+        Returns how many processes it had to kill because their guardian was dead.
+        """
 
 
 class Launcher(Protocol):
@@ -90,6 +98,7 @@ class ShimLauncher:
         argv += ["--events-fd", str(events_write)]
         env = {**os.environ, **spec.env, TOKEN: token, STACK_FILE: str(spec.stack)}
         env.setdefault("PYTHONUNBUFFERED", "1")
+        leftovers = Leftovers(token)
         try:
             shim = subprocess.Popen(
                 argv,
@@ -108,16 +117,22 @@ class ShimLauncher:
         finally:
             os.close(commands_read)
             os.close(events_write)
-        return ShimHold(shim, commands_write, events_read)
+        return ShimHold(shim, commands_write, events_read, leftovers)
 
 
 class ShimHold:
     """A worker held through its shim."""
 
-    def __init__(self, shim: subprocess.Popen[bytes], commands_fd: int, events_fd: int) -> None:
+    def __init__(
+        self,
+        shim: subprocess.Popen[bytes],
+        commands_fd: int,
+        events_fd: int,
+        leftovers: Leftovers,
+    ) -> None:
         assert shim.stdin is not None
         assert shim.stdout is not None
-        self.shim = shim
+        self.shim, self.guardian, self.leftovers = shim, shim.pid, leftovers
         self.requests = shim.stdin
         self.reports_fd = shim.stdout.fileno()
         self.commands_fd = commands_fd
@@ -146,7 +161,7 @@ class ShimHold:
         self.request(b"s")
 
     def kill(self) -> None:
-        """Asks the shim to kill all; if the shim itself is gone, kills the worker's group."""
+        """Asks the shim to kill all."""
         self.request(b"k")
 
     def request(self, what: bytes) -> None:
@@ -154,18 +169,23 @@ class ShimHold:
         with contextlib.suppress(OSError, ValueError):
             self.requests.write(what)
 
-    def close(self) -> None:
+    def force(self) -> None:
+        """Kills the shim. On Linux the kernel then kills the worker."""
+        self.shim.kill()
+
+    def close(self) -> int:
         """Ends the shim, which takes all else with it, and closes every descriptor."""
         with contextlib.suppress(OSError):
             self.requests.close()
         try:
             self.shim.wait(timeout=15)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(OSError):
-                os.killpg(self.shim.pid, signal.SIGKILL)
+            self.force()
             self.shim.wait()
+        killed = self.leftovers.close(kill=self.shim.returncode != 0)
         for descriptor in (self.commands_fd, self.events_fd):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         if self.shim.stdout is not None:
             self.shim.stdout.close()
+        return killed

@@ -40,13 +40,19 @@ class LineReader:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.partial = bytearray()
+        self.dry = False
         self.skipping = False
 
     def read(self) -> Iterator[bytes | Garbage | Closed]:
-        """The lines that have arrived, then Closed at the end of the stream."""
+        """The lines that have arrived, then Closed at the end of the stream.
+
+        `dry` says that nothing had, which is not the end: somebody still holds the other end.
+        """
+        self.dry = False
         try:
             data = os.read(self.descriptor, READ)
         except BlockingIOError:
+            self.dry = True
             return
         except OSError:
             data = b""
@@ -74,7 +80,9 @@ class LineReader:
 def decode(line: bytes) -> Event | Garbage:
     """A line as the event it says it is."""
     try:
-        data: Any = json.loads(line)
+        data: Any = json.loads(line, parse_int=storable)
+        if b"\\u" in line:  # half a surrogate pair is text that cannot be stored
+            json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         return Garbage("not JSON", sample(line))
     if not isinstance(data, dict):
@@ -87,6 +95,14 @@ def decode(line: bytes) -> Event | Garbage:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         return Garbage(f"no known event: {where}: {first['msg']}", sample(line))
+
+
+def storable(digits: str) -> int:
+    """A whole number that SQLite can hold."""
+    number = int(digits)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("a number of more than 64 bits")
+    return number
 
 
 def sample(line: bytes | bytearray) -> str:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import psutil
-
 from .. import machine
 
 TREE_EVERY_S = 1.0
@@ -49,12 +47,15 @@ class Sample:
 class TreeMemory:
     """The memory of one process tree: its root and all descendants.
 
+    Daemons it made are its `guardian`'s children: all below that count, but for itself.
+
     A peak is the larger of two: the highest sum over the tree that was sampled, and the root's
     own high-water mark, which the kernel keeps and which misses no spike.
     """
 
-    def __init__(self, root: int) -> None:
+    def __init__(self, root: int, guardian: int | None = None) -> None:
         self.root = root
+        self.top = guardian or root
         self.total = Peak()
         self.span = Peak()
         self.children: list[int] = []
@@ -78,7 +79,8 @@ class TreeMemory:
         if root is None:
             return None
         if now - self.looked_at >= TREE_EVERY_S:
-            self.children = descendants(self.root)
+            below = machine.descendants(self.top)
+            self.children = [pid for pid in below if pid != self.root]
             self.looked_at = now
         found = [m for m in map(machine.process_memory, self.children) if m is not None]
         everyone = [root, *found]
@@ -106,14 +108,6 @@ class TreeMemory:
         root = machine.process_memory(self.root)
         if root is not None:
             self.note(Sample(root.rss, root.anonymous, root.file), root)
-
-
-def descendants(pid: int) -> list[int]:
-    """Process ids below a process; empty when it is gone."""
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return []
 
 
 def total(values: list[int | None]) -> int | None:

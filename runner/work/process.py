@@ -27,6 +27,8 @@ from .watch import Breach
 SAMPLE_EVERY_S = 0.25
 STORE_SAMPLE_EVERY_S = 1.0
 STACK_GRACE_S = 0.1
+STACK_LOOK_S = 0.01
+SHIM_PATIENCE_S = 12.0  # a little more than the shim itself takes before it gives up
 STACK_BYTES = 20_000
 
 
@@ -54,11 +56,16 @@ class WorkerProcess:
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
         self.kill_asked: float | None = None
-        self.kill_sent = False
+        self.kill_sent_at: float | None = None
+        self.stack_bytes = self.stack_began = 0
+        self.stack_looked = 0.0
+        self.available = 0
         self.sampled_at = self.stored_at = float("-inf")
 
     def begin(self, launcher: Launcher) -> None:
         """Starts it."""
+        # An earlier worker may have deleted its folder.
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.oom_kills = machine.oom_kills()
         self.hold: Hold = launcher.start(
             WorkerSpec(
@@ -82,7 +89,7 @@ class WorkerProcess:
         """One report, as `runner.work.shim` defines them."""
         if kind == "started":
             pid = int(words[0])
-            self.memory = TreeMemory(pid)
+            self.memory = TreeMemory(pid, self.hold.guardian)
             self.store.update("workers", self.row, {"pid": pid})
             started = stream.WorkerStarted(
                 worker=self.number, model=self.model, pid=pid, log=str(self.log)
@@ -94,8 +101,8 @@ class WorkerProcess:
             self.facts["cpu_s"] = float(user_s) + float(system_s)
             if self.memory is not None:
                 self.memory.total.rss_at_least(int(maxrss), "rusage maxrss")
-        elif kind == "gone" and self.ending.killed_for is not None:
-            self.facts["killed_processes"] = int(words[0])
+        elif kind == "gone" and self.dying:
+            self.facts |= {"killed_processes": int(words[0]), "survivors": int(words[1])}
         elif kind == "failed":
             self.notes.append(" ".join(words))
 
@@ -161,7 +168,10 @@ class WorkerProcess:
         """Begins the kill: its stack is asked for, and a moment later it dies."""
         if not self.dying:
             self.ending.killed_for, self.ending.message = breach.limit, breach.message
+            self.ending.phase = breach.phase
             self.kill_asked = self.clock()
+            self.facts["kill_asked_at"] = utc_now()
+            self.available = machine.available_memory()
             self.tell(
                 stream.WorkerKilled(
                     worker=self.number,
@@ -172,30 +182,64 @@ class WorkerProcess:
                 )
             )
             if not at_once:
+                self.stack_bytes, self.stack_looked = self.stack_size(), self.clock()
+                self.stack_began = self.stack_bytes
+                self.facts["kill_signals"] = "SIGUSR1"
                 self.hold.take_stack()
         if at_once:
             self.send_kill()
 
     def send_kill(self) -> None:
-        """The kill itself."""
-        self.kill_sent = True
+        """The kill itself. No SIGTERM: a worker has nothing to tidy, and hung ones do not hear."""
+        if self.kill_sent_at is None:
+            self.kill_sent_at = self.clock()
+            sent = self.facts.get("kill_signals")
+            self.facts["kill_signals"] = f"{sent} SIGKILL" if sent else "SIGKILL"
         self.hold.kill()
 
+    def stack_size(self) -> int:
+        """Bytes of stack that were written."""
+        try:
+            return self.stack_file.stat().st_size
+        except OSError:
+            return 0
+
+    def stack_taken(self, now: float) -> bool:
+        """Whether the stack is there as a whole: it grew, and then for one look no more."""
+        size, before = self.stack_size(), self.stack_bytes
+        self.stack_bytes, self.stack_looked = size, now
+        if size == before > self.stack_began:
+            assert self.kill_asked is not None
+            self.facts["stack_s"] = now - self.kill_asked
+            return True
+        return False
+
     def tick(self) -> None:
-        """Sends on what waits: commands, and the kill once the stack had its moment."""
+        """Sends on what waits: commands, and the kill once the stack was taken or is overdue."""
         self.hold.flush()
-        if self.dying and not self.kill_sent and self.clock() >= self.wake_at():
+        if self.kill_asked is None or (now := self.clock()) < self.wake_at():
+            return
+        if self.kill_sent_at is not None:
+            self.kill_sent_at = now
+            self.hold.force()
+            self.notes.append("the shim did not obey, and was killed")
+        elif self.stack_taken(now) or now >= self.kill_asked + STACK_GRACE_S:
             self.send_kill()
 
     def wake_at(self) -> float:
         """When `tick` or `sample` is next of use, monotonic seconds."""
         if self.kill_asked is None:
             return self.sampled_at + SAMPLE_EVERY_S
-        return float("inf") if self.kill_sent else self.kill_asked + STACK_GRACE_S
+        if self.kill_sent_at is not None:
+            return self.kill_sent_at + SHIM_PATIENCE_S
+        return min(self.stack_looked + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)
 
     def close(self) -> None:
         """Everything is gone: gives back what was held, and reads the stack it left."""
-        self.hold.close()
+        if orphans := self.hold.close():
+            self.notes.append(f"the shim was killed; {orphans} processes it guarded were killed")
+        if self.dying:
+            self.facts["freed_bytes"] = machine.available_memory() - self.available
         self.ending.oom_kills = machine.oom_kills() - self.oom_kills
         try:
             stack = self.stack_file.read_bytes()[-STACK_BYTES:].decode("utf-8", "replace")

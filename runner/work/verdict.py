@@ -26,6 +26,7 @@ class Ending:
 
     killed_for: str | None = None
     message: str | None = None
+    phase: str | None = None
     status: int | None = None
     oom_kills: int = 0
     stack: str | None = None

@@ -1,0 +1,87 @@
+"""Kills what a worker left running when its shim died, which should have done that.
+
+While a worker lives we adopt orphans below us (Linux), so that what a dead shim guarded becomes
+our own children, whatever it did to its session and environment; elsewhere only what still bears
+the worker's token is found. What a dead supervisor left is `runner.database.recovery`'s business.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+import psutil
+
+from .. import machine
+
+TOKEN = "VLMSWEEP_WORKER_TOKEN"
+KILL_FOR_S = 10.0
+
+
+class Leftovers:
+    """What one worker may leave; made before the worker is."""
+
+    guarded = 0  # workers alive, over all
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.before = set(psutil.Process().children())
+        machine.adopt_orphans(True)
+        Leftovers.guarded += 1
+
+    def close(self, kill: bool) -> int:
+        """The shim is gone; `kill` when it did not do its work. Returns how many were killed."""
+        killed = self.kill() if kill else set()
+        Leftovers.guarded -= 1
+        if not Leftovers.guarded:
+            machine.adopt_orphans(False)
+        return len(killed)
+
+    def kill(self) -> set[psutil.Process]:
+        """Kills all there is, again and again until none is left."""
+        killed: set[psutil.Process] = set()
+        until = time.monotonic() + KILL_FOR_S
+        while time.monotonic() < until:
+            left = self.adopted() | self.bearers()
+            for process in left:
+                with suppress(psutil.Error):  # psutil checks that the number is still the same
+                    process.kill()
+            killed |= left
+            reap(killed)
+            if not left:
+                break
+            time.sleep(0.002)
+        return killed
+
+    def adopted(self) -> set[psutil.Process]:
+        """Children we did not have before, with all below them, but those of our own session."""
+        found: set[psutil.Process] = set()
+        for child in set(psutil.Process().children()) - self.before:
+            with suppress(psutil.Error, OSError):
+                if os.getsid(child.pid) != os.getsid(0):
+                    found |= {child, *child.children(recursive=True)}
+        return {process for process in found if alive(process)}
+
+    def bearers(self) -> set[psutil.Process]:
+        """Whatever bears the worker's token in its environment, as far as we may read it."""
+        found = set()
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                if process.environ().get(TOKEN) == self.token and alive(process):
+                    found.add(process)
+        return found
+
+
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs."""
+    with suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
+def reap(processes: set[psutil.Process]) -> None:
+    """Buries those that are our own children."""
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
