@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from schemas.commands import Load, Turn
@@ -19,11 +17,12 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...engine import Answer, DeviceMemory
+from ...engine import Answer
 from ...failure import WorkerFailure
 from ...families import FamilyModule, hooks_for
 from ...measure import LoadClock, Meter, Tell
 from ...text import Cleaner, StreamDecoder, special_tokens
+from ..local import LocalEngine, versions
 
 if TYPE_CHECKING:
     from .device import Device
@@ -40,18 +39,13 @@ LIBRARIES = (
     "numpy",
     "pillow",
 )
-MEMORY_EVERY_S = 0.1
 
 
-class MlxEngine:
+class MlxEngine(LocalEngine):
     """See `workers.engine.Engine` for what each method promises."""
 
-    def __init__(self) -> None:
-        self._memory = DeviceMemory()
-        self._memory_at = 0.0
-        self._hooks: Hooks
-        self._device: Device
-        self._cleaner: Cleaner
+    _hooks: Hooks
+    _device: Device
 
     def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
         clock = LoadClock()
@@ -82,11 +76,11 @@ class MlxEngine:
             dtype=hooks.dtype,
             dtype_reason=hooks.dtype_reason,
             parameters=hooks.count_parameters(),
-            versions=versions(),
+            versions=versions(LIBRARIES),
             notes=hooks.notes,
             device_bytes=self._memory.allocated,
             device_reserved_bytes=self._memory.reserved,
-            **_only_floats(clock.figures()),
+            **dict[str, Any](clock.figures()),
         )
 
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
@@ -107,32 +101,7 @@ class MlxEngine:
         raw = hooks.decode(ids)
         ended = bool(ids) and ids[-1] in hooks.ends()
         full = len(ids) >= generation.max_new_tokens
-        return Answer(
-            raw_text=raw,
-            text=self._cleaner.clean(raw),
-            finish_reason="length" if full and not ended else "stop",
-            notes=inputs.notes,
-        )
-
-    def device_memory(self) -> DeviceMemory:
-        # What the main thread last saw: the allocator's lock may be held by a hanging device.
-        return self._memory
-
-    def reset_device_peak(self) -> None:
-        self._device.reset_peak()
-        self._look()
-
-    def empty_caches(self) -> None:
-        self._device.empty_cache()
-        self._look()
-
-    def _look(self) -> None:
-        self._memory = self._device.memory()
-        self._memory_at = time.monotonic()
-
-    def _look_sometimes(self) -> None:
-        if time.monotonic() - self._memory_at >= MEMORY_EVERY_S:
-            self._look()
+        return self._answer(raw, full, ended, inputs.notes)
 
 
 def check_backend() -> None:
@@ -145,18 +114,3 @@ def check_backend() -> None:
             f"mlx is installed but can't be used: {error}",
             f"Install its backend: {sys.executable} -m pip install 'mlx[cpu]' (or mlx[cuda])",
         ) from error
-
-
-def versions() -> dict[str, str]:
-    """Versions of the libraries that decide what the answers are."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _only_floats(figures: dict[str, float]) -> dict[str, Any]:
-    return dict(figures)
