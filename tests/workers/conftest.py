@@ -87,7 +87,11 @@ def _drain(process: subprocess.Popen[bytes], stream: Any) -> tuple[str, list[byt
 
     with ThreadPoolExecutor(1) as pool:
         lines = pool.submit(stream.readlines)
-        log, _ = process.communicate(timeout=TALK_S)
+        try:
+            log, _ = process.communicate(timeout=TALK_S)
+        except subprocess.TimeoutExpired:
+            process.kill()  # or the way out of this block would wait for it for ever
+            raise
         return log.decode("utf-8", "replace"), lines.result(TALK_S)
 
 
