@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from .history import models, show, sql, sweeps
 from .root import cli
+from .safety import chaos, doctor
 from .sweep import demo, plan, resume, run
 
 __all__ = ["cli", "main"]
 
-for command in (demo, run, plan, resume, show, sql, sweeps, models):
+for command in (demo, run, plan, resume, show, sql, sweeps, models, doctor, chaos):
     cli.add_command(command)
 
 

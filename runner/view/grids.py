@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..database.reader import Answer
 from ..demo import Checked
@@ -16,8 +16,13 @@ from ..planning.preview import Preview
 from . import units
 from .columns import Column, Grid, grid, kind_of
 
+if TYPE_CHECKING:
+    from ..chaos.verdict import Verdict
+    from ..doctor.check import Check
+
 Record = Mapping[str, Any]
 
+SURVIVED = {True: "survived", False: "NOT survived"}
 VERDICTS = {True: "right", False: "wrong", None: "not checked"}
 
 
@@ -40,6 +45,11 @@ def outcome(row: Record) -> str:
 def settings(row: Record) -> str:
     """A planned model's own choices."""
     return ", ".join(row[key] for key in ("engine", "device", "dtype") if row[key] != "auto")
+
+
+def missed(row: Record) -> Any:
+    """What a fault should have come to, where it came to something else."""
+    return row["expected"] if row["expected"] != row["got"] else None
 
 
 SUMMARY = (
@@ -98,6 +108,23 @@ CHECK = (
     Column("message", "In words"),
     Column("hint", "What to do"),
 )
+CHECKS = (
+    Column("area", "Part"),
+    Column("check", "Check"),
+    Column("state", "State"),
+    Column("detail", "Detail", least=30),
+)
+FAULTS = (
+    Column("title", "Fault", least=16),
+    Column("expected", "Expected", optional=True, of=missed),
+    Column("got", "Outcome", of=lambda row: row["got"] or "nothing stored"),
+    Column("phase", "Phase", least=7),
+    Column("kill_s", "Killed in", "seconds"),
+    Column("survivors", "Left over", "number"),
+    Column("next_ok", "Next job", of=lambda row: "ok" if row["next_ok"] else "not done"),
+    Column("survived", "Verdict", of=lambda row: SURVIVED[row["survived"]]),
+    Column("why", "Why", least=30, aside=True, optional=True),
+)
 FAMILIES = (
     Column("name", "Family"),
     Column("title", "Title"),
@@ -138,6 +165,16 @@ def checked(rows: Iterable[Checked]) -> Grid:
 def planned(seen: Preview) -> Grid:
     """A row per model of what would run."""
     return grid([asdict(model) for model in seen.models], PLANNED)
+
+
+def checks(found: Iterable[Check]) -> Grid:
+    """What the doctor saw."""
+    return grid([asdict(one) for one in found], CHECKS)
+
+
+def verdicts(found: Iterable[Verdict]) -> Grid:
+    """What faults were survived."""
+    return grid([asdict(one) for one in found], FAULTS)
 
 
 def families(rows: Sequence[Record]) -> Grid:

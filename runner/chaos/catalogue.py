@@ -1,0 +1,79 @@
+"""The faults that are tried, and what counts as having survived each. Definitions only.
+
+The faults themselves are in `runner.chaos.faults`, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .faults import PARTIAL
+
+Where = Literal["run", "model", "supervisor"]
+MEMORY_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault. `where` says who commits it: a run, a model while it comes or goes, or us.
+
+    `holds` are pieces of text that columns of the job's row must hold, `limits` those of the
+    sweep. `hangs` stands for a short limit, which ends it.
+    """
+
+    name: str
+    title: str
+    expected: str
+    where: Where = "run"
+    phase: str | None = None
+    hangs: bool = False
+    quick: bool = True
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    holds: Mapping[str, str] = field(default_factory=dict)
+
+
+def hang(name: str, title: str, **more: Any) -> Fault:
+    """A fault that a limit must end."""
+    return Fault(name, title, "timeout", hangs=True, **({"phase": "prefill"} | more))
+
+
+def crash(name: str, title: str, said: str, **more: Any) -> Fault:
+    """A fault that ends its worker."""
+    return Fault(name, title, "crashed", holds={"message": said}, **more)
+
+
+FAULTS = (
+    hang("hang-in-python", "hang in Python"),
+    hang("hang-in-native-code", "hang in native code"),
+    hang("hang-amid-answer", "hang amid an answer", phase="generate", holds={"raw_text": PARTIAL}),
+    hang("hang-in-load", "hang in load", phase="load", where="model"),
+    Fault("hang-at-exit", "hang at exit", "ok", where="model", quick=False),
+    hang("stopped", "stopped (SIGSTOP)"),
+    hang("grandchild", "grandchild"),
+    hang("own-session", "grandchild, own session"),
+    hang("daemon", "daemon, double fork"),
+    hang("bare-daemon", "daemon, no environment"),
+    crash("leaked-child", "child keeps the pipes", "exit status 0"),
+    crash("segfault", "segfault", "SIGSEGV"),
+    crash("abort", "abort", "SIGABRT"),
+    crash("killed-from-outside", "killed from outside", "SIGKILL"),
+    crash("leave", "exit 0, no answer", "exit status 0"),
+    crash("torn-line", "torn last line", "exit status 0"),
+    Fault("load-error", "load error", "error", where="model", holds={"message": "a package"}),
+    Fault("garbage", "garbage for events", "ok", holds={"text": "fine"}),
+    Fault("huge-line", "huge line", "ok", holds={"text": "fine"}),
+    Fault("second-answer", "second answer", "ok", holds={"text": "the first answer"}),
+    Fault("flood", "flood on stdout, stderr", "ok", holds={"text": "fine"}),
+    Fault("growth", "memory growth", "memory_limit", limits={"memory_bytes": MEMORY_BYTES}),
+    Fault("brood", "supervisor SIGKILLed", "interrupted", where="supervisor"),
+)
+NAMES = tuple(fault.name for fault in FAULTS)
+
+
+def chosen(quick: bool, names: tuple[str, ...] = ()) -> list[Fault]:
+    """The faults to try: those named, else all, or those that cost little time."""
+    if names:
+        return [fault for fault in FAULTS if fault.name in names]
+    return [fault for fault in FAULTS if fault.quick or not quick]

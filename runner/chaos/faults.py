@@ -1,0 +1,284 @@
+"""A worker that misbehaves on purpose, run by path in place of a real one.
+
+It speaks the workers' protocol with nothing but the standard library, so that it starts in
+milliseconds and imports nothing from beside it. Which fault is asked for stands in the model's
+folder name or in the prompt. Every process it starts carries the mark given as first argument on
+its command line, and ends by itself after LAST_S, should every defence fail (all but one that is
+stopped). It judges nothing: that is `runner.chaos.trial`'s business.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+LAST_S = 120
+GROW_BYTES, GROW_STEP = 600_000_000, 2_000_000
+HUGE_LINE = 100_000_000
+FLOOD_BYTES = 24_000_000
+PARTIAL = "partial words"
+
+
+class Worker:
+    """The protocol, and the faults by name."""
+
+    def __init__(self, mark: str, events: int) -> None:
+        self.mark, self.events = mark, events
+        self.commands = os.fdopen(os.dup(0), "rb")
+        os.set_inheritable(events, False)
+        self.sleeper = [sys.executable, "-I", "-S", "-c", f"import time; time.sleep({LAST_S})"]
+        self.sleeper.append(mark)
+        if stack := os.environ.get("VLMSWEEP_STACK_FILE"):
+            file = os.open(stack, os.O_WRONLY | os.O_CREAT, 0o600)
+            faulthandler.register(signal.SIGUSR1, file=file, all_threads=True)
+
+    # The protocol.
+
+    def say(self, event: str, **fields: object) -> None:
+        """One event."""
+        self.write(json.dumps({"event": event, "seq": 1, "at_s": 0.5, **fields}).encode() + b"\n")
+
+    def write(self, data: bytes) -> None:
+        """Bytes on the event stream, all of them."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.events, view) :]
+
+    def finish(self, run: int, text: str = "fine") -> None:
+        """The end of an answer."""
+        figures = {"finish_reason": "stop", "latency_s": 0.01, "preprocess_s": 0.0}
+        self.say("run_finished", run=run, raw_text=text, text=text, **figures)
+
+    def serve(self) -> None:
+        """Does what it is told, and what its model's name and its prompts tell it."""
+        model = ""
+        for line in self.commands:
+            command = json.loads(line)
+            if command["command"] == "load":
+                model = os.path.basename(command["model"])  # noqa: PTH119 - pathlib is slow
+                self.load(model)
+            elif command["command"] == "run":
+                self.say("run_started", run=command["run"])
+                self.run(command["run"], command["turns"][-1]["text"])
+            else:
+                self.say("bye", runs=1)
+                if model == "hang-at-exit":
+                    forever()
+                os._exit(0)
+
+    def load(self, model: str) -> None:
+        """Loads nothing, or fails to."""
+        self.say("started", pid=os.getpid(), python="3", executable=sys.executable)
+        if model == "hang-in-load":
+            self.say("progress", phase="load", message="importing")
+            forever()
+        if model == "load-error":
+            why = {"error_class": "missing_package", "exception": "ImportError"}
+            self.say("error", phase="load", message="a package is missing", **why)
+            os._exit(3)
+        self.say("fetched", path="/nowhere", weights_bytes=1)
+        what = {"engine": "chaos", "family": "chaos", "model_class": "Fault", "device": "cpu"}
+        self.say("loaded", dtype="float32", dtype_reason="none", load_s=0.0, **what)
+
+    def run(self, run: int, prompt: str) -> None:
+        """One fault, then an answer if it is a fault that leaves one possible."""
+        if prompt in FAULTS:
+            FAULTS[prompt](self, run)
+        self.finish(run)
+
+
+def forever() -> None:
+    """Sleeps until killed."""
+    time.sleep(LAST_S)
+    os._exit(99)
+
+
+# Hanging.
+
+
+def hang_in_python(worker: Worker, run: int) -> None:
+    """The kind a signal could end."""
+    forever()
+
+
+def hang_in_native_code(worker: Worker, run: int) -> None:
+    """Holds the interpreter's lock, and no signal but KILL gets through."""
+    import ctypes
+
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    ctypes.PyDLL(None).sleep(LAST_S)
+    os._exit(99)
+
+
+def hang_amid_answer(worker: Worker, run: int) -> None:
+    """What was said before must be kept."""
+    worker.say("first_token", run=run, ttft_s=0.0, preprocess_s=0.0)
+    worker.say("text", run=run, text=PARTIAL)
+    forever()
+
+
+def stopped(worker: Worker, run: int) -> None:
+    """Stopped, it takes no signal but KILL and CONT."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    forever()
+
+
+# Descendants that try to outlive it.
+
+
+def grandchild(worker: Worker, run: int) -> None:
+    """A plain child of the worker."""
+    os.posix_spawn(worker.sleeper[0], worker.sleeper, os.environ)
+    forever()
+
+
+def own_session(worker: Worker, run: int) -> None:
+    """Out of reach for a kill of the process group."""
+    spawn_in_session(worker)
+    forever()
+
+
+def spawn_in_session(worker: Worker) -> None:
+    """A child in a session of its own, which keeps every descriptor of its parent."""
+    if os.fork() == 0:
+        os.setsid()
+        os.set_inheritable(worker.events, True)
+        os.execv(worker.sleeper[0], worker.sleeper)
+
+
+def daemon(worker: Worker, run: int) -> None:
+    """Its parent is gone, so a walk down from the worker does not find it."""
+    daemonise(worker, os.environ)
+    forever()
+
+
+def bare_daemon(worker: Worker, run: int) -> None:
+    """The same with nothing in its environment to be known by."""
+    daemonise(worker, {})
+    forever()
+
+
+def daemonise(worker: Worker, environment: os._Environ[str] | dict[str, str]) -> None:
+    """The double fork of a daemon."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.execve(worker.sleeper[0], worker.sleeper, environment)
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def brood(worker: Worker, run: int) -> None:
+    """All four kinds of descendant at once, below a worker that ignores SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.posix_spawn(worker.sleeper[0], worker.sleeper, os.environ)
+    spawn_in_session(worker)
+    daemonise(worker, os.environ)
+    daemonise(worker, {})
+    forever()
+
+
+def leaked_child(worker: Worker, run: int) -> None:
+    """The worker is gone, but a child of its keeps its pipes open."""
+    spawn_in_session(worker)
+    os._exit(0)
+
+
+# Dying.
+
+
+def segfault(worker: Worker, run: int) -> None:
+    """A real one, in native code."""
+    import ctypes
+
+    no_core()
+    ctypes.string_at(0)
+
+
+def abort(worker: Worker, run: int) -> None:
+    """What a failed assertion in a library does."""
+    no_core()
+    os.abort()
+
+
+def no_core() -> None:
+    """The user's disk is not for dumps of faults on purpose."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def leave(worker: Worker, run: int) -> None:
+    """Says that all went well, and has done nothing."""
+    os._exit(0)
+
+
+def torn_line(worker: Worker, run: int) -> None:
+    """Dies in the middle of a line."""
+    worker.write(b'{"event": "run_finished", "run": %d, "raw_text": "ha' % run)
+    os._exit(0)
+
+
+# Talking nonsense.
+
+
+def garbage(worker: Worker, run: int) -> None:
+    """No JSON, no text, no event."""
+    worker.write(b"\x00\x01\n\xff\xfe\xc3\n[1, 2]\n{}\nnull\n" + b"[" * 50_000 + b"\n")
+    worker.say("no such event")
+    worker.say("text", run="seven", text=None)
+
+
+def huge_line(worker: Worker, run: int) -> None:
+    """More than anyone should keep in memory for a line."""
+    for _ in range(HUGE_LINE // 1_000_000):
+        worker.write(b"x" * 1_000_000)
+    worker.write(b"\n")
+
+
+def second_answer(worker: Worker, run: int) -> None:
+    """The first answer holds; the second comes from `Worker.run`'s end."""
+    worker.finish(run, "the first answer")
+
+
+def flood(worker: Worker, run: int) -> None:
+    """More on standard output and error than pipe or log may hold."""
+    for _ in range(FLOOD_BYTES // 200_000):
+        os.write(1, b"\x00garbage \xff\xfe\n" * 7_000)
+        os.write(2, b'{"event": "bye", "runs": 1}\n' * 3_600)
+
+
+def growth(worker: Worker, run: int) -> None:
+    """Takes memory, touched, until somebody minds; with an end, for the machine's sake."""
+    hoard = []
+    for i in range(GROW_BYTES // GROW_STEP):
+        hoard.append(bytes([i % 255 + 1]) * GROW_STEP)
+        time.sleep(0.005)
+    forever()
+
+
+FAULTS: dict[str, Callable[[Worker, int], None]] = {
+    do.__name__.replace("_", "-"): do
+    for do in (
+        *(hang_in_python, hang_in_native_code, hang_amid_answer, stopped),
+        *(grandchild, own_session, daemon, bare_daemon, brood, leaked_child),
+        *(segfault, abort, leave, torn_line),
+        *(garbage, huge_line, second_answer, flood, growth),
+    )
+}
+
+
+def main(argv: list[str]) -> None:
+    """MARK --events-fd NUMBER"""
+    Worker(argv[1], int(argv[argv.index("--events-fd") + 1])).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv)

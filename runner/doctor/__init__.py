@@ -1,0 +1,45 @@
+"""Says what this machine can isolate, kill and measure, by trying it: nothing is assumed.
+
+Each module probes an area and gives `Check`s; nothing here mends anything, and nothing stays
+behind but the answer. Values of environment variables that may be secrets are never shown.
+Faults on purpose, which take longer, are `runner.chaos`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TextIO
+
+from . import killing, measuring, models, storage, surroundings
+from .check import Check
+
+Probe = Callable[[], Iterable[Check]]
+
+
+def examine(database: Path, devices: bool, screen: TextIO) -> list[Check]:
+    """All checks, in the order people read them."""
+    probes: list[tuple[str, Probe]] = [
+        ("kill", killing.checks),
+        ("measure", measuring.checks),
+        ("store", lambda: storage.checks(database)),
+        ("models", lambda: models.checks(devices)),
+        ("here", lambda: surroundings.checks(screen)),
+    ]
+    return [check for area, probe in probes for check in guarded(area, probe)]
+
+
+def guarded(area: str, probe: Probe) -> list[Check]:
+    """A probe's checks; one that fails is a problem of its own and hides none before it."""
+    found: list[Check] = []
+    try:
+        found.extend(probe())
+    except Exception as error:
+        what = f"could not be looked at: {type(error).__name__}: {error}"
+        found.append(Check(area, "the rest of this part", "problem", what))
+    return found
+
+
+def healthy(checks: Iterable[Check]) -> bool:
+    """Whether nothing that matters is a problem."""
+    return all(check.state != "problem" for check in checks)
