@@ -68,7 +68,7 @@ def opened(database: Path, tell: Tell) -> Iterator[Store]:
     except sqlite3.Error as error:
         raise DatabaseError(
             f"{database} failed: {error}",
-            hint="what had finished is stored; see to the disk, then run the sweep again",
+            hint="what had finished is stored; see to the disk, then: vlmsweep resume",
         ) from error
     finally:
         store.close()
