@@ -6,10 +6,15 @@ against real processes that really misbehave.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import faulthandler
 import json
+import mmap
 import os
+import re
+import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -100,6 +105,108 @@ def family() -> None:
     forever()
 
 
+def sleeper(marker: str, env: dict[str, str]) -> None:
+    """Becomes a program that only sleeps, and is known by the first word of its command line."""
+    os.execve("/bin/sleep", [marker, "1000"], env)
+
+
+def offspring(marker: str) -> None:
+    """The four kinds of descendant, each with a name of its own; none heeds SIGTERM."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if os.fork() == 0:
+        sleeper(f"{marker}-child", dict(os.environ))
+    if os.fork() == 0:
+        if os.fork() == 0:
+            os.setsid()
+            sleeper(f"{marker}-setsid-grandchild", dict(os.environ))
+        forever()
+    for name, env in (("daemon", dict(os.environ)), ("bare-daemon", {})):
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            if os.fork() == 0:
+                sleeper(f"{marker}-{name}", env)
+            os._exit(0)
+        os.waitpid(pid, 0)
+
+
+def hold_the_lock() -> None:
+    """Burns the processor in native code that keeps the interpreter's lock, for ever."""
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def bomb() -> None:
+    """200 processes, each of which forks anew and leaves, for 3 seconds."""
+    until = time.monotonic() + 3
+    for _ in range(200):
+        if os.fork() == 0:
+            while time.monotonic() < until:
+                if os.fork():
+                    os._exit(0)
+            os._exit(0)
+    forever()
+
+
+def hang_late() -> None:
+    """What a library may register to run at exit."""
+    atexit.register(forever)
+    sys.exit(0)
+
+
+def hold(size: int) -> mmap.mmap:
+    """Memory that is really there."""
+    area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for at in range(0, size, mmap.PAGESIZE):
+        area[at] = 1
+    return area
+
+
+def high_water() -> int:
+    """The kernel's mark of this process, bytes."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def use_up_address_space(run: int) -> None:
+    """Runs into RLIMIT_AS, and tells of it as the real worker does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (500_000_000, hard))
+    try:
+        bytearray(1_000_000_000)
+    except MemoryError as error:
+        kind, words = type(error).__name__, str(error) or "no room"
+        fields = {"error_class": "out_of_memory", "exception": kind, "message": words}
+        say("error", run=run, phase="generate", **fields)
+    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def answer_when_asked_for_the_stack(run: int) -> None:
+    """Answers only after its death was decided."""
+    faulthandler.unregister(signal.SIGUSR1)
+    signal.signal(signal.SIGUSR1, lambda *_: answer(run, "too late"))
+    forever()
+
+
+def out_of_order(run: int) -> None:
+    """Real events, at the wrong time."""
+    finish(run - 1, "before")
+    loaded()
+    say("bye", runs=3)
+    say("error", phase="load", error_class="other", exception="E", message="of no run")
+    say("progress", phase="download", message="downloading what is loaded")
+    say("text", run=run, text="words before the first token", output_tokens=1)
+    answer(run)
+    say("run_started", run=run)
+
+
+def unstorable(run: int) -> None:
+    """Valid JSON that no database takes."""
+    say("text", run=run, text="half a pair: \ud800", output_tokens=1)
+    say("text", run=run, text="many", output_tokens=10**30)
+    say("first_token", run=run, ttft_s=float("nan"), preprocess_s=0.1, input_tokens=-(10**40))
+    answer(run)
+
+
 def flood() -> None:
     """Garbage on standard output and error, more than any pipe holds."""
     for _ in range(400):
@@ -187,6 +294,66 @@ def do(run: int, prompt: str) -> None:
             while True:
                 say("text", run=run, text="la ", output_tokens=1)
                 time.sleep(0.02)
+        case "long line":
+            for _ in range(100):
+                os.write(EVENTS, b"x" * 1_000_000)
+            os.write(EVENTS, b"\n")
+            answer(run)
+        case "out of order":
+            out_of_order(run)
+        case "unstorable":
+            unstorable(run)
+        case "late answer":
+            answer_when_asked_for_the_stack(run)
+        case "leak":
+            sleep = ["/bin/sleep", "1000"]
+            subprocess.Popen(sleep, pass_fds=[EVENTS], start_new_session=True)
+            os._exit(0)
+        case "leave soon":
+            time.sleep(0.3)
+            os._exit(0)
+        case "bomb":
+            bomb()
+        case "spike":
+            area = hold(400_000_000)
+            time.sleep(0.025)
+            area.close()
+            answer(run, str(high_water()))
+        case "address space":
+            use_up_address_space(run)
+        case "busy":
+            until = time.monotonic() + 2
+            while time.monotonic() < until:
+                ctypes.PyDLL(None).usleep(500_000)
+            answer(run)
+        case "delete folder":
+            shutil.rmtree(Path(os.environ["VLMSWEEP_STACK_FILE"]).parent)
+            os._exit(7)
+        case "fill log":
+            for number in range(600_000):
+                os.write(1, b"%099d\n" % number)
+            answer(run)
+        case "exit hanging":
+            answer(run)
+            hang_late()
+        case "balloon in a daemon":
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    grow()
+                os._exit(0)
+            os.wait()
+            forever()
+        case "volunteer":
+            answer(run, Path("/proc/self/oom_score_adj").read_text().strip())
+        case _ if prompt.startswith("hold "):
+            area = hold(int(prompt.split()[1]))
+            say("text", run=run, text="holding", output_tokens=1)
+            forever()
+        case _ if prompt.startswith("offspring "):
+            offspring(prompt.split()[1])
+            say("text", run=run, text="up", output_tokens=1)
+            hold_the_lock()
         case "fickle":
             answer(run, f"this is run {run}")
         case "slowly":
@@ -220,7 +387,8 @@ def load(model: str) -> None:
                 hint="pip install it",
             )
             os._exit(3)
-        case "hang-at-exit":
+        case "busy-load":
+            ctypes.PyDLL(None).usleep(2_500_000)
             loaded()
         case _:
             loaded()
@@ -240,7 +408,7 @@ def main() -> None:
         else:
             say("bye", runs=1)
             if Path(model).name == "hang-at-exit":
-                forever()
+                hang_late()
             os._exit(0)
 
 
