@@ -1,0 +1,91 @@
+"""Measures what the supervisor costs: processor time while it waits, memory over many jobs.
+
+It waits for a scripted worker that hangs, and then has another answer thousands of jobs at once.
+Status 1 means that the figures are worse than what docs/trust.md promises.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import faulty
+
+from runner import machine
+from runner.database.store import Store
+from schemas import stream
+
+GROWTH = 2_000_000
+LONG = {"load_s": 60, "first_token_s": 1e6, "run_s": 1e6, "silence_s": 1e6}
+
+
+def resident() -> int:
+    """Bytes of this process that no file backs, or all where that is not told."""
+    gc.collect()
+    memory = machine.process_memory(os.getpid())
+    assert memory is not None
+    return memory.anonymous or memory.rss
+
+
+def waiting(folder: Path, seconds: float) -> float:
+    """Share of a core while a worker is waited for."""
+    store = Store(folder / "idle.db")
+    number = faulty.queue(store, folder, ["hang"], LONG | {"first_token_s": seconds})
+    at: dict[type, tuple[float, float]] = {}
+
+    def tell(event: stream.StreamEvent) -> None:
+        at.setdefault(type(event), (time.process_time(), time.monotonic()))
+
+    faulty.supervisor(store, f"idle-{secrets.token_hex(6)}", tell).run(number)
+    store.close()
+    began, ended = at[stream.RunStarted], at[stream.WorkerKilled]
+    return (ended[0] - began[0]) / (ended[1] - began[1])
+
+
+def over(folder: Path, jobs: int) -> list[tuple[int, int]]:
+    """Memory after how many jobs."""
+    store = Store(folder / "jobs.db")
+    number = faulty.queue(store, folder, ["a"], LONG, jobs)
+    found: list[tuple[int, int]] = []
+    done = 0
+
+    def tell(event: stream.StreamEvent) -> None:
+        nonlocal done
+        if isinstance(event, stream.RunFinished):
+            done += 1
+            if done in (jobs // 20, jobs // 4, jobs // 2, jobs):
+                found.append((done, resident()))
+
+    faulty.supervisor(store, f"jobs-{secrets.token_hex(6)}", tell).run(number)
+    store.close()
+    return found
+
+
+def main() -> int:
+    """Measures, and says what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--jobs", type=int, default=10_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        share = waiting(folder, options.seconds)
+        print(f"waiting: {share:.3%} of a core over {options.seconds:g} s", flush=True)
+        began = time.monotonic()
+        found = over(folder, options.jobs)
+        each = (time.monotonic() - began) / options.jobs
+    for done, size in found:
+        print(f"after {done:,} jobs: {size:,} bytes resident, files apart")
+    growth = found[-1][1] - found[0][1]
+    print(f"growth: {growth:,} bytes; {each * 1000:.1f} ms a job")
+    return int(share > 0.01 or growth > GROWTH)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
