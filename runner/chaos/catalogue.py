@@ -20,7 +20,8 @@ class Fault:
     """One fault. `where` says who commits it: a run, a model while it comes or goes, or us.
 
     `holds` are pieces of text that columns of the job's row must hold, `limits` those of the
-    sweep. `hangs` stands for a short limit, which ends it.
+    sweep. `hangs` stands for a short limit, which ends it; `kills` is how many processes must
+    have been there to be killed, for a descendant that never came up would prove nothing.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Fault:
     phase: str | None = None
     hangs: bool = False
     quick: bool = True
+    kills: int = 0
     limits: Mapping[str, Any] = field(default_factory=dict)
     holds: Mapping[str, str] = field(default_factory=dict)
 
@@ -51,10 +53,10 @@ FAULTS = (
     hang("hang-in-load", "hang in load", phase="load", where="model"),
     Fault("hang-at-exit", "hang at exit", "ok", where="model", quick=False),
     hang("stopped", "stopped (SIGSTOP)"),
-    hang("grandchild", "grandchild"),
-    hang("own-session", "grandchild, own session"),
-    hang("daemon", "daemon, double fork"),
-    hang("bare-daemon", "daemon, no environment"),
+    hang("grandchild", "grandchild", kills=2),
+    hang("own-session", "grandchild, own session", kills=2),
+    hang("daemon", "daemon, double fork", kills=2),
+    hang("bare-daemon", "daemon, no environment", kills=2),
     crash("leaked-child", "child keeps the pipes", "exit status 0"),
     crash("segfault", "segfault", "SIGSEGV"),
     crash("abort", "abort", "SIGABRT"),

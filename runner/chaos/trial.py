@@ -38,8 +38,8 @@ from .verdict import KILL_S, Row, Verdict, judged, log_bytes
 
 PATIENCE_S = 20.0  # for a whole trial; hang-at-exit takes 10 s of it
 BROOD = 6  # shim, worker and the four kinds of descendant
-HANG_S, QUICK_HANG_S = 1.0, 0.6
-LOAD_S = 1.5  # an interpreter must start within it
+HANG_S, QUICK_HANG_S = 1.5, 0.8
+LOAD_S = 2.5  # an interpreter must start within it
 NEXT = "the next job"
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -219,7 +219,7 @@ CALM = Fault("calm", "", "ok")
 UNKNOWN: Row = {"outcome": None, "phase": None, "kill_s": None, "next_ok": False}
 # Jobs are in the order they were planned in, so the fault's comes first.
 ROWS = """
-SELECT results.*, workers.kill_s, workers.log_path
+SELECT results.*, workers.kill_s, workers.killed_processes, workers.log_path
 FROM results LEFT JOIN workers ON workers.id = results.worker_id
 WHERE results.sweep_id = (SELECT id FROM sweeps ORDER BY id DESC LIMIT 1 OFFSET :ago)
 ORDER BY results.job_id

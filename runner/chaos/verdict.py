@@ -44,6 +44,8 @@ def judged(fault: Fault, found: Row, left: int) -> Iterator[str]:
     for column, text in fault.holds.items():
         if text not in (found.get(column) or ""):
             yield f"{column} does not hold {text!r}"
+    if (killed := found.get("killed_processes") or 0) < fault.kills:
+        yield f"{killed} of {fault.kills} processes were there to be killed"
     if left:
         yield f"{left} of its processes were left"
     if not found["next_ok"]:

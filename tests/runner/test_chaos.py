@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -68,6 +69,13 @@ def test_all_that_the_worker_can_do_is_tried() -> None:
     tried = {fault.name for fault in catalogue.FAULTS if fault.where == "run"}
     tried |= {fault.name for fault in catalogue.FAULTS if fault.where == "supervisor"}
     assert tried - {"killed-from-outside"} == set(faults.FAULTS)
+
+
+def test_a_descendant_that_never_came_up_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    lazy = [dataclasses.replace(f, kills=3) for f in catalogue.FAULTS if f.name == "grandchild"]
+    monkeypatch.setattr(catalogue, "FAULTS", lazy)
+    (row,) = json.loads(chaos("--quick", "--json").stdout)
+    assert row["why"] == "2 of 3 processes were there to be killed"
 
 
 def test_people_get_a_sum_and_nothing_of_the_ticker() -> None:
