@@ -33,6 +33,7 @@ class Leftovers:
     def close(self, kill: bool) -> int:
         """The shim is gone; `kill` when it did not do its work. Returns how many were killed."""
         killed = self.kill() if kill else set()
+        reap(self.children())
         Leftovers.guarded -= 1
         if not Leftovers.guarded:
             machine.adopt_orphans(False)
@@ -55,13 +56,21 @@ class Leftovers:
         return killed
 
     def adopted(self) -> set[psutil.Process]:
-        """Children we did not have before, with all below them, but those of our own session."""
+        """Those whose parent we became, with all below them."""
         found: set[psutil.Process] = set()
-        for child in set(psutil.Process().children()) - self.before:
-            with suppress(psutil.Error, OSError):
-                if os.getsid(child.pid) != os.getsid(0):
-                    found |= {child, *child.children(recursive=True)}
+        for child in self.children():
+            with suppress(psutil.Error):
+                found |= {child, *child.children(recursive=True)}
         return {process for process in found if alive(process)}
+
+    def children(self) -> set[psutil.Process]:
+        """Children we did not have before; what we start ourselves is of our own session."""
+        found = set()
+        for child in set(psutil.Process().children()) - self.before:
+            with suppress(OSError):
+                if os.getsid(child.pid) != os.getsid(0):
+                    found.add(child)
+        return found
 
     def bearers(self) -> set[psutil.Process]:
         """Whatever bears the worker's token in its environment, as far as we may read it."""

@@ -306,6 +306,7 @@ class Shim:
             table = processes(self.token)
             mine = brood(table, self.pid)
             left = [pid for pid in mine if not table[pid].dead]
+            self.bury(mine, table)
             if not left or time.monotonic() - begun > KILL_FOR_S:
                 return len(left)
             if passes >= PASSES_BEFORE_GROUPS or not LINUX:
@@ -313,7 +314,6 @@ class Shim:
             for pid in left:
                 self.killed.add((pid, table[pid].born))
                 kill_one(pid, table[pid].born)
-            self.bury(mine, table)
             passes += 1
             if passes < PASSES_BEFORE_GROUPS:
                 time.sleep(0.002)

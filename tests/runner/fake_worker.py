@@ -306,8 +306,9 @@ def do(run: int, prompt: str) -> None:
         case "late answer":
             answer_when_asked_for_the_stack(run)
         case "leak":
-            sleep = ["/bin/sleep", "1000"]
-            subprocess.Popen(sleep, pass_fds=[EVENTS], start_new_session=True)
+            sleep = [sys.argv[1], "1000"]  # its first word is the test's marker
+            own = {"pass_fds": [EVENTS], "start_new_session": True}
+            subprocess.Popen(sleep, executable="/bin/sleep", **own)
             os._exit(0)
         case "leave soon":
             time.sleep(0.3)

@@ -1,0 +1,165 @@
+"""The shim by itself: what it costs, what it says, and that it lets nothing go."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner import machine
+from runner.work import launch, shim
+from runner.work.launch import SHIM, ShimHold, ShimLauncher, WorkerSpec, compiled_shim
+from runner.work.leftovers import Leftovers
+
+SLEEP = ("/bin/sh", "-c", "sleep 1000 & exec sleep 1000")
+LINUX_ONLY = pytest.mark.skipif(not machine.LINUX, reason="a mechanism of Linux")
+EXIT_OF_A_THREAD = {"x86_64": 60, "aarch64": 93}.get(platform.machine())
+Begin = Callable[..., ShimHold]
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Starts a program behind a shim."""
+    holds: list[ShimHold] = []
+
+    def start(*argv: str) -> ShimHold:
+        spec = WorkerSpec(log=tmp_path / "log", stack=tmp_path / "stack", argv=argv)
+        holds.append(ShimLauncher().start(spec))
+        os.set_blocking(holds[-1].reports_fd, True)
+        return holds[-1]
+
+    yield start
+    for hold in holds:
+        hold.close()
+
+
+def next_report(hold: ShimHold) -> list[str]:
+    """One line of the shim's; empty at the end."""
+    line = b""
+    while not line.endswith(b"\n") and (byte := os.read(hold.reports_fd, 1)):
+        line += byte
+    return line.decode().split()
+
+
+def test_it_reports_start_exit_and_end(begin: Begin) -> None:
+    hold = begin("/bin/sh", "-c", "exit 3")
+    assert next_report(hold)[0] == "started"
+    assert next_report(hold)[:2] == ["exited", "3"]
+    assert next_report(hold)[:3] == ["gone", "0", "0"]
+    assert next_report(hold) == []
+
+
+def test_it_kills_when_told_to(begin: Begin) -> None:
+    hold = begin(*SLEEP)
+    pid = int(next_report(hold)[1])
+    hold.kill()
+    assert next_report(hold)[:2] == ["exited", "-9"]
+    killed, survivors = next_report(hold)[1:3]
+    assert int(killed) in (1, 2)  # the shell may not have come to start the second
+    assert survivors == "0"
+    assert not psutil.pid_exists(pid)
+
+
+def test_it_kills_when_nobody_listens_any_more(begin: Begin) -> None:
+    hold = begin(*SLEEP)
+    next_report(hold)
+    hold.requests.close()
+    assert next_report(hold)[:2] == ["exited", "-9"]
+
+
+def test_a_program_that_cannot_be_started_is_an_exit(begin: Begin, tmp_path: Path) -> None:
+    hold = begin("/no/such/program")
+    next_report(hold)
+    assert next_report(hold)[:2] == ["exited", "126"]
+    assert "cannot start /no/such/program" in (tmp_path / "log").read_text()
+
+
+@LINUX_ONLY
+def test_it_is_small(begin: Begin) -> None:
+    hold = begin(*SLEEP)
+    next_report(hold)
+    memory = machine.process_memory(hold.guardian)
+    assert memory
+    assert memory.peak
+    assert memory.peak < 10_000_000
+
+
+def test_it_starts_in_tens_of_milliseconds(begin: Begin) -> None:
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        next_report(begin(*SLEEP))
+        taken.append(time.monotonic() - began)
+    assert statistics.median(taken) < 0.1
+
+
+def test_it_runs_from_its_source_where_byte_code_cannot_be_kept(
+    begin: Begin, monkeypatch, tmp_path: Path
+) -> None:
+    assert compiled_shim().endswith(".pyc")
+    blocked = tmp_path / "blocked"
+    blocked.touch()
+    monkeypatch.setattr(sys, "pycache_prefix", str(blocked))
+    assert compiled_shim() == str(SHIM)
+    assert next_report(begin(*SLEEP))[0] == "started"
+
+
+@LINUX_ONLY
+@pytest.mark.skipif(EXIT_OF_A_THREAD is None, reason="the number of the call is not known")
+def test_a_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
+    marker = f"headless-{secrets.token_hex(6)}"
+    headless = (
+        "import ctypes, os, threading, time\n"
+        "if os.fork() == 0:\n"
+        "    os.setsid()\n"
+        "    threading.Thread(target=time.sleep, args=[1000]).start()\n"
+        f"    ctypes.CDLL(None).syscall({EXIT_OF_A_THREAD}, 0)\n"
+        "time.sleep(1000)\n"
+    )
+    hold = begin(sys.executable, "-c", headless, marker)
+    worker = psutil.Process(int(next_report(hold)[1]))
+    until = time.monotonic() + 10
+    while not any(p.status() == psutil.STATUS_ZOMBIE for p in worker.children()):
+        assert time.monotonic() < until
+    (child,) = worker.children()
+    hold.kill()
+    while next_report(hold):
+        pass
+    assert hold.close() == 0
+    assert not psutil.pid_exists(child.pid)
+
+
+def test_a_recycled_number_is_not_killed() -> None:
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
+    try:
+        shim.kill_one(pid, b"born at another time")
+        if machine.LINUX:
+            assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def test_our_own_group_is_never_killed() -> None:
+    shim.kill_groups({0, 1, os.getpgrp()})
+
+
+def test_what_bears_a_token_is_found_and_killed() -> None:
+    token = secrets.token_hex(8)
+    leftovers = Leftovers(token)
+    env = {launch.TOKEN: token}
+    pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], env)  # in our session: not adopted
+    with suppress(ChildProcessError):
+        assert leftovers.close(kill=True) == 1
+        os.waitpid(pid, 0)
+    assert not psutil.pid_exists(pid)
