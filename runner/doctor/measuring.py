@@ -79,7 +79,7 @@ def address_space() -> Check:
         held = done.stdout.strip() == "held"
     except (OSError, subprocess.TimeoutExpired):
         held = False
-    said = "an allocation over the limit fails as MemoryError" if held else "the limit is not kept"
+    said = "kept by the system, should you set one" if held else "a limit set is not kept"
     return Check("measure", check, works(held, "not here"), said)
 
 
