@@ -79,7 +79,8 @@ def address_space() -> Check:
         held = done.stdout.strip() == "held"
     except (OSError, subprocess.TimeoutExpired):
         held = False
-    said = "kept by the system, should you set one" if held else "a limit set is not kept"
+    said = "kept" if held else "not kept"
+    said += ": a hostile picture's decoder " + ("cannot" if held else "could") + " take all memory"
     return Check("measure", check, works(held, "not here"), said)
 
 
