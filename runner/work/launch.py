@@ -12,6 +12,7 @@ import importlib.util
 import os
 import py_compile
 import secrets
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -78,11 +79,22 @@ def compiled_shim() -> str:
     """The shim's byte code, which saves a megabyte and its parsing; its source if need be."""
     compiled = Path(importlib.util.cache_from_source(str(SHIM)))
     try:
-        if not compiled.exists() or compiled.stat().st_mtime < SHIM.stat().st_mtime:
+        if not is_fresh(compiled):
             py_compile.compile(str(SHIM), str(compiled), doraise=True)
     except (OSError, py_compile.PyCompileError):
         return str(SHIM)
     return str(compiled)
+
+
+def is_fresh(compiled: Path) -> bool:
+    """Whether byte code was made from the shim as it is, by the header that Python gives it."""
+    source = SHIM.stat()
+    made_from = struct.pack("<III", 0, int(source.st_mtime) & 0xFFFFFFFF, source.st_size)
+    try:
+        with compiled.open("rb") as file:
+            return bool(file.read(16) == importlib.util.MAGIC_NUMBER + made_from)
+    except FileNotFoundError:
+        return False
 
 
 class ShimLauncher:

@@ -114,6 +114,16 @@ def test_it_runs_from_its_source_where_byte_code_cannot_be_kept(
     assert next_report(begin(*SLEEP))[0] == "started"
 
 
+def test_stale_byte_code_is_not_run() -> None:
+    stale = Path(compiled_shim())
+    header = stale.read_bytes()[:16]
+    other = stale.with_name(f"shim.{secrets.token_hex(4)}")
+    other.write_bytes(header[:8] + b"\0\0\0\0" + header[12:])
+    assert launch.is_fresh(stale)
+    assert not launch.is_fresh(other)
+    other.unlink()
+
+
 @LINUX_ONLY
 @pytest.mark.skipif(EXIT_OF_A_THREAD is None, reason="the number of the call is not known")
 def test_a_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
