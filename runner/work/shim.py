@@ -28,8 +28,6 @@ LINUX = sys.platform == "linux"
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 KILL_FOR_S = 10.0
-# A kill that does not converge within so many passes fights something that forks: whole groups die.
-PASSES_BEFORE_GROUPS = 3
 OOM_SCORE_ADJ = 500  # when memory runs out, the worker goes before the supervisor and the desktop
 TERMINALS = (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT)
 
@@ -154,15 +152,6 @@ def kill_one(pid: int, born: bytes) -> None:
             os.close(handle)
     except OSError:
         pass
-
-
-def kill_groups(groups: set[int]) -> None:
-    """SIGKILL to whole groups at once, which no fork outruns; never to our own."""
-    for group in groups - {0, 1, os.getpgrp()}:
-        try:
-            os.killpg(group, signal.SIGKILL)
-        except OSError:
-            pass
 
 
 def volunteer() -> None:
@@ -301,7 +290,6 @@ class Shim:
     def kill(self) -> int:
         """Kills all there is, again and again until none is left; returns how many are."""
         begun = time.monotonic()
-        passes = 0
         while True:
             table = processes(self.token)
             mine = brood(table, self.pid)
@@ -309,14 +297,18 @@ class Shim:
             self.bury(mine, table)
             if not left or time.monotonic() - begun > KILL_FOR_S:
                 return len(left)
-            if passes >= PASSES_BEFORE_GROUPS or not LINUX:
-                kill_groups({table[pid].group for pid in left})
+            self.kill_group()
             for pid in left:
                 self.killed.add((pid, table[pid].born))
                 kill_one(pid, table[pid].born)
-            passes += 1
-            if passes < PASSES_BEFORE_GROUPS:
-                time.sleep(0.002)
+            time.sleep(0.002)
+
+    def kill_group(self) -> None:
+        """The worker's own group at once, which no fork outruns; the zombie keeps its number."""
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except OSError:
+            pass
 
     def bury(self, mine: set[int], table: dict[int, Process]) -> None:
         """Reaps those of the dead that are our own children, but for the worker."""

@@ -301,6 +301,10 @@ def do(run: int, prompt: str) -> None:
             answer(run)
         case "out of order":
             out_of_order(run)
+        case "farewell":
+            say("bye", runs=3)
+            say("error", phase="load", error_class="other", exception="E", message="of no run")
+            forever()
         case "unstorable":
             unstorable(run)
         case "late answer":

@@ -258,6 +258,12 @@ def test_events_out_of_order_change_nothing(faults) -> None:
     assert len(workers) == 1
 
 
+def test_a_farewell_amid_a_run_ends_no_limit(faults) -> None:
+    runs, workers = faults("farewell", "after", first_token_s=0.5)
+    assert outcomes(runs) == ["timeout", "ok"]
+    assert (workers[0]["killed_for"], runs[0]["phase"]) == ("first_token_s", "prefill")
+
+
 def test_what_no_database_can_hold_is_refused(faults) -> None:
     runs, workers = faults("unstorable", "after")
     assert outcomes(runs) == ["ok", "ok"]

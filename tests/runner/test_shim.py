@@ -160,10 +160,6 @@ def test_a_recycled_number_is_not_killed() -> None:
         os.waitpid(pid, 0)
 
 
-def test_our_own_group_is_never_killed() -> None:
-    shim.kill_groups({0, 1, os.getpgrp()})
-
-
 def test_what_bears_a_token_is_found_and_killed() -> None:
     token = secrets.token_hex(8)
     leftovers = Leftovers(token)
