@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import secrets
+import select
 import signal
 import statistics
 import sys
@@ -75,6 +76,18 @@ def test_it_kills_when_nobody_listens_any_more(begin: Begin) -> None:
     next_report(hold)
     hold.requests.close()
     assert next_report(hold)[:2] == ["exited", "-9"]
+
+
+@LINUX_ONLY
+def test_the_kernel_kills_the_worker_of_a_dead_shim(begin: Begin) -> None:
+    hold = begin("/bin/sleep", "1000")
+    pid = int(next_report(hold)[1])
+    while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/bin/sleep"):
+        time.sleep(0.001)  # not yet the program
+    worker = os.pidfd_open(pid)
+    os.kill(hold.guardian, signal.SIGKILL)
+    assert select.select([worker], [], [], 5)[0]
+    os.close(worker)
 
 
 def test_a_program_that_cannot_be_started_is_an_exit(begin: Begin, tmp_path: Path) -> None:
