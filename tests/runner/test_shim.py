@@ -80,9 +80,9 @@ def test_it_kills_when_nobody_listens_any_more(begin: Begin) -> None:
 
 @LINUX_ONLY
 def test_the_kernel_kills_the_worker_of_a_dead_shim(begin: Begin) -> None:
-    hold = begin("/bin/sleep", "1000")
+    hold = begin("/bin/sh", "-c", "exec sleep 1000")  # which is given more words
     pid = int(next_report(hold)[1])
-    while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/bin/sleep"):
+    while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
         time.sleep(0.001)  # not yet the program
     worker = os.pidfd_open(pid)
     os.kill(hold.guardian, signal.SIGKILL)
