@@ -32,8 +32,8 @@ class Recovered:
 def recover(store: Store) -> Recovered:
     """Kills leftovers of this database's supervisors and closes what they left open."""
     open_runs = store.connection.execute(
-        "SELECT runs.id, workers.phase FROM runs LEFT JOIN workers ON workers.id = worker_id"
-        " WHERE outcome IS NULL"
+        "SELECT id, CASE WHEN raw_text IS NULL AND ttft_s IS NULL THEN 'prefill' ELSE 'generate'"
+        " END FROM runs WHERE outcome IS NULL"
     ).fetchall()
     open_workers = store.connection.execute(
         "SELECT count(*) FROM workers WHERE ended_at IS NULL"

@@ -107,11 +107,8 @@ def test_a_killed_supervisor_is_recovered_from(tmp_path: Path) -> None:
     found = recovery.recover(store)
     assert (found.runs, found.jobs) == (1, 1)
     assert recovery.recover(store) == recovery.Recovered(0, 0, 0)
-    assert [row["outcome"] for row in store.db.query("SELECT outcome FROM runs ORDER BY id")] == [
-        "ok",
-        "ok",
-        "interrupted",
-    ]
+    ended = [(r["outcome"], r["phase"]) for r in store.db.query("SELECT * FROM runs ORDER BY id")]
+    assert ended == [("ok", None), ("ok", None), ("interrupted", "prefill")]
     (sweep,) = store.db.query("SELECT * FROM sweeps")
     assert sweep["state"] == "interrupted"
     (worker,) = store.db.query("SELECT * FROM workers")
