@@ -51,7 +51,9 @@ def waiting(folder: Path, seconds: float) -> float:
 def over(folder: Path, jobs: int) -> list[tuple[int, int]]:
     """Memory after how many jobs."""
     store = Store(folder / "jobs.db")
-    number = faulty.queue(store, folder, ["a"], LONG, jobs)
+    rounds = min(jobs, 10_000)  # a sweep file's limit
+    prompts = [f"job {number}" for number in range(max(1, jobs // rounds))]
+    number = faulty.queue(store, folder, prompts, LONG, rounds)
     found: list[tuple[int, int]] = []
     done = 0
 

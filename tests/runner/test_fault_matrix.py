@@ -166,7 +166,7 @@ def test_what_a_killed_worker_held_is_back(faults) -> None:
     runs, workers = faults(f"hold {size}", first_token_s=60, run_s=60)
     assert outcomes(runs) == ["timeout"]
     assert workers[0]["peak_rss_bytes"] > size
-    assert workers[0]["freed_bytes"] > 0.8 * size
+    assert workers[0]["freed_bytes"] > size / 2  # of the whole machine, on which others live too
     assert workers[0]["kill_s"] < 5
 
 
