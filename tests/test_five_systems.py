@@ -20,17 +20,8 @@ from PIL import Image
 
 pytestmark = pytest.mark.model
 TOKENS = 24
-TRANSFORMERS = (
-    "smolvlm2",
-    "smolvlm",
-    "moondream2",
-    "moondream1",
-    "llava",
-    "llava_next",
-    "phi3_v_remote",
-)
+TRANSFORMERS = ("smolvlm2", "smolvlm", "moondream2", "llava", "llava_next", "phi3_v_remote")
 MLX = (
-    "smolvlm2_mlx",
     "smolvlm2_mlx_4bit",
     "smolvlm",
     "moondream2_mlx",
