@@ -19,7 +19,7 @@ from schemas.picture import Picture
 from schemas.stream import Tell
 
 from . import environment
-from .database import recovery
+from .database import intake, recovery
 from .database.store import Store
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .pictures import preparation
@@ -44,7 +44,7 @@ def run(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None
     """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
     with opened(database, tell) as store:
         made = prepare(plan, store, tell)
-        sweep = store.add_sweep(plan, made, environment.supervisors())
+        sweep = intake.add_sweep(store, plan, made, environment.supervisors())
         return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
 
 

@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from runner import environment  # noqa: E402
+from runner.database import intake  # noqa: E402
 from runner.database.store import Store  # noqa: E402
 from runner.planning import jobs, sweepfile  # noqa: E402
 from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec  # noqa: E402
@@ -51,7 +52,7 @@ def queue(
         "repeats": repeats,
     }
     plan = jobs.expand(sweepfile.check(data, "faulty"), folder, "faulty")
-    return store.add_sweep(plan, [], environment.supervisors())
+    return intake.add_sweep(store, plan, [], environment.supervisors())
 
 
 def supervisor(store: Store, marker: str, tell: Tell = lambda event: None) -> Supervisor:

@@ -1,18 +1,16 @@
 """Writes the history: the one connection that may, held by the supervisor.
 
-Every method commits before it returns, so what was told is on disk. Reading for people is
-`runner.database.reader`, reading what is left to do is `runner.work.queue`, the schema is
-`runner.database.migrations`.
+Every method commits before it returns, so what was told is on disk. What a sweep asks for is
+stored by `runner.database.intake`; reading for people is `runner.database.reader`, reading what
+is left to do is `runner.work.queue`, the schema is `runner.database.migrations`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +19,10 @@ from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
 from schemas.events import Fetched
-from schemas.picture import Picture
 from schemas.rows import Environments
-from schemas.sweep import Prompt
 
 from ..errors import DatabaseError
 from ..plain import readable
-from ..planning.jobs import Entry, Place, Plan
 from . import APPLICATION_ID
 from .migrations import NAMES, migrations
 
@@ -119,111 +114,6 @@ class Store:
             [row[key] for key in keys],
         ).fetchone()
         return int(found[0]) if found else self.insert(table, row)
-
-    # What was asked for.
-
-    def add_sweep(self, plan: Plan, pictures: Sequence[Picture], environment: Environments) -> int:
-        """Stores a whole sweep, jobs queued, in one transaction; returns its number."""
-        with self.db.atomic():
-            now = datetime.now(UTC)
-            sweep = self.insert(
-                "sweeps",
-                {
-                    "uid": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
-                    "name": plan.sweep.name,
-                    "source": readable(plan.source),
-                    "spec": compact(plan.sweep.model_dump(mode="json")),
-                    "state": "queued",
-                    "environment_id": self.environment(environment),
-                    "created_at": utc_now(),
-                },
-            )
-            models = [self.add_entry(sweep, entry) for entry in plan.entries]
-            prompts = [self.add_prompt(prompt) for prompt in plan.prompts]
-            images = [self.add_image(p, plan.sweep.image.max_side) for p in pictures]
-            for job in plan.jobs:
-                number = self.insert(
-                    "jobs",
-                    {
-                        "sweep_id": sweep,
-                        "position": job.position,
-                        "sweep_model_id": models[job.entry],
-                        "prompt_id": prompts[job.prompt],
-                        "repeat": job.repeat,
-                        "state": "queued",
-                    },
-                )
-                for position, image in enumerate(job.images):
-                    row = {"job_id": number, "position": position, "image_id": images[image]}
-                    self.insert("job_images", row)
-                if job.skip_reason is not None:
-                    outcome = {"outcome": "skipped", "error_class": "excluded"}
-                    outcome["message"] = job.skip_reason
-                    self.finish_run(self.start_run(number, None), outcome)
-        return sweep
-
-    def add_entry(self, sweep: int, entry: Entry) -> int:
-        """A model's part in a sweep, and below it those of its fallbacks."""
-        first = self.add_place(sweep, entry, entry.place, entry.name, None)
-        for number, place in enumerate(entry.fallbacks, start=1):
-            self.add_place(sweep, entry, place, f"{entry.name} (fallback {number})", first)
-        return first
-
-    def add_place(
-        self, sweep: int, entry: Entry, place: Place, name: str, fallback_of: int | None
-    ) -> int:
-        """One way to load a model of the sweep."""
-        how = place.how
-        identity = {
-            "source": place.source,
-            "location": readable(place.location),
-            "revision": how.revision,
-            "fingerprint": None,
-        }
-        return self.insert(
-            "sweep_models",
-            {
-                "sweep_id": sweep,
-                "position": entry.position,
-                "name": readable(name),
-                "fallback_of": fallback_of,
-                "model_id": self.find_or_add("models", list(identity), identity),
-                "engine": how.engine,
-                "dtype": how.dtype,
-                "device": how.device,
-                "trust_remote_code": how.trust_remote_code,
-                "allow_pickle": how.allow_pickle,
-                "processor": compact(how.processor),
-                "url": how.url,
-                "api_key_env": how.api_key_env,
-                "generation": compact(entry.generation.model_dump()),
-                "overrides": compact(entry.overrides),
-                "limits": compact(entry.limits.model_dump()),
-            },
-        )
-
-    def add_prompt(self, prompt: Prompt) -> int:
-        """A prompt, once for all sweeps that ask it."""
-        turns = [{"role": "user", "text": prompt.text}]
-        if prompt.turns:
-            turns = [turn.model_dump() for turn in prompt.turns]
-        key = hashlib.sha256(compact([prompt.name, turns]).encode()).hexdigest()
-        text = "\n".join(str(turn["text"]) for turn in turns if turn["role"] == "user")
-        row = {"sha256": key, "name": prompt.name, "text": text, "turns": compact(turns)}
-        return self.find_or_add("prompts", ["sha256"], row)
-
-    def add_image(self, picture: Picture, max_side: int | None) -> int:
-        """A picture or video, once for every content it had and every way it was prepared."""
-        row = asdict(picture) | {"max_side": max_side}
-        row["path"] = readable(picture.path)
-        row["name"] = readable(picture.path.name)
-        row["prepared_path"] = picture.prepared_path and readable(picture.prepared_path)
-        frames = [readable(path) for path in picture.frame_paths]
-        row["frame_paths"] = compact(frames) if frames else None
-        row["frame_times_s"] = compact(picture.frame_times_s) if frames else None
-        del row["reused"], row["frame_sha256s"]
-        keys = ["path", "source_sha256", "max_side", "max_frames"]
-        return self.find_or_add("images", keys, row)
 
     def environment(self, facts: Environments) -> int:
         """An environment, once for all that ran in it."""

@@ -93,15 +93,14 @@ class TreeMemory:
         return sample
 
     def note(self, sample: Sample, root: machine.ProcessMemory) -> None:
-        """Raises the peaks by a sample."""
-        spans = [self.total, self.span]
-        for peak in spans:
-            peak.rss_at_least(sample.rss, "sampled rss")
-            peak.anonymous = higher(peak.anonymous, sample.anonymous)
-            peak.file = higher(peak.file, sample.file)
+        """Raises the peaks by a sample. Where both agree, the kernel's mark is named."""
         self.total.rss_at_least(root.peak, machine.peak_method())
         if self.span_is_kernels:
             self.span.rss_at_least(root.peak, machine.peak_method())
+        for peak in (self.total, self.span):
+            peak.rss_at_least(sample.rss, "sampled rss")
+            peak.anonymous = higher(peak.anonymous, sample.anonymous)
+            peak.file = higher(peak.file, sample.file)
 
     def fold_kernel_peak(self) -> None:
         """Keeps the kernel's mark before it is reset."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from runner import environment
+from runner.database import intake
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
 from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
@@ -73,7 +74,7 @@ def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
         data["prompts"] = [{"text": text, "images": images} for text in prompts]
         plan = jobs.expand(sweepfile.check(data | more, "test"), tmp_path, "test")
         pictures = [picture(path) for path in plan.images]
-        return store.add_sweep(plan, pictures, environment.supervisors())
+        return intake.add_sweep(store, plan, pictures, environment.supervisors())
 
     return add
 

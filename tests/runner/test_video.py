@@ -18,6 +18,7 @@ import av
 import pytest
 from PIL import Image
 
+from runner.database import intake
 from runner.errors import SweepFileError
 from runner.pictures import preparation
 from runner.planning import jobs, sweepfile
@@ -423,7 +424,7 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     made = preparation.prepare(
         plan.images, max_side=64, max_frames=2, folder=store.folder("images")
     )
-    number = store.add_sweep(plan, made, environment.supervisors())
+    number = intake.add_sweep(store, plan, made, environment.supervisors())
     queue = Queue(store.connection, number)
     [model] = queue.models()
     first, second, third = queue.jobs(model.id)
@@ -442,5 +443,5 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     assert json.loads(rows[1]["frame_paths"]) == list(video.frames)
     assert json.loads(rows[1]["frame_times_s"]) == list(video.times_s)
     assert (rows[0]["frame_paths"], rows[2]["frame_paths"]) == (None, None)
-    store.add_sweep(plan, made, environment.supervisors())
+    intake.add_sweep(store, plan, made, environment.supervisors())
     assert len(list(store.db.query("SELECT * FROM images"))) == 3

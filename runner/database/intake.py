@@ -1,0 +1,131 @@
+"""Stores what a sweep asks for: its models, prompts, pictures and jobs, all of it at once.
+
+What happens to the jobs later is written by `runner.database.store`; what a sweep means is
+`runner.planning.jobs`' business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+from schemas.picture import Picture
+from schemas.rows import Environments
+from schemas.sweep import Prompt
+
+from ..plain import readable
+from ..planning.jobs import Entry, Place, Plan
+from .store import Store, compact, utc_now
+
+
+def add_sweep(
+    store: Store, plan: Plan, pictures: Sequence[Picture], environment: Environments
+) -> int:
+    """Stores a whole sweep, jobs queued, in one transaction; returns its number."""
+    with store.db.atomic():
+        now = datetime.now(UTC)
+        sweep = store.insert(
+            "sweeps",
+            {
+                "uid": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
+                "name": plan.sweep.name,
+                "source": readable(plan.source),
+                "spec": compact(plan.sweep.model_dump(mode="json")),
+                "state": "queued",
+                "environment_id": store.environment(environment),
+                "created_at": utc_now(),
+            },
+        )
+        models = [add_entry(store, sweep, entry) for entry in plan.entries]
+        prompts = [add_prompt(store, prompt) for prompt in plan.prompts]
+        images = [add_image(store, p, plan.sweep.image.max_side) for p in pictures]
+        for job in plan.jobs:
+            number = store.insert(
+                "jobs",
+                {
+                    "sweep_id": sweep,
+                    "position": job.position,
+                    "sweep_model_id": models[job.entry],
+                    "prompt_id": prompts[job.prompt],
+                    "repeat": job.repeat,
+                    "state": "queued",
+                },
+            )
+            for position, image in enumerate(job.images):
+                row = {"job_id": number, "position": position, "image_id": images[image]}
+                store.insert("job_images", row)
+            if job.skip_reason is not None:
+                outcome = {"outcome": "skipped", "error_class": "excluded"}
+                outcome["message"] = job.skip_reason
+                store.finish_run(store.start_run(number, None), outcome)
+    return sweep
+
+
+def add_entry(store: Store, sweep: int, entry: Entry) -> int:
+    """A model's part in a sweep, and below it those of its fallbacks."""
+    first = add_place(store, sweep, entry, entry.place, entry.name, None)
+    for number, place in enumerate(entry.fallbacks, start=1):
+        add_place(store, sweep, entry, place, f"{entry.name} (fallback {number})", first)
+    return first
+
+
+def add_place(
+    store: Store, sweep: int, entry: Entry, place: Place, name: str, fallback_of: int | None
+) -> int:
+    """One way to load a model of the sweep."""
+    how = place.how
+    identity = {
+        "source": place.source,
+        "location": readable(place.location),
+        "revision": how.revision,
+        "fingerprint": None,
+    }
+    return store.insert(
+        "sweep_models",
+        {
+            "sweep_id": sweep,
+            "position": entry.position,
+            "name": readable(name),
+            "fallback_of": fallback_of,
+            "model_id": store.find_or_add("models", list(identity), identity),
+            "engine": how.engine,
+            "dtype": how.dtype,
+            "device": how.device,
+            "trust_remote_code": how.trust_remote_code,
+            "allow_pickle": how.allow_pickle,
+            "processor": compact(how.processor),
+            "url": how.url,
+            "api_key_env": how.api_key_env,
+            "generation": compact(entry.generation.model_dump()),
+            "overrides": compact(entry.overrides),
+            "limits": compact(entry.limits.model_dump()),
+        },
+    )
+
+
+def add_prompt(store: Store, prompt: Prompt) -> int:
+    """A prompt, once for all sweeps that ask it."""
+    turns = [{"role": "user", "text": prompt.text}]
+    if prompt.turns:
+        turns = [turn.model_dump() for turn in prompt.turns]
+    key = hashlib.sha256(compact([prompt.name, turns]).encode()).hexdigest()
+    text = "\n".join(str(turn["text"]) for turn in turns if turn["role"] == "user")
+    row = {"sha256": key, "name": prompt.name, "text": text, "turns": compact(turns)}
+    return store.find_or_add("prompts", ["sha256"], row)
+
+
+def add_image(store: Store, picture: Picture, max_side: int | None) -> int:
+    """A picture or video, once for every content it had and every way it was prepared."""
+    row = asdict(picture) | {"max_side": max_side}
+    row["path"] = readable(picture.path)
+    row["name"] = readable(picture.path.name)
+    row["prepared_path"] = picture.prepared_path and readable(picture.prepared_path)
+    frames = [readable(path) for path in picture.frame_paths]
+    row["frame_paths"] = compact(frames) if frames else None
+    row["frame_times_s"] = compact(picture.frame_times_s) if frames else None
+    del row["reused"], row["frame_sha256s"]
+    keys = ["path", "source_sha256", "max_side", "max_frames"]
+    return store.find_or_add("images", keys, row)
