@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from schemas.commands import Command
 
@@ -22,14 +22,24 @@ TALK_S = 120
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Three prepared pictures: square, 4:3 and a single pixel."""
+    """Six prepared pictures: square, 4:3, one pixel, tall, flattened and turned upright."""
     out = tmp_path_factory.mktemp("pictures")
     square = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
     wide = Image.radial_gradient("L").resize((64, 48)).convert("RGB")
-    dot = Image.new("RGB", (1, 1), (10, 200, 30))
+    clear = Image.new("RGBA", (80, 60), (200, 30, 10, 90))
+    turned = Image.linear_gradient("L").resize((64, 40)).convert("RGB")
+    turned.getexif()[0x0112] = 6  # to be turned a quarter
+    made = {
+        "square": square,
+        "wide": wide,
+        "dot": Image.new("RGB", (1, 1), (10, 200, 30)),
+        "tall": square.resize((30, 110)).rotate(180),
+        "clear": Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear),
+        "turned": ImageOps.exif_transpose(turned),
+    }
     paths = {}
-    for name, picture in {"square": square, "wide": wide, "dot": dot}.items():
-        picture.save(out / f"{name}.png")
+    for name, picture in made.items():
+        picture.convert("RGB").save(out / f"{name}.png")
         paths[name] = str(out / f"{name}.png")
     return paths
 
