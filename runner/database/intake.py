@@ -18,7 +18,8 @@ from schemas.sweep import Prompt
 
 from ..plain import readable
 from ..planning.jobs import Entry, Place, Plan
-from .store import Store, compact, utc_now
+from ..times import utc_now
+from .store import Store, compact
 
 
 def add_sweep(

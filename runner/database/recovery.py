@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from .store import Store, utc_now
+from ..times import utc_now
+from .store import Store
 
 MARK = "VLMSWEEP_DATABASE"
 ATTEMPTS = 3

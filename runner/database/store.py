@@ -11,7 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +23,9 @@ from schemas.rows import Environments
 
 from ..errors import DatabaseError
 from ..plain import readable
+from ..times import utc_now
 from . import APPLICATION_ID
 from .migrations import NAMES, migrations
-
-
-def utc_now() -> str:
-    """The time of day as it is stored: 2026-01-31T23:59:59.123456Z."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def compact(value: object) -> str:
@@ -43,10 +39,12 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Opens or creates the file. Raises DatabaseError when it cannot be used."""
         self.path = path
+        self.held = ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.lock = lock(path)
+            self.held.callback(lock(path).release)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self.held.callback(self.connection.close)
             self.db = Database(self.connection)
             self.prepare()
         except (sqlite3.Error, OSError) as error:
@@ -86,9 +84,7 @@ class Store:
 
     def close(self) -> None:
         """Closes the file and lets the next supervisor in."""
-        for held, give_back in (("connection", "close"), ("lock", "release")):
-            if hasattr(self, held):
-                getattr(getattr(self, held), give_back)()
+        self.held.close()
 
     def folder(self, name: str) -> Path:
         """A folder of that name beside the database, for files that belong to it."""

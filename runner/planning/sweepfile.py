@@ -26,6 +26,11 @@ MAX_BYTES = 10_000_000
 
 def read(path: Path) -> Sweep:
     """The sweep in a `.yaml`, `.yml` or `.toml` file; SweepFileError lists all problems."""
+    return check(raw(path), str(path))
+
+
+def raw(path: Path) -> Any:
+    """The plain data in such a file, not checked yet."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise SweepFileError(f"{path} is larger than {MAX_BYTES:,} bytes: not a sweep file")
@@ -33,7 +38,7 @@ def read(path: Path) -> Sweep:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise SweepFileError(f"cannot read {path}: {reason}") from error
-    return check(parse(text, path), str(path))
+    return parse(text, path)
 
 
 def parse(text: str, path: Path) -> Any:

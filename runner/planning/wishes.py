@@ -94,23 +94,12 @@ def from_file(wish: Wish, file: Path) -> Sweep:
     over = wish.settings | {key: value for key, value in lists.items() if value}
     if not over and not wish.each_model:
         return sweepfile.read(file)
-    data = sweepfile.parse(text_of(file), file)
+    data = sweepfile.raw(file)
     if not isinstance(data, dict):
         return sweepfile.check(data, str(file))
     data = sweepfile.merge(data, over)
     data["models"] = with_each(data.get("models"), wish.each_model)
     return sweepfile.check(data, f"{file} with the options given")
-
-
-def text_of(file: Path) -> str:
-    """A sweep file's text."""
-    try:
-        if file.stat().st_size > sweepfile.MAX_BYTES:
-            raise SweepFileError(f"{file} is too large for a sweep file")
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SweepFileError(f"cannot read {file}: {reason}") from error
 
 
 def with_each(models: Any, settings: dict[str, Any]) -> Any:

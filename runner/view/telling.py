@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
+from ..times import utc_now
 from .output import as_json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class JsonLines:
     def __call__(self, event: StreamEvent | dict[str, Any]) -> None:
         """One event, with the time of day it was told at; `event` and `at` come first."""
         row = event if isinstance(event, dict) else asdict(event)
-        at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        at = utc_now()
         self.stream.write(as_json({"event": row["event"], "at": at, **row}) + "\n")
         self.stream.flush()
 

@@ -16,7 +16,8 @@ from schemas.stream import Tell
 
 from .. import machine
 from ..database.recovery import MARK
-from ..database.store import Store, utc_now
+from ..database.store import Store
+from ..times import utc_now
 from . import verdict
 from .launch import Hold, Launcher, WorkerSpec
 from .lines import Closed, LineReader

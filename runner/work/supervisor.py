@@ -14,7 +14,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from schemas import stream
 from schemas.stream import Tell
@@ -71,10 +70,13 @@ class Supervisor:
         """Works until nothing is queued; returns the sweep's state, done or interrupted."""
         began = time.monotonic()
         self.queue = Queue(self.store.connection, sweep)
-        self.folder = self.logs(sweep)
+        self.uid, self.name = self.store.connection.execute(
+            "SELECT uid, name FROM sweeps WHERE id = ?", [sweep]
+        ).fetchone()
+        self.folder = self.store.folder(f"logs/{self.uid}")
         self.store.set_sweep_state(sweep, "running")
         courses = [self.course(model) for model in self.queue.models()]
-        self.announce(sweep, courses)
+        self.announce(courses)
         with self.signals():
             for course in courses:
                 self.give_up_broken(course)
@@ -90,26 +92,17 @@ class Supervisor:
         ways = [model, *self.queue.fallbacks(model.id)]
         return Course(ways, deque(self.queue.jobs(model.id)))
 
-    def logs(self, sweep: int) -> Path:
-        """The folder of the sweep's logs."""
-        return self.store.folder(f"logs/{self.uid(sweep)}")
-
-    def uid(self, sweep: int) -> str:
-        """The sweep's unique name."""
-        (uid,) = self.store.connection.execute(
-            "SELECT uid FROM sweeps WHERE id = ?", [sweep]
-        ).fetchone()
-        return str(uid)
-
     # Jobs that no worker can help.
 
     def give_up_broken(self, course: Course) -> None:
         """Jobs whose picture could not be prepared fail without costing a load."""
-        for job in list(course.jobs):
-            if job.broken is not None:
-                course.jobs.remove(job)
-                run = Running(self.store, self.tell, course.model, job)
-                run.fail({"outcome": "error", "phase": "prepare", **job.broken})
+        waiting, course.jobs = course.jobs, deque()
+        for job in waiting:
+            if job.broken is None:
+                course.jobs.append(job)
+                continue
+            run = Running(self.store, self.tell, course.model, job)
+            run.fail({"outcome": "error", "phase": "prepare", **job.broken})
 
     def quarantine(self, course: Course) -> None:
         """Skips what a model has left, after it cost too many workers."""
@@ -209,15 +202,12 @@ class Supervisor:
 
     # What is told.
 
-    def announce(self, sweep: int, courses: list[Course]) -> None:
+    def announce(self, courses: list[Course]) -> None:
         """Tells what the sweep holds."""
-        (name,) = self.store.connection.execute(
-            "SELECT name FROM sweeps WHERE id = ?", [sweep]
-        ).fetchone()
         self.tell(
             stream.SweepStarted(
-                sweep=self.uid(sweep),
-                name=name,
+                sweep=self.uid,
+                name=self.name,
                 database=str(self.store.path),
                 models=[course.model.name for course in courses],
                 jobs=sum(len(course.jobs) for course in courses),
@@ -234,7 +224,7 @@ class Supervisor:
         ).fetchone()
         self.tell(
             stream.SweepFinished(
-                sweep=self.uid(sweep),
+                sweep=self.uid,
                 state=state,
                 ok=ok,
                 failed=failed,

@@ -1,0 +1,10 @@
+"""The time of day as it is stored and told; durations are monotonic and come from elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> str:
+    """2026-01-31T23:59:59.123456Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
