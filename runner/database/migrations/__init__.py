@@ -1,0 +1,50 @@
+"""The database's schema, as sqlite-utils migrations: a file each, applied in their order.
+
+A migration that was released is never edited: later changes are further migrations. What the
+columns mean is said in `schemas.rows`. Opening files and writing rows is `runner.database.store`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Migrations
+
+from . import m001_spine, m002_views, m003_queue
+
+if TYPE_CHECKING:
+    from sqlite_utils.db import Database
+
+migrations = Migrations("vlmsweep")
+
+
+def script(db: Database, statements: str) -> None:
+    """Several statements, within the migration's own transaction."""
+    for statement in statements.split(";\n"):
+        if statement.strip():
+            db.execute(statement)
+
+
+@migrations(name="m001_spine")
+def spine(db: Database) -> None:
+    """The tables everything rests on."""
+    script(db, m001_spine.TABLES)
+
+
+@migrations(name="m002_views")
+def views(db: Database) -> None:
+    """The views made for people."""
+    db.create_view("results", m002_views.RESULTS)
+    db.create_view("summary", m002_views.SUMMARY)
+
+
+@migrations(name="m003_queue")
+def queue(db: Database) -> None:
+    """The overnight queue."""
+    for table, columns in m003_queue.COLUMNS.items():
+        for column in columns:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    script(db, m003_queue.TABLES)
+
+
+NAMES = ("m001_spine", "m002_views", "m003_queue")

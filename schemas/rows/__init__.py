@@ -1,0 +1,49 @@
+"""Every table and view of the database, column by column: what it means and when it is NULL.
+
+One source of truth for people and for types: `docs/results.md` is generated from it and a test
+holds it against the real database. How the tables are made is `runner/database/migrations.py`; this
+module changes nothing and runs nothing.
+
+Times of day are UTC text (ISO 8601, microseconds), durations seconds, sizes bytes, rates tokens
+a second; nothing is rounded and unknown is NULL, never 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from .asked import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
+from .happened import Environments as Environments
+from .happened import MemorySamples, Runs, Workers
+from .queue import Requests
+from .views import Results, Summary
+
+Outcome = Literal[
+    "ok",
+    "error",
+    "timeout",
+    "crashed",
+    "out_of_memory",
+    "memory_limit",
+    "unsupported",
+    "interrupted",
+    "skipped",
+]
+Phase = Literal["prepare", "start", "download", "load", "prefill", "generate", "stop"]
+JobState = Literal["queued", "running", "done"]
+
+TABLES: dict[str, type] = {
+    "sweeps": Sweeps,
+    "sweep_models": SweepModels,
+    "models": Models,
+    "images": Images,
+    "prompts": Prompts,
+    "jobs": Jobs,
+    "job_images": JobImages,
+    "workers": Workers,
+    "runs": Runs,
+    "memory_samples": MemorySamples,
+    "environments": Environments,
+    "requests": Requests,
+}
+VIEWS: dict[str, type] = {"results": Results, "summary": Summary}
