@@ -18,6 +18,8 @@ FORMATS = {
     "csv": "CSV; text that a spreadsheet would run gets a ' in front.",
     "tsv": "The same with tabs.",
     "table": "A table for people, rounded, with units.",
+    "md": "The same in Markdown.",
+    "html": "The same in HTML.",
 }
 COUNT = click.IntRange(min=1)
 SECONDS = click.FloatRange(min=0, min_open=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["text", "seconds", "bytes", "rate", "number"]
+Kind = Literal["text", "seconds", "bytes", "rate", "share", "number"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,8 @@ class Column:
     `of` computes what is shown from the whole row instead. `least` is the width a text column
     may be shrunk to in a narrow table. An `aside` column that gets too narrow leaves the table,
     and is written below it instead. An `optional` one is left out where no row fills it; a
-    `middle` one is cut in the middle.
+    `middle` one is cut in the middle. The `below` ones stand in a second table, under the first,
+    where one table has no room for all.
     """
 
     key: str
@@ -26,6 +27,7 @@ class Column:
     aside: bool = False
     optional: bool = False
     middle: bool = False
+    below: bool = False
     of: Callable[[Mapping[str, Any]], Any] | None = None
 
 
@@ -59,7 +61,12 @@ def grid(
 
 def kind_of(key: str) -> Kind:
     """A column's unit by its name, as all our columns are named."""
-    for suffix, kind in (("_s", "seconds"), ("_bytes", "bytes"), ("_tps", "rate")):
+    for suffix, kind in (
+        ("_s", "seconds"),
+        ("_bytes", "bytes"),
+        ("_tps", "rate"),
+        ("success_rate", "share"),
+    ):
         if key.endswith(suffix):
             return kind  # type: ignore[return-value]
     return "text"

@@ -61,10 +61,12 @@ SUMMARY = (
     Column("model", "Model", least=16, middle=True),
     Column("load_s", "Load time", "seconds"),
     Column("latency_s", "Inference time", "seconds"),
-    Column("generation_tps", "tokens/s", "rate"),
-    Column("peak_rss_bytes", "Peak memory", "bytes"),
-    Column("peak_device_bytes", "Device memory", "bytes", optional=True),
     Column("status", "Status", least=12),
+    Column("prompt_tps", "Prompt tokens/s", "rate", below=True),
+    Column("generation_tps", "Answer tokens/s", "rate", below=True),
+    Column("peak_rss_bytes", "Peak memory", "bytes", below=True),
+    Column("peak_device_bytes", "Device memory", "bytes", optional=True, below=True),
+    Column("success_rate", "Success", "share", below=True),
     Column("notes", "Notes", least=30, aside=True),
 )
 RESULTS = (

@@ -1,8 +1,9 @@
-"""Writes rows as JSON, JSON lines, CSV, TSV or a table: what every reading command ends with.
+"""Writes rows as JSON, CSV, a table or the like: what every reading command ends with.
 
 Machines get every digit, people get units. JSON is pure ASCII, so that it steers no terminal;
 CSV cells that a spreadsheet would run as a formula get an apostrophe in front. It knows
-nothing of databases; tables are drawn by `runner.view.tables`.
+nothing of databases; tables are drawn by `runner.view.tables`, and for pages and repositories
+by `runner.view.markup`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, Literal, TextIO
 from ..plain import clean
 from .columns import Grid
 
-Format = Literal["json", "nl", "csv", "tsv", "table"]
+Format = Literal["json", "nl", "csv", "tsv", "table", "md", "html"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -29,6 +30,10 @@ def write(what: Grid, format: Format, stream: TextIO) -> None:
         from .tables import draw  # brings rich, which machines' formats do without
 
         draw(what, stream)
+    elif format in ("md", "html"):
+        from . import markup
+
+        (markup.write_markdown if format == "md" else markup.write_html)(what, stream)
     elif format in ("csv", "tsv"):
         write_csv(what, stream, "," if format == "csv" else "\t")
     else:

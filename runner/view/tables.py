@@ -21,7 +21,13 @@ from .columns import Column, Grid
 
 GAP = 2
 UNLIMITED = 100_000
-SHOW = {"seconds": units.seconds, "bytes": units.size, "rate": units.rate, "number": units.number}
+SHOW = {
+    "seconds": units.seconds,
+    "bytes": units.size,
+    "rate": units.rate,
+    "share": units.share,
+    "number": units.number,
+}
 STYLES = {"ok": "green", "right": "green", "wrong": "red"}
 
 
@@ -44,7 +50,7 @@ def draw(what: Grid, stream: TextIO) -> None:
 
 
 def lay_out(what: Grid, out: Console) -> None:
-    """A table, a table with notes below it, or blocks: the first that fits."""
+    """A table, one or two with notes below, or blocks: the first that fits."""
     columns, rows = shown(what)
     if what.blocks:
         blocks(columns, rows, out)
@@ -54,18 +60,53 @@ def lay_out(what: Grid, out: Console) -> None:
     if widths is not None:
         table(out, columns, rows, widths)
         return
-    kept = [i for i, column in enumerate(columns) if not column.aside]
-    fewer, narrow = [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
-    widths = fit(fewer, narrow, out.width)
-    if widths is None:
+    parts = split(columns, rows, out.width)
+    if parts is None:
         blocks(columns, rows, out)
         return
-    table(out, fewer, narrow, widths)
-    out.print()
+    for number, part in enumerate(parts):
+        if number:
+            out.print()
+        table(out, *part)
+    said = remarks(columns, rows)
+    if said:
+        out.print()
+    for text, names in said.items():
+        out.print(Text(f"{', '.join(names)}: {text}"))
+
+
+def remarks(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """What stands below the tables, each text once, with the rows it belongs to."""
+    said: dict[str, list[str]] = {}
     for row in rows:
-        for i in range(len(columns)):
-            if columns[i].aside and row[i]:
-                out.print(Text(f"{row[0]}: {row[i]}"))
+        for column, cell in zip(columns, row, strict=True):
+            if column.aside and cell:
+                said.setdefault(cell, []).append(row[0])
+    return said
+
+
+Part = tuple[list[Column], list[list[str]], list[int]]
+
+
+def split(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
+) -> list[Part] | None:
+    """The table without what may stand aside; or without what may stand below too, and that
+    under the first column. None where nothing fits.
+    """
+    kept = [i for i, column in enumerate(columns) if not column.aside]
+    below = [i for i in kept if columns[i].below]
+    first = [i for i in kept if i not in below]
+    for choice in ([kept], [first, [0, *below]] if below else [kept]):
+        parts: list[Part] = []
+        for chosen in choice:
+            heads, cells = [columns[i] for i in chosen], [[row[i] for i in chosen] for row in rows]
+            widths = fit(heads, cells, width, only_aside=bool(below) and choice == [kept])
+            if widths is not None:
+                parts.append((heads, cells, widths))
+        if len(parts) == len(choice):
+            return parts
+    return None
 
 
 def shown(what: Grid) -> tuple[list[Column], list[list[str]]]:

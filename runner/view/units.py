@@ -43,6 +43,14 @@ def rate(value: float) -> str:
     return f"{value:.{1 if abs(value) < 99.95 else 0}f}"
 
 
+def share(value: float) -> str:
+    """100%, 66.7%, and never 100% for less than all or 0% for more than nothing."""
+    percent = round(100 * value, 1)
+    if 0 < value < 1:
+        percent = min(max(percent, 0.1), 99.9)
+    return f"{percent:.{0 if percent in (0, 100) else 1}f}%"
+
+
 def number(value: float) -> str:
     """Six digits of a figure whose unit is not known; whole numbers whole."""
     return str(value) if isinstance(value, int) else f"{value:.6g}"

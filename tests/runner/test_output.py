@@ -120,6 +120,47 @@ def test_optional_columns_appear_when_filled() -> None:
     assert "B" in written(grid([{"a": 1, "b": 2}], columns), "table")
 
 
+def on_screen(rows: list[dict[str, Any]], columns: list[Column], width: int) -> list[str]:
+    """A table's lines on a terminal, without their styles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_COLOR", "1")
+        patch.setenv("TERM", "xterm")
+        patch.setenv("COLUMNS", str(width))
+        shown = written(grid(rows, columns), "table", Screen())
+    return [line.rstrip() for line in re.sub("\x1b\\[\\d*m", "", shown).splitlines()]
+
+
+def test_what_may_stand_below_does_so_only_where_one_table_has_no_room() -> None:
+    columns = [
+        Column("m", "Model"),
+        Column("status", "Status", least=9),
+        Column("tps", "Speed", "rate", below=True),
+        Column("rate", "Success", "share", below=True),
+        Column("notes", "Notes", least=12, aside=True),
+    ]
+    row = {"status": "ok 11/12", "tps": 12.5, "rate": 11 / 12, "notes": "cut off, it seems"}
+    rows = [{"m": "one", **row}, {"m": "two", **row}]
+    assert on_screen(rows, columns, 40) == [
+        "Model  Status    Speed  Success",
+        "one    ok 11/12   12.5    91.7%",
+        "two    ok 11/12   12.5    91.7%",
+        "",
+        "one, two: cut off, it seems",
+    ]
+    assert on_screen(rows, columns, 24) == [
+        "Model  Status",
+        "one    ok 11/12",
+        "two    ok 11/12",
+        "",
+        "Model  Speed  Success",
+        "one     12.5    91.7%",
+        "two     12.5    91.7%",
+        "",
+        "one, two: cut off, it",
+        "seems",
+    ]
+
+
 def test_text_is_made_harmless() -> None:
     assert plain.clean("a\x1b[2Jb\x00\x85\u2028\ud800c\td\ne\r\nf") == (
         "a\ufffd[2Jb\ufffd\ufffd\ufffd\ufffdc\td\ne\nf"
@@ -137,6 +178,8 @@ def test_figures_for_people() -> None:
     sizes = {0: "0 B", 999: "999 B", 1000: "1.0 kB", 999_950: "1.0 MB", 1_300_000_000: "1.3 GB"}
     assert {value: units.size(value) for value in sizes} == sizes
     assert [units.rate(12.34), units.rate(123.4)] == ["12.3", "123"]
+    shares = {0: "0%", 0.0001: "0.1%", 2 / 3: "66.7%", 0.9999: "99.9%", 1: "100%"}
+    assert {value: units.share(value) for value in shares} == shares
     assert [units.clock(7.4), units.clock(724), units.clock(12299)] == ["0:07", "12:04", "3:24:59"]
 
 
