@@ -32,6 +32,7 @@ class ProcessMemory:
     anonymous: int | None = None
     file: int | None = None
     peak: int | None = None
+    swap: int | None = None
 
 
 def process_memory(pid: int) -> ProcessMemory | None:
@@ -47,7 +48,7 @@ def process_memory(pid: int) -> ProcessMemory | None:
 
 
 def linux_memory(pid: int) -> ProcessMemory | None:
-    """From /proc/PID/status: VmRSS, RssAnon, RssFile + RssShmem, VmHWM."""
+    """From /proc/PID/status: VmRSS, RssAnon, RssFile + RssShmem, VmHWM, VmSwap."""
     try:
         with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - a hot path
             status = file.read()
@@ -68,6 +69,7 @@ def linux_memory(pid: int) -> ProcessMemory | None:
         anonymous=found.get(b"RssAnon"),
         file=file_bytes,
         peak=found.get(b"VmHWM"),
+        swap=found.get(b"VmSwap"),
     )
 
 
@@ -102,20 +104,41 @@ def oom_kills() -> int:
 
 def memory_groups(v2: str, v1: str) -> list[Path]:
     """Where a file of our memory cgroup may lie, by its name in either version of cgroups."""
+    return own_group("memory", v2, v1)
+
+
+def own_group(controller: str, v2: str, v1: str | None = None) -> list[Path]:
+    """Where a file of our cgroup may lie, by its name in either version (None: not there)."""
     places = []
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = OWN_GROUPS.read_text().splitlines()
     except OSError:
         return []
     for line in lines:
         _, controllers, group = line.split(":", 2)
         # In a container the path may be the host's, while our group is mounted as the root.
         for folder in (group.lstrip("/"), ""):
-            if controllers == "memory":
-                places.append(Path("/sys/fs/cgroup/memory", folder, v1))
+            if v1 is not None and controller in controllers.split(","):
+                places.append(Path(CGROUPS, controllers, folder, v1))
             elif not controllers:
-                places.append(Path("/sys/fs/cgroup", folder, v2))
+                places.append(Path(CGROUPS, folder, v2))
     return places
+
+
+def groups(controller: str, v2: str, v1: str | None = None) -> list[Path]:
+    """The same file of our cgroup and of all above it: each of them is a limit. Those there are."""
+    found: dict[Path, None] = {}
+    for file in own_group(controller, v2, v1):
+        folder = file.parent
+        while folder != CGROUPS and folder.is_relative_to(CGROUPS):
+            found[folder / file.name] = None
+            folder = folder.parent
+        found[folder / file.name] = None
+    return [file for file in found if file.is_file()]
+
+
+CGROUPS = Path("/sys/fs/cgroup")
+OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def peak_method() -> str:

@@ -21,7 +21,8 @@ class Load:
 
     `model` is a hub id, or the absolute path of a local folder when `local` is true.
     `device` is "auto", "cpu", "mps", "cuda" or "cuda:N". `processor` holds settings passed to
-    the model's own processor (for example `do_image_splitting`).
+    the model's own processor (for example `do_image_splitting`). Unless `allow_oversize`, weights
+    that cannot fit are not loaded; `memory_bytes` is the limit that the process tree is held to.
 
     For the openai engine `model` is its name at the server `url`, and `api_key_env` the name of
     the environment variable that holds the key: the key itself is in no command.
@@ -36,6 +37,8 @@ class Load:
     device: str = "auto"
     trust_remote_code: bool = False
     allow_pickle: bool = False
+    allow_oversize: bool = False
+    memory_bytes: int | None = None
     processor: dict[str, Any] = field(default_factory=dict)
     url: str | None = None
     api_key_env: str | None = None

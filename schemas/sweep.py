@@ -131,7 +131,14 @@ class VideoSettings(Part):
     )
 
 
-LOADING = ("revision", "dtype", "device", "trust_remote_code", "allow_pickle")
+LOADING = (
+    "revision",
+    "dtype",
+    "device",
+    "trust_remote_code",
+    "allow_pickle",
+    "allow_oversize",
+)
 
 
 # What is wrong is said without the value: it may hold a key.
@@ -173,6 +180,9 @@ class Source(Part):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     trust_remote_code: StrictBool = Field(False, description="Run Python code the model brings.")
     allow_pickle: StrictBool = Field(False, description="Load .bin/.pt weights; they can run code.")
+    allow_oversize: StrictBool = Field(
+        False, description="Try to load weights that seem too large for the device's memory."
+    )
     processor: dict[str, Any] = Field(
         default_factory=dict, description="Settings for the model's own processor."
     )

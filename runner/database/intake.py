@@ -97,6 +97,7 @@ def add_place(
             "device": how.device,
             "trust_remote_code": how.trust_remote_code,
             "allow_pickle": how.allow_pickle,
+            "allow_oversize": how.allow_oversize,
             "processor": compact(how.processor),
             "url": how.url,
             "api_key_env": how.api_key_env,

@@ -6,7 +6,8 @@ It decides nothing: limits are watched by `runner.work.watch`, rows are written 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from .. import machine
 
@@ -15,14 +16,19 @@ TREE_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class Peak:
-    """The highest figures of a span, bytes; None until something was sampled."""
+    """The highest figures of a span, bytes; None until something was sampled.
+
+    `hardship` is what the span had to suffer, by column of `runs`.
+    """
 
     rss: int | None = None
     method: str | None = None
     anonymous: int | None = None
     file: int | None = None
+    swap: int | None = None
     device: int | None = None
     device_method: str | None = None
+    hardship: dict[str, Any] = field(default_factory=dict)
 
     def rss_at_least(self, value: int | None, method: str) -> None:
         """Raises the resident peak."""
@@ -42,6 +48,7 @@ class Sample:
     rss: int
     anonymous: int | None
     file: int | None
+    swap: int | None = None
 
 
 class TreeMemory:
@@ -88,6 +95,7 @@ class TreeMemory:
             rss=sum(m.rss for m in everyone),
             anonymous=total([m.anonymous for m in everyone]),
             file=total([m.file for m in everyone]),
+            swap=total([m.swap for m in everyone]),
         )
         self.note(sample, root)
         return sample
@@ -101,12 +109,13 @@ class TreeMemory:
             peak.rss_at_least(sample.rss, "sampled rss")
             peak.anonymous = higher(peak.anonymous, sample.anonymous)
             peak.file = higher(peak.file, sample.file)
+            peak.swap = higher(peak.swap, sample.swap)
 
     def fold_kernel_peak(self) -> None:
         """Keeps the kernel's mark before it is reset."""
         root = machine.process_memory(self.root)
         if root is not None:
-            self.note(Sample(root.rss, root.anonymous, root.file), root)
+            self.note(Sample(root.rss, root.anonymous, root.file, root.swap), root)
 
 
 def total(values: list[int | None]) -> int | None:

@@ -18,7 +18,8 @@ from .. import machine
 from ..database.recovery import MARK
 from ..database.store import Store
 from ..times import utc_now
-from . import verdict
+from . import hardship, verdict
+from .hardship import Hardship
 from .launch import Hold, Launcher, WorkerSpec
 from .lines import Closed, LineReader
 from .memory import Peak, TreeMemory
@@ -51,6 +52,7 @@ class WorkerProcess:
         self.stack_file = log.with_suffix(".stack")
         self.began = clock()
         self.memory: TreeMemory | None = None
+        self.hardship = Hardship()
         self.device = Peak()
         self.device_now: int | None = None
         self.ending = Ending()
@@ -119,13 +121,16 @@ class WorkerProcess:
         self.device.device_at_least(peak, method)
 
     def begin_span(self) -> None:
-        """A run begins: its peak is measured from here on."""
+        """A run begins: its peak and its hardships are measured from here on."""
         if self.memory is not None:
             self.memory.begin_span()
+        self.facts |= self.hardship.begin_run()
 
     def end_span(self) -> Peak:
-        """The peak since `begin_span`."""
-        return Peak() if self.memory is None else self.memory.end_span(self.clock())
+        """The peak and the hardships since `begin_span`."""
+        peak = Peak() if self.memory is None else self.memory.end_span(self.clock())
+        peak.hardship = self.hardship.end_run()
+        return peak
 
     def sample(self, phase: WorkerPhase) -> int | None:
         """Resident bytes of the whole tree, if a sample is due; the timeline gets some of them."""
@@ -237,6 +242,10 @@ class WorkerProcess:
 
     def close(self) -> None:
         """Everything is gone: gives back what was held, and reads the stack it left."""
+        self.facts |= self.hardship.end_load()
+        self.notes += hardship.notes(self.facts.get("load_slept_s"), "its load")
+        if self.memory is not None:
+            self.memory.span.hardship = self.hardship.end_run()
         if orphans := self.hold.close():
             self.notes.append(f"the shim was killed; {orphans} processes it guarded were killed")
         if self.dying:
@@ -268,6 +277,7 @@ class WorkerProcess:
             "peak_rss_method": total.method,
             "peak_anonymous_bytes": total.anonymous,
             "peak_file_bytes": total.file,
+            "peak_swap_bytes": total.swap,
             "peak_device_bytes": self.device.device,
             "peak_device_method": self.device.device_method,
         }

@@ -18,7 +18,7 @@ from schemas.sweep import Limits
 MODELS = """
 SELECT ways.id, ifnull(first.name, ways.name), source, location, revision, ways.engine, ways.dtype,
     ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.url,
-    ways.api_key_env, ways.generation, ways.limits
+    ways.api_key_env, ways.allow_oversize, ways.generation, ways.limits
 FROM sweep_models AS ways JOIN models ON models.id = ways.model_id
 LEFT JOIN sweep_models AS first ON first.id = ways.fallback_of
 """
@@ -79,7 +79,8 @@ class Queue:
     def model(id: int, name: str, source: str, location: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
         revision, engine, dtype, device, trust, pickle, processor, *others = rest
-        url, api_key_env, generation, limits = others
+        url, api_key_env, oversize, generation, limits = others
+        held = Limits.model_validate(json.loads(limits))
         load = Load(
             model=location,
             local=source == "local",
@@ -89,6 +90,8 @@ class Queue:
             device=device,
             trust_remote_code=bool(trust),
             allow_pickle=bool(pickle),
+            allow_oversize=bool(oversize),
+            memory_bytes=held.memory_bytes,
             processor=json.loads(processor),
             url=url,
             api_key_env=api_key_env,
@@ -98,7 +101,7 @@ class Queue:
             name=name,
             load=load,
             generation=Generation(**json.loads(generation)),
-            limits=Limits.model_validate(json.loads(limits)),
+            limits=held,
         )
 
     def jobs(self, model: int) -> list[QueuedJob]:

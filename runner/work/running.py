@@ -13,6 +13,7 @@ from schemas.events import FirstToken, RunFinished, Text
 from schemas.stream import Tell as Tell
 
 from ..database.store import Store
+from . import hardship
 from .memory import Peak
 from .queue import QueuedJob, QueuedModel
 
@@ -157,7 +158,11 @@ class Running:
             "peak_rss_method": peak.method,
             "peak_device_bytes": peak.device,
             "peak_device_method": peak.device_method,
+            "peak_swap_bytes": peak.swap,
+            **peak.hardship,
         }
+        if suffered := hardship.notes(peak.hardship.get("slept_s"), "this run"):
+            row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *suffered])
         self.store.finish_run(self.id, row)
         self.tell(
             stream.RunFinished(

@@ -59,6 +59,9 @@ class SweepModels(TypedDict, total=False):
     ]
     load_tries: Annotated[int, "Loads that failed in a way that is tried again."]
     deaths: Annotated[int, "Workers it lost in a row, without an answer in between."]
+    allow_oversize: Annotated[
+        int, "1 when it was to be tried though its weights seem too large for the device, else 0."
+    ]
 
 
 class Models(TypedDict, total=False):

@@ -106,6 +106,28 @@ class Workers(TypedDict, total=False):
     visible_devices: Annotated[
         str | None, "CUDA_VISIBLE_DEVICES as we set it. NULL when we did not."
     ]
+    load_slept_s: Annotated[
+        float | None,
+        "Seconds the machine slept between its start and its load's end, the download included."
+        " 0 is none, NULL where not told.",
+    ]
+    load_swapped_bytes: Annotated[
+        int | None, "Bytes the machine moved to swap and back in that time. NULL where not told."
+    ]
+    load_throttled_s: Annotated[
+        float | None,
+        "Seconds our control group was held back for its processor quota in that time, summed"
+        " over processors. NULL where not told.",
+    ]
+    load_heat_throttles: Annotated[
+        int | None, "How often processors were slowed for heat in that time. NULL where not told."
+    ]
+    load_memory_stalled_s: Annotated[
+        float | None, "Seconds some process waited for memory in that time. NULL where not told."
+    ]
+    peak_swap_bytes: Annotated[
+        int | None, "Highest sample of its tree's memory that lay in swap. NULL where not told."
+    ]
 
 
 class Runs(TypedDict, total=False):
@@ -195,6 +217,33 @@ class Runs(TypedDict, total=False):
     ]
     peak_device_method: Annotated[str | None, "How that was measured. NULL with it."]
     notes: Annotated[str | None, "JSON list: what was out of the ordinary. NULL when nothing was."]
+    slept_s: Annotated[
+        float | None,
+        "Seconds the machine slept during the run; no time of ours counts them. 0 is none,"
+        " NULL where not told or without a worker.",
+    ]
+    swapped_bytes: Annotated[
+        int | None,
+        "Bytes the whole machine moved to swap and back during the run. NULL as slept_s.",
+    ]
+    throttled_s: Annotated[
+        float | None,
+        "Seconds our control group was held back for its processor quota during the run, summed"
+        " over processors. NULL as slept_s.",
+    ]
+    heat_throttles: Annotated[
+        int | None,
+        "How often processors were slowed for heat during the run. NULL as slept_s.",
+    ]
+    memory_stalled_s: Annotated[
+        float | None,
+        "Seconds during the run in which some process of our control group (else: of the machine)"
+        " waited for memory. NULL as slept_s.",
+    ]
+    peak_swap_bytes: Annotated[
+        int | None,
+        "Highest sample of the process tree's memory that lay in swap. NULL where not told.",
+    ]
 
 
 class MemorySamples(TypedDict, total=False):

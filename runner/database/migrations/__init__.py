@@ -6,11 +6,12 @@ columns mean is said in `schemas.rows`. Opening files and writing rows is `runne
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sqlite_utils import Migrations
 
-from . import m001_spine, m002_views, m003_queue
+from . import m001_spine, m002_views, m003_queue, m007_trust
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
@@ -23,6 +24,13 @@ def script(db: Database, statements: str) -> None:
     for statement in statements.split(";\n"):
         if statement.strip():
             db.execute(statement)
+
+
+def add_columns(db: Database, columns: Mapping[str, Sequence[str]]) -> None:
+    """Columns, by table."""
+    for table, definitions in columns.items():
+        for definition in definitions:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {definition}")
 
 
 @migrations(name="m001_spine")
@@ -41,10 +49,14 @@ def views(db: Database) -> None:
 @migrations(name="m003_queue")
 def queue(db: Database) -> None:
     """The overnight queue."""
-    for table, columns in m003_queue.COLUMNS.items():
-        for column in columns:
-            db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+    add_columns(db, m003_queue.COLUMNS)
     script(db, m003_queue.TABLES)
 
 
-NAMES = ("m001_spine", "m002_views", "m003_queue")
+@migrations(name="m007_trust")
+def trust(db: Database) -> None:
+    """What makes a figure doubtful, and leave to be too large."""
+    add_columns(db, m007_trust.COLUMNS)
+
+
+NAMES = ("m001_spine", "m002_views", "m003_queue", "m007_trust")

@@ -1,0 +1,96 @@
+"""What the system counts, from files and clocks as it would show them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from runner import counters, machine
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A made-up system's files; returns how to write one."""
+    monkeypatch.setattr(machine, "LINUX", True)
+    monkeypatch.setattr(counters, "LINUX", True)
+    monkeypatch.setattr(counters, "MACOS", False)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(machine, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(counters, "VMSTAT", tmp_path / "vmstat")
+    monkeypatch.setattr(counters, "PRESSURE", tmp_path / "pressure")
+    monkeypatch.setattr(counters, "PROCESSORS", tmp_path / "cpus")
+    counters.heat_files.cache_clear()
+
+    def write(name: str, text: str) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    yield write
+    counters.heat_files.cache_clear()
+
+
+def test_what_is_not_told_is_not_known(system) -> None:
+    assert counters.swapped_bytes() is None
+    assert counters.throttled_s() is None
+    assert counters.heat_throttles() is None
+    assert counters.memory_stalled_s() is None
+
+
+def test_swapping_both_ways(system) -> None:
+    system("vmstat", "nr_free 5\npswpin 3\npswpout 4\n")
+    assert counters.swapped_bytes() == 7 * PAGE
+
+
+def test_a_quota_of_our_group_or_above_it(system) -> None:
+    system("own", "0::/a/b\n")
+    system("cgroup/cpu.stat", "usage_usec 9\n")
+    system("cgroup/a/cpu.stat", "usage_usec 9\nthrottled_usec 1500000\n")
+    system("cgroup/a/b/cpu.stat", "usage_usec 9\nthrottled_usec 500000\n")
+    assert counters.throttled_s() == 2.0
+
+
+def test_a_quota_in_the_older_kind_of_groups(system) -> None:
+    system("own", "3:cpu,cpuacct:/docker/x\n2:memory:/docker/x\n")
+    system("cgroup/cpu,cpuacct/cpu.stat", "nr_throttled 2\nthrottled_time 250000000\n")
+    assert counters.throttled_s() == 0.25
+
+
+def test_heat_is_summed_over_processors(system) -> None:
+    for number, count in enumerate((3, 0, 4)):
+        system(f"cpus/cpu{number}/thermal_throttle/core_throttle_count", f"{count}\n")
+    system("cpus/cpufreq/thermal_throttle/core_throttle_count", "100\n")
+    assert counters.heat_throttles() == 7
+
+
+def test_waiting_for_memory_in_our_group_goes_before_the_machines(system) -> None:
+    system("pressure", "some avg10=0.00 avg60=0.00 avg300=0.00 total=7000000\nfull total=1\n")
+    assert counters.memory_stalled_s() == 7.0
+    system("own", "0::/a\n")
+    system("cgroup/a/memory.pressure", "some avg10=0.00 total=2500000\nfull avg10=0 total=9\n")
+    assert counters.memory_stalled_s() == 2.5
+
+
+def test_sleep_is_what_one_clock_counts_on_through(system, monkeypatch) -> None:
+    clocks = {time.CLOCK_MONOTONIC: 100.0, time.CLOCK_BOOTTIME: 3700.0}
+    monkeypatch.setattr(time, "clock_gettime", clocks.__getitem__)
+    assert counters.slept_s() == 3600
+
+
+def test_a_reading_that_was_broken_in_upon_is_done_again(monkeypatch) -> None:
+    # awake, through, awake: first with a second in between, then at once
+    read = iter([10.0, 511.0, 511.0, 12.0, 12.0, 12.0])
+    monkeypatch.setattr(time, "clock_gettime", lambda _: next(read))
+    assert counters.apart(1, 2) == 0
+
+
+@pytest.mark.skipif(not machine.LINUX, reason="Linux's own files")
+def test_this_machine_tells() -> None:
+    slept = counters.slept_s()
+    assert slept is not None
+    assert slept > -0.001
+    assert counters.swapped_bytes() is not None
