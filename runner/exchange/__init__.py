@@ -1,0 +1,12 @@
+"""Carries sweeps from one history to another: bundles, imports, flat files.
+
+It reads what was stored and stores what others read; nothing here runs a model.
+"""
+
+from __future__ import annotations
+
+from ..errors import VlmsweepError
+
+
+class ExchangeError(VlmsweepError):
+    """A file that was to be imported, or to be written, cannot be used; nothing was changed."""

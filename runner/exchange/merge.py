@@ -1,0 +1,100 @@
+"""Merges sweeps of another database into ours: by what rows are, never by their numbers.
+
+`merge` takes a database whose schema is ours and whose paths already hold here: staged by us, or
+read by `runner.exchange.source`, which is where strangers' files are checked. It prints nothing,
+copies no files, and leaves the other database as it is. Which tables travel is said in
+`runner.exchange.tables`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..database.migrations import NAMES
+from ..database.store import Store
+from . import ExchangeError
+from .carry import Carrier, DifferentError, DisjointedError
+from .tables import TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What became of one sweep.
+
+    `id` is its number here, None when it was left out: `refused` then says why. `added` counts new
+    rows by table, `kept` those that were here with other content and stayed as they are, and
+    `left` those that stayed behind because they belong to such a row.
+    """
+
+    uid: str
+    name: str | None
+    id: int | None
+    new: bool
+    added: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    refused: str | None = None
+
+
+def merge(
+    store: Store, source: Path, *, uids: Sequence[str] | None = None, waiting: bool = False
+) -> list[Merged]:
+    """Adds the sweeps of the database `source` (all of them, or those of `uids`) to ours.
+
+    Each sweep is one transaction, in the order they have there. What is here already is not
+    added again; what is still running there stays behind. Jobs that wait are held back here,
+    so that no import sets our queue to work, unless `waiting`: then they wait here as they did
+    there. Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our
+    own database fails; sweeps before the one that failed are in.
+    """
+    with attached(store.connection, source):
+        ask = "SELECT uid FROM there.sweeps ORDER BY id"
+        found = [uid for (uid,) in store.connection.execute(ask).fetchall()]
+        wanted = found if uids is None else [uid for uid in found if uid in set(uids)]
+        carrier = Carrier(store.connection)
+        try:
+            return [one(store, carrier, uid, waiting) for uid in wanted]
+        finally:
+            carrier.close()
+
+
+@contextmanager
+def attached(connection: sqlite3.Connection, source: Path) -> Iterator[None]:
+    """The other database beside ours, as `there`. Raises ExchangeError if it is of no use."""
+    if not source.is_file():
+        raise ExchangeError(f"there is no file {source}")
+    try:
+        connection.execute("ATTACH ? AS there", [str(source)])
+    except sqlite3.Error as error:
+        raise ExchangeError(f"cannot read {source}: {error}") from error
+    try:
+        try:
+            applied = "SELECT name FROM there._sqlite_migrations WHERE migration_set = 'vlmsweep'"
+            names = {name for (name,) in connection.execute(applied).fetchall()}
+        except sqlite3.Error as error:
+            raise ExchangeError(f"{source} is no history: {error}") from error
+        if names != set(NAMES):
+            raise ExchangeError(f"{source} has another schema than this vlmsweep")
+        yield
+    finally:
+        connection.execute("DETACH there")
+
+
+def one(store: Store, carrier: Carrier, uid: str, waiting: bool) -> Merged:
+    """One sweep, wholly or not at all."""
+    name = None
+    try:
+        with store.db.atomic():
+            name = carrier.begin(uid)
+            for table in TABLES:
+                carrier.carry(table)
+            carrier.settle(waiting)
+    except DifferentError as error:
+        return Merged(uid, name, None, False, refused=str(error))
+    except (sqlite3.IntegrityError, DisjointedError) as error:
+        raise ExchangeError(f"the sweep {uid} does not hold together: {error}") from error
+    return Merged(uid, name, carrier.root, carrier.fresh, carrier.added, carrier.kept, carrier.left)
