@@ -22,6 +22,7 @@ from . import environment
 from .database import intake, recovery
 from .database.store import Store
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
+from .interpreters import resolving
 from .pictures import preparation
 from .plain import readable
 from .planning.jobs import Plan
@@ -42,6 +43,7 @@ class Swept:
 
 def run(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None) -> Swept:
     """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
+    plan, _ = resolving.resolve(plan, tell)
     with opened(database, tell) as store:
         made = prepare(plan, store, tell)
         sweep = intake.add_sweep(store, plan, made, environment.supervisors())
@@ -53,6 +55,7 @@ def resume(database: Path, sweep: int, tell: Tell, launcher: Launcher | None = N
     with opened(database, tell) as store:
         recovery.reopen(store, sweep)
         restore_pictures(store, sweep)
+        restore_environments(store, sweep, tell)
         return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
 
 
@@ -125,6 +128,16 @@ def restore_pictures(store: Store, sweep: int) -> None:
         if made.source_sha256 != digest:
             gone = {"error_class": "not_found", "message": "has changed since it was asked about"}
             store.update("images", image, gone)
+
+
+def restore_environments(store: Store, sweep: int, tell: Tell) -> None:
+    """Makes environments again that are gone, or could not be made."""
+    rows = store.connection.execute(
+        "SELECT name, python FROM sweep_models WHERE sweep_id = ? AND python IS NOT NULL"
+        " AND requirements IS NOT NULL",
+        [sweep],
+    ).fetchall()
+    resolving.restore(rows, tell)
 
 
 def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 ErrorClass = Literal[
+    "environment",
     "missing_package",
     "not_in_cache",
     "not_found",

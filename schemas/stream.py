@@ -47,6 +47,17 @@ class ImagePrepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentProgress:
+    """The environment a model runs in is being made. `state`: making, ready or failed."""
+
+    event: Literal["environment_progress"] = "environment_progress"
+    model: str
+    state: str
+    message: str
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStarted:
     """A process for one model was started."""
 
@@ -229,6 +240,7 @@ class SweepFinished:
 StreamEvent = (
     SweepStarted
     | Recovered
+    | EnvironmentProgress
     | ImagePrepared
     | WorkerStarted
     | WorkerProgress

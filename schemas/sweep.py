@@ -138,7 +138,14 @@ LOADING = (
     "trust_remote_code",
     "allow_pickle",
     "allow_oversize",
+    "python",
+    "requirements",
 )
+Requirements = Annotated[
+    Annotated[str, Field(min_length=1), Tag("word")]
+    | Annotated[list[NonEmpty], Field(min_length=1), Tag("files")],
+    Discriminator(lambda value: "files" if isinstance(value, list | tuple) else "word"),
+]
 
 
 # What is wrong is said without the value: it may hold a key.
@@ -185,6 +192,12 @@ class Source(Part):
     )
     processor: dict[str, Any] = Field(
         default_factory=dict, description="Settings for the model's own processor."
+    )
+    python: NonEmpty | None = Field(
+        None, description="Interpreter, or an environment's folder, that its workers run in."
+    )
+    requirements: Requirements | None = Field(
+        None, description="Packages, or a requirements file, its environment is made of and kept."
     )
     url: Annotated[str, AfterValidator(address)] | None = Field(
         None, description="Engine openai: the server's address, mostly ending in /v1."

@@ -124,7 +124,8 @@ def make_engine(name: str) -> Engine:
         raise WorkerFailure(
             "missing_package",
             f"The {name} engine needs {', '.join(missing)}, not installed in {sys.executable}.",
-            f"Install it there: pip install 'vlmsweep[{name}]'",
+            f"Install it there: pip install 'vlmsweep[{name}]'; where the model names requirements,"
+            " name it among them.",
         )
     module, attribute = ENGINES[name].split(":")
     return cast(Engine, getattr(importlib.import_module(module), attribute)())

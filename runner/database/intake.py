@@ -101,6 +101,8 @@ def add_place(
             "processor": compact(how.processor),
             "url": how.url,
             "api_key_env": how.api_key_env,
+            "python": place.python and readable(place.python),
+            "requirements": place.requirements and compact(place.requirements),
             "generation": compact(entry.generation.model_dump()),
             "overrides": compact(entry.overrides),
             "limits": compact(entry.limits.model_dump()),

@@ -13,7 +13,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
+from . import pythons
 
 PICTURE_SUFFIXES = {
     f".{suffix}"
@@ -46,11 +47,17 @@ DEMO = "demo"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a model is (hub, local or server; its id or absolute path), and how it is loaded."""
+    """Where a model is (hub, local or server; its id or absolute path), and how it is loaded.
+
+    `python` is the interpreter its workers run in, None for our own; `requirements` are what is
+    to be installed on top of it (see `runner.interpreters`).
+    """
 
     source: str
     location: str
     how: Source
+    python: str | None = None
+    requirements: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +149,21 @@ def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[
 
 
 def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place:
+    """Where a model is, with the interpreter and the requirements that it names."""
+    place = whereabouts(source, base, where, problems)
+    python, needs = source.python, source.requirements
+    at = f"{where}.python"
+    try:
+        found = None if python is None else pythons.interpreter(python, base)
+        at = f"{where}.requirements"
+        lines = None if needs is None else pythons.requirements(needs, base)
+    except ValueError as error:
+        problems.append(f"{at}: {error}")
+        return place
+    return replace(place, python=found, requirements=lines)
+
+
+def whereabouts(source: Source, base: Path, where: str, problems: list[str]) -> Place:
     """Where a model is. What is neither a folder nor a hub id is a problem."""
     if source.engine == "openai":
         return Place("server", source.id, source)

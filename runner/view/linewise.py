@@ -25,6 +25,7 @@ class PlainLines:
         self.totals: dict[str, int] = {}
         self.done: Counter[str] = Counter()
         self.pictures_said = False
+        self.making = ""
 
     def __call__(self, event: stream.StreamEvent) -> None:
         """One event."""
@@ -40,6 +41,8 @@ class PlainLines:
     def line(self, event: stream.StreamEvent) -> str | None:
         """An event in words, or None where it is not worth a line."""
         match event:
+            case stream.EnvironmentProgress():
+                return self.environment(event)
             case stream.ImagePrepared():
                 if event.message is not None:
                     return f"picture {event.path}: {event.message}"
@@ -64,6 +67,15 @@ class PlainLines:
             case stream.SweepFinished():
                 return ended(event)
         return None
+
+    def environment(self, event: stream.EnvironmentProgress) -> str | None:
+        """That one is being made, once; and how it ended."""
+        first, self.making = self.making != event.model, event.model
+        if event.state == "making" and not first and "could not" not in event.message:
+            return None
+        said = "making its environment" if event.state == "making" and first else event.message
+        took = f" in {units.seconds(event.elapsed_s)}" if event.state == "ready" else ""
+        return f"{event.model}: {said}{took}"
 
 
 def loaded(event: stream.WorkerLoaded) -> str:

@@ -87,6 +87,8 @@ class LiveView:
         """Overall progress, or that of the pictures before it."""
         progress = self.progress
         done, total = progress.pictures
+        if progress.began is None and progress.environment:
+            return [cut(Text(one_line(progress.environment)), width)]
         if progress.began is None:
             return [Text(f"Preparing pictures {done}/{total}" if total else "Starting")]
         line = Text("Sweep  ", style="bold")

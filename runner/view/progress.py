@@ -68,6 +68,7 @@ class Progress:
     models: dict[str, ModelProgress] = field(default_factory=dict)
     run: CurrentRun | None = None
     pictures: tuple[int, int] = (0, 0)
+    environment: str = ""
     began: float | None = None
     database: str = ""
     finished: bool = False
@@ -98,6 +99,9 @@ class Progress:
     def take(self, event: stream.StreamEvent, now: float) -> None:
         """One event's effect."""
         match event:
+            case stream.EnvironmentProgress():
+                making = f"Making the environment of {event.model}: {event.message}"
+                self.environment = making if event.state == "making" else ""
             case stream.ImagePrepared():
                 self.pictures = (event.done, event.total)
             case stream.SweepStarted():

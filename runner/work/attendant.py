@@ -82,7 +82,9 @@ class Attendant:
         self.number = store.next_worker_number(sweep)
         log = folder / f"worker-{self.number}.log"
         self.row = store.start_worker(model.id, log, self.number)
-        self.process = WorkerProcess(store, tell, clock, model.name, self.row, self.number, log)
+        self.process = WorkerProcess(
+            store, tell, clock, model.name, self.row, self.number, log, model.python
+        )
         self.watch = Watch(model.limits, clock())
         self.running: Running | None = None
         self.failed: list[QueuedJob] = []

@@ -17,6 +17,7 @@ from schemas.stream import Tell
 from .. import machine
 from ..database.recovery import MARK
 from ..database.store import Store
+from ..interpreters.command import worker_command
 from ..times import utc_now
 from . import hardship, verdict
 from .hardship import Hardship
@@ -46,9 +47,11 @@ class WorkerProcess:
         row: int,
         number: int,
         log: Path,
+        python: str | None = None,
     ) -> None:
         self.store, self.tell, self.clock = store, tell, clock
         self.model, self.row, self.number, self.log = model, row, number, log
+        self.python = python
         self.stack_file = log.with_suffix(".stack")
         self.began = clock()
         self.memory: TreeMemory | None = None
@@ -70,11 +73,10 @@ class WorkerProcess:
         # An earlier worker may have deleted its folder.
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.oom_kills = machine.oom_kills()
-        self.hold: Hold = launcher.start(
-            WorkerSpec(
-                log=self.log, stack=self.stack_file, env={MARK: str(self.store.path.absolute())}
-            )
-        )
+        argv, env = worker_command(self.python)
+        env = {**env, MARK: str(self.store.path.absolute())}
+        spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=env)
+        self.hold: Hold = launcher.start(spec)
         self.reports = LineReader(self.hold.reports_fd)
 
     # What the shim reports.

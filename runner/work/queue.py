@@ -18,7 +18,7 @@ from schemas.sweep import Limits
 MODELS = """
 SELECT ways.id, ifnull(first.name, ways.name), source, location, revision, ways.engine, ways.dtype,
     ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.url,
-    ways.api_key_env, ways.allow_oversize, ways.generation, ways.limits
+    ways.api_key_env, ways.allow_oversize, ways.generation, ways.limits, ways.python
 FROM sweep_models AS ways JOIN models ON models.id = ways.model_id
 LEFT JOIN sweep_models AS first ON first.id = ways.fallback_of
 """
@@ -29,7 +29,8 @@ IN_ORDER = "ORDER BY ways.position, ways.id"
 class QueuedModel:
     """A model of the sweep that has jobs left, and how it is to be loaded.
 
-    A fallback goes by the name of the model it stands in for.
+    A fallback goes by the name of the model it stands in for. `python` is the interpreter its
+    workers run in, None for our own.
     """
 
     id: int
@@ -37,6 +38,7 @@ class QueuedModel:
     load: Load
     generation: Generation
     limits: Limits
+    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ class Queue:
     def model(id: int, name: str, source: str, location: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
         revision, engine, dtype, device, trust, pickle, processor, *others = rest
-        url, api_key_env, oversize, generation, limits = others
+        url, api_key_env, oversize, generation, limits, python = others
         held = Limits.model_validate(json.loads(limits))
         load = Load(
             model=location,
@@ -102,6 +104,7 @@ class Queue:
             load=load,
             generation=Generation(**json.loads(generation)),
             limits=held,
+            python=python,
         )
 
     def jobs(self, model: int) -> list[QueuedJob]:

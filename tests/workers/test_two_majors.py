@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from runner import sweeping
+from runner.planning import jobs, sweepfile
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 
@@ -113,3 +116,40 @@ def test_a_whole_worker(
     assert loaded["versions"]["transformers"].startswith(f"{major}.")
     assert (finished["run"], finished["output_tokens"]) == (7, 8)
     assert said[-1]["event"] == "bye"
+
+
+def test_a_sweep_through_both(
+    old_python: str,
+    tiny: Callable[[str], Path],
+    pictures: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setenv("VLMSWEEP_ENVIRONMENTS", str(tmp_path / "environments"))
+    model = {"id": str(tiny("llava")), "device": "cpu"}
+    data = {
+        "models": [{**model, "name": "new"}, {**model, "name": "old", "python": old_python}],
+        "images": [pictures["square"], pictures["wide"]],
+        "prompts": ["What colour is it?"],
+        "generation": {"max_new_tokens": 8},
+    }
+    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    database = tmp_path / "history.db"
+    assert sweeping.run(plan, database, lambda _: None).state == "done"
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT model, outcome, text, json_extract(packages, '$.transformers'),"
+            " sweep_models.python FROM results JOIN workers ON workers.id = worker_id"
+            " JOIN environments ON environments.id = environment_id"
+            " JOIN sweep_models ON sweep_models.id = sweep_model_id ORDER BY job_id"
+        ).fetchall()
+    connection.close()
+    assert [(row[0], row[1], row[3][:2]) for row in rows] == [
+        ("new", "ok", "5."),
+        ("new", "ok", "5."),
+        ("old", "ok", "4."),
+        ("old", "ok", "4."),
+    ]
+    assert [row[2] for row in rows[:2]] == [row[2] for row in rows[2:]]
+    assert [row[4] for row in rows] == [None, None, old_python, old_python]

@@ -1,0 +1,45 @@
+"""How a worker is started in the interpreter its model named."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from ..plain import readable
+from . import luggage, shelf
+from .probe import InterpreterError, probe
+
+Command = tuple[tuple[str, ...], dict[str, str]]
+
+
+def worker_command(python: str | None, module: str = "workers") -> Command:
+    """The beginning of a worker's command line, and variables to set for it.
+
+    With None it is our own interpreter. Where the interpreter cannot be used, the command is that
+    of a stand-in which refuses the load and says why, so that the model fails like any other.
+    """
+    # -P: a stray json.py in the user's folder must not be imported.
+    if python is None:
+        return (sys.executable, "-P", "-m", module), {}
+    try:
+        check(python)
+        path = str(luggage.folder())
+    except (InterpreterError, OSError) as error:
+        hint = getattr(error, "hint", None)
+        said = json.dumps({"message": getattr(error, "message", str(error)), "hint": hint})
+        return (sys.executable, "-P", "-m", "workers.refusal", said), {}
+    return (python, "-P", "-m", module), {"PYTHONPATH": path, "PYTHONHOME": ""}
+
+
+def check(python: str) -> None:
+    """Whether workers can run there. Raises InterpreterError with what is known of it."""
+    slot = shelf.slot_of(python)
+    if slot is not None and not slot.whole:
+        note = slot.read()
+        if note is not None and note.message:
+            raise InterpreterError(note.message, hint=note.hint)
+        raise InterpreterError(
+            f"the environment at {readable(slot.folder)} is not there any more",
+            hint="vlmsweep resume makes it again",
+        )
+    probe(python)

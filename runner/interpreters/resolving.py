@@ -1,0 +1,129 @@
+"""Makes ready every environment that a plan, or a stored sweep, needs before it runs.
+
+One that cannot be made costs its model alone: the model's place then names an interpreter that
+is not there, `runner.interpreters.command` refuses it with the reason, and its jobs fail or fall
+back like those of any model that cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..plain import one_line
+from ..planning.jobs import Entry, Place, Plan
+from . import building, shelf
+from .probe import InterpreterError, probe
+
+
+@dataclass(frozen=True, slots=True)
+class Unmade:
+    """A model's environment that cannot be used, and why."""
+
+    model: str
+    message: str
+    hint: str | None
+
+
+Outcome = tuple[str | None, InterpreterError | None]
+Known = dict[tuple[str | None, tuple[str, ...] | None], Outcome]
+
+
+def resolve(plan: Plan, tell: Tell) -> tuple[Plan, list[Unmade]]:
+    """The plan with the interpreter that each model runs in, made where need be.
+
+    Blocks while environments are made, one after another, each within its model's download_s.
+    """
+    unmade: list[Unmade] = []
+    known: Known = {}
+    entries = [ready(entry, tell, unmade, known) for entry in plan.entries]
+    return replace(plan, entries=tuple(entries)), unmade
+
+
+def ready(entry: Entry, tell: Tell, unmade: list[Unmade], known: Known) -> Entry:
+    """A model with its interpreters, and its fallbacks'; what is known is not tried twice."""
+
+    def settled(place: Place) -> Place:
+        wanted = (place.python, place.requirements)
+        if wanted not in known:
+            known[wanted] = one(entry.name, *wanted, tell, entry.limits.download_s)
+        python, problem = known[wanted]
+        if problem is not None:
+            unmade.append(Unmade(entry.name, problem.message, problem.hint))
+        return replace(place, python=python)
+
+    fallbacks = tuple(settled(place) for place in entry.fallbacks)
+    return replace(entry, place=settled(entry.place), fallbacks=fallbacks)
+
+
+def one(
+    model: str, python: str | None, requirements: Sequence[str] | None, tell: Tell, limit_s: float
+) -> Outcome:
+    """The interpreter that one model's workers run in, and what is wrong with it."""
+    base = python or sys.executable
+    teller = Teller(model, tell)
+    try:
+        if requirements is None:
+            if python is not None:
+                probe(python)
+            return python, None
+        made = building.build(base, requirements, teller.making, limit_s)
+        teller.end("ready", "the environment is ready")
+    except InterpreterError as error:
+        teller.end("failed", error.message)
+        return would_be(base, requirements), error
+    return str(made.python), None
+
+
+def would_be(base: str, requirements: Sequence[str] | None) -> str:
+    """The interpreter that would have been; one that does not answer stands for itself."""
+    if requirements is None:
+        return base
+    try:
+        return str(shelf.slot(probe(base), requirements).python)
+    except InterpreterError:
+        return base
+
+
+def restore(pythons: Sequence[tuple[str, str]], tell: Tell) -> None:
+    """Makes again the environments of a stored sweep (model, interpreter) that are not there."""
+    for model, python in dict.fromkeys(pythons):
+        slot = shelf.slot_of(python)
+        if slot is None or slot.whole or (note := slot.read()) is None:
+            continue
+        one(model, note.base, note.requirements, tell, building.LIMIT_S)
+
+
+class Teller:
+    """Tells how the making of one environment goes; says nothing of one that was there."""
+
+    def __init__(self, model: str, tell: Tell) -> None:
+        self.model, self.tell = model, tell
+        self.began = time.monotonic()
+        self.begun = False
+
+    def making(self, message: str) -> None:
+        """A line of what happens."""
+        self.begun = True
+        self.send("making", message)
+
+    def end(self, state: str, message: str) -> None:
+        """How it ended; of one that was there at once there is nothing to tell."""
+        if self.begun or state == "failed":
+            self.send(state, message)
+
+    def send(self, state: str, message: str) -> None:
+        """One event."""
+        self.tell(
+            stream.EnvironmentProgress(
+                model=self.model,
+                state=state,
+                message=one_line(message),
+                elapsed_s=time.monotonic() - self.began,
+            )
+        )
