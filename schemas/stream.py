@@ -224,6 +224,24 @@ class Interrupting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined:
+    """A model cost too many workers: the `jobs` it has left are skipped."""
+
+    event: Literal["quarantined"] = "quarantined"
+    model: str
+    jobs: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HourCame:
+    """No more jobs are begun, since they may run until an hour only (UTC)."""
+
+    event: Literal["hour_came"] = "hour_came"
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepFinished:
     """Nothing is left to do, or the sweep was interrupted."""
 
@@ -254,6 +272,8 @@ StreamEvent = (
     | WorkerKilled
     | WorkerEnded
     | Interrupting
+    | Quarantined
+    | HourCame
     | SweepFinished
 )
 Tell = Callable[[StreamEvent], None]

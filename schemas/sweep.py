@@ -95,6 +95,7 @@ class LimitOverrides(Part):
     silence_s: Seconds | None = None
     memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = None
     worker_deaths: Annotated[int, Field(strict=True, ge=1)] | None = None
+    retries: Annotated[int, Field(strict=True, ge=0, le=10)] | None = None
 
 
 class Limits(Part):
@@ -112,6 +113,9 @@ class Limits(Part):
     )
     worker_deaths: Annotated[int, Field(strict=True, ge=1)] = Field(
         3, description="Workers a model may lose in a row before its other jobs are skipped."
+    )
+    retries: Annotated[int, Field(strict=True, ge=0, le=10)] = Field(
+        1, description="Further tries after a failure that may pass: a slow load, a network."
     )
 
 
@@ -237,6 +241,12 @@ class Model(Source):
     name: NonEmpty | None = Field(None, description="The name shown; the id by default.")
     generation: GenerationOverrides = GenerationOverrides()
     limits: LimitOverrides = LimitOverrides()
+    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = Field(
+        0, description="Models of higher priority run first."
+    )
+    isolation: Literal["worker", "job"] = Field(
+        "worker", description="job: a fresh process for every job, for models whose state leaks."
+    )
     fallback: list[SourceLike] = Field(
         default_factory=list,
         description="What to try, in this order, with the jobs that did not end ok.",
@@ -312,4 +322,9 @@ class Sweep(Part):
     video: VideoSettings = VideoSettings()
     limits: Limits = Limits()
     repeats: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    order: Literal["quick", "listed"] = Field(
+        "quick",
+        description="Of models of equal priority: those first that history says are done soon,"
+        " or as they are listed.",
+    )
     exclude: list[Exclude] = Field(default_factory=list)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from schemas.sweep import Prompt
 from ..plain import readable
 from ..planning.jobs import Entry, Place, Plan
 from ..times import utc_now
+from . import estimates
 from .store import Store, compact
 
 
@@ -40,7 +43,8 @@ def add_sweep(
                 "created_at": utc_now(),
             },
         )
-        models = [add_entry(store, sweep, entry) for entry in plan.entries]
+        ranks = ranked(store.connection, plan)
+        models = [add_entry(store, sweep, entry, ranks[entry.position]) for entry in plan.entries]
         prompts = [add_prompt(store, prompt) for prompt in plan.prompts]
         images = [add_image(store, p, plan.sweep.image.max_side) for p in pictures]
         for job in plan.jobs:
@@ -65,16 +69,39 @@ def add_sweep(
     return sweep
 
 
-def add_entry(store: Store, sweep: int, entry: Entry) -> int:
+def ranked(connection: sqlite3.Connection, plan: Plan) -> dict[int, int]:
+    """Each entry's rank: by priority, then what is done soon, then as listed.
+
+    What history knows nothing of comes after what it knows.
+    """
+    jobs = Counter(job.entry for job in plan.jobs if job.skip_reason is None)
+
+    def key(entry: Entry) -> tuple[float, ...]:
+        if plan.sweep.order == "listed":
+            return -entry.priority, entry.position
+        known = estimates.estimate(connection, entry.place.source, readable(entry.place.location))
+        takes_s = known.takes_s(jobs[entry.position])
+        return -entry.priority, float("inf") if takes_s is None else takes_s, entry.position
+
+    return {entry.position: rank for rank, entry in enumerate(sorted(plan.entries, key=key))}
+
+
+def add_entry(store: Store, sweep: int, entry: Entry, rank: int) -> int:
     """A model's part in a sweep, and below it those of its fallbacks."""
-    first = add_place(store, sweep, entry, entry.place, entry.name, None)
+    first = add_place(store, sweep, entry, entry.place, entry.name, rank)
     for number, place in enumerate(entry.fallbacks, start=1):
-        add_place(store, sweep, entry, place, f"{entry.name} (fallback {number})", first)
+        add_place(store, sweep, entry, place, f"{entry.name} (fallback {number})", rank, first)
     return first
 
 
 def add_place(
-    store: Store, sweep: int, entry: Entry, place: Place, name: str, fallback_of: int | None
+    store: Store,
+    sweep: int,
+    entry: Entry,
+    place: Place,
+    name: str,
+    rank: int,
+    fallback_of: int | None = None,
 ) -> int:
     """One way to load a model of the sweep."""
     how = place.how
@@ -106,6 +133,8 @@ def add_place(
             "generation": compact(entry.generation.model_dump()),
             "overrides": compact(entry.overrides),
             "limits": compact(entry.limits.model_dump()),
+            "rank": rank,
+            "isolation": entry.isolation,
         },
     )
 

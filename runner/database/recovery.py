@@ -54,7 +54,10 @@ def recover(store: Store) -> Recovered:
             [utc_now(), DIED],
         )
         jobs = requeue(store)
-        store.connection.execute("UPDATE sweeps SET state = 'interrupted' WHERE state = 'running'")
+        store.connection.execute(
+            "UPDATE sweeps SET state = CASE in_queue WHEN 1 THEN 'queued' ELSE 'interrupted' END"
+            " WHERE state = 'running'"
+        )
     return Recovered(killed, len(open_runs), jobs)
 
 
@@ -88,10 +91,18 @@ def kill_leftovers(database: str) -> int:
 
 
 def reopen(store: Store, sweep: int) -> int:
-    """Queues every job of a sweep that did not end ok, but those that a rule excludes."""
-    done = store.connection.execute(
-        "UPDATE jobs SET state = 'queued' WHERE sweep_id = ? AND NOT EXISTS (SELECT 1 FROM runs"
-        " WHERE runs.id = latest_run_id AND (outcome = 'ok' OR error_class = 'excluded'))",
-        [sweep],
-    )
+    """Queues every job of a sweep that did not end ok, but those that a rule excludes.
+
+    Each begins anew, with the first way to load its model.
+    """
+    with store.db.atomic():
+        done = store.connection.execute(
+            "UPDATE jobs SET state = 'queued', way_id = NULL WHERE sweep_id = ?"
+            " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = latest_run_id"
+            " AND (outcome = 'ok' OR error_class = 'excluded'))",
+            [sweep],
+        )
+        store.connection.execute(
+            "UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ?", [sweep]
+        )
     return done.rowcount

@@ -173,11 +173,37 @@ class Store:
             self.update("jobs", job, {"state": "running", "latest_run_id": run})
         return run
 
-    def finish_run(self, run: int, row: Mapping[str, Any]) -> None:
-        """A run's outcome. The job is done, unless a newer run has taken it over."""
+    def finish_run(
+        self, run: int, row: Mapping[str, Any], again: bool = False, way: int | None = None
+    ) -> None:
+        """A run's outcome. The job is done, unless a newer run has taken it over.
+
+        With `again` it is queued once more, in another `way` to load its model if one is given.
+        """
+        state = "queued" if again else "done"
         with self.db.atomic():
             self.update("runs", run, {**row, "ended_at": utc_now()})
-            self.connection.execute("UPDATE jobs SET state = 'done' WHERE latest_run_id = ?", [run])
+            self.connection.execute(
+                "UPDATE jobs SET state = ?, way_id = ifnull(?, way_id) WHERE latest_run_id = ?",
+                [state, way, run],
+            )
+
+    def hand_on(self, way: int, to: int) -> None:
+        """All that waits in one way to load a model is to be tried in another."""
+        self.connection.execute(
+            "UPDATE jobs SET way_id = ? WHERE ifnull(way_id, sweep_model_id) = ?"
+            " AND state = 'queued'",
+            [to, way],
+        )
+
+    def tally(self, way: int, column: str, value: int | None = None) -> int:
+        """Counts one more of `load_tries` or `deaths` of a way, or sets it; returns the new one."""
+        (counted,) = self.connection.execute(
+            f"UPDATE sweep_models SET {column} = ifnull(?, {column} + 1) WHERE id = ?"  # noqa: S608
+            f" RETURNING {column}",
+            [value, way],
+        ).fetchone()
+        return int(counted)
 
     def first_repeat(self, job: int) -> tuple[int, str] | None:
         """The run and raw text of a job's first repeat, if that ended ok."""
@@ -197,11 +223,10 @@ class Store:
 
     def set_sweep_state(self, sweep: int, state: str) -> None:
         """Moves a sweep on, with the time."""
-        column = {"running": "started_at", "queued": "created_at"}.get(state, "ended_at")
-        self.connection.execute(
-            f"UPDATE sweeps SET state = ?, {column} = ? WHERE id = ?",  # noqa: S608
-            [state, utc_now(), sweep],
-        )
+        row = {"state": state}
+        if state != "queued":
+            row["started_at" if state == "running" else "ended_at"] = utc_now()
+        self.update("sweeps", sweep, row)
 
 
 def lock(path: Path) -> FileLock:

@@ -74,6 +74,8 @@ class Entry:
     generation: GenerationSettings
     overrides: tuple[str, ...]
     limits: Limits
+    priority: int = 0
+    isolation: str = "worker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,17 @@ def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[
     overrides = sorted(k for k, v in given.items() if getattr(sweep.generation, k) != v)
     limits = sweep.limits.model_copy(update=model.limits.model_dump(exclude_none=True))
     name = model.name or short(place)
-    return Entry(position, name, place, tuple(fallbacks), generation, tuple(overrides), limits)
+    return Entry(
+        position,
+        name,
+        place,
+        tuple(fallbacks),
+        generation,
+        tuple(overrides),
+        limits,
+        model.priority,
+        model.isolation,
+    )
 
 
 def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place:

@@ -14,6 +14,7 @@ from ..plain import one_line, shorten
 from . import units
 
 ANSWER = 60
+HOUR_CAME = "the hour came: what is left waits in the queue"
 FAILURE = 300
 
 
@@ -64,6 +65,10 @@ class PlainLines:
                 return f"{event.model}: {event.jobs} jobs go on with {event.to}"
             case stream.Interrupting():
                 return interrupting(event)
+            case stream.Quarantined():
+                return f"{event.model}: {event.message}"
+            case stream.HourCame():
+                return HOUR_CAME
             case stream.SweepFinished():
                 return ended(event)
         return None

@@ -20,7 +20,7 @@ from schemas import stream
 
 from ..plain import one_line
 from . import units
-from .linewise import finished, interrupting, recovered
+from .linewise import HOUR_CAME, finished, interrupting, recovered
 from .progress import ModelProgress, Progress
 from .tables import ellipsis, middle
 
@@ -149,6 +149,8 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return one_line(f"{event.model}: {event.jobs} jobs go on with {event.to}")
         case stream.Interrupting():
             return interrupting(event)
+        case stream.HourCame():
+            return HOUR_CAME
         case stream.RunFinished(phase="prepare"):  # its picture was told of once, above
             return None
         case stream.RunFinished() if event.outcome not in ("ok", "skipped"):

@@ -123,6 +123,8 @@ class Progress:
                 | stream.Interrupting()
                 | stream.FallingBack()
                 | stream.Recovered()
+                | stream.Quarantined()
+                | stream.HourCame()
             ):
                 pass
             case _:

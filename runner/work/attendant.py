@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from schemas.stream import Tell
 
 from .. import environment
 from ..database.store import Store
-from . import verdict
+from . import retry, verdict
 from .launch import Launcher
 from .lines import Closed, Garbage, LineReader, decode
 from .memory import Peak
@@ -51,54 +50,68 @@ NAMED = ("error_class", "message", "hint")
 OfRun = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
 
 
+Claim = Callable[[QueuedModel], QueuedJob | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """What the supervisor must know of a worker that is gone; `why` it went, in words."""
+    """What the supervisor must know of a worker that is gone.
+
+    `ended` counts the runs that ended as the worker said, `lost_a_run` tells that it went with a
+    run in hand, `row` says why it went, in columns of a run.
+    """
 
     loaded: bool
+    ended: int
     lost_a_run: bool
-    why: str | None
+    row: dict[str, Any]
 
 
 class Attendant:
-    """One worker and the jobs it is to do; takes them from `jobs`.
-
-    Unless this is the `last_way` to load the model, jobs that fail are tried again in another.
-    """
+    """One worker and the jobs it is to do; gets them by asking `claim`, None being the last."""
 
     def __init__(
         self,
         store: Store,
         tell: Tell,
         model: QueuedModel,
-        jobs: deque[QueuedJob],
-        sweep: int,
+        claim: Claim,
         folder: Path,
-        last_way: bool = True,
+        env: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store, self.tell, self.clock = store, tell, clock
-        self.model, self.jobs, self.last_way = model, jobs, last_way
-        self.number = store.next_worker_number(sweep)
+        self.model, self.claim = model, claim
+        self.number = store.next_worker_number(model.sweep)
         log = folder / f"worker-{self.number}.log"
         self.row = store.start_worker(model.id, log, self.number)
         self.process = WorkerProcess(
             store, tell, clock, model.name, self.row, self.number, log, model.python
         )
+        self.env = dict(env or {})
         self.watch = Watch(model.limits, clock())
         self.running: Running | None = None
-        self.failed: list[QueuedJob] = []
         self.verdict: dict[str, Any] = {}
         self.loaded = self.refused = self.draining = False
         self.python = ""
         self.download_s: float | None = None
-        self.garbage = 0
+        self.garbage = self.ended = 0
+        self.heard: set[int] = set()
 
     def begin(self, launcher: Launcher) -> None:
         """Starts the process and asks it to load the model."""
-        self.process.begin(launcher)
+        self.process.begin(launcher, self.env)
         self.events = LineReader(self.process.hold.events_fd)
         self.send(self.model.load)
+
+    @property
+    def gone(self) -> bool:
+        """Whether its shim is gone, and so the worker and all that it started."""
+        return self.process.hold.reports_fd not in self.heard
+
+    def deaf(self, descriptor: int) -> None:
+        """One of the two streams came to its end."""
+        self.heard.discard(descriptor)
 
     def send(self, command: Command) -> None:
         """A command, as a line."""
@@ -173,18 +186,20 @@ class Attendant:
                 running.text(event, now)
             case events.RunFinished():
                 self.running = None
+                self.ended += 1
                 self.process.device_peak(event.peak_device_bytes, event.peak_device_method)
                 running.finish(event, self.process.end_span())
                 self.next_run(now)
             case events.Error():
                 self.running = None
+                self.ended += 1
                 self.fail(running, verdict.of_error(event), self.process.end_span())
                 self.next_run(now)
 
     @property
     def too_late(self) -> bool:
         """Whether the run's outcome is decided: it broke a limit, and no answer mends that."""
-        return self.process.ending.killed_for not in (None, "interrupted")
+        return self.process.ending.killed_for not in (None, "interrupted", "cancelled")
 
     def progress(self, event: events.Progress, now: float) -> None:
         """A download or a load moves."""
@@ -235,11 +250,12 @@ class Attendant:
         self.watch.enter("idle", now)
         if self.process.dying:
             return
-        if self.draining or not self.jobs:
+        alone = self.model.isolation == "job" and self.ended
+        job = None if self.draining or alone else self.claim(self.model)
+        if job is None:
             self.watch.enter("stop", now)
             self.send(Stop())
             return
-        job = self.jobs.popleft()
         self.running = Running(self.store, self.tell, self.model, job, self.row, self.number)
         self.process.begin_span()
         self.watch.enter("prefill", now)
@@ -270,11 +286,14 @@ class Attendant:
         if not self.loaded and not self.refused:
             self.interrupt()
 
-    def interrupt(self) -> None:
-        """Ends it at once, at the user's wish."""
+    def interrupt(self, limit: str = "interrupted", why: str = "interrupted by the user") -> None:
+        """Ends it at once: interrupted or cancelled."""
         self.draining = True
-        breach = Breach("interrupted", self.watch.phase, "interrupted by the user")
-        self.process.kill(breach, at_once=True)
+        self.process.kill(Breach(limit, self.watch.phase, why), at_once=True)
+
+    def cancel(self) -> None:
+        """Its job is no longer wanted."""
+        self.interrupt("cancelled", "cancelled by the user")
 
     def bury(self) -> Departure:
         """Everything is gone: reads what was still in the pipe and stores how it ended."""
@@ -291,23 +310,14 @@ class Attendant:
             memory = self.process.memory
             self.fail(self.running, self.verdict, memory.span if memory else None)
             self.running = None
-        if not self.loaded and not self.draining:
-            self.fail_all()
         row = {"phase": phase, "notes": json.dumps(self.process.notes) or None}
         if not self.loaded:
             row |= {key: self.verdict.get(key) for key in NAMED}
             row["stack"] = self.verdict.get("traceback")
         self.process.store_ending(row)
-        return Departure(self.loaded, lost, self.verdict.get("message"))
-
-    def fail_all(self) -> None:
-        """A model that cannot be loaded fails every job that is left."""
-        while self.jobs:
-            job = self.jobs.popleft()
-            running = Running(self.store, self.tell, self.model, job, self.row, self.number)
-            self.fail(running, self.verdict)
+        return Departure(self.loaded, self.ended, lost, self.verdict)
 
     def fail(self, running: Running, row: dict[str, Any], peak: Peak | None = None) -> None:
-        """A run that did not end ok; its job may be tried in another way."""
-        self.failed.append(running.job)
-        running.fail(row, peak, tried_again=not (self.last_way or self.draining))
+        """A run that did not end ok; its job may be tried again, or in another way."""
+        again, way = retry.of_run(self.store, self.model, running.job.id, row)
+        running.fail(row, peak, again, way)

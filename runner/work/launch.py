@@ -129,6 +129,7 @@ class ShimLauncher:
         finally:
             os.close(commands_read)
             os.close(events_write)
+        leftovers.guarded_by(shim.pid)
         return ShimHold(shim, commands_write, events_read, leftovers)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
+from typing import ClassVar
 
 import psutil
 
@@ -22,16 +23,24 @@ KILL_FOR_S = 10.0
 class Leftovers:
     """What one worker may leave; made before the worker is."""
 
+    guardians: ClassVar[set[int]] = set()  # shims alive, over all: never a leftover
     guarded = 0  # workers alive, over all
 
     def __init__(self, token: str) -> None:
         self.token = token
+        self.guardian: int | None = None
         self.before = set(psutil.Process().children())
         machine.adopt_orphans(True)
         Leftovers.guarded += 1
 
+    def guarded_by(self, shim: int) -> None:
+        """The worker's shim is there."""
+        self.guardian = shim
+        Leftovers.guardians.add(shim)
+
     def close(self, kill: bool) -> int:
         """The shim is gone; `kill` when it did not do its work. Returns how many were killed."""
+        Leftovers.guardians.discard(self.guardian or 0)
         killed = self.kill() if kill else set()
         reap(self.children())
         Leftovers.guarded -= 1
@@ -64,9 +73,14 @@ class Leftovers:
         return {process for process in found if alive(process)}
 
     def children(self) -> set[psutil.Process]:
-        """Children we did not have before; what we start ourselves is of our own session."""
+        """Children we did not have before, but for other workers' shims.
+
+        What else we start ourselves is of our own session.
+        """
         found = set()
         for child in set(psutil.Process().children()) - self.before:
+            if child.pid in Leftovers.guardians:
+                continue
             with suppress(OSError):
                 if os.getsid(child.pid) != os.getsid(0):
                     found.add(child)

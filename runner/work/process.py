@@ -6,7 +6,7 @@ it must die, and what its death means for a run, is `runner.work.attendant`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,14 @@ class WorkerProcess:
         self.available = 0
         self.sampled_at = self.stored_at = float("-inf")
 
-    def begin(self, launcher: Launcher) -> None:
-        """Starts it."""
+    def begin(self, launcher: Launcher, env: Mapping[str, str]) -> None:
+        """Starts it, with more in its environment."""
         # An earlier worker may have deleted its folder.
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.oom_kills = machine.oom_kills()
-        argv, env = worker_command(self.python)
-        env = {**env, MARK: str(self.store.path.absolute())}
-        spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=env)
+        argv, ours = worker_command(self.python)
+        ours = {**ours, **env, MARK: str(self.store.path.absolute())}
+        spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=ours)
         self.hold: Hold = launcher.start(spec)
         self.reports = LineReader(self.hold.reports_fd)
 

@@ -1,13 +1,16 @@
-"""What is left to do: the jobs of a sweep that are queued, grouped by model.
+"""What is left to do: jobs that are queued, of one sweep or of the whole overnight queue.
 
-The order is the sweep file's, a model at a time, so that each model is loaded once. Jobs are
-rows; claiming one is starting a run on it (`Store.start_run`).
+Jobs are rows, and every question goes to the database, so that what other terminals changed -
+paused, cancelled, moved - holds from the next claim on. Claiming a job is starting a run on it
+(`Store.start_run`). The order is: sweeps by priority, rank and age; in a sweep its models by rank,
+each with all its jobs at once, so that it is loaded once; a fallback after what it stands in for.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,30 +18,56 @@ from schemas.commands import Load, Turn, Video
 from schemas.generation import Generation
 from schemas.sweep import Limits
 
-MODELS = """
-SELECT ways.id, ifnull(first.name, ways.name), source, location, revision, ways.engine, ways.dtype,
+WAYS = """
+SELECT ways.id, ways.sweep_id, first.id, first.name, (SELECT min(id) FROM sweep_models
+        WHERE fallback_of = first.id AND id > ways.id),
+    ways.isolation, ways.python, ways.source, ways.location, ways.revision, ways.engine, ways.dtype,
     ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.url,
-    ways.api_key_env, ways.allow_oversize, ways.generation, ways.limits, ways.python
-FROM sweep_models AS ways JOIN models ON models.id = ways.model_id
-LEFT JOIN sweep_models AS first ON first.id = ways.fallback_of
+    ways.api_key_env, ways.allow_oversize, ways.generation, ways.limits
+FROM (SELECT sweep_models.*, source, location, revision FROM sweep_models
+    JOIN models ON models.id = model_id) AS ways
+JOIN sweep_models AS first ON first.id = ifnull(ways.fallback_of, ways.id)
+JOIN sweeps ON sweeps.id = ways.sweep_id
 """
-IN_ORDER = "ORDER BY ways.position, ways.id"
+HELD_BACK = """
+(sweeps.paused OR first.paused OR sweeps.not_before > :now OR EXISTS (SELECT 1 FROM sweeps AS other
+    WHERE other.id = sweeps.after_sweep_id AND other.state IN ('queued', 'running')))
+"""
+WAITING = "ifnull(way_id, sweep_model_id) = ways.id AND jobs.state = 'queued'"
+IN_ORDER = """
+ORDER BY sweeps.priority DESC, sweeps.rank, sweeps.id, first.rank, first.position, ways.id
+"""
+PICTURES = """
+(SELECT json_group_array(json_array(name, prepared_path, error_class, message,
+        json(frame_paths), json(frame_times_s), duration_s))
+    FROM (SELECT images.* FROM job_images JOIN images ON images.id = job_images.image_id
+        WHERE job_id = jobs.id ORDER BY job_images.position))
+"""
+JOBS = f"""
+SELECT jobs.id, ifnull(prompts.name, prompts.text), repeat, turns, {PICTURES}
+FROM jobs JOIN prompts ON prompts.id = jobs.prompt_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedModel:
-    """A model of the sweep that has jobs left, and how it is to be loaded.
+    """A way to load a model that has jobs left: `id` is the way's row, `first` the model's.
 
-    A fallback goes by the name of the model it stands in for. `python` is the interpreter its
-    workers run in, None for our own.
+    A fallback goes by the name of the model it stands in for; `next_way` is what is tried with
+    the jobs that do not end ok in this one. `isolation` is worker or job, `python` the interpreter
+    its workers run in, None for our own.
     """
 
     id: int
+    sweep: int
+    first: int
     name: str
+    next_way: int | None
+    isolation: str
+    python: str | None
     load: Load
     generation: Generation
     limits: Limits
-    python: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,34 +83,47 @@ class QueuedJob:
 
 
 class Queue:
-    """The queued jobs of one sweep."""
+    """The queued jobs of one sweep, or, without one, of all that were put into the queue."""
 
-    def __init__(self, connection: sqlite3.Connection, sweep: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, sweep: int | None = None) -> None:
         self.connection = connection
         self.sweep = sweep
+        self.scope = "sweeps.in_queue AND sweeps.state <> 'done'"
+        if sweep is not None:
+            self.scope = "sweeps.id = :sweep"
 
-    def models(self) -> list[QueuedModel]:
-        """The models that have queued jobs, in the sweep's order."""
-        return self.select(
-            "ways.sweep_id = ? AND EXISTS (SELECT 1 FROM jobs"
-            " WHERE sweep_model_id = ways.id AND state = 'queued')",
-            self.sweep,
+    def ready(self, now: str) -> list[QueuedModel]:
+        """The ways that have jobs which may be run now (UTC text), in order."""
+        rows = self.connection.execute(
+            f"{WAYS} WHERE {self.scope} AND NOT ifnull({HELD_BACK}, 0) AND EXISTS"
+            f" (SELECT 1 FROM jobs WHERE {WAITING} AND NOT jobs.paused) {IN_ORDER}",
+            {"now": now, "sweep": self.sweep},
         )
-
-    def fallbacks(self, model: int) -> list[QueuedModel]:
-        """What is tried with the jobs of a model that did not end ok, in order."""
-        return self.select("ways.fallback_of = ?", model)
-
-    def select(self, condition: str, value: int) -> list[QueuedModel]:
-        """The models that fulfil a condition."""
-        rows = self.connection.execute(f"{MODELS} WHERE {condition} {IN_ORDER}", [value])
         return [self.model(*row) for row in rows]
 
+    def waits_for(self, now: str) -> str | None:
+        """When the next sweep that is held back by the hour may begin; None when there is none."""
+        (found,) = self.connection.execute(
+            f"SELECT min(not_before) FROM sweeps WHERE {self.scope} AND not_before > :now",
+            {"now": now, "sweep": self.sweep},
+        ).fetchone()
+        return None if found is None else str(found)
+
+    def open_sweeps(self) -> list[int]:
+        """The sweeps that have jobs left, held back or not."""
+        rows = self.connection.execute(
+            f"SELECT id FROM sweeps WHERE {self.scope} AND EXISTS (SELECT 1 FROM jobs"
+            " WHERE sweep_id = sweeps.id AND jobs.state <> 'done')",
+            {"sweep": self.sweep},
+        )
+        return [row[0] for row in rows]
+
     @staticmethod
-    def model(id: int, name: str, source: str, location: str, *rest: Any) -> QueuedModel:
+    def model(id: int, sweep: int, first: int, name: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
-        revision, engine, dtype, device, trust, pickle, processor, *others = rest
-        url, api_key_env, oversize, generation, limits, python = others
+        next_way, isolation, python, source, location, revision, *others = rest
+        engine, dtype, device, trust, pickle, processor, *others = others
+        url, key, oversize, generation, limits = others
         held = Limits.model_validate(json.loads(limits))
         load = Load(
             model=location,
@@ -96,33 +138,68 @@ class Queue:
             memory_bytes=held.memory_bytes,
             processor=json.loads(processor),
             url=url,
-            api_key_env=api_key_env,
+            api_key_env=key,
         )
         return QueuedModel(
             id=id,
+            sweep=sweep,
+            first=first,
             name=name,
+            next_way=next_way,
+            isolation=isolation,
+            python=python,
             load=load,
             generation=Generation(**json.loads(generation)),
             limits=held,
-            python=python,
         )
 
-    def jobs(self, model: int) -> list[QueuedJob]:
-        """The queued jobs of a model, in the sweep's order."""
+    def claim(self, way: int, now: str) -> QueuedJob | None:
+        """The job that is next in a way, unless it is held back by now."""
+        row = self.connection.execute(
+            f"{JOBS} JOIN sweep_models AS ways ON ways.id = :way JOIN sweep_models AS first"
+            " ON first.id = ifnull(ways.fallback_of, ways.id)"
+            " JOIN sweeps ON sweeps.id = ways.sweep_id"
+            " WHERE ifnull(way_id, sweep_model_id) = :way AND jobs.state = 'queued'"
+            f" AND NOT jobs.paused AND NOT ifnull({HELD_BACK}, 0)"
+            " ORDER BY jobs.rank, jobs.position LIMIT 1",
+            {"way": way, "now": now},
+        ).fetchone()
+        return row and self.job(*row)
+
+    def waiting(self, way: int, limit: int = -1) -> list[QueuedJob]:
+        """The first queued jobs of a way, in order."""
         rows = self.connection.execute(
-            """
-            SELECT jobs.id, ifnull(prompts.name, prompts.text), repeat, turns,
-                (SELECT json_group_array(json_array(name, prepared_path, error_class, message,
-                        json(frame_paths), json(frame_times_s), duration_s))
-                    FROM (SELECT images.* FROM job_images
-                        JOIN images ON images.id = job_images.image_id
-                        WHERE job_id = jobs.id ORDER BY job_images.position))
-            FROM jobs JOIN prompts ON prompts.id = jobs.prompt_id
-            WHERE sweep_model_id = ? AND state = 'queued' ORDER BY jobs.position
-            """,
-            [model],
+            f"{JOBS} WHERE ifnull(way_id, sweep_model_id) = ? AND jobs.state = 'queued'"
+            " ORDER BY jobs.rank, jobs.position LIMIT ?",
+            [way, limit],
         )
         return [self.job(*row) for row in rows]
+
+    def count(self, way: int) -> int:
+        """How many jobs of a way are queued."""
+        (found,) = self.connection.execute(
+            "SELECT count(*) FROM jobs WHERE ifnull(way_id, sweep_model_id) = ?"
+            " AND state = 'queued'",
+            [way],
+        ).fetchone()
+        return int(found)
+
+    def broken(self, sweep: int) -> Iterable[tuple[QueuedModel, QueuedJob]]:
+        """The sweep's queued jobs with a picture that could not be prepared."""
+        models = {
+            row[2]: self.model(*row)
+            for row in self.connection.execute(
+                f"{WAYS} WHERE ways.sweep_id = ? AND ways.fallback_of IS NULL", [sweep]
+            ).fetchall()
+        }
+        rows = self.connection.execute(
+            f"SELECT sweep_model_id, found.* FROM ({JOBS} WHERE jobs.sweep_id = ?"
+            " AND jobs.state = 'queued' AND EXISTS (SELECT 1 FROM job_images JOIN images"
+            " ON images.id = image_id WHERE job_id = jobs.id AND images.error_class IS NOT NULL)"
+            ") AS found JOIN jobs ON jobs.id = found.id",
+            [sweep],
+        ).fetchall()
+        return [(models[model], self.job(*row)) for model, *row in rows]
 
     @staticmethod
     def job(id: int, prompt: str, repeat: int, turns: str, pictures: str) -> QueuedJob:

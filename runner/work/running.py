@@ -146,12 +146,21 @@ class Running:
         return [f"nondeterministic: greedy, and yet another text than run {first[0]} gave"]
 
     def fail(
-        self, verdict: dict[str, Any], peak: Peak | None = None, tried_again: bool = False
+        self,
+        verdict: dict[str, Any],
+        peak: Peak | None = None,
+        again: bool = False,
+        way: int | None = None,
     ) -> None:
-        """Any other end; what had been said so far is kept."""
-        self.end(self.partial() | verdict, peak or Peak(), tried_again)
+        """Any other end; what had been said so far is kept.
 
-    def end(self, row: dict[str, Any], peak: Peak, tried_again: bool = False) -> None:
+        With `again` the job goes back to the queue, in another `way` if one is given.
+        """
+        self.end(self.partial() | verdict, peak or Peak(), again, way)
+
+    def end(
+        self, row: dict[str, Any], peak: Peak, again: bool = False, way: int | None = None
+    ) -> None:
         """Commits the outcome, then tells it."""
         row |= {
             "peak_rss_bytes": peak.rss,
@@ -163,7 +172,7 @@ class Running:
         }
         if suffered := hardship.notes(peak.hardship.get("slept_s"), "this run"):
             row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *suffered])
-        self.store.finish_run(self.id, row)
+        self.store.finish_run(self.id, row, again, way)
         self.tell(
             stream.RunFinished(
                 run=self.id,
@@ -173,7 +182,7 @@ class Running:
                 image=self.job.image,
                 prompt=self.job.prompt,
                 repeat=self.job.repeat,
-                tried_again=tried_again,
+                tried_again=again,
                 **{name: row.get(name) for name in TOLD},  # type: ignore[arg-type]
             )
         )

@@ -1,235 +1,292 @@
-"""Works a sweep's queue: one event loop, one thread, workers behind attendants.
+"""Works a queue: one event loop, one thread, workers behind attendants.
 
-It decides which model gets a worker and when to give a model up, and turns signals into an
-orderly end. What happens to a single worker is `runner.work.attendant`'s business.
+It decides which model gets a worker and when to give a model up, and turns signals and the hour
+into an orderly end. What happens to a single worker is `runner.work.attendant`'s business, what is
+asked from other terminals `runner.control`'s.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
 import signal
 import time
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 from schemas import stream
 from schemas.stream import Tell
 
+from ..database.estimates import Estimate, estimate
 from ..database.store import Store
+from ..times import as_text
+from . import retry, signals
+from .abandon import Abandoned
 from .attendant import Attendant
+from .chapter import Chapter
 from .launch import Launcher, ShimLauncher
 from .queue import Queue, QueuedJob, QueuedModel
 from .running import Running
+from .terms import Grant, Room, Terms
 
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
 IDLE_S = 3600.0
-
-
-@dataclass(slots=True)
-class Course:
-    """A model's way through the sweep.
-
-    `ways` are how to load it that are still to be tried, the one in use first; `failed` are the
-    jobs that did not end ok in it; `deaths` counts the workers lost in a row, and `why` is the
-    last thing that went wrong.
-    """
-
-    ways: list[QueuedModel]
-    jobs: deque[QueuedJob]
-    failed: list[QueuedJob] = field(default_factory=list)
-    deaths: int = 0
-    why: str | None = None
-
-    @property
-    def model(self) -> QueuedModel:
-        """The way in use."""
-        return self.ways[0]
-
-    def next_way(self) -> None:
-        """Turns to the next way, with what failed in this one and what it never came to."""
-        self.ways.pop(0)
-        self.jobs = deque(sorted([*self.failed, *self.jobs], key=lambda job: job.id))
-        self.failed, self.deaths = [], 0
+LOOK_S = 20.0  # how often the time of day is looked at while an hour is waited for
 
 
 class Supervisor:
-    """Runs one sweep to its end, or to an interruption."""
+    """Works the jobs of one sweep or of the whole queue, to their end or to an interruption."""
 
-    def __init__(self, store: Store, tell: Tell, launcher: Launcher | None = None) -> None:
-        self.store, self.tell = store, tell
+    def __init__(
+        self,
+        store: Store,
+        tell: Tell,
+        launcher: Launcher | None = None,
+        terms: Terms | None = None,
+        selector: selectors.BaseSelector | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.store, self.tell, self.now = store, tell, now
         self.launcher = launcher or ShimLauncher()
-        self.selector = selectors.DefaultSelector()
-        self.attendant: Attendant | None = None
+        self.terms = terms or Terms()
+        self.room = Room(self.terms)
+        self.selector = selector or selectors.DefaultSelector()
+        self.attendants: dict[Attendant, Grant] = {}
+        self.abandoned: list[Abandoned] = []
+        self.chapters: dict[int, Chapter] = {}
+        self.resting: dict[int, float] = {}
         self.interrupts = 0
+        self.over = False
+        self.changed = True
+        self.looked_at = 0.0
 
     def run(self, sweep: int) -> str:
-        """Works until nothing is queued; returns the sweep's state, done or interrupted."""
-        began = time.monotonic()
+        """Works one sweep; returns its state, done or interrupted."""
         self.queue = Queue(self.store.connection, sweep)
-        self.uid, self.name = self.store.connection.execute(
-            "SELECT uid, name FROM sweeps WHERE id = ?", [sweep]
-        ).fetchone()
-        self.folder = self.store.folder(f"logs/{self.uid}")
-        self.store.set_sweep_state(sweep, "running")
-        courses = [self.course(model) for model in self.queue.models()]
-        self.announce(courses)
-        with self.signals():
-            for course in courses:
-                self.give_up_broken(course)
-                while not self.interrupts and (course.jobs or self.fall_back(course)):
-                    self.one_worker(sweep, course)
-        state = "interrupted" if self.interrupts else "done"
-        self.store.set_sweep_state(sweep, state)
-        self.tell_end(sweep, state, time.monotonic() - began)
-        return state
+        self.begin(sweep)
+        self.loop(stay=False)
+        return self.chapters[sweep].state
 
-    def course(self, model: QueuedModel) -> Course:
-        """A model's way, from its first worker to its last."""
-        ways = [model, *self.queue.fallbacks(model.id)]
-        return Course(ways, deque(self.queue.jobs(model.id)))
+    def work(self) -> bool:
+        """Works the queue; returns whether it came to its end, and was not interrupted."""
+        self.queue = Queue(self.store.connection)
+        self.loop(self.terms.stay)
+        return not self.interrupts
 
-    # Jobs that no worker can help.
+    def loop(self, stay: bool) -> None:
+        """Turns until there is nothing to do and, unless it is to `stay`, nothing to wait for."""
+        with signals.heard(GENTLE | AT_ONCE, self.selector, self.signalled):
+            while True:
+                self.look()
+                if not (self.attendants or self.abandoned or self.waits(stay)):
+                    break
+                self.turn()
+        for chapter in self.chapters.values():
+            chapter.stop()
 
-    def give_up_broken(self, course: Course) -> None:
-        """Jobs whose picture could not be prepared fail without costing a load."""
-        waiting, course.jobs = course.jobs, deque()
-        for job in waiting:
-            if job.broken is None:
-                course.jobs.append(job)
-                continue
-            run = Running(self.store, self.tell, course.model, job)
-            run.fail({"outcome": "error", "phase": "prepare", **job.broken})
-
-    def quarantine(self, course: Course) -> None:
-        """Skips what a model has left, after it cost too many workers."""
-        why = f"skipped after {course.deaths} workers were lost in a row, the last: {course.why}"
-        while course.jobs:
-            run = Running(self.store, self.tell, course.model, course.jobs.popleft())
-            run.fail({"outcome": "skipped", "error_class": "quarantined", "message": why})
-
-    def fall_back(self, course: Course) -> bool:
-        """Turns to another way to load the model, if one is left and something is to be done."""
-        if len(course.ways) == 1 or not (course.failed or course.jobs):
+    def waits(self, stay: bool) -> bool:
+        """Whether something may still come to be done, with no worker there."""
+        if self.over or self.interrupts:
             return False
-        course.next_way()
-        load = course.model.load
-        to, jobs = f"{load.model} ({load.engine})", len(course.jobs)
-        self.tell(stream.FallingBack(model=course.model.name, to=to, jobs=jobs, why=course.why))
-        return True
+        return stay or bool(self.resting) or bool(self.queue.open_sweeps())
+
+    def turn(self) -> None:
+        """Waits for what happens next, and lets it happen."""
+        wait_s = 0.0 if self.abandoned else max(0.0, self.wake_at() - time.monotonic())
+        for key, _ in self.selector.select(min(wait_s, IDLE_S)):
+            key.data()
+        for attendant in list(self.attendants):
+            if attendant.gone:
+                self.bury(attendant)
+            else:
+                attendant.tick()
+        if self.abandoned:
+            self.abandoned = [one for one in self.abandoned if one.step()]
+            self.changed = True
+        if self.terms.until is not None and self.now() >= self.terms.until:
+            self.stop_at_the_hour()
+
+    def wake_at(self) -> float:
+        """When to turn even if nothing happens, monotonic seconds."""
+        times = [attendant.wake_at() for attendant in self.attendants]
+        times += self.resting.values() if not self.interrupts else ()
+        hours = [self.terms.until] if self.terms.until is not None and not self.over else []
+        free = len(self.attendants) < self.terms.workers
+        if free and (waited := self.queue.waits_for(as_text(self.now()))):
+            hours.append(datetime.fromisoformat(waited))
+        # Looked at again and again: the clock may be set, and the machine may sleep.
+        times += [
+            time.monotonic() + min(LOOK_S, max(0.0, (hour - self.now()).total_seconds()))
+            for hour in hours
+        ]
+        return min(times, default=float("inf"))
+
+    # What to do next.
+
+    def look(self) -> None:
+        """Sees what has ended and what may begin, when something happened or some time passed."""
+        now = time.monotonic()
+        if self.changed or not self.attendants or now - self.looked_at >= LOOK_S:
+            self.changed, self.looked_at = False, now
+            self.settle()
+            self.fill()
+
+    def fill(self) -> None:
+        """Starts workers, in the queue's order, while there is room."""
+        if self.interrupts or self.over:
+            return
+        clock = time.monotonic()
+        self.resting = {way: until for way, until in self.resting.items() if until > clock}
+        busy = {attendant.model.first for attendant in self.attendants}
+        busy |= {one.model.first for one in self.abandoned}
+        late = False
+        for model in self.queue.ready(as_text(self.now())):
+            if len(self.attendants) >= self.terms.workers:
+                return
+            if model.first in busy or model.id in self.resting:
+                continue
+            expected = self.expected(model)
+            if self.too_late(expected, loaded=False):
+                late = True
+                continue
+            grant = self.room.ask(expected, model.load.device, model.load.engine)
+            if grant is None:
+                return
+            busy.add(model.first)
+            self.start(model, grant)
+        if late and not self.attendants and not self.abandoned:
+            self.stop_at_the_hour()
+
+    def expected(self, model: QueuedModel) -> Estimate:
+        """What history says of a model."""
+        source = "server" if model.load.url else "local" if model.load.local else "hub"
+        return estimate(self.store.connection, source, model.load.model)
+
+    def too_late(self, expected: Estimate, loaded: bool) -> bool:
+        """Whether another job would likely end after the hour."""
+        if self.terms.until is None:
+            return False
+        takes = expected.takes_s(1, loads=0 if loaded else 1) or 0.0
+        return (self.terms.until - self.now()).total_seconds() <= takes
+
+    def claim(self, model: QueuedModel) -> QueuedJob | None:
+        """The next job for a worker that is there."""
+        if self.terms.until is not None and self.too_late(self.expected(model), loaded=True):
+            return None
+        return self.queue.claim(model.id, as_text(self.now()))
+
+    def begin(self, sweep: int) -> Chapter:
+        """A sweep's first worker is about to be started."""
+        if sweep in self.chapters and not self.chapters[sweep].ended:
+            return self.chapters[sweep]
+        chapter = self.chapters[sweep] = Chapter(self.store, self.tell, sweep)
+        chapter.begin()
+        for model, job in self.queue.broken(sweep):
+            run = Running(self.store, self.tell, model, job)
+            run.fail({"outcome": "error", "phase": "prepare", **(job.broken or {})})
+        return chapter
+
+    def settle(self) -> None:
+        """Ends the sweeps that have nothing left."""
+        open_sweeps = set(self.queue.open_sweeps())
+        for sweep, chapter in self.chapters.items():
+            if not chapter.ended and sweep not in open_sweeps:
+                chapter.end()
 
     # Workers.
 
-    def one_worker(self, sweep: int, course: Course) -> None:
-        """One worker's life, from its start until it and all its offspring are gone."""
-        left, last_way = len(course.jobs), len(course.ways) == 1
-        attendant = Attendant(
-            self.store, self.tell, course.model, course.jobs, sweep, self.folder, last_way
-        )
-        attendant.begin(self.launcher)
-        self.attendant = attendant
-        try:
-            self.attend(attendant)
-        finally:
-            self.attendant = None
-            departure = attendant.bury()
-        course.failed += attendant.failed
-        course.why = departure.why or course.why
-        if not departure.loaded:
+    def start(self, model: QueuedModel, grant: Grant) -> None:
+        """Starts a worker for a model, and listens to it."""
+        chapter = self.begin(model.sweep)
+        if self.queue.claim(model.id, as_text(self.now())) is None:  # all of it was broken
+            self.room.give_back(grant)
             return
-        answered = left - len(course.jobs) - departure.lost_a_run
-        course.deaths = (0 if answered else course.deaths) + departure.lost_a_run
-        given_up = course.deaths >= course.model.limits.worker_deaths and not self.interrupts
-        if given_up and not self.fall_back(course):
-            self.quarantine(course)
+        chapter.tell_way(model, self.queue.count(model.id))
+        attendant = Attendant(
+            self.store, self.tell, model, self.claim, Path(chapter.folder), grant.env
+        )
+        self.attendants[attendant] = grant
+        if grant.device is not None:
+            self.store.update("workers", attendant.row, {"visible_devices": grant.device})
+        attendant.begin(self.launcher)
+        self.listen(attendant)
 
-    def attend(self, attendant: Attendant) -> None:
-        """The event loop around one worker; returns when its shim is gone."""
+    def listen(self, attendant: Attendant) -> None:
+        """Hears the worker and its shim in the loop, each until the end of its stream."""
         hold = attendant.process.hold
-        hear = {
-            hold.events_fd: attendant.hear,
-            hold.reports_fd: attendant.process.hear_reports,
-        }
-        for descriptor, take in hear.items():
-            self.selector.register(descriptor, selectors.EVENT_READ, take)
-        try:
-            while hold.reports_fd in hear:
-                wait_s = attendant.wake_at() - time.monotonic()
-                for key, _ in self.selector.select(max(0, min(wait_s, IDLE_S))):
-                    if not key.data():
-                        self.selector.unregister(key.fd)
-                        del hear[key.fd]
-                attendant.tick()
-        finally:
-            for descriptor in hear:
-                self.selector.unregister(descriptor)
 
-    # Signals.
+        def register(descriptor: int, take: Callable[[], bool]) -> None:
+            def hear() -> None:
+                if not take():
+                    self.selector.unregister(descriptor)
+                    attendant.deaf(descriptor)
 
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Turns signals into bytes on a pipe of the loop's, and back again afterwards."""
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        self.selector.register(reader, selectors.EVENT_READ, lambda: self.signalled(reader))
-        wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        before = {number: signal.signal(number, lambda *_: None) for number in GENTLE | AT_ONCE}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-            self.selector.unregister(reader)
-            os.close(reader)
-            os.close(writer)
+            self.selector.register(descriptor, selectors.EVENT_READ, hear)
+            attendant.heard.add(descriptor)
 
-    def signalled(self, reader: int) -> bool:
-        """The first Ctrl-C lets the run in hand finish; a second, or TERM or HUP, does not."""
-        for number in os.read(reader, 64):
-            if number not in GENTLE | AT_ONCE:
-                continue
-            self.interrupts += 1
-            at_once = number in AT_ONCE or self.interrupts > 1
-            self.tell(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
-            if self.attendant is not None:
-                self.attendant.interrupt() if at_once else self.attendant.drain()
-        return True
+        register(hold.events_fd, attendant.hear)
+        register(hold.reports_fd, attendant.process.hear_reports)
 
-    # What is told.
+    def bury(self, attendant: Attendant) -> None:
+        """A worker and all its offspring are gone: what now with its model?"""
+        for descriptor in attendant.heard:
+            self.selector.unregister(descriptor)
+        self.changed = True
+        self.room.give_back(self.attendants.pop(attendant))
+        model, departure = attendant.model, attendant.bury()
+        self.chapters[model.sweep].why[model.first] = departure.row.get("message")
+        if not departure.loaded:
+            if not attendant.draining:
+                self.not_loaded(attendant, departure.row)
+            return
+        if departure.ended:
+            self.store.tally(model.id, "deaths", 0)
+        if not departure.lost_a_run or attendant.draining:
+            return
+        deaths = self.store.tally(model.id, "deaths")
+        if deaths >= model.limits.worker_deaths and not self.interrupts:
+            self.quarantine(model, deaths, departure.row.get("message"))
 
-    def announce(self, courses: list[Course]) -> None:
-        """Tells what the sweep holds."""
-        self.tell(
-            stream.SweepStarted(
-                sweep=self.uid,
-                name=self.name,
-                database=str(self.store.path),
-                models=[course.model.name for course in courses],
-                jobs=sum(len(course.jobs) for course in courses),
-                jobs_by_model={course.model.name: len(course.jobs) for course in courses},
+    def not_loaded(self, attendant: Attendant, row: dict[str, object]) -> None:
+        """The model could not be made ready: again, another way, or no way."""
+        model = attendant.model
+        pause_s = retry.of_load(self.store, model, row)
+        if pause_s is not None:
+            self.resting[model.id] = time.monotonic() + pause_s
+            return
+        self.abandoned.append(
+            Abandoned(
+                self.store, self.tell, self.queue, model, row, attendant.row, attendant.number
             )
         )
 
-    def tell_end(self, sweep: int, state: str, elapsed_s: float) -> None:
-        """Tells how it ended."""
-        ok, failed, skipped, waiting = self.store.connection.execute(
-            "SELECT sum(ok), sum(failed), sum(skipped), sum(waiting) FROM summary"
-            " WHERE sweep_id = ?",
-            [sweep],
-        ).fetchone()
+    def quarantine(self, model: QueuedModel, deaths: int, last: str | None) -> None:
+        """Skips what a model has left, after it cost too many workers."""
+        if model.next_way is not None:
+            self.store.hand_on(model.id, model.next_way)
+            return
+        why = f"skipped after {deaths} workers were lost in a row, the last: {last}"
+        row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
         self.tell(
-            stream.SweepFinished(
-                sweep=self.uid,
-                state=state,
-                ok=ok,
-                failed=failed,
-                skipped=skipped,
-                waiting=waiting,
-                elapsed_s=elapsed_s,
-            )
+            stream.Quarantined(model=model.name, jobs=self.queue.count(model.id), message=why)
         )
+        self.abandoned.append(Abandoned(self.store, self.tell, self.queue, model, row))
+
+    # The end before the end.
+
+    def signalled(self, number: int) -> None:
+        """The first Ctrl-C lets the runs in hand finish; a second, or TERM or HUP, does not."""
+        self.interrupts += 1
+        at_once = number in AT_ONCE or self.interrupts > 1
+        self.tell(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
+        for attendant in self.attendants:
+            attendant.interrupt() if at_once else attendant.drain()
+
+    def stop_at_the_hour(self) -> None:
+        """The hour has come, or is too near for anything more; what runs waits for another day."""
+        if not self.over:
+            self.over = True
+            self.tell(stream.HourCame(until=as_text(self.terms.until or self.now())))
+        for attendant in self.attendants:
+            attendant.interrupt(why="the hour came until which jobs may run")

@@ -12,7 +12,11 @@ from typing import Any
 
 from schemas.events import Error
 
-OUTCOME_BY_LIMIT = {"memory_bytes": "memory_limit", "interrupted": "interrupted"}
+OUTCOME_BY_LIMIT = {
+    "memory_bytes": "memory_limit",
+    "interrupted": "interrupted",
+    "cancelled": "interrupted",
+}
 OUTCOME_BY_CLASS = {
     "out_of_memory": "out_of_memory",
     "unsupported": "unsupported",
@@ -51,6 +55,8 @@ def of_ending(ending: Ending, phase: str) -> dict[str, Any]:
         return row | {"outcome": "error", "error_class": "protocol", "message": ending.message}
     if ending.killed_for is not None:
         outcome = OUTCOME_BY_LIMIT.get(ending.killed_for, "timeout")
+        if ending.killed_for == "cancelled":
+            row["error_class"] = "cancelled"
         return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
     if ending.status == -signal.SIGKILL and ending.oom_kills > 0:
         return row | OOM_KILLED

@@ -18,6 +18,7 @@ class Sweeps(TypedDict, total=False):
     created_at: Annotated[str, "When it was stored."]
     started_at: Annotated[str | None, "When its first worker was started. NULL before."]
     ended_at: Annotated[str | None, "When its last job ended. NULL before."]
+    in_queue: Annotated[int, "1 when it waits for vlmsweep start, 0 when it was run by itself."]
     label: Annotated[str | None, "A word to group sweeps by in the queue. NULL when none."]
     priority: Annotated[int, "Higher goes first in the queue; 0 unless said otherwise."]
     rank: Annotated[float, "Order among sweeps of equal priority, lower first; 0 as added."]

@@ -11,6 +11,7 @@ import pytest
 from runner.database.reader import Reader
 from runner.database.store import Store, readable
 from runner.errors import DatabaseError
+from runner.times import utc_now
 from runner.work.queue import Queue
 from schemas.events import Fetched
 
@@ -152,7 +153,8 @@ def test_a_server_is_queued_with_its_address_and_the_name_of_its_key(
     store: Store, queued: Callable[..., int]
 ) -> None:
     model = {"id": "q:7b", "engine": "openai", "url": "http://127.0.0.1:1/v1", "api_key_env": "K"}
-    (waiting,) = Queue(store.connection, queued([], ["p"], tried=[model])).models()
+    sweep = queued([], ["p"], tried=[model])
+    (waiting,) = Queue(store.connection, sweep).ready(utc_now())
     assert waiting.load.model == "q:7b"
     assert (waiting.load.url, waiting.load.api_key_env) == ("http://127.0.0.1:1/v1", "K")
     assert (waiting.load.engine, waiting.load.local) == ("openai", False)

@@ -17,7 +17,7 @@ from schemas import stream
 
 from .conftest import FakeLauncher, Sweeper
 
-QUICK = {"load_s": 20, "first_token_s": 1, "run_s": 2, "silence_s": 1}
+QUICK = {"load_s": 20, "first_token_s": 1, "run_s": 2, "silence_s": 1, "retries": 0}
 
 
 def living_children() -> list[psutil.Process]:

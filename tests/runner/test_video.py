@@ -410,6 +410,7 @@ def test_how_many_frames_makes_sense(tmp_path: Path, frames: Any) -> None:
 
 def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> None:
     from runner import environment
+    from runner.times import utc_now
     from runner.work.queue import Queue
 
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
@@ -426,8 +427,8 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     )
     number = intake.add_sweep(store, plan, made, environment.supervisors())
     queue = Queue(store.connection, number)
-    [model] = queue.models()
-    first, second, third = queue.jobs(model.id)
+    [model] = queue.ready(utc_now())
+    first, second, third = queue.waiting(model.id)
     [turn] = second.turns
     [video] = turn.videos
     assert (video.before, len(turn.images), len(video.frames)) == (0, 1, 2)

@@ -1,0 +1,67 @@
+"""What a model will likely cost, from what it cost before: time to load, time a job, memory.
+
+Estimates serve scheduling and plans; they are never stored. A model is the same when it lies at
+the same place; its latest loads count, since machines and versions change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+
+WORKERS = 10  # the latest loads that are looked at
+RUNS = 200  # the latest runs of those
+
+LOADS = """
+SELECT workers.id, load_s, peak_rss_bytes, peak_device_bytes, models.weights_bytes
+FROM models JOIN workers ON workers.model_id = models.id
+WHERE models.source = ? AND models.location = ? AND load_s IS NOT NULL
+ORDER BY workers.id DESC LIMIT ?
+"""
+LATENCIES = """
+SELECT avg(latency_s) FROM (
+    SELECT latency_s FROM runs WHERE worker_id IN (SELECT value FROM json_each(?))
+    AND outcome = 'ok' ORDER BY +id DESC LIMIT ?)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds and bytes to expect of a model; None while it was never measured.
+
+    `load_s` and `latency_s` are means, the peaks are the highest seen.
+    """
+
+    load_s: float | None = None
+    latency_s: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    weights_bytes: int | None = None
+
+    def takes_s(self, jobs: int, loads: int = 1) -> float | None:
+        """Seconds that so many jobs take, loads included; None when unknown."""
+        if self.latency_s is None:
+            return None
+        return (self.load_s or 0.0) * loads + self.latency_s * jobs
+
+
+def estimate(connection: sqlite3.Connection, source: str, location: str) -> Estimate:
+    """What is known of the model at a place."""
+    loads = connection.execute(LOADS, [source, location, WORKERS]).fetchall()
+    if not loads:
+        return Estimate()
+    ids, load_s, rss, device, weights = zip(*loads, strict=True)
+    listed = "[" + ",".join(str(id) for id in ids) + "]"
+    (latency_s,) = connection.execute(LATENCIES, [listed, RUNS]).fetchone()
+    return Estimate(
+        load_s=sum(load_s) / len(load_s),
+        latency_s=latency_s,
+        peak_rss_bytes=highest(rss),
+        peak_device_bytes=highest(device),
+        weights_bytes=highest(weights),
+    )
+
+
+def highest(values: tuple[int | None, ...]) -> int | None:
+    """The highest of the values that are known."""
+    return max((value for value in values if value is not None), default=None)

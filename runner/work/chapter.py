@@ -1,0 +1,92 @@
+"""A sweep's part in a supervisor's work: its begin and its end, stored and then told.
+
+Which of its jobs run when is `runner.work.supervisor`'s business.
+"""
+
+from __future__ import annotations
+
+import time
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..database.store import Store
+from .queue import QueuedModel
+
+
+class Chapter:
+    """One sweep, from its first worker to its last. `why` is what last went wrong, by model."""
+
+    def __init__(self, store: Store, tell: Tell, sweep: int) -> None:
+        self.store, self.tell, self.sweep = store, tell, sweep
+        self.began = time.monotonic()
+        self.uid, self.name, self.in_queue = store.connection.execute(
+            "SELECT uid, name, in_queue FROM sweeps WHERE id = ?", [sweep]
+        ).fetchone()
+        self.folder = store.folder(f"logs/{self.uid}")
+        self.why: dict[int, str | None] = {}
+        self.ways_told: set[int] = set()
+        self.state = "queued"
+        self.ended = False
+
+    def begin(self) -> None:
+        """Tells what the sweep holds."""
+        self.state = "running"
+        self.store.set_sweep_state(self.sweep, self.state)
+        jobs = dict(
+            self.store.connection.execute(
+                "SELECT name, (SELECT count(*) FROM jobs WHERE sweep_model_id = sweep_models.id"
+                " AND state = 'queued') AS jobs FROM sweep_models WHERE sweep_id = ?"
+                " AND fallback_of IS NULL AND jobs > 0 ORDER BY rank, position",
+                [self.sweep],
+            )
+        )
+        self.tell(
+            stream.SweepStarted(
+                sweep=self.uid,
+                name=self.name,
+                database=str(self.store.path),
+                models=list(jobs),
+                jobs=sum(jobs.values()),
+                jobs_by_model=jobs,
+            )
+        )
+
+    def tell_way(self, model: QueuedModel, jobs: int) -> None:
+        """Tells, once, that a model goes on in another way."""
+        if model.id == model.first or model.id in self.ways_told:
+            return
+        self.ways_told.add(model.id)
+        to = f"{model.load.model} ({model.load.engine})"
+        why = self.why.get(model.first)
+        self.tell(stream.FallingBack(model=model.name, to=to, jobs=jobs, why=why))
+
+    def end(self) -> None:
+        """Every job has its outcome."""
+        self.close("done")
+
+    def stop(self) -> None:
+        """The supervisor leaves; what waits goes on with the queue, or with `resume`."""
+        if not self.ended:
+            self.close("queued" if self.in_queue else "interrupted")
+
+    def close(self, state: str) -> None:
+        """Stores how it ended, then tells it."""
+        self.state, self.ended = state, True
+        self.store.set_sweep_state(self.sweep, state)
+        ok, failed, skipped, waiting = self.store.connection.execute(
+            "SELECT sum(ok), sum(failed), sum(skipped), sum(waiting) FROM summary"
+            " WHERE sweep_id = ?",
+            [self.sweep],
+        ).fetchone()
+        self.tell(
+            stream.SweepFinished(
+                sweep=self.uid,
+                state=state,
+                ok=ok,
+                failed=failed,
+                skipped=skipped,
+                waiting=waiting,
+                elapsed_s=time.monotonic() - self.began,
+            )
+        )

@@ -1,0 +1,42 @@
+"""Turns signals into calls from an event loop: a byte on a pipe, read when the loop turns.
+
+What a signal means is the loop's owner's business.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def heard(
+    numbers: Iterable[int], selector: selectors.BaseSelector, take: Callable[[int], None]
+) -> Iterator[None]:
+    """While it lasts, `take` is called from the selector's loop for each of these signals."""
+    wanted = set(numbers)
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+
+    def read() -> bool:
+        for number in os.read(reader, 64):
+            if number in wanted:
+                take(number)
+        return True
+
+    selector.register(reader, selectors.EVENT_READ, read)
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    before = {number: signal.signal(number, lambda *_: None) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        selector.unregister(reader)
+        os.close(reader)
+        os.close(writer)

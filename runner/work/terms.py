@@ -1,0 +1,97 @@
+"""Under which terms a supervisor works: how many workers, in how much memory, until when.
+
+Pure: it counts what is in use and says what may begin. Figures to count with come from
+`runner.database.estimates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from ..database.estimates import Estimate
+
+OVERHEAD = 1.5  # memory of a model that was never run, by its weights
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the user allows.
+
+    `memory_bytes` is shared by all workers; `devices` are numbers or names for
+    CUDA_VISIBLE_DEVICES, one worker each. With `stay`, more jobs are waited for.
+    """
+
+    workers: int = 1
+    memory_bytes: int | None = None
+    devices: Sequence[str] = ()
+    until: datetime | None = None
+    stay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Room for one worker: the bytes set aside, and its device when several share a machine."""
+
+    memory_bytes: int | None
+    device: str | None
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What the worker must find in its environment."""
+        return {} if self.device is None else {"CUDA_VISIBLE_DEVICES": self.device}
+
+
+@dataclass(slots=True)
+class Room:
+    """What is in use of what the terms allow."""
+
+    terms: Terms
+    granted: list[Grant] = field(default_factory=list)
+
+    def ask(self, expected: Estimate, device: str, engine: str) -> Grant | None:
+        """Room for one more worker, or None. Alone, a worker gets it whatever it takes."""
+        if len(self.granted) >= self.terms.workers:
+            return None
+        needs = memory_of(expected) if engine != "openai" else 0
+        grant = Grant(needs, self.free_device(device, engine))
+        if self.granted and not (self.fits(needs) and self.has_device(grant, device, engine)):
+            return None
+        self.granted.append(grant)
+        return grant
+
+    def give_back(self, grant: Grant) -> None:
+        """The worker is gone."""
+        self.granted.remove(grant)
+
+    def fits(self, needs: int | None) -> bool:
+        """Whether so many bytes are left. Who knows no figure works alone."""
+        if self.terms.memory_bytes is None:
+            return True
+        taken = [grant.memory_bytes for grant in self.granted]
+        if needs is None or None in taken:
+            return False
+        return sum(taken) + needs <= self.terms.memory_bytes  # type: ignore[arg-type]
+
+    def free_device(self, device: str, engine: str) -> str | None:
+        """A device that no worker has, for a model that may choose; None where all may be seen."""
+        if self.terms.workers == 1 or device not in ("auto", "cuda") or engine == "openai":
+            return None
+        used = {grant.device for grant in self.granted}
+        return next((name for name in self.terms.devices if name not in used), None)
+
+    def has_device(self, grant: Grant, device: str, engine: str) -> bool:
+        """Whether a worker beside others has a device of its own, if it needs one."""
+        if device == "cpu" or engine == "openai" or not self.terms.devices:
+            return True
+        return grant.device is not None
+
+
+def memory_of(expected: Estimate) -> int | None:
+    """Bytes to set aside for a model; None when nothing is known of it."""
+    if expected.peak_rss_bytes is not None:
+        return expected.peak_rss_bytes
+    if expected.weights_bytes is not None:
+        return int(expected.weights_bytes * OVERHEAD)
+    return None
