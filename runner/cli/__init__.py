@@ -6,6 +6,7 @@ that `vlmsweep --help` stays instant.
 
 from __future__ import annotations
 
+from .compare import diff
 from .history import models, show, sql, sweeps
 from .root import cli
 from .safety import chaos, doctor
@@ -13,7 +14,7 @@ from .sweep import demo, plan, resume, run
 
 __all__ = ["cli", "main"]
 
-for command in (demo, run, plan, resume, show, sql, sweeps, models, doctor, chaos):
+for command in (demo, run, plan, resume, show, sql, sweeps, diff, models, doctor, chaos):
     cli.add_command(command)
 
 

@@ -1,0 +1,82 @@
+"""The command that compares two sides of the history: diff."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import database, formats
+
+RATIO = click.FloatRange(min=1)
+
+
+@click.command(short_help="Compare sweeps, days or versions; tell a regression.")
+@click.argument("a")
+@click.argument("b", required=False)
+@click.option(
+    "--slower", type=RATIO, default=1.2, show_default=True, metavar="X", help="Times the time."
+)
+@click.option(
+    "--memory", type=RATIO, default=1.1, show_default=True, metavar="X", help="Times the memory."
+)
+@click.option("--texts", is_flag=True, help="Count changed texts as a regression too.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Most jobs of a kind to show; 0 for all.",
+)
+@click.option("--markdown", "format", flag_value="markdown", help="For a pull request's comment.")
+@database
+@formats
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    /,
+    a: str,
+    b: str | None,
+    slower: float,
+    memory: float,
+    texts: bool,
+    limit: int,
+    db: Path | None,
+    format: Any,
+) -> None:
+    """Compare A with B, or with the latest sweep: answers, failures, speed, memory, versions.
+
+    \b
+    vlmsweep diff demo~1 demo            # a sweep: name, number or uid; ~1 is the one before
+    vlmsweep diff 2026-11-20 2026-11-27  # the latest run of every job until the end of a day
+    vlmsweep diff transformers==5.22.0 transformers==5.23.0
+
+    Jobs are equal when model, picture's bytes, prompt and repeat are. A regression is a job that
+    was ok and failed, or a model whose whole interval of B/A lies above --slower or --memory.
+
+    \b
+    --json gives one object; --nl, --csv and --tsv a row per job.
+    Exit codes: 0 no regression, 1 a regression, 2 no such side, or nothing in common.
+    """
+    from runner import comparing, places
+    from runner.database.reader import Reader
+    from runner.view import output
+    from runner.view.columns import grid
+
+    with Reader(places.database(db)) as reader:
+        found = comparing.between(reader, a, b, comparing.Thresholds(slower, memory, texts))
+    if format == "json":
+        click.echo(output.as_json(found.as_dict()))
+    elif format == "markdown":
+        from runner.view import comparison_markdown
+
+        click.echo(comparison_markdown.write(found, limit), nl=False)
+    elif format in (None, "table"):
+        from runner.view import comparison
+
+        comparison.write(found, sys.stdout, limit)
+    else:
+        output.write(grid(list(found.rows()), []), format, sys.stdout)
+    ctx.exit(1 if found.regression else 0)

@@ -1,0 +1,248 @@
+"""Draws a comparison for people: the models' table, what failed, what changed, the verdict.
+
+On a terminal changed texts stand side by side, their words in colour; elsewhere, and without
+colour, they are one text with {-what went-}{+what came+}. All text goes through `runner.plain`.
+Words for figures here serve `runner.view.comparison_markdown` too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..comparing import words
+from ..plain import one_line
+from . import units
+from .columns import Column, Grid, grid, kind_of
+from .tables import console, draw
+
+if TYPE_CHECKING:
+    from ..comparing.changes import Changed
+    from ..comparing.comparison import Compared, Comparison
+    from ..comparing.pairs import Change, Pair
+    from ..comparing.ratios import Ratio
+    from ..comparing.sides import Record
+    from ..comparing.verdict import Reason
+
+NARROW = 60  # columns below which texts stand one below the other
+OLD, NEW = "red", "green"
+SPREAD = len("10.03 (10.98–11.10)")
+FIGURES = {
+    "load_s": "Load time",
+    "latency_s": "Time",
+    "generation_tps": "tokens/s",
+    "peak_rss_bytes": "Memory",
+    "peak_device_bytes": "Device memory",
+}
+LEFT: dict[Change, str] = {
+    "only_a": "only in A",
+    "only_b": "only in B",
+    "not_run": "not run to an end on both sides",
+    "not_again": "not run again: both sides show the same run",
+}
+
+
+def models(found: Comparison) -> Grid:
+    """A row per model: its jobs by what became of them, and its ratios B/A."""
+    columns = [Column("model", "Model", least=12, middle=True), Column("jobs", "Jobs", "number")]
+    columns += [
+        Column("same", "Same text", "number"),
+        Column("text", "Changed", "number"),
+        Column("new_failure", "New failures", "number"),
+        Column("fixed", "Fixed", "number"),
+        Column("failure", "Still failing", "number", optional=True),
+    ]
+    for key, title in FIGURES.items():
+        optional = key == "peak_device_bytes"
+        columns.append(Column(key, f"{title} B/A", least=SPREAD, optional=optional, below=True))
+    return grid([as_row(model) for model in found.models], columns)
+
+
+def as_row(model: Compared) -> dict[str, Any]:
+    """A model in words; figures of a model that is on one side only stay empty."""
+    if model.sides != "both":
+        return {"model": f"{model.name} (only in {model.sides.upper()})"}
+    counts = model.counts
+    row: dict[str, Any] = {"model": model.name, "jobs": sum(counts.values())}
+    row["jobs"] -= counts["only_a"] + counts["only_b"]
+    row |= {key: counts[key] for key in ("same", "text", "new_failure", "fixed")}
+    row["failure"] = counts["failure"] or None
+    return row | {key: times(model.ratios[key]) for key in FIGURES}
+
+
+def times(ratio: Ratio) -> str | None:
+    """`1.03 (0.98–1.10)`, or `1.03` where there is no interval."""
+    if ratio.ratio is None:
+        return None
+    spread = "" if ratio.low is None else f" ({ratio.low:.2f}–{ratio.high:.2f})"
+    return f"{ratio.ratio:.2f}{spread}"
+
+
+def what(found: Comparison, pair: Pair) -> str:
+    """A job in words: model, picture, prompt, and which repeat."""
+    row = found.row(pair)
+    repeat = f"repeat {row['repeat']}" if row["repeat"] > 1 else None
+    return one_line(" · ".join(filter(None, (row["model"], row["image"], row["prompt"], repeat))))
+
+
+def why(job: Record | None) -> str:
+    """A failure in words."""
+    assert job
+    return one_line(": ".join(filter(None, (job["outcome"].replace("_", " "), job["message"]))))
+
+
+def value(what: str, of: Any) -> str:
+    """A setting or version in words."""
+    if of is None:
+        return "none"
+    kind = kind_of(what)
+    if kind == "bytes" and isinstance(of, int | float):
+        return units.size(of)
+    return one_line(str(of))
+
+
+def reason(one: Reason) -> str:
+    """A regression in words."""
+    if one.kind == "new_failures":
+        return f"{one.model}: {one.count} new failure{'s' * (one.count != 1)}"
+    if one.kind == "texts":
+        return f"{one.model}: {one.count} changed text{'s' * (one.count != 1)}"
+    of = {"latency_s": "time", "peak_rss_bytes": "memory"}.get(one.figure or "", "device memory")
+    spread = f"({one.low:.2f}–{one.high:.2f})"
+    return f"{one.model}: {one.ratio:.2f} times the {of} {spread}, limit {one.limit:g}"
+
+
+def leftovers(found: Comparison) -> Iterator[str]:
+    """Jobs that could not be compared, counted."""
+    for change, said in LEFT.items():
+        if count := sum(model.counts[change] for model in found.models):
+            yield f"{count} job{'s' * (count != 1)} {said}"
+
+
+def write(found: Comparison, stream: TextIO, limit: int) -> None:
+    """All of it; of jobs at most `limit` a kind, 0 for all."""
+    out = console(stream)
+    for name, side in (("A", found.a), ("B", found.b)):
+        title = one_line(side.choice.title)
+        head = Text.assemble((name, "bold"), f"  {title}, {len(side.jobs)} jobs")
+        out.print(head, soft_wrap=True)
+    out.print()
+    draw(models(found), stream)
+    failed, fixed = found.which("new_failure"), found.which("fixed")
+    jobs(found, out, "New failures", failed, limit, lambda pair: why(pair.b))
+    jobs(found, out, "Fixed", fixed, limit, lambda pair: f"was {why(pair.a)}")
+    texts(found, out, limit)
+    differences(out, "Settings", found.settings, len(found.models))
+    differences(out, "Libraries and machine", found.environment, len(found.models))
+    if rest := list(leftovers(found)):
+        heading(out, "Not compared")
+        for line in rest:
+            out.print(Text(f"  {line}"), soft_wrap=True)
+    out.print()
+    verdict(found, out)
+
+
+def verdict(found: Comparison, out: Console) -> None:
+    """The last lines: whether it is a regression, and why."""
+    if not found.reasons:
+        out.print(Text("No regression", style="bold green"))
+        return
+    out.print(Text("Regression", style="bold red"))
+    for one in found.reasons:
+        out.print(Text(f"  {one_line(reason(one))}"), soft_wrap=True)
+
+
+def heading(out: Console, title: str) -> None:
+    """A section's title."""
+    out.print()
+    out.print(Text(title, style="bold"))
+
+
+def some(pairs: Sequence[Pair], limit: int) -> Sequence[Pair]:
+    """The first of them."""
+    return pairs[:limit] if limit else pairs
+
+
+def more(out: Console, pairs: Sequence[Pair], limit: int) -> None:
+    """How many are not shown."""
+    if limit and len(pairs) > limit:
+        out.print(Text(f"  and {len(pairs) - limit} more (--limit 0 shows all)"))
+
+
+def jobs(
+    found: Comparison,
+    out: Console,
+    title: str,
+    pairs: Sequence[Pair],
+    limit: int,
+    tell: Callable[[Pair], str],
+) -> None:
+    """A line for each job that failed or no longer does."""
+    if not pairs:
+        return
+    heading(out, f"{title} ({len(pairs)})")
+    for pair in some(pairs, limit):
+        out.print(Text(f"  {what(found, pair)}: {tell(pair)}"), soft_wrap=not out.is_terminal)
+    more(out, pairs, limit)
+
+
+def texts(found: Comparison, out: Console, limit: int) -> None:
+    """Changed texts, side by side or marked."""
+    pairs = found.which("text")
+    if not pairs:
+        return
+    heading(out, f"Changed texts ({len(pairs)})")
+    beside = out.is_terminal and not out.no_color and out.width >= NARROW
+    for pair in some(pairs, limit):
+        out.print(Text(f"  {what(found, pair)}", style="dim"), soft_wrap=not out.is_terminal)
+        seen = changed(pair)
+        if beside:
+            out.print(side_by_side(seen, out.width))
+        else:
+            out.print(Text(f"    {words.marked(seen)}"), soft_wrap=not out.is_terminal)
+    more(out, pairs, limit)
+
+
+def changed(pair: Pair) -> list[words.Piece]:
+    """The pieces of a pair's texts, harmless to a terminal."""
+    assert pair.a
+    assert pair.b
+    old, new = one_line(pair.a["text"] or ""), one_line(pair.b["text"] or "")
+    return list(words.shortened(words.pieces(old, new)))
+
+
+def side_by_side(seen: Sequence[words.Piece], width: int) -> Table:
+    """A's text left, B's right, changed words in colour."""
+    drawn = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    half = (width - 6) // 2
+    drawn.add_column(width=2)
+    drawn.add_column(width=half, overflow="fold")
+    drawn.add_column(width=half, overflow="fold")
+    left, right = Text(), Text()
+    for one in seen:
+        left.append(one.old, style="" if one.same else OLD)
+        right.append(one.new, style="" if one.same else NEW)
+    drawn.add_row("", left, right)
+    return drawn
+
+
+def differences(out: Console, title: str, found: Sequence[Changed], models: int) -> None:
+    """What changed around the models, and for whom where it is not all of them."""
+    if not found:
+        return
+    heading(out, title)
+    for one in found:
+        line = f"  {one_line(one.what)}  {value(one.what, one.a)} → {value(one.what, one.b)}"
+        whose = f"  ({one_line(', '.join(one.models))})" if models > 1 or is_own(one) else ""
+        out.print(Text(line + whose), soft_wrap=not out.is_terminal)
+
+
+def is_own(one: Changed) -> bool:
+    """Whether it is a change of vlmsweep's own environment alone."""
+    from ..comparing.changes import SUPERVISOR
+
+    return one.models == [SUPERVISOR]

@@ -1,0 +1,103 @@
+"""A comparison as Markdown for the comment of a pull request.
+
+What models say and files are called is hostile there too: it may hold HTML, Markdown, or names
+that would call people. So it is escaped as `runner.view.markup` does, and within code, where
+forges look for no mentions.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from . import comparison as view
+from .markup import markdown, markdown_table
+from .tables import shown
+
+if TYPE_CHECKING:
+    from ..comparing.changes import Changed
+    from ..comparing.comparison import Comparison
+    from ..comparing.pairs import Change, Pair
+
+
+def write(found: Comparison, limit: int) -> str:
+    """All of it; of jobs at most `limit` a kind, 0 for all."""
+    return "\n".join(lines(found, limit)) + "\n"
+
+
+def lines(found: Comparison, limit: int) -> Iterator[str]:
+    """Line by line."""
+    yield f"### vlmsweep: {'regression' if found.reasons else 'no regression'}"
+    yield ""
+    yield from (f"- {markdown(view.reason(one))}" for one in found.reasons)
+    yield from ([""] if found.reasons else [])
+    yield f"A: {markdown(found.a.choice.title)}, {len(found.a.jobs)} jobs<br>"
+    yield f"B: {markdown(found.b.choice.title)}, {len(found.b.jobs)} jobs"
+    yield ""
+    yield from markdown_table(*shown(view.models(found)))
+    yield from jobs(found, "new_failure", "New failures", limit)
+    yield from jobs(found, "fixed", "Fixed", limit)
+    yield from texts(found, limit)
+    yield from differences("Settings", found.settings)
+    yield from differences("Libraries and machine", found.environment)
+    if rest := list(view.leftovers(found)):
+        yield from ("", f"Not compared: {'; '.join(rest)}.")
+
+
+def jobs(found: Comparison, change: Change, title: str, limit: int) -> Iterator[str]:
+    """Jobs that failed, or no longer do."""
+    pairs = found.which(change)
+    if not pairs:
+        return
+    yield from ("", f"**{title} ({len(pairs)})**", "")
+    for pair in view.some(pairs, limit):
+        told = pair.b if change == "new_failure" else pair.a
+        assert told
+        yield f"- {code(view.what(found, pair))}: {code(view.why(told))}"
+    yield from more(pairs, limit)
+
+
+def texts(found: Comparison, limit: int) -> Iterator[str]:
+    """Changed texts, folded in."""
+    pairs = found.which("text")
+    if not pairs:
+        return
+    yield from ("", f"<details><summary>Changed texts ({len(pairs)})</summary>", "")
+    for pair in view.some(pairs, limit):
+        yield from (code(view.what(found, pair)), "", f"<pre>{marked(pair)}</pre>", "")
+    yield from more(pairs, limit)
+    yield "</details>"
+
+
+def marked(pair: Pair) -> str:
+    """A pair's text, what went struck out and what came underlined."""
+    parts = []
+    for one in view.changed(pair):
+        if one.same:
+            parts.append(html.escape(one.old))
+        else:
+            parts.append(f"<del>{html.escape(one.old)}</del>" if one.old else "")
+            parts.append(f"<ins>{html.escape(one.new)}</ins>" if one.new else "")
+    return "".join(parts)
+
+
+def differences(title: str, found: Sequence[Changed]) -> Iterator[str]:
+    """What changed around the models."""
+    if not found:
+        return
+    yield from ("", f"**{title}**", "")
+    for one in found:
+        change = f"{code(view.value(one.what, one.a))} → {code(view.value(one.what, one.b))}"
+        yield f"- {markdown(one.what)}: {change} ({', '.join(map(code, one.models))})"
+
+
+def more(pairs: Sequence[Pair], limit: int) -> Iterator[str]:
+    """How many are not shown."""
+    if limit and len(pairs) > limit:
+        yield f"- and {len(pairs) - limit} more"
+
+
+def code(text: str) -> str:
+    """Text without any syntax, and without anybody called."""
+    return f"<code>{markdown(text)}</code>"

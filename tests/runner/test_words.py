@@ -1,0 +1,53 @@
+"""Changed words: the two texts are always got back, and the marks stand at words."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.comparing import words
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "marked"),
+    [
+        ("A red circle.", "A blue circle.", "A {-red-}{+blue+} circle."),
+        ("A red circle.", "A blue square.", "A {-red circle-}{+blue square+}."),
+        ("A circle.", "A big circle.", "A {+big +}circle."),
+        ("A big circle.", "A circle.", "A {-big -}circle."),
+        ("same", "same", "same"),
+        ("", "new", "{+new+}"),
+        ("old", "", "{-old-}"),
+        ("红色的猫", "蓝色的狗", "{-红-}{+蓝+}色的{-猫-}{+狗+}"),
+        ("don't stop", "don't go", "don't {-stop-}{+go+}"),
+    ],
+)
+def test_changed_words_are_marked(a: str, b: str, marked: str) -> None:
+    assert words.marked(words.pieces(a, b)) == marked
+
+
+@given(st.text("ab .ç猫", max_size=30), st.text("ab .ç猫", max_size=30))
+def test_both_texts_are_whole(a: str, b: str) -> None:
+    found = words.pieces(a, b)
+    assert "".join(one.old for one in found) == a
+    assert "".join(one.new for one in found) == b
+    assert all(one.same for one in found) == (a == b)
+
+
+def test_long_stretches_that_stayed_are_left_out() -> None:
+    same = "one two three four five six seven eight nine ten " * 10
+    shown = words.marked(words.shortened(words.pieces(same + "end", same + "finish")))
+    assert shown == " … five six seven eight nine ten {-end-}{+finish+}"
+    middle = words.marked(words.shortened(words.pieces(f"a {same}b", f"c {same}d")))
+    assert middle.startswith("{-a-}{+c+} one two")
+    assert middle.endswith("nine ten {-b-}{+d+}")
+    assert middle.count("…") == 1
+
+
+def test_long_texts_are_compared_by_sentences() -> None:
+    a = "".join(f"This is sentence number {n}. " for n in range(3000))
+    found = [one for one in words.pieces(a, a.replace("number 7.", "number X.")) if not one.same]
+    assert [(one.old, one.new) for one in found] == [
+        (" This is sentence number 7.", " This is sentence number X.")
+    ]
