@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import psutil
 
 from ..times import utc_now
+from . import judging
 from .store import Store
 
 MARK = "VLMSWEEP_DATABASE"
@@ -49,6 +50,7 @@ def recover(store: Store) -> Recovered:
         for run, phase in open_runs:
             row = {"outcome": "interrupted", "phase": phase, "message": DIED, "ended_at": utc_now()}
             store.update("runs", run, row)
+            judging.record(store.connection, run)
         store.connection.execute(
             "UPDATE workers SET ended_at = ?, message = ifnull(message, ?) WHERE ended_at IS NULL",
             [utc_now(), DIED],

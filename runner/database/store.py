@@ -24,7 +24,7 @@ from schemas.rows import Environments
 from ..errors import DatabaseError
 from ..plain import readable
 from ..times import utc_now
-from . import APPLICATION_ID
+from . import APPLICATION_ID, judging
 from .migrations import NAMES, migrations
 
 
@@ -187,6 +187,7 @@ class Store:
                 "UPDATE jobs SET state = ?, way_id = ifnull(?, way_id) WHERE latest_run_id = ?",
                 [state, way, run],
             )
+            judging.record(self.connection, run)
 
     def hand_on(self, way: int, to: int) -> None:
         """All that waits in one way to load a model is to be tried in another."""

@@ -15,6 +15,7 @@ from typing import Literal
 from .asked import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
 from .happened import Environments as Environments
 from .happened import MemorySamples, Runs, Workers
+from .judged import Answers, Checks, Judged, ModelScores, Scores
 from .queue import Requests
 from .views import Results, Summary
 
@@ -45,5 +46,13 @@ TABLES: dict[str, type] = {
     "memory_samples": MemorySamples,
     "environments": Environments,
     "requests": Requests,
+    "checks": Checks,
+    "answers": Answers,
+    "scores": Scores,
 }
-VIEWS: dict[str, type] = {"results": Results, "summary": Summary}
+VIEWS: dict[str, type] = {
+    "results": Results,
+    "summary": Summary,
+    "judged": Judged,
+    "model_scores": ModelScores,
+}

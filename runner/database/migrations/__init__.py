@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Migrations
 
-from . import m001_spine, m002_views, m003_queue, m007_trust
+from . import m001_spine, m002_views, m003_queue, m004_judging, m007_trust
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
@@ -53,10 +53,18 @@ def queue(db: Database) -> None:
     script(db, m003_queue.TABLES)
 
 
+@migrations(name="m004_judging")
+def judging(db: Database) -> None:
+    """Checks of texts, accepted answers and scores."""
+    script(db, m004_judging.TABLES)
+    db.create_view("judged", m004_judging.JUDGED)
+    db.create_view("model_scores", m004_judging.MODEL_SCORES)
+
+
 @migrations(name="m007_trust")
 def trust(db: Database) -> None:
     """What makes a figure doubtful, and leave to be too large."""
     add_columns(db, m007_trust.COLUMNS)
 
 
-NAMES = ("m001_spine", "m002_views", "m003_queue", "m007_trust")
+NAMES = ("m001_spine", "m002_views", "m003_queue", "m004_judging", "m007_trust")

@@ -1,0 +1,101 @@
+"""Writes what was seen of texts and how answers scored: beside each outcome, or all anew.
+
+The figures come from `runner.judging`, which knows no database. Reading is
+`runner.database.scores`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..judging import metrics
+from ..judging.checks import check
+
+if TYPE_CHECKING:
+    from .store import Store
+
+AT_ONCE = 500
+
+RUNS = """
+SELECT runs.id, runs.outcome, runs.text, runs.raw_text, runs.finish_reason, prompts.turns,
+    answers.accepted, answers.metrics
+FROM runs JOIN jobs ON jobs.id = runs.job_id JOIN prompts ON prompts.id = jobs.prompt_id
+LEFT JOIN answers ON answers.job_id = jobs.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejudged:
+    """What `judge` did: runs whose text was checked, and runs that were scored."""
+
+    checked: int
+    scored: int
+
+
+def record(connection: sqlite3.Connection, run: int) -> bool:
+    """Stores the checks and scores of one run, within the caller's transaction.
+
+    A run that said nothing gets no row. Returns whether it was scored.
+    """
+    row = connection.execute(RUNS + "WHERE runs.id = ?", [run]).fetchone()
+    _, outcome, text, raw_text, finish_reason, turns, accepted, chosen = row
+    seen = check(text, raw_text, finish_reason, question(turns))
+    if seen is None:
+        return False
+    add(connection, "checks", {"run_id": run, **asdict(seen)})
+    if outcome != "ok" or text is None or accepted is None:
+        return False
+    for score in metrics.score(text, json.loads(accepted), json.loads(chosen)):
+        add(connection, "scores", {"run_id": run, **asdict(score)})
+    return True
+
+
+def question(turns: str) -> str:
+    """The user's last turn, which an answer is the answer to."""
+    asked = [turn["text"] for turn in json.loads(turns) if turn["role"] == "user"]
+    return str(asked[-1]) if asked else ""
+
+
+def add(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    """A row, in place of the one that was there."""
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    connection.execute(statement, list(row.values()))
+
+
+def expect(
+    connection: sqlite3.Connection, job: int, accepted: Sequence[str], chosen: Iterable[str]
+) -> None:
+    """Stores what is accepted as the answer to a job, and the metrics it is scored by."""
+    row = {"job_id": job, "accepted": as_json(accepted), "metrics": as_json(list(chosen))}
+    add(connection, "answers", row)
+
+
+def as_json(value: object) -> str:
+    """JSON as all of the database has it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def judge(store: Store, sweep: int) -> Rejudged:
+    """Checks and scores every ended run of a sweep anew, a few hundred at a time."""
+    runs = store.connection.execute(
+        "SELECT runs.id FROM jobs JOIN runs ON runs.job_id = jobs.id"
+        " WHERE jobs.sweep_id = ? AND runs.outcome IS NOT NULL ORDER BY runs.id",
+        [sweep],
+    ).fetchall()
+    scored = checked = 0
+    for start in range(0, len(runs), AT_ONCE):
+        with store.db.atomic():
+            for (run,) in runs[start : start + AT_ONCE]:
+                for table in ("checks", "scores"):
+                    store.connection.execute(
+                        f"DELETE FROM {table} WHERE run_id = ?",  # noqa: S608
+                        [run],
+                    )
+                scored += record(store.connection, run)
+                checked += 1
+    return Rejudged(checked, scored)

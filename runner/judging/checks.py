@@ -1,0 +1,54 @@
+"""The checks of one text, as the columns of table `checks`."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from . import markers
+from .echo import echoed
+from .language import language
+from .repetition import repetition
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What was seen of one text; names and meanings are those of `schemas.rows.judged.Checks`."""
+
+    empty: int
+    cut_off: int | None
+    repetition: float | None
+    special_tokens: int | None
+    prompt_echoed: int | None
+    language: str | None
+    characters: int
+    words: int
+
+
+def check(
+    text: str | None, raw_text: str | None, finish_reason: str | None, question: str
+) -> Checks | None:
+    """Checks a run's text, or what had come of it when the run was cut short.
+
+    `question` is the user's last turn. None when the run said nothing that could be checked.
+    """
+    if text is None and raw_text is None:
+        return None
+    shown = markers.without(raw_text or "") if text is None else text
+    echo = echoed(shown, question)
+    return Checks(
+        empty=int(not visible(shown)),
+        cut_off=None if finish_reason is None else int(finish_reason == "length"),
+        repetition=repetition(shown),
+        special_tokens=None if text is None else markers.count(text),
+        prompt_echoed=None if echo is None else int(echo),
+        language=language(shown),
+        characters=len(shown),
+        words=len(re.findall(r"\w+(?:['’-]\w+)*", shown)),
+    )
+
+
+def visible(text: str) -> bool:
+    """Whether anything shows: white space and format or control characters do not."""
+    return any(unicodedata.category(c)[0] not in "ZC" for c in text)

@@ -1,0 +1,33 @@
+"""How much of a text only repeats what it said before.
+
+Models that lose their way loop. Sequences of characters are compared, not words, so that loops
+of one sign and scripts without spaces are seen too. Nothing here is compressed: a compressor's
+own overhead drowns short texts.
+"""
+
+from __future__ import annotations
+
+SHORTEST, LONGEST = 6, 20
+
+
+def repetition(text: str) -> float | None:
+    """The share of a text's characters that repeat, 0 to 1; None for a text without any.
+
+    A character repeats when it lies in a sequence of N characters that stood in the text
+    before, without regard to case and kind of white space. N is half the text's length, but at
+    least 6 and at most 20: a phrase that returns counts little, a loop nearly all.
+    """
+    folded = " ".join(text.casefold().split())
+    if not folded:
+        return None
+    size = min(max(len(folded) // 2, SHORTEST), LONGEST)
+    seen: set[str] = set()
+    repeated = end = 0
+    for start in range(len(folded) - size + 1):
+        piece = folded[start : start + size]
+        if piece in seen:
+            repeated += start + size - max(start, end)
+            end = start + size
+        else:
+            seen.add(piece)
+    return repeated / len(folded)

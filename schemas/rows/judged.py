@@ -1,0 +1,106 @@
+"""What can be said of texts: checks of their form, accepted answers, and scores."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+
+class Checks(TypedDict, total=False):
+    """What was seen of a run's text, as facts and not verdicts; docs/scoring.md has examples.
+
+    One row per run that said something. Of a run that was cut short, what had come is checked,
+    without its special tokens.
+    """
+
+    run_id: Annotated[int, "The run."]
+    empty: Annotated[int, "1 when nothing in the text is visible, else 0."]
+    cut_off: Annotated[
+        int | None,
+        "1 when it ended at max_new_tokens, 0 when the model ended it. NULL when not finished.",
+    ]
+    repetition: Annotated[
+        float | None,
+        "Share of its characters, 0 to 1, that lie in a sequence of N characters which stood in"
+        " it before, without regard to case; N is half its length, 6 at least and 20 at most."
+        " Below 0.1 in ordinary text, near 1 in a loop. NULL without characters.",
+    ]
+    special_tokens: Annotated[
+        int | None,
+        "Special tokens and chat markers left in it, such as <|im_end|>. NULL when not finished.",
+    ]
+    prompt_echoed: Annotated[
+        int | None,
+        "1 when the whole question (the user's last turn) stands in it, without regard to case"
+        " and its final punctuation, else 0. NULL for a question of fewer than three words.",
+    ]
+    language: Annotated[
+        str | None,
+        "ISO 639 code of its language, by fastText's lid.176. NULL when its letters are fewer"
+        " than 10 bytes of UTF-8 or no language reaches a probability of 0.5.",
+    ]
+    characters: Annotated[int, "Its length in characters (code points)."]
+    words: Annotated[int, "Its words: letters and digits in a row, it's and well-kept being one."]
+
+
+class Answers(TypedDict, total=False):
+    """What was accepted as the answer to a job, and how it is scored; only where it is known."""
+
+    job_id: Annotated[int, "The job."]
+    accepted: Annotated[str, "JSON list of the answers; for vqa one for each of ten people."]
+    metrics: Annotated[str, "JSON list: exact, contains, vqa, anls; the first sums up."]
+
+
+class Scores(TypedDict, total=False):
+    """How a run's text scored by one metric. Only runs that ended ok have scores."""
+
+    run_id: Annotated[int, "The run."]
+    metric: Annotated[str, "exact, contains, vqa or anls."]
+    value: Annotated[float, "0 to 1; of exact and contains 0 or 1."]
+    expected: Annotated[
+        str,
+        "The accepted answer it was held against: the one that fits best, else the first; of vqa"
+        " the most frequent.",
+    ]
+
+
+class Judged(TypedDict, total=False):
+    """View: one row per job, of its latest run, with checks and scores."""
+
+    sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
+    model: Annotated[str, "The model's name in the sweep."]
+    image: Annotated[str | None, "The picture's file name; several with commas. NULL without one."]
+    prompt: Annotated[str, "The prompt's name, or its text where it has none."]
+    repeat: Annotated[int, "Which repeat it is, from 1."]
+    outcome: Annotated[str | None, "As runs.outcome; NULL when not run yet or running."]
+    text: Annotated[str | None, "As runs.text; NULL when the run did not finish."]
+    empty: Annotated[int | None, "As checks.empty; NULL when nothing was said."]
+    cut_off: Annotated[int | None, "As checks.cut_off; NULL when not finished."]
+    repetition: Annotated[float | None, "As checks.repetition; NULL when nothing was said."]
+    special_tokens: Annotated[int | None, "As checks.special_tokens; NULL when not finished."]
+    prompt_echoed: Annotated[int | None, "As checks.prompt_echoed; NULL when it cannot be told."]
+    language: Annotated[str | None, "As checks.language; NULL when it cannot be told."]
+    characters: Annotated[int | None, "As checks.characters; NULL when nothing was said."]
+    words: Annotated[int | None, "As checks.words; NULL when nothing was said."]
+    accepted: Annotated[str | None, "As answers.accepted; NULL when none is known."]
+    exact: Annotated[float | None, "Score of metric exact; NULL when not scored by it."]
+    contains: Annotated[float | None, "Score of metric contains; NULL when not scored by it."]
+    vqa: Annotated[float | None, "Score of metric vqa; NULL when not scored by it."]
+    anls: Annotated[float | None, "Score of metric anls; NULL when not scored by it."]
+    sweep_id: Annotated[int, "The sweep's row."]
+    job_id: Annotated[int, "The job's row."]
+    run_id: Annotated[int | None, "The run's row; NULL when not run yet."]
+
+
+class ModelScores(TypedDict, total=False):
+    """View: one row per model, sweep and metric, over each job's latest run.
+
+    `vlmsweep show --scores` adds the 95% interval.
+    """
+
+    sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
+    model: Annotated[str, "The model's name in the sweep."]
+    metric: Annotated[str, "exact, contains, vqa or anls."]
+    n: Annotated[int, "Questions scored; repeats of one are averaged first, and count once."]
+    mean: Annotated[float, "Mean score of those questions, 0 to 1."]
+    sweep_id: Annotated[int, "The sweep's row."]
+    sweep_model_id: Annotated[int, "The row of the model's part in the sweep."]

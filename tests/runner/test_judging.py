@@ -1,0 +1,115 @@
+"""Checks and scores in the database: stored with the outcome, and made anew on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from runner.database import judging
+from runner.database.recovery import recover
+from runner.database.store import Store
+
+from .conftest import Sweeper
+
+LOOP = "red red red red red red red red"
+
+
+def finish(store: Store, job: int, **row: object) -> int:
+    run = store.start_run(job, None)
+    store.finish_run(run, {"outcome": "ok", "finish_reason": "stop", **row})
+    return run
+
+
+def judged(store: Store) -> list[dict[str, object]]:
+    return list(store.db.query("SELECT * FROM judged ORDER BY job_id"))
+
+
+def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
+    done = sweep(["good"], ["What is this?"])
+    (row,) = judged(done.store)
+    text = str(row["text"])
+    assert row["characters"] == len(text)
+    assert (row["empty"], row["special_tokens"]) == (0, 0)
+    assert row["accepted"] is row["exact"] is None
+
+
+def test_checks_are_stored_with_the_outcome_or_not_at_all(
+    store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued(["m"], ["p"])
+    run = store.start_run(1, None)
+
+    def fails(*_: object) -> bool:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judging, "record", fails)
+        with pytest.raises(RuntimeError):
+            store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
+    assert store.connection.execute("SELECT outcome FROM runs").fetchone() == (None,)
+    store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
+    (row,) = judged(store)
+    assert float(str(row["repetition"])) > 0.8
+
+
+def test_what_a_killed_run_had_said_is_checked(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["What is this?", "And what is that?", "silent, isn't it?"])
+    finish(store, 1, outcome="timeout", finish_reason=None, raw_text="What is this? A")
+    died = store.start_run(2, None)
+    store.update("runs", died, {"raw_text": "It is a"})
+    recover(store)
+    finish(store, 3, outcome="timeout", finish_reason=None)
+    first, second, third = judged(store)
+    assert (first["prompt_echoed"], first["cut_off"], first["words"]) == (1, None, 4)
+    assert (second["outcome"], second["words"]) == ("interrupted", 3)
+    assert third["empty"] is third["characters"] is None
+
+
+def test_the_question_is_the_users_last_turn() -> None:
+    turns = (
+        '[{"role":"user","text":"a"},{"role":"assistant","text":"b"},{"role":"user","text":"c"}]'
+    )
+    assert judging.question(turns) == "c"
+
+
+def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["What colour?", "Which shape?", "How many?"])
+    for job in (1, 2):
+        judging.expect(store.connection, job, ["Red", "light red"], ["exact", "anls"])
+    finish(store, 1, text="red.")
+    finish(store, 2, outcome="timeout", raw_text="red")
+    finish(store, 3, text="red")
+    scores = list(store.db.query("SELECT * FROM scores ORDER BY metric"))
+    assert scores == [
+        {"run_id": 1, "metric": "anls", "value": 0.75, "expected": "Red"},
+        {"run_id": 1, "metric": "exact", "value": 1.0, "expected": "Red"},
+    ]
+    first, second, third = judged(store)
+    assert (first["exact"], first["anls"], first["vqa"]) == (1.0, 0.75, None)
+    assert second["accepted"] == '["Red","light red"]'
+    assert second["exact"] is third["exact"] is third["accepted"] is None
+
+
+def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[..., int]) -> None:
+    sweep = queued(["m"], ["What colour?"])
+    finish(store, 1, text="blue")
+    finish(store, 1, text="red")
+    judging.expect(store.connection, 1, ["red"], ["exact", "contains"])
+    assert judging.judge(store, sweep) == judging.Rejudged(checked=2, scored=2)
+    judging.expect(store.connection, 1, ["red"], ["exact"])
+    store.connection.execute("DELETE FROM checks")
+    assert judging.judge(store, sweep) == judging.Rejudged(checked=2, scored=2)
+    assert store.db["checks"].count == 2
+    values = store.connection.execute("SELECT run_id, metric, value FROM scores").fetchall()
+    assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
+
+
+def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., int]) -> None:
+    sweep = queued(["m", "n"], ["a", "b"], repeats=2)
+    for job in range(1, 9):
+        judging.expect(store.connection, job, ["yes"], ["exact"])
+    for job, text in enumerate(["yes", "no", "yes", "yes", "no", "no"], start=1):
+        finish(store, job, text=text)
+    rows = list(store.db.query("SELECT * FROM model_scores WHERE sweep_id = ?", [sweep]))
+    assert [(row["model"], row["n"], row["mean"]) for row in rows] == [("m", 2, 0.75), ("n", 1, 0)]
