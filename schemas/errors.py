@@ -25,6 +25,7 @@ ErrorClass = Literal[
     "unsupported_dtype",
     "unsupported_device",
     "out_of_memory",
+    "too_large",
     "bad_image",
     "image_ignored",
     "too_long",

@@ -43,6 +43,7 @@ class Checkpoint:
     """A sound local folder in the hub's layout.
 
     `weights` and `files` map names to bytes on disk; `source` is the hub id it came from.
+    `types` has for each weight file that tells (safetensors) its bytes by type of number.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Checkpoint:
     source: str | None = None
     weights: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
+    types: dict[str, dict[str, int]] = field(default_factory=dict)
     mlx_weights: bool = False
 
     @property
@@ -85,7 +87,8 @@ def read_checkpoint(
         raise _pointer("bad_tokenizer", folder / "tokenizer.json")
     files = {path.name: path.stat().st_size for path in _regular(folder.iterdir())}
     weights = {path.name: files[path.name] for path in _weights(folder, allow_pickle)}
-    formats = {_check_weights(folder / name).get("format") for name in weights}
+    headers = {name: header for name in weights if (header := _check_weights(folder / name))}
+    formats = {header.metadata.get("format") for header in headers.values()}
     _check_texts(folder, config)
     return Checkpoint(
         folder=folder,
@@ -94,6 +97,7 @@ def read_checkpoint(
         source=source,
         weights=weights,
         files=dict(sorted(files.items())),
+        types={name: header.types for name, header in headers.items()},
         mlx_weights="mlx" in formats or _mlx_quantised(config),
     )
 
@@ -219,14 +223,14 @@ def _indexed(folder: Path) -> list[Path]:
     return []
 
 
-def _check_weights(path: Path) -> dict[str, str]:
-    """The file's own metadata, once it is known to be whole."""
+def _check_weights(path: Path) -> safetensors_file.Header | None:
+    """What the file says of itself, once it is known to be whole; a pickle says nothing."""
     if is_pointer(path):
         raise _pointer("pointer_only_weights", path)
     if path.suffix != ".safetensors":
-        return {}
+        return None
     try:
-        return safetensors_file.read_metadata(path)
+        return safetensors_file.read_header(path)
     except ValueError as error:
         message = f"{path.name}: {error}"
         raise WorkerFailure("corrupt_weights", message, again(path.parent)) from error

@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,16 @@ BITS = {
 WIDTHS = {name: bits for bits, names in BITS.items() for name in names.split()}
 
 
-def read_metadata(path: Path) -> dict[str, str]:
-    """The header's `__metadata__`, perhaps empty.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a file says of itself: its `__metadata__`, perhaps empty; bytes by type of number."""
+
+    metadata: dict[str, str]
+    types: dict[str, int]
+
+
+def read_header(path: Path) -> Header:
+    """The header, with the tensors summed up.
 
     Raises ValueError, saying what is wrong, where header and file do not fit each other.
     """
@@ -46,7 +56,17 @@ def read_metadata(path: Path) -> dict[str, str]:
         raise ValueError(f"the header has a tensor without sense: {error}") from error
     if 8 + length + data != size:
         raise ValueError(f"{size} bytes, but its header speaks of {8 + length + data}")
-    return {str(key): str(value) for key, value in dict(metadata or {}).items()}
+    return Header(
+        {str(key): str(value) for key, value in dict(metadata or {}).items()}, _by_type(header)
+    )
+
+
+def _by_type(header: dict[str, Any]) -> dict[str, int]:
+    sizes: Counter[str] = Counter()
+    for tensor in header.values():
+        begin, end = map(int, tensor["data_offsets"])
+        sizes[str(tensor["dtype"])] += end - begin
+    return dict(sizes)
 
 
 def _check_places(header: dict[str, Any]) -> int:

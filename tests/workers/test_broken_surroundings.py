@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import struct
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from schemas.commands import Load, Stop
@@ -23,6 +25,7 @@ ENGINES = ("transformers", "mlx")
 LIBRARY = {"transformers": "torch, transformers.models.idefics3", "mlx": "mlx_vlm"}
 ROOM = 400 << 20  # bytes: for the library's threads and modules, not for the big weights
 ROWS = 1 << 23
+NUMBER = re.compile(r"\b\d[\d,]*\d\b")
 LIMIT = """
 import resource
 def limit(room):
@@ -38,7 +41,7 @@ importlib.util.find_spec = lambda name, *more: None if name in hidden else find(
 """
 
 
-def widen(folder: Path) -> None:
+def widen(folder: Path, rows: int = ROWS) -> None:
     """Give the model gigabytes of embeddings, which take no place on the disk: a hole is zeros."""
     path = folder / "model.safetensors"
     data = path.read_bytes()
@@ -56,15 +59,15 @@ def widen(folder: Path) -> None:
         end += stop - begin
     for name in wide:
         columns = header[name]["shape"][1]
-        stop = end + ROWS * columns * 4
-        kept[name] = {"dtype": "F32", "shape": [ROWS, columns], "data_offsets": [end, stop]}
+        stop = end + rows * columns * 4
+        kept[name] = {"dtype": "F32", "shape": [rows, columns], "data_offsets": [end, stop]}
         end = stop
     text = json.dumps({"__metadata__": header["__metadata__"], **kept}).encode()
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text + b"".join(pieces))
         file.truncate(8 + len(text) + end)
     config = json.loads((folder / "config.json").read_bytes())
-    config["vocab_size"] = config["text_config"]["vocab_size"] = ROWS
+    config["vocab_size"] = config["text_config"]["vocab_size"] = rows
     (folder / "config.json").write_text(json.dumps(config))
 
 
@@ -79,8 +82,43 @@ def test_too_little_memory_to_load(
     said = talk([ask, Stop()], before=before)
     assert said.code == 3, said.log
     (error,) = said.named("error")
+    assert error["error_class"] == "too_large", (error["message"], error["traceback"])
+    assert "left to this process (RLIMIT_AS)" in error["message"]
+
+
+def test_memory_that_runs_out_in_a_load_that_was_insisted_on(
+    tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny("smolvlm"), tmp_path / "wide"))
+    widen(folder)
+    ask = Load(
+        model=str(folder), local=True, engine="transformers", device="cpu", allow_oversize=True
+    )
+    before = f"{LIMIT}\nimport {LIBRARY['transformers']}\nlimit({ROOM})"
+    (error,) = talk([ask, Stop()], before=before).named("error")
     assert error["error_class"] == "out_of_memory", (error["message"], error["traceback"])
     assert str(folder) in error["hint"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_that_can_never_fit_are_refused_before_a_byte_is_read(
+    engine: str, tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny("smolvlm"), tmp_path / "huge"))
+    widen(folder, 10**9)
+    size = (folder / "model.safetensors").stat().st_size
+    assert size > 200e9
+    # as float32 in the file, so half as much in bfloat16
+    ask = Load(model=str(folder), local=True, engine=engine, dtype="bfloat16", device="cpu")  # type: ignore[arg-type]
+    before = f"import {LIBRARY[engine].partition(',')[0]}"
+    said = talk([ask, Stop()], before=before)
+    (error,) = said.named("error")
+    assert error["error_class"] == "too_large", (error["message"], error["traceback"])
+    needed, left = (int(word.replace(",", "")) for word in NUMBER.findall(error["message"]))
+    assert size / 2 - 1e6 < needed < size / 2 + 1e6
+    assert left < psutil.virtual_memory().total
+    assert "allow_oversize" in error["hint"]
+    assert error["at_s"] - said.named("started")[0]["at_s"] < 1
 
 
 @pytest.mark.parametrize("engine", ENGINES)

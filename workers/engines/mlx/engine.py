@@ -21,6 +21,7 @@ from ...engine import Answer
 from ...failure import WorkerFailure
 from ...families import FamilyModule, hooks_for
 from ...measure import LoadClock, Meter, Tell
+from ...room import check_room, own_dtype
 from ...text import Cleaner, StreamDecoder, special_tokens
 from ..local import LocalEngine, versions
 
@@ -56,6 +57,9 @@ class MlxEngine(LocalEngine):
             from .device import choose_device
 
             device = self._device = choose_device(ask.device)
+            dtype, _ = device.dtype(ask.dtype, own_dtype(checkpoint))
+            # Without memory MLX crashes or hangs on a CPU, in threads of its own.
+            check_room(checkpoint, ask, dtype, device.free(), host=device.name == "cpu")
             from .hooks import Hooks
         hooks = self._hooks = (hooks_for(family, "mlx") or Hooks)(checkpoint, ask, device)
         with clock.part("processor"):

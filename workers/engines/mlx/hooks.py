@@ -32,7 +32,6 @@ from .device import Device
 from .prompt import adopt_template, check_pictures, is_bare, render_prompt
 from .weights import (
     check_modules,
-    check_room,
     check_types,
     compute_dtype,
     count_parameters,
@@ -93,7 +92,6 @@ class Hooks:
 
     def load_model(self) -> None:
         """Set `model` and `dtype`. Raises where weights are missing or have another shape."""
-        check_room(sum(self.checkpoint.weights.values()))
         with unused_noted(self.notes):
             model = load_model(
                 self.checkpoint.folder,

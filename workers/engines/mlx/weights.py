@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import resource
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -17,24 +14,6 @@ from mlx.utils import tree_flatten
 from ...failure import WorkerFailure
 
 AUXILIARY = ("scales", "biases")  # a quantised layer's, beside its weight
-
-
-def check_room(needed: int) -> None:
-    """Raises `out_of_memory` where the weights can't fit into what the process may take.
-
-    Without memory MLX crashes or hangs on a CPU, in threads of its own; it raises nothing.
-    """
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    sizes = Path("/proc/self/statm")
-    if limit == resource.RLIM_INFINITY or not sizes.is_file():
-        return
-    room = limit - int(sizes.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    if needed > room:
-        raise WorkerFailure(
-            "out_of_memory",
-            f"The weights have {needed} bytes, and this process may take {max(room, 0)} more",
-            "Use a smaller or quantised copy of {model}, or allow its process more memory.",
-        )
 
 
 def check_modules(model: nn.Module) -> None:

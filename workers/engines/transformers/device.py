@@ -6,12 +6,14 @@ Imports torch. The choice of dtype is recorded with its reason, for answers depe
 from __future__ import annotations
 
 import gc
+import importlib.util
 import platform
 
 import torch
 
 from ...engine import DeviceMemory
 from ...failure import WorkerFailure
+from ...room import Room
 
 
 class Device:
@@ -23,6 +25,23 @@ class Device:
         self.dtype = getattr(torch, dtype)
         self.title = torch.cuda.get_device_name(name) if self.kind == "cuda" else None
         self._mps_peak = 0
+
+    @property
+    def straight(self) -> bool:
+        """Whether weights go there without being in this process's own memory on the way."""
+        return self.kind != "cpu" and importlib.util.find_spec("accelerate") is not None
+
+    def free(self) -> Room | None:
+        """What a GPU has free; None on a CPU.
+
+        Metal shares the machine's memory: what it can work with at once, by its own word.
+        """
+        if self.kind == "cuda":
+            return Room(torch.cuda.mem_get_info(self.name)[0], f"free on {self.name}")
+        if self.kind == "mps":
+            left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+            return Room(left, "left of what Metal recommends")
+        return None
 
     def memory(self) -> DeviceMemory:
         """The accelerator's memory now and at its peak, in bytes; all None on a CPU."""

@@ -18,6 +18,7 @@ from ...checkpoint import Checkpoint
 from ...engine import Answer
 from ...families import FamilyModule, hooks_for
 from ...measure import LoadClock, Meter, Tell
+from ...room import check_room
 from ...text import Cleaner, special_tokens
 from ..local import LocalEngine, versions
 
@@ -49,8 +50,10 @@ class TransformersEngine(LocalEngine):
             # Forked tokenizer threads can deadlock; one answer at a time gains nothing by them.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
             from .device import choose_device
+
+            device = self._device = choose_device(ask.device, ask.dtype)
+            check_room(checkpoint, ask, device.dtype_name, device.free(), not device.straight)
             from .hooks import Hooks
-        device = self._device = choose_device(ask.device, ask.dtype)
         hooks = self._hooks = (hooks_for(family, "transformers") or Hooks)(checkpoint, ask, device)
         with clock.part("processor"):
             tell(Progress(phase="load", message="loading the processor"))

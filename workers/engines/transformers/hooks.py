@@ -6,7 +6,6 @@ These are the ordinary ways, right for whatever AutoModelForImageTextToText know
 from __future__ import annotations
 
 import copy
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -91,8 +90,8 @@ class Hooks:
         """Set `model`, on its device. Raises `missing_weights` where some stayed random."""
         options = {**self.common(), "dtype": self.device.dtype, "output_loading_info": True}
         options["use_safetensors"] = None if self.ask.allow_pickle else True
-        if self.device.kind != "cpu" and importlib.util.find_spec("accelerate"):
-            options["device_map"] = {"": self.device.name}  # straight there, not by way of here
+        if self.device.straight:
+            options["device_map"] = {"": self.device.name}
         options |= self.model_options()
         model, info = self.auto_model.from_pretrained(str(self.checkpoint.folder), **options)
         self.check_keys(info)
