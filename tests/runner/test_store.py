@@ -158,3 +158,14 @@ def test_a_server_is_queued_with_its_address_and_the_name_of_its_key(
     assert waiting.load.model == "q:7b"
     assert (waiting.load.url, waiting.load.api_key_env) == ("http://127.0.0.1:1/v1", "K")
     assert (waiting.load.engine, waiting.load.local) == ("openai", False)
+
+
+def test_leave_to_be_too_large_and_the_limit_reach_the_worker(
+    store: Store, queued: Callable[..., int]
+) -> None:
+    limits = {"memory_bytes": 10**9}
+    models = [{"id": "./a", "allow_oversize": True}, "./b"]
+    sweep = queued(["a", "b"], ["p"], tried=models, limits=limits)
+    loads = [model.load for model in Queue(store.connection, sweep).ready(utc_now())]
+    assert [load.allow_oversize for load in loads] == [True, False]
+    assert [load.memory_bytes for load in loads] == [10**9, 10**9]
