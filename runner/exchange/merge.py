@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sqlite_utils import Database
+
 from ..database.migrations import NAMES
 from ..database.store import Store
 from . import ExchangeError
@@ -51,24 +53,32 @@ def merge(
     there. Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our
     own database fails; sweeps before the one that failed are in.
     """
-    with attached(store.connection, source):
-        ask = "SELECT uid FROM there.sweeps ORDER BY id"
-        found = [uid for (uid,) in store.connection.execute(ask).fetchall()]
-        wanted = found if uids is None else [uid for uid in found if uid in set(uids)]
-        carrier = Carrier(store.connection)
-        try:
-            return [one(store, carrier, uid, waiting) for uid in wanted]
-        finally:
-            carrier.close()
+    if not source.is_file():
+        raise ExchangeError(f"there is no file {source}")
+    with attached(store.connection, str(source.absolute()), str(source)):
+        return carry(store.db, uids, waiting)
+
+
+def carry(db: Database, uids: Sequence[str] | None, waiting: bool) -> list[Merged]:
+    """The same, from a database that is attached already as `there`."""
+    ask = "SELECT uid FROM there.sweeps ORDER BY id"
+    found = [uid for (uid,) in db.execute(ask).fetchall()]
+    wanted = found if uids is None else [uid for uid in found if uid in set(uids)]
+    carrier = Carrier(db.conn)
+    try:
+        return [one(db, carrier, uid, waiting) for uid in wanted]
+    finally:
+        carrier.close()
 
 
 @contextmanager
-def attached(connection: sqlite3.Connection, source: Path) -> Iterator[None]:
-    """The other database beside ours, as `there`. Raises ExchangeError if it is of no use."""
-    if not source.is_file():
-        raise ExchangeError(f"there is no file {source}")
+def attached(connection: sqlite3.Connection, where: str, source: str) -> Iterator[None]:
+    """The database at `where`, a path or a URI, beside ours as `there`; messages name `source`.
+
+    Raises ExchangeError if it is of no use.
+    """
     try:
-        connection.execute("ATTACH ? AS there", [str(source)])
+        connection.execute("ATTACH ? AS there", [where])
     except sqlite3.Error as error:
         raise ExchangeError(f"cannot read {source}: {error}") from error
     try:
@@ -84,11 +94,11 @@ def attached(connection: sqlite3.Connection, source: Path) -> Iterator[None]:
         connection.execute("DETACH there")
 
 
-def one(store: Store, carrier: Carrier, uid: str, waiting: bool) -> Merged:
+def one(db: Database, carrier: Carrier, uid: str, waiting: bool) -> Merged:
     """One sweep, wholly or not at all."""
     name = None
     try:
-        with store.db.atomic():
+        with db.atomic():
             name = carrier.begin(uid)
             for table in TABLES:
                 carrier.carry(table)

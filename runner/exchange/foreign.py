@@ -1,0 +1,99 @@
+"""Reads somebody else's whole database into a fresh history, without trusting or changing it.
+
+Values alone are taken from it, of tables whose names we know; what its files hold is looked for
+beside it, in the folder a database keeps, whatever paths its rows name.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from ..database import APPLICATION_ID
+from ..database.reader import connect
+from . import ExchangeError, fresh
+
+HEAD = b"SQLite format 3\x00"
+
+
+class Foreign:
+    """A database file and the folder beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = path.with_suffix(".files")
+
+    def read(self, into: Path) -> Database:
+        """All its sweeps as a fresh history at `into`. Raises ExchangeError."""
+        if shutil.disk_usage(into.parent).free < self.path.stat().st_size:
+            raise ExchangeError(f"there is no room beside {into.parent} to read it")
+        try:
+            db = fresh.create(into, self.schema())
+            self.attach(db)
+            self.fill(db)
+            db.execute("DETACH theirs")
+        except sqlite3.IntegrityError as error:
+            raise ExchangeError(f"its rows break the schema's rules: {error}") from error
+        except sqlite3.Error as error:
+            raise ExchangeError(f"it cannot be read: {error}") from error
+        return db
+
+    def schema(self) -> list[str]:
+        """The migrations it has had. Raises ExchangeError when it is not ours."""
+        with closing(connect(self.path)) as connection:
+            (ours,) = connection.execute("PRAGMA application_id").fetchone()
+            if ours != APPLICATION_ID:
+                raise ExchangeError("it is a database of some other program")
+            ask = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'vlmsweep'"
+            return [str(name) for (name,) in connection.execute(ask)]
+
+    def attach(self, db: Database) -> None:
+        """Puts it beside the fresh history, for reading only."""
+        uri = self.path.absolute().as_uri() + "?mode=ro"
+        try:
+            db.execute("ATTACH ? AS theirs", [uri])
+            db.execute("SELECT count(*) FROM theirs.sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # As runner.database.reader does where no file can be made beside it.
+            if self.path.with_name(self.path.name + "-wal").exists():
+                raise
+            db.execute("DETACH theirs")
+            db.execute("ATTACH ? AS theirs", [uri + "&immutable=1"])
+
+    @staticmethod
+    def fill(db: Database) -> None:
+        """Copies the values, as they are at one moment."""
+        with db.atomic():
+            for table, columns in fresh.there(db).items():
+                kind = db.execute(
+                    "SELECT sql FROM theirs.sqlite_master WHERE type = 'table' AND name = ?",
+                    [table],
+                ).fetchone()
+                if kind is None or re.match(r"\s*CREATE\s+VIRTUAL", str(kind[0]), re.IGNORECASE):
+                    raise ExchangeError(f"it has no table {table}")
+                names = ", ".join(columns)
+                db.execute(
+                    f"INSERT INTO main.{table} ({names}) SELECT {names} FROM theirs.{table}"  # noqa: S608
+                )
+
+    def picture(self, digest: str) -> Path | None:
+        """The prepared picture with this hash, if it is there."""
+        return self.held(Path("images", digest[:2], f"{digest}.png"))
+
+    def log(self, uid: str, number: int) -> Path | None:
+        """A worker's log, if it is there."""
+        return self.held(Path("logs", uid, f"worker-{number}.log"))
+
+    def held(self, name: Path) -> Path | None:
+        """A file in its folder; a link that leads out of it is none."""
+        path = self.files / name
+        inside = path.resolve().is_relative_to(self.files.resolve())
+        return path if inside and path.is_file() else None
+
+    def close(self) -> None:
+        """Nothing is held open."""

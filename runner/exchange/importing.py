@@ -1,0 +1,67 @@
+"""Imports files from elsewhere: bundles and whole databases, into our history.
+
+A file is read into a fresh history, checked there, and merged; only then come its pictures and
+logs. What is wrong with it is said before anything of ours is touched.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..database.store import Store
+from ..plain import readable
+from . import ExchangeError, arrival, foreign, fresh, merge, zipped
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What came of one file."""
+
+    path: Path
+    sweeps: list[merge.Merged]
+    files: arrival.Arrived
+
+
+def bring(store: Store, path: Path) -> Imported:
+    """Merges a bundle or a database into ours. Raises ExchangeError when it cannot be used."""
+    try:
+        source = recognised(path)
+        try:
+            return take(store, path, source)
+        finally:
+            source.close()
+    except ExchangeError as error:
+        text = f"{readable(path)} was not imported: {error.message}"
+        raise ExchangeError(text, hint=error.hint) from error
+
+
+def recognised(path: Path) -> arrival.Source:
+    """The file as what its first bytes say it is."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise ExchangeError(f"it cannot be read: {error.strerror}") from error
+    if head == foreign.HEAD:
+        return foreign.Foreign(path)
+    if head.startswith(zipped.HEAD):
+        return zipped.Zipped(path)
+    raise ExchangeError("it is neither a bundle nor a database of vlmsweep")
+
+
+def take(store: Store, path: Path, source: arrival.Source) -> Imported:
+    """The rows, then the files."""
+    if path.exists() and store.path.exists() and path.samefile(store.path):
+        raise ExchangeError("it is the database to import into")
+    with tempfile.TemporaryDirectory(prefix="import-", dir=store.folder("incoming")) as name:
+        folder = Path(name)
+        db = source.read(folder / "history.db")
+        try:
+            fresh.finish(db)
+            arrival.readdress(db, store)
+            done = merge.merge(store, folder / "history.db")
+            return Imported(path, done, arrival.settle_in(source, db, store, folder))
+        finally:
+            db.close()
