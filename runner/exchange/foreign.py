@@ -34,7 +34,7 @@ class Foreign:
             raise ExchangeError(f"there is no room beside {into.parent} to read it")
         try:
             db = fresh.create(into, self.schema())
-            self.attach(db)
+            db.execute("ATTACH ? AS theirs", [read_only(self.path)])
             self.fill(db)
             db.execute("DETACH theirs")
         except sqlite3.IntegrityError as error:
@@ -51,19 +51,6 @@ class Foreign:
                 raise ExchangeError("it is a database of some other program")
             ask = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'vlmsweep'"
             return [str(name) for (name,) in connection.execute(ask)]
-
-    def attach(self, db: Database) -> None:
-        """Puts it beside the fresh history, for reading only."""
-        uri = self.path.absolute().as_uri() + "?mode=ro"
-        try:
-            db.execute("ATTACH ? AS theirs", [uri])
-            db.execute("SELECT count(*) FROM theirs.sqlite_master").fetchone()
-        except sqlite3.OperationalError:
-            # As runner.database.reader does where no file can be made beside it.
-            if self.path.with_name(self.path.name + "-wal").exists():
-                raise
-            db.execute("DETACH theirs")
-            db.execute("ATTACH ? AS theirs", [uri + "&immutable=1"])
 
     @staticmethod
     def fill(db: Database) -> None:
@@ -97,3 +84,17 @@ class Foreign:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def read_only(path: Path) -> str:
+    """The URI by which a database can be read without writing anything. Raises sqlite3.Error."""
+    uri = path.absolute().as_uri() + "?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # As runner.database.reader does where no file can be made beside it.
+            if path.with_name(path.name + "-wal").exists():
+                raise
+            uri += "&immutable=1"
+    return uri

@@ -29,7 +29,13 @@ ABOUT = "bundle.json"
 MOST_MEMBERS = 500_000
 LONGEST_LINE = 64 << 20
 # The largest that each kind of file may be, unpacked.
-LARGEST = {"bundle.json": 16 << 20, "rows/": 64 << 30, "logs/": 16 << 20, "images/": 1 << 30}
+LARGEST = {
+    ABOUT: 16 << 20,
+    "rows/": 64 << 30,
+    "logs/": 16 << 20,
+    "images/": 1 << 30,
+    "videos/": 1 << 30,
+}
 # Rows compress well, but not like zeros: what is larger is held to that.
 RATIO, UNSUSPICIOUS = 500, 64 << 20
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
