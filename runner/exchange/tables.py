@@ -123,6 +123,9 @@ TABLES = (
         refs={"worker_id": "workers"},
         bare=True,
     ),
+    Table("checks", ("run_id",), of="run_id", refs={"run_id": "runs"}, bare=True),
+    Table("answers", ("job_id",), of="job_id", refs={"job_id": "jobs"}, bare=True),
+    Table("scores", ("run_id", "metric"), of="run_id", refs={"run_id": "runs"}, bare=True),
 )
 BY_NAME = {table.name: table for table in TABLES}
 

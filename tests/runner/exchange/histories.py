@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import environment
-from runner.database import intake
+from runner.database import intake, judging
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
 from schemas.events import Fetched
@@ -82,7 +82,11 @@ def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more:
         pictures.append(
             Picture(path=path, source_sha256=digest, prepared_path=prepared, prepared_sha256=digest)
         )
-    return intake.add_sweep(store, plan, pictures, environment.supervisors())
+    sweep = intake.add_sweep(store, plan, pictures, environment.supervisors())
+    ask = "SELECT id FROM jobs WHERE sweep_id = ? AND position % 2"
+    for (job,) in store.connection.execute(ask, [sweep]).fetchall():
+        judging.expect(store.connection, job, ["answer"], ["exact"])
+    return sweep
 
 
 def work(store: Store, sweep: int, most: int = 1000, outcome: str = "ok") -> None:
