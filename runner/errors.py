@@ -36,3 +36,7 @@ class DatabaseError(VlmsweepError):
     """The database file is not ours, too new, in use, damaged or not writable."""
 
     exit_code = EXIT_DATABASE
+
+
+class BusyError(DatabaseError):
+    """Another vlmsweep has the right to write it."""

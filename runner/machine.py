@@ -232,3 +232,15 @@ def cores() -> int | None:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count()
+
+
+def cuda_devices() -> tuple[str, ...]:
+    """NVIDIA devices that may be given out, by what CUDA_VISIBLE_DEVICES calls them."""
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return tuple(name.strip() for name in allowed.split(",") if name.strip())
+    try:
+        count = len(os.listdir("/proc/driver/nvidia/gpus"))  # noqa: PTH208
+    except OSError:
+        count = 0
+    return tuple(str(number) for number in range(count))

@@ -1,16 +1,17 @@
 """The spine from a plan to a sweep that ran: prepare the pictures, store the jobs, supervise.
 
-The command line, the demo and later the overnight queue all come through here. It parses no
+The command line, the demo and the overnight queue all come through here. It parses no
 options and prints nothing; what a user's wish comes to is `runner.planning.wishes`.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,17 +20,25 @@ from schemas.picture import Picture
 from schemas.stream import Tell
 
 from . import environment
+from .control.asking import ask
+from .control.listener import Listener
 from .database import intake, recovery
-from .database.store import Store
+from .database.opening import opened
+from .database.reader import Reader
+from .database.store import Store, files_of
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .interpreters import resolving
 from .pictures import preparation
 from .plain import readable
 from .planning.jobs import Plan
 from .work.supervisor import Supervisor
+from .work.terms import Terms
 
 if TYPE_CHECKING:
     from .work.launch import Launcher
+
+
+SHORT_S = 3.0  # another terminal's request, carried out by itself, may hold the file for a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +50,114 @@ class Swept:
     database: Path
 
 
-def run(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None) -> Swept:
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """The queue as it was worked: the sweeps begun, and whether it came to its end by itself."""
+
+    sweeps: list[int]
+    whole: bool
+    database: Path
+
+
+def run(
+    plan: Plan,
+    database: Path,
+    tell: Tell,
+    launcher: Launcher | None = None,
+    terms: Terms | None = None,
+) -> Swept:
     """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
     plan, _ = resolving.resolve(plan, tell)
-    with opened(database, tell) as store:
-        made = prepare(plan, store, tell)
+    with working(database, tell) as (store, listener):
+        made = prepare(plan, store, tell, listener.poll)
         sweep = intake.add_sweep(store, plan, made, environment.supervisors())
-        return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
+        state = Supervisor(store, tell, launcher, terms, listener).run(sweep)
+        return Swept(sweep, state, database)
 
 
-def resume(database: Path, sweep: int, tell: Tell, launcher: Launcher | None = None) -> Swept:
+def resume(
+    database: Path,
+    sweep: int,
+    tell: Tell,
+    launcher: Launcher | None = None,
+    terms: Terms | None = None,
+) -> Swept:
     """Runs the jobs of a stored sweep that are missing or did not end ok."""
-    with opened(database, tell) as store:
+    with working(database, tell) as (store, listener):
         recovery.reopen(store, sweep)
-        restore_pictures(store, sweep)
-        restore_environments(store, sweep, tell)
-        return Swept(sweep, Supervisor(store, tell, launcher).run(sweep), database)
+        restore(store, sweep, tell, listener.poll)
+        state = Supervisor(store, tell, launcher, terms, listener).run(sweep)
+        return Swept(sweep, state, database)
+
+
+def start(
+    database: Path,
+    tell: Tell,
+    terms: Terms,
+    launcher: Launcher | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Worked:
+    """Works the queue, until nothing is left, the hour comes, or it is interrupted."""
+    with working(database, tell) as (store, listener):
+        supervisor = Supervisor(store, tell, launcher, terms, listener, now)
+        for (sweep,) in store.connection.execute(
+            "SELECT id FROM sweeps WHERE in_queue AND state <> 'done' ORDER BY id"
+        ).fetchall():
+            restore(store, sweep, tell, listener.poll)
+        whole = supervisor.work()
+        return Worked(list(supervisor.chapters), whole, database)
 
 
 @contextmanager
-def opened(database: Path, tell: Tell) -> Iterator[Store]:
-    """The database, held by us alone, with what a dead supervisor left in it put right."""
-    store = Store(database)
+def working(database: Path, tell: Tell) -> Iterator[tuple[Store, Listener]]:
+    """The database, held by us alone, and an ear for other terminals."""
+    with opened(database, tell, SHORT_S) as store, Listener(store) as listener:
+        yield store, listener
+
+
+def add(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> dict[str, Any]:
+    """Puts a plan into the queue: prepared here, handed over whole to whoever may write.
+
+    `terms` are label, priority, not_before and after_sweep_id. Returns the sweep's number, uid
+    and count of jobs.
+    """
+    plan, _ = resolving.resolve(plan, tell)
+    folder = files_of(database) / "queue"
+    folder.mkdir(parents=True, exist_ok=True)
+    staged = folder / f"{secrets.token_hex(8)}.db"
     try:
-        left = recovery.recover(store)
-        if left.processes or left.runs:
-            tell(stream.Recovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
-        yield store
-    except sqlite3.Error as error:
-        raise DatabaseError(
-            f"{database} failed: {error}",
-            hint="what had finished is stored; see to the disk, then: vlmsweep resume",
-        ) from error
+        with closing(Store(staged)) as store:
+            made = prepare(plan, store, tell, folder=files_of(database) / "images")
+            ranks = known_ranks(plan, database)
+            sweep = intake.add_sweep(store, plan, made, environment.supervisors(), ranks)
+            (uid,) = store.connection.execute(
+                "SELECT uid FROM sweeps WHERE id = ?", [sweep]
+            ).fetchone()
+            store.connection.execute("PRAGMA journal_mode = DELETE")
+        arguments = {"staged": str(staged), "uid": uid, **terms}
+        return ask(database, "add", arguments, tell)
     finally:
-        store.close()
+        for left in folder.glob(staged.name + "*"):
+            left.unlink(missing_ok=True)
 
 
-def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
-    """The plan's pictures, each told of as it is done."""
+def known_ranks(plan: Plan, database: Path) -> dict[int, int] | None:
+    """The models' order by the history there is; None where there is none yet."""
+    try:
+        with Reader(database) as reader:
+            return intake.ranked(reader.connection, plan)
+    except DatabaseError:
+        return None
+
+
+def prepare(
+    plan: Plan,
+    store: Store,
+    tell: Tell,
+    between: Callable[[], None] = lambda: None,
+    folder: Path | None = None,
+) -> list[Picture]:
+    """The plan's pictures, each told of as it is done; `between` is called after each."""
     done = 0
 
     def on_picture(picture: Picture) -> None:
@@ -93,10 +172,11 @@ def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
                 message=picture.message,
             )
         )
+        between()
 
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     try:
-        folder = store.folder("images")
+        folder = folder or store.folder("images")
         return preparation.prepare(
             plan.images, max_side=side, max_frames=frames, folder=folder, on_picture=on_picture
         )
@@ -107,7 +187,13 @@ def prepare(plan: Plan, store: Store, tell: Tell) -> list[Picture]:
         ) from error
 
 
-def restore_pictures(store: Store, sweep: int) -> None:
+def restore(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
+    """Makes again what a sweep needs and somebody has deleted."""
+    restore_pictures(store, sweep, between)
+    restore_environments(store, sweep, tell)
+
+
+def restore_pictures(store: Store, sweep: int, between: Callable[[], None]) -> None:
     """Makes prepared pictures again that are gone; a job whose source changed cannot run."""
     rows = store.connection.execute(
         "SELECT DISTINCT images.id, path, source_sha256, max_side, prepared_path, frame_paths"
@@ -116,6 +202,7 @@ def restore_pictures(store: Store, sweep: int) -> None:
         [sweep],
     ).fetchall()
     for image, path, digest, max_side, prepared, frames in rows:
+        between()
         wanted = [Path(name) for name in (json.loads(frames) if frames else [prepared])]
         if all(one.is_file() for one in wanted):
             continue
@@ -146,3 +233,12 @@ def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:
         return EXIT_INTERRUPTED
     wrong = sum(row["failed"] + row["waiting"] for row in summary)
     return EXIT_JOBS_FAILED if wrong else EXIT_OK
+
+
+def exit_code_of_queue(worked: Worked) -> int:
+    """What a shell is told of a queue that was worked: what is left waits, and is no failure."""
+    if not worked.whole:
+        return EXIT_INTERRUPTED
+    with Reader(worked.database) as reader:
+        failed = any(row["failed"] for sweep in worked.sweeps for row in reader.summary(sweep))
+    return EXIT_JOBS_FAILED if failed else EXIT_OK

@@ -234,6 +234,16 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobsCancelled:
+    """Waiting jobs of a model were given up at the user's wish."""
+
+    event: Literal["jobs_cancelled"] = "jobs_cancelled"
+    sweep: str
+    model: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HourCame:
     """No more jobs are begun, since they may run until an hour only (UTC)."""
 
@@ -273,6 +283,7 @@ StreamEvent = (
     | WorkerEnded
     | Interrupting
     | Quarantined
+    | JobsCancelled
     | HourCame
     | SweepFinished
 )

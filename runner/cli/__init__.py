@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from .compare import diff
 from .history import models, show, sql, sweeps
+from .queue import queue, start
 from .root import cli
 from .safety import chaos, doctor
 from .sweep import demo, plan, resume, run
 
 __all__ = ["cli", "main"]
 
-for command in (demo, run, plan, resume, show, sql, sweeps, diff, models, doctor, chaos):
+# In the order a newcomer needs them.
+RUNNING = (demo, run, plan, resume)
+QUEUEING = (queue, start)
+READING = (show, sql, sweeps, diff)
+KNOWING = (models, doctor, chaos)
+
+for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):
     cli.add_command(command)
 
 

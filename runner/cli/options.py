@@ -99,6 +99,33 @@ WISH = (
 )
 
 
+ALLOWED = (
+    click.option(
+        "--workers", type=COUNT, default=1, show_default=True, help="Models that run at once."
+    ),
+    click.option(
+        "--memory-budget",
+        callback=size,
+        metavar="SIZE",
+        help="For all of them together; without it most of what is free.",
+    ),
+)
+
+
+def allowed(command: Command) -> Command:
+    """What a supervisor may take of the machine."""
+    for option in reversed(ALLOWED):
+        command = option(command)
+    return command
+
+
+def as_terms(given: dict[str, Any], **more: Any) -> Any:
+    """The options of `allowed` as runner.work.terms.Terms."""
+    from runner.work import terms
+
+    return terms.of_machine(given["workers"], given["memory_budget"], **more)
+
+
 def wish(command: Command) -> Command:
     """What a sweep is made of: a file, options, or options laid over a file."""
     for option in reversed(WISH):

@@ -10,7 +10,7 @@ import hashlib
 import secrets
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -26,9 +26,16 @@ from .store import Store, compact
 
 
 def add_sweep(
-    store: Store, plan: Plan, pictures: Sequence[Picture], environment: Environments
+    store: Store,
+    plan: Plan,
+    pictures: Sequence[Picture],
+    environment: Environments,
+    ranks: Mapping[int, int] | None = None,
 ) -> int:
-    """Stores a whole sweep, jobs queued, in one transaction; returns its number."""
+    """Stores a whole sweep, jobs queued, in one transaction; returns its number.
+
+    `ranks` orders the models, as `ranked` does by the history in the same file.
+    """
     with store.db.atomic():
         now = datetime.now(UTC)
         sweep = store.insert(
@@ -43,7 +50,7 @@ def add_sweep(
                 "created_at": utc_now(),
             },
         )
-        ranks = ranked(store.connection, plan)
+        ranks = ranks or ranked(store.connection, plan)
         models = [add_entry(store, sweep, entry, ranks[entry.position]) for entry in plan.entries]
         prompts = [add_prompt(store, prompt) for prompt in plan.prompts]
         images = [add_image(store, p, plan.sweep.image.max_side) for p in pictures]

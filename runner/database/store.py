@@ -21,7 +21,7 @@ from sqlite_utils import Database
 from schemas.events import Fetched
 from schemas.rows import Environments
 
-from ..errors import DatabaseError
+from ..errors import BusyError, DatabaseError
 from ..plain import readable
 from ..times import utc_now
 from . import APPLICATION_ID, judging
@@ -36,13 +36,16 @@ def compact(value: object) -> str:
 class Store:
     """One open database file, its schema up to date."""
 
-    def __init__(self, path: Path) -> None:
-        """Opens or creates the file. Raises DatabaseError when it cannot be used."""
+    def __init__(self, path: Path, wait_s: float = 0.0) -> None:
+        """Opens or creates the file. Raises DatabaseError when it cannot be used.
+
+        Where somebody else writes it, that one's end is waited for, `wait_s` at most.
+        """
         self.path = path
         self.held = ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.held.callback(lock(path).release)
+            self.held.callback(lock(path, wait_s).release)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
             self.held.callback(self.connection.close)
             self.db = Database(self.connection)
@@ -88,7 +91,7 @@ class Store:
 
     def folder(self, name: str) -> Path:
         """A folder of that name beside the database, for files that belong to it."""
-        folder = self.path.with_suffix(".files").absolute() / name
+        folder = files_of(self.path) / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -230,18 +233,24 @@ class Store:
         self.update("sweeps", sweep, row)
 
 
-def lock(path: Path) -> FileLock:
+def files_of(database: Path) -> Path:
+    """The folder beside a database for files that belong to it."""
+    return database.with_suffix(".files").absolute()
+
+
+def lock(path: Path, wait_s: float = 0.0) -> FileLock:
     """The right to write: the system's lock on a file beside the database, gone with its holder.
 
-    Raises DatabaseError when another supervisor has it.
+    Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
     """
     held = FileLock(path.with_name(path.name + ".lock"))
     try:
-        held.acquire(timeout=0)
+        held.acquire(timeout=wait_s, poll_interval=0.02)
     except Timeout:
-        raise DatabaseError(
+        raise BusyError(
             f"another vlmsweep is working on {path}",
-            hint="wait for it, or give this sweep a database of its own with --db; reading is fine",
+            hint="vlmsweep queue add hands it more to do, vlmsweep watch shows it; or give this"
+            " sweep a database of its own with --db. Reading is fine",
         ) from None
     return held
 

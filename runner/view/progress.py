@@ -107,6 +107,8 @@ class Progress:
             case stream.SweepStarted():
                 self.began, self.database = now, event.database
                 self.models = {n: ModelProgress(n, t) for n, t in event.jobs_by_model.items()}
+            case stream.JobsCancelled():
+                self.model(event.model).skipped += event.jobs
             case stream.RunStarted():
                 self.run = CurrentRun(event.model, event.image, event.prompt, now)
                 self.model(event.model).state = "running"

@@ -113,7 +113,7 @@ class Queue:
         """The sweeps that have jobs left, held back or not."""
         rows = self.connection.execute(
             f"SELECT id FROM sweeps WHERE {self.scope} AND EXISTS (SELECT 1 FROM jobs"
-            " WHERE sweep_id = sweeps.id AND jobs.state <> 'done')",
+            " WHERE sweep_id = sweeps.id AND jobs.state IN ('queued', 'running'))",
             {"sweep": self.sweep},
         )
         return [row[0] for row in rows]

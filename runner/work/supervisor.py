@@ -17,6 +17,8 @@ from pathlib import Path
 from schemas import stream
 from schemas.stream import Tell
 
+from ..control.actions import Effect
+from ..control.listener import Listener
 from ..database.estimates import Estimate, estimate
 from ..database.store import Store
 from ..times import as_text
@@ -44,14 +46,16 @@ class Supervisor:
         tell: Tell,
         launcher: Launcher | None = None,
         terms: Terms | None = None,
-        selector: selectors.BaseSelector | None = None,
+        listener: Listener | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store, self.tell, self.now = store, tell, now
         self.launcher = launcher or ShimLauncher()
         self.terms = terms or Terms()
         self.room = Room(self.terms)
-        self.selector = selector or selectors.DefaultSelector()
+        self.selector = listener.selector if listener else selectors.DefaultSelector()
+        if listener is not None:
+            listener.heed = self.heed
         self.attendants: dict[Attendant, Grant] = {}
         self.abandoned: list[Abandoned] = []
         self.chapters: dict[int, Chapter] = {}
@@ -274,6 +278,19 @@ class Supervisor:
         self.abandoned.append(Abandoned(self.store, self.tell, self.queue, model, row))
 
     # The end before the end.
+
+    def heed(self, effect: Effect) -> None:
+        """Something was asked from another terminal, and is in the database already."""
+        self.changed = True
+        for (sweep, model), jobs in effect.skipped.items():
+            self.tell(stream.JobsCancelled(sweep=sweep, model=model, jobs=jobs))
+        now = as_text(self.now())
+        for attendant in self.attendants:
+            if attendant.running is not None:
+                if attendant.running.job.id in effect.cancelled:
+                    attendant.cancel()
+            elif not attendant.loaded and self.queue.claim(attendant.model.id, now) is None:
+                attendant.cancel()
 
     def signalled(self, number: int) -> None:
         """The first Ctrl-C lets the runs in hand finish; a second, or TERM or HUP, does not."""

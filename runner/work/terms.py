@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
+from .. import machine
 from ..database.estimates import Estimate
 
 OVERHEAD = 1.5  # memory of a model that was never run, by its weights
@@ -28,6 +30,18 @@ class Terms:
     devices: Sequence[str] = ()
     until: datetime | None = None
     stay: bool = False
+
+
+SHARE = 0.8  # of the memory that is free, unless the user says how much
+
+
+def of_machine(workers: int, memory_bytes: int | None, **more: Any) -> Terms:
+    """Terms for this machine: several workers share its free memory and its devices."""
+    if workers == 1:
+        return Terms(memory_bytes=memory_bytes, **more)
+    if memory_bytes is None:
+        memory_bytes = int(machine.available_memory() * SHARE)
+    return Terms(workers, memory_bytes, machine.cuda_devices(), **more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ CREATE TABLE requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX jobs_waiting ON jobs (ifnull(way_id, sweep_model_id), paused, rank, position)
     WHERE state = 'queued';
-CREATE INDEX jobs_open ON jobs (sweep_id) WHERE state <> 'done';
+CREATE INDEX jobs_state ON jobs (sweep_id, state, sweep_model_id);
 CREATE INDEX workers_model_id ON workers (model_id);
 CREATE INDEX sweeps_open ON sweeps (state) WHERE state <> 'done'
 """

@@ -1,0 +1,237 @@
+"""The commands of the overnight queue: queue with its subcommands, and start."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .options import COUNT, allowed, as_terms, as_wish, database, formats, wish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SWEEP = click.argument("sweep", required=False)
+MODEL = click.option("--model", metavar="NAME", help="This model of the sweep only.")
+JOB = click.option("--job", type=COUNT, metavar="N", help="This job only, by its number.")
+
+
+@click.group(invoke_without_command=True)
+@database
+@formats
+@click.pass_context
+def queue(ctx: click.Context, /, db: Path | None, format: Any) -> None:
+    """Queue sweeps for the night, and change what waits; alone, it lists them.
+
+    `vlmsweep start` works the queue. All of this may be done while it does, from any terminal.
+    """
+    if db is not None:  # said before the subcommand, it is meant for that
+        ctx.default_map = {name: {"db": db} for name in queue.commands}
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(listed, sweep=None, jobs=False, every=False, limit=200, db=db, format=format)
+
+
+@queue.command("list", short_help="List what waits and runs.")
+@click.argument("sweep", required=False)
+@click.option("--jobs", is_flag=True, help="A row per job that is not done.")
+@click.option("--all", "every", is_flag=True, help="With --jobs: those that are done, too.")
+@click.option("--limit", type=COUNT, default=200, show_default=True, help="Jobs shown.")
+@database
+@formats
+def listed(
+    sweep: str | None, jobs: bool, every: bool, limit: int, db: Path | None, format: Any
+) -> None:
+    """List the sweeps that wait or run, in their order; or a SWEEP's models, or its jobs.
+
+    Times left and ends are guessed from what the same models took before.
+    """
+    from runner import places
+    from runner.database import backlog
+    from runner.database.reader import Reader
+    from runner.view import queued
+    from runner.view.output import write
+
+    with Reader(places.database(db)) as reader:
+        if sweep is None and not jobs:
+            grid = queued.sweeps(backlog.sweeps(reader))
+        else:
+            number = reader.sweep(sweep)["id"]
+            grid = (
+                queued.jobs(backlog.jobs(reader, number, every, limit))
+                if jobs
+                else queued.models(backlog.models(reader, number))
+            )
+    write(grid, format or "table", sys.stdout)
+
+
+@queue.command(short_help="Add a sweep.")
+@wish
+@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option("--after", metavar="SWEEP", help="Not before that sweep has ended.")
+@click.option("--at", metavar="HOUR", help="Not before 23:00, or 2026-11-24 07:00.")
+@click.option("--label", help="A word to group sweeps by.")
+@database
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of the pictures.")
+def add(
+    priority: int,
+    after: str | None,
+    at: str | None,
+    label: str | None,
+    db: Path | None,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Add a sweep: a SWEEP_FILE, options, or both, as `vlmsweep run` takes them.
+
+    Its pictures are prepared now, so that what is wrong with them is said now.
+    """
+    from datetime import UTC, datetime
+
+    from runner import places, sweeping
+    from runner.control import targets
+    from runner.planning import hours, wishes
+    from runner.times import as_text
+    from runner.view import telling
+
+    place = places.database(db)
+    terms = {
+        "priority": priority,
+        "label": label,
+        "not_before": as_text(hours.parse(at, datetime.now(UTC))) if at else None,
+        "after_sweep_id": targets.sweep(place, after) if after else None,
+    }
+    plan = wishes.plan(as_wish(given))
+    how = telling.mode(sys.stderr, json=False, quiet=quiet)
+    with telling.telling(how, sys.stderr, sys.stderr) as tell:
+        added = sweeping.add(plan, place, tell, terms)
+    click.echo(f"queued as {added['sweep']} ({added['uid']}): {added['jobs']} jobs")
+
+
+def changing(name: str, done: str) -> Callable[[Any], Any]:
+    """A subcommand that asks for an action on a sweep, a model of it, or a job."""
+
+    def make(described: Any) -> Any:
+        @SWEEP
+        @MODEL
+        @JOB
+        @database
+        def command(sweep: str | None, model: str | None, job: int | None, db: Path | None) -> None:
+            from runner import places
+            from runner.control import targets
+            from runner.control.asking import ask
+
+            place = places.database(db)
+            reply = ask(place, name, targets.find(place, sweep, model, job))
+            click.echo(done.format(**reply))
+
+        command.__doc__ = described.__doc__
+        return queue.command(name)(command)
+
+    return make
+
+
+@changing("pause", "{changed} paused")
+def pause() -> None:
+    """Hold a SWEEP, a model or a job back.
+
+    A run in hand goes on to its end; then its worker leaves.
+    """
+
+
+@changing("resume", "{changed} resumed")
+def resume() -> None:
+    """Let go a SWEEP, a model or a job that was paused."""
+
+
+@changing("cancel", "{skipped} jobs cancelled, {killed} runs killed")
+def cancel() -> None:
+    """Give up what waits of a SWEEP, a model or a job; what runs of it is killed.
+
+    Each job keeps a row that says so, and `queue retry` takes it up again.
+    """
+
+
+@changing("retry", "{queued} jobs queued again")
+def retry() -> None:
+    """Queue again what did not end ok of a SWEEP, a model, or one job."""
+
+
+@changing("remove", "{removed} jobs removed")
+def remove() -> None:
+    """Take jobs that have never run out of the queue and the database.
+
+    Of a SWEEP none of which has run, nothing stays.
+    """
+
+
+@queue.command(short_help="Change the order.")
+@SWEEP
+@MODEL
+@JOB
+@click.option("--first", "to", flag_value="first", help="Before all others of its kind.")
+@click.option("--last", "to", flag_value="last", help="After all others of its kind.")
+@click.option("--before", metavar="OTHER", help="Before that sweep, model or job.")
+@click.option("--priority", type=int, help="Give a sweep a priority; higher goes first.")
+@database
+def move(
+    sweep: str | None,
+    model: str | None,
+    job: int | None,
+    to: str | None,
+    before: str | None,
+    priority: int | None,
+    db: Path | None,
+) -> None:
+    """Put a SWEEP, a model in it or a job first, last, or before another.
+
+    What runs now is not interrupted by it.
+    """
+    from runner import places
+    from runner.control import targets
+    from runner.control.asking import ask
+
+    place = places.database(db)
+    ask(place, "move", targets.move(place, sweep, model, job, to, before, priority))
+    click.echo("moved")
+
+
+@click.command(short_help="Work the queue.")
+@allowed
+@click.option("--until", metavar="HOUR", help="Begin no job that would end later; stop then.")
+@click.option("--drain", is_flag=True, help="Leave when nothing is left, instead of waiting.")
+@database
+@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing until the end.")
+@click.pass_context
+def start(
+    ctx: click.Context,
+    /,
+    until: str | None,
+    drain: bool,
+    db: Path | None,
+    json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Work the queue: sweep after sweep, each model loaded once, until told to stop.
+
+    Ctrl-C lets the runs in hand finish; a second one stops at once. What waits stays queued.
+    Exit codes: 0 all ok, 1 some jobs are not, 130 interrupted.
+    """
+    from datetime import UTC, datetime
+
+    from runner import places, sweeping
+    from runner.planning import hours
+    from runner.view import telling
+
+    terms = as_terms(
+        given,
+        until=hours.parse(until, datetime.now(UTC)) if until else None,
+        stay=not drain,
+    )
+    how = telling.mode(sys.stdout, json=json, quiet=quiet)
+    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+        worked = sweeping.start(places.database(db), tell, terms)
+    ctx.exit(sweeping.exit_code_of_queue(worked))

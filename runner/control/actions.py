@@ -1,0 +1,276 @@
+"""What may be asked of the queue, and what it does: each action changes rows, all of it at once.
+
+Targets are numbers: the asking command has found out what its user means. Runs are never deleted;
+a job that is cancelled gets a run that says so. Workers are the supervisor's business: it is told
+by an `Effect` what a request means for those that run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..database.store import Store, compact
+from ..exchange.merge import merge
+from ..times import utc_now
+from .request import Request, RequestError
+
+LEVELS = {"sweep": "sweep_id", "model": "sweep_model_id", "job": "id"}
+TABLES = {"sweep": "sweeps", "model": "sweep_models", "job": "jobs"}
+PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(way_id, sweep_model_id)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a request means for the supervisor: jobs that must not run on; something may begin.
+
+    `skipped` counts jobs that were given up, by sweep's uid and model.
+    """
+
+    cancelled: frozenset[int] = frozenset()
+    skipped: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+Outcome = tuple[dict[str, Any], Effect]
+Action = Callable[[Store, dict[str, Any]], Outcome]
+ACTIONS: dict[str, Action] = {}
+
+
+def action(name: str) -> Callable[[Action], Action]:
+    """Registers an action under the name it is asked by."""
+
+    def register(function: Action) -> Action:
+        ACTIONS[name] = function
+        return function
+
+    return register
+
+
+def carry_out(store: Store, request: Request) -> Outcome:
+    """Does what is asked, unless it was done before; raises RequestError when it cannot be done."""
+    done = store.connection.execute(
+        "SELECT reply FROM requests WHERE uid = ?", [request.uid]
+    ).fetchone()
+    if done:
+        return json.loads(done[0]), Effect()
+    if request.action not in ACTIONS:
+        raise RequestError(f"there is no action {request.action!r}", "is this vlmsweep older?")
+    if request.action == "add":  # merging makes its own transaction, and may be done twice
+        bring_in(store, request.arguments)
+    with store.db.atomic():
+        reply, effect = ACTIONS[request.action](store, request.arguments)
+        row = {
+            "uid": request.uid,
+            "asked_at": utc_now(),
+            "action": request.action,
+            "arguments": compact(request.arguments),
+            "reply": compact(reply),
+        }
+        store.insert("requests", row)
+    return reply, effect
+
+
+def jobs_of(arguments: dict[str, Any]) -> tuple[str, int]:
+    """The condition on `jobs` that a target stands for, and its number."""
+    return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
+
+
+def bring_in(store: Store, arguments: dict[str, Any]) -> None:
+    """A sweep's rows, from the file in which the asking command staged them."""
+    for made in merge(store, Path(arguments["staged"]), uids=[arguments["uid"]], waiting=True):
+        if made.refused:
+            raise RequestError(made.refused)
+
+
+@action("add")
+def add(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Puts a sweep that was brought in into the queue, under its terms."""
+    row = store.connection.execute(
+        "SELECT id, (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id AND state = 'queued')"
+        " FROM sweeps WHERE uid = ?",
+        [arguments["uid"]],
+    ).fetchone()
+    if row is None:
+        raise RequestError("the sweep is not in the file it was staged in")
+    sweep, jobs = row
+    terms = ("label", "priority", "not_before", "after_sweep_id")
+    store.update("sweeps", sweep, {"in_queue": 1} | {name: arguments[name] for name in terms})
+    store.set_sweep_state(sweep, "queued" if jobs else "done")
+    return {"sweep": sweep, "uid": arguments["uid"], "jobs": jobs}, Effect()
+
+
+@action("pause")
+def pause(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Holds a sweep, a model or a job back; a run in hand goes on to its end."""
+    return held(store, arguments, 1)
+
+
+@action("resume")
+def resume(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Lets go what was held back."""
+    return held(store, arguments, 0)
+
+
+def held(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
+    """Sets whether something is held back."""
+    changed = store.connection.execute(
+        f"UPDATE {TABLES[arguments['level']]} SET paused = ?1 WHERE id = ?2 AND paused <> ?1",
+        [paused, int(arguments["id"])],
+    )
+    return {"changed": changed.rowcount}, Effect()
+
+
+@action("move")
+def move(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Puts something first, last or before another of its kind, or gives a sweep a priority."""
+    level, id = arguments["level"], int(arguments["id"])
+    if arguments.get("priority") is not None:
+        store.update("sweeps", id, {"priority": int(arguments["priority"])})
+        return {"priority": int(arguments["priority"])}, Effect()
+    rank = new_rank(store, level, id, arguments)
+    if level == "model":
+        store.connection.execute(
+            "UPDATE sweep_models SET rank = ?1 WHERE id = ?2 OR fallback_of = ?2", [rank, id]
+        )
+    else:
+        store.update(TABLES[level], id, {"rank": rank})
+    return {"rank": rank}, Effect()
+
+
+def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> float:
+    """A rank that comes before or after those of its neighbours, which get ranks of their own."""
+    table, parent = TABLES[level], PARENTS[level]
+    open_ones = {
+        "sweep": "state <> 'done'",
+        "model": "fallback_of IS NULL",
+        "job": "state <> 'done'",
+    }
+    tie = {"sweep": "id", "model": "position", "job": "position"}[level]
+    ids = [
+        row[0]
+        for row in store.connection.execute(
+            f"SELECT id FROM {table} WHERE {parent} = (SELECT {parent} FROM {table} WHERE id = ?)"
+            f" AND {open_ones[level]} AND id <> ? ORDER BY rank, {tie}",
+            [id, id],
+        )
+    ]
+    if arguments["to"] == "first":
+        return extreme(store, table, ids, "min") - 1
+    if arguments["to"] == "last":
+        return extreme(store, table, ids, "max") + 1
+    before = int(arguments["before"])
+    if before not in ids:
+        raise RequestError("what it is to go before is not beside it in the queue")
+    for rank, other in enumerate(ids):
+        store.update(table, other, {"rank": rank})
+    return ids.index(before) - 0.5
+
+
+def extreme(store: Store, table: str, ids: list[int], which: str) -> float:
+    """The lowest or highest rank of some rows; 0 of none."""
+    (found,) = store.connection.execute(
+        f"SELECT ifnull({which}(rank), 0) FROM {table}"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        [json.dumps(ids)],
+    ).fetchone()
+    return float(found)
+
+
+@action("cancel")
+def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Gives up what waits, each job with a run that says so; what runs is killed."""
+    condition, id = jobs_of(arguments)
+    now = utc_now()
+    models = store.connection.execute(
+        "SELECT sweeps.uid, sweep_models.name, count(*) FROM jobs"
+        " JOIN sweep_models ON sweep_models.id = sweep_model_id"
+        " JOIN sweeps ON sweeps.id = jobs.sweep_id"
+        f" WHERE jobs.{condition} AND jobs.state = 'queued' GROUP BY sweep_model_id",
+        [id],
+    ).fetchall()
+    store.connection.execute(
+        "INSERT INTO runs (job_id, attempt, started_at, ended_at, outcome, error_class, message)"
+        " SELECT id, ifnull((SELECT max(attempt) FROM runs WHERE job_id = jobs.id), 0) + 1, ?, ?,"
+        " 'skipped', 'cancelled', 'cancelled by the user'"
+        f" FROM jobs WHERE {condition} AND state = 'queued'",
+        [now, now, id],
+    )
+    store.connection.execute(
+        "UPDATE jobs SET state = 'done', latest_run_id = (SELECT id FROM runs"
+        " WHERE job_id = jobs.id ORDER BY attempt DESC LIMIT 1)"
+        f" WHERE {condition} AND state = 'queued'",
+        [id],
+    )
+    running = store.connection.execute(
+        f"SELECT id FROM jobs WHERE {condition} AND state = 'running'", [id]
+    ).fetchall()
+    end_empty(store)
+    skipped = {(uid, name): count for uid, name, count in models}
+    effect = Effect(frozenset(job for (job,) in running), skipped)
+    return {"skipped": sum(skipped.values()), "killed": len(running)}, effect
+
+
+@action("retry")
+def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
+    condition, id = jobs_of(arguments)
+    done = store.connection.execute(
+        f"UPDATE jobs SET state = 'queued', way_id = NULL WHERE {condition} AND state = 'done'"
+        " AND EXISTS (SELECT 1 FROM runs WHERE runs.id = latest_run_id"
+        " AND outcome <> 'ok' AND error_class IS NOT 'excluded')",
+        [id],
+    )
+    if done.rowcount:
+        sweep = f"SELECT sweep_id FROM jobs WHERE {condition} LIMIT 1"
+        store.connection.execute(
+            f"UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ({sweep})", [id]
+        )
+        store.connection.execute(
+            "UPDATE sweeps SET state = 'queued', in_queue = 1"
+            f" WHERE id = ({sweep}) AND state <> 'running'",
+            [id],
+        )
+    return {"queued": done.rowcount}, Effect()
+
+
+@action("remove")
+def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Takes jobs that never ran out of the database; a sweep none of which ran goes wholly."""
+    condition, id = jobs_of(arguments)
+    never = f"{condition} AND state = 'queued' AND latest_run_id IS NULL"
+    (ran,) = store.connection.execute(
+        f"SELECT count(*) FROM jobs WHERE {condition} AND latest_run_id IS NOT NULL", [id]
+    ).fetchone()
+    if ran and arguments["level"] != "model":
+        raise RequestError(
+            f"{ran} of its jobs have run, and what has run is never deleted",
+            hint="vlmsweep queue cancel gives up what waits",
+        )
+    store.connection.execute(
+        f"DELETE FROM job_images WHERE job_id IN (SELECT id FROM jobs WHERE {never})", [id]
+    )
+    gone = store.connection.execute(f"DELETE FROM jobs WHERE {never}", [id]).rowcount
+    if arguments["level"] == "sweep":
+        store.connection.execute(
+            "UPDATE sweeps SET after_sweep_id = NULL WHERE after_sweep_id = ?", [id]
+        )
+        store.connection.execute(
+            "DELETE FROM sweep_models WHERE sweep_id = ? AND fallback_of IS NOT NULL", [id]
+        )
+        store.connection.execute("DELETE FROM sweep_models WHERE sweep_id = ?", [id])
+        store.connection.execute("DELETE FROM sweeps WHERE id = ?", [id])
+    end_empty(store)
+    return {"removed": gone}, Effect()
+
+
+def end_empty(store: Store) -> None:
+    """Sweeps that wait without a job are done; one that runs is ended by its supervisor."""
+    store.connection.execute(
+        "UPDATE sweeps SET state = 'done', ended_at = ? WHERE state IN ('queued', 'interrupted')"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE sweep_id = sweeps.id"
+        " AND jobs.state IN ('queued', 'running'))",
+        [utc_now()],
+    )

@@ -1,0 +1,94 @@
+"""What a user means by a sweep, a model of it or a job: the numbers that actions go by.
+
+It reads the database, as any terminal may; nothing is changed here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..database.advice import near
+from ..database.reader import Reader
+from .request import RequestError
+
+Target = dict[str, Any]
+
+
+def sweep(database: Path, named: str | None) -> int:
+    """A sweep's number; of the latest, without a name. Raises QueryError."""
+    with Reader(database) as reader:
+        return int(reader.sweep(named)["id"])
+
+
+def find(database: Path, sweep: str | None, model: str | None, job: int | None) -> Target:
+    """The level and number of what is meant. Raises RequestError and QueryError."""
+    if job is not None:
+        if sweep is not None or model is not None:
+            raise RequestError("--job says it all: leave the sweep and --model out")
+        return {"level": "job", "id": known_job(database, job)}
+    if sweep is None:
+        raise RequestError(
+            "of what? give a sweep, or --job", hint="vlmsweep queue lists the sweeps"
+        )
+    with Reader(database) as reader:
+        number = int(reader.sweep(sweep)["id"])
+        if model is None:
+            return {"level": "sweep", "id": number}
+        return {"level": "model", "id": model_of(reader, number, model)}
+
+
+def known_job(database: Path, job: int) -> int:
+    """The job's number, if there is such a job."""
+    with Reader(database) as reader:
+        if not reader.records("SELECT 1 FROM jobs WHERE id = ?", job):
+            raise RequestError(
+                f"there is no job {job}", hint="vlmsweep queue list SWEEP --jobs shows them"
+            )
+    return job
+
+
+def model_of(reader: Reader, sweep: int, named: str) -> int:
+    """The number of a model's part in a sweep, by its name or the end of it."""
+    rows = reader.records(
+        "SELECT id, name FROM sweep_models WHERE sweep_id = ? AND fallback_of IS NULL", sweep
+    )
+    exact = [row for row in rows if row["name"] == named]
+    found = exact or [row for row in rows if row["name"].endswith("/" + named)]
+    if len(found) == 1:
+        return int(found[0]["id"])
+    names = [row["name"] for row in rows]
+    raise RequestError(
+        f"that sweep has no model {named!r}{near(named, names)}",
+        hint="it has " + ", ".join(names),
+    )
+
+
+def move(
+    database: Path,
+    sweep: str | None,
+    model: str | None,
+    job: int | None,
+    to: str | None,
+    before: str | None,
+    priority: int | None,
+) -> Target:
+    """What is to go where. Raises RequestError when that is not said, or said twice."""
+    target = find(database, sweep, model, job)
+    if sum(given is not None for given in (to, before, priority)) != 1:
+        raise RequestError("where to? give one of --first, --last, --before and --priority")
+    if priority is not None:
+        if target["level"] != "sweep":
+            raise RequestError("a priority is a sweep's: use --first, --last or --before")
+        return target | {"priority": priority}
+    if before is None:
+        return target | {"to": to}
+    if target["level"] == "sweep":
+        other = find(database, before, None, None)
+    elif target["level"] == "model":
+        other = find(database, sweep, before, None)
+    else:
+        if not before.isdecimal():
+            raise RequestError(f"{before!r} is no job's number")
+        other = find(database, None, None, int(before))
+    return target | {"to": "before", "before": other["id"]}

@@ -1,0 +1,33 @@
+"""Opens the database to write it: held by us alone, what a dead supervisor left put right first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..errors import DatabaseError
+from . import recovery
+from .store import Store
+
+
+@contextmanager
+def opened(database: Path, tell: Tell, wait_s: float = 0.0) -> Iterator[Store]:
+    """The database, held by us alone. Raises DatabaseError when it cannot be had, or fails."""
+    store = Store(database, wait_s)
+    try:
+        left = recovery.recover(store)
+        if left.processes or left.runs:
+            tell(stream.Recovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
+        yield store
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"{database} failed: {error}",
+            hint="what had finished is stored; see to the disk, then: vlmsweep resume",
+        ) from error
+    finally:
+        store.close()

@@ -1,0 +1,76 @@
+"""The queue's tables. Definitions only; rows come from `runner.database.backlog`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from .columns import Column, Grid, grid
+
+Record = Mapping[str, Any]
+
+
+def local(moment: str | None) -> str | None:
+    """A stored moment by the clock on the wall: 23:05, or with its date when it is another day."""
+    if moment is None:
+        return None
+    when = datetime.fromisoformat(moment).astimezone()
+    same_day = when.date() == datetime.now(UTC).astimezone().date()
+    return f"{when:%H:%M}" if same_day else f"{when:%Y-%m-%d %H:%M}"
+
+
+def state(row: Record) -> str:
+    """A sweep's state, and what it waits for."""
+    if row["state"] == "scheduled":
+        return f"from {local(row['not_before'])}"
+    if row["state"] == "after":
+        return f"after {row['after']}"
+    return str(row["state"])
+
+
+def progress(row: Record) -> str:
+    """Jobs done, of all."""
+    return f"{row['done']}/{row['jobs']}"
+
+
+SWEEPS = (
+    Column("number", "No", "number"),
+    Column("name", "Name", of=lambda row: row["name"] or row["uid"]),
+    Column("label", "Label", optional=True),
+    Column("state", "State", of=state, least=10),
+    Column("priority", "Priority", optional=True, of=lambda row: row["priority"] or None),
+    Column("done", "Done", of=progress),
+    Column("models", "Models", "number"),
+    Column("expected_s", "Left", "seconds"),
+    Column("ends_at", "Ends about", of=lambda row: local(row["ends_at"])),
+)
+MODELS = (
+    Column("model", "Model", least=16, middle=True),
+    Column("state", "State"),
+    Column("done", "Done", of=progress),
+    Column("expected_s", "Left", "seconds"),
+)
+JOBS = (
+    Column("job", "Job", "number"),
+    Column("model", "Model", least=8, middle=True),
+    Column("image", "Picture", least=8),
+    Column("prompt", "Prompt", least=8),
+    Column("state", "State"),
+    Column("outcome", "Last outcome", optional=True),
+)
+
+
+def sweeps(rows: Sequence[Record]) -> Grid:
+    """The sweeps that wait or run."""
+    return grid(rows, SWEEPS)
+
+
+def models(rows: Sequence[Record]) -> Grid:
+    """A sweep's models, in the order in which they run."""
+    return grid(rows, MODELS)
+
+
+def jobs(rows: Sequence[Record]) -> Grid:
+    """A sweep's jobs."""
+    return grid(rows, JOBS)
