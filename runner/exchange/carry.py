@@ -237,7 +237,7 @@ class Carrier:
             self.execute(
                 "UPDATE main.sweeps SET state = CASE WHEN state = 'done' OR (state = 'queued'"
                 " AND ?1) THEN state ELSE 'interrupted' END,"
-                " paused = max(paused, state <> 'done' AND NOT ?1) WHERE id = ?2",
+                " in_queue = in_queue AND ?1, paused = paused AND ?1 WHERE id = ?2",
                 [waiting, self.root],
             )
         elif self.added:

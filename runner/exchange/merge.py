@@ -48,9 +48,8 @@ def merge(
     """Adds the sweeps of the database `source` (all of them, or those of `uids`) to ours.
 
     Each sweep is one transaction, in the order they have there. What is here already is not
-    added again; what is still running there stays behind. Jobs that wait are held back here,
-    so that no import sets our queue to work, unless `waiting`: then they wait here as they did
-    there. Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our
+    added again; what is still running there stays behind. The sweeps are in no queue here, so
+    that no import sets ours to work, unless `waiting`: then they wait here as they did there. Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our
     own database fails; sweeps before the one that failed are in.
     """
     if not source.is_file():

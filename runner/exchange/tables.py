@@ -61,7 +61,7 @@ TABLES = (
         refs={"environment_id": "environments"},
         moves=columns(
             *("state", "created_at", "started_at", "ended_at"),
-            *("label", "priority", "rank", "paused", "not_before"),
+            *("in_queue", "label", "priority", "rank", "paused", "not_before"),
         ),
         unset=columns("after_sweep_id"),
         firm=True,
@@ -71,7 +71,7 @@ TABLES = (
         ("sweep_id", "name"),
         of="sweep_id",
         refs={"sweep_id": ROOT, "model_id": "models", "fallback_of": "sweep_models"},
-        moves=columns("rank", "paused", "load_tries", "deaths"),
+        moves=columns("rank", "paused", "load_tries", "deaths", "python"),
         firm=True,
     ),
     Table(

@@ -12,6 +12,8 @@ from runner.database.store import Store
 from runner.exchange import ExchangeError
 from runner.exchange.merge import merge
 from runner.exchange.tables import LEFT_OUT, TABLES
+from runner.times import utc_now
+from runner.work.queue import Queue
 
 from . import histories
 
@@ -66,10 +68,7 @@ def test_every_reference_of_the_schema_is_known(stores: Stores) -> None:
 
 def test_an_empty_database_gets_the_same_rows(stores: Stores, theirs: Store) -> None:
     done = merge(stores("ours"), theirs.path)
-    moved = ("paused",)  # an import never sets a queue to work
-    assert histories.rows(stores("ours").connection, moved) == histories.rows(
-        theirs.connection, moved
-    )
+    assert histories.rows(stores("ours").connection) == histories.rows(theirs.connection)
     assert [(one.name, one.new, one.kept, one.left) for one in done] == [
         ("one", True, {}, {}),
         ("two", True, {}, {}),
@@ -85,7 +84,7 @@ def test_a_filled_database_gets_the_same_rows_and_keeps_its_own(
     ours = stores("ours")
     for name in ("mine", "mine too"):
         histories.work(ours, histories.add_sweep(ours, tmp_path, name, ["q", "s", "t"]), 7)
-    moved = ("paused", "prepared_path")  # of a picture that both have, ours stays
+    moved = ("prepared_path",)  # of a picture that both have, ours stays
     before, other = (histories.rows(s.connection, moved) for s in (ours, theirs))
     merge(ours, theirs.path)
     after = histories.rows(ours.connection, moved)
@@ -124,8 +123,7 @@ def test_a_sweep_that_went_on_brings_only_what_is_new(
     second = merge(ours, theirs.path)[-1]
     assert not second.new
     assert second.added == {"workers": 2, "runs": 5, "memory_samples": 4, "checks": 5, "scores": 3}
-    moved = ("paused",)
-    assert histories.rows(ours.connection, moved) == histories.rows(theirs.connection, moved)
+    assert histories.rows(ours.connection) == histories.rows(theirs.connection)
 
 
 def test_what_still_runs_stays_behind(stores: Stores, tmp_path: Path) -> None:
@@ -143,10 +141,7 @@ def test_what_still_runs_stays_behind(stores: Stores, tmp_path: Path) -> None:
     assert done.added["workers"] == done.added["runs"] == 1
     ask = "SELECT state, latest_run_id IS NULL FROM jobs ORDER BY id"
     assert ours.connection.execute(ask).fetchall() == [("done", 0)] + 3 * [("queued", 1)]
-    assert ours.connection.execute("SELECT state, paused FROM sweeps").fetchone() == (
-        "interrupted",
-        1,
-    )
+    assert ours.connection.execute("SELECT state FROM sweeps").fetchone() == ("interrupted",)
     histories.answer(theirs, job + 1, job + 1)
     theirs.update("workers", worker, {"ended_at": "2026-01-01T00:00:00.000000Z"})
     assert merge(ours, theirs.path)[0].added["runs"] == 2
@@ -224,17 +219,21 @@ def test_only_the_sweeps_asked_for_come_with_only_what_they_need(
 def test_a_staged_sweep_waits_here_as_it_did_there(stores: Stores, tmp_path: Path) -> None:
     ours, staged = stores("ours"), stores("staged")
     sweep = histories.add_sweep(staged, tmp_path, "tonight", ["p"])
-    staged.update("sweeps", sweep, {"priority": 3, "label": "night"})
+    staged.update("sweeps", sweep, {"priority": 3, "label": "night", "in_queue": 1})
     (done,) = merge(ours, staged.path, waiting=True)
     assert done.id is not None
     assert histories.rows(ours.connection) == histories.rows(staged.connection)
+    assert len(Queue(ours.connection).ready(utc_now())) == 2
 
 
 def test_an_import_sets_no_queue_to_work(stores: Stores, tmp_path: Path) -> None:
-    histories.add_sweep(stores("theirs"), tmp_path, "bait", ["p"])
+    sweep = histories.add_sweep(stores("theirs"), tmp_path, "bait", ["p"])
+    stores("theirs").update("sweeps", sweep, {"in_queue": 1})
     merge(stores("ours"), stores("theirs").path)
-    found = stores("ours").connection.execute("SELECT state, paused FROM sweeps").fetchone()
-    assert found == ("interrupted", 1)
+    assert Queue(stores("theirs").connection).ready(utc_now())
+    assert not Queue(stores("ours").connection).ready(utc_now())
+    found = stores("ours").connection.execute("SELECT state, in_queue FROM sweeps").fetchone()
+    assert found == ("interrupted", 0)
 
 
 def test_the_cost_does_not_grow_by_statements(stores: Stores, tmp_path: Path) -> None:
