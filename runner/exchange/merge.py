@@ -49,8 +49,10 @@ def merge(
 
     Each sweep is one transaction, in the order they have there. What is here already is not
     added again; what is still running there stays behind. The sweeps are in no queue here, so
-    that no import sets ours to work, unless `waiting`: then they wait here as they did there. Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our
-    own database fails; sweeps before the one that failed are in.
+    that no import sets ours to work, unless `waiting`: then they wait here as they did there.
+
+    Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our own
+    database fails; sweeps before the one that failed are in.
     """
     if not source.is_file():
         raise ExchangeError(f"there is no file {source}")
