@@ -13,3 +13,11 @@ def utc_now() -> str:
 def as_text(moment: datetime) -> str:
     """A moment as it is stored; texts sort as the moments do."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def seconds_since(begin: str | None, end: str | None = None) -> float:
+    """Seconds from one stored time to another, or until now; 0 where it is not known."""
+    if begin is None:
+        return 0.0
+    until = datetime.now(UTC) if end is None else datetime.fromisoformat(end)
+    return max(0.0, (until - datetime.fromisoformat(begin)).total_seconds())

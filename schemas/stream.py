@@ -7,13 +7,24 @@ the stream never knows more than the file does. Workers speak `schemas.events` i
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OfSweep:
+    """What happens within a sweep: its uid, or None where it is the one told of last."""
+
+    sweep: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SweepStarted:
-    """The sweep is stored and its first worker is about to be started."""
+    """The sweep is stored and its first worker is about to be started.
+
+    To those who came later also the jobs that were done before, seconds from run to run lately,
+    and how long it had been running.
+    """
 
     event: Literal["sweep_started"] = "sweep_started"
     sweep: str
@@ -22,6 +33,19 @@ class SweepStarted:
     models: list[str]
     jobs: int
     jobs_by_model: dict[str, int]
+    outcomes_by_model: dict[str, dict[str, int]] = field(default_factory=dict)
+    pace_by_model: dict[str, float] = field(default_factory=dict)
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsCounted:
+    """A sweep's jobs were counted anew: some were added, tried again, or taken away."""
+
+    event: Literal["jobs_counted"] = "jobs_counted"
+    sweep: str
+    jobs_by_model: dict[str, int]
+    outcomes_by_model: dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +82,19 @@ class EnvironmentProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStarted:
-    """A process for one model was started."""
+class WorkerStarted(OfSweep):
+    """A process for one model was started, `elapsed_s` before this was told."""
 
     event: Literal["worker_started"] = "worker_started"
     worker: int
     model: str
     pid: int | None
     log: str
+    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerProgress:
+class WorkerProgress(OfSweep):
     """A download or a load moves."""
 
     event: Literal["worker_progress"] = "worker_progress"
@@ -83,7 +108,7 @@ class WorkerProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerLoaded:
+class WorkerLoaded(OfSweep):
     """The model can answer."""
 
     event: Literal["worker_loaded"] = "worker_loaded"
@@ -97,8 +122,8 @@ class WorkerLoaded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted:
-    """A job was handed to a worker."""
+class RunStarted(OfSweep):
+    """A job was handed to a worker, `elapsed_s` before this was told."""
 
     event: Literal["run_started"] = "run_started"
     run: int
@@ -109,10 +134,11 @@ class RunStarted:
     prompt: str
     repeat: int
     attempt: int
+    elapsed_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFirstToken:
+class RunFirstToken(OfSweep):
     """The first visible text is there."""
 
     event: Literal["first_token"] = "first_token"
@@ -123,7 +149,7 @@ class RunFirstToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunText:
+class RunText(OfSweep):
     """A piece of raw text."""
 
     event: Literal["text"] = "text"
@@ -132,7 +158,7 @@ class RunText:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished:
+class RunFinished(OfSweep):
     """A run has its outcome; columns of `runs` under their own names.
 
     `tried_again` tells that the job goes on to another way to load its model.
@@ -166,7 +192,7 @@ class RunFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FallingBack:
+class FallingBack(OfSweep):
     """Jobs that did not end ok are tried with another way to load the model."""
 
     event: Literal["falling_back"] = "falling_back"
@@ -177,7 +203,17 @@ class FallingBack:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemorySampled:
+class Quarantined(OfSweep):
+    """A model cost too many workers: the `jobs` it has left are skipped."""
+
+    event: Literal["quarantined"] = "quarantined"
+    model: str
+    jobs: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySampled(OfSweep):
     """A worker's memory now and at its highest so far."""
 
     event: Literal["memory"] = "memory"
@@ -189,7 +225,7 @@ class MemorySampled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerKilled:
+class WorkerKilled(OfSweep):
     """A limit was broken; the worker is being killed. `worker_ended` follows."""
 
     event: Literal["worker_killed"] = "worker_killed"
@@ -201,7 +237,7 @@ class WorkerKilled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEnded:
+class WorkerEnded(OfSweep):
     """A worker and all it started are gone."""
 
     event: Literal["worker_ended"] = "worker_ended"
@@ -221,16 +257,6 @@ class Interrupting:
     event: Literal["interrupting"] = "interrupting"
     signal: str
     at_once: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined:
-    """A model cost too many workers: the `jobs` it has left are skipped."""
-
-    event: Literal["quarantined"] = "quarantined"
-    model: str
-    jobs: int
-    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,8 +291,21 @@ class SweepFinished:
     elapsed_s: float
 
 
+WatchingState = Literal["nothing_running", "supervisor_gone", "no_database"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """`vlmsweep watch` has nothing to show, and why; it goes on looking."""
+
+    event: Literal["watching"] = "watching"
+    state: WatchingState
+    message: str
+
+
 StreamEvent = (
     SweepStarted
+    | JobsCounted
     | Recovered
     | EnvironmentProgress
     | ImagePrepared
@@ -278,13 +317,14 @@ StreamEvent = (
     | RunText
     | RunFinished
     | FallingBack
+    | Quarantined
     | MemorySampled
     | WorkerKilled
     | WorkerEnded
     | Interrupting
-    | Quarantined
     | JobsCancelled
     | HourCame
     | SweepFinished
+    | Watching
 )
 Tell = Callable[[StreamEvent], None]

@@ -12,11 +12,12 @@ from .queue import queue, start
 from .root import cli
 from .safety import chaos, doctor
 from .sweep import demo, plan, resume, run
+from .watch import watch
 
 __all__ = ["cli", "main"]
 
 # In the order a newcomer needs them.
-RUNNING = (demo, run, plan, resume)
+RUNNING = (demo, run, plan, resume, watch)
 QUEUEING = (queue, start)
 READING = (show, sql, sweeps, diff)
 KNOWING = (models, doctor, chaos)

@@ -1,11 +1,12 @@
-"""A sweep's progress as plain lines, one per thing worth a line, for logs and pipes.
+"""Events as plain lines, one per thing worth a line, for logs and pipes.
 
-No control characters and no state but counters. A terminal gets `runner.view.live` instead.
+No control characters and no state but counters. A terminal gets `runner.view.live` instead, which
+keeps some of the same lines above its picture.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from dataclasses import dataclass, field
 from typing import TextIO
 
 from schemas import stream
@@ -18,76 +19,153 @@ HOUR_CAME = "the hour came: what is left waits in the queue"
 FAILURE = 300
 
 
+@dataclass(slots=True)
+class Counted:
+    """A sweep's title, and its jobs by model: all, and those that have their outcome."""
+
+    title: str
+    totals: dict[str, int]
+    done: dict[str, int]
+
+
+@dataclass(slots=True)
+class Counter:
+    """What lines need to know of the sweeps under way."""
+
+    sweeps: dict[str, Counted] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    making: str = ""
+
+    def take(self, event: stream.StreamEvent) -> None:
+        """One event's effect."""
+        match event:
+            case stream.SweepStarted():
+                for uid in self.ended:
+                    self.sweeps.pop(uid, None)
+                self.ended.clear()
+                title = event.name or event.sweep
+                self.sweeps.pop(event.sweep, None)
+                done = totals(event.outcomes_by_model)
+                self.sweeps[event.sweep] = Counted(title, event.jobs_by_model, done)
+            case stream.JobsCounted() if event.sweep in self.sweeps:
+                counted = self.sweeps[event.sweep]
+                counted.totals = event.jobs_by_model
+                counted.done = totals(event.outcomes_by_model)
+            case stream.JobsCancelled() if event.sweep in self.sweeps:
+                done = self.sweeps[event.sweep].done
+                done[event.model] = done.get(event.model, 0) + event.jobs
+            case stream.RunFinished() if not event.tried_again:
+                if (its := self.of(event)) is not None:
+                    its.done[event.model] = its.done.get(event.model, 0) + 1
+            case stream.SweepFinished():
+                self.ended.add(event.sweep)
+
+    def of(self, event: stream.OfSweep) -> Counted | None:
+        """The counts of an event's sweep."""
+        uid = event.sweep if event.sweep is not None else next(reversed(self.sweeps), "")
+        return self.sweeps.get(uid)
+
+    def place(self, event: stream.RunFinished) -> str:
+        """`3/12`: how many jobs of its model are done."""
+        counted = self.of(event)
+        if counted is None:
+            return "?"
+        return f"{counted.done.get(event.model, 0)}/{counted.totals.get(event.model, '?')}"
+
+    def whose(self, event: stream.OfSweep, model: str) -> str:
+        """The model, with its sweep where several are under way."""
+        counted = self.of(event)
+        several = len(self.sweeps.keys() - self.ended) > 1
+        return f"{counted.title}: {model}" if several and counted else model
+
+
 class PlainLines:
     """Writes a line for each event that matters."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
-        self.totals: dict[str, int] = {}
-        self.done: Counter[str] = Counter()
-        self.pictures_said = False
-        self.making = ""
+        self.counter = Counter()
 
     def __call__(self, event: stream.StreamEvent) -> None:
         """One event."""
-        if isinstance(event, stream.SweepStarted):
-            self.totals = event.jobs_by_model
-        elif isinstance(event, stream.RunFinished) and not event.tried_again:
-            self.done[event.model] += 1
-        line = self.line(event)
-        if line:
+        self.counter.take(event)
+        if line := told(event, self.counter):
             self.out.write(one_line(line) + "\n")
             self.out.flush()
 
-    def line(self, event: stream.StreamEvent) -> str | None:
-        """An event in words, or None where it is not worth a line."""
-        match event:
-            case stream.EnvironmentProgress():
-                return self.environment(event)
-            case stream.ImagePrepared():
-                if event.message is not None:
-                    return f"picture {event.path}: {event.message}"
-                return f"pictures prepared: {event.total}" if event.done == event.total else None
-            case stream.SweepStarted():
-                return f"sweep {event.sweep}: models {len(event.models)}, jobs {event.jobs}"
-            case stream.WorkerStarted():
-                return f"{event.model}: loading (worker {event.worker})"
-            case stream.WorkerLoaded():
-                return loaded(event)
-            case stream.RunFinished():
-                place = f"{self.done[event.model]}/{self.totals.get(event.model, '?')}"
-                return f"{event.model}: {place} {finished(event)}"
-            case stream.WorkerKilled():
-                return f"{event.model}: worker {event.worker} killed: {event.message}"
-            case stream.Recovered():
-                return recovered(event)
-            case stream.FallingBack():
-                return f"{event.model}: {event.jobs} jobs go on with {event.to}"
-            case stream.Interrupting():
-                return interrupting(event)
-            case stream.Quarantined():
-                return f"{event.model}: {event.message}"
-            case stream.HourCame():
-                return HOUR_CAME
-            case stream.SweepFinished():
-                return ended(event)
-        return None
 
-    def environment(self, event: stream.EnvironmentProgress) -> str | None:
-        """That one is being made, once; and how it ended."""
-        first, self.making = self.making != event.model, event.model
-        if event.state == "making" and not first and "could not" not in event.message:
-            return None
-        said = "making its environment" if event.state == "making" and first else event.message
-        took = f" in {units.seconds(event.elapsed_s)}" if event.state == "ready" else ""
-        return f"{event.model}: {said}{took}"
+def told(event: stream.StreamEvent, counter: Counter) -> str | None:
+    """An event in words, or None where it is not worth a line."""
+    match event:
+        case stream.ImagePrepared():
+            if event.message is not None:
+                return f"picture {event.path}: {event.message}"
+            return f"pictures prepared: {event.total}" if event.done == event.total else None
+        case stream.EnvironmentProgress():
+            return environment(event, counter)
+        case stream.SweepStarted():
+            return started(event)
+        case stream.Recovered():
+            return recovered(event)
+        case stream.Interrupting():
+            return interrupting(event)
+        case stream.SweepFinished():
+            counted = counter.sweeps.get(event.sweep)
+            name = counted.title if counted else event.sweep
+            return f"{name} {event.state}: {ended(event)}"
+        case stream.JobsCancelled():
+            return f"{event.model}: {event.jobs} jobs cancelled"
+        case stream.HourCame():
+            return HOUR_CAME
+        case stream.Watching():
+            return event.message
+        case stream.OfSweep():
+            line = in_sweep(event, counter)
+            return line and f"{counter.whose(event, getattr(event, 'model', ''))}: {line}"
+    return None
+
+
+def in_sweep(event: stream.OfSweep, counter: Counter) -> str | None:
+    """What happened to a model, in words."""
+    match event:
+        case stream.WorkerStarted():
+            return f"loading (worker {event.worker})"
+        case stream.WorkerLoaded():
+            return loaded(event)
+        case stream.RunFinished():
+            return f"{counter.place(event)} {finished(event)}"
+        case stream.WorkerKilled():
+            return f"worker {event.worker} killed: {event.message}"
+        case stream.FallingBack():
+            return f"{event.jobs} jobs go on with {event.to}"
+        case stream.Quarantined():
+            return event.message
+    return None
+
+
+def started(event: stream.SweepStarted) -> str:
+    """A sweep that begins, or is joined."""
+    named = f"{event.name} ({event.sweep})" if event.name else event.sweep
+    done = sum(totals(event.outcomes_by_model).values())
+    already = f", done already {done}" if done else ""
+    return f"sweep {named}: models {len(event.models)}, jobs {event.jobs}{already}"
+
+
+def environment(event: stream.EnvironmentProgress, counter: Counter) -> str | None:
+    """That one is being made, once; and how it ended."""
+    first, counter.making = counter.making != event.model, event.model
+    if event.state == "making" and not first and "could not" not in event.message:
+        return None
+    said = "making its environment" if event.state == "making" and first else event.message
+    took = f" in {units.seconds(event.elapsed_s)}" if event.state == "ready" else ""
+    return f"{event.model}: {said}{took}"
 
 
 def loaded(event: stream.WorkerLoaded) -> str:
     """A model that can answer."""
     how = f"{event.engine}, {event.device}, {event.dtype}"
     fetch = f", after {units.seconds(event.download_s)} of download" if event.download_s else ""
-    return f"{event.model}: loaded in {units.seconds(event.load_s)}{fetch} ({how})"
+    return f"loaded in {units.seconds(event.load_s)}{fetch} ({how})"
 
 
 def finished(event: stream.RunFinished) -> str:
@@ -96,7 +174,8 @@ def finished(event: stream.RunFinished) -> str:
     asked = " · ".join(filter(None, (event.image, shorten(event.prompt, 40))))
     ok = event.outcome == "ok"
     said = shorten((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
-    return f"{event.outcome.replace('_', ' ')}{took} | {asked} | {said}"
+    again = " (is tried again)" if event.tried_again else ""
+    return f"{event.outcome.replace('_', ' ')}{took}{again} | {asked} | {said}"
 
 
 def recovered(event: stream.Recovered) -> str:
@@ -119,4 +198,9 @@ def ended(event: stream.SweepFinished) -> str:
     counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
     counts["waiting"] = event.waiting
     told = [f"{count} {what}" for what, count in counts.items() if count or what == "ok"]
-    return f"{event.state}: {', '.join(told)}, {units.seconds(event.elapsed_s)}"
+    return f"{', '.join(told)}, {units.seconds(event.elapsed_s)}"
+
+
+def totals(outcomes: dict[str, dict[str, int]]) -> dict[str, int]:
+    """Jobs done by model, of jobs by model and outcome."""
+    return {model: sum(counts.values()) for model, counts in outcomes.items()}

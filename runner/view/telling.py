@@ -19,7 +19,7 @@ from .output import as_json
 if TYPE_CHECKING:
     from schemas.stream import StreamEvent
 
-Mode = Literal["json", "quiet", "live", "lines"]
+Mode = Literal["json", "quiet", "live", "lines", "still"]
 
 
 class JsonLines:
@@ -77,8 +77,17 @@ def mode(out: TextIO, *, json: bool, quiet: bool) -> Mode:
 
 @contextmanager
 def telling(how: Mode, out: TextIO, notes: TextIO) -> Iterator[Guarded]:
-    """What a sweep is told to, guarded; a live view is taken off the screen at the end."""
-    if how == "live":
+    """What a sweep is told to, guarded; a live view is taken off the screen at the end.
+
+    A still one is drawn at the end, once, and stays.
+    """
+    if how == "still":
+        from .live import LiveView
+
+        view = LiveView(out)
+        yield Guarded(view.take, out, notes)
+        view.draw_once()
+    elif how == "live":
         from .live import LiveView
 
         view = LiveView(out)

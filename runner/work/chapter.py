@@ -6,6 +6,7 @@ Which of its jobs run when is `runner.work.supervisor`'s business.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from schemas import stream
 from schemas.stream import Tell
@@ -18,7 +19,8 @@ class Chapter:
     """One sweep, from its first worker to its last. `why` is what last went wrong, by model."""
 
     def __init__(self, store: Store, tell: Tell, sweep: int) -> None:
-        self.store, self.tell, self.sweep = store, tell, sweep
+        self.store, self.sweep = store, sweep
+        self.tell_all = tell
         self.began = time.monotonic()
         self.uid, self.name, self.in_queue = store.connection.execute(
             "SELECT uid, name, in_queue FROM sweeps WHERE id = ?", [sweep]
@@ -28,6 +30,11 @@ class Chapter:
         self.ways_told: set[int] = set()
         self.state = "queued"
         self.ended = False
+
+    def tell(self, event: stream.StreamEvent) -> None:
+        """Tells an event with the sweep it belongs to: others may be under way too."""
+        mine = isinstance(event, stream.OfSweep)
+        self.tell_all(replace(event, sweep=self.uid) if mine else event)
 
     def begin(self) -> None:
         """Tells what the sweep holds."""

@@ -187,7 +187,7 @@ class Supervisor:
         chapter = self.chapters[sweep] = Chapter(self.store, self.tell, sweep)
         chapter.begin()
         for model, job in self.queue.broken(sweep):
-            run = Running(self.store, self.tell, model, job)
+            run = Running(self.store, chapter.tell, model, job)
             run.fail({"outcome": "error", "phase": "prepare", **(job.broken or {})})
         return chapter
 
@@ -208,7 +208,7 @@ class Supervisor:
             return
         chapter.tell_way(model, self.queue.count(model.id))
         attendant = Attendant(
-            self.store, self.tell, model, self.claim, Path(chapter.folder), grant.env
+            self.store, chapter.tell, model, self.claim, Path(chapter.folder), grant.env
         )
         self.attendants[attendant] = grant
         if grant.device is not None:
@@ -254,15 +254,13 @@ class Supervisor:
 
     def not_loaded(self, attendant: Attendant, row: dict[str, object]) -> None:
         """The model could not be made ready: again, another way, or no way."""
-        model = attendant.model
+        model, tell = attendant.model, self.chapters[attendant.model.sweep].tell
         pause_s = retry.of_load(self.store, model, row)
         if pause_s is not None:
             self.resting[model.id] = time.monotonic() + pause_s
             return
         self.abandoned.append(
-            Abandoned(
-                self.store, self.tell, self.queue, model, row, attendant.row, attendant.number
-            )
+            Abandoned(self.store, tell, self.queue, model, row, attendant.row, attendant.number)
         )
 
     def quarantine(self, model: QueuedModel, deaths: int, last: str | None) -> None:
@@ -272,10 +270,9 @@ class Supervisor:
             return
         why = f"skipped after {deaths} workers were lost in a row, the last: {last}"
         row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
-        self.tell(
-            stream.Quarantined(model=model.name, jobs=self.queue.count(model.id), message=why)
-        )
-        self.abandoned.append(Abandoned(self.store, self.tell, self.queue, model, row))
+        tell = self.chapters[model.sweep].tell
+        tell(stream.Quarantined(model=model.name, jobs=self.queue.count(model.id), message=why))
+        self.abandoned.append(Abandoned(self.store, tell, self.queue, model, row))
 
     # The end before the end.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 from collections.abc import Iterable
@@ -10,8 +11,9 @@ import pytest
 
 from runner import plain
 from runner.view.linewise import PlainLines
-from runner.view.live import REDRAW_EVERY_S, LiveView, wrapped
-from runner.view.progress import Progress
+from runner.view.live import REDRAW_EVERY_S, LiveView
+from runner.view.progress import Progress, SweepProgress
+from runner.view.scene import wrapped
 from schemas import stream
 
 EVIL = "\x1b[31m\x1b]0;own\x07 \x9b \u202e [red]x[/red]"
@@ -96,6 +98,11 @@ def taken(events: Iterable[tuple[float, stream.StreamEvent]]) -> Progress:
     return progress
 
 
+def only(progress: Progress) -> SweepProgress:
+    (sweep,) = progress.sweeps.values()
+    return sweep
+
+
 def test_states_counts_and_memory() -> None:
     progress = taken(
         [
@@ -110,7 +117,8 @@ def test_states_counts_and_memory() -> None:
             (10, worker("b")),
         ]
     )
-    a, b = progress.models["a"], progress.models["b"]
+    sweep = only(progress)
+    a, b = sweep.models["a"], sweep.models["b"]
     assert (a.state, a.detail, a.ok, a.failed, a.rss, a.peak) == (
         "done",
         "(1 failed)",
@@ -120,29 +128,30 @@ def test_states_counts_and_memory() -> None:
         9_000_000,
     )
     assert (b.state, b.done, b.total) == ("loading", 0, 1)
-    assert (progress.done, progress.total) == (2, 3)
+    assert (sweep.done, sweep.total) == (2, 3)
 
 
 def test_time_left_comes_from_runs_so_far_and_loads_of_others() -> None:
     progress = taken([(0, started(a=4, b=2)), (1, worker("a")), (5, loaded("a", 4.0))])
-    assert progress.left(5) is None
+    sweep = only(progress)
+    assert sweep.left(5) is None
     for now in (7, 9):
         progress.take(run("a"), now - 1)
         progress.take(done("a"), now)
-    assert progress.models["a"].left(9) == pytest.approx(2 * 2)
-    assert progress.left(9) == pytest.approx(2 * 2 + 4 + 2 * 2)
+    assert sweep.models["a"].left(9) == pytest.approx(2 * 2)
+    assert sweep.left(9) == pytest.approx(2 * 2 + 4 + 2 * 2)
 
 
 def test_a_model_that_only_fails_has_failed() -> None:
     progress = taken([(0, started(a=1)), (1, worker("a")), (2, done("a", "crashed"))])
-    assert progress.models["a"].state == "failed"
+    assert only(progress).models["a"].state == "failed"
 
 
 def test_a_download_shows_how_far_it_is() -> None:
     event = stream.WorkerProgress(
         worker=1, model="a", phase="download", message="", done=30, total=60, unit="B"
     )
-    model = taken([(0, started(a=1)), (1, event)]).models["a"]
+    model = only(taken([(0, started(a=1)), (1, event)])).models["a"]
     assert (model.state, model.detail) == ("downloading", "50%")
 
 
@@ -150,8 +159,63 @@ def test_only_the_end_of_a_long_text_is_kept() -> None:
     progress = taken([(0, started(a=1)), (1, run("a"))])
     for _ in range(1000):
         progress.take(stream.RunText(run=1, text="many words "), 2)
-    assert progress.run is not None
-    assert len(progress.run.text) <= 2000
+    assert 1900 <= len(progress.runs[1].text) <= 2000
+
+
+def test_two_sweeps_at_once_are_kept_apart() -> None:
+    progress = Progress()
+    for uid, name in (("s1", "tonight"), ("s2", None)):
+        begun = dataclasses.replace(started(a=2), sweep=uid, name=name)
+        progress.take(begun, 0)
+        progress.take(dataclasses.replace(worker("a"), sweep=uid), 0)
+    progress.take(dataclasses.replace(run("a"), sweep="s1", run=7), 1)
+    progress.take(dataclasses.replace(run("a"), sweep="s2", run=8), 1)
+    progress.take(stream.RunText(run=8, text="of the second"), 1)
+    progress.take(dataclasses.replace(done("a"), sweep="s1", run=7), 2)
+    assert {uid: sweep.done for uid, sweep in progress.sweeps.items()} == {"s1": 1, "s2": 0}
+    assert [run.text for run in progress.runs.values()] == ["of the second"]
+    over = stream.SweepFinished(
+        sweep="s1", state="done", ok=1, failed=0, skipped=0, waiting=1, elapsed_s=1
+    )
+    progress.take(over, 3)
+    assert list(progress.runs) == [8]
+    progress.take(dataclasses.replace(started(b=1), sweep="s3"), 4)
+    assert list(progress.sweeps) == ["s2", "s3"]
+
+
+def test_a_watcher_that_comes_later_starts_from_what_is_done() -> None:
+    begun = dataclasses.replace(
+        started(a=10, b=2),
+        outcomes_by_model={"a": {"ok": 3, "timeout": 1, "skipped": 1}, "b": {"ok": 2}},
+        pace_by_model={"a": 2.0},
+        elapsed_s=30.0,
+    )
+    sweep = only(taken([(100, begun)]))
+    a = sweep.models["a"]
+    assert (a.ok, a.failed, a.skipped, sweep.began) == (3, 1, 1, 70)
+    assert sweep.models["b"].state == "done"
+    assert a.left(100) == pytest.approx(5 * 2)
+
+
+def test_jobs_that_are_tried_again_are_counted_anew() -> None:
+    progress = taken([(0, started(a=1)), (1, done("a", "timeout"))])
+    assert only(progress).models["a"].state == "failed"
+    again = stream.JobsCounted(
+        sweep="20260101T000000-00000000", jobs_by_model={"a": 2}, outcomes_by_model={"a": {}}
+    )
+    progress.take(again, 2)
+    a = only(progress).models["a"]
+    assert (a.state, a.done, a.total) == ("waiting", 0, 2)
+
+
+def test_two_workers_of_one_model_hold_the_memory_of_both() -> None:
+    progress = taken([(0, started(a=2)), (0, worker("a"))])
+    progress.take(memory("a", 10, 10), 1)
+    progress.take(dataclasses.replace(memory("a", 5, 5), worker=2), 1)
+    a = only(progress).models["a"]
+    assert (a.rss, a.peak) == (15, 10)
+    progress.take(ended("a"), 2)
+    assert (a.rss, a.state) == (5, "loading")
 
 
 class Terminal(io.StringIO):
@@ -191,6 +255,25 @@ def test_the_view_fits_and_shows_the_run_in_hand(screen: Terminal) -> None:
     assert "peak 2.0 GB" in text
     assert "[red]x[/red]" in text
     assert not plain.UNSAFE.search(text)
+
+
+def test_every_run_in_hand_is_shown_with_its_model(screen: Terminal) -> None:
+    view = LiveView(screen, clock=lambda: 0.0)
+    for uid, name in (("s1", "tonight"), ("s2", "weekend")):
+        view.take(dataclasses.replace(started(one=3, two=3), sweep=uid, name=name))
+        for number, model in ((1, "one"), (2, "two")):
+            id = number + (10 if uid == "s2" else 0)
+            view.take(dataclasses.replace(worker(model), sweep=uid, worker=number))
+            view.take(dataclasses.replace(run(model), sweep=uid, worker=number, run=id))
+            view.take(stream.RunText(run=id, text=f"said by {id}"))
+    lines = rendered(view, 3)
+    assert len(lines) <= 22
+    text = "\n".join(lines)
+    assert re.search(r"^tonight +─+ +0/6 jobs", text, re.MULTILINE)
+    assert re.search(r"^weekend +─+ +0/6 jobs", text, re.MULTILINE)
+    assert "▸ two · a.png · What?  0:03" in text
+    assert "said by 1\n" in text
+    assert "and 1 more runs" in text or "said by 12" in text
 
 
 @pytest.mark.parametrize("width", ["10", "20", "40"])
@@ -264,5 +347,5 @@ def test_plain_lines_say_what_matters_and_nothing_that_steers() -> None:
     assert said[5:] == [
         "a: worker 1 killed: over 5 s",
         "a: 2/2 timeout | a.png · What? | too slow",
-        "done: 1 ok, 1 failed, 12.3 s",
+        "s done: 1 ok, 1 failed, 12.3 s",
     ]
