@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Discriminator,
     Field,
+    JsonValue,
     StrictBool,
     Tag,
     model_validator,
@@ -176,6 +177,23 @@ def variable(name: str) -> str:
     return name
 
 
+# Options of a library's `from_pretrained` that say what is loaded, from where, and whether its
+# code runs. That is said by keys of our own, which are checked.
+DECIDED = re.compile(
+    r"_.*|.*_(file|path|dir|revision)|trust_remote_code|local_files_only|revision|subfolder|config"
+    r"|force_download|proxies|token|use_auth_token"
+)
+
+
+def of_pictures(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings for a processor alone. Raises ValueError."""
+    if wrong := sorted(filter(DECIDED.fullmatch, settings)):
+        raise ValueError(
+            f"{', '.join(wrong)} would decide what is loaded: not a processor's to say"
+        )
+    return settings
+
+
 class Source(Part):
     """What can be loaded, and how: a hub id or a local folder, on an engine.
 
@@ -194,7 +212,7 @@ class Source(Part):
     allow_oversize: StrictBool = Field(
         False, description="Try to load weights that seem too large for the device's memory."
     )
-    processor: dict[str, Any] = Field(
+    processor: Annotated[dict[str, JsonValue], AfterValidator(of_pictures)] = Field(
         default_factory=dict, description="Settings for the model's own processor."
     )
     python: NonEmpty | None = Field(

@@ -7,7 +7,6 @@ expands to by `runner.planning.jobs`.
 from __future__ import annotations
 
 import difflib
-import tomllib
 import types
 import typing
 from pathlib import Path
@@ -20,8 +19,10 @@ from pydantic_core import ErrorDetails
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
+from . import syntax
 
 MAX_BYTES = 10_000_000
+MOST_SAID = 100
 
 
 def read(path: Path) -> Sweep:
@@ -45,11 +46,9 @@ def parse(text: str, path: Path) -> Any:
     """The plain data in a sweep file's text; the suffix says which syntax it is in."""
     suffix = path.suffix.lower()
     try:
-        if suffix == ".toml":
-            return tomllib.loads(text)
-        if suffix in {".yaml", ".yml", ".json"}:
-            return yaml.safe_load(text)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, ValueError, RecursionError) as error:
+        if suffix in {".toml", ".yaml", ".yml", ".json"}:
+            return syntax.load(text, suffix)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SweepFileError(f"{path} is not valid {suffix[1:].upper()}: {error}") from error
     raise SweepFileError(
         f"{path} is neither YAML nor TOML by its name",
@@ -67,8 +66,11 @@ def check(data: Any, source: str) -> Sweep:
     try:
         return Sweep.model_validate(data)
     except ValidationError as error:
-        lines = sorted({sentence(detail) for detail in error.errors()})
+        found = error.errors()
+        lines = sorted({sentence(detail) for detail in found[:MOST_SAID]})
         count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
+        if len(found) > MOST_SAID:
+            count = f"the first {len(lines)} of {len(found)} problems"
         raise SweepFileError(
             f"{count} in {source}:\n" + "\n".join(f"  {line}" for line in lines),
             hint="the whole syntax: docs/sweep-file.md",
@@ -82,6 +84,7 @@ PLAIN = {
     "too_short": "should not be empty",
     "list_type": "should be a list",
     "string_type": "should be text",
+    "string_unicode": "should be UTF-8: rename it, or name its folder or a glob that matches it",
     "int_type": "should be a whole number",
     "float_type": "should be a number",
     "bool_type": "should be true or false",

@@ -456,7 +456,7 @@ def test_odd_names(desk: Desk) -> None:
 
 
 def test_mutated_files(desk: Desk) -> None:
-    count = int(os.environ.get("VLMSWEEP_MUTANTS", "300"))
+    count = int(os.environ.get("VLMSWEEP_MUTANTS", "1000"))
     files = make.mutants(count)
     paths = [desk.put(f"{n}.{suffix}", data) for n, (suffix, data) in enumerate(files)]
     found = desk.prepare(*paths, max_side=64, limit_s=20)

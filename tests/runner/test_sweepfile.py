@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.database.store import compact
 from runner.errors import SweepFileError
 from runner.planning import sweepfile
+from schemas.sweep import Limits, Model, Prompt, Sweep
 
 WRONG = """
 models:
@@ -29,6 +32,14 @@ generation: {temperature: 1, maxnewtokens: 4}
 limit: {load: 5}
 repeats: true
 exclude: [{model: a}]
+"""
+
+GOOD = b"""
+models: [{id: a/b, dtype: float32, generation: {max_new_tokens: 5}}, demo]
+images: [pics, "**/*.png"]
+prompts: [{text: "a?", images: none}, {name: x, turns: [b, {role: assistant, text: c}, d]}]
+limits: {load_s: 5.5, memory_bytes: 1000}
+exclude: [{model: "*b", reason: why}]
 """
 
 
@@ -119,38 +130,145 @@ def test_the_command_line_is_held_to_the_same_rules() -> None:
         sweepfile.from_options(("a/b",), (), (), {"repeats": 0})
 
 
+# What a fuzzer makes of it: only SweepFileError may come out, soon, and whatever is taken for a
+# sweep must be fit to be stored.
+
+
+def survives(folder: Path, name: str, data: bytes) -> str:
+    """Reads it as the command line does; the message, or "" for a sweep."""
+    path = folder / name
+    path.write_bytes(data)
+    began = time.monotonic()
+    try:
+        sweep = sweepfile.read(path)
+        compact(sweep.model_dump(mode="json")).encode()
+    except SweepFileError as error:
+        return error.message
+    finally:
+        assert time.monotonic() - began < 10
+    return ""
+
+
+KEYS = [*Sweep.model_fields, *Model.model_fields, *Prompt.model_fields, *Limits.model_fields, "zz"]
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([0, 2**63, -(2**70), 10**400, "demo", "each", "none", "user", "auto"])
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=4)
+    | st.dates()
+)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    leaves,
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["models", "id", "prompts", "text", "turns", "images", "limits", "x"]),
-            inner,
-            max_size=4,
-        )
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4)
     ),
     max_leaves=12,
 )
+PIECES = [
+    *(f"{key}: " for key in KEYS),
+    *("\n", "  ", "- ", "[", "]", "{", "}", ", ", ": ", "? ", "<<: ", "# ", "|\n", ">-\n", "---\n"),
+    *(
+        "&a ",
+        "*a",
+        "&b ",
+        "*b",
+        "!!binary ",
+        "!!set ",
+        "!!python/name:os.system ",
+        "!x ",
+        "%YAML 9",
+    ),
+    *("a.b.c", " = ", "[[models]]\n", "'", '"', '"""', "\\x00", "\\uD800", "\0", "\x85", "\ufeff"),
+    *("0x" + "f" * 5000, "9" * 5000, "1e999", "190:20:30", ".nan", "2001-01-01", "demo", "each"),
+]
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.dictionaries(
-        st.sampled_from(["models", "prompts", "images", "generation", "limits", "exclude", "zz"]),
-        values,
-    )
-)
+@given(st.dictionaries(st.sampled_from(list(Sweep.model_fields)), values))
 def test_whatever_a_file_holds_it_is_a_sweep_or_an_error_for_people(data: dict) -> None:
-    with contextlib.suppress(SweepFileError):
-        sweepfile.check(data, "fuzz")
+    with tempfile.TemporaryDirectory() as folder:
+        survives(Path(folder), "s.yaml", yaml.safe_dump(data).encode())
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.text(max_size=60))
-def test_no_text_raises_anything_else(text: str) -> None:
-    for name in ("s.yaml", "s.toml"):
-        try:
-            sweepfile.check(sweepfile.parse(text, Path(name)), name)
-        except SweepFileError:
-            continue
-        assert yaml.safe_load(text)
+@given(st.binary(max_size=80))
+def test_no_bytes_raise_anything_else(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("s.yaml", "s.toml"):
+            survives(Path(folder), name, data)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25))
+def test_no_pieces_of_the_syntax_raise_anything_else(pieces: list[str]) -> None:
+    data = "".join(pieces).encode("utf-8", "surrogatepass")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("s.yaml", "s.toml"):
+            survives(Path(folder), name, data)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_no_mutation_of_a_good_file_raises_anything_else(data: st.DataObject) -> None:
+    text = bytearray(GOOD)
+    for _ in range(data.draw(st.integers(1, 6))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 9))] = data.draw(st.binary(max_size=9))
+    with tempfile.TemporaryDirectory() as folder:
+        survives(Path(folder), "s.yaml", bytes(text))
+
+
+def laughs(levels: int) -> str:
+    """A list of lists of lists ..., nine of the level below in each; 9 ** levels in all."""
+    rows = ["- &a0 [x, x, x, x, x, x, x, x, x]"]
+    rows += [f"- &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels)]
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("s.yaml", "[" * 100_000, "recursion"),
+        ("s.yaml", "- " * 50_000, "recursion"),
+        ("s.toml", "a = " + "[" * 100_000, "recursion"),
+        ("s.toml", ".".join("a" * 100_000) + " = 1", "500 dots"),
+        ("s.yaml", f"images:\n{laughs(9)}\n", "more than 1,000,000 values"),
+        ("s.yaml", "models: &a [*a]", "holds itself"),
+        ("s.yaml", "models: &a {b: {c: *a}}", "holds itself"),
+        ("s.yaml", "repeats: 0x" + "f" * 10_000, "too large"),
+        ("s.yaml", "limits: {memory_bytes: 99999999999999999999}", "too large"),
+        ("s.yaml", "repeats: " + "9" * 5_000, "digits"),
+        ("s.yaml", 'prompts: ["\\uD800"]', "character that is none"),
+        ("s.yaml", 'images: ["a\\0b"]', "character that is none"),
+        ("s.yaml", "models: [demo]\nrepeats: 1\nrepeats: 2", "'repeats' stands twice"),
+        ("s.toml", "repeats = 1\nrepeats = 2", "overwrite"),
+        ("s.yaml", "models: [{id: demo, processor: {a: !!binary gIGC}}]", "valid JSON value"),
+        ("s.yaml", "".join(f"k{n}: 1\n" for n in range(20_000)), "the first 100 of 20002"),
+    ],
+    ids=range(16),
+)
+def test_small_texts_that_stand_for_monsters(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    assert said in survives(tmp_path, name, text.encode())
+
+
+def test_aliases_and_merges_that_a_person_would_write_are_fine(tmp_path: Path) -> None:
+    text = """
+    models:
+      - &a {id: demo, name: one, generation: {max_new_tokens: 5}}
+      - {<<: *a, name: two}
+    prompts: [hi]
+    """
+    (tmp_path / "s.yaml").write_text(text)
+    sweep = sweepfile.read(tmp_path / "s.yaml")
+    assert [(model.id, model.name) for model in sweep.models] == [("demo", "one"), ("demo", "two")]
+
+
+@pytest.mark.parametrize("key", ["trust_remote_code", "subfolder", "vocab_file", "_commit_hash"])
+def test_a_processors_settings_do_not_say_what_is_loaded(tmp_path: Path, key: str) -> None:
+    text = f"models: [{{id: demo, processor: {{{key}: ../x}}}}]\nprompts: [hi]"
+    assert f"models[0].processor: {key} would decide" in problems(write(tmp_path, text))

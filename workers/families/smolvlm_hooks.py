@@ -19,5 +19,5 @@ class SmolVLMHooks(Hooks):
         from .smolvlm_processor import PictureProcessor
 
         self.notes.append("no torchvision here: the processor was built without video")
-        options = {**self.common(), **self.ask.processor}
+        options = {**self.ask.processor, **self.common()}
         return PictureProcessor.from_pretrained(str(self.checkpoint.folder), **options)

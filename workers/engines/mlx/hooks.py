@@ -64,7 +64,7 @@ class Hooks:
             hint = "A newer mlx-vlm may know {model}, or the transformers engine does."
             raise WorkerFailure("unknown_architecture", str(error), hint) from error
         # Said aloud, for mlx-vlm's own default is to trust; and never by way of a hub id.
-        options = {"trust_remote_code": trust, "local_files_only": True, **self.ask.processor}
+        options = {**self.ask.processor, "trust_remote_code": trust, "local_files_only": True}
         hint = "Check preprocessor_config.json and processor_config.json of {model}."
         with otherwise("bad_processor", hint):
             self.processor = load_processor(folder, True, **options)

@@ -75,7 +75,7 @@ class Hooks:
 
     def make_processor(self) -> Any:
         """The processor, with the settings the user gave for it."""
-        options = {**self.common(), **self.ask.processor}
+        options = {**self.ask.processor, **self.common()}
         folder = str(self.checkpoint.folder)
         try:
             return AutoProcessor.from_pretrained(folder, **options)

@@ -1,0 +1,75 @@
+"""YAML or TOML into plain data, in bounded time and memory whatever the text holds.
+
+A small text can stand for a very large thing: aliases of aliases, a list that holds itself, a key
+of a hundred thousand parts. It knows nothing of sweeps: that is `runner.planning.sweepfile`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Hashable, Iterable
+from typing import Any
+
+import yaml
+
+MOST_VALUES = 1_000_000
+MOST_DOTS = 500  # the TOML reader's memory grows with the square of a key's parts
+QUOTED = re.compile(r"\"(?:[^\"\\\n]|\\.)*\"|'[^'\n]*'")
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no path and no database takes these
+LARGEST = 1 << 63
+
+
+class Loader(yaml.SafeLoader):
+    """YAML of plain values, in which a key stands once.
+
+    The one in C is quicker, and dies of a text that is nested deep.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Refuses what would silently replace something said before."""
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":
+                if (key.tag, key.value) in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r:.60} stands twice", key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep=deep)
+
+
+def load(text: str, suffix: str) -> Any:
+    """The plain data in a text. Raises ValueError, YAMLError or RecursionError."""
+    if suffix == ".toml":
+        if any(line.count(".") > MOST_DOTS for line in QUOTED.sub("''", text).splitlines()):
+            raise ValueError(f"a line has more than {MOST_DOTS} dots outside of quotes")
+        data: Any = tomllib.loads(text)
+    else:
+        data = yaml.load(text, Loader)
+    count(data, {})
+    return data
+
+
+def count(value: Any, known: dict[int, int]) -> int:
+    """How many values there are, with aliases written out.
+
+    Raises ValueError for too many, for one that holds itself, and for what nothing can hold.
+    """
+    if isinstance(value, str) and UNSTORABLE.search(value):
+        raise ValueError(f"a text holds a character that is none: {value!r:.60}")
+    if isinstance(value, int) and not -LARGEST <= value < LARGEST:
+        raise ValueError("a number is too large")
+    if not isinstance(value, dict | list | tuple | set):
+        return 1
+    if id(value) in known:
+        if not known[id(value)]:
+            raise ValueError("a list or mapping holds itself")
+        return known[id(value)]
+    known[id(value)] = 0
+    parts: Iterable[Any] = [*value, *value.values()] if isinstance(value, dict) else value
+    total = 1 + sum(count(part, known) for part in parts)
+    if total > MOST_VALUES:
+        raise ValueError(f"it stands for more than {MOST_VALUES:,} values")
+    known[id(value)] = total
+    return total
