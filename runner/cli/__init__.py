@@ -7,6 +7,7 @@ that `vlmsweep --help` stays instant.
 from __future__ import annotations
 
 from .compare import diff
+from .exchange import export, import_
 from .history import models, show, sql, sweeps
 from .queue import queue, start
 from .root import cli
@@ -20,9 +21,10 @@ __all__ = ["cli", "main"]
 RUNNING = (demo, run, plan, resume, watch)
 QUEUEING = (queue, start)
 READING = (show, sql, sweeps, diff)
+EXCHANGING = (export, import_)
 KNOWING = (models, doctor, chaos)
 
-for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):
+for command in (*RUNNING, *QUEUEING, *READING, *EXCHANGING, *KNOWING):
     cli.add_command(command)
 
 
