@@ -24,6 +24,8 @@ class Load:
     the model's own processor (for example `do_image_splitting`). Unless `allow_oversize`, weights
     that cannot fit are not loaded; `memory_bytes` is the limit that the process tree is held to.
 
+    With `fetch_only` the model's files are fetched and looked through, and nothing is loaded.
+
     For the openai engine `model` is its name at the server `url`, and `api_key_env` the name of
     the environment variable that holds the key: the key itself is in no command.
     """
@@ -39,6 +41,7 @@ class Load:
     allow_pickle: bool = False
     allow_oversize: bool = False
     memory_bytes: int | None = None
+    fetch_only: bool = False
     processor: dict[str, Any] = field(default_factory=dict)
     url: str | None = None
     api_key_env: str | None = None

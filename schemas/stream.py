@@ -71,6 +71,47 @@ class ImagePrepared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PreflightFinding:
+    """Something that jobs will fail for (problem) or may fail for (warning), seen before the start.
+
+    `about` is an error class or a part of preflight, `where` the model, picture or place.
+    """
+
+    event: Literal["preflight_finding"] = "preflight_finding"
+    severity: str
+    about: str
+    where: str
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchStarted:
+    """`vlmsweep fetch` is about to fetch these models, one after another."""
+
+    event: Literal["fetch_started"] = "fetch_started"
+    models: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFetched:
+    """A model's files are on disk and whole; else `error_class` and `message` say why not.
+
+    `download_s` is the time it took, `weights_bytes` the size of its weights.
+    """
+
+    event: Literal["model_fetched"] = "model_fetched"
+    model: str
+    location: str
+    download_s: float | None = None
+    weights_bytes: int | None = None
+    commit: str | None = None
+    error_class: str | None = None
+    message: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentProgress:
     """The environment a model runs in is being made. `state`: making, ready or failed."""
 
@@ -307,7 +348,10 @@ StreamEvent = (
     SweepStarted
     | JobsCounted
     | Recovered
+    | PreflightFinding
     | EnvironmentProgress
+    | FetchStarted
+    | ModelFetched
     | ImagePrepared
     | WorkerStarted
     | WorkerProgress

@@ -64,15 +64,16 @@ RULES = (
         "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
         kind=r"^GatedRepoError$",
     ),
-    Rule(
-        "gated",
-        "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
-        words=r"\bgated repo",
-    ),
+    # The hub says of a repository that is not there that it may be a gated repo.
     Rule(
         "not_found",
         "Check the id {model} (and the revision); a private model needs `hf auth login`.",
         kind=r"^(RepositoryNotFoundError|RevisionNotFoundError|HFValidationError)$",
+    ),
+    Rule(
+        "gated",
+        "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
+        words=r"\bgated repo",
     ),
     Rule(
         "not_in_cache",

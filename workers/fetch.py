@@ -115,7 +115,7 @@ def snapshot(model: str, revision: str | None, wanted: list[str], tell: Tell) ->
             tqdm_class=_bars(tell),
         )
     except Exception as error:
-        raise _reason(error, model, revision) from error
+        raise reason(error, model, revision) from error
     return Path(folder)
 
 
@@ -128,7 +128,8 @@ def go_offline() -> None:
         constants.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
-def _reason(error: Exception, model: str, revision: str | None) -> WorkerFailure:
+def reason(error: Exception, model: str, revision: str | None) -> WorkerFailure:
+    """Why the hub gave nothing, in our words where its own are long."""
     from huggingface_hub import constants
 
     failure = classify(error, "download")
@@ -142,6 +143,13 @@ def _reason(error: Exception, model: str, revision: str | None) -> WorkerFailure
             f"{model} is not (or not wholly) in the local cache, and HF_HUB_OFFLINE is set",
             f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}{at}",
         )
+    at = f" at revision {revision}" if revision else ""
+    if failure.error_class == "gated":
+        message = f"{model} is gated: its authors' terms have to be accepted first"
+        return WorkerFailure("gated", message, failure.hint)
+    if failure.error_class == "not_found":
+        message = f"{model}{at} is not on the hub, or it is private"
+        return WorkerFailure("not_found", message, failure.hint)
     return failure
 
 

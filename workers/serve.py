@@ -54,6 +54,9 @@ def serve(commands: BinaryIO, tell: Tell) -> int:
         for command in _until_stop(read_commands(commands)):
             if isinstance(command, Load):
                 asked = command
+                if command.fetch_only:
+                    _on_disk(command, tell, heart)
+                    continue
                 ready = _load(command, tell, heart)
                 heart.enter("idle")
             elif ready is None:

@@ -7,24 +7,23 @@ that `vlmsweep --help` stays instant.
 from __future__ import annotations
 
 from .compare import diff
-from .exchange import export, import_
 from .history import models, show, sql, sweeps
 from .queue import queue, start
+from .ready import fetch, plan
 from .root import cli
 from .safety import chaos, doctor
-from .sweep import demo, plan, resume, run
+from .sweep import demo, resume, run
 from .watch import watch
 
 __all__ = ["cli", "main"]
 
 # In the order a newcomer needs them.
-RUNNING = (demo, run, plan, resume, watch)
+RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
 READING = (show, sql, sweeps, diff)
-EXCHANGING = (export, import_)
 KNOWING = (models, doctor, chaos)
 
-for command in (*RUNNING, *QUEUEING, *READING, *EXCHANGING, *KNOWING):
+for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):
     cli.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""The commands that run sweeps, or say what would run: demo, run and plan."""
+"""The commands that run sweeps: demo, run and resume."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import as_wish, database, formats, wish
+from .options import as_wish, database, wish
 
 if TYPE_CHECKING:
     from runner.sweeping import Swept
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
+@click.option("--strict", is_flag=True, help="Do not start when jobs would fail (see plan).")
 @click.pass_context
-def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given: Any) -> None:
+def run(
+    ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, strict: bool, **given: Any
+) -> None:
     """Run models over pictures: a SWEEP_FILE (YAML or TOML), options, or both.
 
     Options are laid over the file: -m, -i and -p replace its lists, the others its settings.
@@ -37,12 +40,13 @@ def run(ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, **given
     """
     from runner import places, sweeping
     from runner.planning import wishes
+    from runner.preflight import look
     from runner.view import telling
 
-    plan = wishes.plan(as_wish(given))
+    plan, place = wishes.plan(as_wish(given)), places.database(db)
     how = telling.mode(sys.stdout, json=json, quiet=quiet)
     with telling.telling(how, sys.stdout, sys.stderr) as tell:
-        swept = sweeping.run(plan, places.database(db), tell)
+        swept = sweeping.run(look.before(plan, place, tell, strict=strict), place, tell)
     ctx.exit(end(ctx, swept, table=not json))
 
 
@@ -127,26 +131,3 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     if not json:
         click.echo("Then try your own pictures:\n  vlmsweep run -m demo -i PICTURES/")
     ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))
-
-
-@click.command(short_help="Say what run would do, without doing it.")
-@wish
-@formats
-def plan(format: Any, **given: Any) -> None:
-    """Say what `run` would do with the same arguments, without doing it.
-
-    \b
-    --json gives all of it as one object; --nl, --csv and --tsv a row per model.
-    Exit code 2, with every problem, when it could not run.
-    """
-    from runner.planning import preview, wishes
-    from runner.view import grids
-    from runner.view.output import as_json, write
-
-    seen = preview.preview(wishes.plan(as_wish(given)))
-    if format == "json":
-        click.echo(as_json(seen.as_dict()))
-        return
-    write(grids.planned(seen), format or "table", sys.stdout)
-    if format in (None, "table"):
-        click.echo("\n" + "\n".join(grids.plan_lines(seen)))

@@ -18,6 +18,7 @@ from schemas.stream import Tell
 from ..plain import one_line
 from ..planning.jobs import Entry, Place, Plan
 from . import building, shelf
+from .command import check
 from .probe import InterpreterError, probe
 
 
@@ -65,6 +66,8 @@ def one(
     model: str, python: str | None, requirements: Sequence[str] | None, tell: Tell, limit_s: float
 ) -> Outcome:
     """The interpreter that one model's workers run in, and what is wrong with it."""
+    if python is not None and requirements is not None and shelf.slot_of(python) is not None:
+        return python, unmade(python)  # settled before
     base = python or sys.executable
     teller = Teller(model, tell)
     try:
@@ -78,6 +81,30 @@ def one(
         teller.end("failed", error.message)
         return would_be(base, requirements), error
     return str(made.python), None
+
+
+def unmade(python: str) -> InterpreterError | None:
+    """Why an environment of ours is not there; None when it is."""
+    try:
+        check(python)
+    except InterpreterError as error:
+        return error
+    return None
+
+
+def located(plan: Plan) -> Plan:
+    """The plan with the interpreters that there would be; nothing is made."""
+
+    def settled(place: Place) -> Place:
+        if place.requirements is None or (place.python and shelf.slot_of(place.python)):
+            return place
+        return replace(place, python=would_be(place.python or sys.executable, place.requirements))
+
+    entries = [
+        replace(e, place=settled(e.place), fallbacks=tuple(map(settled, e.fallbacks)))
+        for e in plan.entries
+    ]
+    return replace(plan, entries=tuple(entries))
 
 
 def would_be(base: str, requirements: Sequence[str] | None) -> str:

@@ -185,7 +185,7 @@ class _Decoder:
                 stderr=subprocess.PIPE,
                 pass_fds=(writer,),
                 start_new_session=True,
-                env=_environment(),
+                env=decoder_environment(),
             )
         except OSError as error:
             raise DecoderError(f"can't start the picture decoder: {error}") from error
@@ -325,7 +325,8 @@ def _digests(answer: Answer) -> list[str]:
     return [*([] if first is None else [first]), *answer.frame_sha256s]
 
 
-def _environment() -> dict[str, str]:
+def decoder_environment() -> dict[str, str]:
+    """The few variables a process gets that meets hostile files."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from schemas.picture import VIDEO_SUFFIXES
+
 from ..plain import readable
 from . import hubcache
 from .jobs import Entry, Place, Plan
@@ -46,6 +48,7 @@ class Preview:
     prompts: list[str]
     repeats: int
     pictures: int
+    videos: int
     pictures_bytes: int
     missing: list[str]
     excluded: list[dict[str, Any]]
@@ -63,6 +66,7 @@ def preview(plan: Plan) -> Preview:
     sizes = {path: size_of(path) for path in plan.images}
     skipped = [job for job in plan.jobs if job.skip_reason is not None]
     reasons = Counter((plan.entries[job.entry].name, job.skip_reason) for job in skipped)
+    videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in sizes)
     sweep = plan.sweep
     return Preview(
         name=sweep.name,
@@ -72,7 +76,8 @@ def preview(plan: Plan) -> Preview:
         models=[model(plan, entry) for entry in plan.entries],
         prompts=[p.name or p.text or p.turns[-1].text for p in plan.prompts],  # type: ignore[index]
         repeats=sweep.repeats,
-        pictures=len(sizes),
+        pictures=len(sizes) - videos,
+        videos=videos,
         pictures_bytes=sum(size for size in sizes.values() if size is not None),
         missing=[readable(path) for path, size in sizes.items() if not size],
         excluded=[

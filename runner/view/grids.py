@@ -17,6 +17,8 @@ from . import units
 from .columns import Column, Grid, grid, kind_of
 
 if TYPE_CHECKING:
+    from schemas.stream import ModelFetched
+
     from ..chaos.verdict import Verdict
     from ..doctor.check import Check
 
@@ -132,6 +134,14 @@ FAULTS = (
     Column("survived", "Verdict", of=lambda row: SURVIVED[row["survived"]]),
     Column("why", "Why", least=30, aside=True, optional=True),
 )
+FETCHED = (
+    Column("model", "Model", least=12, middle=True),
+    Column("weights_bytes", "Weights", "bytes"),
+    Column("download_s", "Time", "seconds"),
+    Column("state", "State", of=lambda row: "there" if row["message"] is None else "missing"),
+    Column("message", "Why", least=30, aside=True, optional=True),
+    Column("hint", "What to do", least=30, aside=True, optional=True),
+)
 FAMILIES = (
     Column("name", "Family"),
     Column("title", "Title"),
@@ -174,6 +184,11 @@ def planned(seen: Preview) -> Grid:
     return grid([asdict(model) for model in seen.models], PLANNED)
 
 
+def fetched(done: Iterable[ModelFetched]) -> Grid:
+    """What came of a fetch."""
+    return grid([asdict(one) for one in done], FETCHED)
+
+
 def checks(found: Iterable[Check]) -> Grid:
     """What the doctor saw."""
     return grid([asdict(one) for one in found], CHECKS)
@@ -214,15 +229,21 @@ def plan_lines(seen: Preview) -> Iterator[str]:
     """What a plan says besides its table."""
     asked = f"{len(seen.prompts)} prompts" if len(seen.prompts) != 1 else "1 prompt"
     repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
-    yield f"{seen.jobs} jobs: {asked}, {seen.pictures} pictures{repeats}"
+    shown = [counted(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
+    shown += [counted(seen.videos, "video")] if seen.videos else []
+    yield f"{seen.jobs} jobs: {asked}, {' and '.join(shown)}{repeats}"
     shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
     yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
-    yield from (f"Missing or empty: {one_line(path)}" for path in seen.missing)
     for row in seen.excluded:
         yield one_line(f"Excluded: {row['jobs']} jobs of {row['model']}: {row['reason']}")
     settings = ", ".join(f"{key} {value}" for key, value in seen.generation.items())
     yield f"Generation: {settings}"
     yield "Limits: " + ", ".join(limit(key, value) for key, value in seen.limits.items())
+
+
+def counted(count: int, what: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def limit(key: str, value: float) -> str:

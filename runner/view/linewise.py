@@ -12,7 +12,7 @@ from typing import TextIO
 from schemas import stream
 
 from ..plain import one_line, shorten
-from . import units
+from . import findings, units
 
 ANSWER = 60
 HOUR_CAME = "the hour came: what is left waits in the queue"
@@ -35,6 +35,7 @@ class Counter:
     sweeps: dict[str, Counted] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     making: str = ""
+    fetching: bool = False
 
     def take(self, event: stream.StreamEvent) -> None:
         """One event's effect."""
@@ -59,6 +60,8 @@ class Counter:
                     its.done[event.model] = its.done.get(event.model, 0) + 1
             case stream.SweepFinished():
                 self.ended.add(event.sweep)
+            case stream.FetchStarted():
+                self.fetching = True
 
     def of(self, event: stream.OfSweep) -> Counted | None:
         """The counts of an event's sweep."""
@@ -101,8 +104,12 @@ def told(event: stream.StreamEvent, counter: Counter) -> str | None:
             if event.message is not None:
                 return f"picture {event.path}: {event.message}"
             return f"pictures prepared: {event.total}" if event.done == event.total else None
+        case stream.PreflightFinding():
+            return findings.line(event)
         case stream.EnvironmentProgress():
             return environment(event, counter)
+        case stream.ModelFetched():
+            return fetched(event)
         case stream.SweepStarted():
             return started(event)
         case stream.Recovered():
@@ -129,7 +136,7 @@ def in_sweep(event: stream.OfSweep, counter: Counter) -> str | None:
     """What happened to a model, in words."""
     match event:
         case stream.WorkerStarted():
-            return f"loading (worker {event.worker})"
+            return "fetching" if counter.fetching else f"loading (worker {event.worker})"
         case stream.WorkerLoaded():
             return loaded(event)
         case stream.RunFinished():
@@ -159,6 +166,16 @@ def environment(event: stream.EnvironmentProgress, counter: Counter) -> str | No
     said = "making its environment" if event.state == "making" and first else event.message
     took = f" in {units.seconds(event.elapsed_s)}" if event.state == "ready" else ""
     return f"{event.model}: {said}{took}"
+
+
+def fetched(event: stream.ModelFetched) -> str:
+    """A model that is there, or why it is not."""
+    if event.message is not None:
+        hint = f" ({event.hint})" if event.hint else ""
+        return f"{event.model}: {event.message}{hint}"
+    size = units.size(event.weights_bytes) if event.weights_bytes is not None else "no"
+    took = f", in {units.seconds(event.download_s)}" if event.download_s is not None else ""
+    return f"{event.model}: there, {size} of weights{took}"
 
 
 def loaded(event: stream.WorkerLoaded) -> str:

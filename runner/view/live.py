@@ -92,6 +92,10 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return None
         case stream.RunFinished():
             return "red" if event.outcome not in ("ok", "skipped") else None
+        case stream.PreflightFinding():
+            return "red" if event.severity == "problem" else "yellow"
+        case stream.ModelFetched():
+            return "red" if event.message is not None else None
         case stream.WorkerKilled() | stream.Quarantined() | stream.Interrupting():
             return "red"
         case stream.Recovered() | stream.FallingBack() | stream.HourCame() | stream.JobsCancelled():

@@ -94,6 +94,7 @@ class SweepProgress:
     began: float
     models: dict[str, ModelProgress]
     finished: bool = False
+    counts: str = "jobs"
 
     @property
     def total(self) -> int:
@@ -160,6 +161,12 @@ class Progress:
             case stream.EnvironmentProgress():
                 making = f"Making the environment of {event.model}: {event.message}"
                 self.environment = making if event.state == "making" else ""
+            case stream.FetchStarted():
+                wanted = {name: ModelProgress(name, 1) for name in event.models}
+                fetching = SweepProgress("fetch", "Fetching", now, wanted, counts="models")
+                self.sweeps["fetch"] = fetching
+            case stream.ModelFetched():
+                fetched(self.of("fetch").model(event.model), event, now)
             case stream.ImagePrepared():
                 self.pictures = (event.done, event.total)
             case stream.SweepStarted():
@@ -256,6 +263,13 @@ def worker(
             if not model.workers:
                 model.state, model.detail = "waiting", ""
             model.settle(now)
+
+
+def fetched(model: ModelProgress, event: stream.ModelFetched, now: float) -> None:
+    """A model's files are there, or cannot be had."""
+    model.ok, model.failed = int(event.message is None), int(event.message is not None)
+    model.workers.clear()
+    model.settle(now)
 
 
 def run_finished(model: ModelProgress, event: stream.RunFinished, now: float) -> None:

@@ -55,7 +55,7 @@ def head(sweep: SweepProgress, now: float, width: int) -> Text:
     line = Text(ellipsis(one_line(sweep.title), min(TITLE, max(4, width // 4))), style="bold")
     line.append("  ")
     line.append_text(bar(sweep.done, sweep.total, 2 * BAR))
-    line.append(f"  {sweep.done}/{sweep.total} jobs", style="bold")
+    line.append(f"  {sweep.done}/{sweep.total} {sweep.counts}", style="bold")
     line.append(f"  {units.clock(now - sweep.began)} gone")
     if (left := sweep.left(now)) is not None and not sweep.finished:
         line.append(f", about {units.clock(left)} left")

@@ -191,7 +191,9 @@ def test_json_is_nothing_but_events(here: Path) -> None:
     result = vlmsweep("run", sweep_file(here, ["a"]), "--json")
     assert result.exit_code == 0
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert events[0]["event"] == "sweep_started"
+    # The scripted models' folders are empty, which preflight says first.
+    assert {e["event"] for e in events[:2]} == {"preflight_finding"}
+    assert events[2]["event"] == "sweep_started"
     assert events[-1]["event"] == "sweep_finished"
     assert all(e["at"].endswith("Z") and "T" in e["at"] for e in events)
     texts = [e["text"] for e in events if e["event"] == "run_finished"]
@@ -202,7 +204,7 @@ def test_a_reader_that_goes_away_does_not_cost_the_sweep(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, list("abcdef")), "--json"]
     started = subprocess.Popen(command, env=env(VLMSWEEP_DB="x.db"), stdout=-1, stderr=-1)
     assert started.stdout is not None
-    assert json.loads(started.stdout.readline())["event"] == "sweep_started"
+    assert json.loads(started.stdout.readline())["event"] == "preflight_finding"
     started.stdout.close()
     assert started.stderr is not None
     notes = started.stderr.read().decode()
@@ -300,7 +302,7 @@ def test_a_plan_says_what_is_missing_and_runs_nothing(
     assert plan["models"][0]["bytes"] == 2000
     assert plan["missing"] == [str(here / "gone.png")]
     assert plan["pictures_bytes"] == 10
-    assert "Missing or empty" in vlmsweep("plan", *arguments).output
+    assert "gone.png: is a symbolic link to something" in vlmsweep("plan", *arguments).output
     assert not (here / "history.db").exists()
 
 

@@ -1,0 +1,55 @@
+"""`python -m runner.pictures.glance`: a first look at pictures, at their headers only.
+
+Paths come in hexadecimal, one a line, on its standard input; an object a line comes back: width
+and height where the header tells them, or what is wrong. Like `runner.pictures.decode` it meets
+hostile files in a process of its own; how long it may take is its parent's business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from schemas.picture import VIDEO_SUFFIXES, Facts, Order
+
+from . import pixels
+from .decode import _limit
+from .source import RefusedError, open_source
+
+MEMORY_BYTES = 2 << 30
+ORDER = Order(number=0, path="", folder="", max_side=None, max_pixels=200_000_000, limit_s=30)
+
+
+def glance(path: bytes) -> dict[str, Any]:
+    """One picture's, or video's. Never raises for a bad file."""
+    try:
+        with open_source(path) as file:
+            if Path(os.fsdecode(path)).suffix.lower() in VIDEO_SUFFIXES:
+                if find_spec("av") is None:
+                    text = "is a video, which needs PyAV: pip install 'vlmsweep[video]'"
+                    raise RefusedError("missing_package", text)
+                return {}
+            facts, _ = pixels.look(file, Facts(), ORDER)
+            return {"width": facts.width, "height": facts.height}
+    except RefusedError as error:
+        return {"error_class": error.error_class, "message": str(error)}
+    except Exception as error:
+        text = f"is broken or cut off ({type(error).__name__}: {error}): fetch or export it again"
+        return {"error_class": "bad_image", "message": text[:500]}
+
+
+def main() -> None:
+    """Answer until the end of file."""
+    _limit(MEMORY_BYTES)
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # what a library prints must not stand among the answers
+    for line in sys.stdin.buffer:
+        print(json.dumps(glance(bytes.fromhex(line.decode()))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

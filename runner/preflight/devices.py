@@ -1,0 +1,56 @@
+"""The graphics processors of this machine and their memory, asked without any model library."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+LIMIT_S = 5.0
+QUERY = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nounits")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One of NVIDIA's; bytes."""
+
+    name: str
+    total: int
+    free: int
+
+
+def nvidia() -> list[Device] | None:
+    """The processors that CUDA would see, by its numbers; None where nobody can tell."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    try:
+        done = subprocess.run(
+            [program, *QUERY],
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        found = [device(row) for row in csv.reader(done.stdout.splitlines()) if row]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return visible(found)
+
+
+def device(row: list[str]) -> Device:
+    """A line of the answer, in MiB."""
+    name, total, free = (cell.strip() for cell in row)
+    return Device(name, int(total) << 20, int(free) << 20)
+
+
+def visible(found: list[Device]) -> list[Device]:
+    """Those that CUDA_VISIBLE_DEVICES leaves, where it names them by number."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return found
+    numbers = [int(word) for word in named.split(",") if word.strip().isdigit()]
+    return [found[number] for number in numbers if number < len(found)]

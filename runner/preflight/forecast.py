@@ -1,0 +1,113 @@
+"""Asks the workers' side, in each model's own environment, what would stand in a load's way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..interpreters import shelf
+from ..interpreters.command import check, worker_command
+from ..interpreters.probe import InterpreterError
+from ..plain import one_line
+from .finding import Finding, Way
+
+LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a way: `facts` as workers.forecast gives them, None where nobody could say,
+    and then perhaps `finding`, which says why.
+    """
+
+    way: Way
+    facts: dict[str, Any] | None
+    finding: Finding | None = None
+
+
+def ask(ways: Sequence[Way], hub: bool, made: bool, limit_s: float = LIMIT_S) -> list[Outlook]:
+    """What is known of each way, in their order; servers are not asked about.
+
+    `made` tells that environments have been made, so that one that is missing is a problem.
+    """
+    groups: dict[str | None, list[Way]] = defaultdict(list)
+    for way in ways:
+        if way.place.source != "server":
+            groups[way.place.python].append(way)
+    found = {}
+    for python, mine in groups.items():
+        for outlook in asked(python, mine, hub, made, limit_s):
+            found[id(outlook.way)] = outlook
+    return [found[id(way)] for way in ways if id(way) in found]
+
+
+def asked(
+    python: str | None, ways: Sequence[Way], hub: bool, made: bool, limit_s: float
+) -> Iterator[Outlook]:
+    """The ways of one environment. One that is still to be made can be asked nothing."""
+    slot = shelf.slot_of(python) if python is not None else None
+    if slot is not None and not slot.whole and not made:
+        yield from (Outlook(way, None, later(way, slot)) for way in ways)
+        return
+    try:
+        if python is not None:
+            check(python)
+        answers, why = talk(python, ways, hub, limit_s)
+    except InterpreterError as error:
+        for way in ways:
+            finding = Finding(way.severity, "environment", way.name, error.message, error.hint)
+            yield Outlook(way, None, finding)
+        return
+    for number, way in enumerate(ways):
+        if number < len(answers):
+            yield Outlook(way, answers[number])
+        else:
+            message = f"could not be looked at beforehand: {why}"
+            yield Outlook(way, None, Finding("warning", "model", way.name, message))
+
+
+def later(way: Way, slot: shelf.Slot) -> Finding:
+    """That its environment will be made when the sweep starts, or why it could not be before."""
+    note = slot.read()
+    if note is not None and note.message:
+        message = f"the last time, {note.message}; it is tried again when the sweep starts"
+        return Finding("warning", "environment", way.name, message, note.hint)
+    needs = ", ".join(way.place.requirements or ())
+    message = f"its environment is made when the sweep starts, of {needs}"
+    return Finding("note", "environment", way.name, message, "vlmsweep fetch makes it ahead")
+
+
+def talk(
+    python: str | None, ways: Sequence[Way], hub: bool, limit_s: float
+) -> tuple[list[dict[str, Any]], str]:
+    """The answers that came in time, one a way, and why no more did."""
+    argv, env = worker_command(python, "workers.forecast")
+    questions = "".join(json.dumps(asdict(way.load())) + "\n" for way in ways)
+    why = "its answer is missing"
+    try:
+        done = subprocess.run(
+            [*argv, *(["--hub"] if hub else [])],
+            env={**os.environ, **env},
+            input=questions.encode(),
+            capture_output=True,
+            timeout=limit_s,
+        )
+        said = done.stdout
+        if done.returncode:
+            why = one_line(b"".join(done.stderr.splitlines()[-1:]).decode("utf-8", "replace"))
+    except subprocess.TimeoutExpired as error:
+        said, why = error.stdout or b"", f"no answer within {limit_s:g} s"
+    except OSError as error:
+        return [], str(error)
+    answers = []
+    for line in said.split(b"\n")[:-1]:
+        try:
+            answers.append(json.loads(line))
+        except ValueError:
+            break
+    return answers, why

@@ -1,0 +1,99 @@
+"""Weights, and what a model took before, against the memory they are to go into.
+
+Weights alone are a lower bound: what is called too large here is too large, what is not may still
+run out of memory. Workers look again, and more closely, before they load.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from .. import machine
+from ..database.estimates import Estimate
+from ..view import units
+from .devices import Device
+from .finding import Finding, Way
+from .forecast import Outlook
+
+HINT = "a smaller dtype, a smaller or quantised copy, or another device"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A memory: bytes in all and free now, and its name."""
+
+    total: int
+    free: int
+    name: str
+
+
+def findings(
+    outlooks: Sequence[Outlook],
+    estimates: Mapping[tuple[str, str], Estimate],
+    devices: Sequence[Device] | None,
+) -> Iterator[Finding]:
+    """What does not fit, or fits only just."""
+    main = Room(psutil.virtual_memory().total, machine.available_memory(), "memory")
+    for outlook in outlooks:
+        way, facts = outlook.way, outlook.facts
+        if facts is None or facts["problem"]:
+            continue
+        asked = way.place.how.device
+        if asked.startswith("cuda") and number(asked) >= len(devices or ()):
+            seen = f"{len(devices)} NVIDIA devices are" if devices else "no NVIDIA device is"
+            message = f"{asked} is asked for, and {seen} to be seen"
+            # torch calls AMD's devices cuda, too; nvidia-smi knows nothing of them.
+            severity = way.severity if devices is not None else "warning"
+            yield Finding(severity, "unsupported_device", way.name, message, "device: auto")
+            continue
+        known = estimates.get((way.place.source, way.place.location), Estimate())
+        weights, room = facts["weights_bytes"], target(way, facts["engine"], devices, main)
+        if weights is not None:
+            yield from fits(way, weights, room)
+        if room is main and known.peak_rss_bytes is not None:
+            yield from fitted_before(way, known.peak_rss_bytes, main)
+
+
+def number(device: str) -> int:
+    """1 of cuda:1."""
+    return int(device.partition(":")[2] or 0)
+
+
+def target(way: Way, engine: object, devices: Sequence[Device] | None, main: Room) -> Room:
+    """Where the weights will go. On a Mac all memory is one."""
+    asked = way.place.how.device
+    if engine == "mlx" or asked in ("cpu", "mps") or not devices:
+        return main
+    device = devices[number(asked)]
+    return Room(device.total, device.free, f"memory of {device.name}")
+
+
+def fits(way: Way, weights: int, room: Room) -> Iterator[Finding]:
+    """Weights against a memory, and against the limit the user set."""
+    limit = way.limits.memory_bytes
+    size = units.size(weights)
+    if way.place.how.allow_oversize:
+        return
+    if weights > room.total:
+        message = f"its weights take {size}, more than the {units.size(room.total)} of {room.name}"
+        yield Finding(way.severity, "too_large", way.name, message, HINT)
+    elif weights > room.free:
+        message = f"its weights take {size}, and {units.size(room.free)} of {room.name} are free"
+        yield Finding("warning", "memory", way.name, message, "close other programs")
+    if limit is not None and weights > limit and room.name == "memory":
+        message = f"its weights take {size}, over its limit of {units.size(limit)}"
+        yield Finding(way.severity, "memory_limit", way.name, message, "raise limits.memory_bytes")
+
+
+def fitted_before(way: Way, peak: int, main: Room) -> Iterator[Finding]:
+    """What it took before, against what is free now."""
+    limit = way.limits.memory_bytes
+    if peak > main.free:
+        message = f"it took {units.size(peak)} before, and {units.size(main.free)} are free now"
+        yield Finding("warning", "memory", way.name, message, "close other programs")
+    if limit is not None and peak > limit:
+        message = f"it took {units.size(peak)} before, over its limit of {units.size(limit)}"
+        yield Finding("warning", "memory_limit", way.name, message, "raise limits.memory_bytes")

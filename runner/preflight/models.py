@@ -1,0 +1,89 @@
+"""What the workers' side foresees of each model: files, packages, own code, and what to fetch."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ..plain import readable
+from ..planning import hubcache
+from ..view import units
+from .finding import Finding, Way
+from .forecast import Outlook
+
+PIP_NAMES = {"PIL": "pillow"}
+
+
+def findings(outlooks: Sequence[Outlook]) -> Iterator[Finding]:
+    """All of it, and at the end whether what is to be fetched has room."""
+    for outlook in outlooks:
+        if outlook.finding is not None:
+            yield outlook.finding
+        elif outlook.facts is not None:
+            yield from of_model(outlook.way, outlook.facts)
+    yield from room(outlooks)
+
+
+def of_model(way: Way, facts: dict[str, object]) -> Iterator[Finding]:
+    """One model's."""
+    problem = facts["problem"]
+    if isinstance(problem, dict):
+        message, hint = str(problem["message"]), problem["hint"]
+        yield Finding(way.severity, str(problem["error_class"]), way.name, message, hint)
+    missing = facts["missing_packages"]
+    if isinstance(missing, list) and missing:
+        names = ", ".join(PIP_NAMES.get(str(name), str(name)) for name in missing)
+        engine = f"the {facts['engine']} engine needs" if facts["engine"] else "it needs"
+        message = f"{engine} {names}, not installed in {home(way)}"
+        yield Finding(way.severity, "missing_package", way.name, message, cure(way, facts))
+    if facts["own_code"] and not way.place.how.trust_remote_code:
+        message = "it brings code of its own, which is not run; the library may know it without"
+        yield Finding("note", "remote_code", way.name, message)
+
+
+def home(way: Way) -> str:
+    """Its environment, in words."""
+    if way.place.requirements is not None:
+        return "the environment made of its requirements"
+    return readable(way.place.python) if way.place.python else "vlmsweep's environment"
+
+
+def cure(way: Way, facts: dict[str, object]) -> str:
+    """How to come by packages, where its workers run."""
+    if way.place.requirements is not None:
+        return "name them under requirements"
+    if way.place.python is not None:
+        return f"install them with {readable(way.place.python)} -m pip install"
+    return f"pip install 'vlmsweep[{facts['engine'] or 'transformers'}]', or what is missing"
+
+
+def room(outlooks: Sequence[Outlook]) -> Iterator[Finding]:
+    """What is to be fetched, against the free room where the hub's cache lies."""
+    wanted: dict[tuple[str, str | None], tuple[Way, int | None]] = {}
+    for outlook in outlooks:
+        if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
+            place = outlook.way.place
+            size = outlook.facts["fetch_bytes"]
+            wanted[place.location, place.how.revision] = (outlook.way, size)
+    free = free_bytes(hubcache.root())
+    left = units.size(free) if free is not None else "unknown room"
+    for way, size in wanted.values():
+        much = "of unknown size" if size is None else f"{units.size(size)}"
+        message = f"will be fetched from the hub, {much}, into {left} free"
+        yield Finding("note", "fetch", way.name, message, "vlmsweep fetch does it ahead")
+    total = sum(size for _, size in wanted.values() if size is not None)
+    if free is not None and total > free:
+        where = readable(hubcache.root())
+        message = f"{units.size(total)} are to be fetched, and {left} are free"
+        yield Finding("problem", "fetch", where, message, "free some room, or set HF_HUB_CACHE")
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Free bytes where a folder lies, or will lie."""
+    for place in (folder, *folder.parents):
+        try:
+            return shutil.disk_usage(place).free
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,47 @@
+"""Whether the servers that are to be asked are there, and the keys for them are set."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from ..plain import one_line
+from .finding import Finding, Way
+
+LIMIT_S = 1.0
+
+
+def findings(ways: Sequence[Way]) -> Iterator[Finding]:
+    """A connection is opened to each and closed; nothing is asked."""
+    asked = [way for way in ways if way.place.source == "server"]
+    urls = list(dict.fromkeys(way.place.how.url or "" for way in asked))
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        faults = dict(zip(urls, pool.map(fault, urls), strict=True))
+    for way in asked:
+        key, url = way.place.how.api_key_env, way.place.how.url or ""
+        if key is not None and not os.environ.get(key):
+            message = f"its key is to come from {key}, which is not set"
+            yield Finding(way.severity, "api_key", way.name, message, f"export {key}=...")
+        if (why := faults[url]) is not None:
+            message = f"nobody answers at {url}: {why}"
+            yield Finding(way.severity, "network", way.name, message, "start the server")
+
+
+def fault(url: str) -> str | None:
+    """Why no connection comes about; None when it does, or when a proxy stands before it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if parts.scheme in getproxies() and not proxy_bypass(host):
+        return None
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((host, port), timeout=LIMIT_S).close()
+    except TimeoutError:
+        return f"no answer within {LIMIT_S:g} s"
+    except (OSError, UnicodeError) as error:
+        return one_line(getattr(error, "strerror", None) or str(error))
+    return None

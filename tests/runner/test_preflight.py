@@ -1,0 +1,240 @@
+"""What is said before a start: each finding, and that the looking itself always ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from runner.cli import cli
+from runner.database.store import Store
+from runner.interpreters import shelf
+from runner.planning import jobs, sweepfile
+from runner.preflight import devices, finding, forecast, look, models, pictures
+from runner.preflight.finding import Finding
+from runner.view import findings
+
+# The interpreter below our environment: none of our packages is there.
+BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(shelf.VARIABLE, str(tmp_path / "environments"))
+    monkeypatch.chdir(tmp_path)
+
+
+def plan(model: Any, *images: str, **more: Any) -> jobs.Plan:
+    models = model if isinstance(model, list) else [model]
+    asked = {"text": "x", "images": "each" if images else "none"}
+    data = {"models": models, "prompts": [asked], "images": list(images), **more}
+    return jobs.expand(sweepfile.check(data, "test"), Path.cwd(), "test")
+
+
+def found(model: Any, *images: str, **more: Any) -> list[Finding]:
+    return list(look.look(plan(model, *images, **more), Path.cwd() / "history.db").findings)
+
+
+def one(model: Any, *images: str, **more: Any) -> Finding:
+    (only,) = found(model, *images, **more)
+    return only
+
+
+def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
+    assert found({"id": "demo", "device": "cpu"}, "fine.png") == []
+
+
+def test_missing_packages_are_those_of_the_models_own_environment() -> None:
+    said = one({"id": "demo", "engine": "transformers", "python": BARE})
+    assert (said.severity, said.about) == ("problem", "missing_package")
+    assert "torch, transformers, huggingface_hub, safetensors, pillow" in said.message
+    assert BARE in said.message
+    # What another way to load it may mend is a warning.
+    fallback = {"id": "demo", "engine": "transformers", "python": BARE, "fallback": ["demo"]}
+    assert one(fallback).severity == "warning"
+
+
+def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_warning() -> None:
+    model = {"id": "demo", "requirements": ["nothing==0"]}
+    said = one(model)
+    assert said.severity == "note"
+    assert "made when the sweep starts, of nothing==0" in said.message
+    place = look.resolving.located(plan(model)).entries[0].place
+    slot = shelf.slot_of(place.python or "")
+    assert slot is not None
+    slot.folder.parent.mkdir()
+    slot.write(shelf.Note(sys.executable, ["nothing==0"], "it failed", "see the log"))
+    said = one(model)
+    assert (said.severity, said.hint) == ("warning", "see the log")
+    assert "the last time, it failed" in said.message
+
+
+def test_an_interpreter_that_does_not_work_is_a_problem(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexit 7\n")
+    (tmp_path / "python").chmod(0o755)
+    said = one({"id": "demo", "python": "./python"})
+    assert (said.severity, said.about) == ("problem", "environment")
+
+
+def test_models_that_are_not_there(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    named = {f.where: f for f in found(["./empty", "org/none"])}
+    assert named["empty"].about == "bad_config"
+    assert named["org/none"].about == "not_in_cache"
+    assert "HF_HUB_OFFLINE=0 hf download org/none" in str(named["org/none"].hint)
+
+
+def test_a_server_without_its_key_or_without_a_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TEST_KEY", raising=False)
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        model = {"id": "m", "engine": "openai", "url": f"http://127.0.0.1:{port}/v1"}
+        assert found(model) == []
+        assert "TEST_KEY" in one(model | {"api_key_env": "TEST_KEY"}).message
+        monkeypatch.setenv("TEST_KEY", "secret")
+        assert found(model | {"api_key_env": "TEST_KEY"}) == []
+    said = one(model)
+    assert (said.about, said.severity) == ("network", "problem")
+    assert "refused" in said.message.lower()
+
+
+def test_weights_against_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"id": "demo", "device": "cpu"}
+    limited = one(model, limits={"memory_bytes": 1_000_000})
+    assert (limited.severity, limited.about) == ("problem", "memory_limit")
+    small = psutil.virtual_memory()._replace(total=5_000_000, available=1_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: small)
+    said = one(model)
+    assert (said.severity, said.about) == ("problem", "too_large")
+    assert "9.7 MB, more than the 5.0 MB of memory" in said.message
+    assert found(model | {"allow_oversize": True}) == []
+    small = small._replace(total=50_000_000)
+    said = one(model)
+    assert (said.severity, said.about) == ("warning", "memory")
+
+
+def test_device_memory_is_asked_without_a_model_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\necho 'Big One, 80000, 70000'\necho 'Small One, 5, 5'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    big, small = devices.nvidia() or []
+    assert (big.name, big.total, small.free) == ("Big One", 80000 << 20, 5 << 20)
+    assert found({"id": "demo", "engine": "transformers"}) == []
+    said = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
+    assert "more than the 5.2 MB of memory of Small One" in said.message
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert [device.name for device in devices.nvidia() or []] == ["Small One"]
+    said = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
+    assert (said.severity, said.about) == ("problem", "unsupported_device")
+    program.write_text("#!/bin/sh\necho 'Failed to initialise'\nexit 9\n")
+    assert devices.nvidia() is None
+
+
+def test_broken_pictures_are_named(tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
+    (tmp_path / "text.png").write_text("hello")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "gone.png").symlink_to("nowhere")
+    (tmp_path / "empty.mp4").touch()
+    names = ("fine.png", "text.png", "empty.jpg", "gone.png", "empty.mp4")
+    said = {Path(f.where).name: f for f in found({"id": "demo", "device": "cpu"}, *names)}
+    assert set(said) == set(names[1:])
+    assert all((f.severity, f.about) == ("problem", "picture") for f in said.values())
+    assert "empty" in said["empty.jpg"].message
+
+
+def test_room_for_prepared_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
+    monkeypatch.setattr(pictures, "free_bytes", lambda _: 500_000)
+    said = one({"id": "demo", "device": "cpu"}, "fine.png")
+    assert (said.severity, said.about) == ("problem", "disk")
+    assert "839 kB" in said.message, "1024 x 512 pixels"
+
+
+def test_looking_ends_in_time(tmp_path: Path) -> None:
+    wanted = plan("demo")
+    (outlook,) = forecast.ask(list(finding.ways(wanted)), hub=False, made=True, limit_s=0.001)
+    assert outlook.finding is not None
+    assert (outlook.finding.severity, outlook.facts) == ("warning", None)
+    Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
+    (said,) = pictures.findings(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
+    assert said.message == "0 of 1 were looked at in 0.001 s"
+
+
+def test_history_says_how_long_it_takes(tmp_path: Path, sweep: Callable[..., Any]) -> None:
+    sweep(["fine"], ["hello", "world"])
+    seen = look.look(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
+    assert seen.expected.unknown == ("demo",)
+    assert seen.expected.known_s > 0
+    assert "never measured" in findings.takes(seen)
+    limits = {"load_s": 0.000001}
+    slow = look.look(plan("./fine", limits=limits), tmp_path / "history.db")
+    assert "load_s" in {one.about for one in slow.of("warning")}
+
+
+def test_a_strict_plan_and_a_strict_run_refuse(tmp_path: Path) -> None:
+    arguments = ["-m", "org/none", "-i", "fine.png", "--db", str(tmp_path / "history.db")]
+    Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
+    assert CliRunner().invoke(cli, ["plan", *arguments]).exit_code == 0
+    for command in ("plan", "run"):
+        done = CliRunner().invoke(cli, [command, *arguments, "--strict"])
+        assert done.exit_code == 2
+        assert "1 problem stands in the way" in done.output
+        assert "org/none" in done.output
+    assert not (tmp_path / "history.db").exists()
+
+
+def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
+    told: list[Any] = []
+    (tmp_path / "broken.png").touch()
+    look.before(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
+    said = [(event.event, event.severity, event.where) for event in told]
+    assert said == [("preflight_finding", "problem", "org/none")], "pictures are told of later"
+
+
+def test_findings_are_drawn_whole_and_many_of_a_kind_counted(tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}.png").touch()
+    names = [f"{number}.png" for number in range(8)]
+    arguments = [word for name in names for word in ("-i", name)]
+    done = CliRunner().invoke(cli, ["plan", "-m", "demo", *arguments, "--db", "x.db"])
+    assert done.output.count("is empty (0 bytes)") == 5
+    assert "and 3 more of the kind" in done.output
+    assert "8 problems" in done.output
+    listed = CliRunner().invoke(cli, ["plan", "-m", "demo", *arguments, "--db", "x.db", "--json"])
+    assert len(json.loads(listed.output)["findings"]) == 8
+
+
+def test_a_look_at_nothing_but_what_runs() -> None:
+    excluded = [{"model": "demo", "reason": "no"}]
+    assert list(finding.ways(plan("demo", exclude=excluded))) == []
+    assert models.free_bytes(Path("/not/there")) is not None
+
+
+def test_the_plan_tells_videos_from_pictures(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 50)
+    arguments = ["plan", "-m", "demo", "-i", "a.png", "-i", "b.mp4", "--db", "x.db"]
+    assert "1 picture and 1 video" in CliRunner().invoke(cli, arguments).output
+
+
+def test_store_is_untouched_by_a_plan(store: Store, tmp_path: Path) -> None:
+    before = (tmp_path / "history.db").stat().st_mtime_ns
+    found({"id": "demo", "device": "cpu"})
+    assert (tmp_path / "history.db").stat().st_mtime_ns == before
