@@ -10,6 +10,7 @@ from .compare import diff
 from .history import models, show, sql, sweeps
 from .queue import queue, start
 from .ready import fetch, plan
+from .report import report
 from .root import cli
 from .safety import chaos, doctor
 from .sweep import demo, resume, run
@@ -20,7 +21,7 @@ __all__ = ["cli", "main"]
 # In the order a newcomer needs them.
 RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
-READING = (show, sql, sweeps, diff)
+READING = (show, report, sql, sweeps, diff)
 KNOWING = (models, doctor, chaos)
 
 for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):

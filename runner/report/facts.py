@@ -1,0 +1,167 @@
+"""What a report tells of a sweep, as plain data between the database and the pages.
+
+Figures are as stored: seconds, bytes and tokens a second, unrounded, None where unknown. Texts are
+as stored too, hostile ones included: whoever shows them makes them harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way a model was loaded: as first named, or a fallback.
+
+    `row` is of `sweep_models`, `asked` of `models` as asked for, `workers` those that tried it.
+    """
+
+    row: Record
+    asked: Record
+    workers: list[Worker]
+
+    @property
+    def loaded(self) -> Worker | None:
+        """The latest worker that had the model ready; None when none had."""
+        return next((w for w in reversed(self.workers) if w.row["load_s"] is not None), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the sweep. `number` is its place in the table, from 1.
+
+    `summary` is its row of the guide's table, `outcomes` counts its jobs by outcome (None: not
+    ended), `unreadable` those of them whose picture could not be read by anyone, `latencies` are
+    those of its ok runs in seconds, `ways` how it was loaded, in turn, `given_up` jobs that were
+    skipped because it had failed too often.
+    """
+
+    number: int
+    name: str
+    summary: Record
+    outcomes: Mapping[str | None, int]
+    unreadable: int
+    latencies: list[float]
+    ways: list[Way]
+    given_up: int = 0
+
+    @property
+    def works(self) -> str:
+        """Whether all, some or none of what it could be asked ended ok; waiting before that.
+
+        A picture that could not be read is no fault of a model, nor is what the sweep excluded.
+        """
+        lost = self.summary["failed"] - self.unreadable
+        if not self.summary["ok"]:
+            return "none" if lost else "waiting"
+        return "some" if lost or self.summary["waiting"] or self.given_up else "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """One life of a process: its row, the model it held, and its memory over time."""
+
+    row: Record
+    model: int
+    samples: list[Record]
+    found: Record = field(default_factory=dict)
+    environment: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one model said to one question, or why it said nothing.
+
+    Repeats with the same outcome and text are one answer, `times` counts them; `row` is the
+    first's run. `fallback` tells that another way of loading gave it.
+    """
+
+    model: int
+    row: Record
+    times: int = 1
+    fallback: bool = False
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """The run's outcome, or waiting."""
+        return self.row["outcome"] or "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt about a picture, and what each model answered, in the sweep's order."""
+
+    prompt: Record
+    answers: list[Answer]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Pictures that were asked about together, and all questions about them.
+
+    Mostly one picture; none for prompts without, several where they were shown at once.
+    """
+
+    pictures: list[Record]
+    questions: list[Question]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One way a model failed, and how often.
+
+    `model` is None where every model is concerned, because a picture could not be read. `row` is
+    the first such run with its worker's facts, `jobs` how many jobs met it, `recovered` how many of
+    those ended ok in a later attempt, `examples` names some, `log` is the end of its worker's log
+    (None when there is none).
+    """
+
+    model: int | None
+    row: Record
+    jobs: int
+    recovered: int
+    examples: list[str]
+    log: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Versions and machine, and which models' workers ran in it; `numbers` is empty for the
+    supervisor's own.
+    """
+
+    row: Record
+    numbers: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a report tells. `spec` is the sweep as it was asked for, defaults filled in."""
+
+    sweep: Record
+    spec: Record
+    models: list[Model]
+    cards: list[Card]
+    failures: list[Failure]
+    environments: list[Environment]
+
+    @property
+    def title(self) -> str:
+        """The sweep's name, or its uid."""
+        return str(self.sweep["name"] or self.sweep["uid"])
+
+    @property
+    def workers(self) -> list[Worker]:
+        """All workers, in the order they were started."""
+        all_of_them = [w for m in self.models for way in m.ways for w in way.workers]
+        return sorted(all_of_them, key=lambda worker: int(worker.row["number"]))
+
+    @property
+    def answers(self) -> int:
+        """How many answers the cards hold."""
+        return sum(len(q.answers) for card in self.cards for q in card.questions)

@@ -1,0 +1,107 @@
+"""The report's first words: which models work, which is fastest, in what memory.
+
+Sentences and figures from `facts`, in plain text; nothing is marked up here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ..view import units
+from .facts import Facts, Model
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One large figure: what it is, its value, and whose it is."""
+
+    title: str
+    value: str
+    detail: str
+
+
+def verdict(facts: Facts) -> str:
+    """`5 of 8 models answered everything, 2 some of it and 1 nothing.`"""
+    models = facts.models
+    total = len(models)
+    counts = {word: sum(m.works == word for m in models) for word in ("all", "some", "none")}
+    waiting = total - sum(counts.values())
+    if counts["all"] == total:
+        whole = (
+            "The model" if total == 1 else "Both models" if total == 2 else f"All {total} models"
+        )
+        return f"{whole} answered everything."
+    parts = [f"{counts['all'] or 'None'} of {total} models answered everything"]
+    parts += [f"{counts['some']} some of it"] if counts["some"] else []
+    parts += [f"{counts['none']} nothing"] if counts["none"] else []
+    parts += [f"{waiting} not tried yet"] if waiting else []
+    return f"{', '.join(parts[:-1])} and {parts[-1]}." if len(parts) > 1 else f"{parts[0]}."
+
+
+def aside(facts: Facts) -> str | None:
+    """What is no model's fault: pictures that could not be read."""
+    broken = {row["id"] for card in facts.cards for row in card.pictures if row["error_class"]}
+    if not broken:
+        return None
+    words = "1 picture" if len(broken) == 1 else f"{len(broken)} pictures"
+    return f"{words} could not be read, so no model was asked about it."
+
+
+def able(facts: Facts) -> list[Model]:
+    """The models that work: fully, if any does, else in part."""
+    whole = [m for m in facts.models if m.works == "all"]
+    return whole or [m for m in facts.models if m.works == "some"]
+
+
+def among(facts: Facts) -> str | None:
+    """Whom the figures compare, where that is not all."""
+    if all(m.works == "all" for m in facts.models) or not able(facts):
+        return None
+    everything = able(facts)[0].works == "all"
+    return f"Of those that answered {'everything' if everything else 'some of it'}:"
+
+
+def figures(facts: Facts) -> list[Figure]:
+    """The winners among the models that work."""
+    models = able(facts)
+    out = []
+    if (m := best(models, lambda m: m.summary["latency_s"])) is not None:
+        out.append(Figure("Fastest answer", units.seconds(m.summary["latency_s"]), at_cost(m)))
+    if (m := best(models, lambda m: m.summary["peak_rss_bytes"])) is not None:
+        speed = m.summary["latency_s"]
+        detail = m.name if speed is None else f"{m.name}, {units.seconds(speed)} an answer"
+        out.append(Figure("Least memory", units.size(m.summary["peak_rss_bytes"]), detail))
+    if (m := best(models, lambda m: m.summary["load_s"])) is not None:
+        out.append(Figure("Quickest to load", units.seconds(m.summary["load_s"]), m.name))
+    return out
+
+
+def at_cost(model: Model) -> str:
+    """`demo, in 448 MB`."""
+    memory = model.summary["peak_rss_bytes"]
+    return model.name if memory is None else f"{model.name}, in {units.size(memory)}"
+
+
+def best(models: Sequence[Model], figure: Callable[[Model], float | None]) -> Model | None:
+    """The model whose figure is lowest; None where none has one."""
+    known = [(value, m.number, m) for m in models if (value := figure(m)) is not None]
+    return min(known)[2] if known else None
+
+
+def remarks(model: Model, facts: Facts) -> str | None:
+    """What is to be noted of a model: how it failed most, and by which way it was loaded."""
+    own = [failure for failure in facts.failures if failure.model == model.number]
+    lasting = [f for f in own if f.jobs > f.recovered]
+    out = []
+    if lasting:
+        most = max(lasting, key=lambda failure: failure.jobs - failure.recovered)
+        count = most.jobs - most.recovered
+        out.append(f"{count} × {most.row['message'] or most.row['outcome']}")
+    if len(lasting) > 1:
+        out.append(f"and {len(lasting) - 1} other failures" if len(lasting) > 2 else "and another")
+    way = next((way for way in reversed(model.ways) if way.loaded), None)
+    if way is not None and way.row["fallback_of"] is not None:
+        tried = next((w.row["message"] for w in model.ways[0].workers if w.row["message"]), None)
+        out.append(f"loaded by a fallback, after: {tried}" if tried else "loaded by a fallback")
+    return "; ".join(out) or None

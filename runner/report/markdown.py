@@ -1,0 +1,103 @@
+"""The report as Markdown, for a repository: the table, failures, machine, settings and answers.
+
+Text from models and files is escaped by `runner.view.markup`, so that it can mark up nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..plain import clean
+from ..view import grids, tables, units
+from ..view.columns import Column
+from ..view.markup import markdown as escaped
+from ..view.markup import markdown_table, piped
+from . import sheets, texts
+from .facts import Facts
+from .headline import among, aside, figures, remarks, verdict
+
+MOST_ANSWERS = 1000
+
+
+def markdown(facts: Facts) -> str:
+    """The whole file."""
+    return "\n".join(lines(facts)) + "\n"
+
+
+def lines(facts: Facts) -> Iterator[str]:
+    """Its lines."""
+    yield f"# {escaped(facts.title)}"
+    yield ""
+    yield escaped(" ".join(filter(None, (verdict(facts), aside(facts)))))
+    yield ""
+    if words := among(facts):
+        yield from (words, "")
+    for figure in figures(facts):
+        yield f"- {escaped(figure.title)}: **{escaped(figure.value)}**, {escaped(figure.detail)}"
+    yield from heading("Models")
+    grid = grids.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
+    yield from markdown_table(*tables.shown(grid))
+    told = sheets.told(facts)
+    yield from heading("How each model was loaded")
+    yield from table(told["loaded_titles"], [[c for _, c in row] for row in told["loaded"]])
+    if told["failures"]:
+        yield from heading("Failures")
+        yield from failures(told["failures"])
+    yield from heading("Answers")
+    yield from answers(facts)
+    yield from heading("Machine and settings")
+    for sheet in told["sheets"]:
+        title = " · ".join(filter(None, (sheet["title"], sheet["words"])))
+        yield from (f"**{escaped(title)}**", "")
+        yield from table(("", ""), sheet["rows"])
+        yield ""
+
+
+def heading(title: str) -> tuple[str, ...]:
+    """A part's title, with room around it."""
+    return ("", f"## {title}", "")
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table of text, its empty columns left out."""
+    kept = [i for i in range(len(titles)) if any(row[i] for row in rows)]
+    cells = [[row[i] for i in kept] for row in rows]
+    yield from markdown_table([Column("", titles[i]) for i in kept], cells)
+
+
+def failures(told: Sequence[dict[str, object]]) -> Iterator[str]:
+    """A row per way a model failed; stacks and logs are in the page."""
+    rows = []
+    for failure in told:
+        row = failure["row"]
+        assert isinstance(row, dict)
+        name, jobs = str(failure["name"]), str(failure["jobs"])
+        outcome = str(row["outcome"]).replace("_", " ")
+        rows.append(
+            (name, outcome, row["phase"] or "", jobs, row["message"] or "", row["hint"] or "")
+        )
+    yield from table(("Model", "Outcome", "Phase", "Jobs", "Message", "What to do"), rows)
+
+
+def answers(facts: Facts) -> Iterator[str]:
+    """A table per picture and prompt, or where else to read them when there are very many."""
+    if facts.answers > MOST_ANSWERS:
+        yield f"{facts.answers} answers are too many for this file: `vlmsweep report` makes a page."
+        return
+    names = [model.name for model in facts.models]
+    for card in facts.cards:
+        pictures = ", ".join(row["name"] for row in card.pictures) or "without a picture"
+        for question in card.questions:
+            asked = question.prompt["name"] or question.prompt["text"]
+            yield from (f"**{escaped(pictures)}** · {escaped(asked)}", "")
+            yield piped(("Model", "Answer", "Time"))
+            yield piped((":--", ":--", "--:"))
+            for given in question.answers:
+                told = texts.answer(given, names[given.model - 1])
+                text = " / ".join(escaped(turn["text"]) for turn in told["turns"])
+                notes = [given.outcome.replace("_", " ")] if given.outcome != "ok" else []
+                notes += told["flags"]
+                marks = f"*{', '.join(notes)}* " if notes else ""
+                took = "" if told["latency"] is None else units.seconds(told["latency"])
+                yield piped((escaped(told["name"]), clean(marks) + text, took))
+            yield ""

@@ -1,0 +1,223 @@
+"""The report as one HTML page that needs nothing else: style, script, plots and pictures inside.
+
+Everything shown goes through `runner.plain`, then through Jinja's escaping, and the page forbids
+itself every script and style but its own, by hash. What it tells comes from `facts`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..errors import VlmsweepError
+from ..plain import clean
+from ..times import utc_now
+from ..view import grids, tables, units
+from . import drawing, plots, scatter, sheets, texts
+from .facts import Card, Facts, Record
+from .headline import among, aside, figures, remarks, verdict
+from .thumbnails import Thumbnail, side, thumbnail
+
+TEMPLATES = Path(__file__).with_name("templates")
+TIMELINES = 60
+PICTURES_SHOWN = 6
+Thumb = Callable[[Record], Thumbnail | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot with its caption and, where colours mean something, their names."""
+
+    title: str
+    words: str
+    svg: Any
+    legend: Sequence[str] = ()
+
+
+def page(facts: Facts, pictures: bool = True) -> str:
+    """The whole page. Raises VlmsweepError when the report extra is not installed."""
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from markupsafe import Markup
+    except ImportError as error:
+        raise VlmsweepError(f"{drawing.NEEDS}: {error}", drawing.HINT) from error
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: harmless(value, Markup),
+    )
+    environment.filters.update(FILTERS)
+    # Our own files and vl-convert's drawings, built anew: the only markup that is not escaped.
+    style, script = (Markup(own(name)) for name in ("page.css", "page.js"))
+    return environment.get_template("page.html.j2").render(
+        facts=facts,
+        policy=policy(style, script),
+        style=style,
+        script=script,
+        version=__version__,
+        now=utc_now(),
+        verdict=verdict(facts),
+        aside=aside(facts),
+        among=among(facts),
+        figures=figures(facts),
+        **models_table(facts),
+        **drawn(facts, Markup),
+        **answers(facts, pictures),
+        **sheets.told(facts),
+    )
+
+
+def own(name: str) -> str:
+    """A file of ours, as it stands in the page. No end tag can be in it."""
+    text = (TEMPLATES / name).read_text(encoding="utf-8").replace("\r", "")
+    assert "</" not in text
+    return text
+
+
+def policy(style: str, script: str) -> str:
+    """What the page may do: show its pictures, and run what has these hashes."""
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src '{digest(style)}'; script-src '{digest(script)}'"
+    )
+
+
+def digest(text: str) -> str:
+    """A text's hash as a Content-Security-Policy writes it."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def harmless(value: Any, markup: type[str]) -> Any:
+    """Any value as it may be shown: text without what steers or reorders a screen."""
+    return clean(value) if isinstance(value, str) and not isinstance(value, markup) else value
+
+
+def kebab(name: str) -> str:
+    """A word of ours as a class: memory-limit."""
+    return name.replace("_", "-").replace(" ", "-")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "kebab": kebab,
+    "words": lambda name: name.replace("_", " "),
+    "seconds": units.seconds,
+    "size": units.size,
+    "day": lambda text: text[:16].replace("T", " "),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A cell of the table: its column, what people read, and the figure to sort by."""
+
+    column: Any
+    text: str
+    value: Any
+
+
+class Row(list[Cell]):
+    """A model's cells; `works` says how it fared."""
+
+    works = ""
+
+
+def models_table(facts: Facts) -> dict[str, Any]:
+    """The guide's table, with the columns that the terminal shows too."""
+    grid = grids.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
+    columns, rows = tables.shown(grid)
+    table = []
+    for model, words in zip(facts.models, rows, strict=True):
+        cells = zip(columns, words, strict=True)
+        row = Row(Cell(c, text, model.summary.get(c.key)) for c, text in cells)
+        row.works = model.works
+        table.append(row)
+    return {"columns": columns, "table": table}
+
+
+def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
+    """All plots; the timelines of those workers that took most, where there are too many."""
+    models = facts.models
+    wanted = (
+        (plots.load(models), "Load time", "mean of its workers, without the download", ()),
+        (plots.latency(models), "Inference time", "mean of ok answers; line: most of them", ()),
+        (plots.outcomes(models), "Outcomes", "of each model's jobs", outcomes_of(facts)),
+        (plots.peaks(models), "Peak memory", "highest of its workers", ()),
+        (scatter.speed(models), "Speed against memory", "numbers as in the table", ()),
+    )
+    made = [
+        Plot(title, words, markup(drawing.draw(spec, title)), legend)
+        for spec, title, words, legend in wanted
+        if spec
+    ]
+    peaks = sorted(facts.workers, key=lambda w: -(w.row["peak_rss_bytes"] or 0))
+    chosen = {id(worker) for worker in peaks[:TIMELINES]}
+    lines = [
+        {
+            "worker": worker,
+            "name": models[worker.model - 1].name,
+            "words": texts.end_of(worker.row),
+            "svg": (spec := plots.memory(worker))
+            and markup(drawing.draw(spec, f"memory of worker {worker.row['number']}")),
+        }
+        for worker in facts.workers
+        if id(worker) in chosen
+    ]
+    seen = {sample["phase"] for worker in facts.workers for sample in worker.samples}
+    return {
+        "plots": made,
+        "timelines": lines,
+        "left_out": len(peaks) - len(lines),
+        "phases": [phase for phase in plots.PHASES if phase in seen],
+    }
+
+
+def outcomes_of(facts: Facts) -> list[str]:
+    """The outcomes there are, in the order they are drawn."""
+    seen = {name or "waiting" for model in facts.models for name in model.outcomes}
+    return [name for name in plots.OUTCOMES if name in seen]
+
+
+def answers(facts: Facts, pictures: bool) -> dict[str, Any]:
+    """Every picture with every answer, and what can be filtered by."""
+    count = len({row["id"] for card in facts.cards for row in card.pictures})
+    thumb: Thumb = partial(thumbnail, longest=side(count)) if pictures else lambda _: None
+    names = [model.name for model in facts.models]
+    cards = [card_of(card, names, thumb) for card in facts.cards]
+    prompts = dict.fromkeys(
+        str(q.prompt["name"] or q.prompt["text"]) for card in facts.cards for q in card.questions
+    )
+    told = [a for card in cards for q in card["questions"] for a in q["answers"]]
+    flags = dict.fromkeys(flag for answer in told for flag in answer["flags"])
+    return {
+        "cards": cards,
+        "prompts": list(prompts),
+        "outcomes": outcomes_of(facts),
+        "flags": sorted(flags),
+    }
+
+
+def card_of(card: Card, names: Sequence[str], thumb: Thumb) -> dict[str, Any]:
+    """A card's pictures and answers as the template shows them."""
+    shown = card.pictures[:PICTURES_SHOWN]
+    return {
+        "pictures": [
+            {"row": row, "thumbnail": thumb(row), "facts": texts.picture(row)} for row in shown
+        ],
+        "more": len(card.pictures) - len(shown),
+        "questions": [
+            {
+                "prompt": question.prompt,
+                "answers": [texts.answer(a, names[a.model - 1]) for a in question.answers],
+            }
+            for question in card.questions
+        ],
+    }

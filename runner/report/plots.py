@@ -1,0 +1,254 @@
+"""What the report's plots show, as Vega-Lite specifications; `drawing` draws them.
+
+Colours are names of the page's own, so that they follow its light or dark. Every mark says what it
+is in words, which a page shows when the pointer rests on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import quantiles
+from typing import Any
+
+from ..plain import clean
+from ..view import units
+from ..view.tables import middle
+from .facts import Model, Record, Worker
+
+Spec = dict[str, Any]
+
+WIDTH = 420
+ROW = 20
+NAME = 22  # characters of a model's name
+POINTS = 240  # of a memory timeline
+OUTCOMES = (
+    *("ok", "error", "timeout", "crashed", "out_of_memory", "memory_limit"),
+    *("unsupported", "interrupted", "skipped", "waiting"),
+)
+PHASES = ("start", "download", "load", "prefill", "generate", "stop")
+
+
+def label(model: Model) -> str:
+    """`3 Huggi…M-Instruct`, unlike any other's by its number."""
+    return f"{model.number} {middle(clean(model.name), NAME)}"
+
+
+def rows_of(models: Sequence[Model]) -> Spec:
+    """The axis of models, in the table's order."""
+    order = [label(model) for model in models]
+    axis = {"labelColor": "var(--text)", "title": None, "grid": False}
+    return {"field": "model", "type": "nominal", "scale": {"domain": order}, "axis": axis}
+
+
+def framed(count: int, layer: list[Spec], values: Sequence[Record]) -> Spec:
+    """A plot with a row for each of so many models."""
+    return {
+        "width": WIDTH,
+        "height": ROW * count + 34,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": values},
+        "layer": layer,
+    }
+
+
+def load(models: Sequence[Model]) -> Spec | None:
+    """Mean load time per model."""
+    values = [
+        {"model": label(m), "value": m.summary["load_s"]}
+        for m in models
+        if m.summary["load_s"] is not None
+    ]
+    return bars(models, values, "loaded in") if values else None
+
+
+def peaks(models: Sequence[Model]) -> Spec | None:
+    """Highest memory per model."""
+    values = [
+        {
+            "model": label(m),
+            "value": m.summary["peak_rss_bytes"] / 1e9,
+            "words": units.size(m.summary["peak_rss_bytes"]),
+        }
+        for m in models
+        if m.summary["peak_rss_bytes"] is not None
+    ]
+    return bars(models, values, "took", "GB") if values else None
+
+
+def latency(models: Sequence[Model]) -> Spec | None:
+    """Mean seconds an answer took per model, with the range most of them lie in."""
+    values = []
+    for m in models:
+        if m.summary["latency_s"] is not None:
+            low, high = spread(m.latencies)
+            value = m.summary["latency_s"]
+            values.append({"model": label(m), "value": value, "low": low, "high": high})
+    return bars(models, values, "answered in") if values else None
+
+
+def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """The tenth and the ninetieth part's bounds; None of fewer than five."""
+    if len(values) < 5:
+        return None, None
+    cut = quantiles(values, n=10, method="inclusive")
+    return cut[0], cut[-1]
+
+
+def bars(models: Sequence[Model], values: list[Spec], verb: str, unit: str = "seconds") -> Spec:
+    """A bar per model, with its figure in words behind it."""
+    for value in values:
+        value.setdefault("words", units.seconds(value["value"]))
+        value["tip"] = f"{value['model']}: {verb} {value['words']}"
+        if value.get("high") is not None:
+            spread_words = f"{units.seconds(value['low'])} to {units.seconds(value['high'])}"
+            value["tip"] += f", most in {spread_words}"
+    top = max(value.get("high") or 0 for value in values)
+    top = max(top, *(value["value"] for value in values))
+    # Room on the right for the words.
+    x = {
+        "field": "value",
+        "type": "quantitative",
+        "title": unit,
+        "scale": {"domain": [0, top * 1.22 or 1], "nice": False},
+        "axis": {"tickCount": 5},
+    }
+    y = rows_of(models)
+    tip = {"description": {"field": "tip"}}
+    layer: list[Spec] = [
+        {
+            "mark": {"type": "bar", "color": "var(--accent)", "height": 11, "cornerRadiusEnd": 2},
+            "encoding": {"x": x, "y": y, **tip},
+        },
+        {
+            "mark": {"type": "rule", "color": "var(--text)", "opacity": 0.6},
+            "transform": [{"filter": "isValid(datum.high)"}],
+            "encoding": {"x": {**x, "field": "low"}, "x2": {"field": "high"}, "y": y, **tip},
+        },
+        {
+            "mark": {"type": "text", "align": "left", "dx": 5},
+            "transform": [{"calculate": "max(datum.value, datum.high || 0)", "as": "end"}],
+            "encoding": {"x": {**x, "field": "end"}, "y": y, "text": {"field": "words"}},
+        },
+    ]
+    return framed(len(models), layer, values)
+
+
+def outcomes(models: Sequence[Model]) -> Spec:
+    """What came of each model's jobs, as shares of a bar."""
+    values = []
+    for m in models:
+        total = sum(m.outcomes.values())
+        for outcome, count in m.outcomes.items():
+            name = outcome or "waiting"
+            tip = f"{label(m)}: {count} of {total} {name.replace('_', ' ')}"
+            share = count / total
+            at = OUTCOMES.index(name)
+            values.append(
+                {"model": label(m), "outcome": name, "share": share, "tip": tip, "at": at}
+            )
+    colours = [f"var(--{name.replace('_', '-')})" for name in OUTCOMES]
+    layer: list[Spec] = [
+        {
+            "mark": {"type": "bar", "height": 12, "stroke": "var(--page)", "strokeWidth": 1},
+            "encoding": {
+                "x": {
+                    "field": "share",
+                    "type": "quantitative",
+                    "title": "share of its jobs",
+                    "axis": {"format": "~%", "values": [0, 0.5, 1]},
+                },
+                "y": rows_of(models),
+                "color": {
+                    "field": "outcome",
+                    "type": "nominal",
+                    "scale": {"domain": list(OUTCOMES), "range": colours},
+                    "legend": None,
+                },
+                "order": {"field": "at"},
+                "description": {"field": "tip"},
+            },
+        }
+    ]
+    return framed(len(models), layer, values)
+
+
+def memory(worker: Worker) -> Spec | None:
+    """A worker's resident memory over its life, on a ground coloured by phase."""
+    points = thinned(worker.samples)
+    if len(points) < 2:
+        return None
+    values = [
+        {"at": p["at_s"], "gb": p["rss_bytes"] / 1e9, "device": (p["device_bytes"] or 0) / 1e9}
+        for p in points
+    ]
+    end = points[-1]["at_s"]
+    y = {"type": "quantitative", "title": "GB", "axis": {"tickCount": 3, "format": "~g"}}
+    x = {"type": "quantitative", "scale": {"domain": [0, end], "nice": False}}
+    axis = {"tickCount": 5, "grid": False}
+    colours = [f"var(--{name})" for name in PHASES]
+    layer: list[Spec] = [
+        {
+            "data": {"values": phases(points)},
+            "mark": {"type": "rect", "opacity": 0.35},
+            "encoding": {
+                "x": {**x, "field": "begin", "title": "seconds", "axis": axis},
+                "x2": {"field": "end"},
+                "color": {
+                    "field": "phase",
+                    "type": "nominal",
+                    "scale": {"domain": list(PHASES), "range": colours},
+                    "legend": None,
+                },
+                "description": {"field": "tip"},
+            },
+        },
+        {
+            "mark": {"type": "line", "color": "var(--text)", "strokeWidth": 1.5},
+            "encoding": {"x": {**x, "field": "at"}, "y": {**y, "field": "gb"}},
+        },
+    ]
+    if any(value["device"] for value in values):
+        layer.append(
+            {
+                "mark": {
+                    "type": "line",
+                    "color": "var(--text)",
+                    "strokeDash": [3, 2],
+                    "strokeWidth": 1.5,
+                },
+                "encoding": {"x": {**x, "field": "at"}, "y": {**y, "field": "device"}},
+            }
+        )
+    return {
+        "width": 300,
+        "height": 130,
+        "autosize": {"type": "fit", "contains": "padding"},
+        "data": {"values": values},
+        "layer": layer,
+    }
+
+
+def thinned(samples: Sequence[Record]) -> Sequence[Record]:
+    """At most so many samples, the highest of each stretch, with the first and the last."""
+    if len(samples) <= POINTS:
+        return samples
+    inner = samples[1:-1]
+    size = -(-len(inner) // (POINTS - 2))
+    stretches = [inner[i : i + size] for i in range(0, len(inner), size)]
+    highest = [max(part, key=lambda row: int(row["rss_bytes"])) for part in stretches]
+    return [samples[0], *highest, samples[-1]]
+
+
+def phases(points: Sequence[Record]) -> list[Spec]:
+    """The stretches of time a worker was in one phase, by its samples."""
+    out: list[Spec] = []
+    for point in points:
+        if out:
+            out[-1]["end"] = point["at_s"]
+        if not out or out[-1]["phase"] != point["phase"]:
+            begin = point["at_s"] if out else 0
+            out.append({"phase": point["phase"], "begin": begin, "end": point["at_s"]})
+    for part in out:
+        took = units.seconds(part["end"] - part["begin"])
+        part["tip"] = f"{part['phase']}: {took} from {units.seconds(part['begin'])} on"
+    return out

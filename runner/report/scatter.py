@@ -1,0 +1,118 @@
+"""The plot of speed against memory, where each point bears its model's number.
+
+Numbers are placed here, beside their points and clear of each other, since models of a kind lie
+close together. The other plots are in `plots`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..view import units
+from .facts import Model
+from .plots import Spec, label
+
+WIDTH, HEIGHT = 345, 220  # pixels, without the axes' words
+LARGE_RATIO = 20
+DOT, LETTER, LINE = 9, 7, 12  # pixels: a point, a digit's width, a number's height
+SIDES = ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1))
+Point = tuple[float, float]
+
+
+def speed(models: Sequence[Model]) -> Spec | None:
+    """Tokens a second against peak memory; None where no model has both."""
+    known = [
+        m
+        for m in models
+        if m.summary["generation_tps"] is not None and m.summary["peak_rss_bytes"] is not None
+    ]
+    if not known:
+        return None
+    x, across = axis("peak memory, GB", [m.summary["peak_rss_bytes"] / 1e9 for m in known], WIDTH)
+    y, up = axis("answer tokens/s", [m.summary["generation_tps"] for m in known], HEIGHT)
+    values: list[dict[str, Any]] = [
+        {
+            "number": str(m.number),
+            "tps": m.summary["generation_tps"],
+            "gb": m.summary["peak_rss_bytes"] / 1e9,
+            "tip": f"{label(m)}: {units.rate(m.summary['generation_tps'])} tokens/s in "
+            f"{units.size(m.summary['peak_rss_bytes'])}",
+        }
+        for m in known
+    ]
+    points = [(across(value["gb"]), HEIGHT - up(value["tps"])) for value in values]
+    for value, (at_x, at_y) in zip(
+        values, placed(points, [v["number"] for v in values]), strict=True
+    ):
+        value |= {"at_x": at_x, "at_y": at_y}
+    point = {"type": "point", "shape": "circle", "filled": True, "size": 64, "opacity": 1}
+    bare = {"type": "quantitative", "scale": None}
+    return {
+        "width": WIDTH,
+        "height": HEIGHT,
+        "data": {"values": values},
+        "layer": [
+            {
+                "mark": point | {"color": "var(--accent)"},
+                "encoding": {
+                    "x": {"field": "gb", **x},
+                    "y": {"field": "tps", **y},
+                    "description": {"field": "tip"},
+                },
+            },
+            {
+                "mark": {"type": "text"},
+                "encoding": {
+                    "x": {"field": "at_x", **bare},
+                    "y": {"field": "at_y", **bare},
+                    "text": {"field": "number"},
+                },
+            },
+        ],
+    }
+
+
+def axis(title: str, values: Sequence[float], size: int) -> tuple[Spec, Callable[[float], float]]:
+    """An axis from 0, or by powers of ten where values lie far apart; and a value's pixel on it."""
+    low, high = min(values), max(values)
+    drawn = {"tickCount": 4, "format": ",.4~r"}
+    if low > 0 and high / low > LARGE_RATIO:
+        ends = (low / 1.5, high * 1.5)
+        scale: Spec = {"type": "log", "domain": ends, "nice": False}
+        whole = math.log(ends[1] / ends[0])
+
+        def pixel(value: float) -> float:
+            return math.log(value / ends[0]) / whole * size
+    else:
+        top = high * 1.1 or 1
+        scale = {"domain": (0, top), "nice": False}
+
+        def pixel(value: float) -> float:
+            return value / top * size
+
+    return {"type": "quantitative", "title": title, "scale": scale, "axis": drawn}, pixel
+
+
+def placed(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]:
+    """Where each number's middle goes: the nearest place that no point or number takes."""
+    taken = [(x, y, DOT, DOT) for x, y in points]
+    out = []
+    for (x, y), number in zip(points, numbers, strict=True):
+        width = LETTER * len(number) + 2
+        places = [
+            (x + dx * (DOT + width) / 2 * far, y + dy * (DOT + LINE) / 2 * far)
+            for far in (1, 1.7, 2.5, 3.5)
+            for dx, dy in SIDES
+        ]
+        free = (at for at in places if not any(meet((*at, width, LINE), box) for box in taken))
+        at = next(free, places[0])
+        taken.append((*at, width, LINE))
+        out.append(at)
+    return out
+
+
+def meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    """Whether two boxes, by middle and size, lie over each other."""
+    return abs(a[0] - b[0]) * 2 < a[2] + b[2] and abs(a[1] - b[1]) * 2 < a[3] + b[3]

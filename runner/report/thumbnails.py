@@ -1,0 +1,54 @@
+"""Small pictures to put inside a page, made from the prepared ones.
+
+A prepared picture is an upright RGB PNG that a process of its own decoded; nothing else is opened.
+A file that is gone, or is no such PNG, has no thumbnail, and that is no error.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from .facts import Record
+
+# Longest side in pixels by how many pictures there are, so that a page stays a few megabytes.
+SIDES = ((60, 480), (250, 320), (1000, 192))
+LEAST_SIDE = 128
+QUALITY = 72
+LARGEST_PIXELS = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A picture as a `data:` address, and its size in pixels."""
+
+    src: str
+    width: int
+    height: int
+
+
+def side(pictures: int) -> int:
+    """How large thumbnails may be where there are so many."""
+    return next((side for most, side in SIDES if pictures <= most), LEAST_SIDE)
+
+
+def thumbnail(picture: Record, longest: int) -> Thumbnail | None:
+    """A picture's, or a video's first frame's; None where it cannot be made."""
+    if not picture["prepared_path"]:
+        return None
+    try:
+        with Image.open(Path(picture["prepared_path"]), formats=("PNG",)) as opened:
+            if opened.width * opened.height > LARGEST_PIXELS:
+                return None
+            opened.thumbnail((longest, longest))
+            small = opened.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    out = BytesIO()
+    small.save(out, "WEBP", quality=QUALITY, method=4)
+    data = base64.b64encode(out.getvalue()).decode()
+    return Thumbnail(f"data:image/webp;base64,{data}", small.width, small.height)

@@ -1,0 +1,94 @@
+"""A real little sweep to report of: the demo model, and scripted workers that fail and lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from runner import environment
+from runner.database import intake
+from runner.database.reader import Reader
+from runner.database.store import Store
+from runner.planning import jobs, sweepfile
+from runner.report.facts import Facts
+from runner.report.gather import gather
+from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
+from runner.work.supervisor import Supervisor
+from tests.runner.conftest import FakeLauncher, picture
+
+SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"--></style>"
+ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eesrever\u202c"
+LIAR = 'it\'s "quoted" & </script><b>'
+NAMES = ('red\'s "circle" & <b>.png', "<img src=x onerror=alert(3)>.png", "broken {{ 7*7 }}.png")
+
+
+class FirstIsReal(ShimLauncher):
+    """A real worker for the first model, scripted ones for all after it."""
+
+    def __init__(self) -> None:
+        self.fake = FakeLauncher()
+        self.began = 0
+
+    def start(self, spec: WorkerSpec) -> ShimHold:
+        self.began += 1
+        return super().start(spec) if self.began == 1 else self.fake.start(spec)
+
+
+def asked() -> dict[str, Any]:
+    """The sweep, hostile in every place that takes a text."""
+    quick = {"run_s": 0.5}
+    return {
+        "name": f"tuesday {SCRIPT}",
+        "models": [
+            "demo",
+            {"id": "./liar", "name": LIAR, "limits": quick},
+            {
+                "id": "./error-in-load",
+                "name": "second way",
+                "fallback": ["./good"],
+                "limits": quick,
+            },
+        ],
+        "images": ["pictures/"],
+        "prompts": [
+            {"name": "say it", "text": SCRIPT},
+            {"text": ESCAPES},
+            {"name": "slowly", "text": "hang midway", "images": "none"},
+            {"name": "fall", "text": "segfault", "images": "none"},
+        ],
+        "exclude": [{"model": "second way", "image": "*onerror*", "reason": "not this one"}],
+        "generation": {"max_new_tokens": 8},
+    }
+
+
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of that sweep, run to its end."""
+    folder = tmp_path_factory.mktemp("reported")
+    (folder / "pictures").mkdir()
+    for name, colour in zip(NAMES, ("red", "blue", "green"), strict=True):
+        Image.new("RGB", (640, 480), colour).save(folder / "pictures" / name)
+    for name in ("liar", "error-in-load", "good"):
+        (folder / name).mkdir()
+    store = Store(folder / "history.db")
+    plan = jobs.expand(sweepfile.check(asked(), "test"), folder, "test")
+    pictures = [picture(path) for path in plan.images]
+    number = intake.add_sweep(store, plan, pictures, environment.supervisors())
+    Supervisor(store, lambda event: None, FirstIsReal()).run(number)
+    store.close()
+    return folder / "history.db"
+
+
+@pytest.fixture
+def reader(database: Path) -> Iterator[Reader]:
+    with Reader(database) as reader:
+        yield reader
+
+
+@pytest.fixture
+def facts(reader: Reader) -> Facts:
+    return gather(reader, reader.sweep())

@@ -1,0 +1,127 @@
+"""What a report tells is what was stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from runner.database.reader import Reader
+from runner.report import headline, plots, scatter
+from runner.report.facts import Facts
+from runner.report.gather import log_tail
+
+from .conftest import ESCAPES, SCRIPT
+
+
+def test_every_job_is_told_of_once(facts: Facts, reader: Reader) -> None:
+    rows = reader.results(facts.sweep["id"])
+    told = [a for card in facts.cards for q in card.questions for a in q.answers]
+    assert sum(answer.times for answer in told) == len(rows) == 24
+    assert Counter(answer.outcome for answer in told) == Counter(row["outcome"] for row in rows)
+    assert [card.pictures[0]["name"] for card in facts.cards if card.pictures] == sorted(
+        {row["image"] for row in rows if row["image"]}
+    )
+
+
+def test_the_answers_are_those_of_the_models(facts: Facts) -> None:
+    (card,) = (c for c in facts.cards if c.pictures and "circle" in c.pictures[0]["name"])
+    said = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
+    assert said[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
+    assert said[ESCAPES][1:] == [f"you said {ESCAPES}"] * 2
+    assert said[SCRIPT][0]
+
+
+def test_failures_have_their_stack_and_the_end_of_the_log(facts: Facts) -> None:
+    by_outcome = {(f.model, f.row["outcome"]): f for f in facts.failures}
+    timeout, crash = by_outcome[2, "timeout"], by_outcome[2, "crashed"]
+    assert "forever" in timeout.row["traceback"]
+    assert timeout.row["raw_text"] == "partial words"
+    assert crash.row["exit_signal"] == "SIGSEGV"
+    unreadable = by_outcome[None, "error"]
+    assert (unreadable.jobs, unreadable.row["phase"]) == (6, "prepare")
+    load = by_outcome[3, "error"]
+    assert (load.jobs, load.recovered) == (4, 2)
+
+
+def test_who_works_and_who_does_not(facts: Facts) -> None:
+    assert [model.works for model in facts.models] == ["all", "some", "some"]
+    assert headline.verdict(facts) == "1 of 3 models answered everything and 2 some of it."
+    assert headline.aside(facts) == "1 picture could not be read, so no model was asked about it."
+    figures = {figure.title: figure.detail for figure in headline.figures(facts)}
+    assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}
+    assert all(detail.startswith("demo") for detail in figures.values())
+    assert "num2words is missing" in (headline.remarks(facts.models[2], facts) or "")
+    assert headline.remarks(facts.models[0], facts) is None
+
+
+def test_a_verdict_for_every_sort_of_sweep(facts: Facts) -> None:
+    def said(*models: object) -> str:
+        return headline.verdict(dataclasses.replace(facts, models=list(models)))
+
+    demo, liar, _ = facts.models
+    zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
+    lost = dataclasses.replace(demo, summary={**zero, "failed": 9}, unreadable=0)
+    idle = dataclasses.replace(demo, summary={**zero, "failed": 0}, unreadable=0)
+    assert said(demo) == "The model answered everything."
+    assert said(demo, demo) == "Both models answered everything."
+    assert said(demo, demo, demo) == "All 3 models answered everything."
+    assert said(lost, idle, liar) == (
+        "None of 3 models answered everything, 1 some of it, 1 nothing and 1 not tried yet."
+    )
+
+
+def test_only_logs_beside_the_database_are_read(tmp_path: Path) -> None:
+    ours = tmp_path / "history.files" / "logs" / "worker-1.log"
+    ours.parent.mkdir(parents=True)
+    ours.write_text("\n".join(f"line {number}" for number in range(10_000)))
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    database = tmp_path / "history.db"
+    tail = log_tail(database, str(ours))
+    assert tail is not None
+    assert tail.endswith("line 9999")
+    assert tail.count("\n") < 40
+    assert log_tail(database, str(secret)) is None
+    assert log_tail(database, str(ours.parent / ".." / ".." / "secret.txt")) is None
+    (ours.parent / "link.log").symlink_to(secret)
+    assert log_tail(database, str(ours.parent / "link.log")) is None
+    assert log_tail(database, str(ours) + ".gone") is None
+    assert log_tail(database, "nul\0") is None
+
+
+def test_a_timeline_keeps_its_peak_when_thinned() -> None:
+    samples = [
+        {"at_s": i / 4, "rss_bytes": 1000 + (5000 if i == 4321 else i % 7), "phase": "load"}
+        for i in range(10_000)
+    ]
+    kept = plots.thinned(samples)
+    assert len(kept) <= plots.POINTS
+    assert max(row["rss_bytes"] for row in kept) == 6000
+    assert (kept[0], kept[-1]) == (samples[0], samples[-1])
+
+
+def test_phases_follow_each_other_without_a_gap() -> None:
+    names = ["start", "load", "load", "generate", "prefill", "generate"]
+    points = [{"at_s": float(i), "phase": name} for i, name in enumerate(names)]
+    told = [(p["phase"], p["begin"], p["end"]) for p in plots.phases(points)]
+    assert told == [
+        ("start", 0, 1),
+        ("load", 1, 3),
+        ("generate", 3, 4),
+        ("prefill", 4, 5),
+        ("generate", 5, 5),
+    ]
+
+
+@pytest.mark.parametrize("points", [[(100.0, 100.0)] * 6, [(x * 9.0, 50.0) for x in range(12)]])
+def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, float]]) -> None:
+    numbers = [str(i) for i in range(1, len(points) + 1)]
+    boxes = [
+        (*at, scatter.LETTER * len(number) + 2, scatter.LINE)
+        for at, number in zip(scatter.placed(points, numbers), numbers, strict=True)
+    ]
+    for i, box in enumerate(boxes):
+        assert not any(scatter.meet(box, other) for other in boxes[:i])

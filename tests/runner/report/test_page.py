@@ -1,0 +1,190 @@
+"""The page and the Markdown as text: nothing that a model says or a file is called marks it up."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import CliRunner
+from markdown_it import MarkdownIt
+
+from runner.cli import cli
+from runner.plain import UNSAFE, clean, one_line
+from runner.report import drawing, plots, writing
+from runner.report.facts import Facts
+from runner.report.markdown import markdown
+from runner.report.page import page
+from runner.report.thumbnails import thumbnail
+
+from .conftest import ESCAPES, LIAR, NAMES, SCRIPT
+
+# What a template of ours writes, and nothing else may.
+ALLOWED = """html head meta title style script body header p h1 b dl div dt dd span nav a i main
+    section h2 table thead tr th button tbody td figure figcaption svg g path line text ul li h3
+    form input details summary label select option output article img dialog h4 pre footer small"""
+
+
+class Page(HTMLParser):
+    """Gathers elements, attributes and text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def written(database: Path) -> str:
+    """The page, written by the command."""
+    out = database.with_name("report.html")
+    done = CliRunner().invoke(cli, ["report", "-o", str(out), "--db", str(database)])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"{out}: ")
+    assert "3 models, 24 answers" in done.output
+    return out.read_text(encoding="utf-8")
+
+
+def read(text: str) -> Page:
+    seen = Page()
+    seen.feed(text)
+    seen.close()
+    return seen
+
+
+def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
+    seen = read(written)
+    assert seen.tags <= set(ALLOWED.split())
+    names = {name for _, name, _ in seen.attributes}
+    assert not {name for name in names if name.startswith("on")} | (names & {"style", "srcdoc"})
+    assert {value[:5] for _, name, value in seen.attributes if name == "src"} == {"data:"}
+    links = {value[:1] for _, name, value in seen.attributes if name in ("href", "xlink:href")}
+    assert links == {"#"}
+    assert written.count("<script") == written.count("</script") == 1
+    assert written.count("<style") == written.count("</style") == 1
+
+
+def test_what_was_said_is_there_as_text(written: str) -> None:
+    text = "".join(read(written).text)
+    for said in (f"you said {SCRIPT}", clean(f"you said {ESCAPES}"), LIAR, *NAMES):
+        assert said in text
+    assert not UNSAFE.search(written)
+    assert "49.png" not in text  # no template runs what a file is called
+
+
+def test_the_policy_lets_in_this_style_and_this_script_alone(written: str) -> None:
+    (policy,) = (
+        value
+        for tag, name, value in read(written).attributes
+        if tag == "meta" and name == "content" and "default-src" in value
+    )
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        (body,) = re.findall(rf"<{tag}>(.*?)</{tag}>", written, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_pictures_that_are_gone_are_no_error(facts: Facts, tmp_path: Path) -> None:
+    (picture,) = (p for card in facts.cards for p in card.pictures if "circle" in p["name"])
+    assert thumbnail(picture, 200) is not None
+    text = tmp_path / "text.png"
+    text.write_text("no picture at all")
+    for path in (None, str(tmp_path / "gone.png"), str(text), str(tmp_path), "nul\0"):
+        assert thumbnail({**picture, "prepared_path": path}, 200) is None
+    small = thumbnail(picture, 100)
+    assert small is not None
+    assert (small.width, small.height) == (100, 75)
+
+
+def test_without_pictures_none_is_inside(facts: Facts) -> None:
+    assert "data:image" in page(facts)
+    assert "data:image" not in page(facts, pictures=False)
+
+
+def test_a_drawing_is_built_of_what_is_listed_alone() -> None:
+    # An escape, or what else XML cannot hold, ends vl-convert's process where it is let through.
+    nasty = '<b onload="x">" \u202e\x1b[0m \x00 \uffff \ud800 \U0001f469\u200d\U0001f680'
+    values = [{"a": nasty, "b": 1}]
+    spec = {
+        "data": {"values": values},
+        "mark": {"type": "bar", "tooltip": True, "cursor": "pointer"},
+        "encoding": {
+            "y": {"field": "a", "type": "nominal"},
+            "x": {"field": "b", "type": "quantitative"},
+            "description": {"field": "a"},
+        },
+    }
+    drawn = drawing.draw(spec, f"title {nasty}")
+    root = ElementTree.fromstring(drawn)
+    elements = list(root.iter())
+    assert {element.tag for element in elements} <= drawing.ELEMENTS | {"title"}
+    allowed = drawing.ATTRIBUTES | {"role", "aria-label"}
+    assert {name for element in elements for name in element.attrib} <= allowed
+    assert any(clean(nasty)[:12] in (element.text or "") for element in elements)
+    assert not UNSAFE.search(drawn)
+
+
+def test_a_model_that_never_loaded_has_its_row_in_every_plot(facts: Facts) -> None:
+    for spec in (plots.load(facts.models), plots.latency(facts.models)):
+        assert spec is not None
+        drawn = drawing.draw(spec, "x")
+        assert drawn.count("demo") >= 1
+        assert "3 second way" in drawn
+
+
+def test_markdown_shows_text_as_text(facts: Facts) -> None:
+    html = MarkdownIt("commonmark").enable("table").render(markdown(facts))
+    seen = read(html)
+    wanted = "h1 h2 p ul li strong em table thead tbody tr th td code"
+    assert seen.tags <= set(wanted.split())
+    text = "".join(seen.text)
+    for said in (SCRIPT, f"you said {SCRIPT}", one_line(f"you said {ESCAPES}"), LIAR, *NAMES):
+        assert said in text
+    assert not UNSAFE.search(markdown(facts))
+
+
+def test_the_format_goes_by_the_file_name(database: Path, tmp_path: Path) -> None:
+    told = writing.write(database, None, tmp_path / "out.md", None, True)
+    assert told.endswith("3 models, 24 answers")
+    assert (tmp_path / "out.md").read_text().startswith("# tuesday ")
+    with pytest.raises(Exception, match="cannot write"):
+        writing.write(database, None, tmp_path / "no folder" / "out.md", None, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.md"]
+
+
+def test_markdown_goes_to_standard_output(database: Path) -> None:
+    arguments = ["report", "--format", "md", "-o", "-", "--db", str(database)]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("# tuesday ")
+    assert done.stderr.endswith("24 answers\n")
+
+
+@pytest.mark.parametrize("missing", ["jinja2", "vl_convert"])
+def test_the_message_when_the_extra_is_missing(
+    missing: str, database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    out = str(tmp_path / "report.html")
+    done = CliRunner().invoke(cli, ["report", "-o", out, "--db", str(database)])
+    assert done.exit_code == 2
+    assert "vlmsweep[report]" in done.output
+    assert not list(tmp_path.iterdir())
+    without: Any = CliRunner().invoke(cli, ["report", "-o", f"{out}.md", "--db", str(database)])
+    assert without.exit_code == 0
