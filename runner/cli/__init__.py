@@ -6,6 +6,7 @@ that `vlmsweep --help` stays instant.
 
 from __future__ import annotations
 
+from .browse import browse
 from .compare import diff
 from .history import models, show, sql, sweeps
 from .queue import queue, start
@@ -21,7 +22,7 @@ __all__ = ["cli", "main"]
 # In the order a newcomer needs them.
 RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
-READING = (show, report, sql, sweeps, diff)
+READING = (show, report, sql, sweeps, diff, browse)
 KNOWING = (models, doctor, chaos)
 
 for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):

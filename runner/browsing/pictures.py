@@ -1,0 +1,48 @@
+"""Pictures for pages: prepared ones that stand in the table `images`, whole or small.
+
+A picture is asked for by its row's number and never by a path. Only PNG files are read, as the
+preparation writes them; what is sent is drawn anew from their pixels.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from datasette.database import Database
+
+THUMBNAIL = 160
+MOST_PIXELS = 100_000_000
+
+
+async def picture(database: Database, number: int, small: bool) -> bytes | None:
+    """A picture's PNG; None where there is none, or none that can be read."""
+    found = await database.execute("SELECT prepared_path FROM images WHERE id = ?", [number])
+    row = found.first()
+    if row is None or row[0] is None:
+        return None
+    try:
+        path = Path(row[0])
+        return await asyncio.to_thread(drawn, path, path.stat().st_mtime_ns, small)
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+@lru_cache(maxsize=512)
+def drawn(path: Path, changed: int, small: bool) -> bytes:
+    """The file's pixels as a new file. `changed` is when it was last, to be drawn again after."""
+    with Image.open(path, formats=["PNG"]) as image:
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError("too large to be shown")
+        shown = image.convert("RGB")
+    if small:
+        shown.thumbnail((THUMBNAIL, THUMBNAIL))
+    out = BytesIO()
+    shown.save(out, "PNG")
+    return out.getvalue()
