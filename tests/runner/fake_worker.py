@@ -279,6 +279,15 @@ def do(run: int, prompt: str) -> None:
                 hint="give one",
                 traceback="tb",
             )
+        case "busy server":
+            say(
+                "error",
+                run=run,
+                phase="generate",
+                error_class="server_error",
+                exception="HTTPError",
+                message="busy",
+            )
         case "out of memory":
             say(
                 "error",
@@ -359,6 +368,10 @@ def do(run: int, prompt: str) -> None:
             offspring(prompt.split()[1])
             say("text", run=run, text="up", output_tokens=1)
             hold_the_lock()
+        case _ if prompt.startswith("until "):
+            while not Path(prompt.removeprefix("until ")).exists():
+                time.sleep(0.01)
+            answer(run, "at last")
         case "fickle":
             answer(run, f"this is run {run}")
         case "slowly":

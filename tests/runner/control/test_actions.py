@@ -1,0 +1,172 @@
+"""What each request does to the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runner.control.actions import Effect, carry_out
+from runner.control.request import Request, RequestError
+from runner.database.store import Store
+from runner.times import utc_now
+from runner.work.queue import Queue
+
+
+@pytest.fixture
+def sweeps(store: Store, queued: Callable[..., int]) -> list[int]:
+    """Three sweeps in the queue: two models, three prompts each."""
+    made = [queued(["one", "two"], ["a", "b", "c"], name=name) for name in "xyz"]
+    store.connection.execute("UPDATE sweeps SET in_queue = 1")
+    return made
+
+
+def ask(store: Store, action: str, level: str, id: int, **more: Any) -> tuple[Any, Effect]:
+    return carry_out(store, Request(action, {"level": level, "id": id, **more}))
+
+
+def order(store: Store) -> list[tuple[int, str]]:
+    return [(way.sweep, way.name) for way in Queue(store.connection).ready(utc_now())]
+
+
+def first_job(store: Store, way: int) -> int:
+    job = Queue(store.connection).claim(way, utc_now())
+    assert job is not None
+    return job.id
+
+
+def test_the_queue_goes_by_age_and_listing(store: Store, sweeps: list[int]) -> None:
+    assert order(store) == [(s, m) for s in sweeps for m in ("one", "two")]
+
+
+def test_a_sweep_is_put_first_last_before_and_by_priority(store: Store, sweeps: list[int]) -> None:
+    x, y, z = sweeps
+
+    def sequence() -> list[int]:
+        return list(dict.fromkeys(sweep for sweep, _ in order(store)))
+
+    ask(store, "move", "sweep", z, to="first")
+    assert sequence() == [z, x, y]
+    ask(store, "move", "sweep", x, to="last")
+    assert sequence() == [z, y, x]
+    ask(store, "move", "sweep", x, to="before", before=y)
+    assert sequence() == [z, x, y]
+    ask(store, "move", "sweep", y, priority=5)
+    assert sequence() == [y, z, x]
+
+
+def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -> None:
+    one, two = (way.id for way in Queue(store.connection, sweeps[0]).ready(utc_now()))
+    ask(store, "move", "model", two, to="first")
+    assert order(store)[:2] == [(sweeps[0], "two"), (sweeps[0], "one")]
+    jobs = [job.id for job in Queue(store.connection).waiting(one)]
+    ask(store, "move", "job", jobs[2], to="first")
+    assert first_job(store, one) == jobs[2]
+    ask(store, "move", "job", jobs[1], to="before", before=jobs[2])
+    assert [job.id for job in Queue(store.connection).waiting(one)] == [jobs[1], jobs[2], jobs[0]]
+    ask(store, "move", "job", jobs[1], to="last")
+    assert first_job(store, one) == jobs[2]
+
+
+def test_nothing_goes_before_what_is_not_beside_it(store: Store, sweeps: list[int]) -> None:
+    with pytest.raises(RequestError, match="not beside it"):
+        ask(store, "move", "sweep", sweeps[0], to="before", before=99)
+
+
+@pytest.mark.parametrize("level", ["sweep", "model", "job"])
+def test_what_is_paused_is_not_taken_until_it_is_resumed(
+    store: Store, sweeps: list[int], level: str
+) -> None:
+    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    first = first_job(store, way.id)
+    target = {"sweep": sweeps[0], "model": way.id, "job": first}[level]
+    assert ask(store, "pause", level, target)[0] == {"changed": 1}
+    assert ask(store, "pause", level, target)[0] == {"changed": 0}
+    taken = Queue(store.connection).claim(way.id, utc_now())
+    assert (taken and taken.id) == (first + 1 if level == "job" else None)
+    assert ((sweeps[0], "one") in order(store)) == (level == "job")
+    ask(store, "resume", level, target)
+    assert first_job(store, way.id) == first
+
+
+def test_a_cancelled_sweep_keeps_rows_that_say_so_and_is_done(
+    store: Store, sweeps: list[int]
+) -> None:
+    reply, effect = ask(store, "cancel", "sweep", sweeps[1])
+    assert reply == {"skipped": 6, "killed": 0}
+    assert list(effect.skipped.values()) == [3, 3]
+    rows = list(store.db.query("SELECT * FROM results WHERE sweep_id = ?", [sweeps[1]]))
+    assert {(r["outcome"], r["error_class"], r["attempt"]) for r in rows} == {
+        ("skipped", "cancelled", 1)
+    }
+    states = [row["state"] for row in store.db.query("SELECT state FROM sweeps ORDER BY id")]
+    assert states == ["queued", "done", "queued"]
+
+
+def test_a_job_that_runs_is_left_to_the_supervisor(store: Store, sweeps: list[int]) -> None:
+    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    job = first_job(store, way.id)
+    store.start_run(job, None)
+    reply, effect = ask(store, "cancel", "model", way.id)
+    assert reply == {"skipped": 2, "killed": 1}
+    assert effect.cancelled == {job}
+
+
+def test_retry_takes_up_what_failed_or_was_cancelled(store: Store, sweeps: list[int]) -> None:
+    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    for outcome in ({"outcome": "ok"}, {"outcome": "error"}):
+        run = store.start_run(first_job(store, way.id), None)
+        store.finish_run(run, outcome)
+    ask(store, "cancel", "sweep", sweeps[0])
+    store.connection.execute("UPDATE sweeps SET in_queue = 0")
+    assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 5}
+    assert len(Queue(store.connection).waiting(way.id)) == 2
+    (sweep,) = store.db.query("SELECT * FROM sweeps WHERE id = ?", [sweeps[0]])
+    assert (sweep["state"], sweep["in_queue"]) == ("queued", 1)
+
+
+def test_only_what_never_ran_is_removed(store: Store, sweeps: list[int]) -> None:
+    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    store.finish_run(store.start_run(first_job(store, way.id), None), {"outcome": "ok"})
+    with pytest.raises(RequestError, match="never deleted"):
+        ask(store, "remove", "sweep", sweeps[0])
+    assert ask(store, "remove", "model", way.id)[0] == {"removed": 2}
+    assert ask(store, "remove", "sweep", sweeps[2])[0] == {"removed": 6}
+    assert [row["id"] for row in store.db.query("SELECT id FROM sweeps ORDER BY id")] == sweeps[:2]
+    assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
+def test_asking_twice_does_it_once(store: Store, sweeps: list[int]) -> None:
+    request = Request("cancel", {"level": "sweep", "id": sweeps[0]})
+    first = carry_out(store, request)
+    again = carry_out(store, request)
+    assert again == (first[0], Effect())
+    (count,) = store.connection.execute("SELECT count(*) FROM runs").fetchone()
+    assert count == 6
+
+
+def test_a_request_that_fails_changes_nothing(store: Store, sweeps: list[int]) -> None:
+    before = list(store.db.query("SELECT * FROM sweeps"))
+    for action, arguments in (
+        ("unheard of", {}),
+        ("move", {"level": "sweep", "id": sweeps[0], "to": "before", "before": 12345}),
+        ("add", {"staged": "/nowhere.db", "uid": "x"}),
+    ):
+        with pytest.raises(Exception, match=r"no action|not beside|no file"):
+            carry_out(store, Request(action, arguments))
+    assert list(store.db.query("SELECT * FROM sweeps")) == before
+    assert list(store.db.query("SELECT * FROM requests")) == []
+
+
+def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int]) -> None:
+    tried = [{"id": "./one", "fallback": ["./two"]}, "./three"]
+    sweep = queued(["one", "two", "three"], ["a"], tried=tried)
+    first, other = Queue(store.connection, sweep).ready(utc_now())
+    ask(store, "move", "model", first.id, to="last")
+    run = store.start_run(first_job(store, first.id), None)
+    store.finish_run(run, {"outcome": "error"}, again=True, way=first.next_way)
+    assert [way.name for way in Queue(store.connection, sweep).ready(utc_now())] == [
+        other.name,
+        "one",
+    ]

@@ -1,0 +1,268 @@
+"""Several terminals at once: real supervisors, real commands, scripted workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.control import address
+from runner.control.asking import ask
+from runner.control.listener import Listener
+from runner.control.request import Reply, Request, RequestError
+from runner.database.store import Store
+from runner.errors import BusyError
+
+ROOT = Path(__file__).resolve().parents[3]
+# `vlmsweep start` with scripted workers.
+START = """
+import sys
+from pathlib import Path
+from runner import sweeping
+from runner.work.terms import Terms
+from tests.runner.conftest import FakeLauncher
+sweeping.start(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
+               Terms(stay=True), FakeLauncher())
+"""
+
+
+class Terminals:
+    """A folder with a database, models and prompts, and commands run on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.database = folder, folder / "q.db"
+        self.gate = folder / "gate"
+        (folder / "good").mkdir()
+
+    def vlmsweep(self, *words: str, fails: bool = False) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", *words, "--db", str(self.database)],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            check=False,
+            timeout=60,
+        )
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stderr if fails else done.stdout
+
+    def add(self, name: str, *prompts: str, **more: str) -> None:
+        asked = [{"text": text, "images": "none"} for text in prompts]
+        limits = {"first_token_s": 60, "run_s": 60, "silence_s": 60}
+        sweep = {"name": name, "models": ["./good"], "prompts": asked, "limits": limits}
+        file = self.folder / f"{name}.json"
+        file.write_text(json.dumps(sweep))
+        options = [word for key, value in more.items() for word in (f"--{key}", value)]
+        self.vlmsweep("queue", "add", str(file), *options)
+
+    def states(self) -> dict[str, str]:
+        rows = json.loads(self.vlmsweep("queue", "--json"))
+        return {row["name"]: row["state"] for row in rows}
+
+    def ask(self, sql: str) -> list[Any]:
+        with sqlite3.connect(f"{self.database.as_uri()}?mode=ro", uri=True) as connection:
+            return connection.execute(sql).fetchall()
+
+    def outcomes(self, name: str) -> list[str | None]:
+        rows = self.ask("SELECT sweep, outcome FROM results ORDER BY job_id")
+        return [outcome for sweep, outcome in rows if sweep == name]
+
+    def until(self, true: Callable[[], bool], seconds: float = 30.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < deadline, self.ask("SELECT sweep, outcome FROM results")
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def terminals(tmp_path: Path) -> Terminals:
+    return Terminals(tmp_path)
+
+
+@pytest.fixture
+def supervisor(terminals: Terminals) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts `vlmsweep start` on the terminals' database."""
+    started: list[subprocess.Popen[str]] = []
+
+    def begin() -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", START, str(terminals.database)]
+        started.append(subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, text=True))
+        return started[-1]
+
+    yield begin
+    terminals.gate.touch()
+    for process in started:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def test_a_night_from_two_terminals(
+    terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
+) -> None:
+    """Three sweeps queued, reordered, one cancelled in mid-run, one paused, jobs retried."""
+    hold = f"until {terminals.gate}"
+    for name, prompts in (("x", [hold, "b"]), ("y", ["c", "error"]), ("z", [hold, "d"])):
+        terminals.add(name, *prompts)
+    assert list(terminals.states()) == ["x", "y", "z"]
+    terminals.vlmsweep("queue", "move", "z", "--first")
+    assert list(terminals.states()) == ["z", "x", "y"]
+    terminals.vlmsweep("queue", "pause", "x")
+    assert terminals.states()["x"] == "paused"
+
+    process = supervisor()
+    terminals.until(lambda: terminals.states().get("z") == "running")
+    terminals.until(lambda: bool(terminals.ask("SELECT 1 FROM jobs WHERE state = 'running'")))
+    began = time.monotonic()
+    assert "1 runs killed" in terminals.vlmsweep("queue", "cancel", "z")
+    terminals.until(lambda: "z" not in terminals.states())
+    assert time.monotonic() - began < 10
+    assert terminals.outcomes("z") == ["interrupted", "skipped"]
+
+    terminals.until(lambda: terminals.outcomes("y") == ["ok", "error"])
+    assert terminals.states() == {"x": "paused"}
+    assert "1 jobs queued again" in terminals.vlmsweep("queue", "retry", "y")
+    terminals.until(lambda: bool(terminals.ask("SELECT 1 FROM runs WHERE attempt = 2")))
+
+    terminals.vlmsweep("queue", "resume", "x")
+    terminals.until(lambda: terminals.states().get("x") == "running")
+    terminals.gate.touch()
+    terminals.until(lambda: terminals.states() == {})
+    assert terminals.outcomes("x") == ["ok", "ok"]
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 0
+    assert not any(place.exists() for place in address.places(terminals.database))
+
+
+def test_a_sweep_added_while_the_supervisor_works_is_worked(
+    terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
+) -> None:
+    terminals.add("x", "a")
+    supervisor()
+    terminals.until(lambda: terminals.outcomes("x") == ["ok"])
+    terminals.add("y", "b")
+    terminals.until(lambda: terminals.outcomes("y") == ["ok"])
+    assert list((terminals.folder / "q.files" / "queue").iterdir()) == []
+
+
+def test_a_supervisor_that_is_killed_loses_nothing_of_the_queue(
+    terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
+) -> None:
+    terminals.add("x", f"until {terminals.gate}", "b")
+    terminals.add("y", "c")
+    process = supervisor()
+    terminals.until(lambda: bool(terminals.ask("SELECT 1 FROM jobs WHERE state = 'running'")))
+    process.kill()
+    process.wait()
+    terminals.vlmsweep("queue", "move", "y", "--first")  # nobody works: the file itself
+    assert terminals.states() == {"y": "queued", "x": "queued"}
+    terminals.gate.touch()
+    supervisor()
+    terminals.until(lambda: terminals.states() == {})
+    assert terminals.outcomes("x") == ["ok", "ok"]
+    attempts = terminals.ask("SELECT attempt, outcome FROM runs ORDER BY id")
+    assert attempts == [(1, "interrupted"), (1, "ok"), (2, "ok"), (1, "ok")]
+
+
+def test_what_is_meant_is_found_or_said(terminals: Terminals) -> None:
+    terminals.add("night", "a")
+    assert "did you mean night" in terminals.vlmsweep("queue", "pause", "nigth", fails=True)
+    assert "no model 'goood'" in terminals.vlmsweep(
+        "queue", "pause", "night", "--model", "goood", fails=True
+    )
+    assert "of what?" in terminals.vlmsweep("queue", "cancel", fails=True)
+    assert "no job 99" in terminals.vlmsweep("queue", "cancel", "--job", "99", fails=True)
+    assert "where to?" in terminals.vlmsweep("queue", "move", "night", fails=True)
+
+
+def test_only_its_user_may_reach_the_socket(store: Store) -> None:
+    with Listener(store) as listener:
+        assert listener.path is not None
+        assert stat.S_IMODE(listener.path.stat().st_mode) & 0o177 == 0
+
+
+def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    store = Store(folder / "q.db")
+    with Listener(store) as listener:
+        assert listener.path == address.aside(store.path)
+        assert stat.S_IMODE(listener.path.parent.stat().st_mode) == 0o700
+    store.close()
+
+
+def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir(mode=0o755)
+    (tmp_path / "link").symlink_to(tmp_path / "open")
+    assert not address.own_folder(tmp_path / "open")
+    assert not address.own_folder(tmp_path / "link")
+    assert address.own_folder(tmp_path / "new")
+
+
+def speaking(listener: Listener, said: bytes) -> bytes:
+    """What the listener says to bytes, in this thread."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(str(listener.path))
+        connection.sendall(said)
+        for _ in range(3):
+            listener.poll()
+        connection.settimeout(1)
+        return connection.recv(65_536)
+
+
+@pytest.mark.parametrize(
+    "said", [b"\n", b"nonsense\n", b"[]\n", b'{"action": 1}\n', b"\x00\xff\n", b"[" * 5000 + b"\n"]
+)
+def test_nonsense_is_answered_and_survived(store: Store, said: bytes) -> None:
+    with Listener(store) as listener:
+        with pytest.raises(RequestError, match="no request"):
+            Reply.from_line(speaking(listener, said)).get()
+        unknown = Request("unheard of", {}).as_line()
+        with pytest.raises(RequestError, match="no action"):
+            Reply.from_line(speaking(listener, unknown)).get()
+
+
+def test_who_says_too_much_or_nothing_is_dropped(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.control.listener.LONGEST", 1000)
+    monkeypatch.setattr("runner.control.listener.CONNECTIONS", 3)
+    with Listener(store) as listener:
+        assert speaking(listener, b"x" * 5000) == b""
+        held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(6)]
+        for connection in held:
+            connection.connect(str(listener.path))
+            listener.poll()
+        assert len(listener.unread) == 3
+        for connection in held:
+            connection.close()
+
+
+def test_a_holder_that_does_not_answer_is_said(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock is held, by this very process, and nobody listens."""
+    monkeypatch.setattr("runner.control.asking.PATIENCE_S", 0.1)
+    with pytest.raises(BusyError, match="does not answer"):
+        ask(store.path, "pause", {"level": "sweep", "id": 1})
+
+
+def test_a_stale_socket_is_in_nobodys_way(tmp_path: Path) -> None:
+    database = tmp_path / "q.db"
+    stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    path = address.beside(database) or address.aside(database)
+    stale.bind(os.fspath(path))
+    stale.close()
+    Store(database).close()
+    assert ask(database, "pause", {"level": "sweep", "id": 1}) == {"changed": 0}

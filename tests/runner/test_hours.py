@@ -1,0 +1,47 @@
+"""Hours as people write them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+import pytest
+
+from runner.planning import hours
+
+
+@pytest.fixture(autouse=True)
+def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def parsed(text: str, now: str) -> str:
+    return hours.parse(text, datetime.fromisoformat(now)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("text", "now", "meant"),
+    [
+        ("07:00", "2026-11-23T22:00:00+01:00", "2026-11-24T07:00:00+01:00"),
+        ("23:30", "2026-11-23T22:00:00+01:00", "2026-11-23T23:30:00+01:00"),
+        ("22:00", "2026-11-23T22:00:00+01:00", "2026-11-24T22:00:00+01:00"),
+        ("7:05", "2026-11-23T05:00:00+00:00", "2026-11-23T07:05:00+01:00"),
+        # The clock is put back in this night: seven in the morning is nine hours after eleven.
+        ("07:00", "2026-10-24T23:00:00+02:00", "2026-10-25T07:00:00+01:00"),
+        ("2026-11-25 06:00", "2026-11-23T22:00:00+01:00", "2026-11-25T06:00:00+01:00"),
+        ("2026-11-25T06:00+00:00", "2026-11-23T22:00:00+01:00", "2026-11-25T07:00:00+01:00"),
+    ],
+)
+def test_the_next_such_hour_is_meant(text: str, now: str, meant: str) -> None:
+    assert parsed(text, now) == meant
+
+
+@pytest.mark.parametrize("text", ["", "25:00", "12:60", "noon", "7", "2020-01-01 07:00"])
+def test_what_is_no_hour_or_has_passed_is_said(text: str) -> None:
+    with pytest.raises(hours.HourError):
+        parsed(text, "2026-11-23T22:00:00+01:00")
