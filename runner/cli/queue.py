@@ -74,6 +74,7 @@ def listed(
 @click.option("--label", help="A word to group sweeps by.")
 @database
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing of the pictures.")
+@click.option("--strict", is_flag=True, help="Do not add it when jobs would fail (see plan).")
 def add(
     priority: int,
     after: str | None,
@@ -81,17 +82,20 @@ def add(
     label: str | None,
     db: Path | None,
     quiet: bool,
+    strict: bool,
     **given: Any,
 ) -> None:
     """Add a sweep: a SWEEP_FILE, options, or both, as `vlmsweep run` takes them.
 
-    Its pictures are prepared now, so that what is wrong with them is said now.
+    Its pictures are prepared now, and what will go wrong is said now, not at three in the
+    morning.
     """
     from datetime import UTC, datetime
 
     from runner import places, sweeping
     from runner.control import targets
     from runner.planning import hours, wishes
+    from runner.preflight import look
     from runner.times import as_text
     from runner.view import telling
 
@@ -105,6 +109,7 @@ def add(
     plan = wishes.plan(as_wish(given))
     how = telling.mode(sys.stderr, json=False, quiet=quiet)
     with telling.telling(how, sys.stderr, sys.stderr) as tell:
+        plan = look.before(plan, place, tell, strict=strict)
         added = sweeping.add(plan, place, tell, terms)
     click.echo(f"queued as {added['sweep']} ({added['uid']}): {added['jobs']} jobs")
 

@@ -50,6 +50,9 @@ class Reader:
         try:
             self.connection = connect(path)
             (ours,) = self.connection.execute("PRAGMA application_id").fetchone()
+            (tables,) = self.connection.execute(
+                "SELECT count(*) FROM sqlite_master WHERE name = 'results'"
+            ).fetchone()
         except sqlite3.Error as error:
             raise DatabaseError(f"cannot read {path} as a database: {error}") from error
         if ours != APPLICATION_ID:
@@ -57,6 +60,9 @@ class Reader:
             raise DatabaseError(
                 f"{path} is a database of some other program", hint="give another file with --db"
             )
+        if not tables:
+            self.connection.close()
+            raise DatabaseError(f"nothing is stored in {path} yet", hint="vlmsweep demo")
         self.connection.set_progress_handler(self.overdue, CHECK_EVERY)
         self.connection.set_authorizer(allowed)
 
