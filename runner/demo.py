@@ -1,4 +1,4 @@
-"""The demo: the embedded model looks at the packaged pictures, and its answers are checked.
+"""The demo: the embedded model looks at the packaged pictures, and its answers are scored.
 
 It is an ordinary sweep with nothing special-cased; only the questions, the pictures and what
 should be answered are fixed here and in `images/manifest.json`.
@@ -21,6 +21,7 @@ QUESTIONS = (
     "What is the background colour?",
 )
 # Beside this package, and not looked up by its name: `images` may be a folder of the user's.
+MANIFEST = "manifest.json"
 PICTURES = Path(__file__).resolve().parent.parent / "images"
 
 
@@ -44,7 +45,7 @@ class Checked:
 def expected(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
     """Per picture and question the answers that count as right."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return {row["file"]: row["answers"] for row in manifest["images"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DemoError(f"the demo's pictures are not installed: {error}") from error
@@ -59,19 +60,17 @@ def plan(folder: Path = PICTURES) -> jobs.Plan:
         "models": [jobs.DEMO],
         "images": list(expected(folder)),
         "prompts": list(QUESTIONS),
+        "answers": MANIFEST,
     }
     return jobs.expand(sweepfile.check(data, "demo"), folder, "demo")
 
 
-def check(
-    rows: Iterable[Mapping[str, Any]], answers: Mapping[str, Mapping[str, list[str]]]
-) -> list[Checked]:
-    """The demo's rows of `results`, each with what should have been said."""
+def check(rows: Iterable[Mapping[str, Any]]) -> list[Checked]:
+    """The demo's rows of `judged`, each with what should have been said and whether it was."""
     out = []
     for row in rows:
-        accepted = list(answers.get(row["image"], {}).get(row["prompt"], []))
-        said = {folded(answer) for answer in accepted}
-        right = folded(row["text"] or "") in said if accepted else None
+        accepted = json.loads(row["accepted"] or "[]")
+        right = row["exact"] == 1 if accepted else None
         out.append(Checked(row["image"], row["prompt"], row["text"], accepted, right))
     return out
 
@@ -95,8 +94,3 @@ def as_events(checked: list[Checked]) -> Iterator[dict[str, Any]]:
     for row in checked:
         yield {"event": "answer_checked", **asdict(row)}
     yield {"event": "demo_checked", **asdict(score(checked))}
-
-
-def folded(text: str) -> str:
-    """Text as it is compared: without case, folded white space or a final full stop."""
-    return " ".join(text.split()).removesuffix(".").rstrip().casefold()

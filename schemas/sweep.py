@@ -309,11 +309,25 @@ class Prompt(Part):
             raise ValueError("the last turn must be the user's")
         return self
 
+    @property
+    def question(self) -> str:
+        """The user's turns, a line each."""
+        said = [turn.text for turn in self.turns or [] if turn.role == "user"]
+        return self.text or "\n".join(said)
+
 
 ModelLike = Annotated[Model, BeforeValidator(named("id"), json_schema_input_type=str | Model)]
 PromptLike = Annotated[Prompt, BeforeValidator(named("text"), json_schema_input_type=str | Prompt)]
 Places = Annotated[
     list[NonEmpty], BeforeValidator(as_list, json_schema_input_type=str | list[NonEmpty])
+]
+
+
+Metric = Literal["exact", "contains", "vqa", "anls"]
+Metrics = Annotated[
+    list[Metric],
+    Field(min_length=1),
+    BeforeValidator(as_list, json_schema_input_type=str | list[Metric]),
 ]
 
 
@@ -340,9 +354,22 @@ class Sweep(Part):
     video: VideoSettings = VideoSettings()
     limits: Limits = Limits()
     repeats: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    answers: NonEmpty | None = Field(
+        None, description="A CSV, JSONL or JSON file of accepted answers, relative to this file."
+    )
+    scoring: Metrics | None = Field(
+        None, description="Metrics, the one that sums up first; by default those that apply."
+    )
     order: Literal["quick", "listed"] = Field(
         "quick",
         description="Of models of equal priority: those first that history says are done soon,"
         " or as they are listed.",
     )
     exclude: list[Exclude] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def scored_against_something(self) -> Self:
+        """Metrics without accepted answers are a mistake."""
+        if self.scoring and self.answers is None:
+            raise ValueError("scoring would be ignored without answers: name their file")
+        return self

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .browse import browse
 from .compare import diff
 from .history import models, show, sql, sweeps
+from .judging import judge
 from .queue import queue, start
 from .ready import fetch, plan
 from .report import report
@@ -22,7 +23,7 @@ __all__ = ["cli", "main"]
 # In the order a newcomer needs them.
 RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
-READING = (show, report, sql, sweeps, diff, browse)
+READING = (show, report, sql, sweeps, diff, judge, browse)
 KNOWING = (models, doctor, chaos)
 
 for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):

@@ -14,22 +14,29 @@ from .options import SECONDS, database, formats
 @click.command(short_help="Show a sweep's table.")
 @click.argument("sweep", required=False)
 @click.option("--runs", is_flag=True, help="A row per job instead of a row per model.")
+@click.option("--scores", is_flag=True, help="A row per model and metric, with 95% intervals.")
 @database
 @formats
-def show(sweep: str | None, runs: bool, db: Path | None, format: Any) -> None:
+def show(sweep: str | None, runs: bool, scores: bool, db: Path | None, format: Any) -> None:
     """Show a sweep's table: load and inference time, speed, memory, status and notes per model.
 
     SWEEP is a name, a number, a uid or its beginning; without it the latest is shown.
     """
     from runner import places
     from runner.database.reader import Reader
+    from runner.database.scores import model_scores
     from runner.view import grids
     from runner.view.output import write
 
     with Reader(places.database(db)) as reader:
         number = reader.sweep(sweep)["id"]
-        rows = reader.results(number) if runs else reader.summary(number)
-    write(grids.results(rows) if runs else grids.summary(rows), format or "table", sys.stdout)
+        if scores:
+            shown = grids.scores(model_scores(reader, number))
+        elif runs:
+            shown = grids.results(reader.results(number))
+        else:
+            shown = grids.summary(reader.summary(number))
+    write(shown, format or "table", sys.stdout)
 
 
 @click.command(short_help="Ask the database a question.")

@@ -12,6 +12,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 ENGINES = ("auto", "transformers", "mlx", "openai")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+METRICS = ("exact", "contains", "vqa", "anls")
 FORMATS = {
     "json": "A JSON list, every digit.",
     "nl": "A JSON object a line.",
@@ -51,12 +52,24 @@ def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int |
         raise click.BadParameter(str(error)) from error
 
 
+def from_here(ctx: click.Context, param: click.Parameter, value: Path | None) -> str | None:
+    """A path independent of any sweep file's folder."""
+    return None if value is None else str(value.absolute())
+
+
+def some(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+    """What was given several times, or None when it was not."""
+    return list(value) or None
+
+
 # Each option's place in a sweep file, by the name click passes it under.
 SETTINGS = {
     "name": "name",
     "max_new_tokens": "generation.max_new_tokens",
     "max_side": "image.max_side",
     "repeats": "repeats",
+    "answers": "answers",
+    "scoring": "scoring",
     "download_limit": "limits.download_s",
     "load_limit": "limits.load_s",
     "first_token_limit": "limits.first_token_s",
@@ -86,6 +99,14 @@ WISH = (
         help="Longest side in pixels, 0: any. [1024]",
     ),
     click.option("--repeats", type=COUNT, metavar="N", help="How often to ask. [1]"),
+    click.option("--answers", type=PLACE, callback=from_here, help="File of accepted answers."),
+    click.option(
+        "--scoring",
+        multiple=True,
+        type=click.Choice(METRICS),
+        callback=some,
+        help="How answers are scored.",
+    ),
     click.option("--download-limit", type=SECONDS, metavar="S", help="For a download. [7200]"),
     click.option("--load-limit", type=SECONDS, metavar="S", help="For a load. [600]"),
     click.option(

@@ -114,12 +114,12 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     from runner.view import grids, telling
     from runner.view.output import write
 
-    plan, answers = show.plan(), show.expected()
+    plan = show.plan()
     how = telling.mode(sys.stdout, json=json, quiet=False)
     with telling.telling(how, sys.stdout, sys.stderr) as tell:
         swept = sweeping.run(plan, places.database(db), tell)
     with Reader(swept.database) as reader:
-        checked = show.check(reader.results(swept.id), answers)
+        checked = show.check(reader.judged(swept.id))
     score = show.score(checked)
     if json:
         for event in show.as_events(checked):

@@ -21,7 +21,7 @@ from schemas.sweep import Prompt
 from ..plain import readable
 from ..planning.jobs import Entry, Place, Plan
 from ..times import utc_now
-from . import estimates
+from . import estimates, judging
 from .store import Store, compact
 
 
@@ -69,6 +69,8 @@ def add_sweep(
             for position, image in enumerate(job.images):
                 row = {"job_id": number, "position": position, "image_id": images[image]}
                 store.insert("job_images", row)
+            if accepted := plan.expected.accepted.get(job.position):
+                judging.expect(store.connection, number, accepted, plan.expected.metrics)
             if job.skip_reason is not None:
                 outcome = {"outcome": "skipped", "error_class": "excluded"}
                 outcome["message"] = job.skip_reason
@@ -152,8 +154,7 @@ def add_prompt(store: Store, prompt: Prompt) -> int:
     if prompt.turns:
         turns = [turn.model_dump() for turn in prompt.turns]
     key = hashlib.sha256(compact([prompt.name, turns]).encode()).hexdigest()
-    text = "\n".join(str(turn["text"]) for turn in turns if turn["role"] == "user")
-    row = {"sha256": key, "name": prompt.name, "text": text, "turns": compact(turns)}
+    row = {"sha256": key, "name": prompt.name, "text": prompt.question, "turns": compact(turns)}
     return store.find_or_add("prompts", ["sha256"], row)
 
 

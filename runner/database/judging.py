@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..judging import metrics
 from ..judging.checks import check
+from ..judging.matching import Asked
 
 if TYPE_CHECKING:
+    from ..planning.expected import Expectation
     from .store import Store
 
 AT_ONCE = 500
@@ -30,7 +32,7 @@ LEFT JOIN answers ON answers.job_id = jobs.id
 
 @dataclass(frozen=True, slots=True)
 class Rejudged:
-    """What `judge` did: runs whose text was checked, and runs that were scored."""
+    """What `judge` did: how many runs had a text to check, and how many were scored."""
 
     checked: int
     scored: int
@@ -80,22 +82,53 @@ def as_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def judge(store: Store, sweep: int) -> Rejudged:
-    """Checks and scores every ended run of a sweep anew, a few hundred at a time."""
+def judge(store: Store, sweep: int, known: Expectation | None = None) -> Rejudged:
+    """Checks and scores every ended run of a sweep anew, a few hundred at a time.
+
+    `known`, where given, takes the place of the accepted answers the sweep had.
+    """
+    if known is not None:
+        with store.db.atomic():
+            store.connection.execute(
+                "DELETE FROM answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)",
+                [sweep],
+            )
+            for job, accepted in known.accepted.items():
+                expect(store.connection, job, accepted, known.metrics)
     runs = store.connection.execute(
         "SELECT runs.id FROM jobs JOIN runs ON runs.job_id = jobs.id"
         " WHERE jobs.sweep_id = ? AND runs.outcome IS NOT NULL ORDER BY runs.id",
         [sweep],
     ).fetchall()
-    scored = checked = 0
+    scored = 0
     for start in range(0, len(runs), AT_ONCE):
         with store.db.atomic():
-            for (run,) in runs[start : start + AT_ONCE]:
-                for table in ("checks", "scores"):
-                    store.connection.execute(
-                        f"DELETE FROM {table} WHERE run_id = ?",  # noqa: S608
-                        [run],
-                    )
-                scored += record(store.connection, run)
-                checked += 1
+            for run in runs[start : start + AT_ONCE]:
+                store.connection.execute("DELETE FROM checks WHERE run_id = ?", run)
+                store.connection.execute("DELETE FROM scores WHERE run_id = ?", run)
+                scored += record(store.connection, run[0])
+    (checked,) = store.connection.execute(
+        "SELECT count(*) FROM jobs JOIN runs ON runs.job_id = jobs.id"
+        " JOIN checks ON checks.run_id = runs.id WHERE jobs.sweep_id = ?",
+        [sweep],
+    ).fetchone()
     return Rejudged(checked, scored)
+
+
+def asked(connection: sqlite3.Connection, sweep: int) -> Iterator[Asked]:
+    """A stored sweep's jobs, as answers are matched to them."""
+    pictures: dict[int, list[tuple[str, str | None]]] = {}
+    for job, path, digest in connection.execute(
+        "SELECT jobs.id, path, source_sha256 FROM jobs JOIN job_images AS at ON job_id = jobs.id"
+        " JOIN images ON images.id = image_id WHERE sweep_id = ? ORDER BY jobs.id, at.position",
+        [sweep],
+    ):
+        pictures.setdefault(job, []).append((path, digest))
+    for job, name, text in connection.execute(
+        "SELECT jobs.id, name, text FROM jobs JOIN prompts ON prompts.id = prompt_id"
+        " WHERE sweep_id = ? ORDER BY jobs.id",
+        [sweep],
+    ):
+        seen = pictures.get(job, [])
+        paths, digests = tuple(path for path, _ in seen), tuple(digest for _, digest in seen)
+        yield Asked(job, paths, name, text, digests)

@@ -19,6 +19,7 @@ from typing import Any, Self
 from ..errors import DatabaseError, QueryError
 from . import APPLICATION_ID
 from .advice import advise, near
+from .scores import NOTHING, summed_up
 
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
@@ -195,7 +196,9 @@ class Reader:
             """,
             sweep,
         )
+        scored = summed_up(self, sweep)
         for row in rows:
+            row |= scored.get(row["sweep_model_id"], NOTHING)
             mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]
             row["status"] = status({c["outcome"]: c["count"] for c in mine})
         return rows
@@ -203,6 +206,10 @@ class Reader:
     def results(self, sweep: int) -> list[dict[str, Any]]:
         """A sweep's jobs with their latest runs, in the sweep's order."""
         return self.records("SELECT * FROM results WHERE sweep_id = ? ORDER BY job_id", sweep)
+
+    def judged(self, sweep: int) -> list[dict[str, Any]]:
+        """The same jobs with the checks and scores of their texts."""
+        return self.records("SELECT * FROM judged WHERE sweep_id = ? ORDER BY job_id", sweep)
 
 
 def allowed(action: int, name: str | None, value: str | None, *_: str | None) -> int:

@@ -22,7 +22,9 @@ from pydantic import ValidationError
 from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
+from . import expected as expectations
 from . import pythons
+from .expected import NOTHING, Expectation
 
 PICTURE_SUFFIXES = {
     f".{suffix}"
@@ -100,6 +102,7 @@ class Plan:
     prompts: tuple[Prompt, ...]
     images: tuple[Path, ...]
     jobs: tuple[Job, ...]
+    expected: Expectation = NOTHING
 
 
 def expand(sweep: Sweep, base: Path, source: str) -> Plan:
@@ -126,7 +129,8 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
                 images = tuple(number[path] for path in group)
                 for repeat in range(1, sweep.repeats + 1):
                     jobs.append(Job(len(jobs), one.position, prompt, images, repeat, reason))
-    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs))
+    known = expectations.of(sweep, base, list(pictures), jobs)
+    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs), known)
 
 
 def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]) -> Entry:

@@ -59,6 +59,19 @@ def missed(row: Record) -> Any:
     return row["expected"] if row["expected"] != row["got"] else None
 
 
+def percent(mean: float | None, low: float | None, high: float | None) -> str | None:
+    """A score and its interval in hundredths: `83.3% (71–91)`."""
+    if mean is None or low is None or high is None:
+        return None
+    return f"{units.share(mean)} ({100 * low:.0f}–{100 * high:.0f})"
+
+
+def score(row: Record) -> str | None:
+    """A model's score by the metric that sums up."""
+    words = percent(row.get("score"), row.get("score_low"), row.get("score_high"))
+    return words and f"{row['score_metric']} {words}"
+
+
 SUMMARY = (
     Column("model", "Model", least=16, middle=True),
     Column("load_s", "Load time", "seconds"),
@@ -69,7 +82,17 @@ SUMMARY = (
     Column("peak_rss_bytes", "Peak memory", "bytes", below=True),
     Column("peak_device_bytes", "Device memory", "bytes", optional=True, below=True),
     Column("success_rate", "Success", "share", below=True),
+    Column("score", "Score", least=18, optional=True, of=score),
     Column("notes", "Notes", least=30, aside=True),
+)
+SCORES = (
+    Column("model", "Model", least=16, middle=True),
+    Column("metric", "Metric"),
+    Column("mean", "Score", "share"),
+    Column("low", "95% from", "share"),
+    Column("high", "to", "share"),
+    Column("n", "Answered", "number"),
+    Column("known", "Of", "number"),
 )
 RESULTS = (
     Column("model", "Model", least=8, middle=True),
@@ -169,6 +192,11 @@ def results(rows: Sequence[Record]) -> Grid:
     return grid(rows, [c for c in RESULTS if repeated or c.key != "repeat"])
 
 
+def scores(rows: Sequence[Record]) -> Grid:
+    """A row per model and metric."""
+    return grid(rows, SCORES)
+
+
 def sweeps(rows: Sequence[Record]) -> Grid:
     """The sweeps stored."""
     return grid(rows, SWEEPS)
@@ -234,6 +262,8 @@ def plan_lines(seen: Preview) -> Iterator[str]:
     yield f"{seen.jobs} jobs: {asked}, {' and '.join(shown)}{repeats}"
     shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
     yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
+    if seen.scoring:
+        yield f"Answers: known for {seen.answers_known} jobs, scored by {', '.join(seen.scoring)}"
     for row in seen.excluded:
         yield one_line(f"Excluded: {row['jobs']} jobs of {row['model']}: {row['reason']}")
     settings = ", ".join(f"{key} {value}" for key, value in seen.generation.items())

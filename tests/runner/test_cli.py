@@ -255,24 +255,21 @@ def test_every_picture_answers_every_question() -> None:
         assert set(demo.QUESTIONS) <= set(answers)
 
 
-@pytest.mark.parametrize(
-    ("said", "right"),
-    [
-        ("Red", True),
-        (" red. ", True),
-        ("RED", True),
-        ("red ..", False),
-        ("a red", False),
-        ("", False),
-        (None, False),
-        ("Light\n red", True),
-    ],
-)
-def test_answers_are_compared_kindly(said: str | None, right: bool) -> None:
-    row = {"image": "a.png", "prompt": "Colour?", "text": said}
-    (checked,) = demo.check([row], {"a.png": {"Colour?": ["red", "light red"]}})
-    assert checked.right is right
-    (unknown,) = demo.check([row], {})
+def test_the_demo_is_scored_in_the_database(here: Path) -> None:
+    vlmsweep("demo")
+    with Reader(here / "history.db") as reader:
+        rows = reader.judged(1)
+        assert [json.loads(row["accepted"]) for row in rows if row["image"] == "circle.png"] == [
+            demo.expected()["circle.png"][question] for question in demo.QUESTIONS
+        ]
+        assert {row["exact"] for row in rows} == {0.0}
+
+
+def test_an_answer_is_marked_by_its_score() -> None:
+    row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "accepted": '["red"]'}
+    marks = [one.right for one in demo.check([row | {"exact": x} for x in (1.0, 0.0, None)])]
+    assert marks == [True, False, False]
+    (unknown,) = demo.check([row | {"accepted": None, "exact": None}])
     assert unknown.right is None
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from runner.demo import folded
+from runner.judging.folding import folded
 from runner.pictures.preparation import prepare
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation

@@ -1,0 +1,221 @@
+"""Reads files of accepted answers: CSV, JSON lines, or JSON such as `images/manifest.json`.
+
+It knows what may stand in such a file, and says all that is wrong with it. Which job an answer
+belongs to is found by `runner.judging.matching`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ..errors import SweepFileError
+from ..plain import shorten
+from .near import near
+
+PICTURE = ("image", "file", "path")
+QUESTION = ("prompt", "question")
+ACCEPTED = ("answer", "answers")
+KNOWN = (*PICTURE, "sha256", *QUESTION, *ACCEPTED)
+MAX_BYTES = 500_000_000
+SHOWN = 20
+FORMS = "columns image, prompt and answer; docs/scoring.md shows them"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Accepted answers to one question: `where` they stand in the file, and what they are for.
+
+    No `images`: any. No `prompt`: whatever is asked about them.
+    """
+
+    where: str
+    images: tuple[str, ...]
+    sha256: str | None
+    prompt: str | None
+    accepted: tuple[str, ...]
+
+
+class Problem(Exception):
+    """One thing that is wrong with one row."""
+
+
+def read(path: Path) -> list[Expected]:
+    """All answers of a file, in its order. SweepFileError lists what is wrong with it."""
+    found: list[Expected] = []
+    problems: list[str] = []
+    rows = list(rows_of(path, contents(path)))
+    if misnamed := wrong_keys(row for _, row in rows):
+        raise SweepFileError(f"{path}: {misnamed}", hint=FORMS)
+    for where, row in rows:
+        try:
+            found += expected(where, row)
+        except Problem as problem:
+            problems.append(f"{where}: {problem}")
+    complain(path, problems)
+    if not found:
+        raise SweepFileError(f"{path} holds no answers", hint=FORMS)
+    return found
+
+
+def complain(path: Path, problems: list[str]) -> None:
+    """Raises SweepFileError with the first of the problems, if there are any."""
+    if not problems:
+        return
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    lines = "\n".join(f"  {line}" for line in problems[:SHOWN])
+    more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    raise SweepFileError(
+        f"{count} in {path}:\n{lines}{more}", hint="docs/scoring.md shows the form"
+    )
+
+
+def contents(path: Path) -> str:
+    """The file's text."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise SweepFileError(f"{path} is larger than {MAX_BYTES:,} bytes: no file of answers")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        hint = near(path.name, siblings(path), "did you mean {}?").strip() or None
+        raise SweepFileError(f"cannot read the answers in {path}: {reason}", hint=hint) from error
+
+
+def siblings(path: Path) -> list[str]:
+    """The names beside a file."""
+    try:
+        return [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return []
+
+
+def rows_of(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Each row with its place, by what the file's name says it is."""
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        yield from sheet(path, text, "," if suffix == ".csv" else "\t")
+    elif suffix in (".jsonl", ".ndjson"):
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                yield f"line {number}", mapping(path, f"line {number}", parsed(path, line, number))
+    elif suffix == ".json":
+        yield from document(path, parsed(path, text, 0))
+    else:
+        raise SweepFileError(f"{path} is neither .csv, .tsv, .jsonl nor .json by its name")
+
+
+def sheet(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows of CSV or TSV, named by its first line."""
+    reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        reader.fieldnames = [(name or "").strip() for name in reader.fieldnames or []]
+        for row in reader:
+            where = f"line {reader.line_num}"
+            if None in row:
+                raise SweepFileError(
+                    f"{path}, {where}: more cells than columns",
+                    hint=f'an answer that holds the separator goes in quotes: "1{delimiter} 2"',
+                )
+            yield where, {key: value or None for key, value in row.items()}
+    except csv.Error as error:
+        raise SweepFileError(f"{path}, line {reader.line_num}: {error}") from error
+
+
+def document(path: Path, data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """A JSON file's rows: a list of them, such a list under `images`, or picture to answers."""
+    if isinstance(data, dict) and isinstance(data.get("images"), list):
+        for number, row in enumerate(data["images"]):
+            yield f"images[{number}]", mapping(path, f"images[{number}]", row)
+    elif isinstance(data, dict):
+        for picture, answers in data.items():
+            yield f"{shorten(picture, 40)!r}", {"image": picture, "answers": answers}
+    elif isinstance(data, list):
+        for number, row in enumerate(data):
+            yield f"[{number}]", mapping(path, f"[{number}]", row)
+    else:
+        raise SweepFileError(f"{path} holds neither a list nor a mapping", hint=FORMS)
+
+
+def parsed(path: Path, text: str, line: int) -> Any:
+    """JSON as data."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = f", line {line}" if line else ""
+        raise SweepFileError(f"{path}{where} is not valid JSON: {error}") from error
+
+
+def mapping(path: Path, where: str, row: Any) -> Mapping[str, Any]:
+    """A row, which has to be a mapping."""
+    if not isinstance(row, dict):
+        raise SweepFileError(f"{path}, {where}: should be a mapping, not {shown(row)}", hint=FORMS)
+    return row
+
+
+def wrong_keys(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """What is wrong with the names of the columns. Others than ours are left alone."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    if not keys:
+        return None
+    there = ", ".join(shorten(key, 30) for key in keys)
+    for key in keys:
+        absent = [name for name in KNOWN if name not in keys]
+        if key not in KNOWN and (meant := near(key, absent, "did you mean {}?", 0.8)):
+            return f"unknown column {shorten(key, 30)!r},{meant}"
+    if not set(ACCEPTED) & set(keys):
+        return f"there is no column answer or answers; there are {there}"
+    if not {*PICTURE, "sha256", *QUESTION} & set(keys):
+        return f"there is no column image, sha256 or prompt; there are {there}"
+    return None
+
+
+def expected(where: str, row: Mapping[str, Any]) -> Iterator[Expected]:
+    """A row's answers: one Expected, or one for each prompt where answers are named by prompts."""
+    pictures = first(row, PICTURE)
+    images = tuple(texts(pictures)) if pictures is not None else ()
+    digest, prompt = row.get("sha256"), first(row, QUESTION)
+    for name, value in (("sha256", digest), ("prompt", prompt)):
+        if value is not None and not isinstance(value, str):
+            raise Problem(f"{name} should be text, not {shown(value)}")
+    given = [row[key] for key in ACCEPTED if row.get(key) is not None]
+    for answers in given:
+        if isinstance(answers, dict) and prompt is not None:
+            raise Problem("has a prompt, and answers by prompt too: give one of them")
+        by_prompt = answers if isinstance(answers, dict) else {prompt: answers}
+        for asked, accepted in by_prompt.items():
+            some = tuple(texts(accepted))
+            if not (images or digest or asked):
+                raise Problem("names neither a picture nor a prompt")
+            if some:
+                yield Expected(where, images, digest and digest.lower(), asked, some)
+
+
+def first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The first of some columns that is filled."""
+    return next((row[name] for name in names if row.get(name) not in (None, "")), None)
+
+
+def texts(value: Any) -> Iterator[str]:
+    """One text or many, numbers as they are written; a CSV cell may hold a JSON list."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [value]
+    for one in value if isinstance(value, list) else [value]:
+        inner = one.get("answer") if isinstance(one, dict) else one  # as VQA's annotations are
+        if isinstance(inner, bool) or not isinstance(inner, str | int | float):
+            raise Problem(f"should be text or a list of texts, not {shown(inner)}")
+        if str(inner).strip():
+            yield str(inner).strip()
+
+
+def shown(value: Any) -> str:
+    """A value in a message."""
+    return shorten(json.dumps(value, ensure_ascii=False), 50)

@@ -1,0 +1,64 @@
+"""What a sweep's jobs are expected to answer, and the metrics they are scored by.
+
+It brings together the sweep's file of answers (`runner.judging`) and its jobs. Storing them is
+`runner.database.intake`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.sweep import Sweep
+
+from ..errors import SweepFileError
+from ..judging import answers, matching, metrics, vqa
+from ..judging.matching import Asked
+
+if TYPE_CHECKING:
+    from .jobs import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Job to accepted answers, and how all of them are scored; nothing where nothing is known."""
+
+    accepted: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+
+
+NOTHING = Expectation()
+
+
+def of(sweep: Sweep, base: Path, pictures: Sequence[Path], jobs: Iterable[Job]) -> Expectation:
+    """What the sweep's own file says of its jobs; its path is relative to `base`."""
+    if sweep.answers is None:
+        return NOTHING
+    names = [str(picture) for picture in pictures]
+    asked = (
+        Asked(
+            job.position,
+            tuple(names[image] for image in job.images),
+            sweep.prompts[job.prompt].name,
+            sweep.prompts[job.prompt].question,
+        )
+        for job in jobs
+    )
+    return expectation(base / Path(sweep.answers).expanduser(), sweep.scoring, asked)
+
+
+def expectation(file: Path, scoring: Sequence[str] | None, asked: Iterable[Asked]) -> Expectation:
+    """What a file says of the jobs. Raises SweepFileError with all that is wrong with it."""
+    found = matching.match(file, answers.read(file), list(asked))
+    if scoring and "vqa" in scoring:
+        wrong = sorted({len(some) for some in found.values()} - {vqa.PEOPLE})
+        if wrong:
+            raise SweepFileError(
+                f"scoring by vqa needs ten answers to each question, one for each of ten people;"
+                f" in {file} some have {wrong[0]}",
+                hint="leave vqa out of scoring, or leave scoring out",
+            )
+    chosen = scoring or metrics.sensible(list(found.values()))
+    return Expectation(found, tuple(dict.fromkeys(chosen)))
