@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .browse import browse
 from .compare import diff
+from .exchange import export, import_
 from .history import models, show, sql, sweeps
 from .judging import judge
 from .queue import queue, start
@@ -24,9 +25,10 @@ __all__ = ["cli", "main"]
 RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
 READING = (show, report, sql, sweeps, diff, judge, browse)
+EXCHANGING = (export, import_)
 KNOWING = (models, doctor, chaos)
 
-for command in (*RUNNING, *QUEUEING, *READING, *KNOWING):
+for command in (*RUNNING, *QUEUEING, *READING, *EXCHANGING, *KNOWING):
     cli.add_command(command)
 
 

@@ -6,11 +6,14 @@ logs. What is wrong with it is said before anything of ours is touched.
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..database.store import Store
+from ..errors import DatabaseError
 from ..plain import readable
 from . import ExchangeError, arrival, foreign, fresh, merge, zipped
 
@@ -22,6 +25,31 @@ class Imported:
     path: Path
     sweeps: list[merge.Merged]
     files: arrival.Arrived
+
+
+def bring_all(database: Path, paths: Sequence[Path]) -> tuple[list[Imported], ExchangeError | None]:
+    """Merges files into a database, those that can be used, and the error that names the others.
+
+    Raises DatabaseError when it is our database that cannot be used.
+    """
+    done, failed = [], []
+    store = Store(database)
+    try:
+        for path in paths:
+            try:
+                done.append(bring(store, path))
+            except ExchangeError as error:
+                failed.append(error)
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"{database} failed: {error}", hint="see to the disk, then import again"
+        ) from error
+    finally:
+        store.close()
+    if not failed:
+        return done, None
+    hint = next((error.hint for error in failed if error.hint), None)
+    return done, ExchangeError("\n".join(error.message for error in failed), hint=hint)
 
 
 def bring(store: Store, path: Path) -> Imported:

@@ -130,7 +130,7 @@ def test_pictures_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str]
     assert Image.open(BytesIO(small.content)).size == (160, 80)
     for path in ("2", "99", "../etc/passwd", "%2Fetc%2Fpasswd", "1/other", "1?path=/etc/passwd"):
         answer = get(f"/-/picture/{path}")
-        assert answer.status_code == 404 or answer.content == whole.content
+        assert answer.status_code in (302, 404) or answer.content == whole.content
         assert b"root:" not in answer.content
 
 
