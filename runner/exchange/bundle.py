@@ -81,8 +81,9 @@ def gather(database: Path, uid: str, folder: Path) -> Database:
         source = database
         if set(ours.schema()) != set(NAMES):  # an older one is brought up to date in a copy
             source = folder / "all.db"
-            older = ours.read(source)
+            older = fresh.create(source, ours.schema())
             with closing(older.conn):
+                ours.fill(older)
                 fresh.finish(older)
     db = fresh.create(folder / "bundle.db")
     with merge.attached(db.conn, foreign.read_only(source), str(database)):

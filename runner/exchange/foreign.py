@@ -7,7 +7,6 @@ beside it, in the folder a database keeps, whatever paths its rows name.
 from __future__ import annotations
 
 import re
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -28,45 +27,47 @@ class Foreign:
         self.path = path
         self.files = path.with_suffix(".files")
 
-    def read(self, into: Path) -> Database:
-        """All its sweeps as a fresh history at `into`. Raises ExchangeError."""
-        if shutil.disk_usage(into.parent).free < self.path.stat().st_size:
-            raise ExchangeError(f"there is no room beside {into.parent} to read it")
+    def schema(self) -> list[str]:
+        """The migrations it has had. Raises ExchangeError when it is not ours."""
         try:
-            db = fresh.create(into, self.schema())
+            with closing(connect(self.path)) as connection:
+                (ours,) = connection.execute("PRAGMA application_id").fetchone()
+                if ours != APPLICATION_ID:
+                    raise ExchangeError("it is a database of some other program")
+                ask = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'vlmsweep'"
+                return [str(name) for (name,) in connection.execute(ask)]
+        except sqlite3.Error as error:
+            raise ExchangeError(f"it cannot be read: {error}") from error
+
+    def fill(self, db: Database) -> None:
+        """Copies all values into a fresh history, as they are at one moment.
+
+        Raises ExchangeError.
+        """
+        try:
             db.execute("ATTACH ? AS theirs", [read_only(self.path)])
-            self.fill(db)
+            with db.atomic():
+                for table, columns in fresh.there(db).items():
+                    self.copy(db, table, ", ".join(columns))
             db.execute("DETACH theirs")
         except sqlite3.IntegrityError as error:
             raise ExchangeError(f"its rows break the schema's rules: {error}") from error
         except sqlite3.Error as error:
             raise ExchangeError(f"it cannot be read: {error}") from error
-        return db
-
-    def schema(self) -> list[str]:
-        """The migrations it has had. Raises ExchangeError when it is not ours."""
-        with closing(connect(self.path)) as connection:
-            (ours,) = connection.execute("PRAGMA application_id").fetchone()
-            if ours != APPLICATION_ID:
-                raise ExchangeError("it is a database of some other program")
-            ask = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'vlmsweep'"
-            return [str(name) for (name,) in connection.execute(ask)]
 
     @staticmethod
-    def fill(db: Database) -> None:
-        """Copies the values, as they are at one moment."""
-        with db.atomic():
-            for table, columns in fresh.there(db).items():
-                kind = db.execute(
-                    "SELECT sql FROM theirs.sqlite_master WHERE type = 'table' AND name = ?",
-                    [table],
-                ).fetchone()
-                if kind is None or re.match(r"\s*CREATE\s+VIRTUAL", str(kind[0]), re.IGNORECASE):
-                    raise ExchangeError(f"it has no table {table}")
-                names = ", ".join(columns)
-                db.execute(
-                    f"INSERT INTO main.{table} ({names}) SELECT {names} FROM theirs.{table}"  # noqa: S608
-                )
+    def copy(db: Database, table: str, names: str) -> None:
+        """A table's values, if it is a real one."""
+        kind = db.execute(
+            "SELECT sql FROM theirs.sqlite_master WHERE type = 'table' AND name = ?", [table]
+        ).fetchone()
+        if kind is None or re.match(r"\s*CREATE\s+VIRTUAL", str(kind[0]), re.IGNORECASE):
+            raise ExchangeError(f"it has no table {table}")
+        db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM theirs.{table}")  # noqa: S608
+
+    def size(self) -> int:
+        """Bytes that its rows may take at most."""
+        return self.path.stat().st_size
 
     def picture(self, digest: str) -> Path | None:
         """The prepared picture with this hash, if it is there."""

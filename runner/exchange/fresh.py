@@ -73,16 +73,25 @@ def finish(db: Database) -> None:
     check_hashes(db)
 
 
+# What a column's documentation begins with, and what SQLite calls that.
+KINDS = {"JSON list": "array", "JSON object": "object", "JSON:": "object"}
+
+
 def check_json(db: Database) -> None:
-    """Columns that are documented as JSON hold JSON."""
+    """Columns that are documented as JSON hold JSON, of the kind that is documented."""
     for table, columns in there(db).items():
         hints = typing.get_type_hints(rows.TABLES[table], include_extras=True)
         for column in columns:
-            if not typing.get_args(hints[column])[1].startswith("JSON"):
+            meaning = typing.get_args(hints[column])[1]
+            kind = next((KINDS[start] for start in KINDS if meaning.startswith(start)), None)
+            if kind is None:
                 continue
-            ask = f"SELECT 1 FROM {table} WHERE {column} NOT NULL AND NOT json_valid({column})"  # noqa: S608
-            if db.execute(ask).fetchone():
-                raise ExchangeError(f"{table}.{column} is no JSON")
+            ask = f"""
+                SELECT 1 FROM {table} WHERE {column} NOT NULL AND CASE json_valid({column})
+                WHEN 1 THEN json_type({column}) <> ? ELSE 1 END
+            """  # noqa: S608
+            if db.execute(ask, [kind]).fetchone():
+                raise ExchangeError(f"{table}.{column} is no JSON {kind}")
 
 
 def check_names(db: Database) -> None:

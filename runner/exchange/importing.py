@@ -6,6 +6,7 @@ logs. What is wrong with it is said before anything of ours is touched.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Sequence
@@ -85,8 +86,11 @@ def take(store: Store, path: Path, source: arrival.Source) -> Imported:
         raise ExchangeError("it is the database to import into")
     with tempfile.TemporaryDirectory(prefix="import-", dir=store.folder("incoming")) as name:
         folder = Path(name)
-        db = source.read(folder / "history.db")
+        if shutil.disk_usage(folder).free < source.size():
+            raise ExchangeError(f"there is no room beside {store.path} to read it")
+        db = fresh.create(folder / "history.db", source.schema())
         try:
+            source.fill(db)
             fresh.finish(db)
             arrival.readdress(db, store)
             done = merge.merge(store, folder / "history.db")

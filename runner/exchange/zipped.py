@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -94,52 +95,53 @@ class Zipped:
             raise ExchangeError("it is some other program's bundle")
         return about
 
-    def read(self, into: Path) -> Database:
-        """Its rows as a fresh history at `into`, every byte of the zip checked. Raises."""
-        need = sum(info.file_size for info in self.members.values())
-        if shutil.disk_usage(into.parent).free < need:
-            raise ExchangeError(f"there is no room beside {into.parent} to unpack it")
-        db = fresh.create(into, self.about.schema_)
+    def schema(self) -> list[str]:
+        """The migrations that its rows have had."""
+        return self.about.schema_
+
+    def size(self) -> int:
+        """Bytes that it takes unpacked."""
+        return sum(info.file_size for info in self.members.values())
+
+    def fill(self, db: Database) -> None:
+        """Its rows into a fresh history, every byte of the zip checked. Raises ExchangeError."""
         try:
             if torn := self.zip.testzip():
                 raise ExchangeError(f"it is damaged: {torn} is not what it was")
             with db.atomic():
                 for table, columns in fresh.there(db).items():
-                    self.fill(db, table, columns)
+                    self.copy(db, table, columns)
         except BROKEN as error:
             raise ExchangeError(f"it is damaged: {error}") from error
         except sqlite3.Error as error:
             raise ExchangeError(f"its rows break the schema's rules: {error}") from error
-        found = [uid for (uid,) in db.execute("SELECT uid FROM sweeps")]
-        if found != [self.about.sweep]:
+        if db.execute("SELECT uid FROM sweeps").fetchall() != [(self.about.sweep,)]:
             raise ExchangeError("it does not hold the one sweep that it names")
-        return db
 
-    def fill(self, db: Database, table: str, columns: list[str]) -> None:
-        """Adds a table's rows."""
-        rows = self.rows(table)
-        first = next(rows, None)
-        if first is None:
-            return
-        names = list(first)
-        if strange := set(names) - set(columns):
-            raise ExchangeError(f"its {table} have a column {min(strange)!r}, which is unknown")
+    def copy(self, db: Database, table: str, columns: list[str]) -> None:
+        """A table's rows, all of the same columns."""
+        with closing(self.rows(table)) as rows:
+            first = next(rows, None)
+            if first is None:
+                return
+            names = list(first)
+            if strange := set(names) - set(columns):
+                raise ExchangeError(f"its {table} have a column {min(strange)!r}, which is unknown")
 
-        def values() -> Iterator[list[Any]]:
-            yield list(first.values())
-            for row in rows:
-                if list(row) != names:
-                    raise ExchangeError(f"its {table} differ in their columns")
-                yield list(row.values())
+            def values() -> Iterator[list[Any]]:
+                for row in chain([first], rows):
+                    if list(row) != names:
+                        raise ExchangeError(f"its {table} differ in their columns")
+                    yield list(row.values())
 
-        marks = ", ".join("?" * len(names))
-        into = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
-        try:
-            db.conn.executemany(into, values())
-        except (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
-            raise ExchangeError(f"its {table} hold values that are none") from None
+            marks = ", ".join("?" * len(names))
+            into = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+            try:
+                db.conn.executemany(into, values())
+            except (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
+                raise ExchangeError(f"its {table} hold values that are none") from None
 
-    def rows(self, table: str) -> Iterator[dict[str, Any]]:
+    def rows(self, table: str) -> Generator[dict[str, Any], None, None]:
         """A table's rows, a JSON object a line."""
         name = f"rows/{table}.jsonl"
         if name not in self.members:

@@ -7,9 +7,12 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from runner import environment
 from runner.database import intake, judging
 from runner.database.store import Store
+from runner.pictures import preparation
 from runner.planning import jobs, sweepfile
 from schemas.events import Fetched
 from schemas.picture import Picture
@@ -87,6 +90,15 @@ def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more:
     for (job,) in store.connection.execute(ask, [sweep]).fetchall():
         judging.expect(store.connection, job, ["answer"], ["exact"])
     return sweep
+
+
+def add_real(store: Store, folder: Path, data: dict[str, Any], files: dict[str, str]) -> int:
+    """A sweep about real pictures (name to colour), really prepared."""
+    for name, colour in files.items():
+        Image.new("RGB", (40, 30), colour).save(folder / name)
+    plan = jobs.expand(sweepfile.check({"images": list(files)} | data, "test"), folder, "test")
+    made = preparation.prepare(plan.images, max_side=1024, folder=store.folder("images"))
+    return intake.add_sweep(store, plan, made, environment.supervisors())
 
 
 def work(store: Store, sweep: int, most: int = 1000, outcome: str = "ok") -> None:
