@@ -18,6 +18,7 @@ from schemas.errors import ErrorClass
 
 from . import safetensors_file
 from .failure import WorkerFailure
+from .reach import check_reach
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -33,6 +34,7 @@ OTHER_JSON: dict[str, ErrorClass] = {
     "processor_config.json": "bad_processor",
     "video_preprocessor_config.json": "bad_processor",
     "chat_template.json": "bad_template",
+    "adapter_config.json": "bad_config",
 }
 # Where a tokenizer's vocabulary can be; without any of these a library makes an empty one.
 VOCABULARIES = ("*.model", "*.tiktoken", "*.vocab", "*.spm", "vocab*", "tokenizer.json", "tekken*")
@@ -144,6 +146,7 @@ def _read_object(path: Path, error_class: ErrorClass) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError("not a JSON object")
+        check_reach(path.parent, path.name, value)
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path.name} can't be read: {error}"
         raise WorkerFailure(error_class, message, again(path.parent)) from error
@@ -203,6 +206,8 @@ def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
 
 def _indexed(folder: Path) -> list[Path]:
     """The files the index names, there or not; empty where one file holds all."""
+    for index in INDEXES:  # also of those that will not be used: mlx-vlm reads another than we
+        _check_index(folder, index)
     single = ("model.safetensors", "pytorch_model.bin")
     for index, whole in zip(INDEXES, single, strict=True):
         if (folder / whole).exists():  # the libraries look for it before the index
@@ -212,15 +217,22 @@ def _indexed(folder: Path) -> list[Path]:
         names = _read_object(folder / index, "corrupt_weights").get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
             raise WorkerFailure("corrupt_weights", f"{index} has no weight_map", again(folder))
-        shards = sorted(set(names.values()))
-        outside = [name for name in shards if name != Path(name).name or name in ("", "..")]
-        if outside:
-            message = f"{index} names a file outside the folder: {outside[0]!r}"
-            raise WorkerFailure(
-                "corrupt_weights", message, "Do not use this checkpoint: it reaches out."
-            )
-        return [folder / name for name in shards]
+        return [folder / name for name in sorted(set(names.values()))]
     return []
+
+
+def _check_index(folder: Path, index: str) -> None:
+    """Raises `corrupt_weights` where an index names weights elsewhere than in its folder."""
+    if not (folder / index).exists():
+        return
+    names = _read_object(folder / index, "corrupt_weights").get("weight_map")
+    shards = names.values() if isinstance(names, dict) else []
+    outside = [str(n) for n in shards if n != Path(str(n)).name or n in ("", "..")]
+    if outside:
+        message = f"{index} names a file outside the folder: {outside[0]!r:.200}"
+        raise WorkerFailure(
+            "corrupt_weights", message, "Do not use this checkpoint: it reaches out."
+        )
 
 
 def _check_weights(path: Path) -> safetensors_file.Header | None:

@@ -1,0 +1,115 @@
+"""What a model's files name stays in its folder; what the file system links to does not have to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import workers
+from workers.checkpoint import read_checkpoint
+from workers.failure import WorkerFailure
+
+DEMO = Path(workers.__file__).with_name("demo_model")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A sound checkpoint, something secret beside it, and something in the working folder."""
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "notes.txt").write_text("notes")
+    monkeypatch.chdir(tmp_path / "work")
+    return Path(shutil.copytree(DEMO, tmp_path / "model"))
+
+
+def put(folder: Path, name: str, *path: str, value: Any) -> None:
+    """Sets a key of a JSON file, making what is not there."""
+    file = folder / name
+    whole = json.loads(file.read_text()) if file.exists() else {}
+    part = whole
+    for key in path[:-1]:
+        part = part.setdefault(key, {})
+    part[path[-1]] = value
+    file.write_text(json.dumps(whole))
+
+
+NAMES = {
+    "a vocabulary": ("tokenizer_config.json", "vocab_file"),
+    "a tokenizer": ("tokenizer_config.json", "tokenizer_file"),
+    "a manifest that mlx-vlm opens": ("config.json", "text_config", "ple_storage", "manifest"),
+    "code that mlx-vlm runs": ("config.json", "model_file"),
+    "a processor's part": ("processor_config.json", "audio_tokenizer", "x_name_or_path"),
+    "an adapter's base": ("adapter_config.json", "base_model_name_or_path"),
+}
+
+
+@pytest.mark.parametrize("place", ["absolute", "above", "of the working folder"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_that_names_one_outside_is_refused(folder: Path, name: str, place: str) -> None:
+    outside = {
+        "absolute": str(folder.parent / "secret.txt"),
+        "above": "../secret.txt",
+        "of the working folder": "notes.txt",
+    }
+    put(folder, *NAMES[name], value=outside[place])
+    with pytest.raises(WorkerFailure, match="names a file outside") as failure:
+        read_checkpoint(folder)
+    assert failure.value.error_class == "bad_config"
+    assert NAMES[name][-1] in failure.value.message
+
+
+def test_a_link_of_the_models_is_not_gone_back_through(folder: Path) -> None:
+    (folder / "sub").symlink_to(folder.parent / "work")
+    put(folder, "tokenizer_config.json", "vocab_file", value="sub/../secret.txt")
+    with pytest.raises(WorkerFailure, match="names a file outside"):
+        read_checkpoint(folder)
+
+
+def test_an_index_is_looked_at_even_where_one_file_holds_all(folder: Path) -> None:
+    """For mlx-vlm goes by the index then, and transformers does not."""
+    put(folder, "model.safetensors.index.json", "weight_map", "x", value="../x.safetensors")
+    with pytest.raises(WorkerFailure, match="outside the folder") as failure:
+        read_checkpoint(folder)
+    assert failure.value.error_class == "corrupt_weights"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("vocab_file", "/home/its/author/vocab.json"),  # as many a published file has it
+        ("vocab_file", "tokenizer.json"),
+        ("vocab_file", "./sub/../tokenizer.json"),
+        ("vocab_file", None),
+        ("vocab_file", "a\0b"),
+        ("vocab_file", "x" * 10_000),
+        ("_name_or_path", "/tmp"),
+        ("name_or_path", "/tmp"),
+        ("chat_template", "/etc/passwd"),  # text for a model, which nobody opens
+    ],
+)
+def test_what_harms_nobody_is_left_alone(folder: Path, key: str, value: str | None) -> None:
+    (folder / "sub").mkdir()
+    put(folder, "tokenizer_config.json", key, value=value)
+    assert read_checkpoint(folder).weights
+
+
+def test_links_are_followed_as_in_the_hubs_cache(folder: Path) -> None:
+    blobs = folder.parent / "blobs"
+    blobs.mkdir()
+    for number, file in enumerate(sorted(folder.iterdir())):
+        file.rename(blobs / str(number))
+        file.symlink_to(Path("..", "blobs", str(number)))
+    put(folder, "tokenizer_config.json", "vocab_file", value="tokenizer.json")
+    assert read_checkpoint(folder).weights["model.safetensors"] > 1_000_000
+
+
+def test_links_in_a_circle_are_as_if_not_there(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    (folder / "tokenizer.json").symlink_to("tokenizer.json")
+    with pytest.raises(WorkerFailure) as failure:
+        read_checkpoint(folder)
+    assert failure.value.error_class == "bad_tokenizer"
