@@ -21,6 +21,11 @@ def clean(text: str) -> str:
     return UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
 
 
+def is_plain(text: str) -> bool:
+    """Whether a text is one line, harmless to any terminal and fit for any encoding."""
+    return not UNSAFE.search(text) and "\n" not in text and "\t" not in text
+
+
 def one_line(text: str) -> str:
     """The same on one line, white space folded."""
     return " ".join(clean(text).split())

@@ -82,6 +82,11 @@ class Reader:
         """Whether the question in hand has used up its time."""
         return int(time.monotonic() > self.deadline)
 
+    def migrations(self) -> list[str]:
+        """Names of the changes that the file's schema has seen, in order."""
+        rows = self.connection.execute("SELECT name FROM _sqlite_migrations ORDER BY rowid")
+        return [name for (name,) in rows]
+
     # Any question.
 
     def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:

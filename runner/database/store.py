@@ -22,9 +22,9 @@ from schemas.events import Fetched
 from schemas.rows import Environments
 
 from ..errors import BusyError, DatabaseError
-from ..plain import readable
+from ..plain import is_plain, readable
 from ..times import utc_now
-from . import APPLICATION_ID, judging
+from . import APPLICATION_ID, holder, judging
 from .migrations import NAMES, migrations
 
 
@@ -42,6 +42,11 @@ class Store:
         Where somebody else writes it, that one's end is waited for, `wait_s` at most.
         """
         self.path = path
+        if not is_plain(str(path)):
+            raise DatabaseError(
+                f"{path} cannot be a database: its name holds what is no letter",
+                hint="give a place with a plain name with --db, or set VLMSWEEP_DB",
+            )
         self.held = ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -243,15 +248,17 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
 
     Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
     """
-    held = FileLock(path.with_name(path.name + ".lock"))
+    held = FileLock(holder.lock_file(path))
     try:
         held.acquire(timeout=wait_s, poll_interval=0.02)
     except Timeout:
+        pid = holder.holder(path)
         raise BusyError(
-            f"another vlmsweep is working on {path}",
+            f"another vlmsweep{f' (process {pid})' if pid else ''} is working on {path}",
             hint="vlmsweep queue add hands it more to do, vlmsweep watch shows it; or give this"
             " sweep a database of its own with --db. Reading is fine",
         ) from None
+    holder.sign(path)
     return held
 
 

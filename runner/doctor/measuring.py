@@ -12,9 +12,17 @@ import psutil
 
 from .. import machine
 from ..view import units
+from ..work.hardship import Snapshot
 from .check import Check, works
 from .killing import lines
 
+HARDSHIPS = {
+    "slept_s": "sleep",
+    "swapped_bytes": "swapping",
+    "throttled_s": "a quota of processor time",
+    "heat_throttles": "slowing for heat",
+    "memory_stalled_s": "waiting for memory",
+}
 HOARD = 64_000_000
 LOW_BYTES = 1_000_000_000
 PROBE_S = 20.0
@@ -38,6 +46,7 @@ def checks() -> Iterator[Check]:
     yield free_memory()
     yield swap()
     yield clock()
+    yield hardships()
 
 
 def high_water() -> Check:
@@ -138,3 +147,13 @@ def clock() -> Check:
         slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
         said += f"; it stands still in suspend ({max(0, slept):.0f} s so far)"
     return Check("measure", "clock", "in force", said)
+
+
+def hardships() -> Check:
+    """Which of the things that spoil a time are noticed, run by run."""
+    counts = Snapshot.now().counts
+    told = [word for name, word in HARDSHIPS.items() if counts[name] is not None]
+    rest = [word for name, word in HARDSHIPS.items() if counts[name] is None]
+    said = f"noted with each run: {', '.join(told)}" if told else "nothing is told"
+    said += f"; not told here: {', '.join(rest)}" if rest else ""
+    return Check("measure", "what spoils a time", works(bool(told), "not here"), said)

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from ..database import holder
+from ..database.migrations import NAMES
 from ..database.reader import Reader
 from ..errors import DatabaseError
 from ..plain import readable
@@ -33,6 +35,8 @@ def checks(database: Path) -> Iterator[Check]:
     yield wal(place)
     yield wal_reset(sqlite3.sqlite_version_info)
     yield history(database)
+    if database.exists():
+        yield supervisor(database)
 
 
 def standing(folder: Path) -> Path:
@@ -113,13 +117,27 @@ def history(database: Path) -> Check:
     if not database.exists():
         return Check("store", check, "not here", f"none yet at {where}; the first sweep makes it")
     try:
-        with Reader(database):
-            pass  # it is ours, and can be read
+        with Reader(database) as reader:
+            newer = set(reader.migrations()) - set(NAMES)
+        if newer:
+            said = f"{where} was written by a newer vlmsweep ({max(newer)}): this one can read it,"
+            return Check("store", check, "problem", f"{said} and writes no more to it. Upgrade")
         return quick_check(database)
     except DatabaseError as error:
         return Check("store", check, "problem", error.message)
     except (OSError, sqlite3.Error) as error:
         return Check("store", check, "problem", f"{where}: {error}")
+
+
+def supervisor(database: Path) -> Check:
+    """Who works on the database now. One may; the system's lock sees to that."""
+    check = "one supervisor"
+    if not holder.is_held(database):
+        return Check("store", check, "in force", "nobody works on the database now")
+    pid = holder.holder(database)
+    who = f"process {pid}" if pid else "a process that cannot be named"
+    said = f"{who} works on the database now: what is to be run goes into its queue"
+    return Check("store", check, "in force", said)
 
 
 def quick_check(database: Path) -> Check:

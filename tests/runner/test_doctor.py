@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner import doctor
+from runner import counters, doctor
 from runner.cli import cli
+from runner.database import holder
 from runner.database.reader import connect
 from runner.database.store import Store
-from runner.doctor import killing, models, sheet, storage
+from runner.doctor import killing, measuring, models, sheet, storage
 from runner.doctor.check import Check
+from runner.errors import DatabaseError
 from runner.work import launch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,6 +206,52 @@ def test_our_readers_cannot_checkpoint(tmp_path: Path) -> None:
     assert log.stat().st_size > 0
     assert (tmp_path / "x.db").read_bytes() == whole
     store.close()
+
+
+def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None:
+    monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
+    monkeypatch.setattr(counters, "heat_throttles", lambda: None)
+    said = measuring.hardships()
+    assert said.state == "in force"
+    told, _, rest = said.detail.partition("; ")
+    assert "sleep" in told
+    assert "slowing for heat" in rest
+    for name in measuring.HARDSHIPS:
+        monkeypatch.setattr(counters, name, lambda: None)
+    assert measuring.hardships().state == "not here"
+
+
+def test_who_works_on_the_database_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    store = Store(path)
+    said = looked_at(path)["one supervisor"]
+    assert (said.state, f"process {os.getpid()} works" in said.detail) == ("in force", True)
+    with pytest.raises(DatabaseError, match=rf"another vlmsweep \(process {os.getpid()}\)"):
+        Store(path)
+    (tmp_path / "x.db.lock").write_text("nonsense")
+    assert "cannot be named" in looked_at(path)["one supervisor"].detail
+    store.close()
+    assert "nobody works" in looked_at(path)["one supervisor"].detail
+    (tmp_path / "x.db.lock").unlink(missing_ok=True)
+    assert "nobody works" in looked_at(path)["one supervisor"].detail
+
+
+def test_a_number_of_a_process_that_is_gone_is_nobodys(tmp_path: Path) -> None:
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    (tmp_path / "x.db.lock").write_text(f"{done.pid}\n")
+    assert holder.holder(tmp_path / "x.db") is None
+
+
+def test_a_newer_schema_is_told(tmp_path: Path) -> None:
+    store = Store(tmp_path / "x.db")
+    store.connection.execute(
+        "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
+        " VALUES ('vlmsweep', 'm999_future', '')"
+    )
+    store.close()
+    said = looked_at(tmp_path / "x.db")["database"]
+    assert (said.state, "newer vlmsweep (m999_future)" in said.detail) == ("problem", True)
 
 
 # Models and devices.
