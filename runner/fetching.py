@@ -59,9 +59,9 @@ def distinct(ways: Sequence[Way]) -> Iterator[Way]:
     """The ways that lead to the hub, each repository at each revision once."""
     seen = set()
     for way in ways:
-        how = way.place.how
-        key = (way.place.location, how.revision, how.trust_remote_code, how.allow_pickle)
-        if way.place.source == "hub" and key not in seen:
+        load = way.load
+        key = (load.model, load.revision, load.trust_remote_code, load.allow_pickle)
+        if way.source == "hub" and key not in seen:
             seen.add(key)
             yield way
 
@@ -78,7 +78,7 @@ def at_home(way: Way) -> Way:
     """The way, gone in our own environment where that can fetch: the hub's cache is one."""
     if importlib.util.find_spec("huggingface_hub") is None:
         return way
-    return replace(way, place=replace(way.place, python=None, requirements=None))
+    return replace(way, python=None, requirements=None)
 
 
 class Fetching:
@@ -87,19 +87,19 @@ class Fetching:
     def __init__(self, way: Way, number: int, tell: Tell) -> None:
         self.way, self.number, self.tell = way, number, tell
         self.watch = Watch(way.limits, time.monotonic())
-        self.result = stream.ModelFetched(model=way.name, location=way.place.location)
+        self.result = stream.ModelFetched(model=way.name, location=way.load.model)
         self.there = False
 
     def run(self, folder: Path, launcher: Launcher | None) -> stream.ModelFetched:
         """Blocks until it is there, has failed or was killed."""
-        argv, env = worker_command(at_home(self.way).place.python)
+        argv, env = worker_command(at_home(self.way).python)
         name = f"worker-{self.number}"
         log, stack = folder / f"{name}.log", folder / f"{name}.stack"
         spec = WorkerSpec(log=log, stack=stack, argv=argv, env=env)
         self.tell(
             stream.WorkerStarted(worker=self.number, model=self.way.name, pid=None, log=str(log))
         )
-        load = replace(self.way.load(), fetch_only=True)
+        load = replace(self.way.load, fetch_only=True)
         commands = [json.dumps(asdict(one)).encode() + b"\n" for one in (load, Stop())]
         end = errand.run(spec, self.hear, self.watch.next_deadline, commands, launcher)
         if self.there or self.result.message is not None:

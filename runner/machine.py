@@ -215,6 +215,18 @@ def available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def memory_for_us() -> tuple[int, int]:
+    """Bytes that the machine has, or our container or control group may take; and those free."""
+    total, free = int(psutil.virtual_memory().total), available_memory()
+    for file in memory_groups("memory.max", "memory.limit_in_bytes"):
+        try:
+            limit = int(file.read_text())  # "max" is no limit, and no number
+        except (OSError, ValueError):
+            continue
+        total = min(total, limit)
+    return total, min(free, total)
+
+
 def cpu_name() -> str | None:
     """The processor's name, where the system tells it."""
     if LINUX:

@@ -31,6 +31,8 @@ from .interpreters import resolving
 from .pictures import preparation
 from .plain import readable
 from .planning.jobs import Plan
+from .preflight import look
+from .work.queue import Queue
 from .work.supervisor import Supervisor
 from .work.terms import Terms
 
@@ -86,6 +88,7 @@ def resume(
     with working(database, tell) as (store, listener):
         recovery.reopen(store, sweep)
         restore(store, sweep, tell, listener.poll)
+        look.again(Queue(store.connection, sweep), database, tell)
         state = Supervisor(store, tell, launcher, terms, listener).run(sweep)
         return Swept(sweep, state, database)
 
@@ -104,6 +107,7 @@ def start(
             "SELECT id FROM sweeps WHERE in_queue AND state <> 'done' ORDER BY id"
         ).fetchall():
             restore(store, sweep, tell, listener.poll)
+        look.again(Queue(store.connection), database, tell)
         whole = supervisor.work()
         return Worked(list(supervisor.chapters), whole, database)
 
@@ -190,7 +194,7 @@ def prepare(
 def restore(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
     """Makes again what a sweep needs and somebody has deleted."""
     restore_pictures(store, sweep, between)
-    restore_environments(store, sweep, tell)
+    restore_environments(store, sweep, tell, between)
 
 
 def restore_pictures(store: Store, sweep: int, between: Callable[[], None]) -> None:
@@ -217,14 +221,14 @@ def restore_pictures(store: Store, sweep: int, between: Callable[[], None]) -> N
             store.update("images", image, gone)
 
 
-def restore_environments(store: Store, sweep: int, tell: Tell) -> None:
+def restore_environments(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
     """Makes environments again that are gone, or could not be made."""
     rows = store.connection.execute(
         "SELECT name, python FROM sweep_models WHERE sweep_id = ? AND python IS NOT NULL"
         " AND requirements IS NOT NULL",
         [sweep],
     ).fetchall()
-    resolving.restore(rows, tell)
+    resolving.restore(rows, tell, between)
 
 
 def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:

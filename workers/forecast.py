@@ -17,6 +17,7 @@ from typing import Any
 
 from schemas.commands import Load
 
+from . import room
 from .checkpoint import read_checkpoint, read_config
 from .describe import _missing, cached, offline
 from .engine import choose_engine
@@ -94,11 +95,12 @@ def on_disk(ask: Load, folder: Path) -> dict[str, Any]:
             f"{ask.model} runs only by its own code",
             "If you trust its authors, set trust_remote_code for this model and pin its revision.",
         )
+    dtype = room.own_dtype(checkpoint) if ask.dtype == "auto" else ask.dtype
     return {
         "family": family.FAMILY.name,
         "engine": engine,
         "missing_packages": _missing(family, engine),
-        "weights_bytes": sum(checkpoint.weights.values()),
+        "weights_bytes": room.weights_bytes(checkpoint, dtype),
         "own_code": bool(checkpoint.auto_map) and not needs_code,
     }
 

@@ -26,11 +26,16 @@ LIMIT_S = 3600.0
 
 
 def build(
-    base: str, requirements: Sequence[str], say: Callable[[str], None], limit_s: float = LIMIT_S
+    base: str,
+    requirements: Sequence[str],
+    say: Callable[[str], None],
+    limit_s: float = LIMIT_S,
+    between: Callable[[], None] | None = None,
 ) -> Slot:
     """The environment with these packages on top of an interpreter, made unless it is there.
 
-    `say` gets what happens, a line each; nothing when it was there. Raises InterpreterError.
+    `say` gets what happens, a line each; nothing when it was there. `between` is called a few
+    times a second while it is made. Raises InterpreterError.
     """
     wanted = slot(probe(base), requirements)
     if wanted.whole:
@@ -39,7 +44,7 @@ def build(
     until = time.monotonic() + limit_s
     with locked(wanted, say, limit_s):
         if not wanted.whole:
-            make(wanted, Note(base, list(requirements)), say, until, limit_s)
+            make(wanted, Note(base, list(requirements)), say, until, limit_s, between)
     return wanted
 
 
@@ -63,7 +68,12 @@ def locked(wanted: Slot, say: Callable[[str], None], limit_s: float) -> Iterator
 
 
 def make(
-    wanted: Slot, note: Note, say: Callable[[str], None], until: float, limit_s: float
+    wanted: Slot,
+    note: Note,
+    say: Callable[[str], None],
+    until: float,
+    limit_s: float,
+    between: Callable[[], None] | None = None,
 ) -> None:
     """Makes it under a shim; whatever happens, no half of it is left."""
     temporary = wanted.folder.with_name(f".{wanted.folder.name}.making")
@@ -83,7 +93,7 @@ def make(
     what = ["-P", "-m", "runner.interpreters.making", str(temporary), note.base, str(listed)]
     spec = WorkerSpec(log=wanted.log, stack=wanted.beside("stack"), argv=[sys.executable, *what])
     try:
-        end = errand.run(spec, hear, lambda: until)
+        end = errand.run(spec, hear, lambda: until, between=between)
         if end.overdue:
             failed.append(f"it was not made within {limit_s:g} s")
         elif end.status != 0 and not failed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas import stream
@@ -63,7 +63,12 @@ def ready(entry: Entry, tell: Tell, unmade: list[Unmade], known: Known) -> Entry
 
 
 def one(
-    model: str, python: str | None, requirements: Sequence[str] | None, tell: Tell, limit_s: float
+    model: str,
+    python: str | None,
+    requirements: Sequence[str] | None,
+    tell: Tell,
+    limit_s: float,
+    between: Callable[[], None] | None = None,
 ) -> Outcome:
     """The interpreter that one model's workers run in, and what is wrong with it."""
     if python is not None and requirements is not None and shelf.slot_of(python) is not None:
@@ -75,7 +80,7 @@ def one(
             if python is not None:
                 probe(python)
             return python, None
-        made = building.build(base, requirements, teller.making, limit_s)
+        made = building.build(base, requirements, teller.making, limit_s, between)
         teller.end("ready", "the environment is ready")
     except InterpreterError as error:
         teller.end("failed", error.message)
@@ -117,13 +122,15 @@ def would_be(base: str, requirements: Sequence[str] | None) -> str:
         return base
 
 
-def restore(pythons: Sequence[tuple[str, str]], tell: Tell) -> None:
+def restore(
+    pythons: Sequence[tuple[str, str]], tell: Tell, between: Callable[[], None] | None = None
+) -> None:
     """Makes again the environments of a stored sweep (model, interpreter) that are not there."""
     for model, python in dict.fromkeys(pythons):
         slot = shelf.slot_of(python)
         if slot is None or slot.whole or (note := slot.read()) is None:
             continue
-        one(model, note.base, note.requirements, tell, building.LIMIT_S)
+        one(model, note.base, note.requirements, tell, building.LIMIT_S, between)
 
 
 class Teller:

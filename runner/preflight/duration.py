@@ -30,7 +30,7 @@ def history(ways: Sequence[Way], database: Path | None) -> dict[tuple[str, str],
     """What is known of each way's model; nothing where there is no history yet."""
     if database is None or not database.is_file():
         return {}
-    places = {(way.place.source, way.place.location) for way in ways}
+    places = {(way.source, way.load.model) for way in ways}
     try:
         with Reader(database) as reader:
             return {place: estimate(reader.connection, *place) for place in places}
@@ -55,7 +55,7 @@ def expected(plan: Plan, known: Estimates) -> Expected:
 def findings(ways: Sequence[Way], known: Estimates) -> Iterator[Finding]:
     """Limits that what was measured before would break."""
     for way in ways:
-        seen = known.get((way.place.source, way.place.location), Estimate())
+        seen = known.get((way.source, way.load.model), Estimate())
         for name, took in (("load_s", seen.load_s), ("run_s", seen.latency_s)):
             limit = getattr(way.limits, name)
             if took is not None and took > limit:

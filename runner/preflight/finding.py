@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from schemas.commands import Load
 from schemas.sweep import Limits
 
+from ..interpreters import shelf
 from ..planning.jobs import Place, Plan
+from ..work.queue import QueuedModel
 
 Severity = Literal["problem", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
@@ -35,32 +38,23 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to load a model of the sweep; `last` when no other is tried after it."""
+    """One way to load a model of the sweep; `last` when no other is tried after it.
 
-    model: str
+    `python` is the interpreter its workers run in, `requirements` what that was made of.
+    """
+
     name: str
-    place: Place
+    source: str
+    load: Load
     limits: Limits
     last: bool
+    python: str | None
+    requirements: tuple[str, ...] | None
 
     @property
     def severity(self) -> Severity:
         """How bad it is when it cannot be gone."""
         return "problem" if self.last else "warning"
-
-    def load(self) -> Load:
-        """What a worker would be asked."""
-        how = self.place.how
-        return Load(
-            model=self.place.location,
-            local=self.place.source == "local",
-            revision=how.revision,
-            engine=how.engine,
-            dtype=how.dtype,
-            device=how.device,
-            trust_remote_code=how.trust_remote_code,
-            allow_pickle=how.allow_pickle,
-        )
 
 
 def ways(plan: Plan) -> Iterator[Way]:
@@ -71,5 +65,51 @@ def ways(plan: Plan) -> Iterator[Way]:
             continue
         places = (entry.place, *entry.fallbacks)
         for number, place in enumerate(places):
-            name = f"{entry.name} (fallback {number})" if number else entry.name
-            yield Way(entry.name, name, place, entry.limits, number == len(places) - 1)
+            yield Way(
+                name=f"{entry.name} (fallback {number})" if number else entry.name,
+                source=place.source,
+                load=load(place),
+                limits=entry.limits,
+                last=number == len(places) - 1,
+                python=place.python,
+                requirements=place.requirements,
+            )
+
+
+def load(place: Place) -> Load:
+    """What a worker would be asked."""
+    how = place.how
+    return Load(
+        model=place.location,
+        local=place.source == "local",
+        revision=how.revision,
+        engine=how.engine,
+        dtype=how.dtype,
+        device=how.device,
+        trust_remote_code=how.trust_remote_code,
+        allow_pickle=how.allow_pickle,
+        allow_oversize=how.allow_oversize,
+        url=how.url,
+        api_key_env=how.api_key_env,
+    )
+
+
+def stored(models: Iterable[QueuedModel]) -> Iterator[Way]:
+    """The ways of models that wait in a database, each kind once."""
+    seen = set()
+    for model in models:
+        source = "local" if model.load.local else "server" if model.load.url else "hub"
+        made = model.python is not None and shelf.slot_of(model.python) is not None
+        way = Way(
+            name=model.name if model.id == model.first else f"{model.name} (fallback)",
+            source=source,
+            load=replace(model.load, processor={}),
+            limits=model.limits,
+            last=model.next_way is None,
+            python=model.python,
+            requirements=() if made else None,
+        )
+        key = (way.name, json.dumps(asdict(way.load)), way.python)
+        if key not in seen:
+            seen.add(key)
+            yield way

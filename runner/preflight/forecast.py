@@ -37,8 +37,8 @@ def ask(ways: Sequence[Way], hub: bool, made: bool, limit_s: float = LIMIT_S) ->
     """
     groups: dict[str | None, list[Way]] = defaultdict(list)
     for way in ways:
-        if way.place.source != "server":
-            groups[way.place.python].append(way)
+        if way.source != "server":
+            groups[way.python].append(way)
     found = {}
     for python, mine in groups.items():
         for outlook in asked(python, mine, hub, made, limit_s):
@@ -77,7 +77,7 @@ def later(way: Way, slot: shelf.Slot) -> Finding:
     if note is not None and note.message:
         message = f"the last time, {note.message}; it is tried again when the sweep starts"
         return Finding("warning", "environment", way.name, message, note.hint)
-    needs = ", ".join(way.place.requirements or ())
+    needs = ", ".join(way.requirements or ())
     message = f"its environment is made when the sweep starts, of {needs}"
     return Finding("note", "environment", way.name, message, "vlmsweep fetch makes it ahead")
 
@@ -87,7 +87,7 @@ def talk(
 ) -> tuple[list[dict[str, Any]], str]:
     """The answers that came in time, one a way, and why no more did."""
     argv, env = worker_command(python, "workers.forecast")
-    questions = "".join(json.dumps(asdict(way.load())) + "\n" for way in ways)
+    questions = "".join(json.dumps(asdict(way.load)) + "\n" for way in ways)
     why = "its answer is missing"
     try:
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,12 @@ from schemas.stream import Tell
 from ..errors import VlmsweepError
 from ..interpreters import resolving
 from ..planning.jobs import Plan
+from ..work.queue import Queue
 from . import devices, duration, forecast, memory, models, pictures, servers
 from .duration import Expected
-from .finding import SEVERITIES, Finding, ways
+from .finding import SEVERITIES, Finding, Way, stored, ways
+
+LATEST = "9999"  # an hour that holds nothing back
 
 
 class PreflightError(VlmsweepError):
@@ -49,17 +53,41 @@ def look(plan: Plan, database: Path | None, *, hub: bool = True, made: bool = Fa
     """
     plan = resolving.located(plan)
     asked = list(ways(plan))
-    outlooks = forecast.ask(asked, hub, made)
     known = duration.history(asked, database)
     found = [
-        *models.findings(outlooks),
-        *servers.findings(asked),
-        *memory.findings(outlooks, known, devices.nvidia()),
-        *duration.findings(asked, known),
+        *of_models(asked, known, hub, made),
         *pictures.findings(plan, database or Path.cwd()),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one.severity))
     return Preflight(tuple(found), duration.expected(plan, known))
+
+
+def of_models(
+    asked: Sequence[Way], known: duration.Estimates, hub: bool, made: bool
+) -> Iterator[Finding]:
+    """All but the pictures."""
+    outlooks = forecast.ask(asked, hub, made)
+    yield from models.findings(outlooks)
+    yield from servers.findings(asked)
+    yield from memory.findings(outlooks, known, devices.nvidia())
+    yield from duration.findings(asked, known)
+
+
+def again(queue: Queue, database: Path, tell: Tell) -> None:
+    """Looks at the models of what waits in a database, and tells what was found.
+
+    Its pictures were prepared when it was stored.
+    """
+    asked = list(stored(queue.ready(LATEST)))
+    found = list(of_models(asked, duration.history(asked, database), hub=True, made=True))
+    say(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), tell)
+
+
+def say(findings: Iterable[Finding], tell: Tell) -> None:
+    """Tells problems and warnings; of broken pictures preparing them tells in a moment."""
+    for found in findings:
+        if found.severity != "note" and found.about != pictures.PICTURE:
+            tell(stream.PreflightFinding(**found.as_dict()))
 
 
 def before(plan: Plan, database: Path, tell: Tell, *, strict: bool = False) -> Plan:
@@ -69,10 +97,7 @@ def before(plan: Plan, database: Path, tell: Tell, *, strict: bool = False) -> P
     """
     plan, _ = resolving.resolve(plan, tell)
     seen = look(plan, database, made=True)
-    for found in seen.findings:
-        # Of broken pictures preparing them tells in a moment.
-        if found.severity != "note" and found.about != pictures.PICTURE:
-            tell(stream.PreflightFinding(**found.as_dict()))
+    say(seen.findings, tell)
     if strict:
         refuse(seen)
     return plan

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import psutil
-
 from .. import machine
 from ..database.estimates import Estimate
 from ..view import units
@@ -36,12 +34,13 @@ def findings(
     devices: Sequence[Device] | None,
 ) -> Iterator[Finding]:
     """What does not fit, or fits only just."""
-    main = Room(psutil.virtual_memory().total, machine.available_memory(), "memory")
+    total, free = machine.memory_for_us()
+    main = Room(total, free, "memory")
     for outlook in outlooks:
         way, facts = outlook.way, outlook.facts
         if facts is None or facts["problem"]:
             continue
-        asked = way.place.how.device
+        asked = way.load.device
         if asked.startswith("cuda") and number(asked) >= len(devices or ()):
             seen = f"{len(devices)} NVIDIA devices are" if devices else "no NVIDIA device is"
             message = f"{asked} is asked for, and {seen} to be seen"
@@ -49,7 +48,7 @@ def findings(
             severity = way.severity if devices is not None else "warning"
             yield Finding(severity, "unsupported_device", way.name, message, "device: auto")
             continue
-        known = estimates.get((way.place.source, way.place.location), Estimate())
+        known = estimates.get((way.source, way.load.model), Estimate())
         weights, room = facts["weights_bytes"], target(way, facts["engine"], devices, main)
         if weights is not None:
             yield from fits(way, weights, room)
@@ -64,7 +63,7 @@ def number(device: str) -> int:
 
 def target(way: Way, engine: object, devices: Sequence[Device] | None, main: Room) -> Room:
     """Where the weights will go. On a Mac all memory is one."""
-    asked = way.place.how.device
+    asked = way.load.device
     if engine == "mlx" or asked in ("cpu", "mps") or not devices:
         return main
     device = devices[number(asked)]
@@ -75,7 +74,7 @@ def fits(way: Way, weights: int, room: Room) -> Iterator[Finding]:
     """Weights against a memory, and against the limit the user set."""
     limit = way.limits.memory_bytes
     size = units.size(weights)
-    if way.place.how.allow_oversize:
+    if way.load.allow_oversize:
         return
     if weights > room.total:
         message = f"its weights take {size}, more than the {units.size(room.total)} of {room.name}"

@@ -37,24 +37,24 @@ def of_model(way: Way, facts: dict[str, object]) -> Iterator[Finding]:
         engine = f"the {facts['engine']} engine needs" if facts["engine"] else "it needs"
         message = f"{engine} {names}, not installed in {home(way)}"
         yield Finding(way.severity, "missing_package", way.name, message, cure(way, facts))
-    if facts["own_code"] and not way.place.how.trust_remote_code:
+    if facts["own_code"] and not way.load.trust_remote_code:
         message = "it brings code of its own, which is not run; the library may know it without"
         yield Finding("note", "remote_code", way.name, message)
 
 
 def home(way: Way) -> str:
     """Its environment, in words."""
-    if way.place.requirements is not None:
+    if way.requirements is not None:
         return "the environment made of its requirements"
-    return readable(way.place.python) if way.place.python else "vlmsweep's environment"
+    return readable(way.python) if way.python else "vlmsweep's environment"
 
 
 def cure(way: Way, facts: dict[str, object]) -> str:
     """How to come by packages, where its workers run."""
-    if way.place.requirements is not None:
+    if way.requirements is not None:
         return "name them under requirements"
-    if way.place.python is not None:
-        return f"install them with {readable(way.place.python)} -m pip install"
+    if way.python is not None:
+        return f"install them with {readable(way.python)} -m pip install"
     return f"pip install 'vlmsweep[{facts['engine'] or 'transformers'}]', or what is missing"
 
 
@@ -63,9 +63,8 @@ def room(outlooks: Sequence[Outlook]) -> Iterator[Finding]:
     wanted: dict[tuple[str, str | None], tuple[Way, int | None]] = {}
     for outlook in outlooks:
         if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
-            place = outlook.way.place
-            size = outlook.facts["fetch_bytes"]
-            wanted[place.location, place.how.revision] = (outlook.way, size)
+            load, size = outlook.way.load, outlook.facts["fetch_bytes"]
+            wanted[load.model, load.revision] = (outlook.way, size)
     free = free_bytes(hubcache.root())
     left = units.size(free) if free is not None else "unknown room"
     for way, size in wanted.values():

@@ -17,12 +17,12 @@ LIMIT_S = 1.0
 
 def findings(ways: Sequence[Way]) -> Iterator[Finding]:
     """A connection is opened to each and closed; nothing is asked."""
-    asked = [way for way in ways if way.place.source == "server"]
-    urls = list(dict.fromkeys(way.place.how.url or "" for way in asked))
+    asked = [way for way in ways if way.source == "server"]
+    urls = list(dict.fromkeys(way.load.url or "" for way in asked))
     with ThreadPoolExecutor(max_workers=8) as pool:
         faults = dict(zip(urls, pool.map(fault, urls), strict=True))
     for way in asked:
-        key, url = way.place.how.api_key_env, way.place.how.url or ""
+        key, url = way.load.api_key_env, way.load.url or ""
         if key is not None and not os.environ.get(key):
             message = f"its key is to come from {key}, which is not set"
             yield Finding(way.severity, "api_key", way.name, message, f"export {key}=...")

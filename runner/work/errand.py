@@ -14,6 +14,7 @@ from .launch import Launcher, ShimLauncher, WorkerSpec
 from .lines import Closed, Garbage, LineReader
 
 DRAIN_S = 1.0
+EVERY_S = 0.2
 
 
 @dataclass(slots=True)
@@ -30,11 +31,13 @@ def run(
     deadline: Callable[[], float],
     commands: Iterable[bytes] = (),
     launcher: Launcher | None = None,
+    between: Callable[[], None] | None = None,
 ) -> End:
     """Blocks until it is gone; `hear` gets each line it writes to its events' descriptor.
 
     `deadline` (monotonic seconds) is asked again after each line; past it all is killed, as it is
-    when anything is raised meanwhile, Ctrl-C included. Raises OSError when it cannot be started.
+    when anything is raised meanwhile, Ctrl-C included. `between` is called a few times a second.
+    Raises OSError when it cannot be started.
     """
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     hold = (launcher or ShimLauncher()).start(spec)
@@ -69,6 +72,9 @@ def run(
                     end.overdue = True
                     hold.kill()
                 wait_s = None if end.overdue else left
+                if between is not None:
+                    between()
+                    wait_s = EVERY_S if wait_s is None else min(wait_s, EVERY_S)
                 for key, _ in selector.select(wait_s):
                     if not key.data():
                         selector.unregister(key.fd)

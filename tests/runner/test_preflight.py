@@ -22,6 +22,7 @@ from runner.planning import jobs, sweepfile
 from runner.preflight import devices, finding, forecast, look, models, pictures
 from runner.preflight.finding import Finding
 from runner.view import findings
+from runner.work.queue import Queue
 
 # The interpreter below our environment: none of our packages is there.
 BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
@@ -238,3 +239,13 @@ def test_store_is_untouched_by_a_plan(store: Store, tmp_path: Path) -> None:
     before = (tmp_path / "history.db").stat().st_mtime_ns
     found({"id": "demo", "device": "cpu"})
     assert (tmp_path / "history.db").stat().st_mtime_ns == before
+
+
+def test_what_waits_is_looked_at_again(store: Store, queued: Callable[..., int]) -> None:
+    told: list[Any] = []
+    model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
+    number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])
+    look.again(Queue(store.connection, number), store.path, told.append)
+    said = {(event.where, event.severity, event.about) for event in told}
+    # (The fallback waits for nothing yet; the scripted model's folder is empty.)
+    assert said == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}
