@@ -11,6 +11,8 @@ from .compare import diff
 from .exchange import export, import_
 from .history import models, show, sql, sweeps
 from .judging import judge
+from .keeping import backup, prune
+from .order import check_order
 from .queue import queue, start
 from .ready import fetch, plan
 from .report import report
@@ -25,10 +27,10 @@ __all__ = ["cli", "main"]
 RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
 READING = (show, report, sql, sweeps, diff, judge, browse)
-EXCHANGING = (export, import_)
-KNOWING = (models, doctor, chaos)
+KEEPING = (export, import_, prune, backup)
+KNOWING = (models, check_order, doctor, chaos)
 
-for command in (*RUNNING, *QUEUEING, *READING, *EXCHANGING, *KNOWING):
+for command in (*RUNNING, *QUEUEING, *READING, *KEEPING, *KNOWING):
     cli.add_command(command)
 
 

@@ -274,3 +274,18 @@ def end_empty(store: Store) -> None:
         " AND jobs.state IN ('queued', 'running'))",
         [utc_now()],
     )
+
+
+PRUNED_AT_ONCE = 20_000
+
+
+@action("prune")
+def prune(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Deletes some of the memory samples of workers that ended before a moment; says how many."""
+    gone = store.connection.execute(
+        "DELETE FROM memory_samples WHERE (worker_id, at_s) IN (SELECT worker_id, at_s"
+        " FROM memory_samples WHERE worker_id IN (SELECT id FROM workers WHERE ended_at < ?)"
+        " LIMIT ?)",
+        [arguments["before"], PRUNED_AT_ONCE],
+    )
+    return {"samples": gone.rowcount}, Effect()

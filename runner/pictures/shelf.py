@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from schemas.picture import Facts
 
 # Part of the index's key: raise it when the same file would give other pixels.
 RECIPE = 1
+TOUCH_S = 3600.0
 
 
 class FolderError(Exception):
@@ -41,11 +43,19 @@ def recall(
         facts = Facts(**entry["facts"])
         sizes = [picture_path(folder, name).stat().st_size for name in _prepared(facts)]
         if entry["check"] == _check(entry) and sizes == entry["png_bytes"]:
+            _touch(path, *(picture_path(folder, name) for name in _prepared(facts)))
             frames, times = tuple(facts.frame_sha256s), tuple(facts.frame_times_s)
             return replace(facts, frame_sha256s=frames, frame_times_s=times, reused=True)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass
     return None
+
+
+def _touch(*files: Path) -> None:
+    """In use again: not to be pruned now."""
+    for file in files:
+        if file.stat().st_mtime < time.time() - TOUCH_S:
+            os.utime(file)
 
 
 def _prepared(facts: Facts) -> list[str]:

@@ -59,6 +59,15 @@ JOBS = (
     Column("state", "State"),
     Column("outcome", "Last outcome", optional=True),
 )
+COMPARED = (
+    Column("model", "Model", least=8, middle=True),
+    Column("image", "Picture", least=8),
+    Column("prompt", "Prompt", least=8),
+    Column("verdict", "Verdict", least=10),
+    Column("alone", "Alone", least=10),
+    Column("in_order", "After others", least=10),
+    Column("reversed", "In reverse", least=10),
+)
 
 
 def sweeps(rows: Sequence[Record]) -> Grid:
@@ -74,3 +83,8 @@ def models(rows: Sequence[Record]) -> Grid:
 def jobs(rows: Sequence[Record]) -> Grid:
     """A sweep's jobs."""
     return grid(rows, JOBS)
+
+
+def compared(rows: Sequence[Record]) -> Grid:
+    """Jobs in several orders."""
+    return grid(rows, COMPARED)

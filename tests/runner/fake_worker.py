@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 EVENTS = int(sys.argv[sys.argv.index("--events-fd") + 1])
+SO_FAR: list[int] = []
 COMMANDS = os.fdopen(os.dup(0), "rb")
 os.set_inheritable(EVENTS, False)
 STACK = os.open(os.environ["VLMSWEEP_STACK_FILE"], os.O_WRONLY | os.O_CREAT, 0o600)
@@ -372,6 +373,8 @@ def do(run: int, prompt: str) -> None:
             while not Path(prompt.removeprefix("until ")).exists():
                 time.sleep(0.01)
             answer(run, "at last")
+        case "leaky":
+            answer(run, f"{len(SO_FAR)} before this one")
         case "fickle":
             answer(run, f"this is run {run}")
         case "slowly":
@@ -423,6 +426,7 @@ def main() -> None:
         elif command["command"] == "run":
             say("run_started", run=command["run"])
             do(command["run"], command["turns"][-1]["text"])
+            SO_FAR.append(command["run"])
         else:
             say("bye", runs=1)
             if Path(model).name == "hang-at-exit":

@@ -1,0 +1,52 @@
+"""Whether answers depend on what was asked before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner import ordercheck
+from runner.errors import SweepFileError
+from runner.planning import jobs, sweepfile
+
+from .conftest import FakeLauncher
+
+
+def check(folder: Path, prompts: list[str], **more: object) -> ordercheck.Checked:
+    (folder / "good").mkdir()
+    asked = [{"text": text, "images": "none"} for text in prompts]
+    data = {"models": ["./good"], "prompts": asked, **more}
+    plan = jobs.expand(sweepfile.check(data, "test"), folder, "test")
+    return ordercheck.check(plan, folder / "h.db", lambda event: None, FakeLauncher())
+
+
+def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> None:
+    checked = check(tmp_path, ["a", "leaky", "fickle", "error"])
+    assert {job.prompt: job.verdict for job in checked.jobs} == {
+        "a": "same",
+        "leaky": "depends on order",
+        "fickle": "unsteady by itself",
+        "error": "not answered",
+    }
+    (leaky,) = [job for job in checked.jobs if job.prompt == "leaky"]
+    assert (leaky.alone, leaky.in_order, leaky.reversed) == (
+        "0 before this one",
+        "1 before this one",
+        "2 before this one",
+    )
+    assert len(checked.sweeps) == 4
+    assert ordercheck.exit_code(checked) == 1
+    assert checked.in_words().startswith("4 jobs: 1 same, 1 depends on order")
+
+
+def test_nothing_more_is_run_when_all_is_alike(tmp_path: Path) -> None:
+    checked = check(tmp_path, ["a", "b"])
+    assert len(checked.sweeps) == 3
+    assert checked.as_rows(every=False) == []
+    assert ordercheck.exit_code(checked) == 0
+
+
+def test_chance_is_no_order(tmp_path: Path) -> None:
+    with pytest.raises(SweepFileError, match="do_sample"):
+        check(tmp_path, ["a"], generation={"do_sample": True})
