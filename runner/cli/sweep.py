@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import as_wish, database, wish
+from .options import allowed, as_terms, as_wish, database, wish
 
 if TYPE_CHECKING:
     from runner.sweeping import Swept
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Run models over pictures.")
 @wish
+@allowed
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -44,20 +45,28 @@ def run(
     from runner.view import telling
 
     plan, place = wishes.plan(as_wish(given)), places.database(db)
-    how = telling.mode(sys.stdout, json=json, quiet=quiet)
+    how, terms = telling.mode(sys.stdout, json=json, quiet=quiet), as_terms(given)
     with telling.telling(how, sys.stdout, sys.stderr) as tell:
-        swept = sweeping.run(look.before(plan, place, tell, strict=strict), place, tell)
+        plan = look.before(plan, place, tell, strict=strict)
+        swept = sweeping.run(plan, place, tell, terms=terms)
     ctx.exit(end(ctx, swept, table=not json))
 
 
 @click.command(short_help="Run what is missing of a sweep, or failed in it.")
 @click.argument("sweep", required=False)
+@allowed
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
 @click.pass_context
 def resume(
-    ctx: click.Context, /, sweep: str | None, db: Path | None, json: bool, quiet: bool
+    ctx: click.Context,
+    /,
+    sweep: str | None,
+    db: Path | None,
+    json: bool,
+    quiet: bool,
+    **given: Any,
 ) -> None:
     """Run the jobs of a stored SWEEP that are missing or did not end ok.
 
@@ -71,9 +80,9 @@ def resume(
     place = places.database(db)
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
-    how = telling.mode(sys.stdout, json=json, quiet=quiet)
+    how, terms = telling.mode(sys.stdout, json=json, quiet=quiet), as_terms(given)
     with telling.telling(how, sys.stdout, sys.stderr) as tell:
-        swept = sweeping.resume(place, number, tell)
+        swept = sweeping.resume(place, number, tell, terms=terms)
     ctx.exit(end(ctx, swept, table=not json))
 
 
