@@ -15,32 +15,34 @@ from .options import METRICS, PLACE, database, formats
 @click.argument("sweep", required=False)
 @click.option("--answers", type=PLACE, help="Accepted answers: CSV, JSONL or JSON.")
 @click.option("--scoring", multiple=True, type=click.Choice(METRICS), help="How to score them.")
+@click.option("--all", "every", is_flag=True, help="Every sweep, by the answers it has.")
 @database
 @formats
 def judge(
-    sweep: str | None, answers: Path | None, scoring: tuple[str, ...], db: Path | None, format: Any
+    sweep: str | None,
+    answers: Path | None,
+    scoring: tuple[str, ...],
+    every: bool,
+    db: Path | None,
+    format: Any,
 ) -> None:
-    """Check and score a stored SWEEP's answers anew, and show the scores.
+    """Check and score a stored SWEEP's answers anew, and show the scores. No model is run.
 
     SWEEP is a name, a number, a uid or its beginning; without it the latest is judged. With
-    --answers those accepted take the place of what was known. No model is run.
+    --answers those accepted take the place of what was known.
 
     \b
     vlmsweep judge tuesday --answers answers.csv
-    vlmsweep judge --answers answers.csv --scoring contains
+    vlmsweep judge --answers answers.csv --scoring contains --scoring exact
     """
-    from runner import places
-    from runner.database.reader import Reader
-    from runner.database.scores import model_scores
-    from runner.rejudging import rejudge
+    from runner import places, rejudging
     from runner.view import grids
     from runner.view.output import write
 
-    place = places.database(db)
-    number, done = rejudge(place, sweep, answers, scoring)
-    with Reader(place) as reader:
-        rows = model_scores(reader, number)
-    if rows or format not in (None, "table"):
-        write(grids.scores(rows), format or "table", sys.stdout)
-    if format in (None, "table"):
-        click.echo("\n" * bool(rows) + f"{done.checked} texts checked, {done.scored} scored")
+    marks = rejudging.rejudge(places.database(db), sweep, answers, scoring, every=every)
+    table = format in (None, "table")
+    if marks.scores or not table:
+        write(grids.scores(marks.scores), format or "table", sys.stdout)
+    if table:
+        counted = f"{marks.done.checked} texts checked, {marks.done.scored} scored"
+        click.echo("\n" * bool(marks.scores) + counted)

@@ -19,7 +19,7 @@ from typing import Any, Self
 from ..errors import DatabaseError, QueryError
 from . import APPLICATION_ID
 from .advice import advise, near
-from .scores import NOTHING, summed_up
+from .scores import NOTHING, remarked, summed_up
 
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
@@ -189,7 +189,10 @@ class Reader:
         )
 
     def summary(self, sweep: int) -> list[dict[str, Any]]:
-        """The guide's table: a row per model, in the sweep's order, with its outcomes counted."""
+        """The guide's table: a row per model, in the sweep's order, with its outcomes counted.
+
+        Notes also tell what the checks of its texts come to.
+        """
         rows = self.records(
             "SELECT * FROM summary WHERE sweep_id = ? ORDER BY sweep_model_id", sweep
         )
@@ -201,9 +204,11 @@ class Reader:
             """,
             sweep,
         )
-        scored = summed_up(self, sweep)
+        scored, remarks = summed_up(self, sweep), remarked(self, sweep)
         for row in rows:
             row |= scored.get(row["sweep_model_id"], NOTHING)
+            said = (row["notes"], remarks.get(row["sweep_model_id"]))
+            row["notes"] = "; ".join(text for text in said if text) or None
             mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]
             row["status"] = status({c["outcome"]: c["count"] for c in mine})
         return rows

@@ -1,6 +1,6 @@
-"""Reads how models scored: per metric the mean over questions, with its 95% interval.
+"""Reads how models scored, with 95% intervals, and what the checks of their texts come to.
 
-What is scored is written by `runner.database.judging`; the interval is `runner.judging.interval`.
+Both are written by `runner.database.judging`; the interval is `runner.judging.interval`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ..judging.interval import interval
+from ..judging.remarks import MUCH, WORDS, remarks
 
 if TYPE_CHECKING:
     from .reader import Reader
@@ -31,11 +32,13 @@ def model_scores(reader: Reader, sweep: int) -> list[dict[str, Any]]:
             FROM jobs JOIN scores ON scores.run_id = jobs.latest_run_id
             WHERE sweep_id = ? GROUP BY sweep_model_id, metric, position - repeat
         )
-        SELECT sweep_models.name AS model, metric, count(*) AS n,
+        SELECT ifnull(sweeps.name, sweeps.uid) AS sweep, sweep_models.name AS model, metric,
+            count(*) AS n,
             (SELECT count(DISTINCT position - repeat) FROM jobs JOIN answers
                 ON answers.job_id = jobs.id WHERE jobs.sweep_model_id = sweep_models.id) AS known,
             avg(value) AS mean, sweep_models.id AS sweep_model_id
         FROM question JOIN sweep_models ON sweep_models.id = sweep_model_id
+        JOIN sweeps ON sweeps.id = sweep_models.sweep_id
         GROUP BY sweep_models.id, metric
         """,
         sweep,
@@ -59,6 +62,27 @@ def summed_up(reader: Reader, sweep: int) -> dict[int, dict[str, Any]]:
             "score_n": row["n"],
         }
         for row in reversed(rows)  # a model's first metric is the last to be kept
+    }
+
+
+def remarked(reader: Reader, sweep: int) -> dict[int, str | None]:
+    """What is to be said of each model's texts, under its row's number."""
+    if not there(reader):
+        return {}
+    rows = reader.records(
+        """
+        SELECT sweep_model_id, count(*) AS texts, sum(empty) AS empty, total(cut_off) AS cut_off,
+            total(repetition >= ?) AS repeating, total(special_tokens > 0) AS special_tokens,
+            total(prompt_echoed) AS prompt_echoed
+        FROM jobs JOIN checks ON checks.run_id = jobs.latest_run_id
+        WHERE sweep_id = ? GROUP BY sweep_model_id
+        """,
+        MUCH,
+        sweep,
+    )
+    return {
+        row["sweep_model_id"]: remarks(row["texts"], {key: int(row[key]) for key in WORDS})
+        for row in rows
     }
 
 

@@ -11,6 +11,9 @@ from .echo import echoed
 from .language import language
 from .repetition import repetition
 
+LOOKED_AT = 100_000
+WORD = re.compile(r"\w+(?:['’-]\w+)*")
+
 
 @dataclass(frozen=True, slots=True)
 class Checks:
@@ -32,20 +35,24 @@ def check(
     """Checks a run's text, or what had come of it when the run was cut short.
 
     `question` is the user's last turn. None when the run said nothing that could be checked.
+    A text may be as long as a hostile worker likes; its first 100,000 characters are looked at.
     """
     if text is None and raw_text is None:
         return None
-    shown = markers.without(raw_text or "") if text is None else text
+    whole = text if text is not None else raw_text or ""
+    shown = whole[:LOOKED_AT]
+    if text is None:
+        shown = markers.without(shown)
     echo = echoed(shown, question)
     return Checks(
         empty=int(not visible(shown)),
         cut_off=None if finish_reason is None else int(finish_reason == "length"),
         repetition=repetition(shown),
-        special_tokens=None if text is None else markers.count(text),
+        special_tokens=None if text is None else markers.count(shown),
         prompt_echoed=None if echo is None else int(echo),
         language=language(shown),
-        characters=len(shown),
-        words=len(re.findall(r"\w+(?:['’-]\w+)*", shown)),
+        characters=len(shown) + max(0, len(whole) - LOOKED_AT),
+        words=sum(1 for _ in WORD.finditer(shown)),
     )
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from . import anls, vqa
 from .folding import folded
 
+LOOKED_AT = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -58,9 +60,12 @@ METRICS: dict[str, Callable[[str, Sequence[str]], tuple[float, str]]] = {
 
 
 def score(answer: str, accepted: Sequence[str], metrics: Sequence[str]) -> list[Score]:
-    """An answer held against those accepted, by each metric; by `vqa` only where there are ten."""
+    """An answer held against those accepted, by each metric; by `vqa` only where there are ten.
+
+    Of an answer of more than 100,000 characters no more are looked at.
+    """
     return [
-        Score(metric, *METRICS[metric](answer, accepted))
+        Score(metric, *METRICS[metric](answer[:LOOKED_AT], accepted))
         for metric in metrics
         if accepted and (metric != "vqa" or len(accepted) == vqa.PEOPLE)
     ]

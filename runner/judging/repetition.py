@@ -8,6 +8,7 @@ own overhead drowns short texts.
 from __future__ import annotations
 
 SHORTEST, LONGEST = 6, 20
+LOOKED_AT = 20_000
 
 
 def repetition(text: str) -> float | None:
@@ -15,9 +16,10 @@ def repetition(text: str) -> float | None:
 
     A character repeats when it lies in a sequence of N characters that stood in the text
     before, without regard to case and kind of white space. N is half the text's length, but at
-    least 6 and at most 20: a phrase that returns counts little, a loop nearly all.
+    least 6 and at most 20: a phrase that returns counts little, a loop nearly all. Of a long
+    text the last 20,000 characters are looked at: a loop is what a text ends in.
     """
-    folded = " ".join(text.casefold().split())
+    folded = " ".join(text[-LOOKED_AT:].casefold().split())
     if not folded:
         return None
     size = min(max(len(folded) // 2, SHORTEST), LONGEST)

@@ -86,6 +86,7 @@ SUMMARY = (
     Column("notes", "Notes", least=30, aside=True),
 )
 SCORES = (
+    Column("sweep", "Sweep", least=8),
     Column("model", "Model", least=16, middle=True),
     Column("metric", "Metric"),
     Column("mean", "Score", "share"),
@@ -193,8 +194,9 @@ def results(rows: Sequence[Record]) -> Grid:
 
 
 def scores(rows: Sequence[Record]) -> Grid:
-    """A row per model and metric."""
-    return grid(rows, SCORES)
+    """A row per model and metric, of one sweep or several."""
+    several = len({row["sweep"] for row in rows}) > 1
+    return grid(rows, SCORES if several else SCORES[1:])
 
 
 def sweeps(rows: Sequence[Record]) -> Grid:

@@ -9,7 +9,7 @@ class Checks(TypedDict, total=False):
     """What was seen of a run's text, as facts and not verdicts; docs/scoring.md has examples.
 
     One row per run that said something. Of a run that was cut short, what had come is checked,
-    without its special tokens.
+    without its special tokens. Of a text over 100,000 characters the first of them are looked at.
     """
 
     run_id: Annotated[int, "The run."]
@@ -22,7 +22,8 @@ class Checks(TypedDict, total=False):
         float | None,
         "Share of its characters, 0 to 1, that lie in a sequence of N characters which stood in"
         " it before, without regard to case; N is half its length, 6 at least and 20 at most."
-        " Below 0.1 in ordinary text, near 1 in a loop. NULL without characters.",
+        " Of a long text the last 20,000 characters are looked at. Below 0.1 in ordinary text,"
+        " near 1 in a loop. NULL without characters.",
     ]
     special_tokens: Annotated[
         int | None,

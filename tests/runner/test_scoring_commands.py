@@ -109,6 +109,32 @@ def test_answers_that_came_later_are_judged_by(here: Path) -> None:
     assert "--answers" in result.stderr
 
 
+def test_every_sweep_is_judged_by_the_answers_it_has(here: Path) -> None:
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    save(here, answers="answers.csv", scoring="exact", name="known")
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    save(here, answers="answers.csv", scoring="exact", name="again")
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    store = Store(here / "history.db")
+    store.connection.execute("DELETE FROM checks")
+    store.connection.execute("DELETE FROM scores")
+    store.close()
+    result = vlmsweep("judge", "--all")
+    assert "6 texts checked, 4 scored" in result.output
+    assert "known" in result.output
+    assert "again" in result.output
+    assert vlmsweep("judge", "--all", "--answers", "answers.csv").exit_code == 2
+
+
+def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    store = Store(here / "history.db")
+    store.connection.execute("UPDATE checks SET cut_off = 1, special_tokens = run_id - 1")
+    store.close()
+    said = "of 2 texts 2 cut off at max_new_tokens, 1 with special tokens left"
+    assert said in vlmsweep("show").output
+
+
 def test_judging_says_when_somebody_else_is_writing(here: Path) -> None:
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")

@@ -14,6 +14,7 @@ from runner.judging import markers
 from runner.judging.checks import check, visible
 from runner.judging.echo import echoed
 from runner.judging.language import language
+from runner.judging.remarks import remarks
 from runner.judging.repetition import repetition
 
 CAT = "A cat sits on the mat beside the door, and looks at a bird in the tree."
@@ -165,3 +166,22 @@ def test_nothing_visible_is_empty(text: str) -> None:
     seen = check(None, text, None, "What is this?")
     assert seen is not None
     assert seen.empty == 1
+
+
+def test_a_text_without_end_costs_little() -> None:
+    """Not a timing test: nothing may be looked at but a part of a bounded size."""
+    seen = check("ab cd " * 3_000_000, "", "length", "What is this?")
+    assert seen is not None
+    assert seen.characters == 18_000_000
+    assert seen.words == 33_334
+    assert (seen.repetition or 0) > 0.99
+    cut = check(None, "<s>" + "a" * 200_000, None, "What is this?")
+    assert cut is not None
+    assert cut.characters == 200_000
+
+
+def test_remarks_are_counts_the_most_frequent_first() -> None:
+    assert remarks(9, {"empty": 1, "cut_off": 4, "repeating": 0}) == (
+        "of 9 texts 4 cut off at max_new_tokens, 1 empty"
+    )
+    assert remarks(9, {}) is None
