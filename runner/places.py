@@ -1,10 +1,11 @@
-"""Where the history lies when nobody says: the system's own folder for a user's data.
+"""Where the history and the user's own queries lie: the system's folders for such things.
 
 `--db` and VLMSWEEP_DB are read by the command line; this is what comes after them.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -15,3 +16,12 @@ def database(given: Path | None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vlmsweep", appauthor=False)) / "vlmsweep.db"
+
+
+def queries() -> Path:
+    """The folder of the user's own named queries; it need not be there."""
+    if given := os.environ.get("VLMSWEEP_QUERIES"):
+        return Path(given).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_config_dir("vlmsweep", appauthor=False)) / "queries"

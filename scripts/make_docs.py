@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import types
 import typing
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
+from runner.database.dictionary import type_name
 from runner.planning import families
 from schemas import rows
 from schemas.commands import Command
@@ -47,13 +47,6 @@ FACTS = {
     "exclusions": "Excluded pictures",
     "notes": "Notes",
 }
-
-
-def type_name(hint: Any) -> str:
-    """SQLite's word for a column's type."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        hint = next(part for part in typing.get_args(hint) if part is not type(None))
-    return {int: "INTEGER", float: "REAL", str: "TEXT"}[hint]
 
 
 def section(name: str, row: type) -> str:

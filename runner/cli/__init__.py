@@ -6,6 +6,7 @@ that `vlmsweep --help` stays instant.
 
 from __future__ import annotations
 
+from .asking import named, schema, search
 from .browse import browse
 from .compare import diff
 from .exchange import export, import_
@@ -26,7 +27,7 @@ __all__ = ["cli", "main"]
 # In the order a newcomer needs them.
 RUNNING = (demo, run, plan, fetch, resume, watch)
 QUEUEING = (queue, start)
-READING = (show, report, sql, sweeps, diff, judge, browse)
+READING = (show, report, named, search, sql, schema, sweeps, diff, judge, browse)
 KEEPING = (export, import_, prune, backup)
 KNOWING = (models, check_order, doctor, chaos)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import SECONDS, database, formats
+from .options import SECONDS, database, formats, parameters, parquet
 
 
 @click.command(short_help="Show a sweep's table.")
@@ -41,25 +41,26 @@ def show(sweep: str | None, runs: bool, scores: bool, db: Path | None, format: A
 
 @click.command(short_help="Ask the database a question.")
 @click.argument("query")
-@click.option(
-    "-p", "--param", "parameters", nargs=2, multiple=True, metavar="NAME VALUE", help="For :name."
-)
+@parameters
 @click.option(
     "--limit-s", type=SECONDS, default=30.0, show_default=True, help="Longest time it may take."
 )
+@parquet
 @database
 @formats
 def sql(
     query: str,
-    parameters: tuple[tuple[str, str], ...],
+    given: tuple[tuple[str, str], ...],
     limit_s: float,
+    file: Path | None,
     db: Path | None,
     format: Any,
 ) -> None:
     """Ask the database an SQL QUERY, read-only. With - the query is read from standard input.
 
     Prints a table on a terminal and JSON into a pipe, unless told otherwise. The views made
-    for people are results (a row per job) and summary (a row per model and sweep).
+    for people are results (a row per job) and summary (a row per model and sweep);
+    vlmsweep schema tells all there is.
 
     \b
     vlmsweep sql "select model, avg(latency_s) from results group by 1"
@@ -68,16 +69,17 @@ def sql(
     from runner import places
     from runner.database.reader import Reader, bound
     from runner.view import grids
-    from runner.view.output import write
+    from runner.view.output import deliver
 
     if query == "-":
         query = sys.stdin.read()
     with Reader(places.database(db), limit_s) as reader:
-        answer = reader.query(query, bound(parameters))
-        write(
+        answer = reader.query(query, bound(given))
+        deliver(
             grids.anything(answer),
             format or ("table" if sys.stdout.isatty() else "json"),
             sys.stdout,
+            file,
         )
 
 

@@ -42,6 +42,14 @@ def formats(command: Command) -> Command:
     return command
 
 
+parameters = click.option(
+    "-p", "--param", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="For :name."
+)
+parquet = click.option(
+    "--parquet", "file", type=PLACE, metavar="FILE", help="Write a Parquet file instead."
+)
+
+
 def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """8GB as a number of bytes."""
     from runner.view.units import parse_size

@@ -27,6 +27,28 @@ FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
 TELLING = {"table_info", "table_xinfo", "index_list", "index_info", "index_xinfo"}
 TELLING |= {"foreign_key_list", "table_list"}
 
+# In a long history most runs are ok: those that are not have an index, and the rest are theirs.
+SWEEPS = """
+WITH failures AS (
+    SELECT sweep_id, sum(outcome = 'skipped') AS skipped, sum(outcome <> 'skipped') AS failed
+    FROM runs CROSS JOIN jobs ON jobs.id = runs.job_id AND jobs.latest_run_id = runs.id
+    WHERE outcome <> 'ok' GROUP BY 1
+), unfinished AS (
+    SELECT +sweep_id AS sweep_id, count(*) AS waiting
+    FROM jobs LEFT JOIN runs ON runs.id = jobs.latest_run_id
+    WHERE jobs.state <> 'done' AND outcome IS NULL GROUP BY 1
+), counted AS (
+    SELECT id, (SELECT count(*) FROM sweep_models WHERE sweep_id = sweeps.id) AS models,
+        (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id) AS jobs,
+        ifnull(failed, 0) AS failed, ifnull(skipped, 0) AS skipped, ifnull(waiting, 0) AS waiting
+    FROM sweeps LEFT JOIN failures ON failures.sweep_id = sweeps.id
+    LEFT JOIN unfinished ON unfinished.sweep_id = sweeps.id
+)
+SELECT sweeps.id AS number, uid, name, state, created_at, ended_at, models, jobs,
+    jobs - failed - skipped - waiting AS ok, failed, skipped, waiting, source
+FROM sweeps JOIN counted USING (id) ORDER BY sweeps.id DESC
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -126,7 +148,7 @@ class Reader:
         out: dict[str, list[str]] = {}
         rows = self.connection.execute(
             "SELECT m.name, p.name FROM sqlite_master AS m, pragma_table_info(m.name) AS p"
-            " WHERE m.type IN ('table', 'view')"
+            " WHERE m.type IN ('table', 'view') AND m.name NOT GLOB '*_fts_*'"
         )
         for table, column in rows:
             out.setdefault(table, []).append(column)
@@ -139,6 +161,11 @@ class Reader:
             cursor = self.connection.execute(sql, values)
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def named_records(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The same with values by their names."""
+        answer = self.query(sql, values)
+        return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
 
     # The commands' questions.
 
@@ -171,22 +198,7 @@ class Reader:
 
     def sweeps(self) -> list[dict[str, Any]]:
         """All sweeps, the latest first, with counts over each job's latest run."""
-        return self.records(
-            """
-            SELECT sweeps.id AS number, uid, sweeps.name, sweeps.state, sweeps.created_at,
-                sweeps.ended_at,
-                (SELECT count(*) FROM sweep_models WHERE sweep_id = sweeps.id) AS models,
-                count(jobs.id) AS jobs,
-                ifnull(sum(outcome = 'ok'), 0) AS ok,
-                ifnull(sum(outcome NOT IN ('ok', 'skipped')), 0) AS failed,
-                ifnull(sum(outcome = 'skipped'), 0) AS skipped,
-                sum(jobs.id IS NOT NULL AND outcome IS NULL) AS waiting,
-                source
-            FROM sweeps LEFT JOIN jobs ON jobs.sweep_id = sweeps.id
-            LEFT JOIN runs ON runs.id = jobs.latest_run_id
-            GROUP BY sweeps.id ORDER BY sweeps.id DESC
-            """
-        )
+        return self.records(SWEEPS)
 
     def summary(self, sweep: int) -> list[dict[str, Any]]:
         """The guide's table: a row per model, in the sweep's order, with its outcomes counted.

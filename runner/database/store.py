@@ -192,8 +192,9 @@ class Store:
         with self.db.atomic():
             self.update("runs", run, {**row, "ended_at": utc_now()})
             self.connection.execute(
-                "UPDATE jobs SET state = ?, way_id = ifnull(?, way_id) WHERE latest_run_id = ?",
-                [state, way, run],
+                "UPDATE jobs SET state = ?, way_id = ifnull(?, way_id) WHERE latest_run_id = ?"
+                " AND id = (SELECT job_id FROM runs WHERE id = ?)",  # jobs are found by id alone
+                [state, way, run, run],
             )
             judging.record(self.connection, run)
 

@@ -131,4 +131,6 @@ BY_NAME = {table.name: table for table in TABLES}
 
 LEFT_OUT = {
     "requests": "what was asked of a queue is of no use to another one",
+    "runs_fts": "an index, which the runs' own triggers keep",
+    "prompts_fts": "an index, which the prompts' own triggers keep",
 }

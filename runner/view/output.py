@@ -15,8 +15,10 @@ import math
 from collections.abc import Mapping
 from io import StringIO
 from itertools import chain
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from ..errors import VlmsweepError
 from ..plain import clean
 from .columns import Grid
 
@@ -38,6 +40,25 @@ def write(what: Grid, format: Format, stream: TextIO) -> None:
         write_csv(what, stream, "," if format == "csv" else "\t")
     else:
         write_json(what, stream, lines=format == "nl")
+
+
+def deliver(what: Grid, format: Format, stream: TextIO, parquet: Path | None) -> None:
+    """The whole grid as a Parquet file where one is named, else on the stream."""
+    if parquet is None:
+        write(what, format, stream)
+        return
+    from .parquet import write_parquet
+
+    made = parquet.with_name(f"{parquet.name}.part")
+    try:
+        with made.open("wb") as file:
+            count = write_parquet(what, file)
+        made.replace(parquet)
+    except OSError as error:
+        raise VlmsweepError(f"cannot write {parquet}: {error.strerror or error}") from error
+    finally:
+        made.unlink(missing_ok=True)
+    stream.write(f"{count} row{'s' * (count != 1)} written to {clean(str(parquet))}\n")
 
 
 def write_json(what: Grid, stream: TextIO, *, lines: bool) -> None:

@@ -1,23 +1,29 @@
 """Writes rows as Parquet, a table that data tools read with its types.
 
-By pyarrow, which is an extra: it is large, and only this needs it.
+By pyarrow, which is an extra: it is large, and only this needs it. SQLite's columns have no fixed
+types: rows are set aside in a temporary file until all have been seen, then each column is written
+as the one type that holds all its values. Memory stays that of one batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pickle
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import IO, Any
 
 from ..errors import VlmsweepError
 from .columns import Grid, kind_of
 
-ARROW = {int: "int64", float: "float64", str: "string"}
+BATCH = 10_000
+EXACT = 2**53  # whole numbers above it are not exact as floating-point ones
 # What a column would hold that is NULL in every row, by its name alone.
 BY_KIND: dict[str, type] = {"seconds": float, "rate": float, "bytes": int}
 
 
-def write_parquet(grid: Grid, file: IO[bytes], types: Mapping[str, type] | None = None) -> None:
-    """The whole grid, its columns of these types where they are known beforehand.
+def write_parquet(grid: Grid, file: IO[bytes], types: Mapping[str, type] | None = None) -> int:
+    """The whole grid; returns how many rows. `types` are wished for where a column can hold them.
 
     Raises VlmsweepError where pyarrow is missing.
     """
@@ -27,22 +33,78 @@ def write_parquet(grid: Grid, file: IO[bytes], types: Mapping[str, type] | None 
     except ImportError:
         raise VlmsweepError(
             "Parquet needs the package pyarrow, which is not installed",
-            hint="pip install 'vlmsweep[parquet]', or take --format csv",
+            hint="pip install 'vlmsweep[parquet]', or take CSV",
         ) from None
-    rows, known = list(grid.rows), types or {}
-    columns = {
-        name: column(pyarrow, [row[i] for row in rows], known.get(name, BY_KIND.get(kind_of(name))))
-        for i, name in enumerate(grid.keys)
-    }
-    pyarrow.parquet.write_table(pyarrow.table(columns), file, compression="zstd")
+    known, count = types or {}, 0
+    with tempfile.TemporaryFile() as aside:
+        seen = set_aside(grid, aside)
+        kinds = [
+            choose(kinds, known.get(name, BY_KIND.get(kind_of(name), str)))
+            for name, kinds in zip(grid.keys, seen, strict=True)
+        ]
+        schema = pyarrow.schema(
+            list(zip(grid.keys, map(pyarrow.type_for_alias, kinds), strict=True))
+        )
+        with pyarrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+            for columns in read_back(aside):
+                arrays = [
+                    pyarrow.array(map(as_text, values) if kind == "string" else values, kind)
+                    for values, kind in zip(columns, kinds, strict=True)
+                ]
+                writer.write_table(pyarrow.table(arrays, schema=schema))
+                count += len(columns[0])
+    return count
 
 
-def column(pyarrow: Any, values: list[Any], known: type | None) -> Any:
-    """An array of one type; SQLite may mix them, Parquet may not."""
-    empty = all(value is None for value in values)
-    for type in (ARROW.get(known or str) if known or empty else None, None):
+def set_aside(grid: Grid, aside: IO[bytes]) -> list[set[str]]:
+    """Stores the rows in batches of columns; returns the kinds of value each column holds."""
+    seen: list[set[str]] = [set() for _ in grid.keys]
+    for batch in batches(grid.rows):
+        columns = [list(column) for column in zip(*batch, strict=True)]
+        for kinds, column in zip(seen, columns, strict=True):
+            kinds.update(map(kind, column))
+        pickle.dump(columns, aside, pickle.HIGHEST_PROTOCOL)
+    return seen
+
+
+def batches(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    """The rows, some thousands at a time."""
+    left = iter(rows)
+    while batch := list(islice(left, BATCH)):
+        yield batch
+
+
+def read_back(aside: IO[bytes]) -> Iterator[list[list[Any]]]:
+    """What was set aside."""
+    aside.seek(0)
+    while True:
         try:
-            return pyarrow.array(values, type)
-        except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, OverflowError):
-            continue
-    return pyarrow.array([None if value is None else str(value) for value in values])
+            yield pickle.load(aside)
+        except EOFError:
+            return
+
+
+def kind(value: Any) -> str:
+    """One value's kind: a number too large to be exact as a float is one of its own."""
+    if type(value) is int and abs(value) > EXACT:
+        return "large"
+    return type(value).__name__
+
+
+def choose(kinds: set[str], known: type) -> str:
+    """The type that holds all of a column's values, the known one if that does; else text."""
+    seen = kinds - {"NoneType"}
+    if seen <= {"bool"} and seen:
+        return "bool"
+    if seen <= {"int", "large"} and (seen or known is int) and not (known is float and seen):
+        return "int64"
+    if seen <= {"int", "float"} and (seen or known is float):
+        return "float64"
+    if seen == {"bytes"}:
+        return "binary"
+    return "int64" if seen and seen <= {"int", "large"} else "string"
+
+
+def as_text(value: Any) -> str | None:
+    """A value in a column that holds texts too."""
+    return value if value is None or isinstance(value, str) else str(value)

@@ -17,6 +17,7 @@ from .happened import Environments as Environments
 from .happened import MemorySamples, Runs, Workers
 from .judged import Answers, Checks, Judged, ModelScores, Scores
 from .queue import Requests
+from .search import PromptsFts, RunsFts
 from .views import Results, Summary
 
 Outcome = Literal[
@@ -49,6 +50,8 @@ TABLES: dict[str, type] = {
     "checks": Checks,
     "answers": Answers,
     "scores": Scores,
+    "runs_fts": RunsFts,
+    "prompts_fts": PromptsFts,
 }
 VIEWS: dict[str, type] = {
     "results": Results,

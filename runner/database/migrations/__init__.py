@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Migrations
 
-from . import m001_spine, m002_views, m003_queue, m004_judging, m007_trust
+from . import m001_spine, m002_views, m003_queue, m004_judging, m005_search, m006_speed, m007_trust
 
 if TYPE_CHECKING:
     from sqlite_utils.db import Database
@@ -61,10 +61,32 @@ def judging(db: Database) -> None:
     db.create_view("model_scores", m004_judging.MODEL_SCORES)
 
 
+@migrations(name="m005_search")
+def search(db: Database) -> None:
+    """Full-text search."""
+    for statement in m005_search.STATEMENTS:
+        db.execute(statement)
+
+
+@migrations(name="m006_speed")
+def speed(db: Database) -> None:
+    """Views that stay quick in a long history."""
+    db.create_view("results", m006_speed.RESULTS, replace=True)
+    db.create_view("summary", m006_speed.SUMMARY, replace=True)
+
+
 @migrations(name="m007_trust")
 def trust(db: Database) -> None:
     """What makes a figure doubtful, and leave to be too large."""
     add_columns(db, m007_trust.COLUMNS)
 
 
-NAMES = ("m001_spine", "m002_views", "m003_queue", "m004_judging", "m007_trust")
+NAMES = (
+    "m001_spine",
+    "m002_views",
+    "m003_queue",
+    "m004_judging",
+    "m005_search",
+    "m006_speed",
+    "m007_trust",
+)

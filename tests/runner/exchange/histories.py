@@ -47,7 +47,7 @@ NOT_EXCHANGED = {"requests", "_sqlite_migrations"}
 def tables(connection: sqlite3.Connection) -> list[str]:
     """The tables of a history that are exchanged, as the database itself tells."""
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    return sorted({name for (name,) in names} - NOT_EXCHANGED)
+    return sorted({name for (name,) in names if "_fts" not in name} - NOT_EXCHANGED)
 
 
 def rows(connection: sqlite3.Connection, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:

@@ -1,0 +1,148 @@
+"""Named queries: files of SQL, ours beside this module and the user's in a folder of theirs.
+
+A file begins with comments: the first line says what the query answers, lines such as
+`-- :limit = 20  how many` name its parameters with their defaults, the others are its help.
+Finding and reading the files is all that happens here; `runner.database.reader` runs them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..database.advice import near
+from ..errors import QueryError
+
+OURS = Path(__file__).parent
+SWEEP = "sweep"  # a parameter of this name takes what other commands take for a sweep
+WORDS = ("latest", "all")
+PARAMETER = re.compile(r":(\w+)(?:\s*=\s*('(?:[^']|'')*'|[^\s']\S*))?(?:\s+(.*))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One `:name` of a query; `required` when it has no default."""
+
+    name: str
+    default: Any
+    required: bool
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class NamedQuery:
+    """A query with a name: its file's, without the `.sql`."""
+
+    name: str
+    sql: str
+    title: str
+    help: str
+    parameters: tuple[Parameter, ...]
+    path: Path
+
+    @property
+    def ours(self) -> bool:
+        """Whether it came with vlmsweep."""
+        return self.path.parent == OURS
+
+    def values(
+        self, given: dict[str, Any], sweep: Callable[[str], int] | None = None
+    ) -> dict[str, Any]:
+        """What is bound to the query: what was given, else the defaults.
+
+        `sweep` finds a sweep's number by what the user calls it. Raises QueryError for a name the
+        query has not, and for one that it needs and was not given.
+        """
+        known = [parameter.name for parameter in self.parameters]
+        known += [name for name in re.findall(r":(\w+)", self.code()) if name not in known]
+        for name in given:
+            if name not in known:
+                has = f"it has {', '.join(known)}" if known else "it has none"
+                raise QueryError(f"{self.name} has no parameter {name!r}{near(name, known)}: {has}")
+        for parameter in self.parameters:
+            if parameter.required and parameter.name not in given:
+                raise QueryError(
+                    f"{self.name} needs a value for {parameter.name}: {parameter.meaning}",
+                    hint=f"add -p {parameter.name} VALUE",
+                )
+        values = {parameter.name: parameter.default for parameter in self.parameters} | given
+        if sweep and SWEEP in given and given[SWEEP] not in WORDS:
+            values[SWEEP] = sweep(str(given[SWEEP]))
+        return values
+
+    def explained(self) -> str:
+        """What it tells, and its parameters with their defaults."""
+        parts = [f"{self.name}: {self.title}.", self.help]
+        if self.parameters:
+            width = max(len(p.name) for p in self.parameters)
+            told = [
+                f"  {p.name:{width}}  {p.meaning} [{'required' if p.required else p.default}]"
+                for p in self.parameters
+            ]
+            parts.append("Parameters, given as -p NAME VALUE:\n" + "\n".join(told))
+        return "\n\n".join(part for part in parts if part)
+
+    def code(self) -> str:
+        """The query without its comments and texts, in which a colon means nothing."""
+        return re.sub(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", " ", self.sql, flags=re.DOTALL)
+
+
+def read(path: Path) -> NamedQuery:
+    """A query's file. Raises QueryError when it cannot be read."""
+    try:
+        sql = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise QueryError(f"cannot read the query {path}: {error}") from error
+    lines: list[str] = []
+    for line in sql.splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.lstrip("-").strip())
+    found = [(line, PARAMETER.match(line)) for line in lines]
+    words = [line for line, match in found if match is None]
+    title = words[0] if words else ""
+    parameters = tuple(parameter(match) for _, match in found if match)
+    help = "\n".join(words[1:]).strip()
+    return NamedQuery(path.stem, sql, title.rstrip("."), help, parameters, path)
+
+
+def parameter(match: re.Match[str]) -> Parameter:
+    """A parameter's line in the comment."""
+    name, default, meaning = match.groups()
+    return Parameter(name, literal(default), default is None, meaning or "")
+
+
+def literal(text: str | None) -> Any:
+    """A default as it stands in the comment: 20, 1.2, 'text' or null."""
+    if text is None or text.lower() == "null":
+        return None
+    if text.startswith("'"):
+        return text[1:-1].replace("''", "'")
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def found(folder: Path) -> list[NamedQuery]:
+    """All queries by name: ours, and those in the user's folder, which win over ours."""
+    paths = {path.stem: path for path in sorted(OURS.glob("*.sql"))}
+    if folder.is_dir():
+        paths |= {path.stem: path for path in sorted(folder.glob("*.sql"))}
+    return [read(paths[name]) for name in sorted(paths)]
+
+
+def named(name: str, folder: Path) -> NamedQuery:
+    """One of them. Raises QueryError when there is none of that name."""
+    queries = {query.name: query for query in found(folder)}
+    if name not in queries:
+        raise QueryError(
+            f"there is no query {name!r}{near(name, queries)}",
+            hint=f"vlmsweep history lists them; {folder} is the place for your own",
+        )
+    return queries[name]

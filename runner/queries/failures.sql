@@ -1,0 +1,30 @@
+-- What broke and where, the commonest first.
+--
+-- A row per model and kind of failure. Of each job its latest run counts, so what was put right by
+-- another try is not here; nor is what the sweep itself excludes. `run`, `image`, `message` and
+-- `hint` are of the newest example.
+--
+-- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
+WITH chosen AS (
+    SELECT id FROM sweeps WHERE CASE CAST(:sweep AS TEXT)
+        WHEN 'all' THEN 1
+        WHEN 'latest' THEN id = (SELECT id FROM sweeps ORDER BY started_at IS NULL, id DESC LIMIT 1)
+        ELSE id = (SELECT max(id) FROM sweeps
+            WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
+), failed AS (
+    SELECT jobs.sweep_model_id, runs.outcome, runs.phase, runs.error_class, count(*) AS jobs,
+        max(runs.id) AS run, runs.job_id, runs.message, runs.hint
+    FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
+    JOIN runs ON runs.id = jobs.latest_run_id
+    WHERE runs.outcome <> 'ok' AND runs.error_class IS NOT 'excluded'
+    GROUP BY jobs.sweep_model_id, runs.outcome, runs.phase, runs.error_class
+)
+SELECT sweep_models.name AS model, outcome, failed.phase, failed.error_class, jobs,
+    run,
+    (SELECT group_concat(images.name, ', ') FROM job_images JOIN images ON images.id = image_id
+        WHERE job_id = failed.job_id) AS image,
+    ifnull(sweeps.name, sweeps.uid) AS sweep, failed.message, failed.hint
+FROM failed
+JOIN sweep_models ON sweep_models.id = failed.sweep_model_id
+JOIN sweeps ON sweeps.id = sweep_models.sweep_id
+ORDER BY jobs DESC, sweep_models.id, outcome

@@ -1,0 +1,336 @@
+"""Makes a large made-up history, to measure by: nights of sweeps with everything that happens.
+
+What is asked for goes in by `intake.add_sweep`, what happens by the store's own connection, so
+that schema, indexes and triggers are the real ones; only the commits are fewer. Nothing in it was
+measured: `measure_history.py` measures how quickly such a history answers. Runs are made for three
+prompts in four that ask for a few words or a sentence, and one that asks for a description.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from history_texts import QUESTIONS, Author
+
+from runner import environment
+from runner.database.intake import add_sweep
+from runner.database.store import Store
+from runner.planning import jobs, sweepfile
+from schemas.picture import Picture
+
+BEGAN = datetime(2026, 1, 1, 22, tzinfo=UTC)
+NIGHT = 12_000
+BIG = 100_000
+TOKENS = 100
+LIMITS = {"load": "load_s", "prefill": "first_token_s", "generate": "silence_s"}
+SIGNALS = ("SIGSEGV", "SIGABRT", "SIGKILL")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a made-up model behaves: seconds, bytes, tokens a second, shares of 1."""
+
+    name: str
+    load_s: float
+    tps: float
+    weights: int
+    fails: float
+    wobbles: float = 0.0
+
+
+KINDS = tuple(
+    Kind(f"example/{name}", load_s, tps, int(weights * 1e9), fails, wobbles)
+    for name, load_s, tps, weights, fails, wobbles in (
+        ("SmolVLM2-256M", 1.8, 160, 0.5, 0.01, 0),
+        ("SmolVLM2-500M", 2.6, 120, 1.0, 0.01, 0),
+        ("SmolVLM2-2.2B", 6.1, 55, 4.5, 0.02, 0),
+        ("moondream2", 5.0, 62, 3.9, 0.03, 0.02),
+        ("llava-1.5-7b", 19.0, 21, 14.1, 0.04, 0),
+        ("llava-1.6-mistral-7b", 21.0, 19, 15.1, 0.06, 0),
+        ("Phi-3.5-vision", 14.0, 30, 8.3, 0.12, 0),
+        ("Qwen2.5-VL-3B", 8.2, 48, 7.5, 0.02, 0),
+        ("Qwen2.5-VL-7B", 17.5, 24, 16.6, 0.05, 0.01),
+        ("gemma-3-4b", 9.5, 41, 8.6, 0.03, 0),
+        ("gemma-3-12b", 31.0, 12, 24.4, 0.2, 0),
+        ("paligemma2-3b", 7.7, 50, 6.1, 0.02, 0),
+        ("InternVL3-2B", 6.4, 52, 4.2, 0.04, 0.03),
+        ("InternVL3-8B", 18.2, 22, 15.9, 0.09, 0),
+        ("broken-checkpoint", 0.0, 1, 2.0, 1.0, 0),
+        ("Florence-2-large", 3.1, 90, 1.6, 0.02, 0),
+    )
+)
+
+
+def stamp(at: datetime) -> str:
+    """The time as the database writes it."""
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Nights:
+    """Fills a store. The same seed and size give the same history, but for its uids."""
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self.store, self.dice = store, random.Random(seed)
+        self.author = Author(self.dice)
+        self.home = Path(tempfile.mkdtemp(prefix="vlmsweep-"))
+        self.number, self.at = 0, BEGAN
+        self.run = self.total = 0
+
+    def night(self, size: int) -> int:
+        """One sweep of about so many jobs, with all that came of it; returns its number."""
+        began = self.at = BEGAN + timedelta(days=2 * self.number)
+        pictures = max(1, size // (len(KINDS) * len(QUESTIONS)))
+        spec = {
+            "name": "nightly" if self.number % 3 else f"night-{self.number}",
+            "models": [kind.name for kind in KINDS],
+            "prompts": [{"name": n, "text": t, "images": "none"} for n, t in QUESTIONS.items()],
+        }
+        plan = jobs.expand(sweepfile.check(spec, "made up"), self.home, "made up")
+        shown = [self.picture(i) for i in range(pictures)]
+        plan = with_pictures(plan, shown)
+        with self.store.db.atomic():
+            sweep = add_sweep(self.store, plan, shown, environment.supervisors())
+            for kind, model, todo in self.todo(sweep):
+                Shift(self, sweep, kind, model).work(todo)
+            row = {"created_at": stamp(began), "started_at": stamp(began), "state": "done"}
+            self.store.update("sweeps", sweep, row | {"ended_at": stamp(self.at)})
+        self.number += 1
+        return sweep
+
+    def picture(self, number: int) -> Picture:
+        """One of the pictures; a new album every ten nights."""
+        name = f"IMG_{number:04}.jpg"
+        path = Path(f"/home/ann/photos/album-{self.number // 10}/{name}")
+        key = hashlib.sha256(str(path).encode()).hexdigest()
+        facts: dict[str, Any] = {"format": "JPEG", "mode": "RGB", "width": 4032, "height": 3024}
+        facts |= {"prepared_sha256": key[::-1], "prepared_width": 1024, "prepared_height": 768}
+        folder = Path("/home/ann/.local/share/vlmsweep/vlmsweep.files/pictures")
+        return Picture(
+            path=path,
+            source_sha256=key,
+            source_bytes=2_000_000 + number,
+            prepared_path=folder / f"{key[:16]}.png",
+            **facts,
+        )
+
+    def todo(self, sweep: int) -> Iterator[tuple[Kind, tuple[int, int], list[tuple[int, str]]]]:
+        """The sweep's models, each with its jobs and what they ask."""
+        kinds = {kind.name: kind for kind in KINDS}
+        models = self.store.connection.execute(
+            "SELECT id, name, model_id FROM sweep_models WHERE sweep_id = ? ORDER BY id", [sweep]
+        ).fetchall()
+        for number, name, model in models:
+            found = self.store.connection.execute(
+                "SELECT jobs.id, prompts.name FROM jobs JOIN prompts ON prompts.id = prompt_id"
+                " WHERE sweep_model_id = ? ORDER BY position",
+                [number],
+            )
+            yield kinds[name], (number, model), found.fetchall()
+
+    def versions(self) -> dict[str, str]:
+        """The libraries of that night: something new every ten nights."""
+        era = self.number // 10
+        return {"torch": f"2.{7 + era // 3}.0", "transformers": f"5.{era}.0", "pillow": "13.0.0"}
+
+
+def with_pictures(plan: jobs.Plan, pictures: list[Picture]) -> jobs.Plan:
+    """The plan, each of its jobs asked about every picture: these files need not exist."""
+    cells = [(job, image) for job in plan.jobs for image in range(len(pictures))]
+    made = tuple(
+        jobs.Job(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells)
+    )
+    return jobs.Plan(
+        plan.sweep, plan.source, plan.entries, plan.prompts, tuple(p.path for p in pictures), made
+    )
+
+
+class Shift:
+    """One model's part in a night: workers, their runs and their memory over time."""
+
+    def __init__(self, nights: Nights, sweep: int, kind: Kind, model: tuple[int, int]) -> None:
+        self.nights, self.sweep, self.kind = nights, sweep, kind
+        self.store, self.dice = nights.store, nights.dice
+        self.sweep_model, self.model = model
+        self.runs: list[tuple[Any, ...]] = []
+        self.latest: list[tuple[int, int]] = []
+        self.worker: int | None = None
+
+    def work(self, todo: list[tuple[int, str]]) -> None:
+        """All the jobs. What was killed is tried again now and then, as by `resume`."""
+        hopeless = self.kind.fails >= 1
+        for job, question in todo:
+            if self.worker is None:
+                self.start(hopeless)
+            outcome = self.outcome(hopeless)
+            self.add(job, 1, question, outcome)
+            if outcome in ("timeout", "crashed", "memory_limit"):
+                self.end(outcome)
+                if self.dice.random() < 0.3:
+                    self.start(False)
+                    self.add(job, 2, question, "ok")
+        if self.worker is not None:
+            self.end(None)
+        self.flush()
+
+    def outcome(self, hopeless: bool) -> str:
+        """What comes of a job."""
+        if hopeless:
+            return "error"
+        if self.dice.random() >= self.kind.fails:
+            return "ok"
+        share = (("timeout", 4), ("error", 3), ("crashed", 2), ("memory_limit", 1))
+        return self.dice.choices([s[0] for s in share], [s[1] for s in share])[0]
+
+    def start(self, hopeless: bool) -> None:
+        """A worker, loaded unless its model cannot be."""
+        number = self.store.next_worker_number(self.sweep)
+        path = Path(
+            f"/home/ann/.local/share/vlmsweep/vlmsweep.files/logs/{self.sweep}-{number}.log"
+        )
+        self.worker = self.store.start_worker(self.sweep_model, path, number)
+        self.began = self.nights.at
+        row: dict[str, Any] = {"started_at": stamp(self.began), "phase": "load"}
+        if not hopeless:
+            seen = environment.workers(self.nights.versions(), "3.12.4", "Example GPU")
+            load_s = self.kind.load_s * self.dice.uniform(0.9, 1.3)
+            row |= {"environment_id": self.store.environment(seen), "load_s": load_s}
+            row |= {"import_s": 2.1, "weights_s": load_s * 0.7, "processor_s": 0.4}
+            row |= {"engine": "transformers", "device": "cuda:0", "dtype": "bfloat16"}
+            row |= {"family": "generic", "model_class": "ExampleForConditionalGeneration"}
+            row |= {"phase": "generate", "pid": 4000 + number, "notes": "[]"}
+            self.nights.at += timedelta(seconds=load_s)
+        self.store.update("workers", self.worker, row)
+
+    def end(self, outcome: str | None) -> None:
+        """The worker's end, and the samples of its memory: one a second."""
+        peak = self.kind.weights + self.dice.randrange(10**9)
+        row: dict[str, Any] = {"ended_at": stamp(self.nights.at), "peak_rss_bytes": peak}
+        row |= {"peak_rss_method": "sampled rss", "peak_device_bytes": self.kind.weights}
+        if outcome == "crashed":
+            row["exit_signal"] = self.dice.choice(SIGNALS)
+        elif outcome:
+            row["killed_for"] = "memory_bytes" if outcome == "memory_limit" else "first_token_s"
+            row["kill_s"] = 0.04
+        self.store.update("workers", self.worker or 0, row)
+        seconds = int((self.nights.at - self.began).total_seconds())
+        self.store.connection.executemany(
+            "INSERT INTO memory_samples VALUES (?, ?, 'generate', ?, ?, ?, ?)",
+            [
+                (self.worker, at + 0.0123, peak - 7919 * at, peak // 3, peak // 2, peak)
+                for at in range(seconds)
+            ],
+        )
+        self.worker = None
+
+    def add(self, job: int, attempt: int, question: str, outcome: str) -> None:
+        """One attempt at a job."""
+        self.nights.run += 1
+        self.nights.total += 1
+        number, began = self.nights.run, self.nights.at
+        ttft_s = 0.2 + 8 / self.kind.tps * self.dice.uniform(0.8, 1.5)
+        text, cut = self.nights.author.answer(question, TOKENS)
+        tokens = max(2, len(text) * 10 // 43)
+        latency_s: float | None = ttft_s + tokens / self.kind.tps
+        self.nights.at += timedelta(seconds=latency_s or 0)
+        said: str | None = text
+        failure: tuple[str | None, ...] = (None,) * 5
+        if outcome != "ok":
+            phase = "load" if self.kind.fails >= 1 else self.dice.choice(("prefill", "generate"))
+            failure = told(outcome, phase, self.kind)
+            latency_s = None
+            said = text[: len(text) // 2] if phase == "generate" else None
+        ok = outcome == "ok"
+        figures = (latency_s, 0.031, ttft_s, 1032, 1012, tokens, 1032 / ttft_s, self.kind.tps)
+        self.runs.append(
+            (number, job, attempt, self.worker, stamp(began), stamp(self.nights.at), outcome)
+            + failure
+            + (figures if ok else (None,) * 8)
+            + ("length" if cut else "stop" if ok else None, said and said + "<|im_end|>" * ok)
+            + (text if ok else None, self.kind.weights + 7919 * number % 10**9, "sampled rss")
+            + (self.kind.weights, "torch.cuda")
+        )
+        self.latest.append((number, job))
+        if len(self.runs) >= 5000:
+            self.flush()
+
+    def flush(self) -> None:
+        """Stores what has gathered."""
+        marks = ", ".join("?" * len(COLUMNS))
+        self.store.connection.executemany(
+            f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({marks})",  # noqa: S608
+            self.runs,
+        )
+        self.store.connection.executemany(
+            "UPDATE jobs SET state = 'done', latest_run_id = ? WHERE id = ?", self.latest
+        )
+        self.runs, self.latest = [], []
+
+
+COLUMNS = (
+    *("id", "job_id", "attempt", "worker_id", "started_at", "ended_at", "outcome"),
+    *("phase", "error_class", "message", "hint", "traceback"),
+    *("latency_s", "preprocess_s", "ttft_s", "input_tokens", "image_tokens", "output_tokens"),
+    *("prompt_tps", "generation_tps", "finish_reason", "raw_text", "text"),
+    *("peak_rss_bytes", "peak_rss_method", "peak_device_bytes", "peak_device_method"),
+)
+
+
+def told(outcome: str, phase: str, kind: Kind) -> tuple[str | None, ...]:
+    """Phase, class, message, hint and traceback of a failure."""
+    stack = f'File "/home/ann/venv/lib/python3.12/site-packages/{kind.name}.py", line 1\n' * 8
+    if outcome == "error":
+        return phase, "ValueError", "the weights do not fit the config", "fetch it again", stack
+    if outcome == "timeout":
+        limit = LIMITS[phase]
+        return phase, limit, f"no first token within 180 s ({limit})", None, stack
+    if outcome == "crashed":
+        return phase, "SIGSEGV", f"the worker died of a signal in {phase}", None, None
+    return phase, "memory_bytes", "took 16.2 GB, the limit is 16 GB", "a smaller dtype", None
+
+
+def make(store: Store, runs: int, seed: int = 7, tell: Any = None) -> Nights:
+    """At least so many runs, in nights; from 400,000 runs one sweep has 100,000 jobs."""
+    nights = Nights(store, seed)
+    night = min(NIGHT, max(64, runs // 5))
+    while nights.total < runs:
+        big = runs >= 400_000 and nights.number == 20
+        nights.night(BIG if big else night)
+        if tell:
+            tell(nights)
+    return nights
+
+
+def main() -> int:
+    """Makes the file named."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("database", type=Path)
+    parser.add_argument("--runs", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=7)
+    given = parser.parse_args()
+    if given.database.exists():
+        parser.error(f"{given.database} is there already")
+    store, began = Store(given.database), time.monotonic()
+    try:
+        made = make(store, given.runs, given.seed, lambda n: print(f"{n.total} runs", flush=True))
+        store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        store.close()
+    facts = {"runs": made.total, "sweeps": made.number, "s": round(time.monotonic() - began, 1)}
+    size = given.database.stat().st_size
+    print(json.dumps(facts | {"bytes": size, "bytes_per_run": round(size / made.total, 1)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
