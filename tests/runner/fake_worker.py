@@ -209,8 +209,8 @@ def unstorable(run: int) -> None:
 
 
 def flood() -> None:
-    """Garbage on standard output and error, more than any pipe holds."""
-    for _ in range(400):
+    """Garbage on standard output and error, more than any pipe or log holds."""
+    for _ in range(900):
         os.write(1, b"\x00garbage \xff\xfe{" * 1000)
         os.write(2, b'{"event": "loaded"}\n' * 500)
 
