@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Record = Mapping[str, Any]
+MOST = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,17 @@ class Model:
 
     @property
     def works(self) -> str:
-        """Whether all, some or none of what it could be asked ended ok; waiting before that.
+        """Whether all, most, some or none of what it could be asked ended ok, or it is waiting.
 
         A picture that could not be read is no fault of a model, nor is what the sweep excluded.
         """
-        lost = self.summary["failed"] - self.unreadable
-        if not self.summary["ok"]:
+        ok = self.summary["ok"]
+        lost = self.summary["failed"] - self.unreadable + self.given_up
+        if not ok:
             return "none" if lost else "waiting"
-        return "some" if lost or self.summary["waiting"] or self.given_up else "all"
+        if lost or self.summary["waiting"]:
+            return "most" if ok / (ok + lost + self.summary["waiting"]) >= MOST else "some"
+        return "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +81,15 @@ class Answer:
     """What one model said to one question, or why it said nothing.
 
     Repeats with the same outcome and text are one answer, `times` counts them; `row` is the
-    first's run. `fallback` tells that another way of loading gave it.
+    first's run. `fallback` tells that another way of loading gave it; `judged` holds its checks
+    and score, None when it said nothing.
     """
 
     model: int
     row: Record
     times: int = 1
     fallback: bool = False
-    remarks: list[str] = field(default_factory=list)
+    judged: Record | None = None
 
     @property
     def outcome(self) -> str:
@@ -94,10 +99,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt about a picture, and what each model answered, in the sweep's order."""
+    """A prompt about a picture, and what each model answered, in the sweep's order.
+
+    `accepted` are the answers that count as right; none where they are not known.
+    """
 
     prompt: Record
     answers: list[Answer]
+    accepted: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,11 @@ class Facts:
         """All workers, in the order they were started."""
         all_of_them = [w for m in self.models for way in m.ways for w in way.workers]
         return sorted(all_of_them, key=lambda worker: int(worker.row["number"]))
+
+    def answers_of(self, model: Model) -> list[Answer]:
+        """All that one model said."""
+        told = (a for card in self.cards for q in card.questions for a in q.answers)
+        return [answer for answer in told if answer.model == model.number]
 
     @property
     def answers(self) -> int:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..database.reader import Reader
 from .facts import Answer, Card, Environment, Facts, Failure, Model, Question, Record, Way, Worker
+from .judged import Judged, read_judged
 
 LOG_BYTES = 6_000
 LOG_LINES = 40
@@ -145,6 +146,7 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[C
     rows = reader.records(ANSWERS, sweep)
     prompts = by_id(reader, "prompts", {row["prompt_id"] for row in rows})
     images = by_id(reader, "images", {id for ids in shown.values() for id in ids})
+    judged = read_judged(reader, sweep)
     asked: dict[tuple[int, ...], dict[int, list[Record]]] = {}
     for row in rows:
         about = asked.setdefault(tuple(shown[row["job_id"]]), {})
@@ -152,13 +154,22 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[C
     return [
         Card(
             [images[id] for id in ids],
-            [Question(prompts[id], answers(jobs, numbers)) for id, jobs in questions.items()],
+            [
+                Question(prompts[id], answers(jobs, numbers, judged), accepted_of(jobs, judged))
+                for id, jobs in questions.items()
+            ],
         )
         for ids, questions in asked.items()
     ]
 
 
-def answers(jobs: Iterable[Record], numbers: Mapping[int, int]) -> list[Answer]:
+def accepted_of(jobs: Iterable[Record], judged: Judged) -> list[str]:
+    """The answers accepted to a question, each once."""
+    known = (judged.accepted.get(row["job_id"], []) for row in jobs)
+    return list(dict.fromkeys(answer for accepted in known for answer in accepted))
+
+
+def answers(jobs: Iterable[Record], numbers: Mapping[int, int], judged: Judged) -> list[Answer]:
     """A question's answers by model; equal repeats are counted as one."""
     same: dict[tuple[Any, ...], list[Record]] = {}
     for row in jobs:
@@ -170,7 +181,7 @@ def answers(jobs: Iterable[Record], numbers: Mapping[int, int]) -> list[Answer]:
             row=rows[0],
             times=len(rows),
             fallback=rows[0]["way_id"] not in (None, rows[0]["sweep_model_id"]),
-            remarks=json.loads(rows[0]["notes"] or "[]"),
+            judged=judged.runs.get(rows[0]["run_id"]),
         )
         for key, rows in same.items()
     ]

@@ -5,11 +5,13 @@ Sentences and figures from `facts`, in plain text; nothing is marked up here.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..view import units
-from .facts import Facts, Model
+from .facts import MOST, Facts, Model
+from .texts import flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +25,23 @@ class Figure:
 
 def verdict(facts: Facts) -> str:
     """`5 of 8 models answered everything, 2 some of it and 1 nothing.`"""
-    models = facts.models
-    total = len(models)
-    counts = {word: sum(m.works == word for m in models) for word in ("all", "some", "none")}
-    waiting = total - sum(counts.values())
+    total = len(facts.models)
+    counts = {word: sum(m.works == word for m in facts.models) for word in WORDS}
     if counts["all"] == total:
-        whole = (
-            "The model" if total == 1 else "Both models" if total == 2 else f"All {total} models"
-        )
+        whole = {1: "The model", 2: "Both models"}.get(total, f"All {total} models")
         return f"{whole} answered everything."
     parts = [f"{counts['all'] or 'None'} of {total} models answered everything"]
-    parts += [f"{counts['some']} some of it"] if counts["some"] else []
-    parts += [f"{counts['none']} nothing"] if counts["none"] else []
-    parts += [f"{waiting} not tried yet"] if waiting else []
+    parts += [f"{counts[word]} {words}" for word, words in WORDS.items() if words and counts[word]]
     return f"{', '.join(parts[:-1])} and {parts[-1]}." if len(parts) > 1 else f"{parts[0]}."
+
+
+WORDS = {
+    "all": "",
+    "most": f"{MOST:.0%} of it or more",
+    "some": "some of it",
+    "none": "nothing",
+    "waiting": "not tried yet",
+}
 
 
 def aside(facts: Facts) -> str | None:
@@ -49,17 +54,19 @@ def aside(facts: Facts) -> str | None:
 
 
 def able(facts: Facts) -> list[Model]:
-    """The models that work: fully, if any does, else in part."""
-    whole = [m for m in facts.models if m.works == "all"]
-    return whole or [m for m in facts.models if m.works == "some"]
+    """The models that work: (nearly) all the time, if any does, else at times."""
+    good = [m for m in facts.models if m.works in ("all", "most")]
+    return good or [m for m in facts.models if m.works == "some"]
 
 
 def among(facts: Facts) -> str | None:
     """Whom the figures compare, where that is not all."""
-    if all(m.works == "all" for m in facts.models) or not able(facts):
+    models = able(facts)
+    if not models or len(models) == len(facts.models):
         return None
-    everything = able(facts)[0].works == "all"
-    return f"Of those that answered {'everything' if everything else 'some of it'}:"
+    seen = {m.works for m in models}
+    share = "everything" if seen == {"all"} else WORDS["some" if "some" in seen else "most"]
+    return f"Of those that answered {share}:"
 
 
 def figures(facts: Facts) -> list[Figure]:
@@ -74,7 +81,20 @@ def figures(facts: Facts) -> list[Figure]:
         out.append(Figure("Least memory", units.size(m.summary["peak_rss_bytes"]), detail))
     if (m := best(models, lambda m: m.summary["load_s"])) is not None:
         out.append(Figure("Quickest to load", units.seconds(m.summary["load_s"]), m.name))
+    if (m := best(models, lambda m: negated(m.summary["score"]))) is not None:
+        out.append(Figure("Best score", units.share(m.summary["score"]), scored(m)))
     return out
+
+
+def negated(value: float | None) -> float | None:
+    """So that the highest is the best."""
+    return None if value is None else -value
+
+
+def scored(model: Model) -> str:
+    """`demo, by exact over 24 questions`."""
+    row = model.summary
+    return f"{model.name}, by {row['score_metric']} over {row['score_n']} questions"
 
 
 def at_cost(model: Model) -> str:
@@ -89,6 +109,9 @@ def best(models: Sequence[Model], figure: Callable[[Model], float | None]) -> Mo
     return min(known)[2] if known else None
 
 
+NOTED = ("empty", "repeats itself", "special tokens left", "prompt echoed")
+
+
 def remarks(model: Model, facts: Facts) -> str | None:
     """What is to be noted of a model: how it failed most, and by which way it was loaded."""
     own = [failure for failure in facts.failures if failure.model == model.number]
@@ -100,6 +123,8 @@ def remarks(model: Model, facts: Facts) -> str | None:
         out.append(f"{count} × {most.row['message'] or most.row['outcome']}")
     if len(lasting) > 1:
         out.append(f"and {len(lasting) - 1} other failures" if len(lasting) > 2 else "and another")
+    said = Counter(flag for a in facts.answers_of(model) for flag in flags(a))
+    out += [f"{count} × {flag}" for flag, count in said.items() if flag in NOTED]
     way = next((way for way in reversed(model.ways) if way.loaded), None)
     if way is not None and way.row["fallback_of"] is not None:
         tried = next((w.row["message"] for w in model.ways[0].workers if w.row["message"]), None)

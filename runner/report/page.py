@@ -27,6 +27,7 @@ from .thumbnails import Thumbnail, side, thumbnail
 TEMPLATES = Path(__file__).with_name("templates")
 TIMELINES = 60
 PICTURES_SHOWN = 6
+MOST_ACCEPTED = 10
 Thumb = Callable[[Record], Thumbnail | None]
 
 
@@ -216,6 +217,7 @@ def card_of(card: Card, names: Sequence[str], thumb: Thumb) -> dict[str, Any]:
         "questions": [
             {
                 "prompt": question.prompt,
+                "accepted": " / ".join(question.accepted[:MOST_ACCEPTED]),
                 "answers": [texts.answer(a, names[a.model - 1]) for a in question.answers],
             }
             for question in card.questions

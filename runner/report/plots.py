@@ -29,8 +29,9 @@ PHASES = ("start", "download", "load", "prefill", "generate", "stop")
 
 
 def label(model: Model) -> str:
-    """`3 Huggi…M-Instruct`, unlike any other's by its number."""
-    return f"{model.number} {middle(clean(model.name), NAME)}"
+    """`3 SmolVL…M-Instruct`, without its owner, unlike any other's by its number."""
+    name = clean(model.name).rstrip("/").rpartition("/")[2] or model.name
+    return f"{model.number} {middle(name, NAME)}"
 
 
 def rows_of(models: Sequence[Model]) -> Spec:

@@ -22,13 +22,13 @@ Point = tuple[float, float]
 
 
 def speed(models: Sequence[Model]) -> Spec | None:
-    """Tokens a second against peak memory; None where no model has both."""
+    """Tokens a second against peak memory; None where fewer than two models have both."""
     known = [
         m
         for m in models
         if m.summary["generation_tps"] is not None and m.summary["peak_rss_bytes"] is not None
     ]
-    if not known:
+    if len(known) < 2:
         return None
     x, across = axis("peak memory, GB", [m.summary["peak_rss_bytes"] / 1e9 for m in known], WIDTH)
     y, up = axis("answer tokens/s", [m.summary["generation_tps"] for m in known], HEIGHT)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..view import units
 from .facts import Answer, Record
+from .judged import marks
 
 LONG = 360
 LONG_LINES = 7
@@ -27,6 +28,7 @@ def answer(told: Answer, name: str) -> dict[str, Any]:
         "times": told.times,
         "latency": told.row["latency_s"] if told.outcome == "ok" else None,
         "flags": flags(told),
+        "language": told.judged["language"] if told.judged is not None else None,
         "turns": turns,
         "long": length > LONG or lines > LONG_LINES,
     }
@@ -51,7 +53,7 @@ EMPTY = {"kind": "why", "text": "(nothing)"}
 
 def flags(told: Answer) -> list[str]:
     """What is to be noted about an answer, in a word or two."""
-    out = ["cut off"] if told.outcome == "ok" and told.row["finish_reason"] == "length" else []
+    out = marks(told.judged) if told.judged is not None else []
     return out + (["by fallback"] if told.fallback else [])
 
 

@@ -7,10 +7,10 @@ addEventListener("DOMContentLoaded", () => {
   const form = document.querySelector(".filter");
   const cards = [...document.querySelectorAll(".card")].map((card) => ({
     card,
-    groups: [...card.querySelectorAll(".answers")].map((group) => ({
+    groups: [...card.querySelectorAll(".q")].map((group) => ({
       group,
-      title: group.previousElementSibling,
-      answers: [...group.children],
+      title: group.querySelector("h3"),
+      answers: [...group.querySelectorAll(".a")],
     })),
   }));
   const total = cards.reduce((n, c) => n + c.groups.reduce((m, g) => m + g.answers.length, 0), 0);
@@ -72,7 +72,6 @@ addEventListener("DOMContentLoaded", () => {
           kept += shown;
         }
         group.hidden = !kept;
-        if (title) title.hidden = !kept;
         here += kept;
       }
       card.hidden = !here;

@@ -1,0 +1,62 @@
+"""Reads what was seen of each text and how it scored, for a report of one sweep.
+
+A file that only an older vlmsweep wrote has neither; then nothing is told. What the checks and
+scores mean is told by docs/scoring.md.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..database.reader import Reader
+from ..database.scores import there
+from .facts import Record
+
+REPEATS = 0.5  # a text that is said twice
+CHECKS = """
+SELECT checks.*, answers.accepted,
+    (SELECT value FROM scores WHERE scores.run_id = checks.run_id
+        AND metric = json_extract(answers.metrics, '$[0]')) AS score
+FROM jobs JOIN checks ON checks.run_id = jobs.latest_run_id
+LEFT JOIN answers ON answers.job_id = jobs.id
+WHERE jobs.sweep_id = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Checks and score by run, and what was accepted as an answer by job."""
+
+    runs: dict[int, Record]
+    accepted: dict[int, list[str]]
+
+
+def read_judged(reader: Reader, sweep: int) -> Judged:
+    """All of a sweep's."""
+    if not there(reader):
+        return Judged({}, {})
+    accepted = reader.records(
+        "SELECT job_id, accepted FROM answers JOIN jobs ON jobs.id = job_id WHERE sweep_id = ?",
+        sweep,
+    )
+    return Judged(
+        runs={row["run_id"]: row for row in reader.records(CHECKS, sweep)},
+        accepted={row["job_id"]: json.loads(row["accepted"]) for row in accepted},
+    )
+
+
+def marks(row: Record) -> list[str]:
+    """What is worth a word of a text's checks and score, by its row of `CHECKS`."""
+    out = []
+    if row["score"] is not None:
+        out.append(MARKS.get(row["score"], "partly right"))
+    out += ["empty"] if row["empty"] else []
+    out += ["cut off"] if row["cut_off"] else []
+    out += ["repeats itself"] if (row["repetition"] or 0) >= REPEATS else []
+    out += ["special tokens left"] if row["special_tokens"] else []
+    out += ["prompt echoed"] if row["prompt_echoed"] else []
+    return out
+
+
+MARKS = {1.0: "right", 0.0: "wrong"}
