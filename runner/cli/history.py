@@ -15,12 +15,17 @@ from .options import SECONDS, database, formats, parameters, parquet
 @click.argument("sweep", required=False)
 @click.option("--runs", is_flag=True, help="A row per job instead of a row per model.")
 @click.option("--scores", is_flag=True, help="A row per model and metric, with 95% intervals.")
+@click.option("--guide", is_flag=True, help="How each model was loaded: Markdown or JSON.")
 @database
 @formats
-def show(sweep: str | None, runs: bool, scores: bool, db: Path | None, format: Any) -> None:
+def show(
+    sweep: str | None, runs: bool, scores: bool, guide: bool, db: Path | None, format: Any
+) -> None:
     """Show a sweep's table: load and inference time, speed, memory, status and notes per model.
 
-    SWEEP is a name, a number, a uid or its beginning; without it the latest is shown.
+    SWEEP is a name, a number, a uid or its beginning; without it the latest is shown. --guide
+    writes a model loading reference from what was measured: classes, versions, number types,
+    prompt and picture forms, what failed and what worked, and code that loads it by hand.
     """
     from runner import places
     from runner.database.reader import Reader
@@ -30,6 +35,11 @@ def show(sweep: str | None, runs: bool, scores: bool, db: Path | None, format: A
 
     with Reader(places.database(db)) as reader:
         number = reader.sweep(sweep)["id"]
+        if guide:
+            from runner.report import guiding
+
+            guiding.write(reader, number, format, sys.stdout)
+            return
         if scores:
             shown = grids.scores(model_scores(reader, number))
         elif runs:

@@ -1,0 +1,33 @@
+"""Writes the model loading reference of a sweep: Markdown for people, JSON for machines."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from ..database.reader import Reader
+from ..errors import VlmsweepError
+from ..planning import families
+from ..view.output import Format, as_json
+from . import guide
+from .gather import gather
+
+
+def write(reader: Reader, sweep: int, format: Format | None, stream: TextIO) -> None:
+    """The whole reference. Raises VlmsweepError for a format it does not have."""
+    if format not in (None, "md", "json", "nl"):
+        raise VlmsweepError(
+            f"the guide is written as Markdown or JSON, not as {format}",
+            hint="--md, --json or --nl; vlmsweep report makes a page",
+        )
+    facts = gather(reader, reader.sweep(str(sweep)))
+    told = guide.entries(facts, families.ask()["families"])
+    if format in (None, "md"):
+        stream.write(guide.markdown(facts, told))
+        return
+    records = guide.as_records(told)
+    stream.write("".join(as_json(r) + "\n" for r in records) if format == "nl" else whole(records))
+
+
+def whole(records: list[dict[str, object]]) -> str:
+    """A JSON list."""
+    return as_json(records) + "\n"
