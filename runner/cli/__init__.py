@@ -20,12 +20,12 @@ from .report import report
 from .root import cli
 from .safety import chaos, doctor
 from .sweep import demo, resume, run
-from .watch import watch
+from .watch import logs, watch
 
 __all__ = ["cli", "main"]
 
 # In the order a newcomer needs them.
-RUNNING = (demo, run, plan, fetch, resume, watch)
+RUNNING = (demo, run, plan, fetch, resume, watch, logs)
 QUEUEING = (queue, start)
 READING = (show, report, named, search, sql, schema, sweeps, diff, judge, browse)
 KEEPING = (export, import_, prune, backup)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from .options import database
+from .options import COUNT, database
 
 
 @click.command(short_help="Look on while sweeps run, from any terminal.")
@@ -30,3 +30,56 @@ def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
     how = telling.mode(sys.stdout, json=json, quiet=False)
     with telling.telling("still" if once and not json else how, sys.stdout, sys.stderr) as tell:
         watching.watch(place, tell, sweep, once=once, gone=lambda: tell.broken)
+
+
+@click.command(short_help="Print what a worker printed.")
+@click.argument("worker", type=COUNT, required=False)
+@click.option("-f", "--follow", is_flag=True, help="Go on with what it prints, until it ends.")
+@click.option("--sweep", metavar="SWEEP", help="The worker's sweep: name, number or uid.")
+@click.option("--stack", is_flag=True, help="Print the Python stack taken at its kill instead.")
+@click.option("-n", "--lines", type=COUNT, metavar="N", help="The last lines only.")
+@click.option("--raw", is_flag=True, help="As it was printed, even on a terminal.")
+@database
+def logs(
+    worker: int | None,
+    follow: bool,
+    sweep: str | None,
+    stack: bool,
+    lines: int | None,
+    raw: bool,
+    db: Path | None,
+) -> None:
+    """Print what a worker and its libraries printed; the newest 8 to 16 MB of it are kept.
+
+    WORKER is its number in its sweep, as the views and messages give it; without it the worker
+    that was started last is meant. Without --sweep, the sweep is the one that worker is of. On a
+    terminal what would steer it is left out.
+    """
+    from contextlib import suppress
+
+    from runner import places
+    from runner.database.reader import Reader
+    from runner.plain import clean
+    from runner.watching import logs as kept
+
+    place = places.database(db)
+    with Reader(place) as reader:
+        found = kept.find(reader, sweep, worker)
+    if stack:
+        click.echo(clean(kept.stack(found)), nl=False)
+        return
+    log = kept.place(found, place)
+    state = "ended" if found["ended_at"] else "running"
+    click.echo(
+        clean(f"Worker {found['number']} of {found['sweep']}: {found['model']}, {state}"), err=True
+    )
+    pieces = kept.follow(log, lines, place, found["id"]) if follow else kept.tail(log, lines)
+    with suppress(KeyboardInterrupt):
+        if raw or not sys.stdout.isatty():
+            for piece in pieces:
+                sys.stdout.buffer.write(piece)
+                sys.stdout.buffer.flush()
+        else:
+            for line in kept.harmless(pieces):
+                sys.stdout.write(line)
+                sys.stdout.flush()
