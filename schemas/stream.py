@@ -332,6 +332,24 @@ class SweepFinished:
     elapsed_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StayingAwake:
+    """Whether the machine is kept from sleeping while sweeps run: by what, or why not."""
+
+    event: Literal["staying_awake"] = "staying_awake"
+    ok: bool
+    method: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyFailed:
+    """A message about a sweep could not be sent. No secret stands in it."""
+
+    event: Literal["notify_failed"] = "notify_failed"
+    message: str
+
+
 WatchingState = Literal["nothing_running", "supervisor_gone", "no_database"]
 
 
@@ -369,6 +387,8 @@ StreamEvent = (
     | JobsCancelled
     | HourCame
     | SweepFinished
+    | StayingAwake
+    | NotifyFailed
     | Watching
 )
 Tell = Callable[[StreamEvent], None]

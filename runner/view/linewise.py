@@ -124,7 +124,7 @@ def told(event: stream.StreamEvent, counter: Counter) -> str | None:
             return f"{event.model}: {event.jobs} jobs cancelled"
         case stream.HourCame():
             return HOUR_CAME
-        case stream.Watching():
+        case stream.Watching() | stream.StayingAwake() | stream.NotifyFailed():
             return event.message
         case stream.OfSweep():
             line = in_sweep(event, counter)

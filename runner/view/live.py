@@ -100,6 +100,10 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return "red"
         case stream.Recovered() | stream.FallingBack() | stream.HourCame() | stream.JobsCancelled():
             return "yellow"
+        case stream.StayingAwake():
+            return None if event.ok else "yellow"
+        case stream.NotifyFailed():
+            return "yellow"
         case stream.SweepFinished():
             return "bold"
     return None
