@@ -141,6 +141,40 @@ ALLOWED = (
 )
 
 
+BESIDE = (
+    click.option("--allow-sleep", is_flag=True, help="Let the machine fall asleep meanwhile."),
+    click.option(
+        "--notify",
+        multiple=True,
+        envvar="VLMSWEEP_NOTIFY",
+        show_envvar=True,
+        metavar="URL",
+        help="Tell this apprise address of ends and failures.",
+    ),
+    click.option(
+        "--notify-command",
+        envvar="VLMSWEEP_NOTIFY_COMMAND",
+        show_envvar=True,
+        metavar="COMMAND",
+        help="Run this, with the message as its input.",
+    ),
+)
+
+
+def beside(command: Command) -> Command:
+    """What stands beside sweeps that run."""
+    for option in reversed(BESIDE):
+        command = option(command)
+    return command
+
+
+def as_company(given: dict[str, Any]) -> Any:
+    """The options of `beside` as a runner.company.Company."""
+    from runner.company import Company
+
+    return Company(given["allow_sleep"], given["notify"], given["notify_command"])
+
+
 def allowed(command: Command) -> Command:
     """What a supervisor may take of the machine."""
     for option in reversed(ALLOWED):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import COUNT, allowed, as_terms, as_wish, database, formats, wish
+from .options import COUNT, allowed, as_company, as_terms, as_wish, beside, database, formats, wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,6 +204,7 @@ def move(
 
 @click.command(short_help="Work the queue.")
 @allowed
+@beside
 @click.option("--until", metavar="HOUR", help="Begin no job that would end later; stop then.")
 @click.option("--drain", is_flag=True, help="Leave when nothing is left, instead of waiting.")
 @database
@@ -227,16 +228,20 @@ def start(
     """
     from datetime import UTC, datetime
 
-    from runner import places, sweeping
+    from runner import company, places, sweeping
     from runner.planning import hours
     from runner.view import telling
 
+    place = places.database(db)
     terms = as_terms(
         given,
         until=hours.parse(until, datetime.now(UTC)) if until else None,
         stay=not drain,
     )
     how = telling.mode(sys.stdout, json=json, quiet=quiet)
-    with telling.telling(how, sys.stdout, sys.stderr) as tell:
-        worked = sweeping.start(places.database(db), tell, terms)
+    with (
+        telling.telling(how, sys.stdout, sys.stderr) as view,
+        company.kept(view, place, as_company(given)) as tell,
+    ):
+        worked = sweeping.start(place, tell, terms)
     ctx.exit(sweeping.exit_code_of_queue(worked))

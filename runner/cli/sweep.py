@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import allowed, as_terms, as_wish, database, wish
+from .options import allowed, as_company, as_terms, as_wish, beside, database, wish
 
 if TYPE_CHECKING:
     from runner.sweeping import Swept
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Run models over pictures.")
 @wish
 @allowed
+@beside
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -39,14 +40,17 @@ def run(
     Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal
     error, 130 interrupted (Ctrl-C once: after the run in hand; twice: at once).
     """
-    from runner import places, sweeping
+    from runner import company, places, sweeping
     from runner.planning import wishes
     from runner.preflight import look
     from runner.view import telling
 
     plan, place = wishes.plan(as_wish(given)), places.database(db)
     how, terms = telling.mode(sys.stdout, json=json, quiet=quiet), as_terms(given)
-    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+    with (
+        telling.telling(how, sys.stdout, sys.stderr) as view,
+        company.kept(view, place, as_company(given)) as tell,
+    ):
         plan = look.before(plan, place, tell, strict=strict)
         swept = sweeping.run(plan, place, tell, terms=terms)
     ctx.exit(end(ctx, swept, table=not json))
@@ -55,6 +59,7 @@ def run(
 @click.command(short_help="Run what is missing of a sweep, or failed in it.")
 @click.argument("sweep", required=False)
 @allowed
+@beside
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -73,7 +78,7 @@ def resume(
     SWEEP is its name, number or the beginning of its uid; the latest by default. What ended ok
     is not run again, and each further try is a run of its own. Exit codes are those of run.
     """
-    from runner import places, sweeping
+    from runner import company, places, sweeping
     from runner.database.reader import Reader
     from runner.view import telling
 
@@ -81,7 +86,10 @@ def resume(
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
     how, terms = telling.mode(sys.stdout, json=json, quiet=quiet), as_terms(given)
-    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+    with (
+        telling.telling(how, sys.stdout, sys.stderr) as view,
+        company.kept(view, place, as_company(given)) as tell,
+    ):
         swept = sweeping.resume(place, number, tell, terms=terms)
     ctx.exit(end(ctx, swept, table=not json))
 
@@ -116,8 +124,8 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
 
     Exit code 0 when every job ran and every answer was right, else 1.
     """
+    from runner import company, places, sweeping
     from runner import demo as show
-    from runner import places, sweeping
     from runner.database.reader import Reader
     from runner.errors import EXIT_JOBS_FAILED
     from runner.view import grids, telling
@@ -125,14 +133,18 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
 
     plan = show.plan()
     how = telling.mode(sys.stdout, json=json, quiet=False)
-    with telling.telling(how, sys.stdout, sys.stderr) as tell:
-        swept = sweeping.run(plan, places.database(db), tell)
+    place = places.database(db)
+    with (
+        telling.telling(how, sys.stdout, sys.stderr) as view,
+        company.kept(view, place, company.Company()) as tell,
+    ):
+        swept = sweeping.run(plan, place, tell)
     with Reader(swept.database) as reader:
         checked = show.check(reader.judged(swept.id))
     score = show.score(checked)
     if json:
         for event in show.as_events(checked):
-            tell(event)
+            view(event)
     else:
         write(grids.checked(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
