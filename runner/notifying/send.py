@@ -66,14 +66,14 @@ def post(url: str, message: Message) -> str | None:
     server = apprise.Apprise.instantiate(url)
     if server is None:
         return "apprise does not know it"
-    rich = speaks(server.notify_format) == "markdown"
+    form = speaks(server)
     sender = apprise.Apprise()
     sender.add(server)
     with apprise.LogCapture(level=apprise.logging.WARNING) as log:
         done = sender.notify(
             title=message.title,
-            body=message.markdown if rich else message.text,
-            body_format="markdown" if rich else "text",
+            body=message.markdown if form == "markdown" else message.text,
+            body_format=form,
         )
         said = log.getvalue()
     if done:
@@ -82,13 +82,12 @@ def post(url: str, message: Message) -> str | None:
     return last[-1] if last else "it could not be sent"
 
 
-def speaks(formats: Any) -> str:
-    """Which form of a message suits a service: what apprise says of it, or a choice of that."""
-    known = formats if isinstance(formats, tuple) else (formats,)
+def speaks(server: Any) -> str:
+    """The form of message for a service: Markdown, unless it takes text alone."""
+    resolve = getattr(server, "resolve_format", None)  # apprise 2; before, it has one format
+    known = map(resolve, ("text", "markdown")) if resolve else [server.notify_format]
     names = {str(getattr(one, "value", one)) for one in known}
-    # Who takes everything (a web hook) passes it on as it is; a table of text reads best there.
-    marked = names in ({"markdown"}, {"text", "markdown"})
-    return "markdown" if marked or names in ({"html"}, {"text", "html"}) else "text"
+    return "text" if names == {"text"} else "markdown"
 
 
 def run(command: str, message: Message, facts: dict[str, Any], database: str) -> Iterator[str]:
