@@ -147,6 +147,8 @@ def _tokenizer_config() -> dict[str, Any]:
         "clean_up_tokenization_spaces": False,
         "model_max_length": MAX_POSITIONS,
         "padding_side": "left",
+        # transformers 4 would hand token types to a model that takes none.
+        "model_input_names": ["input_ids", "attention_mask"],
     }
 
 
