@@ -37,7 +37,7 @@ def verdict(facts: Facts) -> str:
 
 WORDS = {
     "all": "",
-    "most": f"{MOST:.0%} of it or more",
+    "most": f"at least {MOST:.0%} of it",
     "some": "some of it",
     "none": "nothing",
     "waiting": "not tried yet",

@@ -53,7 +53,8 @@ EMPTY = {"kind": "why", "text": "(nothing)"}
 
 def flags(told: Answer) -> list[str]:
     """What is to be noted about an answer, in a word or two."""
-    out = marks(told.judged) if told.judged is not None else []
+    cut = told.outcome == "ok" and told.row["finish_reason"] == "length"
+    out = marks(told.judged) if told.judged is not None else ["cut off"] * cut
     return out + (["by fallback"] if told.fallback else [])
 
 

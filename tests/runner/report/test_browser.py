@@ -180,3 +180,7 @@ def test_no_width_makes_it_scroll_sideways(opened: Open, width: int) -> None:
     for place in ("#models", "#plots", "#answers", "#failures", "#machine"):
         opened.page.evaluate("place => document.querySelector(place).scrollIntoView()", place)
         assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+    opened.page.locator(".pick summary").click()
+    box = opened.page.locator(".pick div").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
