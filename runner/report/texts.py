@@ -18,7 +18,7 @@ LONG_LINES = 7
 
 def answer(told: Answer, name: str) -> dict[str, Any]:
     """An answer for showing: whose, its turns, how long it took, and what is to be noted."""
-    turns = said(told.row)
+    turns = [*said(told.row), *notes(told.row)]
     length = sum(len(turn["text"]) for turn in turns)
     lines = sum(turn["text"].count("\n") + 1 for turn in turns)
     return {
@@ -32,6 +32,11 @@ def answer(told: Answer, name: str) -> dict[str, Any]:
         "turns": turns,
         "long": length > LONG or lines > LONG_LINES,
     }
+
+
+def notes(row: Record) -> list[dict[str, str]]:
+    """What was out of the ordinary with a run."""
+    return [{"kind": "why", "text": f"Note: {note}"} for note in json.loads(row["notes"] or "[]")]
 
 
 def said(row: Record) -> list[dict[str, str]]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from runner import environment
+from runner.cli import cli
 from runner.database import intake
 from runner.database.reader import Reader
 from runner.database.store import Store
@@ -92,3 +94,14 @@ def reader(database: Path) -> Iterator[Reader]:
 @pytest.fixture
 def facts(reader: Reader) -> Facts:
     return gather(reader, reader.sweep())
+
+
+@pytest.fixture(scope="session")
+def report(database: Path) -> Path:
+    """The page, written by the command."""
+    out = database.with_name("report.html")
+    done = CliRunner().invoke(cli, ["report", "-o", str(out), "--db", str(database)])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith(f"{out}: ")
+    assert "3 models, 24 answers" in done.output
+    return out

@@ -10,10 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.database.reader import Reader
 from runner.plain import clean
-from runner.report.gather import gather
-from runner.report.page import page as report
 
 from .conftest import ESCAPES, NAMES, SCRIPT
 
@@ -60,22 +57,13 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
-@pytest.fixture(scope="module")
-def address(database: Path) -> str:
-    with Reader(database) as reader:
-        text = report(gather(reader, reader.sweep()))
-    path = database.with_name("seen.html")
-    path.write_text(text, encoding="utf-8")
-    return path.as_uri()
-
-
 @pytest.fixture
-def opened(browser: Any, address: str) -> Iterator[Open]:
+def opened(browser: Any, report: Path) -> Iterator[Open]:
     tab = browser.new_page(viewport={"width": 1400, "height": 900})
     tab.set_default_timeout(10_000)
     tab.add_init_script(WATCH)
     seen = Open(tab)
-    tab.goto(address)
+    tab.goto(report.as_uri())
     yield seen
     assert (seen.dialogs, seen.errors) == ([], [])
     assert set(seen.requests) <= {"file:", "data:"}
@@ -173,14 +161,15 @@ def test_failures_open_on_their_stack(opened: Open) -> None:
     assert "forever" in failure.locator("pre").first.inner_text()
 
 
-@pytest.mark.parametrize("width", [320, 390, 768, 1024, 1400])
-def test_no_width_makes_it_scroll_sideways(opened: Open, width: int) -> None:
-    opened.page.set_viewport_size({"width": width, "height": 800})
-    # What is off the screen is not laid out until it is come to.
-    for place in ("#models", "#plots", "#answers", "#failures", "#machine"):
-        opened.page.evaluate("place => document.querySelector(place).scrollIntoView()", place)
-        assert opened.page.evaluate("document.documentElement.scrollWidth") == width
-    opened.page.locator(".pick summary").click()
-    box = opened.page.locator(".pick div").bounding_box()
-    assert box["x"] >= 0
-    assert box["x"] + box["width"] <= width
+def test_no_width_makes_it_scroll_sideways(opened: Open) -> None:
+    page = opened.page
+    page.locator(".pick summary").click()
+    for width in (320, 390, 768, 1024, 1400):
+        page.set_viewport_size({"width": width, "height": 800})
+        # What is off the screen is not laid out until it is come to.
+        for place in ("#models", "#plots", "#failures", "#machine", "#answers"):
+            page.evaluate("place => document.querySelector(place).scrollIntoView()", place)
+            assert page.evaluate("document.documentElement.scrollWidth") == width
+        box = page.locator(".pick div").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import io
+import re
 from collections import Counter
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from runner.database.reader import Reader
-from runner.report import headline, plots, scatter
+from runner.plain import UNSAFE
+from runner.report import headline, judged, page, plots, scatter
 from runner.report.facts import Facts
 from runner.report.gather import log_tail
+from runner.view import grids
+from runner.view.output import write
+from schemas.rows import Outcome, Phase
 
 from .conftest import ESCAPES, SCRIPT
 
@@ -125,3 +133,65 @@ def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, f
     ]
     for i, box in enumerate(boxes):
         assert not any(scatter.meet(box, other) for other in boxes[:i])
+
+
+def test_every_outcome_and_phase_has_its_colour() -> None:
+    style = (page.TEMPLATES / "page.css").read_text()
+    assert set(plots.OUTCOMES) == {*get_args(Outcome), "waiting"}
+    assert set(plots.PHASES) == set(get_args(Phase)) - {"prepare"}
+    for name in (*plots.OUTCOMES, *plots.PHASES):
+        assert f"--{page.kebab(name)}: #" in style
+        assert f".{page.kebab(name)} {{ --mine" in style
+
+
+def test_checks_and_scores_become_words() -> None:
+    seen = dict.fromkeys(("score", "empty", "cut_off", "repetition", "special_tokens"))
+    seen["prompt_echoed"] = None
+    assert judged.marks(seen) == []
+    assert judged.marks(seen | {"score": 1.0, "repetition": 0.49, "special_tokens": 0}) == ["right"]
+    assert judged.marks(seen | {"score": 0.0, "cut_off": 1}) == ["wrong", "cut off"]
+    assert judged.marks(seen | {"score": 0.3, "repetition": 0.5}) == [
+        "partly right",
+        "repeats itself",
+    ]
+    every = dict.fromkeys(seen, 1) | {"score": None}
+    assert len(judged.marks(every)) == 5
+
+
+def test_what_is_known_of_an_answer_goes_with_it(facts: Facts, reader: Reader) -> None:
+    rows = {row["job_id"]: row for row in reader.judged(facts.sweep["id"])}
+    told = [a for card in facts.cards for q in card.questions for a in q.answers]
+    known = [answer for answer in told if answer.judged]
+    assert len(known) == sum(row["characters"] is not None for row in rows.values())
+    for answer in known:
+        assert answer.judged is not None
+        assert answer.judged["repetition"] == rows[answer.row["job_id"]]["repetition"]
+
+
+@pytest.mark.parametrize("format", [None, "csv"])
+def test_no_text_steers_the_terminal(
+    format: str | None, facts: Facts, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "5000")
+    rows = reader.results(facts.sweep["id"])
+    for shown in (grids.results(rows), grids.summary(reader.summary(facts.sweep["id"]))):
+        screen = Screen()
+        write(shown, format or "table", screen)  # type: ignore[arg-type]
+        plain = re.sub("\x1b\\[[01]m", "", screen.getvalue())
+        assert not UNSAFE.search(plain)
+    assert "[31mred" in "".join(row["text"] or "" for row in rows)
+
+
+def test_a_sheet_reads_the_texts_as_they_were_said(facts: Facts, reader: Reader) -> None:
+    rows = reader.results(facts.sweep["id"])
+    out = io.StringIO()
+    write(grids.results(rows), "csv", out)
+    read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    assert [row["text"] for row in read] == [row["text"] or "" for row in rows]
+    assert {SCRIPT, ESCAPES} <= {row["text"].removeprefix("you said ") for row in read}

@@ -48,22 +48,16 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-@pytest.fixture(scope="module")
-def written(database: Path) -> str:
-    """The page, written by the command."""
-    out = database.with_name("report.html")
-    done = CliRunner().invoke(cli, ["report", "-o", str(out), "--db", str(database)])
-    assert done.exit_code == 0, done.output
-    assert done.output.startswith(f"{out}: ")
-    assert "3 models, 24 answers" in done.output
-    return out.read_text(encoding="utf-8")
-
-
 def read(text: str) -> Page:
     seen = Page()
     seen.feed(text)
     seen.close()
     return seen
+
+
+@pytest.fixture(scope="module")
+def written(report: Path) -> str:
+    return report.read_text(encoding="utf-8")
 
 
 def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
@@ -112,8 +106,8 @@ def test_pictures_that_are_gone_are_no_error(facts: Facts, tmp_path: Path) -> No
     assert (small.width, small.height) == (100, 75)
 
 
-def test_without_pictures_none_is_inside(facts: Facts) -> None:
-    assert "data:image" in page(facts)
+def test_without_pictures_none_is_inside(facts: Facts, written: str) -> None:
+    assert "data:image" in written
     assert "data:image" not in page(facts, pictures=False)
 
 
