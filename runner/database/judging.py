@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..planning.expected import Expectation
     from .store import Store
 
-AT_ONCE = 500
+AT_ONCE = 200
 
 RUNS = """
 SELECT runs.id, runs.outcome, runs.text, runs.raw_text, runs.finish_reason, prompts.turns,
@@ -32,28 +32,29 @@ LEFT JOIN answers ON answers.job_id = jobs.id
 
 @dataclass(frozen=True, slots=True)
 class Rejudged:
-    """What `judge` did: how many runs had a text to check, and how many were scored."""
+    """How many texts were checked, how many of them scored; `last` run, None when none is left."""
 
     checked: int
     scored: int
+    last: int | None = None
 
 
-def record(connection: sqlite3.Connection, run: int) -> bool:
+def record(connection: sqlite3.Connection, run: int) -> Rejudged:
     """Stores the checks and scores of one run, within the caller's transaction.
 
-    A run that said nothing gets no row. Returns whether it was scored.
+    A run that said nothing gets no row.
     """
     row = connection.execute(RUNS + "WHERE runs.id = ?", [run]).fetchone()
     _, outcome, text, raw_text, finish_reason, turns, accepted, chosen = row
     seen = check(text, raw_text, finish_reason, question(turns))
     if seen is None:
-        return False
+        return Rejudged(0, 0)
     add(connection, "checks", {"run_id": run, **asdict(seen)})
     if outcome != "ok" or text is None or accepted is None:
-        return False
+        return Rejudged(1, 0)
     for score in metrics.score(text, json.loads(accepted), json.loads(chosen)):
         add(connection, "scores", {"run_id": run, **asdict(score)})
-    return True
+    return Rejudged(1, 1)
 
 
 def question(turns: str) -> str:
@@ -72,9 +73,19 @@ def add(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> N
 def expect(
     connection: sqlite3.Connection, job: int, accepted: Sequence[str], chosen: Iterable[str]
 ) -> None:
-    """Stores what is accepted as the answer to a job, and the metrics it is scored by."""
-    row = {"job_id": job, "accepted": as_json(accepted), "metrics": as_json(list(chosen))}
-    add(connection, "answers", row)
+    """Stores what is accepted as the answer to a job, if that is there, and how it is scored."""
+    connection.execute(
+        "INSERT OR REPLACE INTO answers (job_id, accepted, metrics)"
+        " SELECT id, ?, ? FROM jobs WHERE id = ?",
+        [as_json(accepted), as_json(list(chosen)), job],
+    )
+
+
+def forget(connection: sqlite3.Connection, sweep: int) -> None:
+    """Drops what was accepted as answers to a sweep's jobs."""
+    connection.execute(
+        "DELETE FROM answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)", [sweep]
+    )
 
 
 def as_json(value: object) -> str:
@@ -89,30 +100,33 @@ def judge(store: Store, sweep: int, known: Expectation | None = None) -> Rejudge
     """
     if known is not None:
         with store.db.atomic():
-            store.connection.execute(
-                "DELETE FROM answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)",
-                [sweep],
-            )
+            forget(store.connection, sweep)
             for job, accepted in known.accepted.items():
                 expect(store.connection, job, accepted, known.metrics)
-    runs = store.connection.execute(
-        "SELECT runs.id FROM jobs JOIN runs ON runs.job_id = jobs.id"
-        " WHERE jobs.sweep_id = ? AND runs.outcome IS NOT NULL ORDER BY runs.id",
-        [sweep],
-    ).fetchall()
-    scored = 0
-    for start in range(0, len(runs), AT_ONCE):
+    checked = scored = after = 0
+    while True:
         with store.db.atomic():
-            for run in runs[start : start + AT_ONCE]:
-                store.connection.execute("DELETE FROM checks WHERE run_id = ?", run)
-                store.connection.execute("DELETE FROM scores WHERE run_id = ?", run)
-                scored += record(store.connection, run[0])
-    (checked,) = store.connection.execute(
-        "SELECT count(*) FROM jobs JOIN runs ON runs.job_id = jobs.id"
-        " JOIN checks ON checks.run_id = runs.id WHERE jobs.sweep_id = ?",
-        [sweep],
-    ).fetchone()
-    return Rejudged(checked, scored)
+            some = judge_some(store.connection, sweep, after)
+        checked, scored = checked + some.checked, scored + some.scored
+        if some.last is None:
+            return Rejudged(checked, scored)
+        after = some.last
+
+
+def judge_some(connection: sqlite3.Connection, sweep: int, after: int) -> Rejudged:
+    """The same for a few runs, those that come after one, within the caller's transaction."""
+    runs = connection.execute(
+        "SELECT runs.id FROM jobs JOIN runs ON runs.job_id = jobs.id WHERE jobs.sweep_id = ?"
+        " AND runs.outcome IS NOT NULL AND runs.id > ? ORDER BY runs.id LIMIT ?",
+        [sweep, after, AT_ONCE],
+    ).fetchall()
+    done = []
+    for run in runs:
+        connection.execute("DELETE FROM checks WHERE run_id = ?", run)
+        connection.execute("DELETE FROM scores WHERE run_id = ?", run)
+        done.append(record(connection, run[0]))
+    last = runs[-1][0] if len(runs) == AT_ONCE else None
+    return Rejudged(sum(one.checked for one in done), sum(one.scored for one in done), last)
 
 
 def asked(connection: sqlite3.Connection, sweep: int) -> Iterator[Asked]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from runner import sweeping
+from runner.control.actions import carry_out
+from runner.control.listener import Listener
+from runner.control.request import Request
 from runner.database import judging
 from runner.database.recovery import recover
 from runner.database.store import Store
+from runner.planning import jobs, sweepfile
+from runner.rejudging import Marks, rejudge
 
 from .conftest import Sweeper
 
@@ -113,3 +122,69 @@ def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., in
         finish(store, job, text=text)
     rows = list(store.db.query("SELECT * FROM model_scores WHERE sweep_id = ?", [sweep]))
     assert [(row["model"], row["n"], row["mean"]) for row in rows] == [("m", 2, 0.75), ("n", 1, 0)]
+
+
+def by_the_supervisor(store: Store, work: Callable[[], object]) -> object:
+    """What a command comes to in another thread, while this one listens as a supervisor does."""
+    with Listener(store) as listener, ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        while not done.done():
+            listener.poll()
+    return done.result()
+
+
+def test_a_supervisor_that_works_is_asked_to_judge(
+    store: Store,
+    queued: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(judging, "AT_ONCE", 2)
+    monkeypatch.setattr("runner.control.judging.LINES", 2)
+    sweep = queued(["m"], ["a", "b", "c", "d", "e"])
+    for job in range(1, 6):
+        finish(store, job, text="red", raw_text="red")
+    rows = [{"prompt": prompt, "answer": "red"} for prompt in "abcde"]
+    rows[4]["answer"] = "blü"
+    (tmp_path / "answers.json").write_text(json.dumps(rows))
+    for _ in range(2):
+        marks = by_the_supervisor(
+            store, lambda: rejudge(store.path, str(sweep), tmp_path / "answers.json", ["exact"])
+        )
+        assert isinstance(marks, Marks)
+        assert (marks.done.checked, marks.done.scored) == (5, 5)
+        assert [(row["metric"], row["mean"], row["n"]) for row in marks.scores] == [
+            ("exact", 0.8, 5)
+        ]
+    assert not list(tmp_path.rglob("*.jsonl"))
+    arguments = store.connection.execute("SELECT group_concat(arguments) FROM requests").fetchone()
+    assert "blü" not in arguments[0]
+
+
+def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "answers.csv").write_text("prompt,answer\na,red\n")
+    prompts = [{"text": text, "images": "none"} for text in "ab"]
+    data = {"models": ["./m"], "prompts": prompts, "answers": "answers.csv", "scoring": "exact"}
+    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    terms = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
+    made = by_the_supervisor(
+        store, lambda: sweeping.add(plan, store.path, lambda event: None, terms)
+    )
+    assert isinstance(made, dict)
+    found = store.connection.execute("SELECT accepted, metrics FROM answers").fetchall()
+    assert found == [('["red"]', '["exact"]')]
+    finish(store, 1, text="red")
+    assert store.connection.execute("SELECT value FROM scores").fetchall() == [(1.0,)]
+
+
+def test_a_job_that_is_removed_takes_its_answers_along(
+    store: Store, queued: Callable[..., int]
+) -> None:
+    sweep = queued(["m"], ["a"])
+    judging.expect(store.connection, 1, ["red"], ["exact"])
+    request = Request("remove", {"level": "sweep", "id": sweep})
+    assert carry_out(store, request)[0] == {"removed": 1}
+    assert store.db["answers"].count == 0
+    judging.expect(store.connection, 1, ["red"], ["exact"])
+    assert store.db["answers"].count == 0

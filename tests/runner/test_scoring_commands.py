@@ -135,7 +135,8 @@ def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
     assert said in vlmsweep("show").output
 
 
-def test_judging_says_when_somebody_else_is_writing(here: Path) -> None:
+def test_judging_says_when_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.control.asking.PATIENCE_S", 0.1)
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")
     try:
@@ -143,7 +144,7 @@ def test_judging_says_when_somebody_else_is_writing(here: Path) -> None:
     finally:
         store.close()
     assert result.exit_code == 3
-    assert "another vlmsweep is working" in result.stderr
+    assert "does not answer" in result.stderr
 
 
 def test_judging_a_sweep_that_is_not_there_writes_nothing(here: Path) -> None:

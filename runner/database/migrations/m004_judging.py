@@ -15,7 +15,7 @@ CREATE TABLE checks (
     words INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE answers (
-    job_id INTEGER PRIMARY KEY REFERENCES jobs(id),
+    job_id INTEGER PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE,
     accepted TEXT NOT NULL,
     metrics TEXT NOT NULL
 ) STRICT;
