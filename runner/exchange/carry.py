@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from ..interpreters.shelf import ELSEWHERE
 from .tables import BY_NAME, ROOT, TABLES, Table
 
 # The columns of a map: the row there, the row here, and whether that one is new (1), was here
@@ -240,6 +241,12 @@ class Carrier:
                 " in_queue = in_queue AND ?1, paused = paused AND ?1 WHERE id = ?2",
                 [waiting, self.root],
             )
+            if not waiting:
+                self.execute(
+                    "UPDATE main.sweep_models SET python = ?1 || python WHERE sweep_id = ?2"
+                    " AND substr(python, 1, length(?1)) <> ?1",
+                    [ELSEWHERE, self.root],
+                )
         elif self.added:
             self.execute(
                 "UPDATE main.sweeps AS m SET state = CASE WHEN EXISTS (SELECT 1 FROM main.jobs"

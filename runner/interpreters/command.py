@@ -33,6 +33,11 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
 
 def check(python: str) -> None:
     """Whether workers can run there. Raises InterpreterError with what is known of it."""
+    if python.startswith(shelf.ELSEWHERE):  # a program that a stranger's file names is not run
+        raise InterpreterError(
+            "the environment it ran in is another machine's, where the sweep was imported from",
+            hint="run its sweep file here, which makes or names an environment of this machine",
+        )
     slot = shelf.slot_of(python)
     if slot is not None and not slot.whole:
         note = slot.read()

@@ -54,7 +54,10 @@ class SweepModels(TypedDict, total=False):
     rank: Annotated[float, "Order in which the sweep's models are run, lower first."]
     paused: Annotated[int, "1 while its jobs are held back, else 0."]
     isolation: Annotated[str, "worker: one process for many jobs; job: a fresh one for each."]
-    python: Annotated[str | None, "Interpreter its workers run in. NULL for vlmsweep's own."]
+    python: Annotated[
+        str | None,
+        "Interpreter its workers run in; `imported:` and one elsewhere. NULL for vlmsweep's own.",
+    ]
     requirements: Annotated[
         str | None, "JSON list: packages its environment was made of. NULL when none were named."
     ]

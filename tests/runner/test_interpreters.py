@@ -145,8 +145,8 @@ def test_a_failure_leaves_a_log_and_no_environment(
 
 def test_the_time_limit_kills_all_of_it(fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
-    with pytest.raises(InterpreterError, match="not made within 1 s"):
-        building.build(sys.executable, ["x"], lambda _: None, limit_s=1)
+    with pytest.raises(InterpreterError, match="not made within 3 s"):
+        building.build(sys.executable, ["x"], lambda _: None, limit_s=3)
     assert not psutil.pid_exists(int((place / "child").read_text()))
 
 

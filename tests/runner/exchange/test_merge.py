@@ -11,6 +11,7 @@ from runner.database.store import Store
 from runner.exchange import ExchangeError
 from runner.exchange.merge import merge
 from runner.exchange.tables import LEFT_OUT, TABLES
+from runner.interpreters.command import worker_command
 from runner.times import utc_now
 from runner.work.queue import Queue
 
@@ -259,3 +260,19 @@ def test_what_is_no_history_is_refused(stores: Stores, tmp_path: Path) -> None:
     with pytest.raises(ExchangeError, match="another schema"):
         merge(ours, older.path)
     merge(ours, stores("fine").path)  # and nothing is left attached
+
+
+def test_no_import_brings_a_program_that_would_be_run(stores: Stores, theirs: Store) -> None:
+    theirs.connection.execute("UPDATE sweep_models SET python = '/tmp/evil/bin/python'")
+    ours = stores("ours")
+    for _ in range(2):
+        merge(ours, theirs.path)
+    stored = {row[0] for row in ours.connection.execute("SELECT python FROM sweep_models")}
+    assert stored == {"imported:/tmp/evil/bin/python"}
+    argv, _ = worker_command(stored.pop())
+    assert argv[3] == "workers.refusal"
+    assert "another machine's" in argv[4]
+    waits = stores("waits")
+    merge(waits, theirs.path, waiting=True)  # as the queue takes over what was staged beside it
+    stored = {row[0] for row in waits.connection.execute("SELECT python FROM sweep_models")}
+    assert stored == {"/tmp/evil/bin/python"}
