@@ -9,7 +9,7 @@ from __future__ import annotations
 from .asking import named, schema, search
 from .browse import browse
 from .compare import diff
-from .exchange import export, import_
+from .exchange import export, import_, issue
 from .history import models, show, sql, sweeps
 from .judging import judge
 from .keeping import backup, prune
@@ -28,7 +28,7 @@ __all__ = ["cli", "main"]
 RUNNING = (demo, run, plan, fetch, resume, watch, logs)
 QUEUEING = (queue, start)
 READING = (show, report, named, search, sql, schema, sweeps, diff, judge, browse)
-KEEPING = (export, import_, prune, backup)
+KEEPING = (export, import_, issue, prune, backup)
 KNOWING = (models, check_order, doctor, chaos)
 
 for command in (*RUNNING, *QUEUEING, *READING, *KEEPING, *KNOWING):

@@ -88,3 +88,29 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
     if failed is not None:
         raise failed
     ctx.exit(0 if telling.complete(done) else 1)
+
+
+@click.command(short_help="Write a bug report about a run, for the project whose fault it is.")
+@click.argument("run")
+@click.option("--job", is_flag=True, help="RUN is a job's number: its latest run is meant.")
+@database
+def issue(run: str, job: bool, db: Path | None) -> None:
+    """Write a bug report about a RUN in Markdown, ready to be pasted; where to, is said too.
+
+    \b
+    vlmsweep sql "select run_id, model, message from results where outcome <> 'ok'"
+    vlmsweep issue 17 > report.md
+
+    It holds the error with its traceback or stack, how the process ended, the end of its log, a
+    short Python program that makes the same call without vlmsweep, facts about the picture, and
+    versions. Home folders are shortened and secrets left out, but read it before you post it.
+    """
+    from runner import places
+    from runner.database.reader import Reader
+    from runner.upstream import case, report
+
+    with Reader(places.database(db)) as reader:
+        found = case.find(reader, run, job)
+    text, to = report.markdown(found)
+    click.echo(text, nl=False)
+    click.echo(f"Report to: {report.address(to)}", err=True)
