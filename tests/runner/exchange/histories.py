@@ -141,4 +141,5 @@ def answer(store: Store, run: int, job: int, outcome: str = "ok") -> None:
     """A run's end."""
     notes = json.dumps(["a note, with 'quotes' and \x00"])
     row = {"outcome": outcome, "text": f"answer to {job}", "latency_s": 0.1 * job, "notes": notes}
+    row["raw_text"] = f"answer to {job}, as generated"
     store.finish_run(run, row)

@@ -225,7 +225,7 @@ def test_a_database_at_work_can_be_read_but_not_imported_into(
 ) -> None:
     done = bring(stores("ours"), theirs.path)  # theirs is held by a supervisor, as it were
     assert len(done.sweeps) == 3
-    with pytest.raises(DatabaseError, match="another vlmsweep is working"):
+    with pytest.raises(DatabaseError, match="another vlmsweep"):
         importing.bring_all(stores("ours").path, [theirs.path])
 
 

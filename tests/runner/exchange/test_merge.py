@@ -65,6 +65,16 @@ def test_a_filled_database_gets_the_same_rows_and_keeps_its_own(
     assert ours.connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
+def test_what_came_can_be_searched(stores: Stores, theirs: Store) -> None:
+    ours = stores("ours")
+    merge(ours, theirs.path)
+    (found,) = ours.connection.execute(
+        "SELECT count(*) FROM runs_fts WHERE runs_fts MATCH 'generated'"
+    ).fetchone()
+    assert found == 16
+    ours.connection.execute("INSERT INTO runs_fts (runs_fts) VALUES ('integrity-check')")
+
+
 def test_twice_gives_no_more(stores: Stores, theirs: Store) -> None:
     ours = stores("ours")
     merge(ours, theirs.path)
