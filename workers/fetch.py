@@ -144,6 +144,9 @@ def reason(error: Exception, model: str, revision: str | None) -> WorkerFailure:
             f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}{at}",
         )
     at = f" at revision {revision}" if revision else ""
+    if failure.error_class == "network":
+        message = f"the hub could not be asked for {model}: {failure.message}"
+        return WorkerFailure("network", message, failure.hint)
     if failure.error_class == "gated":
         message = f"{model} is gated: its authors' terms have to be accepted first"
         return WorkerFailure("gated", message, failure.hint)

@@ -167,9 +167,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.forecast", description=__doc__)
     parser.add_argument("--hub", action="store_true", help="ask the hub what is not on disk")
     options = parser.parse_args()
+    hub = options.hub
     for line in sys.stdin:
-        ask = Load(**json.loads(line))
-        print(json.dumps(forecast(ask, options.hub)), flush=True)
+        said = forecast(Load(**json.loads(line)), hub)
+        # A hub that cannot be reached is waited for once, not for every model.
+        hub = hub and (said["problem"] or {}).get("error_class") != "network"
+        print(json.dumps(said), flush=True)
 
 
 if __name__ == "__main__":

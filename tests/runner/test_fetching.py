@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,20 @@ def test_a_plan_asks_the_hub_and_fetches_nothing(
     assert found["org/none"]["about"] == "not_found"
     assert "MB, into" in found["org/good"]["message"]
     assert not [path for path in served.asked if "/resolve/" in path]
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(
+    vlmsweep: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
+    plan = vlmsweep("plan", ["a/a", "a/b"], "--json", "--db", str(tmp_path / "history.db"))
+    found = {one["where"]: one for one in json.loads(plan.output)["findings"]}
+    assert found["a/a"]["message"].startswith("the hub could not be asked for a/a")
+    assert "of unknown size" in found["a/b"]["message"]
 
 
 def test_no_room_on_the_disk_refuses_before_anything_is_fetched(
