@@ -6,8 +6,10 @@ import json
 from collections import defaultdict
 
 import pytest
+from click.testing import CliRunner
 
 from runner import counters
+from runner.cli import cli
 from runner.work.hardship import Hardship, Snapshot
 
 from .conftest import Sweeper
@@ -63,6 +65,25 @@ def test_a_run_on_a_machine_that_slept_is_flagged(rough, sweep: Sweeper) -> None
     assert [worker["load_slept_s"] for worker in done.workers] == [3600]
     assert [worker["load_swapped_bytes"] for worker in done.workers] == [2]
     assert "slept for 3600 s amid its load" in done.workers[0]["notes"]
+
+
+def test_the_history_names_doubtful_times(rough, sweep: Sweeper) -> None:
+    done = sweep(["good"], ["a", "b"])
+    path = str(done.store.path)
+    rows = json.loads(
+        CliRunner().invoke(cli, ["history", "doubtful", "--json", "--db", path]).stdout
+    )
+    assert [(row["slept_s"], row["swapped_bytes"]) for row in rows] == [(3600, 2)] * 2
+    done.store.connection.execute(
+        "UPDATE runs SET slept_s = 0, swapped_bytes = NULL, heat_throttles = 0, throttled_s = 0"
+    )
+    done.store.connection.execute(
+        "UPDATE runs SET memory_stalled_s = CASE id WHEN 1 THEN 0.001 ELSE 0.1 END"
+    )
+    rows = json.loads(
+        CliRunner().invoke(cli, ["history", "doubtful", "--json", "--db", path]).stdout
+    )
+    assert [(row["run"], row["memory_stalled_s"]) for row in rows] == [(2, 0.1)]
 
 
 def test_a_worker_that_never_loads_has_its_loads_hardships(rough, sweep: Sweeper) -> None:
