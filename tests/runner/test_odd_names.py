@@ -70,7 +70,17 @@ def pictures(folder: Path) -> int:
     return len(GOOD) + 10 + 1
 
 
-BROKEN = {"empty", "loop", "zeros", "lost", "pipe", "socket", "bomb", "large", "hole"}
+BROKEN = {
+    "empty": "0 bytes",
+    "loop": "can't be opened",
+    "zeros": "a device",
+    "lost": "symbolic link",
+    "pipe": "named pipe",
+    "socket": "a socket",
+    "bomb": "pixels",
+    "large": "pixels",
+    "hole": "1 GiB",
+}
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +159,7 @@ def test_odd_names_from_end_to_end(here: Path) -> None:
         assert not UNSAFE.search(text.replace("\r", "")), UNSAFE.findall(text)[:9]
     assert tree(here) - before <= {"h.db.lock"}
 
-    query = "SELECT model, image, image_path, prompt, outcome, error_class FROM results"
+    query = "SELECT model, image, image_path, prompt, outcome, message FROM results"
     rows: list[dict[str, Any]] = json.loads(plainly(here, "sql", query, "--json"))
     assert len(rows) == count * len(MODELS)
     assert {row["model"] for row in rows} == {Path(name).name for name in MODELS}
@@ -160,9 +170,10 @@ def test_odd_names_from_end_to_end(here: Path) -> None:
     assert names < {row["image"] for row in rows}
     fine = {row["image"] for row in rows if row["outcome"] == "ok"}
     assert fine == names | {"a.png", "tall.png"}
-    assert {row["image"] for row in rows if row["outcome"] == "error"} == {
-        f"{name}.png" for name in BROKEN
-    }
+    said = {row["image"]: row["message"] for row in rows if row["outcome"] == "error"}
+    assert set(said) == {f"{name}.png" for name in BROKEN}
+    for name, why in BROKEN.items():
+        assert why in said[f"{name}.png"], name
 
     cells = list(csv.DictReader(io.StringIO(plainly(here, "sql", query, "--csv"))))
     assert len(cells) == len(rows)
