@@ -19,6 +19,7 @@ from .ready import fetch, plan
 from .report import report
 from .root import cli
 from .safety import chaos, doctor
+from .service import service
 from .sweep import demo, resume, run
 from .watch import logs, watch
 
@@ -26,7 +27,7 @@ __all__ = ["cli", "main"]
 
 # In the order a newcomer needs them.
 RUNNING = (demo, run, plan, fetch, resume, watch, logs)
-QUEUEING = (queue, start)
+QUEUEING = (queue, start, service)
 READING = (show, report, named, search, sql, schema, sweeps, diff, judge, browse)
 KEEPING = (export, import_, issue, prune, backup)
 KNOWING = (models, check_order, doctor, chaos)

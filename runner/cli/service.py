@@ -1,0 +1,49 @@
+"""The command that prints a unit for those who want the queue worked always."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import allowed, database
+
+HOUR = click.DateTime(["%H:%M"])
+
+
+@click.command(short_help="Print a unit that works the queue always.")
+@click.option(
+    "--for",
+    "kind",
+    type=click.Choice(["systemd", "launchd"]),
+    default="launchd" if sys.platform == "darwin" else "systemd",
+    show_default=True,
+    help="Whose unit.",
+)
+@click.option("--at", type=HOUR, metavar="HH:MM", help="Begin each day then; else always be on.")
+@click.option("--until", type=HOUR, metavar="HH:MM", help="Stop each day then; with --at.")
+@click.option("--timer", is_flag=True, help="Print the timer that goes with --at (systemd).")
+@allowed
+@database
+def service(kind: str, at: Any, until: Any, timer: bool, db: Path | None, **given: Any) -> None:
+    """Print a systemd user unit or a launchd agent that runs `vlmsweep start`.
+
+    Nothing is installed: how to do so, and undo it, stands in the unit.
+
+    \b
+    vlmsweep service > ~/.config/systemd/user/vlmsweep.service
+    vlmsweep service --at 22:00 --until 07:00 > ...
+    """
+    from runner import places
+    from runner import service as unit
+
+    if until is not None and at is None:
+        raise click.UsageError("--until stops it for good; give --at, when it begins each day")
+    if timer and (at is None or kind != "systemd"):
+        raise click.UsageError("--timer needs --at, and systemd")
+    options = {"db": places.database(db), "until": until and f"{until:%H:%M}", **given}
+    wanted = unit.Wanted(unit.command(options), unit.kept(), at and (at.hour, at.minute))
+    make = unit.timer if timer else {"systemd": unit.systemd, "launchd": unit.launchd}[kind]
+    click.echo(make(wanted), nl=False)

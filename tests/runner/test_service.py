@@ -1,0 +1,123 @@
+"""Units for systemd and launchd: read back by those who know their formats."""
+
+from __future__ import annotations
+
+import plistlib
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from runner import service
+from runner.cli import cli
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in service.KEPT:
+        monkeypatch.delenv(name, raising=False)
+
+
+def made(*arguments: str) -> str:
+    result = CliRunner().invoke(cli, ["service", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def setting(unit: str, name: str) -> list[str]:
+    return re.findall(rf"^{name}=(.*)$", unit, re.MULTILINE)
+
+
+def verified(folder: Path, **units: str) -> str:
+    """What systemd has to say against units."""
+    files = []
+    for kind, unit in units.items():
+        files.append(folder / f"vlmsweep.{kind}")
+        files[-1].write_text(unit)
+    command = ["systemd-analyze", "verify", "--user", *map(str, files)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return "\n".join(line for line in done.stderr.splitlines() if "vlmsweep" in line)
+
+
+def test_a_unit_that_is_always_on() -> None:
+    unit = made("--for", "systemd", "--db", "/data/my history.db", "--workers", "2")
+    words = shlex.split(setting(unit, "ExecStart")[0])
+    assert words[-6:] == ["start", "--db", "/data/my history.db", "--workers", "2"][-6:] or (
+        words[words.index("start") :] == ["start", "--db", "/data/my history.db", "--workers", "2"]
+    )
+    assert Path(words[0]).is_absolute()
+    assert setting(unit, "Restart") == ["always"]
+    assert setting(unit, "WantedBy") == ["default.target"]
+    assert setting(unit, "OOMPolicy") == ["continue"]
+
+
+def test_a_unit_for_the_night() -> None:
+    unit = made("--for", "systemd", "--db", "/h.db", "--at", "22:00", "--until", "7:00")
+    assert setting(unit, "ExecStart")[0].endswith("start --db /h.db --until 07:00 --workers 1")
+    assert setting(unit, "Restart") == setting(unit, "WantedBy") == []
+    timer = made("--for", "systemd", "--at", "22:05", "--timer")
+    assert setting(timer, "OnCalendar") == ["*-*-* 22:05:00"]
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
+def test_systemd_finds_no_fault_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", "/models/50% $HOME 'of' \"all\"")
+    always = made("--for", "systemd", "--db", "/data/a 100% $odd 'name'.db")
+    assert verified(tmp_path, service=always) == ""
+    assert "Unknown key" in verified(tmp_path, service=always.replace("Restart=", "Restrat="))
+    night = ["--for", "systemd", "--at", "22:00", "--until", "7:00"]
+    assert verified(tmp_path, service=made(*night), timer=made(*night, "--timer")) == ""
+
+
+def test_words_are_quoted_as_systemd_reads_them() -> None:
+    assert service.quoted("plain/word") == "plain/word"
+    assert service.quoted("50% of $HOME") == '"50%% of $$HOME"'
+    assert service.quoted('say "\\"') == '"say \\"\\\\\\""'
+    assert service.quoted("A=$B", "") == "A=$B"
+
+
+def test_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "a 'home'"))
+    monkeypatch.setenv("HF_HOME", "/models & <more>")
+    agent = plistlib.loads(made("--for", "launchd", "--db", "/data/my 'own'.db").encode())
+    assert agent["KeepAlive"]
+    assert agent["EnvironmentVariables"] == {"HF_HOME": "/models & <more>"}
+    assert agent["StandardOutPath"].startswith(str(tmp_path))
+    night = plistlib.loads(made("--for", "launchd", "--at", "22:05", "--until", "7:00").encode())
+    assert night["StartCalendarInterval"] == {"Hour": 22, "Minute": 5}
+    assert "KeepAlive" not in night
+
+
+def test_the_agent_s_command_runs_with_the_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a 'home'"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setattr(service, "program", lambda: [sys.executable, str(tmp_path / "my own.py")])
+    (tmp_path / "my own.py").write_text("import os, sys; print(sys.argv[1:], os.environ.get('S'))")
+    agent = plistlib.loads(made("--for", "launchd", "--db", "/data/my 'own'.db").encode())
+    start = ["start", "--db", "/data/my 'own'.db", "--workers", "1"]
+    for secret in (None, "a b"):
+        if secret is not None:
+            (home / ".config/vlmsweep").mkdir(parents=True)
+            (home / ".config/vlmsweep/env").write_text(f"S='{secret}'\n")
+        done = subprocess.run(agent["ProgramArguments"], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == f"{start} {secret}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--until", "7:00"],
+        ["--timer"],
+        ["--timer", "--at", "7:00", "--for", "launchd"],
+        ["--at", "x"],
+    ],
+)
+def test_what_makes_no_sense(arguments: list[str]) -> None:
+    assert CliRunner().invoke(cli, ["service", *arguments]).exit_code == 2
