@@ -1,0 +1,94 @@
+"""Checks on a machine with two NVIDIA GPUs or more that each of two workers gets one of its own.
+
+    python scripts/check_devices.py [--json]
+
+Runs two models of the queue at once, and then one after the other. Every run must be ok, both
+workers must have lived at the same time, each on a device of its own, and the texts must be those
+of the run one after the other. Exit code 0 when it is so (or there are not two devices: that is
+said, and nothing is checked), 1 when not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from runner import machine, sweeping
+from runner.database.reader import Reader
+from runner.planning import jobs, sweepfile
+from runner.work import terms
+
+ROOT = Path(__file__).resolve().parent.parent
+PROMPTS = ["What colour is the shape?", "How many shapes are there?"]
+TERMS = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
+WORKERS = """
+SELECT sweep_models.name, visible_devices, workers.device, started_at, workers.ended_at,
+    peak_device_bytes FROM workers JOIN sweep_models ON sweep_models.id = sweep_model_id
+WHERE workers.sweep_id = ?
+"""
+
+
+def night(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
+    """Both models on the devices: the rows of the workers, and the texts by model and job."""
+    models = [
+        {"id": str(folder / model), "name": model, "device": "cuda", "dtype": "float32"}
+        for model in ("left", "right")
+    ]
+    sweep = {"name": name, "models": models, "images": [str(ROOT / "images")], "prompts": PROMPTS}
+    plan = jobs.expand(sweepfile.check(sweep, "check"), folder, "check")
+    database = folder / "devices.db"
+    added = sweeping.add(plan, database, lambda event: None, TERMS)
+    wanted = terms.of_machine(workers, 10**12 if workers > 1 else None)
+    sweeping.start(database, lambda event: None, wanted)
+    with Reader(database) as reader:
+        rows = reader.results(added["sweep"])
+        texts = {(row["model"], row["image"], row["prompt"]): row["raw_text"] for row in rows}
+        wrong = [row["message"] for row in rows if row["outcome"] != "ok"]
+        if wrong:
+            raise SystemExit(f"not ok: {wrong[0]}")
+        return reader.records(WORKERS, added["sweep"]), texts
+
+
+def judge(workers: list[dict[str, Any]], together: Any, apart: Any) -> dict[str, Any]:
+    """What came of it."""
+    one, other = workers
+    return {
+        "workers": workers,
+        "at_once": max(one["started_at"], other["started_at"])
+        < min(one["ended_at"], other["ended_at"]),
+        "own_devices": None not in (one["visible_devices"], other["visible_devices"])
+        and one["visible_devices"] != other["visible_devices"],
+        "texts": len(together),
+        "equal": sum(together[key] == apart[key] for key in together),
+    }
+
+
+def main() -> int:
+    """Checks, and says what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    found = machine.cuda_devices()
+    if len(found) < 2:
+        print(f"two NVIDIA devices are needed, and there are {len(found)}: nothing was checked")
+        return 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for model in ("left", "right"):
+            shutil.copytree(ROOT / "workers" / "demo_model", folder / model)
+        # A first night, since a model that was never run works alone.
+        _, apart = night(folder, "apart", 1)
+        workers, together = night(folder, "together", 2)
+    came = judge(workers, together, apart)
+    print(json.dumps(came, indent=1) if options.json else came)
+    well = came["at_once"] and came["own_devices"] and came["equal"] == came["texts"]
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
