@@ -20,9 +20,10 @@ from datasette.app import Datasette
 from datasette.database import Database
 from datasette.plugins import pm
 
+from .. import places, queries
 from . import pages, plugin
 from .guard import Guard
-from .questions import Question, questions
+from .questions import Question, question
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8001
@@ -98,7 +99,7 @@ def main(database: Path, port: int) -> int:
         tell(error=f"cannot serve at port {port}: {reason}", hint="leave --port out for a free one")
         return 1
     number = bound.getsockname()[1]
-    asked = questions()
+    asked = [question(query) for query in queries.found(places.queries())]
     app = guarded(site(database, asked), asked, number)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=1

@@ -7,6 +7,10 @@ ran with, `ratios` how much slower or larger one side is, `words` which words ch
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ..database.reader import Reader
 from .comparison import Comparison, compare
 from .sides import side
@@ -20,4 +24,17 @@ def between(reader: Reader, a: str, b: str | None, limits: Thresholds) -> Compar
 
     Raises QueryError when one is not there, or when they have nothing in common.
     """
-    return compare(side(reader, a), side(reader, b), limits)
+    with all_kept():
+        return compare(side(reader, a), side(reader, b), limits)
+
+
+@contextmanager
+def all_kept() -> Iterator[None]:
+    """Looks for no garbage meanwhile: among 200,000 jobs that stay it took over half the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

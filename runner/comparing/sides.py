@@ -21,7 +21,7 @@ Record = dict[str, Any]
 # What a sweep asks of a model besides which it is; JSON objects are taken apart.
 SETTINGS = (
     *("revision", "engine", "dtype", "device", "trust_remote_code", "allow_pickle"),
-    *("url", "isolation", "python", "requirements"),
+    *("allow_oversize", "url", "isolation", "python", "requirements"),
 )
 OBJECTS = ("generation", "limits", "processor")
 

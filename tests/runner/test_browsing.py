@@ -24,8 +24,9 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from runner.browsing import questions as asking
+from runner import queries
 from runner.browsing import server
+from runner.browsing.questions import Question, question
 from runner.cli import cli
 from runner.database.intake import add_image
 from runner.database.store import Store
@@ -67,14 +68,14 @@ def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> list[asking.Question]:
+def asked(tmp_path: Path) -> list[Question]:
     (tmp_path / "said.sql").write_text(QUERY)
     (tmp_path / "summary.sql").write_text("-- As the view.\nSELECT 7 AS seven")
-    return asking.questions(tmp_path)
+    return [question(queries.read(tmp_path / f"{name}.sql")) for name in ("said", "summary")]
 
 
 @pytest.fixture
-def get(history: Store, asked: list[asking.Question]) -> Iterator[Callable[[str], Any]]:
+def get(history: Store, asked: list[Question]) -> Iterator[Callable[[str], Any]]:
     """Asks the site for a page, in this process."""
     site = server.site(history.path, asked)
 
@@ -92,7 +93,7 @@ def test_the_front_page_says_what_there_is(get: Callable[[str], Any]) -> None:
         hidden = name.endswith("_fts")  # as Datasette hides all indexes for searching
         assert (f'href="/history/{name}"' in page) is not hidden
     assert "One flat row per job" in page
-    assert "What was said, the longest first." in page
+    assert "What was said, the longest first" in page
     assert 'href="/history/summary-query"' in page
     assert "_sqlite_migrations" not in page
 
@@ -136,11 +137,11 @@ def test_pictures_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str]
 
 
 def test_named_queries_are_stored_ones(
-    get: Callable[[str], Any], asked: list[asking.Question]
+    get: Callable[[str], Any], asked: list[Question]
 ) -> None:
     said = next(question for question in asked if question.name == "said")
     assert said.defaults == {"model": "*", "longest": "9", "limit": "5"}
-    assert said.title == "What was said, the longest first."
+    assert said.title == "What was said, the longest first"
     found = get("/history/said.json?model=*&longest=9&limit=5&_shape=array").json()
     assert [row["text"] for row in found] == ["red"]
     assert get("/history/summary-query.json?_shape=array").json() == [{"seven": 7}]
@@ -179,7 +180,7 @@ def test_a_file_with_an_odd_name(tmp_path: Path) -> None:
 # The guard.
 
 
-def test_a_path_without_parameters_is_led_to_their_defaults(asked: list[asking.Question]) -> None:
+def test_a_path_without_parameters_is_led_to_their_defaults(asked: list[Question]) -> None:
     from runner.browsing.guard import Guard
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
