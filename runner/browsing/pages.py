@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing
 from html import escape
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,8 @@ def tables() -> dict[str, Any]:
 
 def description(row: type) -> str:
     """What a table holds."""
-    return (row.__doc__ or "").strip().removeprefix("View: ").capitalize()
+    text = cleandoc(row.__doc__ or "").removeprefix("View: ")
+    return text[:1].upper() + text[1:]
 
 
 def columns(row: type) -> dict[str, str]:
