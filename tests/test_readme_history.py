@@ -214,5 +214,5 @@ def test_the_walk_leaves_what_it_says(walk: Walk) -> None:
 def test_the_readme_shows_every_command_that_reads() -> None:
     shown = {step.command.split()[1] for step in steps()}
     reading = {"show", "history", "search", "sql", "judge", "report", "browse"}
-    reading |= {"export", "import", "diff"}
+    reading |= {"export", "issue", "import", "diff"}
     assert reading <= shown

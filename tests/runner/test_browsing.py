@@ -136,9 +136,7 @@ def test_pictures_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str]
         assert b"root:" not in answer.content
 
 
-def test_named_queries_are_stored_ones(
-    get: Callable[[str], Any], asked: list[Question]
-) -> None:
+def test_named_queries_are_stored_ones(get: Callable[[str], Any], asked: list[Question]) -> None:
     said = next(question for question in asked if question.name == "said")
     assert said.defaults == {"model": "*", "longest": "9", "limit": "5"}
     assert said.title == "What was said, the longest first"
