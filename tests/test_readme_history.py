@@ -1,8 +1,9 @@
 """A walk through the README's history: every command in it is run, and what it shows is true.
 
 One model answers once, in the demo; a colleague's database is the same sweep from another
-machine: with another library, slower by half, and with two other answers. Commands run on a terminal of 100 columns.
-Figures that change from run to run (times, sizes, rates, dates, ids) are compared by their kind.
+machine: with another library, slower by half, and with two other answers. Commands run on a
+terminal of 100 columns. Figures that change from run to run (times, sizes, rates, dates, ids) are
+compared by their kind.
 """
 
 from __future__ import annotations
