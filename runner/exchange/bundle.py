@@ -139,6 +139,8 @@ def pack(db: Database, packer: Packer, pictures: bool) -> Counts:
     packer.text("README.md", README)
     if again is not None:
         packer.text("sweep.yaml", sweep_file(db, again))
+        if again.answers:
+            packer.lines("answers.jsonl", again.answers)
     packer.text("environments.json", environments(db))
     logs = pack_logs(db, packer)
     members.readdress(db, found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 from sqlite_utils import Database
 
 from schemas.commands import Dtype
-from schemas.sweep import Sweep
+from schemas.sweep import Source, Sweep
 
 from ..plain import one_line
 from ..planning.jobs import DEMO, matches
@@ -25,6 +26,7 @@ from . import ExchangeError
 
 WAYS = """
 SELECT w.id, w.position, w.name, w.fallback_of, m.source, m.location,
+    w.python AS interpreter, w.requirements,
     k.engine, k.dtype, k.device, found.commit_hash, e.python, e.packages
 FROM sweep_models AS w JOIN models AS m ON m.id = w.model_id
 LEFT JOIN workers AS k ON k.id = (SELECT id FROM workers WHERE sweep_model_id = w.id
@@ -40,13 +42,25 @@ SELECT (SELECT json_group_array(image_id) FROM (SELECT image_id FROM job_images
 FROM jobs WHERE repeat = 1 AND sweep_model_id = (SELECT min(sweep_model_id) FROM jobs)
 ORDER BY position
 """
+ANSWERS = """
+SELECT DISTINCT accepted, metrics, ifnull(prompts.name, prompts.text),
+    (SELECT json_group_array(image_id) FROM (SELECT image_id FROM job_images
+        WHERE job_images.job_id = jobs.id ORDER BY position))
+FROM answers JOIN jobs ON jobs.id = answers.job_id JOIN prompts ON prompts.id = prompt_id
+WHERE repeat = 1 AND sweep_model_id = (SELECT min(sweep_model_id) FROM jobs)
+ORDER BY jobs.position
+"""
 
 
 @dataclass(slots=True)
 class Pinned:
-    """The sweep file's content, and what it says in comments: how it ran, what it leaves out."""
+    """The sweep file's content, and what it says in comments: how it ran, what it leaves out.
+
+    `answers` are the rows of the file of accepted answers that it names, if it does.
+    """
 
     data: dict[str, Any]
+    answers: list[dict[str, Any]] = field(default_factory=list)
     ran: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -69,6 +83,7 @@ def pin(db: Database, files: Mapping[int, str]) -> Pinned | None:
     out.data["models"] = pin_models(db, asked, out)
     pin_pictures(db, asked, files, out)
     out.data["exclude"] = pin_rules(db, asked, files)
+    pin_answers(db, files, out)
     # What is empty says nothing, and a null that is a choice is to be seen.
     out.data = {key: value for key, value in out.data.items() if value not in ([], {})}
     out.data["image"] = {"max_side": asked.image.max_side}
@@ -81,16 +96,40 @@ def pin_models(db: Database, asked: Sweep, out: Pinned) -> list[dict[str, Any]]:
     for row in db.query(WAYS):
         place = asked.models[row["position"]]
         if row["fallback_of"] is None:
-            spec = place.model_dump(mode="json", exclude_defaults=True)
-            models.append(spec | {"name": row["name"]} | pins(row, place.id))
-            models[-1].pop("fallback", None)
+            models.append(pinned(row, place) | {"name": row["name"]})
         else:
             back = models[-1].setdefault("fallback", [])
-            source = place.fallback[len(back)]
-            back.append(source.model_dump(mode="json", exclude_defaults=True))
-            back[-1] |= pins(row, source.id)
+            back.append(pinned(row, place.fallback[len(back)]))
         out.ran.append(one_line(how_it_ran(row)))
     return models
+
+
+def pinned(row: Mapping[str, Any], asked: Source) -> dict[str, Any]:
+    """A way to load a model, with what was left open filled in.
+
+    An interpreter's path means nothing elsewhere; what its environment was made of does.
+    """
+    own = {"fallback", "python", "requirements"}
+    spec = asked.model_dump(mode="json", exclude_defaults=True, exclude=own)
+    needs = json.loads(row["requirements"] or "[]")
+    versions = json.loads(row["packages"] or "{}")
+    found = {"requirements": [at_version(need, versions) for need in needs]} if needs else {}
+    return spec | pins(row, asked.id) | found
+
+
+def at_version(need: str, versions: Mapping[str, str]) -> str:
+    """A requirement, at the version that was in use where that is known."""
+    known = {folded(name): version for name, version in versions.items()}
+    name = re.match(r"[A-Za-z0-9._-]+(\[[^\]]*\])?", need)
+    if name is None or folded(name[0].partition("[")[0]) not in known:
+        return need
+    # The part after a plus (2.9.0+cpu) is one build's own, and is not asked for by name.
+    return f"{name[0]}=={known[folded(name[0].partition('[')[0])].partition('+')[0]}"
+
+
+def folded(name: str) -> str:
+    """A package's name as all its spellings have it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def pins(row: Mapping[str, Any], asked: str) -> dict[str, Any]:
@@ -112,7 +151,8 @@ def how_it_ran(row: Mapping[str, Any]) -> str:
         return f"{row['name']}: was never loaded"
     packages = json.loads(row["packages"] or "{}")
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
-    return f"{row['name']}: on {row['device']}, Python {row['python']}, {versions}"
+    own = " of its own" if row["interpreter"] else ""
+    return f"{row['name']}: on {row['device']}, Python {row['python']}{own}, {versions}"
 
 
 def pin_pictures(db: Database, asked: Sweep, files: Mapping[int, str], out: Pinned) -> None:
@@ -175,3 +215,15 @@ def pin_rules(db: Database, asked: Sweep, files: Mapping[int, str]) -> list[dict
             for image in images
         ]
     return rules
+
+
+def pin_answers(db: Database, files: Mapping[int, str], out: Pinned) -> None:
+    """The accepted answers as a file of them, wherever they came from."""
+    out.data.pop("answers", None)
+    out.data.pop("scoring", None)
+    for accepted, metrics, prompt, images in db.execute(ANSWERS):
+        wanted = json.loads(images)
+        if all(image in files for image in wanted):
+            row = {"prompt": prompt, "answers": json.loads(accepted)}
+            out.answers.append({"image": [files[image] for image in wanted]} | row)
+            out.data |= {"answers": "answers.jsonl", "scoring": json.loads(metrics)}
