@@ -206,7 +206,9 @@ class Reader:
         Notes also tell what the checks of its texts come to.
         """
         rows = self.records(
-            "SELECT * FROM summary WHERE sweep_id = ? ORDER BY sweep_model_id", sweep
+            "SELECT summary.* FROM summary JOIN sweep_models ON sweep_models.id = sweep_model_id"
+            " WHERE summary.sweep_id = ? ORDER BY position, sweep_model_id",
+            sweep,
         )
         counted = self.records(
             """

@@ -38,7 +38,7 @@ class Model:
     `summary` is its row of the guide's table, `outcomes` counts its jobs by outcome (None: not
     ended), `unreadable` those of them whose picture could not be read by anyone, `latencies` are
     those of its ok runs in seconds, `ways` how it was loaded, in turn, `given_up` jobs that were
-    skipped because it had failed too often.
+    skipped because it had failed too often, `remarks` what the checks of its texts come to.
     """
 
     number: int
@@ -49,6 +49,7 @@ class Model:
     latencies: list[float]
     ways: list[Way]
     given_up: int = 0
+    remarks: str | None = None
 
     @property
     def works(self) -> str:
@@ -169,11 +170,6 @@ class Facts:
         """All workers, in the order they were started."""
         all_of_them = [w for m in self.models for way in m.ways for w in way.workers]
         return sorted(all_of_them, key=lambda worker: int(worker.row["number"]))
-
-    def answers_of(self, model: Model) -> list[Answer]:
-        """All that one model said."""
-        told = (a for card in self.cards for q in card.questions for a in q.answers)
-        return [answer for answer in told if answer.model == model.number]
 
     @property
     def answers(self) -> int:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..database.reader import Reader
+from ..database.scores import remarked
 from .facts import Answer, Card, Environment, Facts, Failure, Model, Question, Record, Way, Worker
 from .judged import Judged, read_judged
 
@@ -72,6 +73,7 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
     summary = {row["sweep_model_id"]: row for row in reader.summary(sweep)}
     order = {id: number for number, id in enumerate(summary, start=1)}
     workers = read_workers(reader, sweep, {id: order[first[id]] for id in first})
+    remarks = remarked(reader, sweep)
     asked = by_id(reader, "models", {row["model_id"] for row in ways})
     jobs: dict[int, list[Record]] = defaultdict(list)
     for row in reader.records(
@@ -90,6 +92,7 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
             given_up=sum(
                 job["outcome"] == "skipped" and job["error_class"] != "excluded" for job in jobs[id]
             ),
+            remarks=remarks.get(id),
             latencies=[job["latency_s"] for job in jobs[id] if job["outcome"] == "ok"],
             ways=[
                 Way(way, asked[way["model_id"]], workers.get(way["id"], []))

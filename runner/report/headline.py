@@ -5,13 +5,11 @@ Sentences and figures from `facts`, in plain text; nothing is marked up here.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..view import units
 from .facts import MOST, Facts, Model
-from .texts import flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +28,8 @@ def verdict(facts: Facts) -> str:
     if counts["all"] == total:
         whole = {1: "The model", 2: "Both models"}.get(total, f"All {total} models")
         return f"{whole} answered everything."
+    if counts["waiting"] == total:
+        return "No model was tried yet."
     parts = [f"{counts['all'] or 'None'} of {total} models answered everything"]
     parts += [f"{counts[word]} {words}" for word, words in WORDS.items() if words and counts[word]]
     return f"{', '.join(parts[:-1])} and {parts[-1]}." if len(parts) > 1 else f"{parts[0]}."
@@ -109,9 +109,6 @@ def best(models: Sequence[Model], figure: Callable[[Model], float | None]) -> Mo
     return min(known)[2] if known else None
 
 
-NOTED = ("empty", "repeats itself", "special tokens left", "prompt echoed")
-
-
 def remarks(model: Model, facts: Facts) -> str | None:
     """What is to be noted of a model: how it failed most, and by which way it was loaded."""
     own = [failure for failure in facts.failures if failure.model == model.number]
@@ -123,8 +120,7 @@ def remarks(model: Model, facts: Facts) -> str | None:
         out.append(f"{count} × {most.row['message'] or most.row['outcome']}")
     if len(lasting) > 1:
         out.append(f"and {len(lasting) - 1} other failures" if len(lasting) > 2 else "and another")
-    said = Counter(flag for a in facts.answers_of(model) for flag in flags(a))
-    out += [f"{count} × {flag}" for flag, count in said.items() if flag in NOTED]
+    out += [model.remarks] if model.remarks else []
     way = next((way for way in reversed(model.ways) if way.loaded), None)
     if way is not None and way.row["fallback_of"] is not None:
         tried = next((w.row["message"] for w in model.ways[0].workers if w.row["message"]), None)

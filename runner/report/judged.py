@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from ..database.reader import Reader
 from ..database.scores import there
+from ..judging.remarks import MUCH
 from .facts import Record
 
-REPEATS = 0.5  # a text that is said twice
 CHECKS = """
 SELECT checks.*, answers.accepted,
     (SELECT value FROM scores WHERE scores.run_id = checks.run_id
@@ -53,7 +53,7 @@ def marks(row: Record) -> list[str]:
         out.append(MARKS.get(row["score"], "partly right"))
     out += ["empty"] if row["empty"] else []
     out += ["cut off"] if row["cut_off"] else []
-    out += ["repeats itself"] if (row["repetition"] or 0) >= REPEATS else []
+    out += ["repeats itself"] if (row["repetition"] or 0) >= MUCH else []
     out += ["special tokens left"] if row["special_tokens"] else []
     out += ["prompt echoed"] if row["prompt_echoed"] else []
     return out

@@ -19,7 +19,7 @@ from ..errors import VlmsweepError
 from ..plain import clean
 from ..times import utc_now
 from ..view import grids, tables, units
-from . import drawing, plots, scatter, sheets, texts
+from . import drawing, plots, scatter, sheets, texts, timeline
 from .facts import Card, Facts, Record
 from .headline import among, aside, figures, remarks, verdict
 from .thumbnails import Thumbnail, side, thumbnail
@@ -166,7 +166,7 @@ def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
             "worker": worker,
             "name": models[worker.model - 1].name,
             "words": texts.end_of(worker.row),
-            "svg": (spec := plots.memory(worker))
+            "svg": (spec := timeline.memory(worker))
             and markup(drawing.draw(spec, f"memory of worker {worker.row['number']}")),
         }
         for worker in facts.workers
@@ -177,7 +177,7 @@ def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
         "plots": made,
         "timelines": lines,
         "left_out": len(peaks) - len(lines),
-        "phases": [phase for phase in plots.PHASES if phase in seen],
+        "phases": [phase for phase in timeline.PHASES if phase in seen],
     }
 
 

@@ -13,19 +13,17 @@ from typing import Any
 from ..plain import clean
 from ..view import units
 from ..view.tables import middle
-from .facts import Model, Record, Worker
+from .facts import Model, Record
 
 Spec = dict[str, Any]
 
 WIDTH = 420
 ROW = 20
 NAME = 22  # characters of a model's name
-POINTS = 240  # of a memory timeline
 OUTCOMES = (
     *("ok", "error", "timeout", "crashed", "out_of_memory", "memory_limit"),
     *("unsupported", "interrupted", "skipped", "waiting"),
 )
-PHASES = ("start", "download", "load", "prefill", "generate", "stop")
 
 
 def label(model: Model) -> str:
@@ -110,7 +108,7 @@ def bars(models: Sequence[Model], values: list[Spec], verb: str, unit: str = "se
         "field": "value",
         "type": "quantitative",
         "title": unit,
-        "scale": {"domain": [0, top * 1.22 or 1], "nice": False},
+        "scale": {"domain": [0, top * 1.3 or 1], "nice": False},
         "axis": {"tickCount": 5},
     }
     y = rows_of(models)
@@ -171,85 +169,3 @@ def outcomes(models: Sequence[Model]) -> Spec:
         }
     ]
     return framed(len(models), layer, values)
-
-
-def memory(worker: Worker) -> Spec | None:
-    """A worker's resident memory over its life, on a ground coloured by phase."""
-    points = thinned(worker.samples)
-    if len(points) < 2:
-        return None
-    values = [
-        {"at": p["at_s"], "gb": p["rss_bytes"] / 1e9, "device": (p["device_bytes"] or 0) / 1e9}
-        for p in points
-    ]
-    end = points[-1]["at_s"]
-    y = {"type": "quantitative", "title": "GB", "axis": {"tickCount": 3, "format": "~g"}}
-    x = {"type": "quantitative", "scale": {"domain": [0, end], "nice": False}}
-    axis = {"tickCount": 5, "grid": False}
-    colours = [f"var(--{name})" for name in PHASES]
-    layer: list[Spec] = [
-        {
-            "data": {"values": phases(points)},
-            "mark": {"type": "rect", "opacity": 0.35},
-            "encoding": {
-                "x": {**x, "field": "begin", "title": "seconds", "axis": axis},
-                "x2": {"field": "end"},
-                "color": {
-                    "field": "phase",
-                    "type": "nominal",
-                    "scale": {"domain": list(PHASES), "range": colours},
-                    "legend": None,
-                },
-                "description": {"field": "tip"},
-            },
-        },
-        {
-            "mark": {"type": "line", "color": "var(--text)", "strokeWidth": 1.5},
-            "encoding": {"x": {**x, "field": "at"}, "y": {**y, "field": "gb"}},
-        },
-    ]
-    if any(value["device"] for value in values):
-        layer.append(
-            {
-                "mark": {
-                    "type": "line",
-                    "color": "var(--text)",
-                    "strokeDash": [3, 2],
-                    "strokeWidth": 1.5,
-                },
-                "encoding": {"x": {**x, "field": "at"}, "y": {**y, "field": "device"}},
-            }
-        )
-    return {
-        "width": 300,
-        "height": 130,
-        "autosize": {"type": "fit", "contains": "padding"},
-        "data": {"values": values},
-        "layer": layer,
-    }
-
-
-def thinned(samples: Sequence[Record]) -> Sequence[Record]:
-    """At most so many samples, the highest of each stretch, with the first and the last."""
-    if len(samples) <= POINTS:
-        return samples
-    inner = samples[1:-1]
-    size = -(-len(inner) // (POINTS - 2))
-    stretches = [inner[i : i + size] for i in range(0, len(inner), size)]
-    highest = [max(part, key=lambda row: int(row["rss_bytes"])) for part in stretches]
-    return [samples[0], *highest, samples[-1]]
-
-
-def phases(points: Sequence[Record]) -> list[Spec]:
-    """The stretches of time a worker was in one phase, by its samples."""
-    out: list[Spec] = []
-    for point in points:
-        if out:
-            out[-1]["end"] = point["at_s"]
-        if not out or out[-1]["phase"] != point["phase"]:
-            begin = point["at_s"] if out else 0
-            out.append({"phase": point["phase"], "begin": begin, "end": point["at_s"]})
-    for part in out:
-        took = units.seconds(part["end"] - part["begin"])
-        part["tip"] = f"{part['phase']}: {took} from {units.seconds(part['begin'])} on"
-    return out

@@ -30,8 +30,6 @@ def speed(models: Sequence[Model]) -> Spec | None:
     ]
     if len(known) < 2:
         return None
-    x, across = axis("peak memory, GB", [m.summary["peak_rss_bytes"] / 1e9 for m in known], WIDTH)
-    y, up = axis("answer tokens/s", [m.summary["generation_tps"] for m in known], HEIGHT)
     values: list[dict[str, Any]] = [
         {
             "number": str(m.number),
@@ -42,35 +40,43 @@ def speed(models: Sequence[Model]) -> Spec | None:
         }
         for m in known
     ]
+    x, across = axis("peak memory, GB", [value["gb"] for value in values], WIDTH)
+    y, up = axis("answer tokens/s", [value["tps"] for value in values], HEIGHT)
     points = [(across(value["gb"]), HEIGHT - up(value["tps"])) for value in values]
-    for value, (at_x, at_y) in zip(
-        values, placed(points, [v["number"] for v in values]), strict=True
-    ):
-        value |= {"at_x": at_x, "at_y": at_y}
-    point = {"type": "point", "shape": "circle", "filled": True, "size": 64, "opacity": 1}
-    bare = {"type": "quantitative", "scale": None}
+    places = placed(points, [value["number"] for value in values])
+    for value, place in zip(values, places, strict=True):
+        value["at_x"], value["at_y"] = place
     return {
         "width": WIDTH,
         "height": HEIGHT,
         "data": {"values": values},
-        "layer": [
-            {
-                "mark": point | {"color": "var(--accent)"},
-                "encoding": {
-                    "x": {"field": "gb", **x},
-                    "y": {"field": "tps", **y},
-                    "description": {"field": "tip"},
-                },
-            },
-            {
-                "mark": {"type": "text"},
-                "encoding": {
-                    "x": {"field": "at_x", **bare},
-                    "y": {"field": "at_y", **bare},
-                    "text": {"field": "number"},
-                },
-            },
-        ],
+        "layer": [dots(x, y), numbers()],
+    }
+
+
+def dots(x: Spec, y: Spec) -> Spec:
+    """A point per model."""
+    mark = {"type": "point", "shape": "circle", "filled": True, "size": 64, "opacity": 1}
+    return {
+        "mark": mark | {"color": "var(--accent)"},
+        "encoding": {
+            "x": {"field": "gb", **x},
+            "y": {"field": "tps", **y},
+            "description": {"field": "tip"},
+        },
+    }
+
+
+def numbers() -> Spec:
+    """The numbers, at the pixels they were placed at."""
+    bare = {"type": "quantitative", "scale": None}
+    return {
+        "mark": {"type": "text"},
+        "encoding": {
+            "x": {"field": "at_x", **bare},
+            "y": {"field": "at_y", **bare},
+            "text": {"field": "number"},
+        },
     }
 
 

@@ -7,16 +7,19 @@ import dataclasses
 import io
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from runner.database.reader import Reader
+from runner.database.store import Store
 from runner.plain import UNSAFE
-from runner.report import headline, judged, page, plots, scatter
+from runner.report import headline, judged, page, plots, scatter, timeline
 from runner.report.facts import Facts
-from runner.report.gather import log_tail
+from runner.report.gather import gather, log_tail
+from runner.report.markdown import markdown
 from runner.view import grids
 from runner.view.output import write
 from schemas.rows import Outcome, Phase
@@ -62,7 +65,7 @@ def test_who_works_and_who_does_not(facts: Facts) -> None:
     assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}
     assert all(detail.startswith("demo") for detail in figures.values())
     assert "num2words is missing" in (headline.remarks(facts.models[2], facts) or "")
-    assert headline.remarks(facts.models[0], facts) is None
+    assert "cut off at max_new_tokens" in (headline.remarks(facts.models[0], facts) or "")
 
 
 def test_a_verdict_for_every_sort_of_sweep(facts: Facts) -> None:
@@ -73,6 +76,7 @@ def test_a_verdict_for_every_sort_of_sweep(facts: Facts) -> None:
     zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
     lost = dataclasses.replace(demo, summary={**zero, "failed": 9}, unreadable=0)
     idle = dataclasses.replace(demo, summary={**zero, "failed": 0}, unreadable=0)
+    assert said(idle, idle) == "No model was tried yet."
     assert said(demo) == "The model answered everything."
     assert said(demo, demo) == "Both models answered everything."
     assert said(demo, demo, demo) == "All 3 models answered everything."
@@ -105,8 +109,8 @@ def test_a_timeline_keeps_its_peak_when_thinned() -> None:
         {"at_s": i / 4, "rss_bytes": 1000 + (5000 if i == 4321 else i % 7), "phase": "load"}
         for i in range(10_000)
     ]
-    kept = plots.thinned(samples)
-    assert len(kept) <= plots.POINTS
+    kept = timeline.thinned(samples)
+    assert len(kept) <= timeline.POINTS
     assert max(row["rss_bytes"] for row in kept) == 6000
     assert (kept[0], kept[-1]) == (samples[0], samples[-1])
 
@@ -114,7 +118,7 @@ def test_a_timeline_keeps_its_peak_when_thinned() -> None:
 def test_phases_follow_each_other_without_a_gap() -> None:
     names = ["start", "load", "load", "generate", "prefill", "generate"]
     points = [{"at_s": float(i), "phase": name} for i, name in enumerate(names)]
-    told = [(p["phase"], p["begin"], p["end"]) for p in plots.phases(points)]
+    told = [(p["phase"], p["begin"], p["end"]) for p in timeline.phases(points)]
     assert told == [
         ("start", 0, 1),
         ("load", 1, 3),
@@ -138,8 +142,8 @@ def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, f
 def test_every_outcome_and_phase_has_its_colour() -> None:
     style = (page.TEMPLATES / "page.css").read_text()
     assert set(plots.OUTCOMES) == {*get_args(Outcome), "waiting"}
-    assert set(plots.PHASES) == set(get_args(Phase)) - {"prepare"}
-    for name in (*plots.OUTCOMES, *plots.PHASES):
+    assert set(timeline.PHASES) == set(get_args(Phase)) - {"prepare"}
+    for name in (*plots.OUTCOMES, *timeline.PHASES):
         assert f"--{page.kebab(name)}: #" in style
         assert f".{page.kebab(name)} {{ --mine" in style
 
@@ -195,3 +199,16 @@ def test_a_sheet_reads_the_texts_as_they_were_said(facts: Facts, reader: Reader)
     read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert [row["text"] for row in read] == [row["text"] or "" for row in rows]
     assert {SCRIPT, ESCAPES} <= {row["text"].removeprefix("you said ") for row in read}
+
+
+def test_a_sweep_that_has_not_begun_can_be_told_of(
+    tmp_path: Path, store: Store, queued: Callable[..., int]
+) -> None:
+    number = queued(["zebra", "ape"], ["a"])
+    with Reader(store.path) as reader:
+        facts = gather(reader, reader.sweep(str(number)))
+    assert [model.name for model in facts.models] == ["zebra", "ape"]
+    assert [model.works for model in facts.models] == ["waiting"] * 2
+    text = page.page(facts)
+    assert "No model was tried yet." in text
+    assert markdown(facts).count("waiting") > 1
