@@ -21,6 +21,7 @@ from datasette.database import Database
 from datasette.plugins import pm
 
 from .. import places, queries
+from ..database.reader import Reader
 from . import pages, plugin
 from .guard import Guard
 from .questions import Question, question
@@ -45,6 +46,8 @@ class ReadOnly(Database):
 
 def site(database: Path, asked: list[Question]) -> Datasette:
     """Datasette, set up for our file; of plugins ours alone."""
+    with Reader(database) as reader:
+        runs = reader.records("SELECT ifnull(max(id), 0) AS runs FROM runs")[0]["runs"]
     for other, _ in pm.list_plugin_distinfo():
         if pm.is_registered(other):
             pm.unregister(other)
@@ -54,7 +57,7 @@ def site(database: Path, asked: list[Question]) -> Datasette:
         pm.register(plugin)
     made = Datasette(
         [],
-        metadata=pages.metadata(database, asked),
+        metadata=pages.metadata(database, asked, runs),
         settings=pages.SETTINGS,
         template_dir=str(Path(__file__).with_name("templates")),
     )

@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from runner import queries
-from runner.browsing import server
+from runner.browsing import pages, server
 from runner.browsing.questions import Question, question
 from runner.cli import cli
 from runner.database.intake import add_image
@@ -173,6 +173,12 @@ def test_a_file_with_an_odd_name(tmp_path: Path) -> None:
     assert asyncio.run(site.client.get("/history/results")).status_code == 200
     site.get_database("history").close()
     site.executor.shutdown()
+
+
+def test_a_long_history_is_not_counted_page_by_page() -> None:
+    assert pages.tables(counted=True)["results"]["facets"] == ["sweep", "model", "outcome"]
+    assert "facets" not in pages.tables(counted=False)["results"]
+    assert pages.tables(counted=False)["runs"]["facets"] == ["outcome"]
 
 
 # The guard.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,6 +19,7 @@ from runner.comparing import Comparison, Thresholds, between, ratios
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.errors import QueryError
+from runner.view import comparison
 
 Queued = Callable[..., int]
 OK: dict[str, Any] = {"outcome": "ok", "text": "a red circle", "latency_s": 2.0}
@@ -318,6 +321,32 @@ def test_hostile_text_stays_text(store: Store, queued: Queued) -> None:
     assert "</pre><script" not in page
     assert page.count("</pre>") == 1
     assert "<code>good · a\\|b \\<i\\></code>" in page
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_texts_stand_side_by_side_in_colour(
+    store: Store, queued: Queued, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    sides(store, queued, [2.0], text="a blue \x1b[5mcircle")
+    screen = Terminal()
+    comparison.write(held(store), screen, 20)
+    (line,) = [line for line in screen.getvalue().splitlines() if "blue" in line]
+    red, blue = line.index("red"), line.index("blue")
+    assert line[:red].endswith("\x1b[31m")
+    assert line[:blue].endswith("\x1b[32m")
+    assert "\x1b[5m" not in line
+    assert len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()) <= 80
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = Terminal()
+    comparison.write(held(store), plain, 20)
+    assert "{-red circle-}{+blue" in plain.getvalue()
 
 
 def test_more_than_are_shown_are_counted(store: Store, queued: Queued) -> None:
