@@ -6,6 +6,7 @@ Both are written by `runner.database.judging`; the interval is `runner.judging.i
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..judging.interval import interval
@@ -17,42 +18,52 @@ if TYPE_CHECKING:
 NOTHING = dict.fromkeys(("score_metric", "score", "score_low", "score_high", "score_n"))
 
 
+MEANS = """
+WITH question AS (
+    SELECT sweep_model_id, metric, avg(value) AS value
+    FROM jobs JOIN scores ON scores.run_id = jobs.latest_run_id
+    WHERE sweep_id = ?1 AND metric IN (SELECT value FROM json_each(?2))
+    GROUP BY sweep_model_id, metric, position - repeat
+)
+SELECT ifnull(sweeps.name, sweeps.uid) AS sweep, sweep_models.name AS model, metric,
+    count(*) AS n, avg(value) AS mean, sweep_models.id AS sweep_model_id
+FROM question JOIN sweep_models ON sweep_models.id = sweep_model_id
+JOIN sweeps ON sweeps.id = sweep_models.sweep_id
+GROUP BY sweep_models.id, metric
+"""
+
+
 def model_scores(reader: Reader, sweep: int) -> list[dict[str, Any]]:
     """A row per model and metric, in the sweep's order: n, known, mean, low and high.
 
     `known` are the questions with accepted answers, `n` those of them that were answered; what
     ended not ok is no wrong answer. Repeats of a question are averaged first, and count once.
     """
-    if not there(reader):
+    if not (order := metrics(reader, sweep)):
         return []
-    rows = reader.records(
-        """
-        WITH question AS (
-            SELECT sweep_model_id, metric, avg(value) AS value
-            FROM jobs JOIN scores ON scores.run_id = jobs.latest_run_id
-            WHERE sweep_id = ? GROUP BY sweep_model_id, metric, position - repeat
-        )
-        SELECT ifnull(sweeps.name, sweeps.uid) AS sweep, sweep_models.name AS model, metric,
-            count(*) AS n,
-            (SELECT count(DISTINCT position - repeat) FROM jobs JOIN answers
-                ON answers.job_id = jobs.id WHERE jobs.sweep_model_id = sweep_models.id) AS known,
-            avg(value) AS mean, sweep_models.id AS sweep_model_id
-        FROM question JOIN sweep_models ON sweep_models.id = sweep_model_id
-        JOIN sweeps ON sweeps.id = sweep_models.sweep_id
-        GROUP BY sweep_models.id, metric
-        """,
+    known = reader.records(
+        "SELECT sweep_model_id, count(DISTINCT position - repeat) AS known FROM jobs"
+        " JOIN answers ON answers.job_id = jobs.id WHERE sweep_id = ? GROUP BY sweep_model_id",
         sweep,
     )
-    order = metrics(reader, sweep)
+    of_model = {row["sweep_model_id"]: row["known"] for row in known}
+    rows = means(reader, sweep, order)
+    for row in rows:
+        row["known"] = of_model[row["sweep_model_id"]]
+    return sorted(rows, key=lambda row: (row["sweep_model_id"], order.index(row["metric"])))
+
+
+def means(reader: Reader, sweep: int, chosen: Sequence[str]) -> list[dict[str, Any]]:
+    """Each model's mean by some metrics, with its interval."""
+    rows = reader.records(MEANS, sweep, json.dumps(list(chosen))) if chosen else []
     for row in rows:
         bounds = interval(row["mean"], row["n"])
         row |= {"low": bounds and bounds.low, "high": bounds and bounds.high}
-    return sorted(rows, key=lambda row: (row["sweep_model_id"], order.index(row["metric"])))
+    return rows
 
 
 def summed_up(reader: Reader, sweep: int) -> dict[int, dict[str, Any]]:
     """Each model's score by the metric that sums up, under its row's number."""
-    rows = model_scores(reader, sweep)
     return {
         row["sweep_model_id"]: {
             "score_metric": row["metric"],
@@ -61,7 +72,7 @@ def summed_up(reader: Reader, sweep: int) -> dict[int, dict[str, Any]]:
             "score_high": row["high"],
             "score_n": row["n"],
         }
-        for row in reversed(rows)  # a model's first metric is the last to be kept
+        for row in means(reader, sweep, metrics(reader, sweep)[:1])
     }
 
 
@@ -87,7 +98,9 @@ def remarked(reader: Reader, sweep: int) -> dict[int, str | None]:
 
 
 def metrics(reader: Reader, sweep: int) -> list[str]:
-    """The metrics a sweep is scored by, the one that sums up first."""
+    """The metrics a sweep is scored by, the one that sums up first; none without answers."""
+    if not there(reader):
+        return []
     found = reader.records(
         "SELECT DISTINCT metrics FROM jobs JOIN answers ON answers.job_id = jobs.id"
         " WHERE sweep_id = ?",

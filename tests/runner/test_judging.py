@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from runner import sweeping
+from runner import queries, sweeping
 from runner.control.actions import carry_out
 from runner.control.listener import Listener
 from runner.control.request import Request
 from runner.database import judging
+from runner.database.reader import Reader
 from runner.database.recovery import recover
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
@@ -188,3 +189,39 @@ def test_a_job_that_is_removed_takes_its_answers_along(
     assert store.db["answers"].count == 0
     judging.expect(store.connection, 1, ["red"], ["exact"])
     assert store.db["answers"].count == 0
+
+
+def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
+    """A named query's rows."""
+    query = queries.named(name, Path("/nonexistent"))
+    with Reader(store.path) as reader:
+        answer = reader.query(query.sql, query.values(dict(given)))
+        return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
+
+
+def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["a", "b", "c", "d"], name="night")
+    for job in (1, 2, 3):
+        judging.expect(store.connection, job, ["a red dog"], ["anls", "exact"])
+    for job, text in enumerate(["a red dog", "a red fog", "blue", "blue"], start=1):
+        finish(store, job, text=text)
+    rows = told(store, "wrong")
+    assert [(row["text"], row["metric"]) for row in rows] == [
+        ("blue", "anls"),
+        ("a red fog", "anls"),
+    ]
+    assert len(told(store, "wrong", below=0.5)) == 1
+    assert rows[0]["expected"] == "a red dog"
+    assert told(store, "wrong", sweep="another") == []
+
+
+def test_odd_texts_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], [f"What is number {n}?" for n in range(8)])
+    texts = ["A red circle on a white background.", "The dog sits beside the door.", "", LOOP]
+    texts += ["A cat.<|end|>", "What is number 5? Red.", "Ein roter Kreis auf weißem Grund."]
+    for job, text in enumerate(texts, start=1):
+        finish(store, job, text=text)
+    finish(store, 8, text="A red dog sits on the grass.", finish_reason="length")
+    rows = told(store, "odd-texts")
+    assert [row["text"] for row in rows] == ["", LOOP, *texts[4:]]
+    assert [row["language"] for row in rows] == [None, None, None, None, "de"]

@@ -1,0 +1,29 @@
+-- The answers that scored lowest against those accepted.
+--
+-- By the metric that sums the sweep up; only those below `below`. Of each job its latest run, and
+-- only where accepted answers are known: vlmsweep judge --answers FILE.
+--
+-- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
+-- :below = 1  show scores below this, 0 to 1
+-- :limit = 50  how many
+WITH chosen AS (
+    SELECT id FROM sweeps WHERE CASE CAST(:sweep AS TEXT)
+        WHEN 'all' THEN 1
+        WHEN 'latest' THEN id = (SELECT id FROM sweeps ORDER BY started_at IS NULL, id DESC LIMIT 1)
+        ELSE id = (SELECT max(id) FROM sweeps
+            WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
+)
+SELECT sweep_models.name AS model,
+    (SELECT group_concat(images.name, ', ') FROM job_images JOIN images ON images.id = image_id
+        WHERE job_id = jobs.id) AS image,
+    ifnull(prompts.name, prompts.text) AS prompt,
+    scores.metric, scores.value AS score, scores.expected, runs.text, runs.id AS run
+FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
+JOIN answers ON answers.job_id = jobs.id
+JOIN runs ON runs.id = jobs.latest_run_id
+JOIN scores ON scores.run_id = runs.id AND scores.metric = json_extract(answers.metrics, '$[0]')
+JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
+JOIN prompts ON prompts.id = jobs.prompt_id
+WHERE scores.value < :below
+ORDER BY scores.value, runs.id
+LIMIT :limit
