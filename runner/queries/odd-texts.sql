@@ -1,7 +1,8 @@
--- Texts that a check found something about: empty, cut off, looping, with tokens left, an echo.
+-- Texts that a check found something about.
 --
--- `cut_off` alone is left out: it tells of max_new_tokens more than of the model. `language` is
--- shown where it is not the most frequent one of the sweep's. Of each job its latest run.
+-- Empty, looping, with special tokens left, with the prompt in them, or in another language than
+-- most (only then `language` is shown). `cut_off` alone does not count: it tells of max_new_tokens
+-- more than of the model. Of each job its latest run.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :repetition = 0.5  the share of repeated characters from which a text is shown

@@ -1,7 +1,7 @@
--- The answers that scored lowest against those accepted.
+-- The answers that scored lowest.
 --
--- By the metric that sums the sweep up; only those below `below`. Of each job its latest run, and
--- only where accepted answers are known: vlmsweep judge --answers FILE.
+-- Held against accepted answers, where those are known (vlmsweep judge --answers FILE), by the
+-- metric that sums the sweep up. Only those below `below`; of each job its latest run.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :below = 1  show scores below this, 0 to 1
