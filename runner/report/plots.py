@@ -141,7 +141,7 @@ def outcomes(models: Sequence[Model]) -> Spec:
             name = outcome or "waiting"
             tip = f"{label(m)}: {count} of {total} {name.replace('_', ' ')}"
             share = count / total
-            at = OUTCOMES.index(name)
+            at = OUTCOMES.index(name) if name in OUTCOMES else len(OUTCOMES)
             values.append(
                 {"model": label(m), "outcome": name, "share": share, "tip": tip, "at": at}
             )

@@ -45,7 +45,7 @@ def said(row: Record) -> list[dict[str, str]]:
         turns = json.loads(row["transcript"] or "[]")
         if len(turns) > 2:
             kinds = {"user": "asking", "assistant": "text"}
-            return [{"kind": kinds[t["role"]], "text": t["text"]} for t in turns]
+            return [{"kind": kinds.get(t["role"], "why"), "text": t["text"]} for t in turns]
         return [{"kind": "text", "text": row["text"]} if row["text"] else EMPTY]
     out = [{"kind": "why", "text": row["message"]}] if row["message"] else []
     if row["raw_text"]:
