@@ -10,7 +10,8 @@ from __future__ import annotations
 import selectors
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Supervisor:
 
     def loop(self, stay: bool) -> None:
         """Turns until there is nothing to do and, unless it is to `stay`, nothing to wait for."""
-        with signals.heard(GENTLE | AT_ONCE, self.selector, self.signalled):
+        with signals.heard(GENTLE | AT_ONCE, self.selector, self.signalled), self.none_left():
             while True:
                 self.look()
                 if not (self.attendants or self.abandoned or self.waits(stay)):
@@ -88,6 +89,17 @@ class Supervisor:
                 self.turn()
         for chapter in self.chapters.values():
             chapter.stop()
+
+    @contextmanager
+    def none_left(self) -> Iterator[None]:
+        """Whatever goes wrong here, a full disk say: no worker outlives it."""
+        try:
+            yield
+        finally:
+            for attendant in self.attendants:
+                attendant.process.hold.kill()
+            for attendant in self.attendants:
+                attendant.process.hold.close()
 
     def waits(self, stay: bool) -> bool:
         """Whether something may still come to be done, with no worker there."""
