@@ -124,9 +124,15 @@ def test_a_broken_checkpoint_ends_with_its_class(tmp_path: Path, talk: Callable[
     assert not said.named("bye")
 
 
-def test_a_token_never_reaches_an_event(talk: Callable[..., Any]) -> None:
-    token = "hf_not4realbutlongenough"
-    said = talk([Load(model=f"/nowhere/{token}", local=True)], env={"HF_TOKEN": token})
+@pytest.mark.parametrize(
+    ("token", "variable"),
+    [("hf_not4realbutlongenough", "NOTHING"), ("known-by-its-n4me", "HF_TOKEN")],
+)
+def test_a_token_never_reaches_an_event(
+    talk: Callable[..., Any], token: str, variable: str
+) -> None:
+    """One is known by its form, wherever it is from, the other by its variable's name."""
+    said = talk([Load(model=f"/nowhere/{token}", local=True)], env={variable: token})
     assert "[secret]" in said.named("error")[0]["message"]
     assert token not in str(said.events)
 
