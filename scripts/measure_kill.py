@@ -78,8 +78,9 @@ def by_deadline(kills: int, folder: Path, marker: str) -> list[float]:
         if isinstance(event, stream.RunText):
             watchers.append(threading.Thread(target=watch))
             watchers[-1].start()
-        elif isinstance(event, stream.WorkerKilled) and supervisor.attendant is not None:
-            deadlines.append(min(supervisor.attendant.watch.deadlines())[0])
+        elif isinstance(event, stream.WorkerKilled):
+            (attendant,) = supervisor.attendants
+            deadlines.append(min(attendant.watch.deadlines())[0])
         elif isinstance(event, stream.WorkerEnded):
             watchers[-1].join()
             print(f"{ends[-1] - deadlines[-1]:.3f}", end=" ", flush=True)
