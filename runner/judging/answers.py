@@ -83,7 +83,7 @@ def contents(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        hint = near(path.name, siblings(path), "did you mean {}?").strip() or None
+        hint = near(path.name, siblings(path), "did you mean {}?", 0.75).strip() or None
         raise SweepFileError(f"cannot read the answers in {path}: {reason}", hint=hint) from error
 
 

@@ -88,7 +88,7 @@ def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable
     for job in (1, 2):
         judging.expect(store.connection, job, ["Red", "light red"], ["exact", "anls"])
     finish(store, 1, text="red.")
-    finish(store, 2, outcome="timeout", raw_text="red")
+    finish(store, 2, outcome="error", error_class="image_ignored", text="red")
     finish(store, 3, text="red")
     scores = list(store.db.query("SELECT * FROM scores ORDER BY metric"))
     assert scores == [
