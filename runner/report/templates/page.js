@@ -129,6 +129,9 @@ addEventListener("DOMContentLoaded", () => {
     if (long && getSelection().isCollapsed) long.classList.toggle("whole");
     if (event.target === large) large.close();
   });
+  document.querySelector("#answers").addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches(".long")) event.target.classList.toggle("whole");
+  });
   large.addEventListener("keydown", (event) => {
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step) return;

@@ -164,7 +164,7 @@ def test_failures_open_on_their_stack(opened: Open) -> None:
 def test_no_width_makes_it_scroll_sideways(opened: Open) -> None:
     page = opened.page
     page.locator(".pick summary").click()
-    for width in (320, 390, 768, 1024, 1400):
+    for width in (320, 390, 768, 1024, 1250, 1400):
         page.set_viewport_size({"width": width, "height": 800})
         # What is off the screen is not laid out until it is come to.
         for place in ("#models", "#plots", "#failures", "#machine", "#answers"):
