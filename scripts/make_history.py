@@ -16,16 +16,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from history_models import KINDS, Kind, told
 from history_texts import QUESTIONS, Author
 
 from runner import environment
 from runner.database.intake import add_sweep
 from runner.database.store import Store
+from runner.judging.checks import check
 from runner.planning import jobs, sweepfile
 from schemas.picture import Picture
 
@@ -33,43 +35,7 @@ BEGAN = datetime(2026, 1, 1, 22, tzinfo=UTC)
 NIGHT = 12_000
 BIG = 100_000
 TOKENS = 100
-LIMITS = {"load": "load_s", "prefill": "first_token_s", "generate": "silence_s"}
 SIGNALS = ("SIGSEGV", "SIGABRT", "SIGKILL")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """How a made-up model behaves: seconds, bytes, tokens a second, shares of 1."""
-
-    name: str
-    load_s: float
-    tps: float
-    weights: int
-    fails: float
-    wobbles: float = 0.0
-
-
-KINDS = tuple(
-    Kind(f"example/{name}", load_s, tps, int(weights * 1e9), fails, wobbles)
-    for name, load_s, tps, weights, fails, wobbles in (
-        ("SmolVLM2-256M", 1.8, 160, 0.5, 0.01, 0),
-        ("SmolVLM2-500M", 2.6, 120, 1.0, 0.01, 0),
-        ("SmolVLM2-2.2B", 6.1, 55, 4.5, 0.02, 0),
-        ("moondream2", 5.0, 62, 3.9, 0.03, 0.02),
-        ("llava-1.5-7b", 19.0, 21, 14.1, 0.04, 0),
-        ("llava-1.6-mistral-7b", 21.0, 19, 15.1, 0.06, 0),
-        ("Phi-3.5-vision", 14.0, 30, 8.3, 0.12, 0),
-        ("Qwen2.5-VL-3B", 8.2, 48, 7.5, 0.02, 0),
-        ("Qwen2.5-VL-7B", 17.5, 24, 16.6, 0.05, 0.01),
-        ("gemma-3-4b", 9.5, 41, 8.6, 0.03, 0),
-        ("gemma-3-12b", 31.0, 12, 24.4, 0.2, 0),
-        ("paligemma2-3b", 7.7, 50, 6.1, 0.02, 0),
-        ("InternVL3-2B", 6.4, 52, 4.2, 0.04, 0.03),
-        ("InternVL3-8B", 18.2, 22, 15.9, 0.09, 0),
-        ("broken-checkpoint", 0.0, 1, 2.0, 1.0, 0),
-        ("Florence-2-large", 3.1, 90, 1.6, 0.02, 0),
-    )
-)
 
 
 def stamp(at: datetime) -> str:
@@ -164,6 +130,7 @@ class Shift:
         self.sweep_model, self.model = model
         self.runs: list[tuple[Any, ...]] = []
         self.latest: list[tuple[int, int]] = []
+        self.checks: list[tuple[Any, ...]] = []
         self.worker: int | None = None
 
     def work(self, todo: list[tuple[int, str]]) -> None:
@@ -261,6 +228,9 @@ class Shift:
             + (self.kind.weights, "torch.cuda")
         )
         self.latest.append((number, job))
+        seen = check(text if ok else None, said, "length" if cut else "stop", QUESTIONS[question])
+        if seen is not None:
+            self.checks.append((number, *astuple(seen)))
         if len(self.runs) >= 5000:
             self.flush()
 
@@ -274,7 +244,9 @@ class Shift:
         self.store.connection.executemany(
             "UPDATE jobs SET state = 'done', latest_run_id = ? WHERE id = ?", self.latest
         )
-        self.runs, self.latest = [], []
+        marks = ", ".join("?" * 9)
+        self.store.connection.executemany(f"INSERT INTO checks VALUES ({marks})", self.checks)  # noqa: S608
+        self.runs, self.latest, self.checks = [], [], []
 
 
 COLUMNS = (
@@ -284,19 +256,6 @@ COLUMNS = (
     *("prompt_tps", "generation_tps", "finish_reason", "raw_text", "text"),
     *("peak_rss_bytes", "peak_rss_method", "peak_device_bytes", "peak_device_method"),
 )
-
-
-def told(outcome: str, phase: str, kind: Kind) -> tuple[str | None, ...]:
-    """Phase, class, message, hint and traceback of a failure."""
-    stack = f'File "/home/ann/venv/lib/python3.12/site-packages/{kind.name}.py", line 1\n' * 8
-    if outcome == "error":
-        return phase, "ValueError", "the weights do not fit the config", "fetch it again", stack
-    if outcome == "timeout":
-        limit = LIMITS[phase]
-        return phase, limit, f"no first token within 180 s ({limit})", None, stack
-    if outcome == "crashed":
-        return phase, "SIGSEGV", f"the worker died of a signal in {phase}", None, None
-    return phase, "memory_bytes", "took 16.2 GB, the limit is 16 GB", "a smaller dtype", None
 
 
 def make(store: Store, runs: int, seed: int = 7, tell: Any = None) -> Nights:

@@ -112,7 +112,7 @@ def plan(database: Path, ask: Ask) -> tuple[list[str], list[str]]:
         opened.connection.set_trace_callback(asked.append)
         ask(opened)
         opened.connection.set_trace_callback(None)
-        for statement in asked:
+        for statement in (re.sub(r"--[^\n]*", "", text) for text in asked):
             if not statement.lstrip().upper().startswith(("SELECT", "WITH")):
                 continue
             names = dict(re.findall(r"\b(?:FROM|JOIN) (\w+) AS (\w+)", statement))

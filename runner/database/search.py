@@ -16,6 +16,7 @@ PHRASES = re.compile(r'"([^"]*)"|(\S+)')
 WORD = re.compile(r"\w")
 MARKS = ("[", "]")
 AROUND = 24  # words of a snippet
+MOST = 50
 
 ANSWERS = """
 WITH hits AS (
@@ -81,9 +82,11 @@ def search(
 
 
 def as_query(words: str) -> str:
-    """Plain words as a query of FTS5: each in quotes, all of them wanted."""
+    """Plain words as a query of FTS5: each once and in quotes, all of them wanted."""
     parts = [phrase or word for phrase, word in PHRASES.findall(words.replace("\x00", " "))]
-    wanted = [part.replace('"', '""') for part in parts if WORD.search(part)]
+    wanted = list(dict.fromkeys(p.replace('"', '""').lower() for p in parts if WORD.search(p)))
     if not wanted:
         raise QueryError(f"there is no word to look for in {words!r}")
+    if len(wanted) > MOST:  # marking the hits of each beside each takes SQLite very long
+        raise QueryError(f"{len(wanted)} words are more than the {MOST} that can be looked for")
     return " ".join(f'"{part}"' for part in wanted)

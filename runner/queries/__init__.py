@@ -129,20 +129,25 @@ def literal(text: str | None) -> Any:
     return text
 
 
-def found(folder: Path) -> list[NamedQuery]:
-    """All queries by name: ours, and those in the user's folder, which win over ours."""
-    paths = {path.stem: path for path in sorted(OURS.glob("*.sql"))}
+def paths(folder: Path) -> dict[str, Path]:
+    """All files by their queries' names: ours, and the user's, which win over ours."""
+    found = {path.stem: path for path in OURS.glob("*.sql")}
     if folder.is_dir():
-        paths |= {path.stem: path for path in sorted(folder.glob("*.sql"))}
-    return [read(paths[name]) for name in sorted(paths)]
+        found |= {path.stem: path for path in folder.glob("*.sql")}
+    return dict(sorted(found.items()))
+
+
+def found(folder: Path) -> list[NamedQuery]:
+    """All queries by name. Raises QueryError when one cannot be read."""
+    return [read(path) for path in paths(folder).values()]
 
 
 def named(name: str, folder: Path) -> NamedQuery:
     """One of them. Raises QueryError when there is none of that name."""
-    queries = {query.name: query for query in found(folder)}
-    if name not in queries:
+    known = paths(folder)
+    if name not in known:
         raise QueryError(
-            f"there is no query {name!r}{near(name, queries)}",
+            f"there is no query {name!r}{near(name, known)}",
             hint=f"vlmsweep history lists them; {folder} is the place for your own",
         )
-    return queries[name]
+    return read(known[name])
