@@ -17,30 +17,31 @@ WORD = re.compile(r"\w")
 MARKS = ("[", "]")
 AROUND = 24  # words of a snippet
 MOST = 50
+LONGEST = 20_000  # characters: SQLite takes the square of the hits' number to choose a snippet
 
 ANSWERS = """
-WITH hits AS (
-    SELECT rowid AS id, snippet(runs_fts, 0, :on, :off, '…', :around) AS text
-    FROM runs_fts WHERE runs_fts MATCH :words AND rowid BETWEEN :first AND :last
-)
 SELECT 'answer' AS found_in, ifnull(sweeps.name, sweeps.uid) AS sweep, sweep_models.name AS model,
     (SELECT group_concat(images.name, ', ') FROM job_images JOIN images ON images.id = image_id
         WHERE job_id = jobs.id) AS image,
-    ifnull(prompts.name, prompts.text) AS prompt, hits.text, runs.outcome, runs.attempt,
-    runs.id AS run, jobs.sweep_id, prompts.id AS prompt_id
-FROM hits CROSS JOIN runs ON runs.id = hits.id
+    ifnull(prompts.name, prompts.text) AS prompt,
+    CASE WHEN length(runs.raw_text) > :longest THEN substr(runs.raw_text, 1, 200) || '…'
+        ELSE snippet(runs_fts, 0, :on, :off, '…', :around) END AS text,
+    runs.outcome, runs.attempt, runs.id AS run, jobs.sweep_id, prompts.id AS prompt_id
+FROM runs_fts CROSS JOIN runs ON runs.id = runs_fts.rowid
 CROSS JOIN jobs ON jobs.id = runs.job_id
 JOIN sweeps ON sweeps.id = jobs.sweep_id
 JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
 JOIN prompts ON prompts.id = jobs.prompt_id
-WHERE :sweep IS NULL OR jobs.sweep_id = :sweep
-ORDER BY hits.id DESC LIMIT :limit
+WHERE runs_fts MATCH :words AND runs_fts.rowid BETWEEN :first AND :last
+    AND (:sweep IS NULL OR jobs.sweep_id = :sweep)
+ORDER BY runs_fts.rowid DESC LIMIT :limit
 """
 PROMPTS = """
 SELECT 'prompt' AS found_in, NULL AS sweep, NULL AS model, NULL AS image,
     ifnull(prompts.name, prompts.text) AS prompt,
-    snippet(prompts_fts, 0, :on, :off, '…', :around) AS text, NULL AS outcome, NULL AS attempt,
-    NULL AS run, NULL AS sweep_id, prompts.id AS prompt_id
+    CASE WHEN length(prompts.text) > :longest THEN substr(prompts.text, 1, 200) || '…'
+        ELSE snippet(prompts_fts, 0, :on, :off, '…', :around) END AS text,
+    NULL AS outcome, NULL AS attempt, NULL AS run, NULL AS sweep_id, prompts.id AS prompt_id
 FROM prompts_fts JOIN prompts ON prompts.id = prompts_fts.rowid
 WHERE prompts_fts MATCH :words AND (:sweep IS NULL OR EXISTS (
     SELECT 1 FROM jobs WHERE sweep_id = :sweep AND prompt_id = prompts.id))
@@ -69,7 +70,8 @@ def search(
     if sweep is not None:
         span = {key: value or 0 for key, value in reader.records(SPAN, sweep)[0].items()}
     values: dict[str, Any] = {"words": words if raw else as_query(words), "sweep": sweep, **span}
-    values |= {"on": MARKS[0], "off": MARKS[1], "around": AROUND, "limit": limit}
+    values |= {"on": MARKS[0], "off": MARKS[1], "around": AROUND, "longest": LONGEST}
+    values["limit"] = limit
     try:
         return reader.named_records(PROMPTS, values) + reader.named_records(ANSWERS, values)
     except QueryError as error:

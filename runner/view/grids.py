@@ -10,9 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..database.reader import Answer
-from ..demo import Checked
 from ..plain import one_line
-from ..planning.preview import Preview
 from . import units
 from .columns import Column, Grid, grid, kind_of
 
@@ -20,7 +18,9 @@ if TYPE_CHECKING:
     from schemas.stream import ModelFetched
 
     from ..chaos.verdict import Verdict
+    from ..demo import Checked
     from ..doctor.check import Check
+    from ..planning.preview import Preview
 
 Record = Mapping[str, Any]
 

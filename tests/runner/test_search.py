@@ -147,6 +147,16 @@ def test_too_many_words_are_refused(reader: Reader) -> None:
         search(reader, " ".join(map(str, range(51))))
 
 
+def test_a_text_without_end_is_found_at_once(
+    store: Store, queued: Callable[..., int], reader: Reader
+) -> None:
+    queued(["m"], ["p"])
+    run = say(store, 1, "red blue " * 30_000)
+    reader.limit_s = 5  # choosing a snippet would take a minute
+    (row,) = search(reader, "red blue")
+    assert (row["run"], len(row["text"])) == (run, 201)
+
+
 def test_signs_alone_beside_words_do_not_count() -> None:
     assert as_query("red & <|im_end|>") == '"red" "<|im_end|>"'
     assert as_query('say "a b" c"d') == '"say" "a b" "c""d"'
