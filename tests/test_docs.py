@@ -9,6 +9,7 @@ import click
 import pytest
 import yaml
 
+from runner import queries
 from runner.cli import cli
 from runner.planning import sweepfile
 from schemas.sweep import Limits, Model, Prompt, Sweep
@@ -16,6 +17,7 @@ from schemas.sweep import Limits, Model, Prompt, Sweep
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 SWEEP_FILE = (ROOT / "docs" / "sweep-file.md").read_text()
+HISTORY = (ROOT / "docs" / "history.md").read_text()
 EXAMPLES = re.findall(r"```yaml\n(.*?)```", SWEEP_FILE, re.DOTALL)
 
 
@@ -60,3 +62,23 @@ def test_the_readme_documents_every_command() -> None:
 def test_the_yaml_in_the_readme_is_a_sweep() -> None:
     for example in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):
         sweepfile.check(yaml.safe_load(example), "README.md")
+
+
+def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
+    told = {
+        name: dict(re.findall(r"`(\w+)` \(`?([^)`]*)`?\)", parameters))
+        for name, parameters in re.findall(r"^\| `([\w-]+)` \| [^|]* \| (.*) \|$", HISTORY, re.M)
+    }
+    there = {
+        query.name: {p.name: str(p.default) for p in query.parameters}
+        for query in queries.found(ROOT / "nowhere")
+    }
+    assert told == there
+
+
+def test_the_examples_of_docs_history_are_real() -> None:
+    for line in re.findall(r"^\$ vlmsweep (.*)$", HISTORY, re.MULTILINE):
+        words = line.split("#")[0].split(">")[0].split()
+        command = cli.commands[words[0]]
+        known = {name for option in command.params for name in option.opts}
+        assert {word for word in words[1:] if word.startswith("-")} <= known, line
