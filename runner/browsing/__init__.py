@@ -11,16 +11,17 @@ import importlib.util
 import json
 import os
 import platform
+import sqlite3
 import subprocess
 import sys
 import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from ..database.reader import Reader
-from ..errors import VlmsweepError
+from ..errors import DatabaseError, VlmsweepError
 
 GRACE_S = 5.0
 
@@ -35,7 +36,7 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
             "browsing needs Datasette, which is not installed",
             hint="pip install 'vlmsweep[browse]'",
         )
-    Reader(database).connection.close()  # is it there, and ours?
+    check(database)
     command = [sys.executable, "-P", "-m", "runner.browsing.server", str(database), str(port or 0)]
     # A session of its own, so that Ctrl-C reaches us alone; it ends when its input does.
     child = subprocess.Popen(
@@ -55,6 +56,24 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
         return 0
     finally:
         stop(child)
+
+
+def check(database: Path) -> None:
+    """Whether the file can be read for as long as it takes. Raises DatabaseError.
+
+    Our own readers, short-lived, read a file whose folder they may not write to as one that
+    cannot change. A page that stays open must not: a sweep may begin meanwhile.
+    """
+    Reader(database).connection.close()  # is it there, and ours?
+    try:
+        connection = sqlite3.connect(database.absolute().as_uri() + "?mode=ro", uri=True)
+        with closing(connection):
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise DatabaseError(
+            f"{database} cannot be browsed where it lies: {error}",
+            hint="SQLite wants to write beside it; browse a copy in a folder of yours",
+        ) from error
 
 
 def search_path() -> list[str]:

@@ -40,7 +40,8 @@ class Guard:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         """One request, or the server's start and end."""
         if scope["type"] != "http":
-            await self.app(scope, receive, send)
+            if scope["type"] == "lifespan":  # anything else there is none of here
+                await self.app(scope, receive, send)
             return
         hosts = [value for key, value in scope["headers"] if key == b"host"]
         if len(hosts) != 1 or hosts[0] not in self.hosts:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from .options import database, formats
+
+if TYPE_CHECKING:
+    from runner.comparing import Comparison
 
 RATIO = click.FloatRange(min=1)
 
@@ -62,11 +65,18 @@ def diff(
     """
     from runner import comparing, places
     from runner.database.reader import Reader
-    from runner.view import output
-    from runner.view.columns import grid
 
     with Reader(places.database(db)) as reader:
         found = comparing.between(reader, a, b, comparing.Thresholds(slower, memory, texts))
+    show(found, format, limit)
+    ctx.exit(1 if found.regression else 0)
+
+
+def show(found: Comparison, format: str | None, limit: int) -> None:
+    """A comparison in one of the formats."""
+    from runner.view import output
+    from runner.view.columns import grid
+
     if format == "json":
         click.echo(output.as_json(found.as_dict()))
     elif format == "markdown":
@@ -78,5 +88,4 @@ def diff(
 
         comparison.write(found, sys.stdout, limit)
     else:
-        output.write(grid(list(found.rows()), []), format, sys.stdout)
-    ctx.exit(1 if found.regression else 0)
+        output.write(grid(list(found.rows()), []), cast("output.Format", format), sys.stdout)

@@ -18,6 +18,7 @@ from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 from urllib.parse import urlencode
 
 import pytest
@@ -284,6 +285,21 @@ def test_without_datasette_it_says_so(
     done = CliRunner().invoke(cli, ["browse", "--db", str(history.path)])
     assert done.exit_code == 2
     assert "pip install 'vlmsweep[browse]'" in done.stderr
+
+
+def test_a_file_that_could_change_unseen_is_refused(
+    history: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As SQLite refuses a log's database in a folder that cannot be written; root can any."""
+
+    def refused(*_: Any, **more: Any) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr("runner.browsing.Reader", lambda path: MagicMock())
+    monkeypatch.setattr("runner.browsing.sqlite3.connect", refused)
+    done = CliRunner().invoke(cli, ["browse", "--db", str(history.path)])
+    assert done.exit_code == 3
+    assert "browse a copy" in done.stderr
 
 
 # Other programs open the file as it is.
