@@ -76,7 +76,6 @@ class Questions:
     def connect(self, connection: sqlite3.Connection) -> None:
         """Asks this connection from now on."""
         self.connection = connection
-        connection.row_factory = sqlite3.Row
 
     @contextmanager
     def moment(self) -> Iterator[None]:
@@ -90,7 +89,9 @@ class Questions:
 
     def all(self, sql: str, *values: Any) -> list[Row]:
         """Every row of an answer."""
-        return self.connection.execute(sql, values).fetchall()
+        cursor = self.connection.cursor()
+        cursor.row_factory = sqlite3.Row  # the connection may be another's too
+        return cursor.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: Any) -> Any:
         """The only value of an answer."""

@@ -12,6 +12,8 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..database.store import Store
+from ..watching.counts import Counts
+from ..watching.questions import Questions
 from .queue import QueuedModel
 
 
@@ -57,6 +59,17 @@ class Chapter:
                 jobs=sum(jobs.values()),
                 jobs_by_model=jobs,
             )
+        )
+
+    def recount(self) -> None:
+        """Tells how its jobs stand, after some were added, queued again or taken away."""
+        questions = Questions()
+        questions.connect(self.store.connection)
+        counts = Counts(questions, self.sweep)
+        counts.renew()
+        jobs, outcomes = counts.copied()
+        self.tell(
+            stream.JobsCounted(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
         )
 
     def tell_way(self, model: QueuedModel, jobs: int) -> None:

@@ -293,6 +293,9 @@ class Supervisor:
         self.changed = True
         for (sweep, model), jobs in effect.skipped.items():
             self.tell(stream.JobsCancelled(sweep=sweep, model=model, jobs=jobs))
+        for chapter in self.chapters.values():
+            if not chapter.ended:
+                chapter.recount()
         now = as_text(self.now())
         for attendant in self.attendants:
             if attendant.running is not None:

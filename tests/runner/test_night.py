@@ -17,6 +17,7 @@ from runner.control.listener import Listener
 from runner.control.request import Request
 from runner.database.store import Store
 from runner.times import as_text
+from runner.view.progress import Progress
 from runner.work.supervisor import Supervisor
 from runner.work.terms import Terms
 from schemas import stream
@@ -314,3 +315,21 @@ def test_models_that_are_done_soon_go_first(
     night.add(["good", "other"], ["d"], name="wanted", tried=wanted)
     night.work()
     assert [event.model for event in of(night.told, stream.WorkerStarted)] == ["other", "good"]
+
+
+def test_a_retry_while_it_works_is_counted_anew(night: Any) -> None:
+    sweep = night.add(["good"], ["error", "slowly"], name="x")
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunStarted) and event.prompt == "slowly":
+            night.ask("retry", level="sweep", id=sweep)
+
+    night.work(react)
+    counted = of(night.told, stream.JobsCounted)[0]
+    assert (counted.jobs_by_model, counted.outcomes_by_model) == ({"good": 2}, {"good": {}})
+    progress = Progress()
+    for event in night.told:
+        progress.take(event, 0)
+    (shown,) = progress.sweeps.values()
+    assert (shown.done, shown.total, len(night.runs())) == (2, 2, 3)
+    assert {event.sweep for event in of(night.told, stream.RunFinished)} == {shown.uid}
