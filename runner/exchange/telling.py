@@ -71,8 +71,8 @@ def note(sweep: Merged) -> str:
     """What was not taken over, and why."""
     if sweep.refused is not None:
         return sweep.refused
-    kept = [f"{count} {table}" for table, count in sweep.kept.items()]
-    left = [f"{count} {table}" for table, count in sweep.left.items()]
+    kept = [f"{table} ({count})" for table, count in sweep.kept.items()]
+    left = [f"{table} ({count})" for table, count in sweep.left.items()]
     parts = [f"ours kept where they differ: {', '.join(kept)}"] if kept else []
     parts += [f"left out with them: {', '.join(left)}"] if left else []
     return "; ".join(parts)
@@ -83,7 +83,9 @@ def files(done: Sequence[Imported]) -> str:
     pictures, logs, refused = (
         sum(getattr(one.files, name) for one in done) for name in ("pictures", "logs", "refused")
     )
-    text = f"{many(pictures, 'picture')} and {many(logs, 'log')} came along."
+    text = "No files came along."
+    if pictures or logs:
+        text = f"{many(pictures, 'picture')} and {many(logs, 'log')} came along."
     if refused:
         text += f" {many(refused, 'picture')} did not show what the rows say, and stayed out."
     return text

@@ -251,7 +251,7 @@ def test_the_commands(stores: Stores, theirs: Store, tmp_path: Path) -> None:
     theirs.connection.execute("UPDATE runs SET text = 'other' WHERE id = 1")
     done = command("import", theirs.path, "--db", ours)
     assert done.exit_code == 1
-    assert "ours kept where they differ: 1 runs" in " ".join(done.stdout.split())
+    assert "ours kept where they differ: runs (1)" in " ".join(done.stdout.split())
     done = command("import", tmp_path / "gone.zip", place, "--db", ours)
     assert done.exit_code == 2
     assert "was here" in done.stdout

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import subprocess
-import sys
 import zipfile
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +21,6 @@ from schemas.events import Fetched
 
 from . import histories
 
-ROOT = Path(__file__).resolve().parents[3]
 ALL = {
     "name": "all there is",
     "models": [
@@ -175,29 +170,3 @@ def test_a_sweep_in_words_of_another_version_is_refused(history: Store, tmp_path
     with pytest.raises(VlmsweepError, match="words that this version of vlmsweep does not know"):
         bundled(history, tmp_path / "x.zip")
     assert not (tmp_path / "x.zip").exists()
-
-
-@pytest.mark.model
-def test_an_unpacked_bundle_runs_again_and_says_the_same(tmp_path: Path) -> None:
-    def vlmsweep(folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "runner", *arguments, "--db", str(tmp_path / "h.db")]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-
-    images = str(ROOT / "images")
-    asked = ("-p", "Describe this image.", "-p", "How many shapes are there?")
-    vlmsweep(tmp_path, "run", "-q", "--name", "x", "-m", "demo", "-i", images, *asked)
-    vlmsweep(tmp_path, "export", "--bundle", "-o", "x.zip")
-    vlmsweep(unpacked(tmp_path / "x.zip"), "run", "-q", "sweep.yaml")
-    with closing(sqlite3.connect(tmp_path / "h.db")) as database:
-        first, second = (
-            database.execute(
-                "SELECT position, model, prompt, dtype, raw_text, prepared_sha256 FROM results"
-                " JOIN job_images USING (job_id) JOIN images ON images.id = image_id"
-                " WHERE sweep_id = ? ORDER BY prompt, prepared_sha256",
-                [sweep],
-            ).fetchall()
-            for sweep in (1, 2)
-        )
-    assert first == second
-    assert len(first) == 16

@@ -6,9 +6,6 @@ import ast
 import contextlib
 import io
 import json
-import sqlite3
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,7 +19,6 @@ from runner.upstream.snippet import snippet
 
 from .cases import LOCATION, case, picture, row
 
-ROOT = Path(__file__).resolve().parents[3]
 TALK = [
     {"role": "user", "text": "What is this?"},
     {"role": "user", "text": "Is it new?"},
@@ -138,28 +134,3 @@ def test_the_servers_program_asks_a_server(tmp_path: Path, monkeypatch: pytest.M
     (message,) = body["messages"]
     assert message["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
     assert message["content"][1] == {"type": "text", "text": "What is this?"}
-
-
-@pytest.mark.model
-def test_the_program_gives_the_text_that_the_worker_gave(tmp_path: Path) -> None:
-    def vlmsweep(*arguments: str) -> str:
-        command = [sys.executable, "-m", "runner", *arguments, "--db", "h.db"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    sideways = str(ROOT / "images" / "sideways.jpg")
-    vlmsweep("run", "-q", "-m", "demo", "--device", "cpu", "-i", sideways, "-p", "What is this?")
-    with contextlib.closing(sqlite3.connect(tmp_path / "h.db")) as database:
-        prepared, said = database.execute(
-            "SELECT prepared_path, raw_text FROM images, runs"
-        ).fetchone()
-    report = vlmsweep("issue", "1")
-    program = report.partition("```python\n")[2].partition("```")[0]
-    (tmp_path / "picture-1.png").write_bytes(Path(prepared).read_bytes())
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert said.strip()
-    assert done.stdout == said + "\n"
