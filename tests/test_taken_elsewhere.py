@@ -1,4 +1,4 @@
-"""What leaves this machine does there what it did here: bundles run again, and reports' programs."""
+"""What leaves this machine does elsewhere what it did here: bundles run again, and programs do."""
 
 from __future__ import annotations
 
