@@ -102,7 +102,8 @@ def test_a_sweep_that_went_on_brings_only_what_is_new(
     histories.work(theirs, sweep)
     second = merge(ours, theirs.path)[-1]
     assert not second.new
-    assert second.added == {"workers": 2, "runs": 5, "memory_samples": 4, "checks": 5, "scores": 3}
+    new = {"workers": 2, "runs": 5, "memory_samples": 4, "checks": 5, "scores": 3}
+    assert second.added == new | {"models": 1}  # the other model, as it was found
     assert histories.rows(ours.connection) == histories.rows(theirs.connection)
 
 
@@ -154,7 +155,8 @@ def test_the_same_sweep_resumed_in_two_places_keeps_ours(
     done = merge(ours, theirs.path)[-1]
     assert done.kept == {"workers": 1}
     assert done.left == {"runs": 1}  # by that worker; the other model's are welcome
-    assert done.added == {"workers": 1, "runs": 2, "memory_samples": 2, "checks": 2, "scores": 1}
+    new = {"workers": 1, "runs": 2, "memory_samples": 2, "checks": 2, "scores": 1}
+    assert done.added == new | {"models": 1}  # the other model, as it was found
     after = histories.rows(ours.connection)
     assert set(before["runs"]) < set(after["runs"])
     assert len(after["runs"]) == len(before["runs"]) + 2
