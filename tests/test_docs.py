@@ -65,9 +65,10 @@ def test_the_yaml_in_the_readme_is_a_sweep() -> None:
 
 
 def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
+    by_name = HISTORY.partition("## By words")[0]
     told = {
         name: dict(re.findall(r"`(\w+)` \(`?([^)`]*)`?\)", parameters))
-        for name, parameters in re.findall(r"^\| `([\w-]+)` \| [^|]* \| (.*) \|$", HISTORY, re.M)
+        for name, parameters in re.findall(r"^\| `([\w-]+)` \| [^|]* \| (.*) \|$", by_name, re.M)
     }
     there = {
         query.name: {p.name: str(p.default) for p in query.parameters}

@@ -216,22 +216,23 @@ def test_timeouts_tell_the_limit_and_what_was_said(made: History) -> None:
 
 
 def test_by_image_puts_answers_below_one_another(made: History) -> None:
-    old = made.sweep(["m"], ["a"], ["cat.png"], name="old")
-    made.run(old, "m", image="cat.png", text="an old cat")
-    sweep = made.sweep(["m", "n"], ["a"], ["cat.png", "dog.png"])
+    old = made.sweep(["m"], ["a"], ["Cat.png"], name="old")
+    made.run(old, "m", image="Cat.png", text="an old cat")
+    sweep = made.sweep(["m", "n"], ["a"], ["Cat.png", "dog.png"])
     made.run(sweep, "m", image="dog.png", text="a dog")
-    made.run(sweep, "m", "crashed", image="cat.png", message="died")
-    made.run(sweep, "m", image="cat.png", text="a cat")
-    made.run(sweep, "n", "error", image="cat.png", message="no")
+    made.run(sweep, "m", "crashed", image="Cat.png", message="died")
+    made.run(sweep, "m", image="Cat.png", text="a cat")
+    made.run(sweep, "n", "error", image="Cat.png", message="no")
     found = made.ask("by-image")
     assert column(found, "image", "model", "outcome", "text") == [
-        ("cat.png", "m", "ok", "a cat"),
-        ("cat.png", "n", "error", "no"),
+        ("Cat.png", "m", "ok", "a cat"),
+        ("Cat.png", "n", "error", "no"),
         ("dog.png", "m", "ok", "a dog"),
         ("dog.png", "n", "waiting", None),
     ]
-    cats = made.ask("by-image", image="CAT*", sweep="all")
+    cats = made.ask("by-image", image="cAT*", sweep="all")
     assert column(cats, "text") == ["a cat", "an old cat", "no"]
+    assert column(made.ask("by-image", image="cAT*"), "text") == ["a cat", "no"]
     assert column(made.ask("by-image", image="*/dog.png"), "text") == ["a dog", None]
     assert column(made.ask("by-image", limit=1), "text") == ["a cat"]
 
@@ -324,6 +325,16 @@ def test_a_hungrier_model_is_a_regression(made: History) -> None:
     made.run(old, "m", latency_s=1.0, peak_rss_bytes=100)
     made.run(new, "m", latency_s=1.0, peak_rss_bytes=150)
     assert column(made.ask("regressions"), "hungrier") == [1.5]
+
+
+def test_each_repeat_is_compared_with_itself(made: History) -> None:
+    old = made.sweep(["m"], ["a"], repeats=2)
+    new = made.sweep(["m"], ["a"], repeats=2)
+    for sweep, first in ((old, 1.0), (new, 3.0)):
+        made.run(sweep, "m", latency_s=first)
+        made.run(sweep, "m", "error" if sweep == new else "ok", repeat=2, latency_s=9.0)
+    (row,) = made.ask("regressions")
+    assert (row["jobs"], row["newly_failing"], row["slower"]) == (2, 1, 3.0)
 
 
 def test_costliest_loads(made: History) -> None:
