@@ -13,6 +13,8 @@ from ..plain import clean, one_line
 
 # Of any machine: the run may have been imported.
 HOMES = re.compile(r"(?:/home|/Users|[A-Za-z]:\\Users)[/\\][^/\\\s\"':]+")
+# Where an environment lies says more about its owner than about the failure.
+LIBRARIES = re.compile(r'(File ")[^"\n]+?([/\\](?:site|dist)-packages[/\\])')
 TICKS = re.compile(r"`+")
 
 
@@ -21,7 +23,7 @@ def discreet(text: str) -> str:
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(re.escape(home) + r"(?=[/\\\s\"':,)]|$)", "~", text)
-    return clean(HOMES.sub("~", scrub(text)))
+    return clean(HOMES.sub("~", LIBRARIES.sub(r"\1...\2", scrub(text))))
 
 
 def ends(text: str, lines: int, characters: int) -> str:
@@ -32,6 +34,14 @@ def ends(text: str, lines: int, characters: int) -> str:
         kept = kept[-characters:].partition("\n")[2] or kept[-characters:]
     left = len(rows) - kept.count("\n") - 1
     return f"[... {left} lines before]\n{kept}" if left > 0 and kept else kept
+
+
+def current_first(stack: str, lines: int) -> str:
+    """A stack taken at a kill, innermost frames first: the thread that worked, then the others."""
+    others, mark, current = stack.partition("Current thread")
+    rows = (mark + current.rstrip() + "\n\n" + others).strip().split("\n")
+    left = len(rows) - lines
+    return "\n".join(rows[:lines]) + (f"\n[... {left} lines more]" if left > 0 else "")
 
 
 def overwritten(text: str) -> str:

@@ -17,7 +17,7 @@ from ..plain import one_line
 from ..view.units import seconds, size
 from . import parts
 from .case import Case
-from .discretion import code, discreet, ends, fenced, overwritten
+from .discretion import code, current_first, discreet, ends, fenced, overwritten
 from .project import Project, project
 from .snippet import snippet
 
@@ -88,12 +88,13 @@ def happened(case: Case) -> Iterator[str]:
     yield "\n".join(facts)
     if run["message"]:
         yield fenced(discreet(run["message"]))
-    if run["traceback"]:
-        yield "### Traceback" if "most recent call last" in run["traceback"] else "### Stack"
-        yield fenced(ends(discreet(run["traceback"]), TRACE_LINES, TRACE_CHARACTERS))
-    if worker.get("stack") and worker["stack"] != run["traceback"]:
-        yield "### Python stack at the kill"
-        yield fenced(ends(discreet(worker["stack"]), TRACE_LINES, TRACE_CHARACTERS))
+    for stack in dict.fromkeys(filter(None, (run["traceback"], worker.get("stack")))):
+        if "most recent call first" in stack:
+            yield "### Python stack when it was killed"
+            yield fenced(current_first(discreet(stack), TRACE_LINES))
+        else:
+            yield "### Traceback"
+            yield fenced(ends(discreet(stack), TRACE_LINES, TRACE_CHARACTERS))
     if said := run["raw_text"]:
         yield "### What the model said" + ("" if run["outcome"] == "ok" else ", as far as it came")
         yield fenced(ends(discreet(said), LOG_LINES, LOG_CHARACTERS))
@@ -113,8 +114,9 @@ def died(case: Case) -> Iterator[str]:
         )
         if worker["killed_processes"] is not None:
             yield (
-                f"- {worker['killed_processes']} processes were gone after"
-                f" {seconds(worker['kill_s'] or 0)}, {worker['survivors'] or 0} outlived it"
+                f"- processes killed: {worker['killed_processes']}, all gone after"
+                f" {seconds(worker['kill_s'] or 0)}"
+                + (f", but {worker['survivors']} outlived it" if worker["survivors"] else "")
             )
     elif worker.get("exit_signal"):
         yield f"- the process was ended by {code(worker['exit_signal'])}"

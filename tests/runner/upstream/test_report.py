@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from runner.cli import cli
 from runner.database.store import Store
 from runner.upstream.case import Case
-from runner.upstream.discretion import code, discreet, ends, fenced
+from runner.upstream.discretion import code, current_first, discreet, ends, fenced
 from runner.upstream.project import project
 from runner.upstream.report import markdown
 
@@ -73,9 +73,10 @@ def test_it_holds_the_evidence() -> None:
     assert text.startswith("# `org/model`: timeout in prefill: `no first token within 180 s`\n")
     for said in (
         "killed for the limit `first_token_s` (180 s), by `SIGUSR1 SIGKILL`",
-        "3 processes were gone after 50 ms, 0 outlived it",
+        "processes killed: 3, all gone after 50 ms",
+        "```text\nCurrent thread 0x0001 (most recent call first):\n"
+        '  File ".../site-packages/mlx_vlm/models/y.py", line 33 in forward\n',
         "peak memory: 5.0 MB (`5000000` bytes)",
-        'mlx_vlm/models/y.py", line 33 in forward',
         "The first token within 180 s of the question.",
         "line 99\nprogress 100%\n",
         "[... 61 lines before]\nline 61\n",
@@ -170,6 +171,7 @@ def test_the_tools() -> None:
     assert ends("a\nb\nc", 2, 99) == "[... 1 lines before]\nb\nc"
     assert ends("a", 2, 99) == "a"
     assert discreet("/rooted") == "/rooted"
+    assert current_first("a\nCurrent thread\nb", 2) == "Current thread\nb\n[... 2 lines more]"
 
 
 def test_runs_are_found_and_near_misses_told(
