@@ -10,15 +10,11 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..judging import metrics
 from ..judging.checks import check
 from ..judging.matching import Asked
-
-if TYPE_CHECKING:
-    from ..planning.expected import Expectation
-    from .store import Store
 
 AT_ONCE = 200
 
@@ -93,28 +89,11 @@ def as_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def judge(store: Store, sweep: int, known: Expectation | None = None) -> Rejudged:
-    """Checks and scores every ended run of a sweep anew, a few hundred at a time.
-
-    `known`, where given, takes the place of the accepted answers the sweep had.
-    """
-    if known is not None:
-        with store.db.atomic():
-            forget(store.connection, sweep)
-            for job, accepted in known.accepted.items():
-                expect(store.connection, job, accepted, known.metrics)
-    checked = scored = after = 0
-    while True:
-        with store.db.atomic():
-            some = judge_some(store.connection, sweep, after)
-        checked, scored = checked + some.checked, scored + some.scored
-        if some.last is None:
-            return Rejudged(checked, scored)
-        after = some.last
-
-
 def judge_some(connection: sqlite3.Connection, sweep: int, after: int) -> Rejudged:
-    """The same for a few runs, those that come after one, within the caller's transaction."""
+    """Checks and scores a few runs of a sweep anew, within the caller's transaction.
+
+    They are those that come after a run; 0 begins.
+    """
     runs = connection.execute(
         "SELECT runs.id FROM jobs JOIN runs ON runs.job_id = jobs.id WHERE jobs.sweep_id = ?"
         " AND runs.outcome IS NOT NULL AND runs.id > ? ORDER BY runs.id LIMIT ?",

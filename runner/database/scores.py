@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..judging.interval import interval
 from ..judging.remarks import MUCH, WORDS, remarks
 
-if TYPE_CHECKING:
-    from .reader import Reader
+
+class Asker(Protocol):
+    """What of a reader is needed here."""
+
+    def records(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """A question's rows."""
+
 
 NOTHING = dict.fromkeys(("score_metric", "score", "score_low", "score_high", "score_n"))
 
@@ -33,7 +38,7 @@ GROUP BY sweep_models.id, metric
 """
 
 
-def model_scores(reader: Reader, sweep: int) -> list[dict[str, Any]]:
+def model_scores(reader: Asker, sweep: int) -> list[dict[str, Any]]:
     """A row per model and metric, in the sweep's order: n, known, mean, low and high.
 
     `known` are the questions with accepted answers, `n` those of them that were answered; what
@@ -53,7 +58,7 @@ def model_scores(reader: Reader, sweep: int) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["sweep_model_id"], order.index(row["metric"])))
 
 
-def means(reader: Reader, sweep: int, chosen: Sequence[str]) -> list[dict[str, Any]]:
+def means(reader: Asker, sweep: int, chosen: Sequence[str]) -> list[dict[str, Any]]:
     """Each model's mean by some metrics, with its interval."""
     rows = reader.records(MEANS, sweep, json.dumps(list(chosen))) if chosen else []
     for row in rows:
@@ -62,7 +67,7 @@ def means(reader: Reader, sweep: int, chosen: Sequence[str]) -> list[dict[str, A
     return rows
 
 
-def summed_up(reader: Reader, sweep: int) -> dict[int, dict[str, Any]]:
+def summed_up(reader: Asker, sweep: int) -> dict[int, dict[str, Any]]:
     """Each model's score by the metric that sums up, under its row's number."""
     return {
         row["sweep_model_id"]: {
@@ -76,7 +81,7 @@ def summed_up(reader: Reader, sweep: int) -> dict[int, dict[str, Any]]:
     }
 
 
-def remarked(reader: Reader, sweep: int) -> dict[int, str | None]:
+def remarked(reader: Asker, sweep: int) -> dict[int, str | None]:
     """What is to be said of each model's texts, under its row's number."""
     if not there(reader):
         return {}
@@ -97,7 +102,7 @@ def remarked(reader: Reader, sweep: int) -> dict[int, str | None]:
     }
 
 
-def metrics(reader: Reader, sweep: int) -> list[str]:
+def metrics(reader: Asker, sweep: int) -> list[str]:
     """The metrics a sweep is scored by, the one that sums up first; none without answers."""
     if not there(reader):
         return []
@@ -109,6 +114,6 @@ def metrics(reader: Reader, sweep: int) -> list[str]:
     return list(dict.fromkeys(name for row in found for name in json.loads(row["metrics"])))
 
 
-def there(reader: Reader) -> bool:
+def there(reader: Asker) -> bool:
     """Whether the file has scores at all: one that only an older vlmsweep wrote has none."""
     return bool(reader.records("SELECT 1 FROM sqlite_master WHERE name = 'scores'"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import queries, sweeping
+from runner import queries, rejudging, sweeping
 from runner.control.actions import carry_out
 from runner.control.listener import Listener
 from runner.control.request import Request
@@ -106,10 +106,10 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
     finish(store, 1, text="blue")
     finish(store, 1, text="red")
     judging.expect(store.connection, 1, ["red"], ["exact", "contains"])
-    assert judging.judge(store, sweep) == judging.Rejudged(checked=2, scored=2)
+    assert rejudging.by_us(store, sweep, None) == judging.Rejudged(checked=2, scored=2)
     judging.expect(store.connection, 1, ["red"], ["exact"])
     store.connection.execute("DELETE FROM checks")
-    assert judging.judge(store, sweep) == judging.Rejudged(checked=2, scored=2)
+    assert rejudging.by_us(store, sweep, None) == judging.Rejudged(checked=2, scored=2)
     assert store.db["checks"].count == 2
     values = store.connection.execute("SELECT run_id, metric, value FROM scores").fetchall()
     assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
