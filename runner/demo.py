@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import VlmsweepError
 from .planning import jobs, sweepfile
+from .planning.plan import Plan
 
 QUESTIONS = (
     "Describe this image.",
@@ -51,7 +52,7 @@ def expected(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
         raise DemoError(f"the demo's pictures are not installed: {error}") from error
 
 
-def plan(folder: Path = PICTURES) -> jobs.Plan:
+def plan(folder: Path = PICTURES) -> Plan:
     """The demo's jobs."""
     if not (jobs.demo_model() / "config.json").is_file():
         raise DemoError(f"the demo's model is not installed: {jobs.demo_model()} is empty")

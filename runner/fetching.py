@@ -21,7 +21,7 @@ from schemas.stream import Tell
 
 from .interpreters import resolving
 from .interpreters.command import worker_command
-from .planning.jobs import Plan
+from .planning.plan import Plan
 from .preflight import finding, forecast, models
 from .preflight.finding import Way
 from .preflight.look import PreflightError

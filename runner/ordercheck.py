@@ -18,7 +18,7 @@ from schemas.stream import Tell
 from . import sweeping
 from .database.reader import Reader
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, SweepFileError
-from .planning.jobs import Job, Plan
+from .planning.plan import Job, Plan
 
 if TYPE_CHECKING:
     from .work.launch import Launcher

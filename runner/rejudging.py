@@ -20,7 +20,8 @@ from .database.reader import Reader
 from .database.scores import model_scores
 from .database.store import Store, files_of
 from .errors import BusyError, SweepFileError
-from .planning.expected import Expectation, expectation
+from .planning.expected import expectation
+from .planning.plan import Expectation
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .interpreters import resolving
 from .pictures import preparation
 from .plain import readable
-from .planning.jobs import Plan
+from .planning.plan import Plan
 from .preflight import look
 from .work.queue import Queue
 from .work.supervisor import Supervisor

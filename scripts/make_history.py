@@ -29,6 +29,7 @@ from runner.database.intake import add_sweep
 from runner.database.store import Store
 from runner.judging.checks import check
 from runner.planning import jobs, sweepfile
+from runner.planning.plan import Job, Plan
 from schemas.picture import Picture
 
 BEGAN = datetime(2026, 1, 1, 22, tzinfo=UTC)
@@ -110,13 +111,11 @@ class Nights:
         return {"torch": f"2.{7 + era // 3}.0", "transformers": f"5.{era}.0", "pillow": "13.0.0"}
 
 
-def with_pictures(plan: jobs.Plan, pictures: list[Picture]) -> jobs.Plan:
+def with_pictures(plan: Plan, pictures: list[Picture]) -> Plan:
     """The plan, each of its jobs asked about every picture: these files need not exist."""
     cells = [(job, image) for job in plan.jobs for image in range(len(pictures))]
-    made = tuple(
-        jobs.Job(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells)
-    )
-    return jobs.Plan(
+    made = tuple(Job(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells))
+    return Plan(
         plan.sweep, plan.source, plan.entries, plan.prompts, tuple(p.path for p in pictures), made
     )
 

@@ -27,6 +27,7 @@ from runner.database import backlog, intake
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
+from runner.planning.plan import Plan
 from runner.times import utc_now
 from runner.work.queue import Queue
 from schemas.picture import Picture
@@ -36,7 +37,7 @@ MODELS = 5
 PROMPTS = 20
 
 
-def plan(folder: Path, number: int, size: int) -> jobs.Plan:
+def plan(folder: Path, number: int, size: int) -> Plan:
     """A sweep of `size` jobs: models x prompts x pictures that need not exist."""
     pictures = size // (MODELS * PROMPTS)
     data = {

@@ -34,6 +34,7 @@ from runner.database import backlog
 from runner.database.reader import Reader
 from runner.database.recovery import MARK
 from runner.planning import jobs, sweepfile
+from runner.planning.plan import Plan
 from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
 from runner.work.terms import Terms
 
@@ -57,7 +58,7 @@ def work(database: Path) -> None:
     sweeping.start(database, lambda event: None, Terms(stay=True, workers=2), Scripted())
 
 
-def plan(folder: Path, name: str) -> jobs.Plan:
+def plan(folder: Path, name: str) -> Plan:
     """A small sweep."""
     asked = [{"text": f"{name} {i}", "images": "none"} for i in range(JOBS)]
     data = {"name": name, "models": [f"./m{random.randrange(3)}"], "prompts": asked}

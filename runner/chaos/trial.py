@@ -31,6 +31,7 @@ from .. import sweeping
 from ..database.reader import Reader
 from ..errors import VlmsweepError
 from ..planning import jobs, sweepfile
+from ..planning.plan import Plan
 from ..work.launch import ShimHold, ShimLauncher, WorkerSpec
 from . import faults, marks
 from .catalogue import Fault
@@ -71,7 +72,7 @@ class Bench:
 
     # Supervisors.
 
-    def plan(self, fault: Fault) -> jobs.Plan:
+    def plan(self, fault: Fault) -> Plan:
         """A sweep of the fault and a job after it."""
         models = [fault.name, "good"] if fault.where == "model" else ["good"]
         asked = [NEXT] if fault.where == "model" else [fault.name, NEXT]
@@ -89,7 +90,7 @@ class Bench:
         }
         return jobs.expand(sweepfile.check(data, "chaos"), self.folder, "chaos")
 
-    def start(self, plan: jobs.Plan, tell: Callable[[Any], None]) -> None:
+    def start(self, plan: Plan, tell: Callable[[Any], None]) -> None:
         """Forks a supervisor that works a plan off."""
         self.log.unlink(missing_ok=True)
         pid = os.fork()

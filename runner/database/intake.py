@@ -19,7 +19,7 @@ from schemas.rows import Environments
 from schemas.sweep import Prompt
 
 from ..plain import readable
-from ..planning.jobs import Entry, Place, Plan
+from ..planning.plan import Entry, Place, Plan
 from ..times import utc_now
 from . import estimates, judging
 from .store import Store, compact

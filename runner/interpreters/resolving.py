@@ -16,7 +16,7 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..plain import one_line
-from ..planning.jobs import Entry, Place, Plan
+from ..planning.plan import Entry, Place, Plan
 from . import building, shelf
 from .command import check
 from .probe import InterpreterError, probe

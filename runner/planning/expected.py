@@ -6,30 +6,15 @@ It brings together the sweep's file of answers (`runner.judging`) and its jobs. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
 from ..judging import answers, matching, metrics, vqa
 from ..judging.matching import Asked
-
-if TYPE_CHECKING:
-    from .jobs import Job
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """Job to accepted answers, and how all of them are scored; nothing where nothing is known."""
-
-    accepted: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
-    metrics: tuple[str, ...] = ()
-
-
-NOTHING = Expectation()
+from .plan import NOTHING, Expectation, Job
 
 
 def of(sweep: Sweep, base: Path, pictures: Sequence[Path], jobs: Iterable[Job]) -> Expectation:

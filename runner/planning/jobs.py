@@ -13,18 +13,18 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from schemas.sweep import GenerationSettings, Limits, Model, Prompt, Source, Sweep
+from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
 from . import expected as expectations
 from . import pythons
-from .expected import NOTHING, Expectation
+from .plan import Entry, Job, Place, Plan
 
 PICTURE_SUFFIXES = {
     f".{suffix}"
@@ -45,64 +45,6 @@ PICTURE_SUFFIXES = {
 }
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 DEMO = "demo"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a model is (hub, local or server; its id or absolute path), and how it is loaded.
-
-    `python` is the interpreter its workers run in, None for our own; `requirements` are what is
-    to be installed on top of it (see `runner.interpreters`).
-    """
-
-    source: str
-    location: str
-    how: Source
-    python: str | None = None
-    requirements: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A model as it takes part in the sweep, with the settings in force for it.
-
-    `fallbacks` are tried in their order with the jobs that did not end ok before.
-    """
-
-    position: int
-    name: str
-    place: Place
-    fallbacks: tuple[Place, ...]
-    generation: GenerationSettings
-    overrides: tuple[str, ...]
-    limits: Limits
-    priority: int = 0
-    isolation: str = "worker"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One cell. Numbers are positions in the plan's lists; images are in the prompt's order."""
-
-    position: int
-    entry: int
-    prompt: int
-    images: tuple[int, ...]
-    repeat: int
-    skip_reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A sweep made concrete: nothing in it depends on the working folder any more."""
-
-    sweep: Sweep
-    source: str
-    entries: tuple[Entry, ...]
-    prompts: tuple[Prompt, ...]
-    images: tuple[Path, ...]
-    jobs: tuple[Job, ...]
-    expected: Expectation = NOTHING
 
 
 def expand(sweep: Sweep, base: Path, source: str) -> Plan:

@@ -15,7 +15,7 @@ from schemas.picture import VIDEO_SUFFIXES
 
 from ..plain import readable
 from . import hubcache
-from .jobs import Entry, Place, Plan
+from .plan import Entry, Place, Plan
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
 from . import families, jobs, sweepfile
+from .plan import Plan
 
 PRESETS = Path(__file__).with_name("presets")
 
@@ -33,7 +34,7 @@ class Wish:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-def plan(wish: Wish) -> jobs.Plan:
+def plan(wish: Wish) -> Plan:
     """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
     if wish.preset is not None:
         if wish.file is not None:
@@ -54,7 +55,7 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def expand(sweep: Sweep, base: Path, source: str) -> jobs.Plan:
+def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     """The jobs of a sweep in which families' short names stand for the models they mean."""
     bare = {
         m.id

@@ -11,7 +11,7 @@ from pathlib import Path
 from ..database.estimates import Estimate, estimate
 from ..database.reader import Reader
 from ..errors import VlmsweepError
-from ..planning.jobs import Plan
+from ..planning.plan import Plan
 from ..view import units
 from .finding import Finding, Way
 

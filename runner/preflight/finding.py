@@ -11,7 +11,7 @@ from schemas.commands import Load
 from schemas.sweep import Limits
 
 from ..interpreters import shelf
-from ..planning.jobs import Place, Plan
+from ..planning.plan import Place, Plan
 from ..work.queue import QueuedModel
 
 Severity = Literal["problem", "warning", "note"]

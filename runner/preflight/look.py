@@ -12,7 +12,7 @@ from schemas.stream import Tell
 
 from ..errors import VlmsweepError
 from ..interpreters import resolving
-from ..planning.jobs import Plan
+from ..planning.plan import Plan
 from ..work.queue import Queue
 from . import devices, duration, forecast, memory, models, pictures, servers
 from .duration import Expected

@@ -14,7 +14,7 @@ from schemas.picture import VIDEO_SUFFIXES
 
 from ..pictures.preparation import decoder_environment
 from ..plain import readable
-from ..planning.jobs import Plan
+from ..planning.plan import Plan
 from ..view import units
 from .finding import Finding
 from .models import free_bytes

@@ -9,6 +9,7 @@ import pytest
 
 from runner.errors import SweepFileError
 from runner.planning import jobs, sweepfile
+from runner.planning.plan import Plan
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def expand(here: Path, **data: Any) -> jobs.Plan:
+def expand(here: Path, **data: Any) -> Plan:
     base: dict[str, Any] = {"models": ["./one", "./two"], "images": ["pics"], "prompts": ["p"]}
     return jobs.expand(sweepfile.check(base | data, "test"), here, "test")
 

@@ -19,6 +19,7 @@ from runner.cli import cli
 from runner.database.store import Store
 from runner.interpreters import shelf
 from runner.planning import jobs, sweepfile
+from runner.planning.plan import Plan
 from runner.preflight import devices, finding, forecast, look, models, pictures
 from runner.preflight.finding import Finding
 from runner.view import findings
@@ -34,7 +35,7 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def plan(model: Any, *images: str, **more: Any) -> jobs.Plan:
+def plan(model: Any, *images: str, **more: Any) -> Plan:
     models = model if isinstance(model, list) else [model]
     asked = {"text": "x", "images": "each" if images else "none"}
     data = {"models": models, "prompts": [asked], "images": list(images), **more}

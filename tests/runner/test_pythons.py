@@ -10,9 +10,10 @@ import pytest
 
 from runner.errors import SweepFileError
 from runner.planning import jobs, pythons, sweepfile
+from runner.planning.plan import Plan
 
 
-def plan(base: Path, **model: Any) -> jobs.Plan:
+def plan(base: Path, **model: Any) -> Plan:
     data = {"models": [{"id": "demo", **model}], "prompts": [{"text": "x", "images": "none"}]}
     return jobs.expand(sweepfile.check(data, "test"), base, "test")
 

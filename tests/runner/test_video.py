@@ -22,6 +22,7 @@ from runner.database import intake
 from runner.errors import SweepFileError
 from runner.pictures import preparation
 from runner.planning import jobs, sweepfile
+from runner.planning.plan import Plan
 from schemas.picture import Picture
 
 STEP = 8  # grey levels between frames: lossy codecs miss by less than half
@@ -383,7 +384,7 @@ def test_a_decoder_taken_over_is_not_believed(
 # In a sweep
 
 
-def sweep(here: Path, **data: Any) -> jobs.Plan:
+def sweep(here: Path, **data: Any) -> Plan:
     (here / "m").mkdir(exist_ok=True)
     base: dict[str, Any] = {"models": ["./m"], "prompts": ["p"]}
     return jobs.expand(sweepfile.check(base | data, "test"), here, "test")

@@ -16,7 +16,7 @@ from runner.exchange import bundle
 from runner.exchange.pinned import at_version
 from runner.pictures import preparation
 from runner.planning import wishes
-from runner.planning.jobs import Plan
+from runner.planning.plan import Plan
 from schemas.events import Fetched
 
 from . import histories

@@ -1,0 +1,81 @@
+"""A sweep made concrete: its models with their places, its prompts, pictures and jobs.
+
+Types only. How a sweep becomes one is `runner.planning.jobs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from schemas.sweep import GenerationSettings, Limits, Prompt, Source, Sweep
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Job to accepted answers, and how all of them are scored; nothing where nothing is known."""
+
+    accepted: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    metrics: tuple[str, ...] = ()
+
+
+NOTHING = Expectation()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a model is (hub, local or server; its id or absolute path), and how it is loaded.
+
+    `python` is the interpreter its workers run in, None for our own; `requirements` are what is
+    to be installed on top of it (see `runner.interpreters`).
+    """
+
+    source: str
+    location: str
+    how: Source
+    python: str | None = None
+    requirements: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model as it takes part in the sweep, with the settings in force for it.
+
+    `fallbacks` are tried in their order with the jobs that did not end ok before.
+    """
+
+    position: int
+    name: str
+    place: Place
+    fallbacks: tuple[Place, ...]
+    generation: GenerationSettings
+    overrides: tuple[str, ...]
+    limits: Limits
+    priority: int = 0
+    isolation: str = "worker"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One cell. Numbers are positions in the plan's lists; images are in the prompt's order."""
+
+    position: int
+    entry: int
+    prompt: int
+    images: tuple[int, ...]
+    repeat: int
+    skip_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A sweep made concrete: nothing in it depends on the working folder any more."""
+
+    sweep: Sweep
+    source: str
+    entries: tuple[Entry, ...]
+    prompts: tuple[Prompt, ...]
+    images: tuple[Path, ...]
+    jobs: tuple[Job, ...]
+    expected: Expectation = NOTHING
