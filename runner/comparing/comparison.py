@@ -14,8 +14,9 @@ from typing import Any, get_args
 from ..errors import QueryError
 from . import changes
 from .changes import Changed
+from .compared import Compared
 from .pairs import Change, Pair, Twin, pairs, twins
-from .ratios import Ratio, ratios
+from .ratios import ratios
 from .sides import Record, Side
 from .verdict import Reason, Thresholds, reasons
 
@@ -24,16 +25,6 @@ TOLD = (
     *("outcome", "text", "message", "latency_s", "output_tokens", "peak_rss_bytes"),
     *("peak_device_bytes", "job_id", "run_id"),
 )
-
-
-@dataclass(slots=True)
-class Compared:
-    """A model: how many of its jobs went which way, and its ratios, by figure."""
-
-    name: str
-    sides: str
-    counts: dict[Change, int]
-    ratios: dict[str, Ratio]
 
 
 @dataclass(slots=True)

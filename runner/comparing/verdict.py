@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from .comparison import Compared
+from .compared import Compared
 
 SPEED = "latency_s"
 MEMORY = ("peak_rss_bytes", "peak_device_bytes")
