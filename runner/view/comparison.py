@@ -23,7 +23,7 @@ from .tables import console, draw
 if TYPE_CHECKING:
     from ..comparing.changes import Changed
     from ..comparing.compared import Compared
-from ..comparing.comparison import Comparison
+    from ..comparing.comparison import Comparison
     from ..comparing.pairs import Change, Pair
     from ..comparing.ratios import Ratio
     from ..comparing.sides import Record
