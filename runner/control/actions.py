@@ -20,18 +20,19 @@ from .request import Request, RequestError
 
 LEVELS = {"sweep": "sweep_id", "model": "sweep_model_id", "job": "id"}
 TABLES = {"sweep": "sweeps", "model": "sweep_models", "job": "jobs"}
-PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(way_id, sweep_model_id)"}
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a request means for the supervisor: jobs that must not run on; something may begin.
 
-    `skipped` counts jobs that were given up, by sweep's uid and model.
+    `skipped` counts jobs that were given up, by sweep's uid and model; `recounted` are the numbers
+    of sweeps whose jobs are not what they were.
     """
 
     cancelled: frozenset[int] = frozenset()
     skipped: dict[tuple[str, str], int] = field(default_factory=dict)
+    recounted: frozenset[int] = frozenset()
 
 
 Outcome = tuple[dict[str, Any], Effect]
@@ -51,6 +52,8 @@ def action(name: str) -> Callable[[Action], Action]:
 
 def carry_out(store: Store, request: Request) -> Outcome:
     """Does what is asked, unless it was done before; raises RequestError when it cannot be done."""
+    from . import judging, moving  # noqa: F401  they register their actions, and need ours
+
     done = store.connection.execute(
         "SELECT reply FROM requests WHERE uid = ?", [request.uid]
     ).fetchone()
@@ -78,8 +81,17 @@ def jobs_of(arguments: dict[str, Any]) -> tuple[str, int]:
     return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
 
 
+def known(store: Store, level: str, id: int) -> bool:
+    """Whether there is such a row."""
+    found = store.connection.execute(f"SELECT 1 FROM {TABLES[level]} WHERE id = ?", [id])
+    return found.fetchone() is not None
+
+
 def bring_in(store: Store, arguments: dict[str, Any]) -> None:
     """A sweep's rows, from the file in which the asking command staged them."""
+    after = arguments.get("after_sweep_id")
+    if after is not None and not known(store, "sweep", after):
+        raise RequestError("the sweep it is to come after is not there any more")
     for made in merge(store, Path(arguments["staged"]), uids=[arguments["uid"]], waiting=True):
         if made.refused:
             raise RequestError(made.refused)
@@ -115,68 +127,14 @@ def resume(store: Store, arguments: dict[str, Any]) -> Outcome:
 
 
 def held(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
-    """Sets whether something is held back."""
+    """Sets whether something is held back. What is done is not: it would be when tried again."""
+    level = arguments["level"]
+    open_ones = "1" if level == "model" else "state <> 'done'"
     changed = store.connection.execute(
-        f"UPDATE {TABLES[arguments['level']]} SET paused = ?1 WHERE id = ?2 AND paused <> ?1",
+        f"UPDATE {TABLES[level]} SET paused = ?1 WHERE id = ?2 AND paused <> ?1 AND {open_ones}",
         [paused, int(arguments["id"])],
     )
     return {"changed": changed.rowcount}, Effect()
-
-
-@action("move")
-def move(store: Store, arguments: dict[str, Any]) -> Outcome:
-    """Puts something first, last or before another of its kind, or gives a sweep a priority."""
-    level, id = arguments["level"], int(arguments["id"])
-    if arguments.get("priority") is not None:
-        store.update("sweeps", id, {"priority": int(arguments["priority"])})
-        return {"priority": int(arguments["priority"])}, Effect()
-    rank = new_rank(store, level, id, arguments)
-    if level == "model":
-        store.connection.execute(
-            "UPDATE sweep_models SET rank = ?1 WHERE id = ?2 OR fallback_of = ?2", [rank, id]
-        )
-    else:
-        store.update(TABLES[level], id, {"rank": rank})
-    return {"rank": rank}, Effect()
-
-
-def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> float:
-    """A rank that comes before or after those of its neighbours, which get ranks of their own."""
-    table, parent = TABLES[level], PARENTS[level]
-    open_ones = {
-        "sweep": "state <> 'done'",
-        "model": "fallback_of IS NULL",
-        "job": "state <> 'done'",
-    }
-    tie = {"sweep": "id", "model": "position", "job": "position"}[level]
-    ids = [
-        row[0]
-        for row in store.connection.execute(
-            f"SELECT id FROM {table} WHERE {parent} = (SELECT {parent} FROM {table} WHERE id = ?)"
-            f" AND {open_ones[level]} AND id <> ? ORDER BY rank, {tie}",
-            [id, id],
-        )
-    ]
-    if arguments["to"] == "first":
-        return extreme(store, table, ids, "min") - 1
-    if arguments["to"] == "last":
-        return extreme(store, table, ids, "max") + 1
-    before = int(arguments["before"])
-    if before not in ids:
-        raise RequestError("what it is to go before is not beside it in the queue")
-    for rank, other in enumerate(ids):
-        store.update(table, other, {"rank": rank})
-    return ids.index(before) - 0.5
-
-
-def extreme(store: Store, table: str, ids: list[int], which: str) -> float:
-    """The lowest or highest rank of some rows; 0 of none."""
-    (found,) = store.connection.execute(
-        f"SELECT ifnull({which}(rank), 0) FROM {table}"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        [json.dumps(ids)],
-    ).fetchone()
-    return float(found)
 
 
 @action("cancel")
@@ -217,23 +175,34 @@ def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
 def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
     condition, id = jobs_of(arguments)
-    done = store.connection.execute(
-        f"UPDATE jobs SET state = 'queued', way_id = NULL WHERE {condition} AND state = 'done'"
-        " AND EXISTS (SELECT 1 FROM runs WHERE runs.id = latest_run_id"
-        " AND outcome <> 'ok' AND error_class IS NOT 'excluded')",
-        [id],
+    failed = (
+        f"{condition} AND state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
+        " latest_run_id AND outcome <> 'ok' AND error_class IS NOT 'excluded')"
     )
-    if done.rowcount:
-        sweep = f"SELECT sweep_id FROM jobs WHERE {condition} LIMIT 1"
+    queued = store.connection.execute(
+        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed}", [id]
+    ).rowcount
+    found = store.connection.execute(
+        "SELECT sweeps.id, in_queue OR sweeps.state = 'running', (SELECT count(*) FROM jobs"
+        f" WHERE {condition} AND jobs.state = 'queued') FROM sweeps"
+        f" WHERE sweeps.id = (SELECT sweep_id FROM jobs WHERE {condition} LIMIT 1)",
+        [id, id],
+    ).fetchone()
+    if found is None:
+        return {"queued": 0}, Effect()
+    sweep, in_queue, waiting = found
+    if not in_queue:  # what an interrupted run left waits in no queue: from now on it does
+        queued = waiting
+    if queued:
         store.connection.execute(
-            f"UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ({sweep})", [id]
+            "UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ?", [sweep]
         )
         store.connection.execute(
-            "UPDATE sweeps SET state = 'queued', in_queue = 1"
-            f" WHERE id = ({sweep}) AND state <> 'running'",
-            [id],
+            "UPDATE sweeps SET state = 'queued', in_queue = 1, paused = paused AND state <> 'done'"
+            " WHERE id = ? AND state <> 'running'",
+            [sweep],
         )
-    return {"queued": done.rowcount}, Effect()
+    return {"queued": queued}, Effect(recounted=frozenset([sweep]))
 
 
 @action("remove")
@@ -244,6 +213,8 @@ def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
     (ran,) = store.connection.execute(
         f"SELECT count(*) FROM jobs WHERE {condition} AND latest_run_id IS NOT NULL", [id]
     ).fetchone()
+    if arguments["level"] == "sweep" and not ran:
+        refuse_begun(store, id)
     if ran and arguments["level"] != "model":
         raise RequestError(
             f"{ran} of its jobs have run, and what has run is never deleted",
@@ -252,6 +223,8 @@ def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
     store.connection.execute(
         f"DELETE FROM job_images WHERE job_id IN (SELECT id FROM jobs WHERE {never})", [id]
     )
+    sweeps = store.connection.execute(f"SELECT sweep_id FROM jobs WHERE {never} LIMIT 1", [id])
+    recounted = frozenset(row[0] for row in sweeps.fetchall())
     gone = store.connection.execute(f"DELETE FROM jobs WHERE {never}", [id]).rowcount
     if arguments["level"] == "sweep":
         store.connection.execute(
@@ -263,7 +236,21 @@ def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
         store.connection.execute("DELETE FROM sweep_models WHERE sweep_id = ?", [id])
         store.connection.execute("DELETE FROM sweeps WHERE id = ?", [id])
     end_empty(store)
-    return {"removed": gone}, Effect()
+    return {"removed": gone}, Effect(recounted=recounted)
+
+
+def refuse_begun(store: Store, sweep: int) -> None:
+    """Raises RequestError when workers were started for a sweep: their records stay."""
+    (begun,) = store.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM workers WHERE sweep_id = ?1)"
+        " OR EXISTS (SELECT 1 FROM sweeps WHERE id = ?1 AND state = 'running')",
+        [sweep],
+    ).fetchone()
+    if begun:
+        raise RequestError(
+            "it has begun, and what was recorded of it is never deleted",
+            hint="vlmsweep queue cancel gives up what waits",
+        )
 
 
 def end_empty(store: Store) -> None:

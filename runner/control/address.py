@@ -11,19 +11,22 @@ import os
 import stat
 from pathlib import Path
 
+from ..database.holder import real
+
 LONGEST = 100
 SHARED = Path("/tmp")
 
 
 def beside(database: Path) -> Path | None:
     """Beside the database, where its path is short enough."""
-    path = database.absolute().with_name(database.name + ".sock")
+    place = real(database)
+    path = place.with_name(place.name + ".sock")
     return path if len(os.fsencode(path)) <= LONGEST else None
 
 
 def aside(database: Path) -> Path:
     """In the user's own folder, by the database's path."""
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(database))).hexdigest()
+    digest = hashlib.sha256(os.fsencode(real(database))).hexdigest()
     return SHARED / f"vlmsweep-{os.getuid()}" / f"{digest[:24]}.sock"
 
 

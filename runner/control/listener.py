@@ -10,7 +10,6 @@ import contextlib
 import os
 import selectors
 import socket
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +37,7 @@ class Listener:
         self.heed: Callable[[Effect], None] = lambda effect: None
         self.unread: OrderedDict[socket.socket, bytearray] = OrderedDict()
         self.path: Path | None = None
+        self.bound: int | None = None
         self.socket = self.listen()
 
     def listen(self) -> socket.socket | None:
@@ -58,9 +58,19 @@ class Listener:
                 os.umask(mask)
             listening.setblocking(False)
             self.selector.register(listening, selectors.EVENT_READ, self.accept)
-            self.path = path
+            self.path, self.bound = path, path.lstat().st_ino
             return listening
         return None
+
+    def renew(self) -> None:
+        """Listens anew where somebody has taken the socket's file away, a cleaner of /tmp say."""
+        try:
+            if self.path is not None and self.path.lstat().st_ino == self.bound:
+                return
+        except OSError:
+            pass
+        self.close()
+        self.socket = self.listen()
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +89,7 @@ class Listener:
         if self.path is not None:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+            self.path = None
 
     def poll(self) -> None:
         """Takes what is there, for a caller that has no loop of its own yet."""
@@ -100,6 +111,8 @@ class Listener:
 
     def read(self, connection: socket.socket) -> None:
         """More of a request; when it is whole it is carried out and answered."""
+        if connection not in self.unread:  # it was dropped for another in this very turn
+            return
         try:
             piece = connection.recv(65_536)
         except BlockingIOError:
@@ -125,7 +138,7 @@ class Listener:
             result, effect = carry_out(self.store, request)
         except VlmsweepError as error:
             return Reply.of(error)
-        except (sqlite3.Error, OSError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:
             return Reply.of(RequestError(f"that failed: {type(error).__name__}: {error}"))
         self.heed(effect)
         return Reply(result=result)

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 WORKERS = 10  # the latest loads that are looked at
 RUNS = 200  # the latest runs of those
 
+# The latest of each model's workers, and of each worker's runs, by index: there may be millions.
 LOADS = """
 SELECT workers.id, load_s, peak_rss_bytes, peak_device_bytes, models.weights_bytes
-FROM models JOIN workers ON workers.model_id = models.id
-WHERE models.source = ? AND models.location = ? AND load_s IS NOT NULL
-ORDER BY workers.id DESC LIMIT ?
+FROM models JOIN workers ON workers.id IN (
+    SELECT id FROM workers AS latest WHERE latest.model_id = models.id AND load_s IS NOT NULL
+    ORDER BY id DESC LIMIT ?3)
+WHERE models.source = ?1 AND models.location = ?2 ORDER BY workers.id DESC LIMIT ?3
 """
 LATENCIES = """
-SELECT avg(latency_s) FROM (
-    SELECT latency_s FROM runs WHERE worker_id IN (SELECT value FROM json_each(?))
-    AND outcome = 'ok' ORDER BY +id DESC LIMIT ?)
+SELECT latency_s FROM (SELECT latency_s, outcome FROM runs WHERE worker_id = ?
+    ORDER BY id DESC LIMIT ?) WHERE outcome = 'ok' AND latency_s IS NOT NULL
 """
 
 
@@ -51,11 +52,14 @@ def estimate(connection: sqlite3.Connection, source: str, location: str) -> Esti
     if not loads:
         return Estimate()
     ids, load_s, rss, device, weights = zip(*loads, strict=True)
-    listed = "[" + ",".join(str(id) for id in ids) + "]"
-    (latency_s,) = connection.execute(LATENCIES, [listed, RUNS]).fetchone()
+    latencies: list[float] = []
+    for worker in ids:
+        if len(latencies) < RUNS:
+            rows = connection.execute(LATENCIES, [worker, RUNS - len(latencies)])
+            latencies += [row[0] for row in rows]
     return Estimate(
         load_s=sum(load_s) / len(load_s),
-        latency_s=latency_s,
+        latency_s=sum(latencies) / len(latencies) if latencies else None,
         peak_rss_bytes=highest(rss),
         peak_device_bytes=highest(device),
         weights_bytes=highest(weights),

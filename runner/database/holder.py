@@ -14,9 +14,15 @@ from pathlib import Path
 import psutil
 
 
+def real(database: Path) -> Path:
+    """A database's one true path, whatever links lead to it; all that lies beside it goes by it."""
+    return Path(os.path.realpath(database))
+
+
 def lock_file(database: Path) -> Path:
     """The file beside a database that its supervisor holds locked."""
-    return database.with_name(database.name + ".lock")
+    place = real(database)
+    return place.with_name(place.name + ".lock")
 
 
 def sign(database: Path) -> None:

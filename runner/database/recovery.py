@@ -41,11 +41,11 @@ def recover(store: Store) -> Recovered:
         "SELECT count(*) FROM workers WHERE ended_at IS NULL"
     ).fetchone()[0]
     open_sweeps = store.connection.execute(
-        "SELECT count(*) FROM sweeps WHERE state = 'running'"
+        "SELECT count(*) FROM sweeps WHERE state = 'running' OR (state = 'queued' AND NOT in_queue)"
     ).fetchone()[0]
     if not (open_runs or open_workers or open_sweeps):
         return Recovered(0, 0, 0)
-    killed = kill_leftovers(str(store.path.absolute()))
+    killed = kill_leftovers(str(store.path))
     with store.db.atomic():
         for run, phase in open_runs:
             row = {"outcome": "interrupted", "phase": phase, "message": DIED, "ended_at": utc_now()}
@@ -56,14 +56,23 @@ def recover(store: Store) -> Recovered:
             [utc_now(), DIED],
         )
         jobs = requeue(store)
-        store.connection.execute(
-            "UPDATE sweeps SET state = CASE in_queue WHEN 1 THEN 'queued' ELSE 'interrupted' END"
-            " WHERE state = 'running'"
-        )
+        close_sweeps(store)
     return Recovered(killed, len(open_runs), jobs)
 
 
 DIED = "the supervisor died while this was under way"
+
+
+def close_sweeps(store: Store) -> None:
+    """Sweeps that were under way, or not begun yet by their `run`: done if nothing of them is left,
+    so that others need not wait for them; else they wait."""
+    store.connection.execute(
+        "UPDATE sweeps SET ended_at = ?, state = CASE WHEN NOT EXISTS (SELECT 1 FROM jobs"
+        " WHERE sweep_id = sweeps.id AND jobs.state = 'queued') THEN 'done'"
+        " WHEN in_queue THEN 'queued' ELSE 'interrupted' END"
+        " WHERE state = 'running' OR (state = 'queued' AND NOT in_queue)",
+        [utc_now()],
+    )
 
 
 def requeue(store: Store) -> int:
@@ -95,7 +104,7 @@ def kill_leftovers(database: str) -> int:
 def reopen(store: Store, sweep: int) -> int:
     """Queues every job of a sweep that did not end ok, but those that a rule excludes.
 
-    Each begins anew, with the first way to load its model.
+    Each begins anew, with the first way to load its model; what was paused of it is not any more.
     """
     with store.db.atomic():
         done = store.connection.execute(
@@ -105,6 +114,11 @@ def reopen(store: Store, sweep: int) -> int:
             [sweep],
         )
         store.connection.execute(
-            "UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ?", [sweep]
+            "UPDATE sweep_models SET deaths = 0, load_tries = 0, paused = 0 WHERE sweep_id = ?",
+            [sweep],
+        )
+        store.update("sweeps", sweep, {"paused": 0})
+        store.connection.execute(
+            "UPDATE jobs SET paused = 0 WHERE sweep_id = ? AND state = 'queued'", [sweep]
         )
     return done.rowcount

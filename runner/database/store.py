@@ -41,7 +41,7 @@ class Store:
 
         Where somebody else writes it, that one's end is waited for, `wait_s` at most.
         """
-        self.path = path
+        self.path = path = holder.real(path)
         if not is_plain(str(path)):
             raise DatabaseError(
                 f"{path} cannot be a database: its name holds what is no letter",
@@ -55,6 +55,7 @@ class Store:
             self.held.callback(self.connection.close)
             self.db = Database(self.connection)
             self.prepare()
+            self.opened = path.stat().st_ino
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise DatabaseError(
@@ -89,6 +90,19 @@ class Store:
         ):
             self.connection.execute(f"PRAGMA {pragma}")
         migrations.apply(self.db)
+
+    def check_in_place(self) -> None:
+        """Raises DatabaseError when the file is not the one that was opened, nor will be found."""
+        try:
+            found = self.path.stat().st_ino
+        except OSError:
+            found = None
+        if found != self.opened:
+            raise DatabaseError(
+                f"{self.path} was moved, deleted or replaced while it was in use",
+                hint="what was written since is in the file that was opened; if it was moved,"
+                " give --db its new place",
+            )
 
     def close(self) -> None:
         """Closes the file and lets the next supervisor in."""
@@ -241,7 +255,7 @@ class Store:
 
 def files_of(database: Path) -> Path:
     """The folder beside a database for files that belong to it."""
-    return database.with_suffix(".files").absolute()
+    return holder.real(database).with_suffix(".files")
 
 
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:

@@ -10,6 +10,8 @@ import fcntl
 import os
 from pathlib import Path
 
+from ..database.holder import lock_file
+
 
 def supervised(database: Path) -> bool:
     """Whether some process holds the right to write to the database.
@@ -18,7 +20,7 @@ def supervised(database: Path) -> bool:
     this be noticed, which is why it is asked rarely.
     """
     try:
-        descriptor = os.open(database.with_name(database.name + ".lock"), os.O_RDONLY)
+        descriptor = os.open(lock_file(database), os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -50,7 +50,8 @@ class Runs:
         """Runs that are new or were in hand."""
         cancelled: Counter[str] = Counter()
         for row in rows:
-            if row["outcome"] == "skipped" and row["error_class"] == "cancelled":
+            given_up = row["outcome"] == "skipped" and row["error_class"] == "cancelled"
+            if given_up and row["worker_id"] is None:
                 cancelled[self.counts.model(row["sweep_model_id"])] += 1
                 continue
             seen = self.in_hand.pop(row["id"], None)

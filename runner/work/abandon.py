@@ -1,11 +1,13 @@
-"""Gives a way to load a model up: what waits in it goes to the next way, or gets its last row.
+"""Jobs that end without a worker: those of a way that is given up, and those that cannot be asked.
 
-Some jobs at a time, so that other workers are not left unattended meanwhile. When a way is given
-up is the supervisor's decision.
+Some at a time, so that other workers are not left unattended meanwhile. They are listed when it
+begins: what is queued again after that is not meant. When a way is given up is the supervisor's
+decision.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from schemas.stream import StreamEvent, Tell
@@ -18,8 +20,10 @@ AT_ONCE = 50
 
 
 class Abandoned:
-    """A way that is given up. `row` is what its jobs' runs say; `worker` and `number` of the last
-    worker, or None."""
+    """Some jobs of a model and the row they get; without a row, what is broken about each.
+
+    They go to another `way` if one is given. `worker` and `number` are of the last worker, or None.
+    """
 
     def __init__(
         self,
@@ -27,24 +31,37 @@ class Abandoned:
         tell: Tell,
         queue: Queue,
         model: QueuedModel,
-        row: dict[str, Any],
+        jobs: Sequence[int],
+        row: dict[str, Any] | None,
+        way: int | None = None,
         worker: int | None = None,
         number: int | None = None,
     ) -> None:
         self.store, self.tell, self.queue = store, tell, queue
-        self.model, self.row, self.worker, self.number = model, row, worker, number
+        self.model, self.row, self.way = model, row, way
+        self.worker, self.number = worker, number
+        self.left = list(reversed(jobs))
 
     def step(self) -> bool:
-        """Takes the next few jobs; False when none is left."""
-        jobs = self.queue.waiting(self.model.id, AT_ONCE)
+        """Ends the next few jobs; False when none is left."""
+        some = [self.left.pop() for _ in range(min(AT_ONCE, len(self.left)))]
         told: list[StreamEvent] = []
-        way = self.model.next_way
         with self.store.db.atomic():
-            for job in jobs:
+            for job in self.queue.still_waiting(some):
                 running = Running(
                     self.store, told.append, self.model, job, self.worker, self.number
                 )
-                running.fail(self.row, again=way is not None, way=way)
+                row = self.row or {"outcome": "error", "phase": "prepare", **(job.broken or {})}
+                running.fail(dict(row), again=self.way is not None, way=self.way)
         for event in told:
             self.tell(event)
-        return len(jobs) == AT_ONCE
+        return bool(self.left)
+
+
+def broken(store: Store, tell: Tell, queue: Queue, sweep: int) -> list[Abandoned]:
+    """A sweep's jobs with a picture that could not be prepared, by model; the first few of each
+    have ended already, and only what is more than that is returned."""
+    found = [
+        Abandoned(store, tell, queue, model, jobs, None) for model, jobs in queue.broken(sweep)
+    ]
+    return [one for one in found if one.step()]

@@ -20,6 +20,7 @@ from schemas.stream import Tell
 
 from .. import environment
 from ..database.store import Store
+from ..times import utc_now
 from . import retry, verdict
 from .launch import Launcher
 from .lines import Closed, Garbage, LineReader, decode
@@ -46,6 +47,11 @@ LOADED = (
     "weights_s",
     "processor_s",
 )
+CANCELLED = {
+    "outcome": "skipped",
+    "error_class": "cancelled",
+    "message": "cancelled by the user",
+}
 NAMED = ("error_class", "message", "hint")
 OfRun = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
 
@@ -58,7 +64,7 @@ class Departure:
     """What the supervisor must know of a worker that is gone.
 
     `ended` counts the runs that ended as the worker said, `lost_a_run` tells that it went with a
-    run in hand, `row` says why it went, in columns of a run.
+    run in hand or before it was given one, `row` says why it went, in columns of a run.
     """
 
     loaded: bool
@@ -93,16 +99,23 @@ class Attendant:
         self.running: Running | None = None
         self.verdict: dict[str, Any] = {}
         self.loaded = self.refused = self.draining = False
+        self.dismissed = self.buried = self.unwanted = False
         self.python = ""
         self.download_s: float | None = None
         self.garbage = self.ended = 0
         self.heard: set[int] = set()
 
     def begin(self, launcher: Launcher) -> None:
-        """Starts the process and asks it to load the model."""
+        """Starts the process and asks it to load the model. Raises OSError, see `not_begun`."""
         self.process.begin(launcher, self.env)
         self.events = LineReader(self.process.hold.events_fd)
         self.send(self.model.load)
+
+    def not_begun(self, error: OSError) -> dict[str, Any]:
+        """The system has no room for a process; says so in its row, and in columns of a run."""
+        said = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
+        self.store.update("workers", self.row, {"ended_at": utc_now(), **said})
+        return {"outcome": "error", "phase": "start", **said}
 
     @property
     def gone(self) -> bool:
@@ -248,11 +261,12 @@ class Attendant:
     def next_run(self, now: float) -> None:
         """Hands the next job over, or lets the worker go when none is left."""
         self.watch.enter("idle", now)
-        if self.process.dying:
+        if self.process.dying or self.buried:
             return
         alone = self.model.isolation == "job" and self.ended
         job = None if self.draining or alone else self.claim(self.model)
         if job is None:
+            self.dismissed = True
             self.watch.enter("stop", now)
             self.send(Stop())
             return
@@ -292,18 +306,20 @@ class Attendant:
         self.process.kill(Breach(limit, self.watch.phase, why), at_once=True)
 
     def cancel(self) -> None:
-        """Its job is no longer wanted."""
-        self.interrupt("cancelled", "cancelled by the user")
+        """Its job is no longer wanted, whatever else it may be dying of."""
+        self.unwanted = True
+        self.interrupt("cancelled", CANCELLED["message"])
 
     def bury(self) -> Departure:
         """Everything is gone: reads what was still in the pipe and stores how it ended."""
         phase = self.process.ending.phase or self.watch.phase
+        self.buried = True
         self.process.hold.kill()
         until = self.clock() + DRAIN_S
         while self.hear() and not self.events.dry and self.clock() < until:
             pass
         self.process.close()
-        lost = self.running is not None
+        lost = self.running is not None or (self.loaded and not self.dismissed)
         if lost or not (self.loaded or self.refused):
             self.verdict = verdict.of_ending(self.process.ending, phase)
         if self.running is not None:
@@ -319,5 +335,9 @@ class Attendant:
 
     def fail(self, running: Running, row: dict[str, Any], peak: Peak | None = None) -> None:
         """A run that did not end ok; its job may be tried again, or in another way."""
+        if self.unwanted and row["outcome"] == "interrupted":
+            row = row | CANCELLED
         again, way = retry.of_run(self.store, self.model, running.job.id, row)
+        if self.unwanted:
+            again, way = False, None
         running.fail(row, peak, again, way)

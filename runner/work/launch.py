@@ -125,6 +125,7 @@ class ShimLauncher:
         except OSError:
             os.close(commands_write)
             os.close(events_read)
+            leftovers.close(kill=False)
             raise
         finally:
             os.close(commands_read)

@@ -74,7 +74,7 @@ class WorkerProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.oom_kills = machine.oom_kills()
         argv, ours = worker_command(self.python)
-        ours = {**ours, **env, MARK: str(self.store.path.absolute())}
+        ours = {**ours, **env, MARK: str(self.store.path)}
         spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=ours)
         self.hold: Hold = launcher.start(spec)
         self.reports = LineReader(self.hold.reports_fd)
@@ -236,8 +236,8 @@ class WorkerProcess:
 
     def wake_at(self) -> float:
         """When `tick` or `sample` is next of use, monotonic seconds."""
-        if self.kill_asked is None:
-            return self.sampled_at + SAMPLE_EVERY_S
+        if self.kill_asked is None:  # before it has started there is nothing to sample
+            return float("inf") if self.memory is None else self.sampled_at + SAMPLE_EVERY_S
         if self.kill_sent_at is not None:
             return self.kill_sent_at + SHIM_PATIENCE_S
         return min(self.stack_looked + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)

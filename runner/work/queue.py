@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,9 +29,10 @@ FROM (SELECT sweep_models.*, source, location, revision FROM sweep_models
 JOIN sweep_models AS first ON first.id = ifnull(ways.fallback_of, ways.id)
 JOIN sweeps ON sweeps.id = ways.sweep_id
 """
-HELD_BACK = """
-(sweeps.paused OR first.paused OR sweeps.not_before > :now OR EXISTS (SELECT 1 FROM sweeps AS other
-    WHERE other.id = sweeps.after_sweep_id AND other.state IN ('queued', 'running')))
+PAUSED = "sweeps.paused OR first.paused"
+HELD_BACK = f"""
+{PAUSED} OR sweeps.not_before > :now OR EXISTS (SELECT 1 FROM sweeps AS other
+    WHERE other.id = sweeps.after_sweep_id AND other.state IN ('queued', 'running'))
 """
 # The plus takes the number's affinity away: else the index on this expression is of no use.
 WAITING = "ifnull(way_id, sweep_model_id) = +ways.id AND jobs.state = 'queued'"
@@ -84,19 +85,23 @@ class QueuedJob:
 
 
 class Queue:
-    """The queued jobs of one sweep, or, without one, of all that were put into the queue."""
+    """The queued jobs of one sweep, or, without one, of all that were put into the queue.
+
+    One sweep by itself waits for no hour and for no other sweep: somebody asked for it now.
+    """
 
     def __init__(self, connection: sqlite3.Connection, sweep: int | None = None) -> None:
         self.connection = connection
         self.sweep = sweep
         self.scope = "sweeps.in_queue AND sweeps.state <> 'done'"
+        self.held_back = HELD_BACK
         if sweep is not None:
-            self.scope = "sweeps.id = :sweep"
+            self.scope, self.held_back = "sweeps.id = :sweep", PAUSED
 
     def ready(self, now: str) -> list[QueuedModel]:
         """The ways that have jobs which may be run now (UTC text), in order."""
         rows = self.connection.execute(
-            f"{WAYS} WHERE {self.scope} AND NOT ifnull({HELD_BACK}, 0) AND EXISTS"
+            f"{WAYS} WHERE {self.scope} AND NOT ifnull({self.held_back}, 0) AND EXISTS"
             f" (SELECT 1 FROM jobs WHERE {WAITING} AND jobs.paused = 0) {IN_ORDER}",
             {"now": now, "sweep": self.sweep},
         )
@@ -161,18 +166,27 @@ class Queue:
             " ON first.id = ifnull(ways.fallback_of, ways.id)"
             " JOIN sweeps ON sweeps.id = ways.sweep_id"
             " WHERE ifnull(way_id, sweep_model_id) = :way AND jobs.state = 'queued'"
-            f" AND jobs.paused = 0 AND NOT ifnull({HELD_BACK}, 0)"
+            f" AND jobs.paused = 0 AND NOT ifnull({self.held_back}, 0)"
             " ORDER BY jobs.rank, jobs.position LIMIT 1",
             {"way": way, "now": now},
         ).fetchone()
         return row and self.job(*row)
 
-    def waiting(self, way: int, limit: int = -1) -> list[QueuedJob]:
-        """The first queued jobs of a way, in order."""
+    def waiting(self, way: int) -> list[int]:
+        """The numbers of all queued jobs of a way, those that are held back last."""
         rows = self.connection.execute(
-            f"{JOBS} WHERE ifnull(way_id, sweep_model_id) = ? AND jobs.state = 'queued'"
-            " ORDER BY jobs.rank, jobs.position LIMIT ?",
-            [way, limit],
+            "SELECT id FROM jobs WHERE ifnull(way_id, sweep_model_id) = ? AND state = 'queued'"
+            " ORDER BY paused, rank, position",
+            [way],
+        )
+        return [row[0] for row in rows]
+
+    def still_waiting(self, jobs: Sequence[int]) -> list[QueuedJob]:
+        """Those of some jobs that are queued."""
+        rows = self.connection.execute(
+            f"{JOBS} WHERE jobs.id IN (SELECT value FROM json_each(?)) AND +jobs.state = 'queued'"
+            " ORDER BY jobs.paused, jobs.rank, jobs.position",
+            [json.dumps(jobs)],
         )
         return [self.job(*row) for row in rows]
 
@@ -185,8 +199,8 @@ class Queue:
         ).fetchone()
         return int(found)
 
-    def broken(self, sweep: int) -> Iterable[tuple[QueuedModel, QueuedJob]]:
-        """The sweep's queued jobs with a picture that could not be prepared."""
+    def broken(self, sweep: int) -> list[tuple[QueuedModel, list[int]]]:
+        """The sweep's queued jobs with a picture that could not be prepared, by model."""
         models = {
             row[2]: self.model(*row)
             for row in self.connection.execute(
@@ -194,13 +208,15 @@ class Queue:
             ).fetchall()
         }
         rows = self.connection.execute(
-            f"SELECT sweep_model_id, found.* FROM ({JOBS} WHERE jobs.sweep_id = ?"
-            " AND jobs.state = 'queued' AND EXISTS (SELECT 1 FROM job_images JOIN images"
-            " ON images.id = image_id WHERE job_id = jobs.id AND images.error_class IS NOT NULL)"
-            ") AS found JOIN jobs ON jobs.id = found.id",
+            "SELECT sweep_model_id, id FROM jobs WHERE sweep_id = ? AND state = 'queued'"
+            " AND EXISTS (SELECT 1 FROM job_images JOIN images ON images.id = image_id"
+            " WHERE job_id = jobs.id AND images.error_class IS NOT NULL) ORDER BY position",
             [sweep],
-        ).fetchall()
-        return [(models[model], self.job(*row)) for model, *row in rows]
+        )
+        found: dict[int, list[int]] = {}
+        for model, job in rows:
+            found.setdefault(model, []).append(job)
+        return [(models[model], jobs) for model, jobs in found.items()]
 
     @staticmethod
     def job(id: int, prompt: str, repeat: int, turns: str, pictures: str) -> QueuedJob:

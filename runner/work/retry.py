@@ -6,6 +6,7 @@ the next way to load the model, if the sweep names one, or it stands. What a per
 
     interrupted                      again, when the queue goes on; cancelled: never
     network, server_error            again, after a pause when the model could not be had
+    no_process                       the same: the system had no room for a worker
     timeout in start or load         again, in a fresh worker
     every other                      next way, or never
 """
@@ -17,7 +18,7 @@ from typing import Any
 from ..database.store import Store
 from .queue import QueuedModel
 
-PASSING = ("network", "server_error")
+PASSING = ("network", "server_error", "no_process")
 PAUSE_S = 30.0
 
 

@@ -10,32 +10,32 @@ from __future__ import annotations
 import selectors
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from schemas import stream
 from schemas.stream import Tell
 
 from ..control.actions import Effect
 from ..control.listener import Listener
-from ..database.estimates import Estimate, estimate
 from ..database.store import Store
 from ..times import as_text
 from . import retry, signals
-from .abandon import Abandoned
+from .abandon import Abandoned, broken
 from .attendant import Attendant
 from .chapter import Chapter
+from .crew import Crew
+from .hours import Hours
 from .launch import Launcher, ShimLauncher
 from .queue import Queue, QueuedJob, QueuedModel
-from .running import Running
-from .terms import Grant, Room, Terms
+from .terms import Grant, Terms
 
+Row = dict[str, Any]
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
-IDLE_S = 3600.0
-LOOK_S = 20.0  # how often the time of day is looked at while an hour is waited for
+LOOK_S = 20.0  # how often all is looked at again, though nothing was heard
 
 
 class Supervisor:
@@ -50,69 +50,60 @@ class Supervisor:
         listener: Listener | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.store, self.tell, self.now = store, tell, now
-        self.launcher = launcher or ShimLauncher()
+        self.store, self.tell, self.listener = store, tell, listener
         self.terms = terms or Terms()
-        self.room = Room(self.terms)
+        self.hours = Hours(store.connection, now, self.terms.until)
         self.selector = listener.selector if listener else selectors.DefaultSelector()
         if listener is not None:
             listener.heed = self.heed
-        self.attendants: dict[Attendant, Grant] = {}
+        self.crew = Crew(self.terms, launcher or ShimLauncher(), self.selector)
         self.abandoned: list[Abandoned] = []
         self.chapters: dict[int, Chapter] = {}
         self.resting: dict[int, float] = {}
         self.interrupts = 0
-        self.over = False
+        self.stay = False
         self.changed = True
-        self.looked_at = 0.0
+        self.look_at = 0.0
 
     def run(self, sweep: int) -> str:
         """Works one sweep; returns its state, done or interrupted."""
         self.queue = Queue(self.store.connection, sweep)
         self.begin(sweep)
-        self.loop(stay=False)
+        self.loop()
         return self.chapters[sweep].state
 
     def work(self) -> bool:
         """Works the queue; returns whether it came to its end, and was not interrupted."""
         self.queue = Queue(self.store.connection)
-        self.loop(self.terms.stay)
+        self.stay = self.terms.stay
+        self.loop()
         return not self.interrupts
 
-    def loop(self, stay: bool) -> None:
-        """Turns until there is nothing to do and, unless it is to `stay`, nothing to wait for."""
-        with signals.heard(GENTLE | AT_ONCE, self.selector, self.signalled), self.none_left():
+    def loop(self) -> None:
+        """Turns until there is nothing to do and, unless it is to stay, nothing to wait for."""
+        with signals.heard(GENTLE | AT_ONCE, self.selector, self.signalled), self.crew.none_left():
             while True:
                 self.look()
-                if not (self.attendants or self.abandoned or self.waits(stay)):
+                if not (self.crew or self.abandoned or self.waits()):
                     break
                 self.turn()
+        self.settle()
         for chapter in self.chapters.values():
             chapter.stop()
 
-    @contextmanager
-    def none_left(self) -> Iterator[None]:
-        """Whatever goes wrong here, a full disk say: no worker outlives it."""
-        try:
-            yield
-        finally:
-            for attendant in self.attendants:
-                attendant.process.hold.kill()
-            for attendant in self.attendants:
-                attendant.process.hold.close()
-
-    def waits(self, stay: bool) -> bool:
+    def waits(self) -> bool:
         """Whether something may still come to be done, with no worker there."""
-        if self.over or self.interrupts:
+        if self.hours.over or self.interrupts:
             return False
-        return stay or bool(self.resting) or bool(self.queue.open_sweeps())
+        return self.stay or bool(self.queue.open_sweeps())
 
     def turn(self) -> None:
         """Waits for what happens next, and lets it happen."""
-        wait_s = 0.0 if self.abandoned else max(0.0, self.wake_at() - time.monotonic())
-        for key, _ in self.selector.select(min(wait_s, IDLE_S)):
+        times = [self.look_at, *(attendant.wake_at() for attendant in self.crew)]
+        wait_s = 0.0 if self.abandoned else max(0.0, min(times) - time.monotonic())
+        for key, _ in self.selector.select(wait_s):
             key.data()
-        for attendant in list(self.attendants):
+        for attendant in self.crew:
             if attendant.gone:
                 self.bury(attendant)
             else:
@@ -120,77 +111,64 @@ class Supervisor:
         if self.abandoned:
             self.abandoned = [one for one in self.abandoned if one.step()]
             self.changed = True
-        if self.terms.until is not None and self.now() >= self.terms.until:
+        if self.hours.come():
             self.stop_at_the_hour()
-
-    def wake_at(self) -> float:
-        """When to turn even if nothing happens, monotonic seconds."""
-        times = [attendant.wake_at() for attendant in self.attendants]
-        times += self.resting.values() if not self.interrupts else ()
-        hours = [self.terms.until] if self.terms.until is not None and not self.over else []
-        free = len(self.attendants) < self.terms.workers
-        if free and (waited := self.queue.waits_for(as_text(self.now()))):
-            hours.append(datetime.fromisoformat(waited))
-        # Looked at again and again: the clock may be set, and the machine may sleep.
-        times += [
-            time.monotonic() + min(LOOK_S, max(0.0, (hour - self.now()).total_seconds()))
-            for hour in hours
-        ]
-        return min(times, default=float("inf"))
 
     # What to do next.
 
     def look(self) -> None:
         """Sees what has ended and what may begin, when something happened or some time passed."""
         now = time.monotonic()
-        if self.changed or not self.attendants or now - self.looked_at >= LOOK_S:
-            self.changed, self.looked_at = False, now
-            self.settle()
-            self.fill()
+        if not self.changed and self.crew and now < self.look_at:
+            return
+        self.changed = False
+        self.store.check_in_place()
+        if self.listener is not None:
+            self.listener.renew()
+        self.resting = {way: until for way, until in self.resting.items() if until > now}
+        self.settle()
+        self.fill()
+        rests = (until - now for until in self.resting.values())
+        self.look_at = now + min(LOOK_S, self.hours.next_s(self.queue), *rests)
 
     def fill(self) -> None:
         """Starts workers, in the queue's order, while there is room."""
-        if self.interrupts or self.over:
+        if self.interrupts or self.hours.over:
             return
-        clock = time.monotonic()
-        self.resting = {way: until for way, until in self.resting.items() if until > clock}
-        busy = {attendant.model.first for attendant in self.attendants}
-        busy |= {one.model.first for one in self.abandoned}
         late = False
-        for model in self.queue.ready(as_text(self.now())):
-            if len(self.attendants) >= self.terms.workers:
+        for model in self.queue.ready(self.hours.text()):
+            if self.crew.full:
                 return
-            if model.first in busy or model.id in self.resting:
+            if self.busy(model):
                 continue
-            expected = self.expected(model)
-            if self.too_late(expected, loaded=False):
+            if self.hours.too_late(model, loads=1):
                 late = True
                 continue
-            grant = self.room.ask(expected, model.load.device, model.load.engine)
+            grant = self.crew.ask(self.hours.expected(model), model)
             if grant is None:
                 return
-            busy.add(model.first)
             self.start(model, grant)
-        if late and not self.attendants and not self.abandoned:
+            if self.abandoned:  # broken pictures come first, and nothing overtakes them
+                return
+        idle = not (self.crew or self.abandoned or self.resting)
+        if late and idle and not self.stay and not self.hours.begin_later(self.queue):
             self.stop_at_the_hour()
 
-    def expected(self, model: QueuedModel) -> Estimate:
-        """What history says of a model."""
-        source = "server" if model.load.url else "local" if model.load.local else "hub"
-        return estimate(self.store.connection, source, model.load.model)
-
-    def too_late(self, expected: Estimate, loaded: bool) -> bool:
-        """Whether another job would likely end after the hour."""
-        if self.terms.until is None:
-            return False
-        takes = expected.takes_s(1, loads=0 if loaded else 1) or 0.0
-        return (self.terms.until - self.now()).total_seconds() <= takes
+    def busy(self, model: QueuedModel) -> bool:
+        """Whether a model has a worker, in any sweep, or must not have one now."""
+        if model.id in self.resting or self.crew.has(model):
+            return True
+        return any(one.model.first == model.first for one in self.abandoned)
 
     def claim(self, model: QueuedModel) -> QueuedJob | None:
-        """The next job for a worker that is there."""
-        if self.terms.until is not None and self.too_late(self.expected(model), loaded=True):
+        """The next job for a worker that is there, or about to be."""
+        if self.hours.too_late(model, loads=0):
             return None
-        return self.queue.claim(model.id, as_text(self.now()))
+        job = self.queue.claim(model.id, self.hours.text())
+        if job is not None and job.broken:  # it was taken up again: no model can be asked
+            self.set_aside(model.sweep)
+            job = self.queue.claim(model.id, self.hours.text())
+        return None if job is None or job.broken else job
 
     def begin(self, sweep: int) -> Chapter:
         """A sweep's first worker is about to be started."""
@@ -198,10 +176,13 @@ class Supervisor:
             return self.chapters[sweep]
         chapter = self.chapters[sweep] = Chapter(self.store, self.tell, sweep)
         chapter.begin()
-        for model, job in self.queue.broken(sweep):
-            run = Running(self.store, chapter.tell, model, job)
-            run.fail({"outcome": "error", "phase": "prepare", **(job.broken or {})})
+        self.set_aside(sweep)
         return chapter
+
+    def set_aside(self, sweep: int) -> None:
+        """A sweep's jobs whose pictures are broken get their outcome."""
+        self.changed = True
+        self.abandoned += broken(self.store, self.chapters[sweep].tell, self.queue, sweep)
 
     def settle(self) -> None:
         """Ends the sweeps that have nothing left."""
@@ -215,47 +196,32 @@ class Supervisor:
     def start(self, model: QueuedModel, grant: Grant) -> None:
         """Starts a worker for a model, and listens to it."""
         chapter = self.begin(model.sweep)
-        if self.queue.claim(model.id, as_text(self.now())) is None:  # all of it was broken
-            self.room.give_back(grant)
+        if self.claim(model) is None:  # all of it was broken, or some of it still is
+            self.crew.give_back(grant)
             return
         chapter.tell_way(model, self.queue.count(model.id))
         attendant = Attendant(
             self.store, chapter.tell, model, self.claim, Path(chapter.folder), grant.env
         )
-        self.attendants[attendant] = grant
         if grant.device is not None:
             self.store.update("workers", attendant.row, {"visible_devices": grant.device})
-        attendant.begin(self.launcher)
-        self.listen(attendant)
-
-    def listen(self, attendant: Attendant) -> None:
-        """Hears the worker and its shim in the loop, each until the end of its stream."""
-        hold = attendant.process.hold
-
-        def register(descriptor: int, take: Callable[[], bool]) -> None:
-            def hear() -> None:
-                if not take():
-                    self.selector.unregister(descriptor)
-                    attendant.deaf(descriptor)
-
-            self.selector.register(descriptor, selectors.EVENT_READ, hear)
-            attendant.heard.add(descriptor)
-
-        register(hold.events_fd, attendant.hear)
-        register(hold.reports_fd, attendant.process.hear_reports)
+        try:
+            self.crew.join(attendant, grant)
+        except OSError as error:
+            self.crew.give_back(grant)
+            self.not_loaded(attendant, attendant.not_begun(error))
 
     def bury(self, attendant: Attendant) -> None:
         """A worker and all its offspring are gone: what now with its model?"""
-        for descriptor in attendant.heard:
-            self.selector.unregister(descriptor)
         self.changed = True
-        self.room.give_back(self.attendants.pop(attendant))
+        self.crew.leave(attendant)
         model, departure = attendant.model, attendant.bury()
         self.chapters[model.sweep].why[model.first] = departure.row.get("message")
         if not departure.loaded:
             if not attendant.draining:
                 self.not_loaded(attendant, departure.row)
             return
+        self.store.tally(model.id, "load_tries", 0)
         if departure.ended:
             self.store.tally(model.id, "deaths", 0)
         if not departure.lost_a_run or attendant.draining:
@@ -264,16 +230,13 @@ class Supervisor:
         if deaths >= model.limits.worker_deaths and not self.interrupts:
             self.quarantine(model, deaths, departure.row.get("message"))
 
-    def not_loaded(self, attendant: Attendant, row: dict[str, object]) -> None:
+    def not_loaded(self, attendant: Attendant, row: Row) -> None:
         """The model could not be made ready: again, another way, or no way."""
-        model, tell = attendant.model, self.chapters[attendant.model.sweep].tell
-        pause_s = retry.of_load(self.store, model, row)
-        if pause_s is not None:
+        model = attendant.model
+        if (pause_s := retry.of_load(self.store, model, row)) is not None:
             self.resting[model.id] = time.monotonic() + pause_s
-            return
-        self.abandoned.append(
-            Abandoned(self.store, tell, self.queue, model, row, attendant.row, attendant.number)
-        )
+        else:
+            self.give_up(model, row, model.next_way, attendant.row, attendant.number)
 
     def quarantine(self, model: QueuedModel, deaths: int, last: str | None) -> None:
         """Skips what a model has left, after it cost too many workers."""
@@ -281,23 +244,39 @@ class Supervisor:
             self.store.hand_on(model.id, model.next_way)
             return
         why = f"skipped after {deaths} workers were lost in a row, the last: {last}"
-        row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
+        row: Row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
+        jobs = self.queue.count(model.id)
         tell = self.chapters[model.sweep].tell
-        tell(stream.Quarantined(model=model.name, jobs=self.queue.count(model.id), message=why))
-        self.abandoned.append(Abandoned(self.store, tell, self.queue, model, row))
+        tell(stream.Quarantined(model=model.name, jobs=jobs, message=why))
+        self.give_up(model, row)
+
+    def give_up(
+        self,
+        model: QueuedModel,
+        row: Row,
+        way: int | None = None,
+        worker: int | None = None,
+        number: int | None = None,
+    ) -> None:
+        """All that waits in a way goes to another, or gets its last row."""
+        self.changed = True
+        jobs, tell = self.queue.waiting(model.id), self.chapters[model.sweep].tell
+        self.abandoned.append(
+            Abandoned(self.store, tell, self.queue, model, jobs, row, way, worker, number)
+        )
 
     # The end before the end.
 
     def heed(self, effect: Effect) -> None:
         """Something was asked from another terminal, and is in the database already."""
         self.changed = True
-        for (sweep, model), jobs in effect.skipped.items():
-            self.tell(stream.JobsCancelled(sweep=sweep, model=model, jobs=jobs))
-        for chapter in self.chapters.values():
-            if not chapter.ended:
+        for (uid, model), jobs in effect.skipped.items():
+            self.tell(stream.JobsCancelled(sweep=uid, model=model, jobs=jobs))
+        for sweep, chapter in self.chapters.items():
+            if sweep in effect.recounted and not chapter.ended:
                 chapter.recount()
-        now = as_text(self.now())
-        for attendant in self.attendants:
+        now = self.hours.text()
+        for attendant in self.crew:
             if attendant.running is not None:
                 if attendant.running.job.id in effect.cancelled:
                     attendant.cancel()
@@ -309,13 +288,15 @@ class Supervisor:
         self.interrupts += 1
         at_once = number in AT_ONCE or self.interrupts > 1
         self.tell(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
-        for attendant in self.attendants:
+        for attendant in self.crew:
             attendant.interrupt() if at_once else attendant.drain()
+        if at_once:
+            self.abandoned.clear()
 
     def stop_at_the_hour(self) -> None:
         """The hour has come, or is too near for anything more; what runs waits for another day."""
-        if not self.over:
-            self.over = True
-            self.tell(stream.HourCame(until=as_text(self.terms.until or self.now())))
-        for attendant in self.attendants:
+        if not self.hours.over:
+            self.hours.over = True
+            self.tell(stream.HourCame(until=as_text(self.terms.until or self.hours.now())))
+        for attendant in self.crew:
             attendant.interrupt(why="the hour came until which jobs may run")

@@ -15,7 +15,7 @@ from schemas.events import Error
 OUTCOME_BY_LIMIT = {
     "memory_bytes": "memory_limit",
     "interrupted": "interrupted",
-    "cancelled": "interrupted",
+    "cancelled": "skipped",
 }
 OUTCOME_BY_CLASS = {
     "out_of_memory": "out_of_memory",

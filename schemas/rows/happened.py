@@ -59,7 +59,8 @@ class Workers(TypedDict, total=False):
     killed_for: Annotated[
         str | None,
         "Limit or reason we killed it for: download_s, load_s, first_token_s, run_s,"
-        " silence_s, memory_bytes, interrupted, protocol or stop_s. NULL when we did not.",
+        " silence_s, memory_bytes, interrupted, cancelled, protocol or stop_s. NULL when we did"
+        " not.",
     ]
     kill_s: Annotated[
         float | None, "Seconds from our decision to the whole tree being gone. NULL if not killed."
@@ -147,7 +148,7 @@ class Runs(TypedDict, total=False):
     phase: Annotated[
         str | None,
         "Phase it ended in when not ok: prepare, start, download, load, prefill, generate or"
-        " stop. NULL when ok, skipped or running.",
+        " stop. NULL when ok or running, and when skipped before it began.",
     ]
     error_class: Annotated[str | None, "Class of the failure. NULL when ok or not classed."]
     message: Annotated[str | None, "What happened, in words. NULL when ok."]

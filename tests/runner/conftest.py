@@ -19,6 +19,8 @@ from runner.work.supervisor import Supervisor
 from schemas import stream
 from schemas.picture import Picture
 
+from .nights import Night
+
 FAKE = Path(__file__).with_name("fake_worker.py")
 
 
@@ -92,3 +94,10 @@ def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
         return Outcome(state, rows, workers, told, store)
 
     return run
+
+
+@pytest.fixture
+def night(store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Night:
+    """Nights on scripted workers."""
+    monkeypatch.setattr("runner.work.supervisor.LOOK_S", 0.02)
+    return Night(store, queued, FakeLauncher())

@@ -408,6 +408,18 @@ def load(model: str) -> None:
                 hint="pip install it",
             )
             os._exit(3)
+        case "no-network":
+            say(
+                "error",
+                phase="download",
+                error_class="network",
+                exception="ConnectionError",
+                message="nobody answers",
+            )
+            os._exit(3)
+        case "leaves-when-loaded":
+            loaded()
+            os._exit(0)
         case "busy-load":
             ctypes.PyDLL(None).usleep(2_500_000)
             loaded()

@@ -6,92 +6,20 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.control.actions import carry_out
-from runner.control.listener import Listener
-from runner.control.request import Request
 from runner.database.store import Store
 from runner.times import as_text
 from runner.view.progress import Progress
-from runner.work.supervisor import Supervisor
-from runner.work.terms import Terms
 from schemas import stream
 
-from .conftest import FakeLauncher
+from .nights import Clock, of
 
-EVENING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
-QUICK = {"load_s": 20, "first_token_s": 20, "run_s": 20, "silence_s": 20}
-
-
-class Clock:
-    """The time of day, moved by hand."""
-
-    def __init__(self) -> None:
-        self.moment = EVENING
-
-    def __call__(self) -> datetime:
-        return self.moment
-
-    def forward(self, **by: float) -> None:
-        self.moment += timedelta(**by)
-
-
-@pytest.fixture
-def night(store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Queues sweeps and works them; `react` is called with each event, after it is noted."""
-    monkeypatch.setattr("runner.work.supervisor.LOOK_S", 0.02)
-
-    class Night:
-        clock = Clock()
-        told: list[stream.StreamEvent]
-
-        def add(self, models: list[str], prompts: list[str], **more: Any) -> int:
-            terms = {key: more.pop(key) for key in list(more) if key in TERMS}
-            sweep = queued(models, prompts, limits=QUICK | more.pop("limits", {}), **more)
-            store.update("sweeps", sweep, {"in_queue": 1, **terms})
-            return sweep
-
-        def work(self, react: Callable[[Any], None] = lambda event: None, **terms: Any) -> bool:
-            self.told = []
-
-            def tell(event: stream.StreamEvent) -> None:
-                self.told.append(event)
-                react(event)
-
-            with Listener(store) as listener:
-                self.supervisor = Supervisor(
-                    store, tell, FakeLauncher(), Terms(**terms), listener, self.clock
-                )
-                return self.supervisor.work()
-
-        def ask(self, action: str, **arguments: Any) -> None:
-            _, effect = carry_out(store, Request(action, arguments))
-            self.supervisor.heed(effect)
-
-        def runs(self) -> list[tuple[str, str, str | None]]:
-            rows = store.db.query(
-                "SELECT ifnull(sweeps.name, '') AS sweep, prompts.text, outcome FROM runs"
-                " JOIN jobs ON jobs.id = job_id JOIN sweeps ON sweeps.id = sweep_id"
-                " JOIN prompts ON prompts.id = prompt_id ORDER BY runs.id"
-            )
-            return [(row["sweep"], row["text"], row["outcome"]) for row in rows]
-
-        def states(self) -> dict[str, str]:
-            return {row["name"]: row["state"] for row in store.db.query("SELECT * FROM sweeps")}
-
-    return Night()
-
-
-TERMS = ("priority", "not_before", "after_sweep_id", "paused", "label")
-
-
-def of(told: list[Any], kind: type) -> list[Any]:
-    return [event for event in told if isinstance(event, kind)]
+EVENING = Clock.EVENING
 
 
 def test_sweeps_are_worked_in_their_order_each_to_its_end(night: Any) -> None:
@@ -172,7 +100,7 @@ def test_two_workers_run_at_once_and_one_shims_death_is_not_the_others(
 
     def react(event: Any) -> None:
         if isinstance(event, stream.RunStarted) and len(of(night.told, stream.RunStarted)) == 2:
-            (one, _) = night.supervisor.attendants
+            (one, _) = night.supervisor.crew
             os.kill(one.process.hold.guardian, signal.SIGKILL)
         if isinstance(event, stream.WorkerEnded):
             gates[1].touch()
@@ -203,7 +131,7 @@ def test_cancelling_a_running_job_kills_it_and_goes_on(night: Any, tmp_path: Pat
             night.ask("cancel", level="job", id=1)
 
     night.work(react)
-    assert [outcome for _, _, outcome in night.runs()] == ["interrupted", "ok"]
+    assert [outcome for _, _, outcome in night.runs()] == ["skipped", "ok"]
     (killed,) = of(night.told, stream.WorkerKilled)
     assert killed.killed_for == "cancelled"
     assert night.states() == {"x": "done"}

@@ -429,7 +429,7 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     number = intake.add_sweep(store, plan, made, environment.supervisors())
     queue = Queue(store.connection, number)
     [model] = queue.ready(utc_now())
-    first, second, third = queue.waiting(model.id)
+    first, second, third = queue.still_waiting(queue.waiting(model.id))
     [turn] = second.turns
     [video] = turn.videos
     assert (video.before, len(turn.images), len(video.frames)) == (0, 1, 2)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,11 +65,11 @@ def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -
     one, two = (way.id for way in Queue(store.connection, sweeps[0]).ready(utc_now()))
     ask(store, "move", "model", two, to="first")
     assert order(store)[:2] == [(sweeps[0], "two"), (sweeps[0], "one")]
-    jobs = [job.id for job in Queue(store.connection).waiting(one)]
+    jobs = Queue(store.connection).waiting(one)
     ask(store, "move", "job", jobs[2], to="first")
     assert first_job(store, one) == jobs[2]
     ask(store, "move", "job", jobs[1], to="before", before=jobs[2])
-    assert [job.id for job in Queue(store.connection).waiting(one)] == [jobs[1], jobs[2], jobs[0]]
+    assert Queue(store.connection).waiting(one) == [jobs[1], jobs[2], jobs[0]]
     ask(store, "move", "job", jobs[1], to="last")
     assert first_job(store, one) == jobs[2]
 
@@ -170,3 +175,77 @@ def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int
         other.name,
         "one",
     ]
+
+
+def test_every_action_is_known_wherever_requests_are_carried_out() -> None:
+    code = (
+        "import json, pathlib, sys, runner.control.asking as asking\n"
+        "from runner.control.request import RequestError\n"
+        "for name in sys.argv[2:]:\n"
+        "    try:\n        asking.ask(pathlib.Path(sys.argv[1]), name, {})\n"
+        "    except RequestError as error:\n        assert 'no action' not in error.message, name\n"
+        "    except (KeyError, TypeError):\n        pass\n"
+    )
+    names = ["add", "cancel", "expect", "judge", "move", "pause", "prune", "remove", "retry"]
+    with tempfile.TemporaryDirectory() as folder:
+        argv = [sys.executable, "-c", code, f"{folder}/q.db", *names]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_moved_goes_there_whatever_the_priorities(store: Store, sweeps: list[int]) -> None:
+    x, y, z = sweeps
+    store.update("sweeps", y, {"priority": 5})
+    store.update("sweeps", z, {"priority": -5})
+
+    def sequence() -> list[int]:
+        return list(dict.fromkeys(sweep for sweep, _ in order(store)))
+
+    assert sequence() == [y, x, z]
+    ask(store, "move", "sweep", z, to="first")
+    assert sequence() == [z, y, x]
+    ask(store, "move", "sweep", z, to="last")
+    assert sequence() == [y, x, z]
+    ask(store, "move", "sweep", z, to="before", before=y)
+    assert sequence() == [z, y, x]
+
+
+def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
+    store: Store, sweeps: list[int], tmp_path: Path
+) -> None:
+    copy = tmp_path / "staged.db"
+    store.connection.execute("VACUUM INTO ?", [str(copy)])
+    with sqlite3.connect(copy) as other:
+        other.execute("UPDATE sweeps SET uid = 'another' WHERE id = 1")
+    other.close()
+    arguments = {"staged": str(copy), "uid": "another", "after_sweep_id": 99}
+    arguments |= {"label": None, "priority": 0, "not_before": None}
+    with pytest.raises(RequestError, match="not there any more"):
+        carry_out(store, Request("add", arguments))
+    assert len(list(store.db.query("SELECT * FROM sweeps"))) == 3
+
+
+def test_a_sweep_that_has_begun_is_not_removed(store: Store, sweeps: list[int]) -> None:
+    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    store.start_worker(way.id, Path("log"), 1)
+    with pytest.raises(RequestError, match="has begun"):
+        ask(store, "remove", "sweep", sweeps[0])
+
+
+def test_what_is_done_is_not_paused_and_waits_in_no_way_when_it_is_tried_again(
+    store: Store, sweeps: list[int]
+) -> None:
+    ask(store, "pause", "sweep", sweeps[0])
+    ask(store, "pause", "job", 1)
+    ask(store, "cancel", "sweep", sweeps[0])
+    assert ask(store, "pause", "sweep", sweeps[0])[0] == {"changed": 0}
+    assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 6}
+    assert order(store)[0] == (sweeps[0], "one")
+    assert first_job(store, 1) == 1
+
+
+def test_retry_queues_what_an_interrupted_run_left(store: Store, sweeps: list[int]) -> None:
+    store.update("sweeps", sweeps[0], {"in_queue": 0, "state": "interrupted"})
+    assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 6}
+    assert order(store)[0] == (sweeps[0], "one")
+    assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 0}

@@ -21,7 +21,7 @@ from runner.control import address
 from runner.control.asking import ask
 from runner.control.listener import Listener
 from runner.control.request import Reply, Request, RequestError
-from runner.database.store import Store
+from runner.database.store import Store, files_of
 from runner.errors import BusyError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -127,7 +127,7 @@ def test_a_night_from_two_terminals(
     assert "1 runs killed" in terminals.vlmsweep("queue", "cancel", "z")
     terminals.until(lambda: "z" not in terminals.states())
     assert time.monotonic() - began < 10
-    assert terminals.outcomes("z") == ["interrupted", "skipped"]
+    assert terminals.outcomes("z") == ["skipped", "skipped"]
 
     terminals.until(lambda: terminals.outcomes("y") == ["ok", "error"])
     assert terminals.states() == {"x": "paused"}
@@ -247,6 +247,48 @@ def test_who_says_too_much_or_nothing_is_dropped(
         assert len(listener.unread) == 3
         for connection in held:
             connection.close()
+
+
+def test_who_is_dropped_for_another_in_the_same_turn_is_no_fault(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.control.listener.CONNECTIONS", 2)
+    with Listener(store) as listener:
+        held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(3)]
+        for connection in held[:2]:
+            connection.connect(str(listener.path))
+            listener.poll()
+        held[2].connect(str(listener.path))
+        held[0].sendall(b"half a requ")
+        listener.poll()
+        assert len(listener.unread) == 2
+        for connection in held:
+            connection.close()
+
+
+@pytest.mark.parametrize("number", ["1e999", "[]", "null", "9" * 30, '"x"', "true"])
+def test_numbers_that_are_none_are_answered(store: Store, number: str) -> None:
+    said = f'{{"action": "pause", "uid": "u", "arguments": {{"level": "job", "id": {number}}}}}\n'
+    with Listener(store) as listener:
+        reply = Reply.from_line(speaking(listener, said.encode()))
+        assert reply.message is not None or reply.result == {"changed": 0}
+
+
+def test_two_names_of_one_file_have_one_supervisor_and_one_socket(
+    store: Store, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(store.path)
+    (tmp_path / "there").symlink_to(tmp_path)
+    for other in (link, tmp_path / "there" / store.path.name):
+        with pytest.raises(BusyError):
+            Store(other)
+        assert address.places(other) == address.places(store.path)
+        assert files_of(other) == files_of(store.path)
+    store.close()
+    again = Store(link)
+    assert again.path == store.path
+    again.close()
 
 
 def test_a_holder_that_does_not_answer_is_said(

@@ -1,0 +1,93 @@
+"""The workers there are, each behind its attendant and with the room it was granted.
+
+Which models get one, and what a worker's end means, is `runner.work.supervisor`'s business.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ..database.estimates import Estimate
+from .attendant import Attendant
+from .launch import Launcher
+from .queue import QueuedModel
+from .terms import Grant, Room, Terms
+
+
+class Crew:
+    """Attendants, heard through the selector until their workers are gone."""
+
+    def __init__(self, terms: Terms, launcher: Launcher, selector: selectors.BaseSelector) -> None:
+        self.terms, self.launcher, self.selector = terms, launcher, selector
+        self.room = Room(terms)
+        self.grants: dict[Attendant, Grant] = {}
+
+    def __iter__(self) -> Iterator[Attendant]:
+        return iter(list(self.grants))
+
+    def __len__(self) -> int:
+        return len(self.grants)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many as the terms allow."""
+        return len(self) >= self.terms.workers
+
+    def has(self, model: QueuedModel) -> bool:
+        """Whether one of them tends this model, in whichever sweep and way."""
+        return any(same(model, attendant.model) for attendant in self)
+
+    def ask(self, expected: Estimate, model: QueuedModel) -> Grant | None:
+        """Room for one more, to be given back or joined with; None when there is none."""
+        return self.room.ask(expected, model.load.device, model.load.engine)
+
+    def give_back(self, grant: Grant) -> None:
+        """It is not needed after all."""
+        self.room.give_back(grant)
+
+    def join(self, attendant: Attendant, grant: Grant) -> None:
+        """Starts its worker and listens. Raises OSError when there is no room for a process."""
+        attendant.begin(self.launcher)
+        self.grants[attendant] = grant
+        self.listen(attendant)
+
+    def listen(self, attendant: Attendant) -> None:
+        """Hears the worker and its shim in the loop, each until the end of its stream."""
+        hold = attendant.process.hold
+
+        def register(descriptor: int, take: Callable[[], bool]) -> None:
+            def hear() -> None:
+                if not take():
+                    self.selector.unregister(descriptor)
+                    attendant.deaf(descriptor)
+
+            self.selector.register(descriptor, selectors.EVENT_READ, hear)
+            attendant.heard.add(descriptor)
+
+        register(hold.events_fd, attendant.hear)
+        register(hold.reports_fd, attendant.process.hear_reports)
+
+    def leave(self, attendant: Attendant) -> None:
+        """Its worker is gone."""
+        for descriptor in attendant.heard:
+            self.selector.unregister(descriptor)
+        self.room.give_back(self.grants.pop(attendant))
+
+    @contextmanager
+    def none_left(self) -> Iterator[None]:
+        """Whatever goes wrong while it lasts, a full disk say: no worker outlives it."""
+        try:
+            yield
+        finally:
+            for attendant in self:
+                attendant.process.hold.kill()
+            for attendant in self:
+                attendant.process.hold.close()
+
+
+def same(one: QueuedModel, other: QueuedModel) -> bool:
+    """Whether two ways are of one model of a sweep, or load the same one."""
+    place = (one.load.model, one.load.url) == (other.load.model, other.load.url)
+    return one.first == other.first or place
