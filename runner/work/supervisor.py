@@ -104,10 +104,7 @@ class Supervisor:
         for key, _ in self.selector.select(wait_s):
             key.data()
         for attendant in self.crew:
-            if attendant.gone:
-                self.bury(attendant)
-            else:
-                attendant.tick()
+            self.bury(attendant) if attendant.gone else attendant.tick()
         if self.abandoned:
             self.abandoned = [one for one in self.abandoned if one.step()]
             self.changed = True
