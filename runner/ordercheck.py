@@ -92,13 +92,16 @@ def check(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = No
 
 
 def variant(plan: Plan, name: str, order: Sequence[Job], isolation: str) -> Plan:
-    """The plan's jobs in an order, each in a fresh worker or all of a model's on one."""
+    """The plan's jobs in an order, each in a fresh worker or all of a model's on one.
+
+    Without fallbacks: texts of another model say nothing of this one's order.
+    """
     wanted = [job for job in order if job.skip_reason is None]
     named = f"{plan.sweep.name or 'check-order'}: {name}"
     return replace(
         plan,
         sweep=plan.sweep.model_copy(update={"name": named, "order": "listed"}),
-        entries=tuple(replace(entry, isolation=isolation) for entry in plan.entries),
+        entries=tuple(replace(one, isolation=isolation, fallbacks=()) for one in plan.entries),
         jobs=tuple(replace(job, position=i) for i, job in enumerate(wanted)),
     )
 

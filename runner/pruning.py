@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -52,7 +53,7 @@ def prune(database: Path, before: datetime, what: Iterable[str], dry: bool = Fal
     """
     wanted, moment = set(what), as_text(before)
     with Reader(database) as reader:
-        logs = dict(old_logs(reader, moment)) if "logs" in wanted else {}
+        logs = dict(old_logs(reader, database, moment)) if "logs" in wanted else {}
         pictures = dict(old_pictures(reader, database, moment)) if "pictures" in wanted else {}
         samples = old_samples(reader, moment) if "samples" in wanted else 0
     if not dry:
@@ -64,10 +65,13 @@ def prune(database: Path, before: datetime, what: Iterable[str], dry: bool = Fal
     return Pruned(len(logs), sum(logs.values()), len(pictures), sum(pictures.values()), samples)
 
 
-def old_logs(reader: Reader, moment: str) -> Iterator[tuple[Path, int]]:
-    """Logs of workers, with their older part, and their sizes."""
+def old_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
+    """Logs of workers, with their older part, and their sizes; nothing outside our own folder."""
+    ours = files_of(database)
     for row in reader.records(LOGS, moment):
-        log = Path(row["log_path"])
+        log = Path(os.path.realpath(row["log_path"]))
+        if not log.is_relative_to(ours):
+            continue
         for file in (log, *log.parent.glob(f"{glob.escape(log.name)}.*")):
             with suppress(OSError):
                 yield file, file.stat().st_size
@@ -77,7 +81,8 @@ def old_pictures(reader: Reader, database: Path, moment: str) -> Iterator[tuple[
     """Prepared pictures and what is known of them, but those that are or may be needed."""
     needed: set[str] = set()
     for row in reader.records(NEEDED, moment):
-        needed |= {row["prepared_path"], *json.loads(row["frame_paths"] or "[]")}
+        named = [row["prepared_path"], *json.loads(row["frame_paths"] or "[]")]
+        needed |= {os.path.realpath(name) for name in named if name}
     recent = time.time() - RECENT_S
     for file in (files_of(database) / "images").rglob("*"):
         with suppress(OSError):

@@ -45,14 +45,18 @@ WHERE jobs.sweep_id = ? AND (? OR jobs.state <> 'done')
 ORDER BY sweep_models.rank, sweep_models.position, jobs.rank, jobs.position LIMIT ?
 """
 
+HELD = ("paused", "pausing", "scheduled", "after")
+
 
 def sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
     """A row per sweep in the queue, in the order in which they will be worked.
 
-    `expected_s` is what is left of it, `ends_at` when that will be done if nothing else happens;
-    both are None while some model of it, or before it, was never run.
+    `expected_s` is what is left of it, `ends_at` when that will be done by one worker if nothing
+    else happens; both are None while some model of it was never run. What is held back - paused, or
+    waiting for an hour or another sweep - has no end yet, and delays none.
     """
-    moment: datetime | None = now or datetime.now(UTC)
+    now = now or datetime.now(UTC)
+    moment: datetime | None = now
     known: dict[tuple[str, str], Estimate] = {}
     rows = reader.records(SWEEPS)
     for row in rows:
@@ -63,12 +67,15 @@ def sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
         row["models"] = len(parts)
         takes = [part["expected_s"] for part in parts if part["waiting"] + part["running"]]
         row["expected_s"] = None if None in takes else sum(takes)
-        held = row["paused"] or row["not_before"] or row["after"]
-        moment = None if moment is None or row["expected_s"] is None or held else moment
-        if moment is not None:
-            moment += timedelta(seconds=row["expected_s"])
-        row["ends_at"] = None if moment is None else as_text(moment)
-        row["state"] = state_of(row, now or datetime.now(UTC))
+        soon = [part["expected_s"] for part in parts if part["state"] in ("waiting", "running")]
+        row["state"] = state_of(row, now)
+        row["ends_at"] = None
+        if row["state"] not in HELD:
+            moment = (
+                None if moment is None or None in soon else moment + timedelta(seconds=sum(soon))
+            )
+            held = any(part["state"] == "paused" for part in parts)
+            row["ends_at"] = None if moment is None or held else as_text(moment)
     return rows
 
 

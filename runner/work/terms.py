@@ -46,10 +46,14 @@ def of_machine(workers: int, memory_bytes: int | None, **more: Any) -> Terms:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Room for one worker: the bytes set aside, and its device when several share a machine."""
+    """Room for one worker: the bytes set aside, and its device when several share a machine.
+
+    `named` is a device that the sweep file names: it is nobody else's meanwhile, but not set by us.
+    """
 
     memory_bytes: int | None
     device: str | None
+    named: str | None = None
 
     @property
     def env(self) -> dict[str, str]:
@@ -69,7 +73,7 @@ class Room:
         if len(self.granted) >= self.terms.workers:
             return None
         needs = memory_of(expected) if engine != "openai" else 0
-        grant = Grant(needs, self.free_device(device, engine))
+        grant = Grant(needs, self.free_device(device, engine), self.named(device))
         if self.granted and not (self.fits(needs) and self.has_device(grant, device, engine)):
             return None
         self.granted.append(grant)
@@ -92,14 +96,23 @@ class Room:
         """A device that no worker has, for a model that may choose; None where all may be seen."""
         if self.terms.workers == 1 or device not in ("auto", "cuda") or engine == "openai":
             return None
-        used = {grant.device for grant in self.granted}
+        used = {grant.device or grant.named for grant in self.granted}
         return next((name for name in self.terms.devices if name not in used), None)
 
     def has_device(self, grant: Grant, device: str, engine: str) -> bool:
         """Whether a worker beside others has a device of its own, if it needs one."""
         if device == "cpu" or engine == "openai" or not self.terms.devices:
             return True
+        if grant.named is not None:
+            return all(grant.named not in (other.device, other.named) for other in self.granted)
         return grant.device is not None
+
+    def named(self, device: str) -> str | None:
+        """The device that a sweep file names itself, cuda:1 say, as our list calls it."""
+        number = device.removeprefix("cuda:")
+        if number == device or int(number) >= len(self.terms.devices):
+            return None
+        return self.terms.devices[int(number)]
 
 
 def memory_of(expected: Estimate) -> int | None:

@@ -117,3 +117,32 @@ def test_no_file_is_written_over_unasked(filled: Path, tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="cannot copy"):
         backup(filled, tmp_path / "copy.db" / "in a file", replace=True)
     assert [file.name for file in tmp_path.glob(".copy*")] == []
+
+
+def test_nothing_outside_its_own_folder_is_deleted(
+    sweep: Sweeper, store: Store, tmp_path: Path
+) -> None:
+    """A row that came with somebody's history may name any file."""
+    sweep(["good"], ["a"])
+    mine = tmp_path / "mine.txt"
+    mine.write_text("keep me")
+    store.connection.execute("UPDATE workers SET log_path = ?", [str(mine)])
+    store.close()
+    assert pruning.prune(store.path, LATER, ALL).logs == 0
+    assert mine.exists()
+
+
+def test_a_picture_that_is_needed_stays_whatever_its_folder_is_called(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    (tmp_path / "there").symlink_to(tmp_path)
+    (tmp_path / "a.png").touch()
+    queued(["good"], ["a"], images=["a.png"])
+    kept = store.folder("images") / "kept.png"
+    kept.touch()
+    by_link = tmp_path / "there" / kept.relative_to(tmp_path)
+    store.connection.execute("UPDATE images SET prepared_path = ?", [str(by_link)])
+    aged(kept.parent)
+    store.close()
+    pruning.prune(store.path, LATER, ALL)
+    assert kept.exists()

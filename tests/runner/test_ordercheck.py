@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner import ordercheck
+from runner.database.store import Store
 from runner.errors import SweepFileError
 from runner.planning import jobs, sweepfile
 
@@ -50,3 +51,16 @@ def test_nothing_more_is_run_when_all_is_alike(tmp_path: Path) -> None:
 def test_chance_is_no_order(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match="do_sample"):
         check(tmp_path, ["a"], generation={"do_sample": True})
+
+
+def test_no_other_model_answers_for_the_one_that_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "better").mkdir()
+    tried = [{"id": "./good", "fallback": ["./better"]}]
+    checked = check(tmp_path, ["a", "error"], models=tried)
+    assert {job.prompt: job.verdict for job in checked.jobs} == {
+        "a": "same",
+        "error": "not answered",
+    }
+    with Store(tmp_path / "h.db").connection as connection:
+        (ways,) = connection.execute("SELECT count(*) FROM sweep_models").fetchone()
+    assert ways == len(checked.sweeps)

@@ -79,3 +79,17 @@ def test_alone_a_worker_sees_every_device() -> None:
     grant = Room(Terms(devices=("0", "1"))).ask(SMALL, "auto", "auto")
     assert grant is not None
     assert grant.env == {}
+
+
+def test_a_device_that_a_sweep_names_is_nobody_elses_meanwhile() -> None:
+    room = Room(Terms(workers=4, devices=("0", "1")))
+    named = room.ask(SMALL, "cuda:0", "auto")
+    assert named is not None
+    assert named.env == {}
+    second = room.ask(SMALL, "auto", "auto")
+    assert second is not None
+    assert second.device == "1"
+    assert room.ask(SMALL, "cuda:1", "auto") is None
+    assert room.ask(SMALL, "cuda:0", "auto") is None
+    room.give_back(named)
+    assert room.ask(SMALL, "cuda:0", "auto") is not None
