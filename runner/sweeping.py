@@ -6,7 +6,6 @@ options and prints nothing; what a user's wish comes to is `runner.planning.wish
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -19,7 +18,7 @@ from schemas import stream
 from schemas.picture import Picture
 from schemas.stream import Tell
 
-from . import environment
+from . import environment, restoring
 from .control.asking import ask
 from .control.listener import Listener
 from .database import intake, recovery
@@ -193,32 +192,8 @@ def prepare(
 
 def restore(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
     """Makes again what a sweep needs and somebody has deleted."""
-    restore_pictures(store, sweep, between)
+    restoring.pictures(store, sweep, between)
     restore_environments(store, sweep, tell, between)
-
-
-def restore_pictures(store: Store, sweep: int, between: Callable[[], None]) -> None:
-    """Makes prepared pictures again that are gone; a job whose source changed cannot run."""
-    rows = store.connection.execute(
-        "SELECT DISTINCT images.id, path, source_sha256, max_side, prepared_path, frame_paths"
-        " FROM images JOIN job_images ON image_id = images.id JOIN jobs ON jobs.id = job_id"
-        " WHERE sweep_id = ? AND state = 'queued' AND images.error_class IS NULL",
-        [sweep],
-    ).fetchall()
-    for image, path, digest, max_side, prepared, frames in rows:
-        between()
-        wanted = [Path(name) for name in (json.loads(frames) if frames else [prepared])]
-        if all(one.is_file() for one in wanted):
-            continue
-        (made,) = preparation.prepare(
-            [Path(path)],
-            max_side=max_side,
-            max_frames=max(1, len(wanted)),
-            folder=store.folder("images"),
-        )
-        if made.source_sha256 != digest:
-            gone = {"error_class": "not_found", "message": "has changed since it was asked about"}
-            store.update("images", image, gone)
 
 
 def restore_environments(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:

@@ -158,9 +158,22 @@ def cancel() -> None:
     """
 
 
-@changing("retry", "{queued} jobs queued again")
-def retry() -> None:
-    """Queue again what did not end ok of a SWEEP, a model, or one job."""
+@queue.command()
+@SWEEP
+@MODEL
+@JOB
+@database
+def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None) -> None:
+    """Queue again what did not end ok of a SWEEP, a model, or one job.
+
+    Pictures that were pruned since are prepared again.
+    """
+    from runner import places, restoring
+    from runner.control import targets
+
+    place = places.database(db)
+    reply = restoring.retry(place, targets.find(place, sweep, model, job))
+    click.echo(f"{reply['queued']} jobs queued again")
 
 
 @changing("remove", "{removed} jobs removed")

@@ -81,6 +81,16 @@ def jobs_of(arguments: dict[str, Any]) -> tuple[str, int]:
     return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
 
 
+def failed(arguments: dict[str, Any]) -> tuple[str, int]:
+    """The condition on `jobs` of a target that ended, but not ok, nor by a rule; its number."""
+    condition, id = jobs_of(arguments)
+    ended = (
+        f"jobs.{condition} AND jobs.state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
+        " latest_run_id AND outcome <> 'ok' AND error_class IS NOT 'excluded')"
+    )
+    return ended, id
+
+
 def known(store: Store, level: str, id: int) -> bool:
     """Whether there is such a row."""
     found = store.connection.execute(f"SELECT 1 FROM {TABLES[level]} WHERE id = ?", [id])
@@ -175,12 +185,9 @@ def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
 def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
     condition, id = jobs_of(arguments)
-    failed = (
-        f"{condition} AND state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
-        " latest_run_id AND outcome <> 'ok' AND error_class IS NOT 'excluded')"
-    )
     queued = store.connection.execute(
-        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed}", [id]
+        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed(arguments)[0]}",
+        [id],
     ).rowcount
     found = store.connection.execute(
         "SELECT sweeps.id, in_queue OR sweeps.state = 'running', (SELECT count(*) FROM jobs"

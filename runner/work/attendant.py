@@ -14,16 +14,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas import events, stream
+from schemas import events
 from schemas.commands import Command, Run, Stop
 from schemas.stream import Tell
 
-from .. import environment
 from ..database.store import Store
-from ..times import utc_now
 from . import retry, verdict
 from .launch import Launcher
 from .lines import Closed, Garbage, LineReader, decode
+from .loading import Loading
 from .memory import Peak
 from .process import WorkerProcess
 from .queue import QueuedJob, QueuedModel
@@ -32,21 +31,6 @@ from .watch import Breach, Watch
 
 GARBAGE_LIMIT = 1000
 DRAIN_S = 1.0  # for what the dead left in the pipe, should somebody else go on filling it
-LOADED = (
-    "engine",
-    "family",
-    "model_class",
-    "processor_class",
-    "device",
-    "dtype",
-    "dtype_reason",
-    "attention",
-    "parameters",
-    "load_s",
-    "import_s",
-    "weights_s",
-    "processor_s",
-)
 CANCELLED = {
     "outcome": "skipped",
     "error_class": "cancelled",
@@ -94,28 +78,21 @@ class Attendant:
         self.process = WorkerProcess(
             store, tell, clock, model.name, self.row, self.number, log, model.python
         )
+        self.loading = Loading(store, tell, model.name, self.row, self.number)
         self.env = dict(env or {})
         self.watch = Watch(model.limits, clock())
         self.running: Running | None = None
         self.verdict: dict[str, Any] = {}
         self.loaded = self.refused = self.draining = False
         self.dismissed = self.buried = self.unwanted = False
-        self.python = ""
-        self.download_s: float | None = None
         self.garbage = self.ended = 0
         self.heard: set[int] = set()
 
     def begin(self, launcher: Launcher) -> None:
-        """Starts the process and asks it to load the model. Raises OSError, see `not_begun`."""
+        """Starts the process and asks it to load the model. Raises OSError."""
         self.process.begin(launcher, self.env)
         self.events = LineReader(self.process.hold.events_fd)
         self.send(self.model.load)
-
-    def not_begun(self, error: OSError) -> dict[str, Any]:
-        """The system has no room for a process; says so in its row, and in columns of a run."""
-        said = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
-        self.store.update("workers", self.row, {"ended_at": utc_now(), **said})
-        return {"outcome": "error", "phase": "start", **said}
 
     @property
     def gone(self) -> bool:
@@ -159,12 +136,11 @@ class Attendant:
         """One event's effect."""
         match event:
             case events.Started():
-                self.python = event.python
+                self.loading.python = event.python
             case events.Progress():
                 self.progress(event, now)
             case events.Fetched() if not self.loaded:
-                self.download_s = event.download_s
-                self.store.model_found(self.row, event)
+                self.loading.fetched(event)
                 self.watch.enter("load", now)
             case events.Loaded() if not self.loaded and not self.process.dying:
                 self.model_loaded(event, now)
@@ -218,38 +194,14 @@ class Attendant:
         """A download or a load moves."""
         if not self.loaded:
             self.watch.enter("download" if event.phase == "download" else "load", now)
-        self.tell(
-            stream.WorkerProgress(
-                worker=self.number,
-                model=self.model.name,
-                phase=event.phase,
-                message=event.message,
-                done=event.done,
-                total=event.total,
-                unit=event.unit,
-            )
-        )
+        self.loading.progress(event)
 
     def model_loaded(self, event: events.Loaded, now: float) -> None:
         """The model can answer: the first job goes to it."""
         self.loaded = True
-        facts = environment.workers(event.versions, self.python, event.device_name)
         self.process.notes += event.notes
         self.process.device_report(event.device_bytes, "after load")
-        row = {name: getattr(event, name) for name in LOADED}
-        row["environment_id"] = self.store.environment(facts)
-        self.store.update("workers", self.row, row)
-        self.tell(
-            stream.WorkerLoaded(
-                worker=self.number,
-                model=self.model.name,
-                engine=event.engine,
-                device=event.device,
-                dtype=event.dtype,
-                load_s=event.load_s,
-                download_s=self.download_s,
-            )
-        )
+        self.loading.loaded(event)
         self.next_run(now)
 
     def refuse(self, event: events.Error, now: float) -> None:

@@ -206,7 +206,7 @@ class Supervisor:
             self.crew.join(attendant, grant)
         except OSError as error:
             self.crew.give_back(grant)
-            self.not_loaded(attendant, attendant.not_begun(error))
+            self.not_loaded(attendant, attendant.loading.not_begun(error))
 
     def bury(self, attendant: Attendant) -> None:
         """A worker and all its offspring are gone: what now with its model?"""

@@ -1,0 +1,88 @@
+"""Pictures that a stored sweep needs, and that were deleted, moved away or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from runner import environment, restoring
+from runner.database import intake
+from runner.database.store import Store
+from runner.pictures import preparation
+from runner.planning import jobs, sweepfile
+
+
+@dataclass
+class Shown:
+    """A sweep about one picture, its job ended with an error."""
+
+    store: Store
+    sweep: int
+    source: Path
+    prepared: Path
+
+    def image(self) -> dict[str, object]:
+        (row,) = self.store.db.query("SELECT * FROM images")
+        return dict(row)
+
+
+@pytest.fixture
+def shown(store: Store, tmp_path: Path) -> Shown:
+    source = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), "red").save(source)
+    data = {"models": ["./good"], "prompts": ["what?"], "images": ["a.png"]}
+    (tmp_path / "good").mkdir()
+    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    folder = store.folder("images")
+    made = preparation.prepare(plan.images, max_side=1024, max_frames=8, folder=folder)
+    sweep = intake.add_sweep(store, plan, made, environment.supervisors())
+    store.finish_run(store.start_run(1, None), {"outcome": "error"})
+    assert made[0].prepared_path is not None
+    return Shown(store, sweep, source, made[0].prepared_path)
+
+
+def nothing() -> None:
+    """Between two pictures."""
+
+
+def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
+    shown.prepared.unlink()
+    shown.store.close()
+    assert restoring.retry(shown.store.path, {"level": "sweep", "id": shown.sweep}) == {"queued": 1}
+    assert shown.prepared.is_file()
+
+
+@pytest.mark.parametrize("level", ["model", "job"])
+def test_every_kind_of_target_is_understood(shown: Shown, level: str) -> None:
+    shown.prepared.unlink()
+    shown.store.close()
+    assert restoring.retry(shown.store.path, {"level": level, "id": 1}) == {"queued": 1}
+    assert shown.prepared.is_file()
+
+
+@pytest.mark.parametrize("prepared", ["/another/place/a.png", None])
+def test_a_picture_that_lies_elsewhere_now_is_named_there(
+    shown: Shown, prepared: str | None
+) -> None:
+    """The database was moved with its folder, or came from another machine."""
+    shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
+    shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
+    restoring.pictures(shown.store, shown.sweep, nothing)
+    assert shown.image()["prepared_path"] == str(shown.prepared)
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda path: path.unlink(), lambda path: Image.new("RGB", (9, 9)).save(path)]
+)
+def test_a_picture_whose_source_is_not_what_it_was_cannot_be_asked_about(
+    shown: Shown, spoil: Callable[[Path], None]
+) -> None:
+    shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
+    shown.prepared.unlink()
+    spoil(shown.source)
+    restoring.pictures(shown.store, shown.sweep, nothing)
+    assert shown.image()["error_class"] == "not_found"
