@@ -1,0 +1,78 @@
+"""Of runs: a job's tries, from the hand-over to the outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .within import OfSweep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(OfSweep):
+    """A job was handed to a worker, `elapsed_s` before this was told."""
+
+    event: Literal["run_started"] = "run_started"
+    run: int
+    job: int
+    worker: int
+    model: str
+    image: str | None
+    prompt: str
+    repeat: int
+    attempt: int
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFirstToken(OfSweep):
+    """The first visible text is there."""
+
+    event: Literal["first_token"] = "first_token"
+    run: int
+    ttft_s: float
+    input_tokens: int | None
+    image_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunText(OfSweep):
+    """A piece of raw text."""
+
+    event: Literal["text"] = "text"
+    run: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(OfSweep):
+    """A run has its outcome; columns of `runs` under their own names.
+
+    `tried_again` tells that the job goes on to another way to load its model.
+    """
+
+    event: Literal["run_finished"] = "run_finished"
+    run: int
+    job: int
+    worker: int | None
+    model: str
+    image: str | None
+    prompt: str
+    repeat: int
+    outcome: str
+    phase: str | None = None
+    error_class: str | None = None
+    message: str | None = None
+    hint: str | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+    latency_s: float | None = None
+    ttft_s: float | None = None
+    input_tokens: int | None = None
+    image_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tps: float | None = None
+    generation_tps: float | None = None
+    peak_rss_bytes: int | None = None
+    peak_device_bytes: int | None = None
+    tried_again: bool = False

@@ -1,0 +1,107 @@
+"""Of a model's processes, and of what becomes of a model that costs too many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .within import OfSweep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStarted(OfSweep):
+    """A process for one model was started, `elapsed_s` before this was told."""
+
+    event: Literal["worker_started"] = "worker_started"
+    worker: int
+    model: str
+    pid: int | None
+    log: str
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProgress(OfSweep):
+    """A download or a load moves."""
+
+    event: Literal["worker_progress"] = "worker_progress"
+    worker: int
+    model: str
+    phase: str
+    message: str
+    done: float | None
+    total: float | None
+    unit: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerLoaded(OfSweep):
+    """The model can answer."""
+
+    event: Literal["worker_loaded"] = "worker_loaded"
+    worker: int
+    model: str
+    engine: str
+    device: str
+    dtype: str
+    load_s: float
+    download_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorySampled(OfSweep):
+    """A worker's memory now and at its highest so far."""
+
+    event: Literal["memory"] = "memory"
+    worker: int
+    model: str
+    rss_bytes: int
+    peak_rss_bytes: int | None
+    device_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerKilled(OfSweep):
+    """A limit was broken; the worker is being killed. `worker_ended` follows."""
+
+    event: Literal["worker_killed"] = "worker_killed"
+    worker: int
+    model: str
+    killed_for: str
+    phase: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerEnded(OfSweep):
+    """A worker and all it started are gone."""
+
+    event: Literal["worker_ended"] = "worker_ended"
+    worker: int
+    model: str
+    exit_code: int | None
+    exit_signal: str | None
+    killed_for: str | None
+    kill_s: float | None
+    peak_rss_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallingBack(OfSweep):
+    """Jobs that did not end ok are tried with another way to load the model."""
+
+    event: Literal["falling_back"] = "falling_back"
+    model: str
+    to: str
+    jobs: int
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quarantined(OfSweep):
+    """A model cost too many workers: the `jobs` it has left are skipped."""
+
+    event: Literal["quarantined"] = "quarantined"
+    model: str
+    jobs: int
+    message: str
