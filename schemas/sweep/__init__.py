@@ -1,0 +1,97 @@
+"""The sweep file a user writes: models x images x prompts x settings.
+
+These pydantic types are the one source of truth for its syntax; the JSON Schema that editors
+complete from is generated from them (`scripts/make_docs.py`). Reading files and turning problems
+into sentences is `runner.planning.sweepfile`; expansion into jobs is `runner.planning.jobs`.
+Only the runner imports this module, since a worker may live without pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from .model import Model, ModelLike, Source
+from .part import Glob, NonEmpty, Part, as_list
+from .prompt import Prompt, PromptLike, TurnSpec
+from .settings import (
+    GenerationOverrides,
+    GenerationSettings,
+    ImageSettings,
+    LimitOverrides,
+    Limits,
+    VideoSettings,
+)
+
+Places = Annotated[
+    list[NonEmpty], BeforeValidator(as_list, json_schema_input_type=str | list[NonEmpty])
+]
+
+
+Metric = Literal["exact", "contains", "vqa", "anls"]
+Metrics = Annotated[
+    list[Metric],
+    Field(min_length=1),
+    BeforeValidator(as_list, json_schema_input_type=str | list[Metric]),
+]
+
+
+class Exclude(Part):
+    """Jobs that must not run: model glob x image glob, and why."""
+
+    model: Glob = "*"
+    image: Glob = "*"
+    reason: NonEmpty
+
+
+class Sweep(Part):
+    """models x images x prompts x settings: what one night is asked to do."""
+
+    name: NonEmpty | None = Field(None, description="A name to find the sweep by.")
+    models: Annotated[list[ModelLike], Field(min_length=1)]
+    images: Places = Field(
+        default_factory=list,
+        description="Files, folders (for pictures only) or globs, relative to this file.",
+    )
+    prompts: Annotated[list[PromptLike], Field(min_length=1)]
+    generation: GenerationSettings = GenerationSettings()
+    image: ImageSettings = ImageSettings()
+    video: VideoSettings = VideoSettings()
+    limits: Limits = Limits()
+    repeats: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1
+    answers: NonEmpty | None = Field(
+        None, description="A CSV, JSONL or JSON file of accepted answers, relative to this file."
+    )
+    scoring: Metrics | None = Field(
+        None, description="Metrics, the one that sums up first; by default those that apply."
+    )
+    order: Literal["quick", "listed"] = Field(
+        "quick",
+        description="Of models of equal priority: those first that history says are done soon,"
+        " or as they are listed.",
+    )
+    exclude: list[Exclude] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def scored_against_something(self) -> Self:
+        """Metrics without accepted answers are a mistake."""
+        if self.scoring and self.answers is None:
+            raise ValueError("scoring would be ignored without answers: name their file")
+        return self
+
+
+__all__ = [
+    "Exclude",
+    "GenerationOverrides",
+    "GenerationSettings",
+    "ImageSettings",
+    "LimitOverrides",
+    "Limits",
+    "Model",
+    "Prompt",
+    "Source",
+    "Sweep",
+    "TurnSpec",
+    "VideoSettings",
+]

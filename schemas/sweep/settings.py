@@ -1,0 +1,100 @@
+"""How a sweep runs: generation, limits, and what becomes of pictures and videos first.
+
+What one model gets instead of the sweep's stands beside what the sweep has.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, StrictBool, model_validator
+
+from .part import Part, Seconds
+
+
+class GenerationSettings(Part):
+    """How text is generated; greedy by default, so that a run can be repeated."""
+
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 100
+    do_sample: StrictBool = False
+    temperature: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
+    repetition_penalty: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None
+
+    @model_validator(mode="after")
+    def sampling_is_asked_for(self) -> Self:
+        """A temperature that greedy decoding would silently ignore is a mistake."""
+        idle = [
+            name
+            for name in ("temperature", "top_p", "top_k", "seed")
+            if getattr(self, name) is not None
+        ]
+        if idle and not self.do_sample:
+            raise ValueError(
+                f"{', '.join(idle)} would be ignored: set do_sample: true, or leave it out"
+            )
+        return self
+
+
+class GenerationOverrides(Part):
+    """Settings one model gets instead of the sweep's; recorded with its runs as such."""
+
+    max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
+    do_sample: StrictBool | None = None
+    temperature: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(strict=True, ge=1)] | None = None
+    repetition_penalty: Annotated[float, Field(strict=True, gt=0, le=100)] | None = None
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None
+
+
+class LimitOverrides(Part):
+    """Limits one model gets instead of the sweep's."""
+
+    download_s: Seconds | None = None
+    load_s: Seconds | None = None
+    first_token_s: Seconds | None = None
+    run_s: Seconds | None = None
+    silence_s: Seconds | None = None
+    memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = None
+    worker_deaths: Annotated[int, Field(strict=True, ge=1)] | None = None
+    retries: Annotated[int, Field(strict=True, ge=0, le=10)] | None = None
+
+
+class Limits(Part):
+    """When a worker is killed. Seconds by the monotonic clock, bytes resident."""
+
+    download_s: Seconds = Field(7200.0, description="Fetching one model's files.")
+    load_s: Seconds = Field(600.0, description="Imports, weights and processor of one worker.")
+    first_token_s: Seconds = Field(180.0, description="From a run's start to its first token.")
+    run_s: Seconds = Field(600.0, description="One whole run.")
+    silence_s: Seconds = Field(
+        60.0, description="No new text while generating, or no sign of life between runs."
+    )
+    memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = Field(
+        None, description="Resident memory of the worker's whole process tree."
+    )
+    worker_deaths: Annotated[int, Field(strict=True, ge=1)] = Field(
+        3, description="Workers a model may lose in a row before its other jobs are skipped."
+    )
+    retries: Annotated[int, Field(strict=True, ge=0, le=10)] = Field(
+        1, description="Further tries after a failure that may pass: a slow load, a network."
+    )
+
+
+class ImageSettings(Part):
+    """How pictures are prepared, the same for every model."""
+
+    max_side: Annotated[int, Field(strict=True, ge=1, le=65_536)] | None = Field(
+        1024, description="Longest side in pixels; null keeps the size."
+    )
+
+
+class VideoSettings(Part):
+    """What of a video is looked at, the same for every model."""
+
+    frames: Annotated[int, Field(strict=True, ge=1, le=128)] = Field(
+        8, description="How many frames are taken, evenly over its length."
+    )
