@@ -19,7 +19,7 @@ from sqlite_utils import Database
 
 from ..database.store import Store, compact
 from ..errors import DatabaseError
-from ..pictures import preparation, shelf
+from ..pictures import decoder, preparation, shelf
 from . import ExchangeError
 from .foreign import Foreign
 from .fresh import DIGEST
@@ -74,7 +74,7 @@ def settle_in(source: Source, db: Database, store: Store, folder: Path) -> Arriv
     try:
         came, refused = bring_pictures(source, db, store, folder)
         return Arrived(came, bring_logs(source, db, store), refused)
-    except (OSError, preparation.DecoderError) as error:
+    except (OSError, decoder.DecoderError) as error:
         raise DatabaseError(
             f"the rows are in, but not all of their files: {error}",
             hint="see to the disk, then import it again: what is there is not added twice",

@@ -4,7 +4,7 @@
 standard input and gives one `Answer` a line on FD; what libraries print goes elsewhere and can't
 corrupt the answers. It imports the standard library, Pillow and PyAV only, and these two
 not before something must be decoded. It limits its own memory and, as a last resort for when its
-parent is gone, its own time; deadlines, killing and restarting are `runner.pictures.preparation`'s
+parent is gone, its own time; deadlines, killing and restarting are `runner.pictures.decoder`'s
 work.
 """
 

@@ -1,60 +1,23 @@
 """Prepare a sweep's pictures once, in a subprocess, so that no file can harm the supervisor.
 
-This is the supervisor's half: it starts `runner.pictures.decode`, gives it one picture at a time
-with a deadline, checks what it says, and kills and replaces it when it hangs, dies or talks
-nonsense. It never opens a picture itself and imports no image library.
+An order a path goes to `runner.pictures.decoder`, and what is made of each becomes a Picture.
+No picture is opened here and no image library imported.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import selectors
-import signal
-import subprocess
-import sys
-import sysconfig
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from types import TracebackType
 
-from pydantic import TypeAdapter, ValidationError
+from schemas.picture import VIDEO_SUFFIXES, Facts, Kind, Order, Picture
 
-from schemas.picture import VIDEO_SUFFIXES, Answer, Facts, Kind, Order, Picture
+from .decoder import Decoder, printable
 
-# -P: a stray json.py in the user's folder must not be imported.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.pictures.decode")
-# Not the whole environment: a decoder taken over by a hostile file must find no token in it.
-KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "PYTHONHOME", "PYTHONUTF8")
-KEPT_PREFIXES = ("LC_", "LD_", "DYLD_")
-START_LIMIT_S = 60.0
-LAST_WORDS_S = 0.5
 LEAST_MEMORY_BYTES = 128 << 20
-MAX_ANSWER_BYTES = 64 << 10
 MAX_PATH_BYTES = 4096
 VIDEO_TIMES = 4  # so much longer than a picture may a video take
-STDERR_KEPT_BYTES = 2000
-
-_ANSWER = TypeAdapter(Answer)
-
-
-class DecoderError(RuntimeError):
-    """The decoding subprocess can't even start; no picture is to blame."""
-
-
-class PictureFolderError(OSError):
-    """The folder for prepared pictures can't be written; no picture is to blame."""
-
-
-class _Lost(Exception):
-    """This decoder can't be used any more; the text says why, about the picture, for people."""
-
-    def __init__(self, message: str, *, late: bool = False) -> None:
-        super().__init__(message)
-        self.late = late
 
 
 def prepare(
@@ -81,21 +44,17 @@ def prepare(
     Raises ValueError for limits that make no sense, DecoderError where no decoder starts, and
     PictureFolderError where `folder` can't be written.
     """
-    if (max_side is not None and max_side < 1) or min(max_pixels, max_frames) < 1 or limit_s <= 0:
+    if min(max_pixels, max_frames, 1 if max_side is None else max_side) < 1 or limit_s <= 0:
         raise ValueError("max_side, max_pixels, max_frames and limit_s must be positive")
     if memory_bytes < LEAST_MEMORY_BYTES:
         raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES}")
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow links)
+    where = os.fsencode(root).hex()
     blank = Order(
-        number=0,
-        path="",
-        folder=os.fsencode(root).hex(),
-        max_side=max_side,
-        max_pixels=max_pixels,
-        limit_s=limit_s,
+        number=0, path="", folder=where, max_side=max_side, max_pixels=max_pixels, limit_s=limit_s
     )
     pictures: list[Picture] = []
-    with _Decoder(root, memory_bytes) as decoder:
+    with Decoder(root, memory_bytes) as decoder:
         for number, path in enumerate(paths):
             order = replace(blank, number=number)
             if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -107,7 +66,7 @@ def prepare(
     return pictures
 
 
-def _one(decoder: _Decoder, path: Path, root: Path, order: Order) -> Picture:
+def _one(decoder: Decoder, path: Path, root: Path, order: Order) -> Picture:
     name = _bytes(path)
     kind: Kind = "image" if order.max_frames is None else "video"
     if isinstance(name, str):
@@ -116,7 +75,7 @@ def _one(decoder: _Decoder, path: Path, root: Path, order: Order) -> Picture:
     known = {field.name: getattr(answer, field.name) for field in fields(Facts)}
     known |= {"kind": kind, "max_frames": order.max_frames}  # a lost decoder does not say
     if answer.message is not None:  # libraries quote a file's bytes in their messages
-        known["message"] = _printable(answer.message)
+        known["message"] = printable(answer.message)
     digest = answer.prepared_sha256
     prepared = root / digest[:2] / f"{digest}.png" if digest else None
     frames = tuple(root / name[:2] / f"{name}.png" for name in answer.frame_sha256s)
@@ -132,216 +91,3 @@ def _bytes(path: Path) -> bytes | str:
     if b"\0" in name:
         return "holds a NUL character, which no file's name can: check the path"
     return name if len(name) <= MAX_PATH_BYTES else "is too long a path: check it"
-
-
-class _Decoder:
-    """One decoding subprocess at a time, started when needed and replaced when lost."""
-
-    def __init__(self, folder: Path, memory_bytes: int) -> None:
-        self._folder = folder
-        self._memory_bytes = memory_bytes
-        self._process: subprocess.Popen[bytes] | None = None
-        self._answers = -1
-        self._buffer = b""
-        self._stderr = b""
-
-    def __enter__(self) -> _Decoder:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._kill()
-
-    def answer(self, order: Order) -> Answer:
-        """What becomes of one order; a lost decoder is an answer too."""
-        fresh = self._process is None
-        if fresh:
-            self._start()
-        try:
-            answer = self._ask(order)
-        except _Lost as lost:
-            self._kill()
-            if not fresh and not lost.late:  # an earlier picture may have broken the decoder
-                return self.answer(order)
-            return Answer(number=order.number, error_class="bad_image", message=str(lost))
-        if answer.folder_error is not None:
-            raise PictureFolderError(f"{answer.folder_error}: {self._folder}")
-        if answer.retire:
-            self._kill()
-        return answer
-
-    def _start(self) -> None:
-        reader, writer = os.pipe()
-        self._answers, self._buffer, self._stderr = reader, b"", b""
-        try:
-            self._process = subprocess.Popen(
-                [*COMMAND, "--answers", str(writer), "--memory", str(self._memory_bytes)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                pass_fds=(writer,),
-                start_new_session=True,
-                env=decoder_environment(),
-            )
-        except OSError as error:
-            raise DecoderError(f"can't start the picture decoder: {error}") from error
-        finally:
-            os.close(writer)
-        try:
-            self._line(START_LIMIT_S)
-        except _Lost as lost:
-            self._kill()
-            said = _last_line(self._stderr)
-            raise DecoderError(f"the picture decoder does not start: {said or lost}") from None
-
-    def _ask(self, order: Order) -> Answer:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        try:  # an order fits into the pipe, so that this never waits
-            self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise _Lost(self._death()) from None
-        line = self._line(order.limit_s)
-        try:
-            answer = _ANSWER.validate_json(line)
-        except ValidationError:
-            raise _Lost(_GARBAGE) from None
-        if answer.number != order.number or self._buffer or not _sane(answer, order):
-            raise _Lost(_GARBAGE)
-        return answer
-
-    def _line(self, limit_s: float) -> bytes:
-        """The decoder's next line. Raises _Lost on the deadline, at its death, for floods."""
-        assert self._process is not None
-        assert self._process.stderr is not None
-        deadline = time.monotonic() + limit_s
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._answers, selectors.EVENT_READ)
-            selector.register(self._process.stderr, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    text = f"took over {limit_s:g} s to decode: shrink it or raise the limit"
-                    raise _Lost(text, late=True)
-                for key, _ in selector.select(left):
-                    data = os.read(key.fd, 1 << 16)
-                    if key.fd == self._answers:
-                        self._buffer += data
-                        if not data:
-                            raise _Lost(self._death())
-                        if len(self._buffer) > MAX_ANSWER_BYTES:
-                            raise _Lost(_GARBAGE)
-                    else:
-                        self._stderr = (self._stderr + data)[-STDERR_KEPT_BYTES:]
-                        if not data:
-                            selector.unregister(key.fileobj)
-        line, _, self._buffer = self._buffer.partition(b"\n")
-        return line
-
-    def _death(self) -> str:
-        """Kill and reap what is left; how the decoder ended, about the picture, for people."""
-        self._last_words()
-        status = self._kill()
-        if status is None:
-            how = "stopped answering"
-        elif status == -signal.SIGKILL:
-            how = "was killed from outside, perhaps for want of memory"
-        elif status < 0:
-            with suppress(ValueError):
-                status_name = signal.Signals(-status).name
-                return f"crashed the decoder ({status_name}): the file is broken or hostile"
-            how = f"died of signal {-status}"
-        else:
-            how = f"left with exit status {status}"
-        said = _last_line(self._stderr)
-        return f"could not be decoded: the decoder {how}" + (f" ({said})" if said else "")
-
-    def _last_words(self) -> None:
-        """Wait a moment for a dying decoder: its errors' end means that it has its status."""
-        assert self._process is not None
-        assert self._process.stderr is not None
-        deadline = time.monotonic() + LAST_WORDS_S
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stderr, selectors.EVENT_READ)
-            while selector.select(max(0, deadline - time.monotonic())):
-                data = os.read(self._process.stderr.fileno(), 1 << 16)
-                self._stderr = (self._stderr + data)[-STDERR_KEPT_BYTES:]
-                if not data or time.monotonic() > deadline:
-                    break
-
-    def _kill(self) -> int | None:
-        """Kill the decoder's whole process group and reap it; its status, None if unknown.
-
-        A decoder that has died already keeps the status it died with, and its number can't
-        have been given to another process, because only this reaps it.
-        """
-        process, self._process = self._process, None
-        if self._answers >= 0:
-            os.close(self._answers)
-            self._answers = -1
-        if process is None:
-            return None
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        for stream in (process.stdin, process.stderr):
-            with suppress(OSError):
-                if stream is not None:
-                    stream.close()
-        with suppress(subprocess.TimeoutExpired):  # in a hung file system nothing dies
-            process.wait(timeout=5)
-        for leftover in self._folder.glob(f"*/.*.{process.pid}.tmp"):
-            with suppress(OSError):
-                leftover.unlink()
-        return process.returncode
-
-
-_GARBAGE = "made the decoder answer nonsense: the file is broken or hostile"
-
-
-def _sane(answer: Answer, order: Order) -> bool:
-    """Whether an answer is one of the two kinds: an error with a message, or prepared pixels."""
-    if answer.folder_error is not None:
-        return True
-    if answer.error_class is not None:
-        return answer.message is not None and not _digests(answer)
-    whole = all(len(d) == 64 and not set(d) - set("0123456789abcdef") for d in _digests(answer))
-    frames, times = answer.frame_sha256s, answer.frame_times_s
-    if order.max_frames is None:
-        as_asked = not frames and not times
-    else:
-        as_asked = 0 < len(frames) == len(times) <= order.max_frames
-        as_asked = as_asked and answer.duration_s is not None
-    made = answer.prepared_sha256 and answer.prepared_width and answer.prepared_height
-    return whole and as_asked and bool(made)
-
-
-def _digests(answer: Answer) -> list[str]:
-    first = answer.prepared_sha256
-    return [*([] if first is None else [first]), *answer.frame_sha256s]
-
-
-def decoder_environment() -> dict[str, str]:
-    """The few variables a process gets that meets hostile files."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name in KEPT_VARIABLES or name.startswith(KEPT_PREFIXES)
-    }
-    here = str(Path(__file__).resolve().parents[2])
-    if here != sysconfig.get_path("purelib"):  # there it would come before the standard library
-        kept["PYTHONPATH"] = here
-    return kept
-
-
-def _last_line(text: bytes) -> str:
-    lines = text.decode("utf-8", "replace").strip().splitlines()
-    return _printable(lines[-1][:200]) if lines else ""
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)

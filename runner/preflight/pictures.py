@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.picture import VIDEO_SUFFIXES
 
-from ..pictures.preparation import decoder_environment
+from ..pictures.decoder import decoder_environment
 from ..plain import readable
 from ..planning.plan import Plan
 from ..view import units

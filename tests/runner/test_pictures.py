@@ -19,7 +19,7 @@ import psutil
 import pytest
 from PIL import Image, ImageCms, features
 
-from runner.pictures import preparation as pictures
+from runner.pictures import decoder
 from runner.pictures.preparation import prepare
 from schemas.picture import Picture
 
@@ -32,7 +32,7 @@ assert _spec.loader is not None
 make: Any = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)
 
-ROOT = Path(pictures.__file__).resolve().parent.parent
+ROOT = Path(decoder.__file__).resolve().parent.parent
 
 
 class Desk:
@@ -101,7 +101,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
         "decode.serve = shunt\n"
         "decode.main()\n"
     )
-    monkeypatch.setattr(pictures, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
 
 
 def children() -> list[psutil.Process]:
@@ -516,7 +516,7 @@ def test_a_damaged_folder_heals(desk: Desk, damage: str) -> None:
 
 def test_a_folder_that_can_not_be_written(desk: Desk) -> None:
     path = desk.put("a.png", make.drawing())
-    with pytest.raises(pictures.PictureFolderError, match="folder for prepared pictures"):
+    with pytest.raises(decoder.PictureFolderError, match="folder for prepared pictures"):
         desk.prepare(path, folder=path / "below")
     assert not children()
 
@@ -576,8 +576,8 @@ def test_a_decoder_that_never_starts_is_no_fault_of_the_pictures(
 ) -> None:
     path = desk.put("a.png", make.drawing())
     for command in ((sys.executable, "-c", "raise SystemExit('no such thing')"), ("/nowhere",)):
-        monkeypatch.setattr(pictures, "COMMAND", command)
-        with pytest.raises(pictures.DecoderError, match=r"no such thing|No such file"):
+        monkeypatch.setattr(decoder, "COMMAND", command)
+        with pytest.raises(decoder.DecoderError, match=r"no such thing|No such file"):
             desk.prepare(path)
     assert not children()
 
@@ -604,10 +604,11 @@ def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
 PARENT = """
 import os, sys, threading
 from pathlib import Path
-from runner.pictures import preparation as pictures
-pictures.COMMAND = (sys.executable, "-P", sys.argv[1])
+from runner.pictures import decoder
+from runner.pictures.preparation import prepare
+decoder.COMMAND = (sys.executable, "-P", sys.argv[1])
 print("PIL" in sys.modules, flush=True)
-pictures.prepare([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=60)
+prepare([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=60)
 """
 
 
@@ -625,7 +626,7 @@ def test_the_decoder_goes_when_its_parent_does(
     fake(monkeypatch, desk.home, f"def special(name): {deed}")
     path = desk.put("a.png", make.drawing())
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, pictures.COMMAND[-1], path, desk.folder],
+        [sys.executable, "-c", PARENT, decoder.COMMAND[-1], path, desk.folder],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -653,7 +654,7 @@ def test_a_hanging_orphan_ends_itself(desk: Desk, monkeypatch: pytest.MonkeyPatc
     fake(monkeypatch, desk.home, body)
     order = {"number": 0, "path": "61", "folder": "62", "max_side": 1, "max_pixels": 1}
     done = subprocess.run(
-        [*pictures.COMMAND, "--answers", "1", "--memory", str(1 << 30)],
+        [*decoder.COMMAND, "--answers", "1", "--memory", str(1 << 30)],
         input=json.dumps({**order, "limit_s": -2.0}).encode(),  # 2 × limit + 5 s = 1 s
         stdout=subprocess.DEVNULL,
         timeout=20,

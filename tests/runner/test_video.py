@@ -20,7 +20,7 @@ from PIL import Image
 
 from runner.database import intake
 from runner.errors import SweepFileError
-from runner.pictures import preparation
+from runner.pictures import decoder, preparation
 from runner.planning import jobs, sweepfile
 from runner.planning.plan import Plan
 from schemas.picture import Picture
@@ -149,7 +149,7 @@ def test_a_seek_that_leads_astray_is_made_good(
         "video._index = index\n"
         "decode.main()\n"
     )
-    monkeypatch.setattr(preparation, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
     assert numbers(prepare(film(tmp_path / "a.mp4"), max_frames=4)) == [2, 7, 12, 17]
 
 
@@ -341,7 +341,7 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
         "import signal\nfrom runner.pictures import decode, video\n"
         "video.look = lambda *_: signal.pause()\ndecode.main()\n"
     )
-    monkeypatch.setattr(preparation, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
     said = refused(film(tmp_path / "a.mp4", 2), limit_s=0.25)
     assert "took over 1 s" in said  # videos may take four times as long
 
@@ -353,7 +353,7 @@ def test_without_pyav_it_says_what_to_install(
     script.write_text(
         "import sys\nsys.modules['av'] = None\nfrom runner.pictures import decode\ndecode.main()\n"
     )
-    monkeypatch.setattr(preparation, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
     picture = prepare(film(tmp_path / "a.mp4", 2))
     assert picture.error_class == "missing_package"
     assert "pip install 'vlmsweep[video]'" in str(picture.message)
@@ -377,7 +377,7 @@ def test_a_decoder_taken_over_is_not_believed(
         f"decode.serve = lambda order: dataclasses.replace(serve(order), **{lie!r})\n"
         "decode.main()\n"
     )
-    monkeypatch.setattr(preparation, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
     assert "nonsense" in refused(film(tmp_path / "a.mp4", 2))
 
 
