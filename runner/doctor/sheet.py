@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from io import StringIO
+from functools import partial
 from itertools import groupby
 from typing import TextIO
 
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..plain import one_line
-from ..view.tables import console
+from ..view.tables import print_on
 from .check import Check
 
 TITLES = {
@@ -30,13 +30,8 @@ STYLES = {"in force": "green", "not here": "yellow", "problem": "bold red"}
 
 
 def draw(checks: Sequence[Check], stream: TextIO) -> None:
-    """All findings and their sum. Into a pipe nothing is wrapped or padded."""
-    if stream.isatty():
-        lay_out(checks, console(stream))
-        return
-    buffer = StringIO()
-    lay_out(checks, console(buffer))
-    stream.writelines(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+    """All findings and their sum."""
+    print_on(stream, partial(lay_out, checks))
 
 
 def lay_out(checks: Sequence[Check], out: Console) -> None:

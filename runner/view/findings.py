@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from io import StringIO
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ..plain import one_line
 from . import units
-from .tables import console
+from .tables import print_on
 
 if TYPE_CHECKING:
     from schemas.stream import PreflightFinding
@@ -32,13 +32,8 @@ def line(found: Finding | PreflightFinding) -> str:
 
 
 def draw(seen: Preflight, stream: TextIO) -> None:
-    """All of it, and what the sweep will take. Into a pipe nothing is wrapped or padded."""
-    if stream.isatty():
-        lay_out(seen, console(stream))
-        return
-    buffer = StringIO()
-    lay_out(seen, console(buffer))
-    stream.writelines(text.rstrip() + "\n" for text in buffer.getvalue().splitlines())
+    """All of it, and what the sweep will take."""
+    print_on(stream, partial(lay_out, seen))
 
 
 def lay_out(seen: Preflight, out: Console) -> None:

@@ -6,14 +6,12 @@ Nothing is cut. Machines' formats of the same are `runner.view.asked`'s.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from io import StringIO
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .tables import GAP, console
+from .tables import GAP, print_on
 
 
 def tables(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
@@ -40,9 +38,4 @@ def draw(lines: Iterable[tuple[str, str, Text]], stream: TextIO) -> None:
     made.add_column(overflow="fold")
     for name, kind, meaning in lines:
         made.add_row(Text(name), Text(kind), meaning)
-    if stream.isatty():
-        console(stream).print(made)
-        return
-    buffer = StringIO()
-    Console(file=buffer, width=console(buffer).width, highlight=False).print(made)
-    stream.writelines(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+    print_on(stream, lambda out: out.print(made))

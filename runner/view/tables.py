@@ -6,7 +6,8 @@ ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.vi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import StringIO
 from typing import Any, TextIO
 
@@ -39,14 +40,19 @@ def console(stream: TextIO) -> Console:
     return made
 
 
-def draw(what: Grid, stream: TextIO) -> None:
-    """The whole grid. A pipe gets no padding at the ends of lines."""
+def print_on(stream: TextIO, lay_out: Callable[[Console], None]) -> None:
+    """What is laid out on a console. Into a pipe nothing is wrapped or padded."""
     if stream.isatty():
-        lay_out(what, console(stream))
+        lay_out(console(stream))
         return
     buffer = StringIO()
-    lay_out(what, console(buffer))
+    lay_out(console(buffer))
     stream.writelines(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+
+
+def draw(what: Grid, stream: TextIO) -> None:
+    """The whole grid."""
+    print_on(stream, partial(lay_out, what))
 
 
 def lay_out(what: Grid, out: Console) -> None:
