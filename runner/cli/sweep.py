@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import allowed, as_company, as_terms, as_wish, beside, database, wish
+from .options import allowed, as_terms, as_wish, beside, database, wish
+from .told import told
 
 if TYPE_CHECKING:
     from runner.sweeping import Swept
@@ -40,17 +41,12 @@ def run(
     Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal
     error, 130 interrupted (Ctrl-C once: after the run in hand; twice: at once).
     """
-    from runner import company, places, sweeping
+    from runner import places, sweeping
     from runner.planning import wishes
     from runner.preflight import look
-    from runner.view import telling
 
-    plan, place = wishes.plan(as_wish(given)), places.database(db)
-    how, terms = telling.mode(sys.stdout, json=json, quiet=quiet), as_terms(given)
-    with (
-        telling.telling(how, sys.stdout, sys.stderr) as view,
-        company.kept(view, place, as_company(given)) as tell,
-    ):
+    plan, place, terms = wishes.plan(as_wish(given)), places.database(db), as_terms(given)
+    with told(place, given, json=json, quiet=quiet) as tell:
         plan = look.before(plan, place, tell, strict=strict)
         swept = sweeping.run(plan, place, tell, terms=terms)
     ctx.exit(end(ctx, swept, table=not json))
@@ -78,18 +74,13 @@ def resume(
     SWEEP is its name, number or the beginning of its uid; the latest by default. What ended ok
     is not run again, and each further try is a run of its own. Exit codes are those of run.
     """
-    from runner import company, places, sweeping
+    from runner import places, sweeping
     from runner.database.reader import Reader
-    from runner.view import telling
 
-    place = places.database(db)
+    place, terms = places.database(db), as_terms(given)
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
-    how, terms = telling.mode(sys.stdout, json=json, quiet=quiet), as_terms(given)
-    with (
-        telling.telling(how, sys.stdout, sys.stderr) as view,
-        company.kept(view, place, as_company(given)) as tell,
-    ):
+    with told(place, given, json=json, quiet=quiet) as tell:
         swept = sweeping.resume(place, number, tell, terms=terms)
     ctx.exit(end(ctx, swept, table=not json))
 

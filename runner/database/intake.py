@@ -54,28 +54,35 @@ def add_sweep(
         models = [add_entry(store, sweep, entry, ranks[entry.position]) for entry in plan.entries]
         prompts = [add_prompt(store, prompt) for prompt in plan.prompts]
         images = [add_image(store, p, plan.sweep.image.max_side) for p in pictures]
-        for job in plan.jobs:
-            number = store.insert(
-                "jobs",
-                {
-                    "sweep_id": sweep,
-                    "position": job.position,
-                    "sweep_model_id": models[job.entry],
-                    "prompt_id": prompts[job.prompt],
-                    "repeat": job.repeat,
-                    "state": "queued",
-                },
-            )
-            for position, image in enumerate(job.images):
-                row = {"job_id": number, "position": position, "image_id": images[image]}
-                store.insert("job_images", row)
-            if accepted := plan.expected.accepted.get(job.position):
-                judging.expect(store.connection, number, accepted, plan.expected.metrics)
-            if job.skip_reason is not None:
-                outcome = {"outcome": "skipped", "error_class": "excluded"}
-                outcome["message"] = job.skip_reason
-                store.finish_run(store.start_run(number, None), outcome)
+        add_jobs(store, sweep, plan, models, prompts, images)
     return sweep
+
+
+def add_jobs(
+    store: Store, sweep: int, plan: Plan, models: list[int], prompts: list[int], images: list[int]
+) -> None:
+    """The sweep's jobs with their pictures and accepted answers; what is excluded has ended."""
+    for job in plan.jobs:
+        number = store.insert(
+            "jobs",
+            {
+                "sweep_id": sweep,
+                "position": job.position,
+                "sweep_model_id": models[job.entry],
+                "prompt_id": prompts[job.prompt],
+                "repeat": job.repeat,
+                "state": "queued",
+            },
+        )
+        for position, image in enumerate(job.images):
+            row = {"job_id": number, "position": position, "image_id": images[image]}
+            store.insert("job_images", row)
+        if accepted := plan.expected.accepted.get(job.position):
+            judging.expect(store.connection, number, accepted, plan.expected.metrics)
+        if job.skip_reason is not None:
+            outcome = {"outcome": "skipped", "error_class": "excluded"}
+            outcome["message"] = job.skip_reason
+            store.finish_run(store.start_run(number, None), outcome)
 
 
 def ranked(connection: sqlite3.Connection, plan: Plan) -> dict[int, int]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .launch import Launcher, ShimLauncher, WorkerSpec
+from .launch import Hold, Launcher, ShimLauncher, WorkerSpec
 from .lines import Closed, Garbage, LineReader
 
 DRAIN_S = 1.0
@@ -23,6 +23,59 @@ class End:
 
     status: int | None = None
     overdue: bool = False
+
+
+class Watched:
+    """A program under its shim, and what it and the shim say."""
+
+    def __init__(self, hold: Hold, hear: Callable[[bytes], None]) -> None:
+        self.hold = hold
+        self.hear = hear
+        self.events, self.reports = LineReader(hold.events_fd), LineReader(hold.reports_fd)
+        self.end = End()
+
+    def hear_events(self) -> bool:
+        """Passes its lines on; False when no more can come."""
+        for line in self.events.read():
+            if isinstance(line, Closed):
+                return False
+            if not isinstance(line, Garbage):
+                self.hear(line)
+        return True
+
+    def hear_reports(self) -> bool:
+        """The shim's word on how it ended; False when the shim is gone."""
+        for line in self.reports.read():
+            if isinstance(line, Closed):
+                return False
+            if isinstance(line, bytes) and line.startswith(b"exited "):
+                self.end.status = int(line.split()[1])
+        return True
+
+    def wait(self, deadline: Callable[[], float], between: Callable[[], None] | None) -> None:
+        """Listens until the shim is gone; past the deadline all is killed."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.hold.events_fd, selectors.EVENT_READ, self.hear_events)
+            selector.register(self.hold.reports_fd, selectors.EVENT_READ, self.hear_reports)
+            while self.hold.reports_fd in selector.get_map():
+                left = deadline() - time.monotonic()
+                if left <= 0 and not self.end.overdue:
+                    self.end.overdue = True
+                    self.hold.kill()
+                wait_s = None if self.end.overdue else left
+                if between is not None:
+                    between()
+                    wait_s = EVERY_S if wait_s is None else min(wait_s, EVERY_S)
+                for key, _ in selector.select(wait_s):
+                    if not key.data():
+                        selector.unregister(key.fd)
+                self.hold.flush()
+
+    def drain(self) -> None:
+        """What it wrote before its end and nobody read yet."""
+        until = time.monotonic() + DRAIN_S
+        while self.hear_events() and not self.events.dry and time.monotonic() < until:
+            pass
 
 
 def run(
@@ -41,48 +94,13 @@ def run(
     """
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     hold = (launcher or ShimLauncher()).start(spec)
-    events, reports = LineReader(hold.events_fd), LineReader(hold.reports_fd)
-    end = End()
-
-    def hear_events() -> bool:
-        for line in events.read():
-            if isinstance(line, Closed):
-                return False
-            if not isinstance(line, Garbage):
-                hear(line)
-        return True
-
-    def hear_reports() -> bool:
-        for line in reports.read():
-            if isinstance(line, Closed):
-                return False
-            if isinstance(line, bytes) and line.startswith(b"exited "):
-                end.status = int(line.split()[1])
-        return True
-
+    watched = Watched(hold, hear)
     try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(hold.events_fd, selectors.EVENT_READ, hear_events)
-            selector.register(hold.reports_fd, selectors.EVENT_READ, hear_reports)
-            for command in commands:
-                hold.send(command)
-            while hold.reports_fd in selector.get_map():
-                left = deadline() - time.monotonic()
-                if left <= 0 and not end.overdue:
-                    end.overdue = True
-                    hold.kill()
-                wait_s = None if end.overdue else left
-                if between is not None:
-                    between()
-                    wait_s = EVERY_S if wait_s is None else min(wait_s, EVERY_S)
-                for key, _ in selector.select(wait_s):
-                    if not key.data():
-                        selector.unregister(key.fd)
-                hold.flush()
-        until = time.monotonic() + DRAIN_S
-        while hear_events() and not events.dry and time.monotonic() < until:
-            pass
+        for command in commands:
+            hold.send(command)
+        watched.wait(deadline, between)
+        watched.drain()
     finally:
         hold.kill()
         hold.close()
-    return end
+    return watched.end
