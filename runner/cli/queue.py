@@ -97,7 +97,7 @@ def add(
     from runner.planning import hours, wishes
     from runner.preflight import look
     from runner.times import as_text
-    from runner.view import telling
+    from runner.view import queued, telling
 
     place = places.database(db)
     terms = {
@@ -111,7 +111,7 @@ def add(
     with telling.telling(how, sys.stderr, sys.stderr) as tell:
         plan = look.before(plan, place, tell, strict=strict)
         added = sweeping.add(plan, place, tell, terms)
-    click.echo(f"queued as {added['sweep']} ({added['uid']}): {added['jobs']} jobs")
+    click.echo(queued.added(added))
 
 
 def changing(name: str, done: str) -> Callable[[Any], Any]:

@@ -184,7 +184,8 @@ class Reader:
         if found := self.records(exact, named):
             return found[0]
         start = "SELECT * FROM sweeps WHERE substr(uid, 1, length(?1)) = ?1 ORDER BY id DESC"
-        found = self.records(start, named)
+        a_number = re.fullmatch(r"\d{1,7}", named)  # of no sweep there is: not the year it began
+        found = [] if a_number else self.records(start, named)
         if len(found) == 1:
             return found[0]
         if found:

@@ -20,6 +20,14 @@ def local(moment: str | None) -> str | None:
     return f"{when:%H:%M}" if same_day else f"{when:%Y-%m-%d %H:%M}"
 
 
+def added(reply: Record) -> str:
+    """What became of a sweep that was added, in a line."""
+    known = f"{reply['sweep']} ({reply['uid']})"
+    if not reply["jobs"]:
+        return f"stored as {known}: nothing to run, all its jobs are excluded"
+    return f"queued as {known}: {reply['jobs']} jobs"
+
+
 def state(row: Record) -> str:
     """A sweep's state, and what it waits for."""
     if row["state"] == "scheduled":

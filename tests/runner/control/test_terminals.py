@@ -182,6 +182,7 @@ def test_what_is_meant_is_found_or_said(terminals: Terminals) -> None:
         "queue", "pause", "night", "--model", "goood", fails=True
     )
     assert "of what?" in terminals.vlmsweep("queue", "cancel", fails=True)
+    assert "no sweep is called '2'" in terminals.vlmsweep("queue", "cancel", "2", fails=True)
     assert "no job 99" in terminals.vlmsweep("queue", "cancel", "--job", "99", fails=True)
     assert "where to?" in terminals.vlmsweep("queue", "move", "night", fails=True)
 
@@ -308,3 +309,13 @@ def test_a_stale_socket_is_in_nobodys_way(tmp_path: Path) -> None:
     stale.close()
     Store(database).close()
     assert ask(database, "pause", {"level": "sweep", "id": 1}) == {"changed": 0}
+
+
+def test_a_sweep_without_a_job_to_run_is_stored_and_said_to_be_done(terminals: Terminals) -> None:
+    asked = [{"text": "what", "images": "none"}]
+    sweep = {"models": ["./good"], "prompts": asked}
+    sweep["exclude"] = [{"model": "./good", "reason": "why not"}]
+    file = terminals.folder / "none.json"
+    file.write_text(json.dumps(sweep))
+    assert "nothing to run" in terminals.vlmsweep("queue", "add", str(file))
+    assert terminals.states() == {}
