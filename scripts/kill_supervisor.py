@@ -88,18 +88,24 @@ class Trial:
         prompts = [{"text": f"question {n}", "images": "none"} for n in range(jobs)]
         (folder / "sweep.json").write_text(json.dumps({"models": ["./model"], "prompts": prompts}))
 
-    def go(self, kill_after_s: float | None) -> int:
-        """Runs the supervisor, to its end or for some seconds; its exit status."""
+    def go(self, kill_after_s: float | None, at_work: bool = False) -> int:
+        """Runs the supervisor, to its end or for some seconds; its exit status.
+
+        The seconds count from its start, or from the first run it told of, `at_work`: on a busy
+        machine it may take long until it works.
+        """
         command = [sys.executable, "-c", DRIVER, str(self.folder), str(self.folder / "worker.py")]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         killer = threading.Timer(kill_after_s or 0, driver.kill)
-        if kill_after_s is not None:
+        if kill_after_s is not None and not at_work:
             killer.start()
         assert driver.stdout
         for line in driver.stdout:
             run, _, outcome = line.partition(" ")
             if line.endswith("\n"):
                 self.told.append((int(run), outcome.strip()))
+                if at_work and killer.ident is None:
+                    killer.start()
         killer.cancel()
         return driver.wait()
 
@@ -144,8 +150,9 @@ def main() -> int:
     chance, survivors, killed = random.Random(options.seed), 0, 0
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(Path(folder), options.jobs)
-        for _ in range(options.kills):
-            killed += trial.go(chance.uniform(0.3, 1.6)) != 0
+        for number in range(options.kills):
+            moment = chance.uniform(0.0, 0.6) if number % 2 else chance.uniform(0.3, 1.6)
+            killed += trial.go(moment, at_work=bool(number % 2)) != 0
             survivors += trial.left()
         status = trial.go(None)
         found = trial.verdict(options.jobs)
