@@ -91,9 +91,9 @@ def spin() -> None:
     forever()
 
 
-def family() -> None:
-    """Children of every kind that try to outlive their parent."""
-    sleeper = [sys.executable, "-c", "import time; time.sleep(1000)"]
+def family(marker: str) -> None:
+    """Children of every kind that try to outlive their parent, known by a word of theirs."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(1000)", marker]
     subprocess.Popen(sleeper)
     subprocess.Popen(sleeper, start_new_session=True)
     subprocess.Popen(sleeper, start_new_session=True, env={})
@@ -230,8 +230,6 @@ def do(run: int, prompt: str) -> None:
             forever()
         case "spin":
             spin()
-        case "family":
-            family()
         case "hang midway":
             say("first_token", run=run, ttft_s=0.1, preprocess_s=0.05, input_tokens=7)
             say("text", run=run, text="partial words", output_tokens=2)
@@ -365,6 +363,8 @@ def do(run: int, prompt: str) -> None:
             area = hold(int(prompt.split()[1]))
             say("text", run=run, text="holding", output_tokens=1)
             forever()
+        case _ if prompt.startswith("family "):
+            family(prompt.split()[1])
         case _ if prompt.startswith("offspring "):
             offspring(prompt.split()[1])
             say("text", run=run, text="up", output_tokens=1)

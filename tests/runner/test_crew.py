@@ -107,7 +107,7 @@ def test_a_model_that_nothing_is_known_of_works_alone_in_a_budget(
 def test_a_killed_supervisor_leaves_none_of_several_workers(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
-    queued(MODELS, ["family"], name="x")
+    queued(MODELS, ["family crew"], name="x")
     store.connection.execute("UPDATE sweeps SET in_queue = 1")
     store.close()
     argv = [sys.executable, "-c", WORK, str(store.path)]
