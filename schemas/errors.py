@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal
 
 ErrorClass = Literal[
     "environment",
@@ -38,5 +38,3 @@ ErrorClass = Literal[
     "protocol",
     "internal",
 ]
-
-ERROR_CLASSES: tuple[str, ...] = get_args(ErrorClass)

@@ -22,7 +22,6 @@ class Found:
 
     folder: Path
     weights_bytes: int
-    total_bytes: int
     whole: bool
 
 
@@ -55,7 +54,7 @@ def measure(folder: Path) -> Found | None:
         return None
     weights = sum(size for name, size in sizes.items() if name.endswith(WEIGHTS))
     missing = shards(folder, sizes) - set(sizes)
-    return Found(folder, weights, sum(sizes.values()), bool(weights) and not missing)
+    return Found(folder, weights, bool(weights) and not missing)
 
 
 def files(folder: Path) -> Iterable[tuple[str, int]]:
