@@ -75,15 +75,22 @@ def test_a_paused_model_is_not_counted_on(known: Night, store: Store) -> None:
 
 
 def test_an_estimate_reads_the_latest_runs_and_loads_alone(known: Night, store: Store) -> None:
-    """However long the history is: here 30,000 runs of a worker, and 10,000 workers."""
+    """However long the history is: here 9,999 workers, with 30,000 runs of the last of them, and
+    as many of another model since."""
+    known.add(["another"], ["a"], name="another")
+    known.work()
     store.connection.executescript(
         """
-        WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
-        INSERT INTO runs (job_id, attempt, worker_id, started_at, outcome, latency_s)
-            SELECT 1, i, 1, '', 'ok', 9.0 FROM n;
         WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
         INSERT INTO workers (sweep_id, number, sweep_model_id, model_id, started_at, phase, load_s,
             log_path) SELECT 1, i, 1, (SELECT model_id FROM workers WHERE id = 1), '', 'load', 5.0,
+            '' FROM n;
+        WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
+        INSERT INTO runs (job_id, attempt, worker_id, started_at, outcome, latency_s)
+            SELECT 1, i, (SELECT max(id) FROM workers), '', 'ok', 9.0 FROM n;
+        WITH RECURSIVE n (i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+        INSERT INTO workers (sweep_id, number, sweep_model_id, model_id, started_at, phase, load_s,
+            log_path) SELECT 2, i, 2, (SELECT model_id FROM workers WHERE id = 2), '', 'load', 7.0,
             '' FROM n;
         """
     )
@@ -94,9 +101,9 @@ def test_an_estimate_reads_the_latest_runs_and_loads_alone(known: Night, store: 
         steps += 1
         return 0
 
-    (place,) = store.connection.execute("SELECT DISTINCT location FROM models").fetchone()
+    (place,) = store.connection.execute("SELECT location FROM models WHERE id = 1").fetchone()
     store.connection.set_progress_handler(count, 100)
     found = estimate(store.connection, "local", place)
     store.connection.set_progress_handler(None, 0)
-    assert found.load_s == 5.0
+    assert (found.load_s, found.latency_s) == (5.0, 9.0)
     assert steps < 200  # of a hundred instructions each; reading it all takes thousands
