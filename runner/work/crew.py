@@ -8,12 +8,29 @@ from __future__ import annotations
 import selectors
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from schemas.commands import Load
 
 from ..database.estimates import Estimate
+from ..planning import hubcache
 from .attendant import Attendant
 from .launch import Launcher
 from .queue import QueuedModel
 from .terms import Grant, Room, Terms
+
+
+def weights_on_disk(load: Load) -> int | None:
+    """Bytes of a model's weights, where they lie whole on this disk."""
+    if load.url is not None:
+        return None
+    found = (
+        hubcache.measure(Path(load.model))
+        if load.local
+        else hubcache.find(load.model, load.revision)
+    )
+    return found.weights_bytes if found is not None and found.whole else None
 
 
 class Crew:
@@ -41,6 +58,9 @@ class Crew:
 
     def ask(self, expected: Estimate, model: QueuedModel) -> Grant | None:
         """Room for one more, to be given back or joined with; None when there is none."""
+        unknown = expected.peak_rss_bytes is None and expected.weights_bytes is None
+        if unknown and self.terms.workers > 1:
+            expected = replace(expected, weights_bytes=weights_on_disk(model.load))
         return self.room.ask(expected, model.load.device, model.load.engine)
 
     def give_back(self, grant: Grant) -> None:

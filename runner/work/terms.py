@@ -14,7 +14,8 @@ from typing import Any
 from .. import machine
 from ..database.estimates import Estimate
 
-OVERHEAD = 1.5  # memory of a model that was never run, by its weights
+# Memory of a model that was never run, by its weights: they and what is computed, and libraries.
+OVERHEAD, LIBRARIES = 1.5, 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +121,5 @@ def memory_of(expected: Estimate) -> int | None:
     if expected.peak_rss_bytes is not None:
         return expected.peak_rss_bytes
     if expected.weights_bytes is not None:
-        return int(expected.weights_bytes * OVERHEAD)
+        return int(expected.weights_bytes * OVERHEAD) + LIBRARIES
     return None

@@ -9,15 +9,22 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from selectors import DefaultSelector
 from typing import Any
 
 import psutil
 import pytest
 
 from runner.database import recovery
+from runner.database.estimates import Estimate
 from runner.database.store import Store
+from runner.times import utc_now
+from runner.work.crew import Crew, weights_on_disk
+from runner.work.queue import Queue
+from runner.work.terms import Terms
 from schemas import stream
 
+from .conftest import FakeLauncher
 from .nights import Night, of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,3 +145,17 @@ def test_a_killed_supervisor_leaves_none_of_several_workers(
     assert (found.runs, found.jobs) == (3, 3)
     assert again.connection.execute("SELECT DISTINCT state FROM jobs").fetchall() == [("queued",)]
     again.close()
+
+
+def test_models_that_were_never_run_share_by_what_lies_on_disk(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    queued(["known", "empty"], ["a"])
+    (tmp_path / "known" / "model.safetensors").write_bytes(b"x" * 1000)
+    known, empty = Queue(store.connection, 1).ready(utc_now())
+    assert weights_on_disk(known.load) == 1000
+    assert weights_on_disk(empty.load) is None
+    crew = Crew(Terms(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector())
+    assert crew.ask(Estimate(), known) is not None
+    assert crew.ask(Estimate(), empty) is None
+    assert crew.ask(Estimate(), known) is not None

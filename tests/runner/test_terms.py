@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.database.estimates import Estimate
-from runner.work.terms import Room, Terms
+from runner.work.terms import LIBRARIES, Room, Terms
 
 SMALL, BIG, UNKNOWN = Estimate(peak_rss_bytes=100), Estimate(peak_rss_bytes=900), Estimate()
 
@@ -42,7 +42,7 @@ def test_too_big_for_the_budget_still_gets_its_turn_alone() -> None:
 
 
 def test_weights_stand_in_for_a_peak_that_is_not_known() -> None:
-    room = Room(Terms(workers=2, memory_bytes=1000))
+    room = Room(Terms(workers=2, memory_bytes=LIBRARIES * 2 + 1000))
     assert room.ask(Estimate(weights_bytes=100), "cpu", "auto") is not None
     assert room.ask(Estimate(weights_bytes=600), "cpu", "auto") is None
     assert room.ask(Estimate(weights_bytes=500), "cpu", "auto") is not None
