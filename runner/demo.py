@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import VlmsweepError
-from .planning import jobs, sweepfile
+from .planning import families, jobs, sweepfile
 from .planning.plan import Plan
 
 QUESTIONS = (
@@ -43,6 +43,10 @@ class Checked:
     right: bool | None
 
 
+class NotReadyError(VlmsweepError):
+    """What the demo's model needs is not installed."""
+
+
 def expected(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
     """Per picture and question the answers that count as right."""
     try:
@@ -50,6 +54,16 @@ def expected(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
         return {row["file"]: row["answers"] for row in manifest["images"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DemoError(f"the demo's pictures are not installed: {error}") from error
+
+
+def check_packages() -> None:
+    """Raises NotReadyError, before 24 jobs fail for the same reason."""
+    missing = families.check(jobs.DEMO)["missing_packages"]
+    if missing:
+        raise NotReadyError(
+            f"the demo needs {', '.join(missing)}, not installed beside vlmsweep",
+            hint="pip install 'vlmsweep[transformers]', or scripts/demo in a clone",
+        )
 
 
 def plan(folder: Path = PICTURES) -> Plan:

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 
@@ -16,6 +19,17 @@ def database(given: Path | None) -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vlmsweep", appauthor=False)) / "vlmsweep.db"
+
+
+def program() -> str:
+    """How to call this vlmsweep from a shell: by its name, or by its path where that is not found.
+
+    `scripts/demo` makes an environment that nobody has activated.
+    """
+    called = sys.argv[0]
+    if shutil.which("vlmsweep") or Path(called).name != "vlmsweep":
+        return "vlmsweep"
+    return shlex.quote(called)
 
 
 def queries() -> Path:

@@ -26,14 +26,12 @@ from .watch import logs, watch
 __all__ = ["cli", "main"]
 
 # In the order a newcomer needs them.
-RUNNING = (demo, run, plan, fetch, resume, watch, logs)
-QUEUEING = (queue, start, service)
-READING = (show, report, named, search, sql, schema, sweeps, diff, judge, browse)
-KEEPING = (export, import_, issue, prune, backup)
-KNOWING = (models, check_order, doctor, chaos)
-
-for command in (*RUNNING, *QUEUEING, *READING, *KEEPING, *KNOWING):
-    cli.add_command(command)
+cli.section("Run sweeps", demo, run, plan, fetch, resume, watch, logs)
+cli.section("Queue them for the night", queue, start, service)
+cli.section("Read results", show, report, named, search, sql, schema, sweeps, browse)
+cli.section("Judge and compare them", judge, diff, check_order)
+cli.section("Keep and carry them", export, import_, issue, backup, prune)
+cli.section("Check models and machine", models, doctor, chaos)
 
 
 def main() -> None:

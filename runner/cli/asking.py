@@ -11,13 +11,22 @@ import click
 from .options import COUNT, SECONDS, database, formats, parameters, parquet
 
 
-@click.command("history", short_help="Ask a question that has a name.", add_help_option=False)
+@click.command(
+    "history",
+    short_help="Ask a question that has a name: failures, slowest, ...",
+    add_help_option=False,
+)
 @click.argument("name", required=False)
 @click.option("-h", "--help", "explain", is_flag=True, help="Tell this, or what NAME tells.")
 @parameters
 @click.option("--sql", "as_sql", is_flag=True, help="Print the query instead of its answer.")
 @click.option(
-    "--limit-s", type=SECONDS, default=30.0, show_default=True, help="Longest time it may take."
+    "--limit-s",
+    type=SECONDS,
+    default=30.0,
+    metavar="S",
+    show_default=True,
+    help="Longest time it may take.",
 )
 @parquet
 @database
@@ -72,8 +81,12 @@ def named(
 
 @click.command(short_help="Find words in answers and prompts.")
 @click.argument("words", nargs=-1, required=True)
-@click.option("--sweep", help="Only in this sweep: a name, a number, a uid or its beginning.")
-@click.option("--limit", type=COUNT, default=20, show_default=True, help="How many of each.")
+@click.option(
+    "--sweep", metavar="SWEEP", help="Only in this sweep: a name, a number, a uid or its beginning."
+)
+@click.option(
+    "--limit", type=COUNT, default=20, metavar="N", show_default=True, help="How many of each."
+)
 @click.option("--fts", is_flag=True, help="The words are a query in SQLite's FTS5 language.")
 @database
 @formats

@@ -31,9 +31,15 @@ RATIO = click.FloatRange(min=1)
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
+    metavar="N",
     help="Most jobs of a kind to show; 0 for all.",
 )
-@click.option("--markdown", "format", flag_value="markdown", help="For a pull request's comment.")
+@click.option(
+    "--markdown",
+    "format",
+    flag_value="markdown",
+    help="The same as --md, for a pull request's comment.",
+)
 @database
 @formats
 @click.pass_context
@@ -79,7 +85,7 @@ def show(found: Comparison, format: str | None, limit: int) -> None:
 
     if format == "json":
         click.echo(output.as_json(found.as_dict()))
-    elif format == "markdown":
+    elif format in ("markdown", "md"):
         from runner.view import comparison_markdown
 
         click.echo(comparison_markdown.write(found, limit), nl=False)

@@ -17,7 +17,13 @@ FORMATS = ("jsonl", "csv", "parquet", "bundle")
 @click.argument("sweep", required=False)
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="By -o's ending, else jsonl.")
 @click.option("--bundle", "kind", flag_value="bundle", help="The same as --format bundle.")
-@click.option("--no-images", is_flag=True, help="Leave the pictures out of a bundle.")
+@click.option(
+    "--no-pictures",
+    "--no-images",
+    "no_images",
+    is_flag=True,
+    help="Leave the pictures out of a bundle.",
+)
 @click.option(
     "-o",
     "--output",
@@ -48,7 +54,7 @@ def export(
         found = reader.sweep(sweep)
         if kind != "bundle":
             if no_images:
-                raise click.UsageError("--no-images is for bundles: rows hold no pictures")
+                raise click.UsageError("--no-pictures is for bundles: rows hold no pictures")
             rows.put(rows.flat(reader, found["id"]), kind, output, place)
             return
     target = output or Path(f"{found['uid']}.zip")
@@ -90,7 +96,7 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
     ctx.exit(0 if telling.complete(done) else 1)
 
 
-@click.command(short_help="Write a bug report about a run, for the project whose fault it is.")
+@click.command(short_help="Write a bug report about a run, for the project at fault.")
 @click.argument("run")
 @click.option("--job", is_flag=True, help="RUN is a job's number: its latest run is meant.")
 @database

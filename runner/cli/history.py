@@ -11,7 +11,7 @@ import click
 from .options import SECONDS, database, formats, parameters, parquet
 
 
-@click.command(short_help="Show a sweep's table.")
+@click.command(short_help="Show a sweep: a line per model, or per job with --runs.")
 @click.argument("sweep", required=False)
 @click.option("--runs", is_flag=True, help="A row per job instead of a row per model.")
 @click.option("--scores", is_flag=True, help="A row per model and metric, with 95% intervals.")
@@ -49,11 +49,16 @@ def show(
     write(shown, format or "table", sys.stdout)
 
 
-@click.command(short_help="Ask the database a question.")
+@click.command(short_help="Ask the database a question in SQL, read-only.")
 @click.argument("query")
 @parameters
 @click.option(
-    "--limit-s", type=SECONDS, default=30.0, show_default=True, help="Longest time it may take."
+    "--limit-s",
+    type=SECONDS,
+    default=30.0,
+    metavar="S",
+    show_default=True,
+    help="Longest time it may take.",
 )
 @parquet
 @database
@@ -107,7 +112,7 @@ def sweeps(db: Path | None, format: Any) -> None:
         write(grids.sweeps(reader.sweeps()), format or "table", sys.stdout)
 
 
-@click.command(short_help="List the families of models known.")
+@click.command(short_help="List the model families known, or --check one model.")
 @click.option("--check", metavar="ID", help="Say whether this hub id or folder can run here now.")
 @click.pass_context
 @formats

@@ -16,6 +16,7 @@ KINDS = ("logs", "pictures", "samples")
     "--days",
     type=click.FloatRange(min=0),
     default=30.0,
+    metavar="N",
     show_default=True,
     help="Of sweeps that ended longer ago than this.",
 )

@@ -89,24 +89,34 @@ EACH_MODEL = ("engine", "device", "dtype", "revision", "trust_remote_code")
 
 WISH = (
     click.argument("sweep_file", required=False, type=PLACE),
-    click.option("--preset", help="A sweep that comes with vlmsweep: guide."),
-    click.option("-m", "--model", "models", multiple=True, help="Hub id or local folder."),
-    click.option("-i", "--image", "images", multiple=True, help="Picture, folder or glob."),
+    click.option("--preset", metavar="NAME", help="A sweep that comes with vlmsweep: guide."),
+    click.option(
+        "-m", "--model", "models", multiple=True, metavar="MODEL", help="Hub id or local folder."
+    ),
+    click.option(
+        "-i", "--image", "images", multiple=True, metavar="PATH", help="Picture, folder or glob."
+    ),
     click.option("-p", "--prompt", "prompts", multiple=True, help="What to ask about each."),
-    click.option("--name", help="A name to find the sweep by."),
+    click.option("--name", metavar="NAME", help="A name to find the sweep by."),
     click.option("--engine", type=click.Choice(ENGINES), help="For every model."),
-    click.option("--device", help="For every model: auto, cpu, mps, cuda or cuda:N."),
+    click.option(
+        "--device", metavar="DEVICE", help="For every model: auto, cpu, mps, cuda or cuda:N."
+    ),
     click.option("--dtype", type=click.Choice(DTYPES), help="For every model."),
-    click.option("--revision", help="For every model: branch, tag or commit on the hub."),
+    click.option(
+        "--revision", metavar="REVISION", help="For every model: branch, tag or commit on the hub."
+    ),
     click.option("--trust-remote-code", is_flag=True, help="Run Python code models bring."),
-    click.option("--max-new-tokens", type=COUNT, metavar="N", help="Longest answer. [100]"),
+    click.option(
+        "--max-new-tokens", type=COUNT, metavar="N", help="Longest answer; 100 by default."
+    ),
     click.option(
         "--max-side",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Longest side in pixels, 0: any. [1024]",
+        help="Longest side in pixels, 0: as it is; 1024 by default.",
     ),
-    click.option("--repeats", type=COUNT, metavar="N", help="How often to ask. [1]"),
+    click.option("--repeats", type=COUNT, metavar="N", help="How often to ask; 1 by default."),
     click.option("--answers", type=PLACE, callback=from_here, help="File of accepted answers."),
     click.option(
         "--scoring",
@@ -115,13 +125,22 @@ WISH = (
         callback=some,
         help="How answers are scored.",
     ),
-    click.option("--download-limit", type=SECONDS, metavar="S", help="For a download. [7200]"),
-    click.option("--load-limit", type=SECONDS, metavar="S", help="For a load. [600]"),
     click.option(
-        "--first-token-limit", type=SECONDS, metavar="S", help="For the first word. [180]"
+        "--download-limit", type=SECONDS, metavar="S", help="For a download; 7200 by default."
     ),
-    click.option("--run-limit", type=SECONDS, metavar="S", help="For a whole answer. [600]"),
-    click.option("--silence-limit", type=SECONDS, metavar="S", help="Without new text. [60]"),
+    click.option("--load-limit", type=SECONDS, metavar="S", help="For a load; 600 by default."),
+    click.option(
+        "--first-token-limit",
+        type=SECONDS,
+        metavar="S",
+        help="For the first word; 180 by default.",
+    ),
+    click.option(
+        "--run-limit", type=SECONDS, metavar="S", help="For a whole answer; 600 by default."
+    ),
+    click.option(
+        "--silence-limit", type=SECONDS, metavar="S", help="Without new text; 60 by default."
+    ),
     click.option(
         "--memory-limit", callback=size, metavar="SIZE", help="For a model's processes, as 8GB."
     ),
@@ -130,7 +149,12 @@ WISH = (
 
 ALLOWED = (
     click.option(
-        "--workers", type=COUNT, default=1, show_default=True, help="Models that run at once."
+        "--workers",
+        type=COUNT,
+        default=1,
+        metavar="N",
+        show_default=True,
+        help="Models that run at once.",
     ),
     click.option(
         "--memory-budget",
@@ -196,7 +220,7 @@ def wish(command: Command) -> Command:
     return command
 
 
-def as_wish(given: dict[str, Any]) -> Any:
+def as_wish(given: dict[str, Any], *, models_only: bool = False) -> Any:
     """The options of `wish` as a runner.planning.wishes.Wish."""
     from runner.planning.wishes import Wish
 
@@ -215,4 +239,5 @@ def as_wish(given: dict[str, Any]) -> Any:
         prompts=given["prompts"],
         each_model=each,
         settings=settings,
+        models_only=models_only,
     )

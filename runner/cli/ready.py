@@ -55,7 +55,10 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     """Fetch what `run` would need with the same arguments: models from the hub, environments.
 
     One model after another, each within its download limit; what is there already is looked
-    through and not fetched again. No picture is prepared and no model loaded.
+    through and not fetched again. No picture is needed or prepared, and no model loaded.
+
+    \b
+    vlmsweep fetch -m HuggingFaceTB/SmolVLM2-500M-Video-Instruct
 
     Exit codes: 0 all is there, 1 something could not be fetched or made, 2 usage, sweep file or
     no room on the disk, 130 interrupted.
@@ -66,10 +69,12 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     from runner.view import grids, telling
     from runner.view.output import write
 
-    wanted = wishes.plan(as_wish(given))
+    wanted = wishes.plan(as_wish(given, models_only=True))
     how = telling.mode(sys.stdout, json=json, quiet=quiet)
     with telling.telling(how, sys.stdout, sys.stderr) as tell:
         done = fetching.fetch(wanted, tell)
-    if not json:
+    if not done and not json:
+        click.echo("nothing to fetch: no model of it comes from the hub")
+    elif not json:
         write(grids.fetched(done), "table", sys.stdout)
     ctx.exit(EXIT_JOBS_FAILED if any(one.message for one in done) else 0)

@@ -9,7 +9,7 @@ import click
 from .options import database
 
 
-@click.command(short_help="Write a page or a Markdown file about a sweep.")
+@click.command(short_help="Write a web page or a Markdown file about a sweep.")
 @click.argument("sweep", required=False)
 @click.option(
     "-o",

@@ -12,7 +12,27 @@ from runner.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, VlmsweepError
 
 
 class Root(click.Group):
-    """A group that lists its commands in the order a newcomer needs them."""
+    """A group that lists its commands by what they are for, as a newcomer needs them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections: dict[str, tuple[click.Command, ...]] = {}
+
+    def section(self, title: str, *commands: click.Command) -> None:
+        """Adds commands under a title of their own in the help."""
+        self.sections[title] = commands
+        for command in commands:
+            self.add_command(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands under their titles, a line each, in one column throughout."""
+        width = max(map(len, self.commands))
+        room = formatter.width - width - 6
+        for title, commands in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(str(one.name).ljust(width), one.get_short_help_str(room)) for one in commands]
+                )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order they were added."""

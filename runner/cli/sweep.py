@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.sweeping import Swept
 
 
-@click.command(short_help="Run models over pictures.")
+@click.command(short_help="Run models over pictures, now.")
 @wish
 @allowed
 @beside
@@ -87,7 +87,7 @@ def resume(
 
 def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
     """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
-    from runner import sweeping
+    from runner import places, sweeping
     from runner.database.reader import Reader
     from runner.view import grids
     from runner.view.output import write
@@ -100,9 +100,10 @@ def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
         given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
         db = f" --db {shlex.quote(there)}" if given else ""
         click.echo(f"\nStored in {there}. Ask it:")
-        click.echo(f"  vlmsweep show --runs{db}")
+        called = places.program()
+        click.echo(f"  {called} show --runs{db}")
         query = "select model, avg(latency_s) from results group by 1"
-        click.echo(f'  vlmsweep sql "{query}"{db}')
+        click.echo(f'  {called} sql "{query}"{db}')
     return sweeping.exit_code(swept.state, rows)
 
 
@@ -123,6 +124,7 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     from runner.view.output import write
 
     plan = show.plan()
+    show.check_packages()
     how = telling.mode(sys.stdout, json=json, quiet=False)
     place = places.database(db)
     with (
@@ -141,5 +143,5 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
         click.echo(f"\n{score.right} of {score.asked} right\n")
     code = end(ctx, swept, table=not json)
     if not json:
-        click.echo("Then try your own pictures:\n  vlmsweep run -m demo -i PICTURES/")
+        click.echo(f"Then try your own pictures:\n  {places.program()} run -m demo -i PICTURES/")
     ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import VlmsweepError
+from ..errors import SweepFileError, VlmsweepError
 from . import hubcache, jobs
 
 LIMIT_S = 60.0
@@ -45,10 +45,16 @@ def aliases() -> dict[str, str]:
 
 
 def check(model: str) -> dict[str, Any]:
-    """Whether a model can run here now, and what is missing. An alias stands for its model."""
+    """Whether a model can run here now, and what is missing. An alias stands for its model.
+
+    Raises SweepFileError for what can be neither a folder nor on the hub.
+    """
     if model == jobs.DEMO:
         return ask("--check", str(jobs.demo_model()))
-    return ask("--check", aliases().get(model, model))
+    meant = aliases().get(model, model)
+    if not Path(meant).expanduser().is_dir() and jobs.no_hub_id(meant):
+        raise SweepFileError(f"{model!r} is neither a folder nor a hub id (org/name)")
+    return ask("--check", meant)
 
 
 def ask(*arguments: str) -> dict[str, Any]:

@@ -130,9 +130,14 @@ def whereabouts(source: Source, base: Path, where: str, problems: list[str]) -> 
     path = Path(os.path.abspath(base / Path(source.id).expanduser()))  # noqa: PTH100 - keeps links
     if path.is_dir():
         return Place("local", str(path), source)
-    if source.id.startswith((".", "/", "~")) or not HUB_ID.match(source.id):
+    if no_hub_id(source.id):
         problems.append(f"{where}: {source.id!r} is neither a folder nor a hub id (org/name)")
     return Place("hub", source.id, source)
+
+
+def no_hub_id(name: str) -> bool:
+    """Whether a name can only be that of a folder."""
+    return name.startswith((".", "/", "~")) or not HUB_ID.match(name)
 
 
 def short(place: Place) -> str:

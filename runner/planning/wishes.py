@@ -23,7 +23,10 @@ PRESETS = Path(__file__).with_name("presets")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked for on the command line. `each_model` holds for every model alike."""
+    """What was asked for on the command line. `each_model` holds for every model alike.
+
+    With `models_only` no pictures are needed: nothing is asked about any.
+    """
 
     file: Path | None = None
     preset: str | None = None
@@ -32,6 +35,7 @@ class Wish:
     prompts: tuple[str, ...] = ()
     each_model: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    models_only: bool = False
 
 
 def plan(wish: Wish) -> Plan:
@@ -82,6 +86,14 @@ def from_options(wish: Wish) -> Sweep:
             hint="vlmsweep run -m demo -i photos/    (or, to see one at work: vlmsweep demo)",
         )
     over = wish.settings | {"models": with_each(list(wish.models), wish.each_model)}
+    if not wish.images and wish.models_only:
+        over["prompts"] = [{"text": text, "images": "none"} for text in wish.prompts or ("-",)]
+    elif not wish.images:
+        raise SweepFileError(
+            "no pictures to ask about: give some with -i",
+            hint="-i photos/ or -i 'scans/*.png'; a prompt without any wants a sweep file,"
+            " and images: none",
+        )
     return sweepfile.from_options(wish.models, wish.images, wish.prompts, over)
 
 

@@ -35,13 +35,15 @@ class Column:
 class Grid:
     """Rows under keys for machines, and the columns people see of them.
 
-    `rows` may be read once only. With `blocks` people see a block of lines a row.
+    `rows` may be read once only. With `blocks` people see a block of lines a row. `nothing` is
+    what they see where there is no row.
     """
 
     keys: Sequence[str]
     rows: Iterable[Sequence[Any]]
     columns: Sequence[Column]
     blocks: bool = False
+    nothing: str = "No rows."
 
     def for_people(self) -> Iterable[list[Any]]:
         """The rows as the columns choose from them."""
@@ -51,12 +53,17 @@ class Grid:
 
 
 def grid(
-    records: Sequence[Mapping[str, Any]], columns: Sequence[Column], *, blocks: bool = False
+    records: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
+    *,
+    blocks: bool = False,
+    nothing: str = "No rows.",
 ) -> Grid:
     """A grid of records: machines get every key of theirs, people the columns."""
     own = list(records[0]) if records else []
     keys = list(dict.fromkeys([*own, *(c.key for c in columns if c.of is None)]))
-    return Grid(keys, ([record.get(key) for key in keys] for record in records), columns, blocks)
+    rows = ([record.get(key) for key in keys] for record in records)
+    return Grid(keys, rows, columns, blocks, nothing)
 
 
 def kind_of(key: str) -> Kind:

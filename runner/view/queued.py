@@ -80,7 +80,7 @@ COMPARED = (
 
 def sweeps(rows: Sequence[Record]) -> Grid:
     """The sweeps that wait or run."""
-    return grid(rows, SWEEPS)
+    return grid(rows, SWEEPS, nothing="Nothing waits or runs. vlmsweep queue add adds a sweep.")
 
 
 def models(rows: Sequence[Record]) -> Grid:
@@ -90,9 +90,9 @@ def models(rows: Sequence[Record]) -> Grid:
 
 def jobs(rows: Sequence[Record]) -> Grid:
     """A sweep's jobs."""
-    return grid(rows, JOBS)
+    return grid(rows, JOBS, nothing="No job of it waits or runs.")
 
 
 def compared(rows: Sequence[Record]) -> Grid:
     """Jobs in several orders."""
-    return grid(rows, COMPARED)
+    return grid(rows, COMPARED, nothing="Every text is the same in any order.")

@@ -58,6 +58,9 @@ def draw(what: Grid, stream: TextIO) -> None:
 def lay_out(what: Grid, out: Console) -> None:
     """A table, one or two with notes below, or blocks: the first that fits."""
     columns, rows = shown(what)
+    if not rows:
+        out.print(what.nothing)
+        return
     if what.blocks:
         blocks(columns, rows, out)
         return
