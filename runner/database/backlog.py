@@ -16,7 +16,8 @@ from .reader import Reader
 
 SWEEPS = """
 SELECT id AS number, name, uid, label, state, paused, priority, not_before,
-    (SELECT ifnull(name, CAST(id AS TEXT)) FROM sweeps AS other WHERE other.id = sweeps.after_sweep_id
+    (SELECT ifnull(name, CAST(id AS TEXT)) FROM sweeps AS other
+        WHERE other.id = sweeps.after_sweep_id
         AND other.state IN ('queued', 'running')) AS after, created_at
 FROM sweeps WHERE (in_queue AND state <> 'done') OR state = 'running'
 ORDER BY state <> 'running', priority DESC, rank, id

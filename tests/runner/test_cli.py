@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import demo
+from runner import demo, places
 from runner.cli import cli, options
 from runner.database.reader import Reader
 from runner.planning import hubcache
@@ -433,3 +433,63 @@ def test_a_model_is_checked(here: Path) -> None:
     done = CliRunner().invoke(cli, ["models", "--check", "./good", "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)[0]["error_class"] == "bad_config"
+
+
+def test_what_can_be_no_model_is_not_looked_for_on_the_hub(here: Path) -> None:
+    done = vlmsweep("models", "--check", "./nowhere")
+    assert done.exit_code == 2
+    assert "'./nowhere' is neither a folder nor a hub id" in done.stderr
+
+
+# A newcomer.
+
+
+def test_help_lists_every_command_on_a_line_of_its_own() -> None:
+    shown = vlmsweep("--help", env={"COLUMNS": "80"}).stdout
+    listed = [line.split()[0] for line in shown.splitlines() if line.startswith("  ")]
+    assert listed[-len(cli.commands) :] == list(cli.commands)
+    assert {name for part in cli.sections.values() for name in part} == {*cli.commands.values()}
+    assert "Run sweeps:" in shown
+
+
+def test_pictures_are_asked_for_by_their_option(here: Path) -> None:
+    done = vlmsweep("run", "-m", "good")
+    assert done.exit_code == 2
+    assert "give some with -i" in done.stderr
+    assert not (here / "history.db").exists()
+
+
+def test_the_demo_says_at_once_what_is_not_installed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "runner.planning.families.check", lambda model: {"missing_packages": ["torch"]}
+    )
+    done = vlmsweep("demo")
+    assert done.exit_code == 2
+    assert "the demo needs torch" in done.stderr
+    assert not (here / "history.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("called", "found", "named"),
+    [
+        ("/a b/.venv/bin/vlmsweep", None, "'/a b/.venv/bin/vlmsweep'"),
+        ("/a/.venv/bin/vlmsweep", "/usr/bin/vlmsweep", "vlmsweep"),
+        ("/a/runner/__main__.py", None, "vlmsweep"),
+    ],
+)
+def test_what_is_to_be_typed_next_can_be_typed(
+    monkeypatch: pytest.MonkeyPatch, called: str, found: str | None, named: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr("shutil.which", lambda name: found)
+    assert places.program() == named
+
+
+def test_an_empty_answer_is_said_in_words(here: Path) -> None:
+    assert vlmsweep("run", sweep_file(here, ["a"]), "-q").exit_code == 0
+    assert vlmsweep("queue", "--table").stdout.startswith("Nothing waits or runs.")
+    assert vlmsweep("search", "nowhere", "--table").stdout == "No rows.\n"
+    assert vlmsweep("search", "nowhere", "--json").stdout == "[]\n"
+    assert "nothing to fetch" in vlmsweep("fetch", "-m", "./good").stdout

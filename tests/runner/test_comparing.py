@@ -316,6 +316,7 @@ def test_hostile_text_stays_text(store: Store, queued: Queued) -> None:
     assert "\x1b" not in shown
     assert "<script>" in shown
     page = diff(store, "1", "2", "--markdown").stdout
+    assert diff(store, "1", "2", "--md").stdout == page
     assert "\x1b" not in page
     assert "<script>" not in page
     assert "</pre><script" not in page
