@@ -1,6 +1,6 @@
 """Five more families by the engines' ordinary way, held to direct calls of the libraries.
 
-Each engine's cases run in one process, and the library itself is asked in another.
+Each engine's cases run in one process, and the library itself is asked in another beside it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +71,10 @@ def both(tiny: Callable[[str], Path], pictures: dict[str, str]) -> dict[str, Any
         ours = {name: ask(tiny(name), engine, paths) for name in FAMILIES}
         theirs = {name: str(tiny(name)) for each, name in BOTH if each == engine}
         request = {"folders": theirs, "pictures": paths, "tokens": TOKENS}
-        found[engine] = (
-            call("serve_cases.py", ours),
-            call("family_reference.py", request, engine),
-        )
+        with ThreadPoolExecutor() as pool:
+            said = pool.submit(call, "serve_cases.py", ours)
+            expected = pool.submit(call, "family_reference.py", request, engine)
+            found[engine] = (said.result(), expected.result())
     return found
 
 

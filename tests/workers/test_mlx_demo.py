@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,15 @@ def test_both_engines_say_the_same(tmp_path: Path, talk: Callable[..., Any]) -> 
         Run(run=number, turns=(Turn(text=prompt, images=(path,)),), generation=generation)
         for number, (path, prompt) in enumerate(asked, start=1)
     ]
+
+    def ask(engine: Any) -> Any:
+        return talk([Load(model=str(DEMO), local=True, engine=engine, device="cpu"), *runs, Stop()])
+
     answers = {}
-    for engine in ("transformers", "mlx"):
-        load = Load(model=str(DEMO), local=True, engine=engine, device="cpu")
-        said = talk([load, *runs, Stop()])
+    engines = ("transformers", "mlx")
+    with ThreadPoolExecutor() as pool:
+        both = list(pool.map(ask, engines))
+    for engine, said in zip(engines, both, strict=True):
         assert said.code == 0, said.log
         assert said.named("loaded")[0]["engine"] == engine
         found = said.named("run_finished")
