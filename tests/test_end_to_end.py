@@ -77,7 +77,18 @@ def test_every_job_has_its_row_and_every_text_is_the_models_own(
     }
     (tmp_path / "sweep.json").write_text(json.dumps(sweep))
     done = subprocess.run(
-        [sys.executable, "-m", "runner", "run", "sweep.json", "--db", "h.db", "--json"],
+        [
+            sys.executable,
+            "-m",
+            "runner",
+            "run",
+            "sweep.json",
+            "--db",
+            "h.db",
+            "--json",
+            "--workers",
+            "2",
+        ],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -73,7 +73,7 @@ def test_all_five_run_in_both_engines(tiny: Callable[[str], Path], tmp_path: Pat
         "HF_MODULES_CACHE": str(tmp_path / "modules"),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "runner", "run", "sweep.json", "--db", "h.db"],
+        [sys.executable, "-m", "runner", "run", "sweep.json", "--db", "h.db", "--workers", "2"],
         cwd=tmp_path,
         env={**os.environ, **caches},
         capture_output=True,
