@@ -1,8 +1,19 @@
-"""`python -m runner`: the same as the command `vlmsweep`."""
+"""`vlmsweep` and `python -m runner`. Ctrl-C is quiet from the first import on."""
 
 from __future__ import annotations
 
-from .cli import main
+import sys
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        from .cli import main as run
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

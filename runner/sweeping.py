@@ -24,7 +24,7 @@ from .control.listener import Listener
 from .database import intake, recovery
 from .database.opening import opened
 from .database.reader import Reader
-from .database.store import Store, files_of
+from .database.store import Store, files_of, unusable
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .interpreters import resolving
 from .pictures import preparation
@@ -126,7 +126,10 @@ def add(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> dict[s
     """
     plan, _ = resolving.resolve(plan, tell)
     folder = files_of(database) / "queue"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(database, error) from error
     staged = folder / f"{secrets.token_hex(8)}.db"
     try:
         with closing(Store(staged)) as store:

@@ -18,7 +18,9 @@ MODEL = click.option("--model", metavar="NAME", help="This model of the sweep on
 JOB = click.option("--job", type=COUNT, metavar="N", help="This job only, by its number.")
 
 
-@click.group(invoke_without_command=True)
+@click.group(
+    invoke_without_command=True, short_help="Queue sweeps for the night; change what waits."
+)
 @database
 @formats
 @click.pass_context
@@ -26,6 +28,9 @@ def queue(ctx: click.Context, /, db: Path | None, format: Any) -> None:
     """Queue sweeps for the night, and change what waits; alone, it lists them.
 
     `vlmsweep start` works the queue. All of this may be done while it does, from any terminal.
+    SWEEP is a name, a number, a uid or its beginning.
+
+    Exit codes: 0 done, 2 no such sweep, model or job, 3 the database cannot be used.
     """
     if db is not None:  # said before the subcommand, it is meant for that
         ctx.default_map = {name: {"db": db} for name in queue.commands}
@@ -37,7 +42,9 @@ def queue(ctx: click.Context, /, db: Path | None, format: Any) -> None:
 @click.argument("sweep", required=False)
 @click.option("--jobs", is_flag=True, help="A row per job that is not done.")
 @click.option("--all", "every", is_flag=True, help="With --jobs: those that are done, too.")
-@click.option("--limit", type=COUNT, default=200, show_default=True, help="Jobs shown.")
+@click.option(
+    "--limit", type=COUNT, default=200, metavar="N", show_default=True, help="Jobs shown."
+)
 @database
 @formats
 def listed(
@@ -68,7 +75,9 @@ def listed(
 
 @queue.command(short_help="Add a sweep.")
 @wish
-@click.option("--priority", type=int, default=0, show_default=True, help="Higher goes first.")
+@click.option(
+    "--priority", type=int, default=0, metavar="N", show_default=True, help="Higher goes first."
+)
 @click.option("--after", metavar="SWEEP", help="Not before that sweep has ended.")
 @click.option("--at", metavar="HOUR", help="Not before 23:00, or 2026-11-24 07:00.")
 @click.option("--label", help="A word to group sweeps by.")
@@ -114,7 +123,7 @@ def add(
     click.echo(queued.added(added))
 
 
-def changing(name: str, done: str) -> Callable[[Any], Any]:
+def changing(name: str, short: str, said: str) -> Callable[[Any], Any]:
     """A subcommand that asks for an action on a sweep, a model of it, or a job."""
 
     def make(described: Any) -> Any:
@@ -126,18 +135,20 @@ def changing(name: str, done: str) -> Callable[[Any], Any]:
             from runner import places
             from runner.control import targets
             from runner.control.asking import ask
+            from runner.view import queued
 
             place = places.database(db)
             reply = ask(place, name, targets.find(place, sweep, model, job))
-            click.echo(done.format(**reply))
+            kind = "job" if job else "model" if model else "sweep"
+            click.echo(queued.changed(said, kind, reply))
 
         command.__doc__ = described.__doc__
-        return queue.command(name)(command)
+        return queue.command(name, short_help=short)(command)
 
     return make
 
 
-@changing("pause", "{changed} paused")
+@changing("pause", "Hold a sweep, a model or a job back.", "paused")
 def pause() -> None:
     """Hold a SWEEP, a model or a job back.
 
@@ -145,12 +156,12 @@ def pause() -> None:
     """
 
 
-@changing("resume", "{changed} resumed")
+@changing("resume", "Let go what was paused.", "resumed")
 def resume() -> None:
     """Let go a SWEEP, a model or a job that was paused."""
 
 
-@changing("cancel", "{skipped} jobs cancelled, {killed} runs killed")
+@changing("cancel", "Give up what waits; kill what runs of it.", "cancelled")
 def cancel() -> None:
     """Give up what waits of a SWEEP, a model or a job; what runs of it is killed.
 
@@ -158,7 +169,7 @@ def cancel() -> None:
     """
 
 
-@queue.command()
+@queue.command(short_help="Queue again what did not end ok.")
 @SWEEP
 @MODEL
 @JOB
@@ -170,13 +181,14 @@ def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None
     """
     from runner import places, restoring
     from runner.control import targets
+    from runner.view import queued
 
     place = places.database(db)
     reply = restoring.retry(place, targets.find(place, sweep, model, job))
-    click.echo(f"{reply['queued']} jobs queued again")
+    click.echo(queued.changed("queued again", "job", reply))
 
 
-@changing("remove", "{removed} jobs removed")
+@changing("remove", "Delete jobs that have never run.", "removed")
 def remove() -> None:
     """Take jobs that have never run out of the queue and the database.
 
@@ -191,7 +203,7 @@ def remove() -> None:
 @click.option("--first", "to", flag_value="first", help="Before all others of its kind.")
 @click.option("--last", "to", flag_value="last", help="After all others of its kind.")
 @click.option("--before", metavar="OTHER", help="Before that sweep, model or job.")
-@click.option("--priority", type=int, help="Give a sweep a priority; higher goes first.")
+@click.option("--priority", type=int, metavar="N", help="A sweep's priority; higher goes first.")
 @database
 def move(
     sweep: str | None,

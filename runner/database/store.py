@@ -58,10 +58,7 @@ class Store:
             self.opened = path.stat().st_ino
         except (sqlite3.Error, OSError) as error:
             self.close()
-            raise DatabaseError(
-                f"cannot use {path} as a database: {error}",
-                hint="give another file with --db, or set VLMSWEEP_DB",
-            ) from error
+            raise unusable(path, error) from error
         except DatabaseError:
             self.close()
             raise
@@ -251,6 +248,14 @@ class Store:
         if state != "queued":
             row["started_at" if state == "running" else "ended_at"] = utc_now()
         self.update("sweeps", sweep, row)
+
+
+def unusable(path: Path, error: Exception) -> DatabaseError:
+    """What to raise where a database, or what lies beside it, cannot be made or opened."""
+    return DatabaseError(
+        f"cannot use {path} as a database: {error}",
+        hint="give another file with --db, or set VLMSWEEP_DB",
+    )
 
 
 def files_of(database: Path) -> Path:

@@ -214,6 +214,7 @@ def where(facts: Facts) -> Iterator[str]:
     device = "".join(f", {name}" for name in used if name and name != row["cpu"])
     machine = f"{row['cpu'] or row['machine']}, {row['cores'] or '?'} cores{memory}{device}"
     day = (facts.sweep["started_at"] or facts.sweep["created_at"])[:10]
-    yield escaped(f"What was measured on {day} in sweep {facts.title} ({facts.sweep['uid']}).")
+    uid = f" ({facts.sweep['uid']})" if facts.sweep["name"] else ""
+    yield escaped(f"What was measured on {day} in sweep {facts.title}{uid}.")
     yield ""
     yield escaped(f"{machine}; {row['platform']}; Python {row['python']}.")

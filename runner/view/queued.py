@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .columns import Column, Grid, grid
+from .grids import counted
 
 Record = Mapping[str, Any]
 
@@ -96,3 +97,10 @@ def jobs(rows: Sequence[Record]) -> Grid:
 def compared(rows: Sequence[Record]) -> Grid:
     """Jobs in several orders."""
     return grid(rows, COMPARED, nothing="Every text is the same in any order.")
+
+
+def changed(said: str, kind: str, reply: Record) -> str:
+    """What came of a change to the queue: `said` of how many sweeps, models or jobs."""
+    jobs = next((reply[key] for key in ("queued", "skipped", "removed") if key in reply), None)
+    line = f"{counted(reply['changed'], kind) if jobs is None else counted(jobs, 'job')} {said}"
+    return f"{line}, {counted(reply['killed'], 'run')} killed" if "killed" in reply else line

@@ -15,7 +15,7 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import demo, places
+from runner import __main__, demo, places
 from runner.cli import cli, options
 from runner.database.reader import Reader
 from runner.planning import hubcache
@@ -449,7 +449,8 @@ def test_help_lists_every_command_on_a_line_of_its_own() -> None:
     listed = [line.split()[0] for line in shown.splitlines() if line.startswith("  ")]
     assert listed[-len(cli.commands) :] == list(cli.commands)
     assert {name for part in cli.sections.values() for name in part} == {*cli.commands.values()}
-    assert "Run sweeps:" in shown
+    queued = vlmsweep("queue", "--help", env={"COLUMNS": "80"}).stdout
+    assert "..." not in (shown + queued).replace("slowest, ...", "").replace("[ARGS]...", "")
 
 
 def test_pictures_are_asked_for_by_their_option(here: Path) -> None:
@@ -493,3 +494,35 @@ def test_an_empty_answer_is_said_in_words(here: Path) -> None:
     assert vlmsweep("search", "nowhere", "--table").stdout == "No rows.\n"
     assert vlmsweep("search", "nowhere", "--json").stdout == "[]\n"
     assert "nothing to fetch" in vlmsweep("fetch", "-m", "./good").stdout
+
+
+@pytest.mark.parametrize("command", [["run"], ["queue", "add"]])
+def test_a_place_without_room_for_a_database_is_an_error_of_the_database(
+    here: Path, command: list[str]
+) -> None:
+    (here / "file").write_text("")
+    done = vlmsweep(*command, sweep_file(here, ["a"]), "--db", "file/x.db")
+    assert done.exit_code == 3
+    assert "cannot use" in done.stderr
+
+
+def test_changes_of_the_queue_say_of_what(here: Path) -> None:
+    assert vlmsweep("queue", "add", sweep_file(here, ["a", "b"])).exit_code == 0
+    assert vlmsweep("queue", "pause", "1").stdout == "1 sweep paused\n"
+    assert vlmsweep("queue", "resume", "1").stdout == "1 sweep resumed\n"
+    assert vlmsweep("queue", "pause", "1", "--model", "good").stdout == "1 model paused\n"
+    assert vlmsweep("queue", "pause", "--job", "1").stdout == "1 job paused\n"
+    said = vlmsweep("queue", "cancel", "1", "--model", "good").stdout
+    assert said == "2 jobs cancelled, 0 runs killed\n"
+    assert vlmsweep("queue", "retry", "1").stdout == "2 jobs queued again\n"
+    assert vlmsweep("queue", "remove", "--job", "4").stdout == "1 job removed\n"
+
+
+def test_ctrl_c_while_it_is_imported_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runner.cli.main", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == 130

@@ -124,14 +124,14 @@ def test_a_night_from_two_terminals(
     terminals.until(lambda: terminals.states().get("z") == "running")
     terminals.until(lambda: bool(terminals.ask("SELECT 1 FROM jobs WHERE state = 'running'")))
     began = time.monotonic()
-    assert "1 runs killed" in terminals.vlmsweep("queue", "cancel", "z")
+    assert "1 run killed" in terminals.vlmsweep("queue", "cancel", "z")
     terminals.until(lambda: "z" not in terminals.states())
     assert time.monotonic() - began < 10
     assert terminals.outcomes("z") == ["skipped", "skipped"]
 
     terminals.until(lambda: terminals.outcomes("y") == ["ok", "error"])
     assert terminals.states() == {"x": "paused"}
-    assert "1 jobs queued again" in terminals.vlmsweep("queue", "retry", "y")
+    assert "1 job queued again" in terminals.vlmsweep("queue", "retry", "y")
     terminals.until(lambda: bool(terminals.ask("SELECT 1 FROM runs WHERE attempt = 2")))
 
     terminals.vlmsweep("queue", "resume", "x")
