@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import COUNT, allowed, as_company, as_terms, as_wish, beside, database, formats, wish
+from .options import COUNT, allowed, as_terms, as_wish, beside, database, formats, wish
+from .told import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -253,9 +254,8 @@ def start(
     """
     from datetime import UTC, datetime
 
-    from runner import company, places, sweeping
+    from runner import places, sweeping
     from runner.planning import hours
-    from runner.view import telling
 
     place = places.database(db)
     terms = as_terms(
@@ -263,10 +263,6 @@ def start(
         until=hours.parse(until, datetime.now(UTC)) if until else None,
         stay=not drain,
     )
-    how = telling.mode(sys.stdout, json=json, quiet=quiet)
-    with (
-        telling.telling(how, sys.stdout, sys.stderr) as view,
-        company.kept(view, place, as_company(given)) as tell,
-    ):
+    with told(place, given, json=json, quiet=quiet) as tell:
         worked = sweeping.start(place, tell, terms)
     ctx.exit(sweeping.exit_code_of_queue(worked))
