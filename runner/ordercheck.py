@@ -19,6 +19,7 @@ from . import sweeping
 from .database.reader import Reader
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, SweepFileError
 from .planning.plan import Job, Plan
+from .view import units
 
 if TYPE_CHECKING:
     from .work.launch import Launcher
@@ -57,7 +58,7 @@ class Checked:
     def in_words(self) -> str:
         """How many jobs have which verdict."""
         counts = (f"{self.count(verdict)} {verdict}" for verdict in (SAME, LEAKS, UNSTEADY, FAILED))
-        return f"{len(self.jobs)} jobs: {', '.join(counts)}"
+        return f"{units.counted(len(self.jobs), 'job')}: {', '.join(counts)}"
 
     def as_rows(self, every: bool) -> list[dict[str, Any]]:
         """Plain data: the jobs that are not the same, or every one."""

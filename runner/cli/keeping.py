@@ -39,9 +39,9 @@ def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) ->
     before = datetime.now(UTC) - timedelta(days=days)
     done = pruning.prune(places.database(db), before, only or KINDS, dry_run)
     click.echo(
-        f"{'would delete' if dry_run else 'deleted'} {done.logs} logs"
-        f" ({units.size(done.log_bytes)}), {done.pictures} files of pictures"
-        f" ({units.size(done.picture_bytes)}), {done.samples} memory samples"
+        f"{'would delete' if dry_run else 'deleted'} {units.counted(done.logs, 'log')}"
+        f" ({units.size(done.log_bytes)}), {units.counted(done.pictures, 'picture file')}"
+        f" ({units.size(done.picture_bytes)}), {units.counted(done.samples, 'memory sample')}"
     )
 
 

@@ -129,7 +129,7 @@ def write(found: Comparison, stream: TextIO, limit: int) -> None:
     out = console(stream)
     for name, side in (("A", found.a), ("B", found.b)):
         title = one_line(side.choice.title)
-        head = Text.assemble((name, "bold"), f"  {title}, {len(side.jobs)} jobs")
+        head = Text.assemble((name, "bold"), f"  {title}, {units.counted(len(side.jobs), 'job')}")
         out.print(head, soft_wrap=True)
     out.print()
     draw(models(found), stream)

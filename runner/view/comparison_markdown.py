@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from . import comparison as view
+from . import units
 from .markup import markdown, markdown_table
 from .tables import shown
 
@@ -32,8 +33,8 @@ def lines(found: Comparison, limit: int) -> Iterator[str]:
     yield ""
     yield from (f"- {markdown(view.reason(one))}" for one in found.reasons)
     yield from ([""] if found.reasons else [])
-    yield f"A: {markdown(found.a.choice.title)}, {len(found.a.jobs)} jobs<br>"
-    yield f"B: {markdown(found.b.choice.title)}, {len(found.b.jobs)} jobs"
+    yield f"A: {markdown(found.a.choice.title)}, {units.counted(len(found.a.jobs), 'job')}<br>"
+    yield f"B: {markdown(found.b.choice.title)}, {units.counted(len(found.b.jobs), 'job')}"
     yield ""
     yield from markdown_table(*shown(view.models(found)))
     yield from jobs(found, "new_failure", "New failures", limit)

@@ -257,25 +257,23 @@ def anything(answer: Answer) -> Grid:
 
 def plan_lines(seen: Preview) -> Iterator[str]:
     """What a plan says besides its table."""
-    asked = f"{len(seen.prompts)} prompts" if len(seen.prompts) != 1 else "1 prompt"
+    asked = units.counted(len(seen.prompts), "prompt")
     repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
-    shown = [counted(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
-    shown += [counted(seen.videos, "video")] if seen.videos else []
-    yield f"{seen.jobs} jobs: {asked}, {' and '.join(shown)}{repeats}"
+    shown = [units.counted(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
+    shown += [units.counted(seen.videos, "video")] if seen.videos else []
+    yield f"{units.counted(seen.jobs, 'job')}: {asked}, {' and '.join(shown)}{repeats}"
     shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
     yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
     if seen.scoring:
-        yield f"Answers: known for {seen.answers_known} jobs, scored by {', '.join(seen.scoring)}"
+        known = units.counted(seen.answers_known, "job")
+        yield f"Answers: known for {known}, scored by {', '.join(seen.scoring)}"
     for row in seen.excluded:
-        yield one_line(f"Excluded: {row['jobs']} jobs of {row['model']}: {row['reason']}")
+        yield one_line(
+            f"Excluded: {units.counted(row['jobs'], 'job')} of {row['model']}: {row['reason']}"
+        )
     settings = ", ".join(f"{key} {value}" for key, value in seen.generation.items())
     yield f"Generation: {settings}"
     yield "Limits: " + ", ".join(limit(key, value) for key, value in seen.limits.items())
-
-
-def counted(count: int, what: str) -> str:
-    """`1 video`, `2 videos`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def limit(key: str, value: float) -> str:

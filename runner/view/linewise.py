@@ -121,7 +121,7 @@ def told(event: stream.StreamEvent, counter: Counter) -> str | None:
             name = counted.title if counted else event.sweep
             return f"{name} {event.state}: {ended(event)}"
         case stream.JobsCancelled():
-            return f"{event.model}: {event.jobs} jobs cancelled"
+            return f"{event.model}: {units.counted(event.jobs, 'job')} cancelled"
         case stream.HourCame():
             return HOUR_CAME
         case stream.Watching() | stream.StayingAwake() | stream.NotifyFailed():

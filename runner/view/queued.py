@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .columns import Column, Grid, grid
-from .grids import counted
+from .units import counted
 
 Record = Mapping[str, Any]
 
@@ -26,7 +26,7 @@ def added(reply: Record) -> str:
     known = f"{reply['sweep']} ({reply['uid']})"
     if not reply["jobs"]:
         return f"stored as {known}: nothing to run, all its jobs are excluded"
-    return f"queued as {known}: {reply['jobs']} jobs"
+    return f"queued as {known}: {counted(reply['jobs'], 'job')}"
 
 
 def state(row: Record) -> str:

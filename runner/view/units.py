@@ -56,6 +56,11 @@ def number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 video`, `2 videos`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def clock(value: float) -> str:
     """0:07, 12:04, 3:24:59: how long something still takes."""
     minutes, rest = divmod(max(0, round(value)), 60)

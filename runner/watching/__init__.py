@@ -38,7 +38,7 @@ def watch(
         with Reader(database) as reader:
             uid = str(reader.sweep(named)["uid"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the screen is given back
-    onlooker = Onlooker(database, tell, uid)
+    onlooker = Onlooker(database, tell, uid, waits=not once)
     with suppress(KeyboardInterrupt):
         try:
             while onlooker.look() and not once and not gone():

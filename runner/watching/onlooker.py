@@ -26,7 +26,10 @@ PATIENCE_S = 5.0
 class Onlooker:
     """Looks at a database again and again. With `only`, a uid, at that sweep alone."""
 
-    def __init__(self, database: Path, tell: Tell, only: str | None = None) -> None:
+    def __init__(
+        self, database: Path, tell: Tell, only: str | None = None, *, waits: bool = True
+    ) -> None:
+        self.waits = waits
         self.database, self.tell, self.only = database, tell, only
         self.reader: Reader | None = None
         self.said: stream.Watching | None = None
@@ -87,7 +90,10 @@ class Onlooker:
         if found is None:
             self.close()
             self.forget()
-            self.say("no_database", f"There is no database at {self.database} yet; waiting.")
+            self.say(
+                "no_database",
+                f"There is no database at {self.database} yet{'; waiting' * self.waits}.",
+            )
             return False
         if self.reader is not None and found != self.file:
             self.close()
@@ -196,7 +202,8 @@ class Onlooker:
         """Says so; the next sweep is waited for."""
         queued = sum(state == "queued" for state in self.open.values())
         waiting = f" {queued} in the queue." if queued else ""
-        self.say("nothing_running", f"No sweep is running.{waiting} Waiting for one to begin.")
+        then = " Waiting for one to begin." if self.waits else ""
+        self.say("nothing_running", f"No sweep is running.{waiting}{then}")
         return True
 
     def other_than_running(self) -> bool:

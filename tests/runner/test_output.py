@@ -195,3 +195,7 @@ def test_sizes_as_people_write_them(text: str, size: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         units.parse_size(text)
+
+
+def test_one_is_not_many() -> None:
+    assert [units.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]

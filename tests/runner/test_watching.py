@@ -315,7 +315,7 @@ def test_watching_a_sweep_that_is_over_leaves(store: Store, queued: Callable[...
     assert result.exit_code == 0, result.output
     assert "over done: 0 ok, 1 waiting" in result.output
     result = vlmsweep("watch", "--once", database=store.path)
-    assert "No sweep is running" in result.output
+    assert result.output == "No sweep is running.\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
