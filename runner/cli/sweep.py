@@ -104,6 +104,8 @@ def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
         click.echo(f"  {called} show --runs{db}")
         query = "select model, avg(latency_s) from results group by 1"
         click.echo(f'  {called} sql "{query}"{db}')
+        if swept.state == "interrupted":
+            click.echo(f"Go on with what is missing:\n  {called} resume {swept.id}{db}")
     return sweeping.exit_code(swept.state, rows)
 
 

@@ -6,13 +6,14 @@ ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.vi
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from io import StringIO
 from typing import Any, TextIO
 
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 from rich.text import Text
 
@@ -37,6 +38,8 @@ def console(stream: TextIO) -> Console:
     made = Console(file=stream, highlight=False, markup=False, emoji=False)
     if not stream.isatty():  # made.is_terminal may be forced by FORCE_COLOR
         made.width = UNLIMITED
+    elif made.is_dumb_terminal:  # rich takes such a one for 80 columns wide, whatever it is
+        made.size = ConsoleDimensions(*shutil.get_terminal_size())
     return made
 
 

@@ -230,6 +230,20 @@ def test_an_interrupted_sweep_gives_130(here: Path) -> None:
         assert reader.summary(1)[0]["ok"] == 1
 
 
+def test_an_interrupted_sweep_says_how_to_go_on(here: Path) -> None:
+    command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, ["a", "hang"])]
+    started = subprocess.Popen(command, env=env(), stdout=-1, text=True)
+    assert started.stdout is not None
+    said = ""
+    for line in started.stdout:
+        said += line
+        if "1/2" in line:
+            started.send_signal(signal.SIGTERM)
+    started.stdout.close()
+    assert started.wait() == 130
+    assert said.endswith("Go on with what is missing:\n  vlmsweep resume 1\n")
+
+
 # demo
 
 

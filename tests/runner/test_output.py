@@ -197,5 +197,13 @@ def test_what_is_no_size(text: str) -> None:
         units.parse_size(text)
 
 
+def test_a_dumb_terminal_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("COLUMNS", "60")
+    columns = [Column(key, key.title(), least=8) for key in ("said", "also")]
+    shown = written(Grid(["said", "also"], [["x" * 40, "y" * 40]], columns), "table", Screen())
+    assert max(len(line) for line in shown.splitlines()) == 60
+
+
 def test_one_is_not_many() -> None:
     assert [units.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
