@@ -35,7 +35,7 @@ def run(
     Without -p, "Describe this image." is asked. Every run is stored as it ends.
 
     \b
-    vlmsweep run -m HuggingFaceTB/SmolVLM2-500M-Video-Instruct -m ./my-model -i photos/
+    vlmsweep run -m HuggingFaceTB/SmolVLM-500M-Instruct -m ./mine -i photos/
     vlmsweep run sweep.yaml --load-limit 120
 
     Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal

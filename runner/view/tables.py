@@ -88,13 +88,13 @@ def lay_out(what: Grid, out: Console) -> None:
 
 
 def remarks(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """What stands below the tables, each text once, with the rows it belongs to."""
-    said: dict[str, list[str]] = {}
+    """What stands below the tables, each text once, with the names it belongs to."""
+    said: dict[str, dict[str, None]] = {}
     for row in rows:
         for column, cell in zip(columns, row, strict=True):
             if column.aside and cell:
-                said.setdefault(cell, []).append(row[0])
-    return said
+                said.setdefault(cell, {})[row[0]] = None
+    return {text: list(names) for text, names in said.items()}
 
 
 Part = tuple[list[Column], list[list[str]], list[int]]

@@ -205,5 +205,14 @@ def test_a_dumb_terminal_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     assert max(len(line) for line in shown.splitlines()) == 60
 
 
+def test_a_remark_names_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "28")
+    columns = [Column("who", "Who"), Column("why", "Why", least=30, aside=True)]
+    why = "torch, transformers missing"
+    rows = [["a", why], ["a", why], ["b", why]]
+    shown = written(Grid(["who", "why"], rows, columns), "table", Screen())
+    assert "\na, b: torch, transformers" in shown
+
+
 def test_one_is_not_many() -> None:
     assert [units.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
