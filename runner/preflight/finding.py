@@ -98,11 +98,10 @@ def stored(models: Iterable[QueuedModel]) -> Iterator[Way]:
     """The ways of models that wait in a database, each kind once."""
     seen = set()
     for model in models:
-        source = "local" if model.load.local else "server" if model.load.url else "hub"
         made = model.python is not None and shelf.slot_of(model.python) is not None
         way = Way(
             name=model.name if model.id == model.first else f"{model.name} (fallback)",
-            source=source,
+            source=model.source,
             load=replace(model.load, processor={}),
             limits=model.limits,
             last=model.next_way is None,

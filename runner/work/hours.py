@@ -33,8 +33,7 @@ class Hours:
 
     def expected(self, model: QueuedModel) -> Estimate:
         """What history says of a model."""
-        source = "server" if model.load.url else "local" if model.load.local else "hub"
-        return estimate(self.connection, source, model.load.model)
+        return estimate(self.connection, model.source, model.load.model)
 
     def come(self) -> bool:
         """Whether the hour has come until which jobs may run."""

@@ -71,6 +71,11 @@ class QueuedModel:
     generation: Generation
     limits: Limits
 
+    @property
+    def source(self) -> str:
+        """Where it lies, as `models.source` has it: server, local or hub."""
+        return "server" if self.load.url else "local" if self.load.local else "hub"
+
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
