@@ -30,11 +30,11 @@ INHIBIT = (
 ANSWER_S = 2.0
 
 
-class Unable(Exception):
+class InhibitUnavailable(Exception):
     """A way to stay awake does not work here."""
 
 
-class Awake:
+class SleepInhibitor:
     """Holds the machine awake from a sweep's start until no sweep is under way."""
 
     def __init__(self, tell: Tell) -> None:
@@ -47,17 +47,17 @@ class Awake:
         """One event. Never raises."""
         if isinstance(event, stream.SweepStarted):
             if not self.sweeps:
-                self.hold()
+                self.acquire()
             self.sweeps.add(event.sweep)
         elif isinstance(event, stream.SweepFinished):
             self.sweeps.discard(event.sweep)
             if not self.sweeps:
                 self.close()
 
-    def hold(self) -> None:
+    def acquire(self) -> None:
         """Tries each way in turn, and says once how it went."""
         method, why = None, []
-        for way in (by_library, by_systemd):
+        for way in (inhibit_with_wakepy, inhibit_with_systemd):
             try:
                 method = way(self.held)
                 break
@@ -75,20 +75,20 @@ class Awake:
             self.held.close()
 
 
-def by_library(held: ExitStack) -> str:
+def inhibit_with_wakepy(held: ExitStack) -> str:
     """By what wakepy knows; the method's name."""
     from wakepy import keep
 
     mode = held.enter_context(keep.running(on_fail="pass"))
     if not mode.active:
-        raise Unable("no desktop session to ask")
+        raise InhibitUnavailable("no desktop session to ask")
     return str(mode.method.name if mode.method else "wakepy")
 
 
-def by_systemd(held: ExitStack) -> str:
+def inhibit_with_systemd(held: ExitStack) -> str:
     """By systemd's inhibitor, which needs no desktop; it is held once `cat` answers under it."""
     if sys.platform != "linux" or shutil.which(INHIBIT[0]) is None:
-        raise Unable(f"{INHIBIT[0]} is not here")
+        raise InhibitUnavailable(f"{INHIBIT[0]} is not here")
     # A group of its own, so that Ctrl-C, which lets a run finish, does not end it.
     child = subprocess.Popen(
         INHIBIT,
@@ -103,12 +103,12 @@ def by_systemd(held: ExitStack) -> str:
     with suppress(BrokenPipeError):
         child.stdin.write(b"\n")
     if select.select([child.stdout], [], [], ANSWER_S)[0] and child.stdout.read(1):
-        held.callback(end, child)
+        held.callback(stop_inhibitor, child)
         return INHIBIT[0]
-    raise Unable(f"{INHIBIT[0]}: {end(child)}")
+    raise InhibitUnavailable(f"{INHIBIT[0]}: {stop_inhibitor(child)}")
 
 
-def end(child: subprocess.Popen[bytes]) -> str:
+def stop_inhibitor(child: subprocess.Popen[bytes]) -> str:
     """Ends the inhibitor; returns what it last complained of."""
     assert child.stdin is not None
     assert child.stdout is not None

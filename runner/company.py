@@ -18,7 +18,7 @@ SECRET = ("VLMSWEEP_NOTIFY", "VLMSWEEP_NOTIFY_COMMAND")
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class ListenerOptions:
     """What the user wants beside the sweep."""
 
     allow_sleep: bool = False
@@ -27,7 +27,7 @@ class Company:
 
 
 @contextmanager
-def kept(tell: Tell, database: Path, wanted: Company) -> Iterator[Tell]:
+def attach_listeners(tell: Tell, database: Path, wanted: ListenerOptions) -> Iterator[Tell]:
     """A `tell` that also tells the company. Raises NotifyError when messages cannot be sent."""
     for name in SECRET:  # workers run models' own code, and would inherit it
         os.environ.pop(name, None)
@@ -40,9 +40,9 @@ def kept(tell: Tell, database: Path, wanted: Company) -> Iterator[Tell]:
         listeners.append(notifier)
         closing.append(notifier.close)
     if not wanted.allow_sleep:
-        from .awake import Awake
+        from .awake import SleepInhibitor
 
-        awake = Awake(tell)
+        awake = SleepInhibitor(tell)
         listeners.append(awake)
         closing.append(awake.close)
 

@@ -26,14 +26,14 @@ STEADY_S = 0.000_5  # two clocks read within this are read at once
 def slept_s() -> float | None:
     """Seconds the machine has slept: what one clock counts on through and another does not."""
     if LINUX:
-        return apart(time.CLOCK_BOOTTIME, time.CLOCK_MONOTONIC)
+        return clock_offset(time.CLOCK_BOOTTIME, time.CLOCK_MONOTONIC)
     if MACOS:
         awake = getattr(time, "CLOCK_UPTIME_RAW")  # noqa: B009 - mypy knows one system's clocks
-        return apart(time.CLOCK_MONOTONIC_RAW, awake)
+        return clock_offset(time.CLOCK_MONOTONIC_RAW, awake)
     return None
 
 
-def apart(through: int, awake: int) -> float:
+def clock_offset(through: int, awake: int) -> float:
     """How far two clocks are apart, read anew when something came between the readings."""
     found = []
     for _ in range(TRIES):
@@ -48,7 +48,7 @@ def swapped_bytes() -> int | None:
     """Bytes the whole machine has moved to its swap and back."""
     if MACOS:
         return macos_swapped()
-    pages = fields(VMSTAT)
+    pages = read_key_values(VMSTAT)
     if pages is None or "pswpin" not in pages or "pswpout" not in pages:
         return None
     return (pages["pswpin"] + pages["pswpout"]) * os.sysconf("SC_PAGE_SIZE")
@@ -61,17 +61,17 @@ def throttled_s() -> float | None:
     container is shown is not.
     """
     total = None
-    for file in machine.groups("cpu", "cpu.stat", "cpu.stat"):
-        counts = fields(file) or {}
+    for file in machine.cgroup_files("cpu", "cpu.stat", "cpu.stat"):
+        counts = read_key_values(file) or {}
         for name, unit in (("throttled_usec", 1e6), ("throttled_time", 1e9)):
             if name in counts:
                 total = (total or 0.0) + counts[name] / unit
     return total
 
 
-def heat_throttles() -> int | None:
+def thermal_throttle_count() -> int | None:
     """How often processors were slowed for heat, summed over them (Intel's, on Linux)."""
-    found = [number for file in heat_files() if (number := whole(file)) is not None]
+    found = [number for file in thermal_throttle_files() if (number := read_int(file)) is not None]
     return sum(found) if found else None
 
 
@@ -80,7 +80,7 @@ def memory_stalled_s() -> float | None:
 
     The kernel's pressure stall information: for pages to come back from disk, for room.
     """
-    for file in [*machine.groups("memory", "memory.pressure"), PRESSURE]:
+    for file in [*machine.cgroup_files("memory", "memory.pressure"), PRESSURE]:
         try:
             line = next(x for x in file.read_text().splitlines() if x.startswith("some "))
             return int(line.rpartition("total=")[2]) / 1e6
@@ -90,12 +90,12 @@ def memory_stalled_s() -> float | None:
 
 
 @cache
-def heat_files() -> tuple[Path, ...]:
+def thermal_throttle_files() -> tuple[Path, ...]:
     """Where each processor counts it."""
     return tuple(PROCESSORS.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
 
 
-def whole(file: Path) -> int | None:
+def read_int(file: Path) -> int | None:
     """A file's one number."""
     try:
         return int(file.read_text())
@@ -103,7 +103,7 @@ def whole(file: Path) -> int | None:
         return None
 
 
-def fields(file: Path) -> dict[str, int] | None:
+def read_key_values(file: Path) -> dict[str, int] | None:
     """A file of lines `name number`; None when it cannot be read."""
     try:
         rows = [line.split() for line in file.read_text().splitlines()]

@@ -33,7 +33,7 @@ class DemoError(VlmsweepError):
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckedAnswer:
     """One answer held against what is right. `right` is None where nothing is expected."""
 
     image: str
@@ -47,7 +47,7 @@ class NotReadyError(VlmsweepError):
     """What the demo's model needs is not installed."""
 
 
-def expected(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
+def expected_answers(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
     """Per picture and question the answers that count as right."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
@@ -73,20 +73,20 @@ def plan(folder: Path = PICTURES) -> Plan:
     data = {
         "name": "demo",
         "models": [jobs.DEMO],
-        "images": list(expected(folder)),
+        "images": list(expected_answers(folder)),
         "prompts": list(QUESTIONS),
         "answers": MANIFEST,
     }
-    return jobs.expand(sweepfile.check(data, "demo"), folder, "demo")
+    return jobs.expand(sweepfile.validate(data, "demo"), folder, "demo")
 
 
-def check(rows: Iterable[Mapping[str, Any]]) -> list[Checked]:
+def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
     """The demo's rows of `judged`, each with what should have been said and whether it was."""
     out = []
     for row in rows:
         accepted = json.loads(row["accepted"] or "[]")
         right = row["exact"] == 1 if accepted else None
-        out.append(Checked(row["image"], row["prompt"], row["text"], accepted, right))
+        out.append(CheckedAnswer(row["image"], row["prompt"], row["text"], accepted, right))
     return out
 
 
@@ -98,13 +98,13 @@ class Score:
     asked: int
 
 
-def score(checked: Iterable[Checked]) -> Score:
+def score(checked: Iterable[CheckedAnswer]) -> Score:
     """The demo's mark."""
     marks = [row.right for row in checked if row.right is not None]
     return Score(sum(marks), len(marks))
 
 
-def as_events(checked: list[Checked]) -> Iterator[dict[str, Any]]:
+def score_events(checked: list[CheckedAnswer]) -> Iterator[dict[str, Any]]:
     """The marks as lines that follow a sweep's event stream."""
     for row in checked:
         yield {"event": "answer_checked", **asdict(row)}

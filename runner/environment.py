@@ -20,7 +20,7 @@ from . import machine
 PACKAGES = ("vlmsweep", "pillow", "pillow-heif", "psutil", "sqlite-utils", "pydantic")
 
 
-def supervisors() -> Environments:
+def supervisor_environment() -> Environments:
     """The environment of this process."""
     packages = {"sqlite": sqlite3.sqlite_version}
     for name in PACKAGES:
@@ -28,15 +28,15 @@ def supervisors() -> Environments:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return facts(packages, platform.python_version(), None)
+    return environment_row(packages, platform.python_version(), None)
 
 
-def workers(versions: dict[str, str], python: str, accelerator: str | None) -> Environments:
+def worker_environment(versions: dict[str, str], python: str, accelerator: str | None) -> Environments:
     """The environment a worker reported: its libraries, on this machine."""
-    return facts(versions, python, accelerator)
+    return environment_row(versions, python, accelerator)
 
 
-def facts(packages: dict[str, str], python: str, accelerator: str | None) -> Environments:
+def environment_row(packages: dict[str, str], python: str, accelerator: str | None) -> Environments:
     """A row without its id and hash."""
     return Environments(
         python=python,

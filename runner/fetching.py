@@ -23,12 +23,12 @@ from .interpreters import resolving
 from .interpreters.command import worker_command
 from .planning.plan import Plan
 from .preflight import finding, forecast, models
-from .preflight.finding import Way
+from .preflight.finding import LoadVariant
 from .preflight.look import PreflightError
 from .work import errand
 from .work.launch import Launcher, WorkerSpec
-from .work.lines import Garbage, decode
-from .work.watch import Watch
+from .work.lines import InvalidLine, decode
+from .work.watch import DeadlineMonitor
 
 
 def fetch(plan: Plan, tell: Tell, launcher: Launcher | None = None) -> list[stream.ModelFetched]:
@@ -38,8 +38,8 @@ def fetch(plan: Plan, tell: Tell, launcher: Launcher | None = None) -> list[stre
     when the disk has not the room for what the hub says is to come.
     """
     plan, unmade = resolving.resolve(plan, tell)
-    wanted = list(distinct(list(finding.ways(plan))))
-    check_room(wanted)
+    wanted = list(unique_hub_models(list(finding.plan_variants(plan))))
+    check_disk_space(wanted)
     tell(stream.FetchStarted(models=[way.name for way in wanted]))
     done = [
         stream.ModelFetched(
@@ -55,7 +55,7 @@ def fetch(plan: Plan, tell: Tell, launcher: Launcher | None = None) -> list[stre
     return done
 
 
-def distinct(ways: Sequence[Way]) -> Iterator[Way]:
+def unique_hub_models(ways: Sequence[LoadVariant]) -> Iterator[LoadVariant]:
     """The ways that lead to the hub, each repository at each revision once."""
     seen = set()
     for way in ways:
@@ -66,15 +66,15 @@ def distinct(ways: Sequence[Way]) -> Iterator[Way]:
             yield way
 
 
-def check_room(wanted: Sequence[Way]) -> None:
+def check_disk_space(wanted: Sequence[LoadVariant]) -> None:
     """Asks the hub how much it is, as far as it answers. Raises PreflightError."""
-    outlooks = forecast.ask([at_home(way) for way in wanted], hub=True, made=True)
-    for found in models.room(outlooks):
+    outlooks = forecast.probe_variants([in_own_environment(way) for way in wanted], hub=True, made=True)
+    for found in models.check_download_space(outlooks):
         if found.severity == "problem":
             raise PreflightError(found.message, hint=found.hint)
 
 
-def at_home(way: Way) -> Way:
+def in_own_environment(way: LoadVariant) -> LoadVariant:
     """The way, gone in our own environment where that can fetch: the hub's cache is one."""
     if importlib.util.find_spec("huggingface_hub") is None:
         return way
@@ -84,15 +84,15 @@ def at_home(way: Way) -> Way:
 class Fetching:
     """The fetching of one model."""
 
-    def __init__(self, way: Way, number: int, tell: Tell) -> None:
+    def __init__(self, way: LoadVariant, number: int, tell: Tell) -> None:
         self.way, self.number, self.tell = way, number, tell
-        self.watch = Watch(way.limits, time.monotonic())
+        self.watch = DeadlineMonitor(way.limits, time.monotonic())
         self.result = stream.ModelFetched(model=way.name, location=way.load.model)
         self.there = False
 
     def run(self, folder: Path, launcher: Launcher | None) -> stream.ModelFetched:
         """Blocks until it is there, has failed or was killed."""
-        argv, env = worker_command(at_home(self.way).python)
+        argv, env = worker_command(in_own_environment(self.way).python)
         name = f"worker-{self.number}"
         log, stack = folder / f"{name}.log", folder / f"{name}.stack"
         spec = WorkerSpec(log=log, stack=stack, argv=argv, env=env)
@@ -101,10 +101,10 @@ class Fetching:
         )
         load = replace(self.way.load, fetch_only=True)
         commands = [json.dumps(asdict(one)).encode() + b"\n" for one in (load, Stop())]
-        end = errand.run(spec, self.hear, self.watch.next_deadline, commands, launcher)
+        end = errand.run_guarded(spec, self.hear, self.watch.next_deadline, commands, launcher)
         if self.there or self.result.message is not None:
             return self.result
-        breach = self.watch.breach(time.monotonic()) if end.overdue else None
+        breach = self.watch.check(time.monotonic()) if end.overdue else None
         message = breach.message if breach else f"the worker ended with status {end.status}"
         hint = "what was fetched is kept: fetch again" if breach else None
         return replace(self.result, error_class="network", message=message, hint=hint)
@@ -113,10 +113,10 @@ class Fetching:
         """One event of the worker's."""
         event, now = decode(line), time.monotonic()
         match event:
-            case Garbage() | events.Heartbeat() | events.Started():
+            case InvalidLine() | events.Heartbeat() | events.Started():
                 pass
             case events.Progress():
-                self.watch.enter("download" if event.phase == "download" else "load", now)
+                self.watch.enter_phase("download" if event.phase == "download" else "load", now)
                 self.tell(
                     stream.WorkerProgress(
                         worker=self.number,
@@ -130,7 +130,7 @@ class Fetching:
                 )
             case events.Fetched():
                 self.there = True
-                self.watch.enter("stop", now)
+                self.watch.enter_phase("stop", now)
                 self.result = replace(
                     self.result,
                     download_s=event.download_s,
@@ -138,7 +138,7 @@ class Fetching:
                     commit=event.commit,
                 )
             case events.Error():
-                self.watch.enter("stop", now)
+                self.watch.enter_phase("stop", now)
                 self.result = replace(
                     self.result,
                     error_class=event.error_class,

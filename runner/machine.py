@@ -91,7 +91,7 @@ def oom_kills() -> int:
     """
     if not LINUX:
         return 0
-    for counters in [*memory_groups("memory.events", "memory.oom_control"), Path("/proc/vmstat")]:
+    for counters in [*memory_cgroup_files("memory.events", "memory.oom_control"), Path("/proc/vmstat")]:
         try:
             rows = [line.split() for line in counters.read_text().splitlines()]
         except OSError:
@@ -102,12 +102,12 @@ def oom_kills() -> int:
     return 0
 
 
-def memory_groups(v2: str, v1: str) -> list[Path]:
+def memory_cgroup_files(v2: str, v1: str) -> list[Path]:
     """Where a file of our memory cgroup may lie, by its name in either version of cgroups."""
-    return own_group("memory", v2, v1)
+    return own_cgroup_file("memory", v2, v1)
 
 
-def own_group(controller: str, v2: str, v1: str | None = None) -> list[Path]:
+def own_cgroup_file(controller: str, v2: str, v1: str | None = None) -> list[Path]:
     """Where a file of our cgroup may lie, by its name in either version (None: not there)."""
     places = []
     try:
@@ -125,10 +125,10 @@ def own_group(controller: str, v2: str, v1: str | None = None) -> list[Path]:
     return places
 
 
-def groups(controller: str, v2: str, v1: str | None = None) -> list[Path]:
+def cgroup_files(controller: str, v2: str, v1: str | None = None) -> list[Path]:
     """The same file of our cgroup and of all above it: each of them is a limit. Those there are."""
     found: dict[Path, None] = {}
-    for file in own_group(controller, v2, v1):
+    for file in own_cgroup_file(controller, v2, v1):
         folder = file.parent
         while folder != CGROUPS and folder.is_relative_to(CGROUPS):
             found[folder / file.name] = None
@@ -215,10 +215,10 @@ def available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def memory_for_us() -> tuple[int, int]:
+def memory_limits() -> tuple[int, int]:
     """Bytes that the machine has, or our container or control group may take; and those free."""
     total, free = int(psutil.virtual_memory().total), available_memory()
-    for file in memory_groups("memory.max", "memory.limit_in_bytes"):
+    for file in memory_cgroup_files("memory.max", "memory.limit_in_bytes"):
         try:
             limit = int(file.read_text())  # "max" is no limit, and no number
         except (OSError, ValueError):

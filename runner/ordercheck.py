@@ -18,7 +18,7 @@ from schemas.stream import Tell
 from . import sweeping
 from .database.reader import Reader
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, SweepFileError
-from .planning.plan import Job, Plan
+from .planning.plan import PlannedJob, Plan
 from .view import units
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ SAME, LEAKS, UNSTEADY, FAILED = "same", "depends on order", "unsteady by itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class OrderComparison:
     """One job's texts: alone, after those before it, after those behind it; and what follows."""
 
     model: str
@@ -44,10 +44,10 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class OrderCheckResult:
     """All jobs compared; `sweeps` are the numbers under which the runs are stored."""
 
-    jobs: list[Compared]
+    jobs: list[OrderComparison]
     sweeps: list[int]
     whole: bool
 
@@ -58,24 +58,24 @@ class Checked:
     def in_words(self) -> str:
         """How many jobs have which verdict."""
         counts = (f"{self.count(verdict)} {verdict}" for verdict in (SAME, LEAKS, UNSTEADY, FAILED))
-        return f"{units.counted(len(self.jobs), 'job')}: {', '.join(counts)}"
+        return f"{units.pluralize(len(self.jobs), 'job')}: {', '.join(counts)}"
 
     def as_rows(self, every: bool) -> list[dict[str, Any]]:
         """Plain data: the jobs that are not the same, or every one."""
         return [asdict(job) for job in self.jobs if every or job.verdict != SAME]
 
 
-def check(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None) -> Checked:
+def check(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None) -> OrderCheckResult:
     """Runs and compares. Raises SweepFileError when texts may differ by chance alone."""
     if any(entry.generation.do_sample for entry in plan.entries):
         raise SweepFileError(
             "with do_sample texts differ by themselves", hint="check the order with greedy decoding"
         )
-    done: list[sweeping.Swept] = []
+    done: list[sweeping.SweepResult] = []
 
     def run(part: Plan) -> Said:
         done.append(sweeping.run(part, database, tell, launcher))
-        return said(part, done[-1])
+        return texts_by_job(part, done[-1])
 
     def interrupted() -> bool:
         return any(swept.state != "done" for swept in done)
@@ -84,15 +84,15 @@ def check(plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = No
     found = [alone]
     for name, order in (("in order", plan.jobs), ("reversed", plan.jobs[::-1])):
         found.append({} if interrupted() else run(variant(plan, name, order, "worker")))
-    differing = [job for job in plan.jobs if differs(job, found)]
+    differing = [job for job in plan.jobs if texts_differ(job, found)]
     again: Said = {}
     if differing and not interrupted():
         again = run(variant(plan, "alone again", differing, "job"))
     jobs = [compare(job, found, again) for job in plan.jobs if job.skip_reason is None]
-    return Checked(jobs, [swept.id for swept in done], not interrupted())
+    return OrderCheckResult(jobs, [swept.id for swept in done], not interrupted())
 
 
-def variant(plan: Plan, name: str, order: Sequence[Job], isolation: str) -> Plan:
+def variant(plan: Plan, name: str, order: Sequence[PlannedJob], isolation: str) -> Plan:
     """The plan's jobs in an order, each in a fresh worker or all of a model's on one.
 
     Without fallbacks: texts of another model say nothing of this one's order.
@@ -107,38 +107,38 @@ def variant(plan: Plan, name: str, order: Sequence[Job], isolation: str) -> Plan
     )
 
 
-def said(part: Plan, swept: sweeping.Swept) -> Said:
+def texts_by_job(part: Plan, swept: sweeping.SweepResult) -> Said:
     """What each job said, by what it asks."""
     with Reader(swept.database) as reader:
         rows = reader.results(swept.id)
-    return {key(job): row for job, row in zip(part.jobs, rows, strict=True)}
+    return {job_key(job): row for job, row in zip(part.jobs, rows, strict=True)}
 
 
-def key(job: Job) -> Key:
+def job_key(job: PlannedJob) -> Key:
     """A job, whatever its position."""
     return job.entry, job.prompt, job.images, job.repeat
 
 
-def differs(job: Job, found: Sequence[Said]) -> bool:
+def texts_differ(job: PlannedJob, found: Sequence[Said]) -> bool:
     """Whether a job that was always answered was not always answered alike."""
-    rows = [one.get(key(job)) for one in found]
+    rows = [one.get(job_key(job)) for one in found]
     if any(row is None or row["outcome"] != "ok" for row in rows):
         return False
     return len({row["raw_text"] for row in rows if row is not None}) > 1
 
 
-def compare(job: Job, found: Sequence[Said], again: Said) -> Compared:
+def compare(job: PlannedJob, found: Sequence[Said], again: Said) -> OrderComparison:
     """One job's texts, and what they mean."""
-    rows = [one.get(key(job)) or {} for one in found]
+    rows = [one.get(job_key(job)) or {} for one in found]
     verdict = SAME
     if any(row.get("outcome") != "ok" for row in rows):
         verdict = FAILED
-    elif differs(job, found):
-        second = again.get(key(job)) or {}
+    elif texts_differ(job, found):
+        second = again.get(job_key(job)) or {}
         steady = second.get("raw_text") == rows[0]["raw_text"]
         verdict = LEAKS if steady else UNSTEADY
     first = next((row for row in rows if row), {})
-    return Compared(
+    return OrderComparison(
         model=first.get("model", ""),
         image=first.get("image"),
         prompt=first.get("prompt", ""),
@@ -150,7 +150,7 @@ def compare(job: Job, found: Sequence[Said], again: Said) -> Compared:
     )
 
 
-def exit_code(checked: Checked) -> int:
+def exit_code(checked: OrderCheckResult) -> int:
     """What a shell is told."""
     if not checked.whole:
         return EXIT_INTERRUPTED

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 
-def database(given: Path | None) -> Path:
+def database_path(given: Path | None) -> Path:
     """The database's absolute path: the one given, or the default."""
     if given is not None:
         return given.expanduser().absolute()
@@ -21,7 +21,7 @@ def database(given: Path | None) -> Path:
     return Path(platformdirs.user_data_dir("vlmsweep", appauthor=False)) / "vlmsweep.db"
 
 
-def program() -> str:
+def shell_command_name() -> str:
     """How to call this vlmsweep from a shell: by its name, or by its path where that is not found.
 
     `scripts/demo` makes an environment that nobody has activated.
@@ -32,7 +32,7 @@ def program() -> str:
     return shlex.quote(called)
 
 
-def queries() -> Path:
+def queries_folder() -> Path:
     """The folder of the user's own named queries; it need not be there."""
     if given := os.environ.get("VLMSWEEP_QUERIES"):
         return Path(given).expanduser().absolute()

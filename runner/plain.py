@@ -16,7 +16,7 @@ UNSAFE = re.compile(
 )
 
 
-def clean(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Text without anything that steers a terminal; tabs and newlines stay."""
     return UNSAFE.sub("\ufffd", text.replace("\r\n", "\n"))
 
@@ -28,15 +28,15 @@ def is_plain(text: str) -> bool:
 
 def one_line(text: str) -> str:
     """The same on one line, white space folded."""
-    return " ".join(clean(text).split())
+    return " ".join(strip_control_characters(text).split())
 
 
-def shorten(text: str, length: int) -> str:
+def truncate(text: str, length: int) -> str:
     """One line of at most `length` characters, its end marked when cut."""
     line = one_line(text)
     return line if len(line) <= length else line[: max(0, length - 1)] + "…"
 
 
-def readable(path: str | Path) -> str:
+def display_path(path: str | Path) -> str:
     """A path as text that any encoding can hold; undecodable bytes become \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from .control.asking import ask
+from .control.asking import send_request
 from .database.reader import Reader
-from .database.store import files_of
-from .times import as_text
+from .database.store import files_folder
+from .times import format_timestamp
 
 RECENT_S = 86_400.0
 LOGS = """
@@ -36,7 +36,7 @@ SELECT prepared_path, frame_paths FROM images WHERE id IN (
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
+class PruneResult:
     """What was deleted, or would be: counts, and the bytes of the files."""
 
     logs: int
@@ -46,28 +46,28 @@ class Pruned:
     samples: int
 
 
-def prune(database: Path, before: datetime, what: Iterable[str], dry: bool = False) -> Pruned:
+def prune(database: Path, before: datetime, what: Iterable[str], dry: bool = False) -> PruneResult:
     """Deletes logs, pictures and samples (of `what`) of sweeps that ended before a moment.
 
     A `dry` run only says what that would be.
     """
-    wanted, moment = set(what), as_text(before)
+    wanted, moment = set(what), format_timestamp(before)
     with Reader(database) as reader:
-        logs = dict(old_logs(reader, database, moment)) if "logs" in wanted else {}
-        pictures = dict(old_pictures(reader, database, moment)) if "pictures" in wanted else {}
-        samples = old_samples(reader, moment) if "samples" in wanted else 0
+        logs = dict(expired_logs(reader, database, moment)) if "logs" in wanted else {}
+        pictures = dict(expired_images(reader, database, moment)) if "pictures" in wanted else {}
+        samples = count_expired_samples(reader, moment) if "samples" in wanted else 0
     if not dry:
-        while samples and ask(database, "prune", {"before": moment})["samples"]:
+        while samples and send_request(database, "prune", {"before": moment})["samples"]:
             pass
         for file in (*logs, *pictures):
             with suppress(OSError):
                 file.unlink()
-    return Pruned(len(logs), sum(logs.values()), len(pictures), sum(pictures.values()), samples)
+    return PruneResult(len(logs), sum(logs.values()), len(pictures), sum(pictures.values()), samples)
 
 
-def old_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
+def expired_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
     """Logs of workers, with their older part, and their sizes; nothing outside our own folder."""
-    ours = files_of(database)
+    ours = files_folder(database)
     for row in reader.records(LOGS, moment):
         log = Path(os.path.realpath(row["log_path"]))
         if not log.is_relative_to(ours):
@@ -77,21 +77,21 @@ def old_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path
                 yield file, file.stat().st_size
 
 
-def old_pictures(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
+def expired_images(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
     """Prepared pictures and what is known of them, but those that are or may be needed."""
     needed: set[str] = set()
     for row in reader.records(NEEDED, moment):
         named = [row["prepared_path"], *json.loads(row["frame_paths"] or "[]")]
         needed |= {os.path.realpath(name) for name in named if name}
     recent = time.time() - RECENT_S
-    for file in (files_of(database) / "images").rglob("*"):
+    for file in (files_folder(database) / "images").rglob("*"):
         with suppress(OSError):
             found = file.stat()
             if file.is_file() and found.st_mtime < recent and str(file) not in needed:
                 yield file, found.st_size
 
 
-def old_samples(reader: Reader, moment: str) -> int:
+def count_expired_samples(reader: Reader, moment: str) -> int:
     """How many points of memory timelines are old enough."""
     (row,) = reader.records(
         "SELECT count(*) AS samples FROM memory_samples WHERE worker_id IN"

@@ -13,33 +13,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .control.asking import ask
+from .control.asking import send_request
 from .database import judging
-from .database.judging import Rejudged
+from .database.judging import ScoreProgress
 from .database.reader import Reader
 from .database.scores import model_scores
-from .database.store import Store, files_of
+from .database.store import Store, files_folder
 from .errors import BusyError, SweepFileError
-from .planning.expected import expectation
-from .planning.plan import Expectation
+from .planning.expected import load_references
+from .planning.plan import ReferenceAnswers
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class RescoreResult:
     """What was judged, and the scores of all of it: a row per model and metric."""
 
-    done: Rejudged
+    done: ScoreProgress
     scores: list[dict[str, Any]]
 
 
-def rejudge(
+def rescore(
     database: Path,
     sweep: str | None,
     answers: Path | None = None,
     scoring: Sequence[str] = (),
     *,
     every: bool = False,
-) -> Marks:
+) -> RescoreResult:
     """Judges a sweep, the latest by default, or every one by the answers it has.
 
     With `answers` those accepted there take the place of the ones the sweep had.
@@ -55,54 +55,54 @@ def rejudge(
         else:
             numbers = [int(reader.sweep(sweep)["id"])]
         if answers is not None:
-            known = expectation(answers, scoring, judging.asked(reader.connection, numbers[0]))
-    each = [judge(database, number, known) for number in numbers]
-    done = Rejudged(sum(one.checked for one in each), sum(one.scored for one in each))
+            known = load_references(answers, scoring, judging.job_keys(reader.connection, numbers[0]))
+    each = [rescore_sweep(database, number, known) for number in numbers]
+    done = ScoreProgress(sum(one.checked for one in each), sum(one.scored for one in each))
     with Reader(database) as reader:
-        return Marks(done, [row for one in numbers for row in model_scores(reader, one)])
+        return RescoreResult(done, [row for one in numbers for row in model_scores(reader, one)])
 
 
-def judge(database: Path, sweep: int, known: Expectation | None) -> Rejudged:
+def rescore_sweep(database: Path, sweep: int, known: ReferenceAnswers | None) -> ScoreProgress:
     """One sweep, by whoever may write."""
     try:
         with closing(Store(database)) as store:
-            return by_us(store, sweep, known)
+            return rescore_locally(store, sweep, known)
     except BusyError:
-        return by_request(database, sweep, known)
+        return rescore_via_supervisor(database, sweep, known)
 
 
-def by_us(store: Store, sweep: int, known: Expectation | None) -> Rejudged:
+def rescore_locally(store: Store, sweep: int, known: ReferenceAnswers | None) -> ScoreProgress:
     """One sweep, every ended run of it, a few hundred at a time."""
     if known is not None:
         with store.db.atomic():
-            judging.forget(store.connection, sweep)
+            judging.delete_references(store.connection, sweep)
             for job, accepted in known.accepted.items():
-                judging.expect(store.connection, job, accepted, known.metrics)
+                judging.store_reference(store.connection, job, accepted, known.metrics)
     checked = scored = after = 0
     while True:
         with store.db.atomic():
-            some = judging.judge_some(store.connection, sweep, after)
+            some = judging.score_batch(store.connection, sweep, after)
         checked, scored = checked + some.checked, scored + some.scored
         if some.last is None:
-            return Rejudged(checked, scored)
+            return ScoreProgress(checked, scored)
         after = some.last
 
 
-def by_request(database: Path, sweep: int, known: Expectation | None) -> Rejudged:
+def rescore_via_supervisor(database: Path, sweep: int, known: ReferenceAnswers | None) -> ScoreProgress:
     """One sweep, by the supervisor that works: part after part, so that its workers don't wait."""
     if known is not None:
-        hand_over(database, sweep, known)
+        send_references(database, sweep, known)
     checked = scored = 0
     after: int | None = 0
     while after is not None:
-        some = ask(database, "judge", {"sweep": sweep, "after": after})
+        some = send_request(database, "judge", {"sweep": sweep, "after": after})
         checked, scored, after = checked + some["checked"], scored + some["scored"], some["last"]
-    return Rejudged(checked, scored)
+    return ScoreProgress(checked, scored)
 
 
-def hand_over(database: Path, sweep: int, known: Expectation) -> None:
+def send_references(database: Path, sweep: int, known: ReferenceAnswers) -> None:
     """Gives accepted answers to the supervisor, by a file: a request could not hold them all."""
-    folder = files_of(database) / "queue"
+    folder = files_folder(database) / "queue"
     folder.mkdir(parents=True, exist_ok=True)
     staged = folder / f"{secrets.token_hex(8)}.jsonl"
     try:
@@ -111,6 +111,6 @@ def hand_over(database: Path, sweep: int, known: Expectation) -> None:
         at: int | None = 0
         while at is not None:
             fixed = {"sweep": sweep, "staged": str(staged), "metrics": list(known.metrics)}
-            at = ask(database, "expect", fixed | {"at": at})["at"]
+            at = send_request(database, "expect", fixed | {"at": at})["at"]
     finally:
         staged.unlink(missing_ok=True)

@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 
-from .control.actions import failed
-from .control.asking import ask
+from .control.actions import failed_jobs_condition
+from .control.asking import send_request
 from .database.reader import Reader
-from .database.store import Store, compact, files_of
+from .database.store import Store, canonical_json, files_folder
 from .pictures import preparation
-from .plain import readable
+from .plain import display_path
 
 NEEDED = """
 SELECT DISTINCT images.id, path, source_sha256, max_side, prepared_path, frame_paths
@@ -30,27 +30,27 @@ WHERE images.error_class IS NULL AND
 def retry(database: Path, target: dict[str, Any]) -> dict[str, Any]:
     """Asks for what failed to be queued again, its pictures made first: a supervisor that works
     has no time for that, and may have pruned them."""
-    condition, id = failed(target)
+    condition, id = failed_jobs_condition(target)
     with Reader(database) as reader:
         rows = [tuple(row.values()) for row in reader.records(f"{NEEDED} {condition}", id)]
     for row in rows:
-        made_again(row, files_of(database) / "images")
-    return ask(database, "retry", target)
+        reprepare(row, files_folder(database) / "images")
+    return send_request(database, "retry", target)
 
 
-def pictures(store: Store, sweep: int, between: Callable[[], None]) -> None:
+def restore_images(store: Store, sweep: int, between: Callable[[], None]) -> None:
     """Makes what a sweep's queued jobs need, and says in their rows where it is now."""
     rows = store.connection.execute(
         f"{NEEDED} sweep_id = ? AND state = 'queued'", [sweep]
     ).fetchall()
     for row in rows:
         between()
-        made = made_again(row, store.folder("images"))
+        made = reprepare(row, store.folder("images"))
         if made is not None:
-            store.update("images", row[0], found(made, row[2]))
+            store.update("images", row[0], image_row(made, row[2]))
 
 
-def made_again(row: Sequence[Any], folder: Path) -> Picture | None:
+def reprepare(row: Sequence[Any], folder: Path) -> PreparedImage | None:
     """The picture of a row, prepared anew; None where it lies where it should."""
     _, path, _, max_side, prepared, frames = row
     wanted = [Path(name) for name in (json.loads(frames) if frames else [prepared]) if name]
@@ -62,13 +62,13 @@ def made_again(row: Sequence[Any], folder: Path) -> Picture | None:
     return made
 
 
-def found(made: Picture, digest: str) -> dict[str, Any]:
+def image_row(made: PreparedImage, digest: str) -> dict[str, Any]:
     """What the row of a picture is to say."""
     if made.source_sha256 != digest or made.error_class is not None:
         message = "has changed since it was asked about"
         return {"error_class": "not_found", "message": message}
-    frames = [readable(path) for path in made.frame_paths]
+    frames = [display_path(path) for path in made.frame_paths]
     return {
-        "prepared_path": made.prepared_path and readable(made.prepared_path),
-        "frame_paths": compact(frames) if frames else None,
+        "prepared_path": made.prepared_path and display_path(made.prepared_path),
+        "frame_paths": canonical_json(frames) if frames else None,
     }

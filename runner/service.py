@@ -23,7 +23,7 @@ KEPT = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ServiceSpec:
     """What shall run: the command, settings for it, and from which hour each day, if not always."""
 
     command: Sequence[str]
@@ -44,12 +44,12 @@ def command(options: Mapping[str, object]) -> list[str]:
     return [*program(), "start", *chain.from_iterable(words)]
 
 
-def kept() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
     """What of our environment the service needs too."""
     return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
-def systemd(wanted: Wanted) -> str:
+def systemd(wanted: ServiceSpec) -> str:
     """A user unit."""
     timed = wanted.at is not None
     lines = [
@@ -80,7 +80,7 @@ def systemd(wanted: Wanted) -> str:
     return "\n".join(lines) + "\n"
 
 
-def timer(wanted: Wanted) -> str:
+def timer(wanted: ServiceSpec) -> str:
     """The user unit that starts the other one each day."""
     assert wanted.at is not None
     hour, minute = wanted.at
@@ -102,7 +102,7 @@ def timer(wanted: Wanted) -> str:
     )
 
 
-def launchd(wanted: Wanted) -> str:
+def launchd(wanted: ServiceSpec) -> str:
     """A launch agent's property list."""
     home = Path.home()
     log = str(home / "Library/Logs/vlmsweep.log")

@@ -15,25 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas import stream
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 from schemas.stream import Tell
 
 from . import environment, restoring
-from .control.asking import ask
-from .control.listener import Listener
+from .control.asking import send_request
+from .control.listener import ControlServer
 from .database import intake, recovery
-from .database.opening import opened
+from .database.opening import open_store
 from .database.reader import Reader
-from .database.store import Store, files_of, unusable
+from .database.store import Store, files_folder, unusable_error
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .interpreters import resolving
 from .pictures import preparation
-from .plain import readable
+from .plain import display_path
 from .planning.plan import Plan
 from .preflight import look
 from .work.queue import Queue
 from .work.supervisor import Supervisor
-from .work.terms import Terms
+from .work.terms import SupervisorLimits
 
 if TYPE_CHECKING:
     from .work.launch import Launcher
@@ -43,7 +43,7 @@ SHORT_S = 3.0  # another terminal's request, carried out by itself, may hold the
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
+class SweepResult:
     """A sweep that ran: its row, its end (done or interrupted), and where it is stored."""
 
     id: int
@@ -52,7 +52,7 @@ class Swept:
 
 
 @dataclass(frozen=True, slots=True)
-class Worked:
+class QueueResult:
     """The queue as it was worked: the sweeps begun, and whether it came to its end by itself."""
 
     sweeps: list[int]
@@ -65,15 +65,15 @@ def run(
     database: Path,
     tell: Tell,
     launcher: Launcher | None = None,
-    terms: Terms | None = None,
-) -> Swept:
+    terms: SupervisorLimits | None = None,
+) -> SweepResult:
     """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
     plan, _ = resolving.resolve(plan, tell)
-    with working(database, tell) as (store, listener):
+    with open_for_work(database, tell) as (store, listener):
         made = prepare(plan, store, tell, listener.poll)
-        sweep = intake.add_sweep(store, plan, made, environment.supervisors())
-        state = Supervisor(store, tell, launcher, terms, listener).run(sweep)
-        return Swept(sweep, state, database)
+        sweep = intake.add_sweep(store, plan, made, environment.supervisor_environment())
+        state = Supervisor(store, tell, launcher, terms, listener).run_sweep(sweep)
+        return SweepResult(sweep, state, database)
 
 
 def resume(
@@ -81,67 +81,67 @@ def resume(
     sweep: int,
     tell: Tell,
     launcher: Launcher | None = None,
-    terms: Terms | None = None,
-) -> Swept:
+    terms: SupervisorLimits | None = None,
+) -> SweepResult:
     """Runs the jobs of a stored sweep that are missing or did not end ok."""
-    with working(database, tell) as (store, listener):
-        recovery.reopen(store, sweep)
+    with open_for_work(database, tell) as (store, listener):
+        recovery.requeue_sweep(store, sweep)
         restore(store, sweep, tell, listener.poll)
-        look.again(Queue(store.connection, sweep), database, tell)
-        state = Supervisor(store, tell, launcher, terms, listener).run(sweep)
-        return Swept(sweep, state, database)
+        look.recheck_queue(Queue(store.connection, sweep), database, tell)
+        state = Supervisor(store, tell, launcher, terms, listener).run_sweep(sweep)
+        return SweepResult(sweep, state, database)
 
 
-def start(
+def work_queue(
     database: Path,
     tell: Tell,
-    terms: Terms,
+    terms: SupervisorLimits,
     launcher: Launcher | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Worked:
+) -> QueueResult:
     """Works the queue, until nothing is left, the hour comes, or it is interrupted."""
-    with working(database, tell) as (store, listener):
+    with open_for_work(database, tell) as (store, listener):
         supervisor = Supervisor(store, tell, launcher, terms, listener, now)
         for (sweep,) in store.connection.execute(
             "SELECT id FROM sweeps WHERE in_queue AND state <> 'done' ORDER BY id"
         ).fetchall():
             restore(store, sweep, tell, listener.poll)
-        look.again(Queue(store.connection), database, tell)
-        whole = supervisor.work()
-        return Worked(list(supervisor.chapters), whole, database)
+        look.recheck_queue(Queue(store.connection), database, tell)
+        whole = supervisor.run_queue()
+        return QueueResult(list(supervisor.chapters), whole, database)
 
 
 @contextmanager
-def working(database: Path, tell: Tell) -> Iterator[tuple[Store, Listener]]:
+def open_for_work(database: Path, tell: Tell) -> Iterator[tuple[Store, ControlServer]]:
     """The database, held by us alone, and an ear for other terminals."""
-    with opened(database, tell, SHORT_S) as store, Listener(store) as listener:
+    with open_store(database, tell, SHORT_S) as store, ControlServer(store) as listener:
         yield store, listener
 
 
-def add(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> dict[str, Any]:
+def enqueue(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> dict[str, Any]:
     """Puts a plan into the queue: prepared here, handed over whole to whoever may write.
 
     `terms` are label, priority, not_before and after_sweep_id. Returns the sweep's number, uid
     and count of jobs.
     """
     plan, _ = resolving.resolve(plan, tell)
-    folder = files_of(database) / "queue"
+    folder = files_folder(database) / "queue"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unusable(database, error) from error
+        raise unusable_error(database, error) from error
     staged = folder / f"{secrets.token_hex(8)}.db"
     try:
         with closing(Store(staged)) as store:
-            made = prepare(plan, store, tell, folder=files_of(database) / "images")
+            made = prepare(plan, store, tell, folder=files_folder(database) / "images")
             ranks = known_ranks(plan, database)
-            sweep = intake.add_sweep(store, plan, made, environment.supervisors(), ranks)
+            sweep = intake.add_sweep(store, plan, made, environment.supervisor_environment(), ranks)
             (uid,) = store.connection.execute(
                 "SELECT uid FROM sweeps WHERE id = ?", [sweep]
             ).fetchone()
             store.connection.execute("PRAGMA journal_mode = DELETE")
         arguments = {"staged": str(staged), "uid": uid, **terms}
-        return ask(database, "add", arguments, tell)
+        return send_request(database, "add", arguments, tell)
     finally:
         for left in folder.glob(staged.name + "*"):
             left.unlink(missing_ok=True)
@@ -151,7 +151,7 @@ def known_ranks(plan: Plan, database: Path) -> dict[int, int] | None:
     """The models' order by the history there is; None where there is none yet."""
     try:
         with Reader(database) as reader:
-            return intake.ranked(reader.connection, plan)
+            return intake.model_ranks(reader.connection, plan)
     except DatabaseError:
         return None
 
@@ -162,16 +162,16 @@ def prepare(
     tell: Tell,
     between: Callable[[], None] = lambda: None,
     folder: Path | None = None,
-) -> list[Picture]:
+) -> list[PreparedImage]:
     """The plan's pictures, each told of as it is done; `between` is called after each."""
     done = 0
 
-    def on_picture(picture: Picture) -> None:
+    def on_picture(picture: PreparedImage) -> None:
         nonlocal done
         done += 1
         tell(
             stream.ImagePrepared(
-                path=readable(picture.path),
+                path=display_path(picture.path),
                 done=done,
                 total=len(plan.images),
                 error_class=picture.error_class,
@@ -195,7 +195,7 @@ def prepare(
 
 def restore(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
     """Makes again what a sweep needs and somebody has deleted."""
-    restoring.pictures(store, sweep, between)
+    restoring.restore_images(store, sweep, between)
     restore_environments(store, sweep, tell, between)
 
 
@@ -217,7 +217,7 @@ def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:
     return EXIT_JOBS_FAILED if wrong else EXIT_OK
 
 
-def exit_code_of_queue(worked: Worked) -> int:
+def exit_code_of_queue(worked: QueueResult) -> int:
     """What a shell is told of a queue that was worked: what is left waits, and is no failure."""
     if not worked.whole:
         return EXIT_INTERRUPTED

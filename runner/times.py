@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 def utc_now() -> str:
     """2026-01-31T23:59:59.123456Z."""
-    return as_text(datetime.now(UTC))
+    return format_timestamp(datetime.now(UTC))
 
 
-def as_text(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """A moment as it is stored; texts sort as the moments do."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 

@@ -157,7 +157,7 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bye:
+class WorkerExiting:
     """The worker leaves of its own will."""
 
     event: Literal["bye"] = "bye"
@@ -175,5 +175,5 @@ Event = (
     | RunFinished
     | Error
     | Heartbeat
-    | Bye
+    | WorkerExiting
 )

@@ -19,7 +19,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ImageFacts:
     """A source file and the pixels made from it, apart from where they lie.
 
     `mode`, `width` and `height` are the stored source's, before it is turned upright;
@@ -56,7 +56,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture(Facts):
+class PreparedImage(ImageFacts):
     """One path a user named. `prepared_path` is absolute, and None where there is an error.
 
     `frame_paths` are a video's frames, in order; a picture has none.
@@ -68,7 +68,7 @@ class Picture(Facts):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class DecodeRequest:
     """Prepare one picture, or (with `max_frames`) that many frames of a video.
 
     `path` and `folder` are hexadecimal: a path is bytes, not text.
@@ -84,7 +84,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(Facts):
+class DecodeResult(ImageFacts):
     """What became of the order with the same number.
 
     `folder_error` is a failure of the folder for prepared pictures, not of the picture.

@@ -40,11 +40,11 @@ def night(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any]], 
         for model in ("left", "right")
     ]
     sweep = {"name": name, "models": models, "images": [str(ROOT / "images")], "prompts": PROMPTS}
-    plan = jobs.expand(sweepfile.check(sweep, "check"), folder, "check")
+    plan = jobs.expand(sweepfile.validate(sweep, "check"), folder, "check")
     database = folder / "devices.db"
-    added = sweeping.add(plan, database, lambda event: None, TERMS)
-    wanted = terms.of_machine(workers, 10**12 if workers > 1 else None)
-    sweeping.start(database, lambda event: None, wanted)
+    added = sweeping.enqueue(plan, database, lambda event: None, TERMS)
+    wanted = terms.limits_for_machine(workers, 10**12 if workers > 1 else None)
+    sweeping.work_queue(database, lambda event: None, wanted)
     with Reader(database) as reader:
         rows = reader.results(added["sweep"])
         texts = {(row["model"], row["image"], row["prompt"]): row["raw_text"] for row in rows}

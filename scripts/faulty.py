@@ -21,7 +21,7 @@ from runner import environment  # noqa: E402
 from runner.database import intake  # noqa: E402
 from runner.database.store import Store  # noqa: E402
 from runner.planning import jobs, sweepfile  # noqa: E402
-from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec  # noqa: E402
+from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec  # noqa: E402
 from runner.work.supervisor import Supervisor  # noqa: E402
 from schemas import stream  # noqa: E402
 
@@ -35,7 +35,7 @@ class FaultyLauncher(ShimLauncher):
     def __init__(self, marker: str) -> None:
         self.marker = marker
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         argv = (sys.executable, str(FAKE), self.marker)
         return super().start(dataclasses.replace(spec, argv=argv))
 
@@ -51,8 +51,8 @@ def queue(
         "limits": limits,
         "repeats": repeats,
     }
-    plan = jobs.expand(sweepfile.check(data, "faulty"), folder, "faulty")
-    return intake.add_sweep(store, plan, [], environment.supervisors())
+    plan = jobs.expand(sweepfile.validate(data, "faulty"), folder, "faulty")
+    return intake.add_sweep(store, plan, [], environment.supervisor_environment())
 
 
 def supervisor(store: Store, marker: str, tell: Tell = lambda event: None) -> Supervisor:
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> None:
     path, marker, limits, *prompts = arguments
     store = Store(Path(path))
     number = queue(store, Path(path).parent, prompts, json.loads(limits))
-    supervisor(store, marker).run(number)
+    supervisor(store, marker).run_sweep(number)
     store.close()
 
 

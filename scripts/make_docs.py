@@ -78,7 +78,7 @@ def models() -> str:
         " this machine now.",
         "*Generated from `workers/families/` by `scripts/make_docs.py`.*",
     ]
-    for family in families.ask()["families"]:
+    for family in families.run_describe()["families"]:
         parts.append(f"## {family['title']}")
         rows = [(title, as_text(family[key])) for key, title in FACTS.items()]
         table = [f"| {title} | {text} |" for title, text in rows if text]

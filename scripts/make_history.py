@@ -29,8 +29,8 @@ from runner.database.intake import add_sweep
 from runner.database.store import Store
 from runner.judging.checks import check
 from runner.planning import jobs, sweepfile
-from runner.planning.plan import Job, Plan
-from schemas.picture import Picture
+from runner.planning.plan import PlannedJob, Plan
+from schemas.picture import PreparedImage
 
 BEGAN = datetime(2026, 1, 1, 22, tzinfo=UTC)
 NIGHT = 12_000
@@ -63,11 +63,11 @@ class Nights:
             "models": [kind.name for kind in KINDS],
             "prompts": [{"name": n, "text": t, "images": "none"} for n, t in QUESTIONS.items()],
         }
-        plan = jobs.expand(sweepfile.check(spec, "made up"), self.home, "made up")
+        plan = jobs.expand(sweepfile.validate(spec, "made up"), self.home, "made up")
         shown = [self.picture(i) for i in range(pictures)]
         plan = with_pictures(plan, shown)
         with self.store.db.atomic():
-            sweep = add_sweep(self.store, plan, shown, environment.supervisors())
+            sweep = add_sweep(self.store, plan, shown, environment.supervisor_environment())
             for kind, model, todo in self.todo(sweep):
                 Shift(self, sweep, kind, model).work(todo)
             row = {"created_at": stamp(began), "started_at": stamp(began), "state": "done"}
@@ -75,7 +75,7 @@ class Nights:
         self.number += 1
         return sweep
 
-    def picture(self, number: int) -> Picture:
+    def picture(self, number: int) -> PreparedImage:
         """One of the pictures; a new album every ten nights."""
         name = f"IMG_{number:04}.jpg"
         path = Path(f"/home/ann/photos/album-{self.number // 10}/{name}")
@@ -83,7 +83,7 @@ class Nights:
         facts: dict[str, Any] = {"format": "JPEG", "mode": "RGB", "width": 4032, "height": 3024}
         facts |= {"prepared_sha256": key[::-1], "prepared_width": 1024, "prepared_height": 768}
         folder = Path("/home/ann/.local/share/vlmsweep/vlmsweep.files/pictures")
-        return Picture(
+        return PreparedImage(
             path=path,
             source_sha256=key,
             source_bytes=2_000_000 + number,
@@ -111,10 +111,10 @@ class Nights:
         return {"torch": f"2.{7 + era // 3}.0", "transformers": f"5.{era}.0", "pillow": "13.0.0"}
 
 
-def with_pictures(plan: Plan, pictures: list[Picture]) -> Plan:
+def with_pictures(plan: Plan, pictures: list[PreparedImage]) -> Plan:
     """The plan, each of its jobs asked about every picture: these files need not exist."""
     cells = [(job, image) for job in plan.jobs for image in range(len(pictures))]
-    made = tuple(Job(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells))
+    made = tuple(PlannedJob(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells))
     return Plan(
         plan.sweep, plan.source, plan.entries, plan.prompts, tuple(p.path for p in pictures), made
     )
@@ -168,7 +168,7 @@ class Shift:
         self.began = self.nights.at
         row: dict[str, Any] = {"started_at": stamp(self.began), "phase": "load"}
         if not hopeless:
-            seen = environment.workers(self.nights.versions(), "3.12.4", "Example GPU")
+            seen = environment.worker_environment(self.nights.versions(), "3.12.4", "Example GPU")
             load_s = self.kind.load_s * self.dice.uniform(0.9, 1.3)
             row |= {"environment_id": self.store.environment(seen), "load_s": load_s}
             row |= {"import_s": 2.1, "weights_s": load_s * 0.7, "processor_s": 0.4}

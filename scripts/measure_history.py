@@ -44,7 +44,7 @@ Ask = Callable[[Reader], Any]
 
 def named(name: str, **given: Any) -> Ask:
     """A named query, all its rows read."""
-    query = queries.named(name, Path("/nonexistent"))
+    query = queries.find_query(name, Path("/nonexistent"))
     return lambda r: list(r.query(query.sql, query.values(given)).rows)
 
 

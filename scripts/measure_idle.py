@@ -42,7 +42,7 @@ def waiting(folder: Path, seconds: float) -> float:
     def tell(event: stream.StreamEvent) -> None:
         at.setdefault(type(event), (time.process_time(), time.monotonic()))
 
-    faulty.supervisor(store, f"idle-{secrets.token_hex(6)}", tell).run(number)
+    faulty.supervisor(store, f"idle-{secrets.token_hex(6)}", tell).run_sweep(number)
     store.close()
     began, ended = at[stream.RunStarted], at[stream.WorkerKilled]
     return (ended[0] - began[0]) / (ended[1] - began[1])
@@ -64,7 +64,7 @@ def over(folder: Path, jobs: int) -> list[tuple[int, int]]:
             if done in (jobs // 20, jobs // 4, jobs // 2, jobs):
                 found.append((done, resident()))
 
-    faulty.supervisor(store, f"jobs-{secrets.token_hex(6)}", tell).run(number)
+    faulty.supervisor(store, f"jobs-{secrets.token_hex(6)}", tell).run_sweep(number)
     store.close()
     return found
 

@@ -52,7 +52,7 @@ def judged(store: Store, runs: int) -> float:
     with store.db.atomic():
         for _ in range(runs):
             began = time.perf_counter()
-            judging.record(store.connection, run)
+            judging.score_run(store.connection, run)
             took.append((time.perf_counter() - began) * 1000)
     return statistics.median(took)
 
@@ -75,7 +75,7 @@ def main() -> None:
                 f" {len(TEXT) * times} characters; its checks {judged(store, runs):.2f} ms"
             )
         checks = resident()
-        judging.expect(store.connection, 1, ["a red bicycle"] * 10, METRICS)
+        judging.store_reference(store.connection, 1, ["a red bicycle"] * 10, METRICS)
         took = stored(store, row | {"text": TEXT, "raw_text": TEXT}, runs)
         print(
             f"with four metrics of ten answers: {took:.2f} ms; judging alone"

@@ -86,7 +86,7 @@ def by_deadline(kills: int, folder: Path, marker: str) -> list[float]:
             print(f"{ends[-1] - deadlines[-1]:.3f}", end=" ", flush=True)
 
     supervisor.tell = tell
-    supervisor.run(number)
+    supervisor.run_sweep(number)
     store.close()
     print()
     return [end - deadline for end, deadline in zip(ends, deadlines, strict=True)]

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runner.work.memory import TreeMemory  # noqa: E402
+from runner.work.memory import MemoryTracker  # noqa: E402
 from runner.work.process import SAMPLE_EVERY_S  # noqa: E402
 
 SUBJECT = """
@@ -50,8 +50,8 @@ class Subject:
         argv = [sys.executable, "-c", SUBJECT]
         self.process = subprocess.Popen(argv, stdin=-1, stdout=-1, text=True, bufsize=1)
         self.answer()
-        self.memory = TreeMemory(self.process.pid)
-        self.memory.begin_span()
+        self.memory = MemoryTracker(self.process.pid)
+        self.memory.start_run()
 
     def answer(self) -> str:
         """The next line it says."""
@@ -64,7 +64,7 @@ class Subject:
         self.memory.sample(time.monotonic())
         print(what, file=self.process.stdin, flush=True)
         mark = int(self.answer())
-        self.memory.end_span(time.monotonic())
+        self.memory.end_run(time.monotonic())
         return mark
 
     def close(self) -> None:

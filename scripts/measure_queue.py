@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import environment
-from runner.control.actions import carry_out
+from runner.control.actions import execute
 from runner.control.request import Request
 from runner.database import backlog, intake
 from runner.database.reader import Reader
@@ -30,7 +30,7 @@ from runner.planning import jobs, sweepfile
 from runner.planning.plan import Plan
 from runner.times import utc_now
 from runner.work.queue import Queue
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 
 LONGEST_MS = 50.0
 MODELS = 5
@@ -46,16 +46,16 @@ def plan(folder: Path, number: int, size: int) -> Plan:
         "prompts": [{"text": f"question {p}?"} for p in range(PROMPTS)],
         "images": [f"{i}.png" for i in range(pictures)],
     }
-    return jobs.expand(sweepfile.check(data, "measure"), folder, "measure")
+    return jobs.expand(sweepfile.validate(data, "measure"), folder, "measure")
 
 
 def stage(folder: Path, number: int, size: int) -> tuple[Path, str]:
     """A sweep in a file of its own, as `queue add` hands it over."""
     made = plan(folder, number, size)
-    pictures = [Picture(path=path, prepared_path=path) for path in made.images]
+    pictures = [PreparedImage(path=path, prepared_path=path) for path in made.images]
     staged = folder / f"staged-{number}.db"
     with closing(Store(staged)) as store:
-        sweep = intake.add_sweep(store, made, pictures, environment.supervisors())
+        sweep = intake.add_sweep(store, made, pictures, environment.supervisor_environment())
         (uid,) = store.connection.execute("SELECT uid FROM sweeps WHERE id = ?", [sweep]).fetchone()
     return staged, uid
 
@@ -83,7 +83,7 @@ def measure(folder: Path, total: int, sweeps: int, repeats: int) -> dict[str, An
             staged, uid = stage(folder, number, total // sweeps)
             began = time.perf_counter()
             arguments = {"staged": str(staged), "uid": uid, **terms}
-            carry_out(store, Request("add", arguments))
+            execute(store, Request("add", arguments))
             adding.append((time.perf_counter() - began) * 1000)
             staged.unlink()
         queue = Queue(store.connection)
@@ -110,7 +110,7 @@ def questions(store: Store, queue: Queue, database: Path, repeats: int) -> dict[
 
     def change(action: str) -> Callable[[], Any]:
         target = {"level": "sweep", "id": first.sweep}
-        return lambda: carry_out(store, Request(action, target))
+        return lambda: execute(store, Request(action, target))
 
     with Reader(database) as reader:
         return {
@@ -118,10 +118,10 @@ def questions(store: Store, queue: Queue, database: Path, repeats: int) -> dict[
             "claim_and_store_a_run": timed(repeats, claim),
             "what_is_ready": timed(repeats, lambda: queue.ready(utc_now())),
             "what_is_open": timed(repeats, queue.open_sweeps),
-            "list_sweeps": timed(repeats, lambda: backlog.sweeps(reader)),
-            "list_models": timed(repeats, lambda: backlog.models(reader, first.sweep)),
+            "list_sweeps": timed(repeats, lambda: backlog.queue_sweeps(reader)),
+            "list_models": timed(repeats, lambda: backlog.queue_models(reader, first.sweep)),
             "list_200_jobs": timed(
-                repeats, lambda: backlog.jobs(reader, first.sweep, every=False, limit=200)
+                repeats, lambda: backlog.queue_jobs(reader, first.sweep, every=False, limit=200)
             ),
             "pause": timed(repeats, change("pause")),
             "resume": timed(repeats, change("resume")),

@@ -21,7 +21,7 @@ from runner.database import intake
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
 from runner.times import utc_now
-from runner.watching.onlooker import Onlooker
+from runner.watching.onlooker import Watcher
 from schemas import stream
 
 LIMIT_S = 0.05
@@ -33,8 +33,8 @@ def fill(store: Store, folder: Path, runs: int) -> int:
     for name in ("a", "b"):
         (folder / name).mkdir()
     data = {"models": ["./a", "./b"], "prompts": [{"text": "What?", "images": "none"}]}
-    plan = jobs.expand(sweepfile.check(data, "measure"), folder, "measure")
-    sweep = intake.add_sweep(store, plan, [], environment.supervisors())
+    plan = jobs.expand(sweepfile.validate(data, "measure"), folder, "measure")
+    sweep = intake.add_sweep(store, plan, [], environment.supervisor_environment())
     connection = store.connection
     connection.execute("BEGIN")
     connection.execute("DELETE FROM jobs")
@@ -70,9 +70,9 @@ def main() -> int:
         store = Store(folder / f"{secrets.token_hex(4)}.db")
         done = fill(store, folder, asked.runs)
         told: list[stream.StreamEvent] = []
-        onlooker = Onlooker(store.path, told.append)
+        onlooker = Watcher(store.path, told.append)
         began = time.perf_counter()
-        onlooker.look()
+        onlooker.poll()
         print(f"{asked.runs:,} runs, {store.path.stat().st_size / 1e9:.2f} GB")
         print(f"joining: {time.perf_counter() - began:.3f} s")
         looks = []
@@ -82,10 +82,10 @@ def main() -> int:
             store.finish_run(run, {"outcome": "ok", "raw_text": TEXT, "text": TEXT})
             store.add_sample(1, {"at_s": float(job), "phase": "generate", "rss_bytes": job})
             began = time.perf_counter()
-            onlooker.look()
+            onlooker.poll()
             looks.append(time.perf_counter() - began)
         began = time.perf_counter()
-        onlooker.look()
+        onlooker.poll()
         quiet = time.perf_counter() - began
         onlooker.close()
         store.close()

@@ -29,14 +29,14 @@ import psutil
 from kill_supervisor import WORKER
 
 from runner import sweeping
-from runner.control.asking import ask
+from runner.control.asking import send_request
 from runner.database import backlog
 from runner.database.reader import Reader
 from runner.database.recovery import MARK
 from runner.planning import jobs, sweepfile
 from runner.planning.plan import Plan
-from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
-from runner.work.terms import Terms
+from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
+from runner.work.terms import SupervisorLimits
 
 JOBS = 6
 TERMS = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
@@ -46,7 +46,7 @@ DRAIN_S = 120
 class Scripted(ShimLauncher):
     """Workers that answer after a moment."""
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         """One of them."""
         return super().start(
             WorkerSpec(spec.log, spec.stack, (sys.executable, "-c", WORKER), spec.env)
@@ -55,14 +55,14 @@ class Scripted(ShimLauncher):
 
 def work(database: Path) -> None:
     """The supervisor."""
-    sweeping.start(database, lambda event: None, Terms(stay=True, workers=2), Scripted())
+    sweeping.work_queue(database, lambda event: None, SupervisorLimits(stay=True, workers=2), Scripted())
 
 
 def plan(folder: Path, name: str) -> Plan:
     """A small sweep."""
     asked = [{"text": f"{name} {i}", "images": "none"} for i in range(JOBS)]
     data = {"name": name, "models": [f"./m{random.randrange(3)}"], "prompts": asked}
-    return jobs.expand(sweepfile.check(data, "stress"), folder, "stress")
+    return jobs.expand(sweepfile.validate(data, "stress"), folder, "stress")
 
 
 def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> None:
@@ -77,22 +77,22 @@ def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> N
             if what == "add" or not mine:
                 what = "add"
                 name = f"p{number}-{len(mine)}"
-                added = sweeping.add(plan(folder, name), database, lambda event: None, TERMS)
+                added = sweeping.enqueue(plan(folder, name), database, lambda event: None, TERMS)
                 mine.append((added["sweep"], name))
             elif what == "list":
                 with Reader(database) as reader:
-                    backlog.sweeps(reader)
+                    backlog.queue_sweeps(reader)
             else:
                 target = {"level": "sweep", "id": random.choice(mine)[0]}
                 more = {"to": random.choice(["first", "last"])} if what == "move" else {}
-                ask(database, what, target | more)
+                send_request(database, what, target | more)
         except Exception as error:  # what a user would see
             out.put({"error": f"{what}: {type(error).__name__}: {error}"})
             return
         done[what] += 1
         slowest = max(slowest, time.monotonic() - began)
     for sweep, _ in mine:  # nothing is to wait for ever
-        ask(database, "resume", {"level": "sweep", "id": sweep})
+        send_request(database, "resume", {"level": "sweep", "id": sweep})
     out.put({"added": mine, "done": done, "slowest_s": slowest})
 
 

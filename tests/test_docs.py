@@ -23,7 +23,7 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", SWEEP_FILE, re.DOTALL)
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_of_the_sweep_file_are_sweeps(example: str) -> None:
-    sweepfile.check(yaml.safe_load(example), "docs/sweep-file.md")
+    sweepfile.validate(yaml.safe_load(example), "docs/sweep-file.md")
 
 
 @pytest.mark.parametrize("part", [Sweep, Model, Prompt, Limits])
@@ -61,7 +61,7 @@ def test_the_readme_documents_every_command() -> None:
 
 def test_the_yaml_in_the_readme_is_a_sweep() -> None:
     for example in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):
-        sweepfile.check(yaml.safe_load(example), "README.md")
+        sweepfile.validate(yaml.safe_load(example), "README.md")
 
 
 def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
@@ -72,7 +72,7 @@ def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
     }
     there = {
         query.name: {p.name: str(p.default) for p in query.parameters}
-        for query in queries.found(ROOT / "nowhere")
+        for query in queries.list_queries(ROOT / "nowhere")
     }
     assert told == there
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.database.store import compact
+from runner.database.store import canonical_json
 
 pytestmark = [
     pytest.mark.model,
@@ -159,7 +159,7 @@ def colleague(mine: Path, path: Path) -> None:
     facts["packages"] = json.dumps(
         json.loads(facts["packages"]) | {"transformers": "5.22.0"}, sort_keys=True
     )
-    sha256 = hashlib.sha256(compact(facts).encode()).hexdigest()
+    sha256 = hashlib.sha256(canonical_json(facts).encode()).hexdigest()
     copy.execute(
         "UPDATE environments SET packages = ?, sha256 = ? WHERE id = ?",
         [facts["packages"], sha256, row["id"]],

@@ -118,7 +118,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def again(folder: Path) -> str:
+def refetch_hint(folder: Path) -> str:
     """A hint that says how these files can be had anew."""
     for place, part in enumerate(folder.parts):
         match = CACHED.match(part)
@@ -149,7 +149,7 @@ def _read_object(path: Path, error_class: ErrorClass) -> dict[str, Any]:
         check_reach(path.parent, path.name, value)
     except (OSError, ValueError, RecursionError) as error:
         message = f"{path.name} can't be read: {error}"
-        raise WorkerFailure(error_class, message, again(path.parent)) from error
+        raise WorkerFailure(error_class, message, refetch_hint(path.parent)) from error
     return value
 
 
@@ -161,7 +161,7 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
         value = config.get(name)
         if value is not None and not isinstance(value, kind):
             message = f"config.json has {value!r:.80} for {name}, which is no {kind.__name__}"
-            raise WorkerFailure("bad_config", message, again(path.parent))
+            raise WorkerFailure("bad_config", message, refetch_hint(path.parent))
     if not config.get("model_type") and not config.get("auto_map"):
         hint = f"Write the family's model_type into {path}, as its published config.json has it."
         raise WorkerFailure("bad_config", "config.json says no model_type", hint)
@@ -175,19 +175,19 @@ def _check_texts(folder: Path, config: dict[str, Any]) -> None:
     found = any(path.is_file() for pattern in VOCABULARIES for path in folder.glob(pattern))
     if not found and not config.get("auto_map"):
         message = f"{folder} has no tokenizer.json, nor any other vocabulary"
-        raise WorkerFailure("bad_tokenizer", message, again(folder))
+        raise WorkerFailure("bad_tokenizer", message, refetch_hint(folder))
     path = folder / "chat_template.jinja"
     try:
         path.read_text(encoding="utf-8") if path.is_file() else None
     except ValueError as error:
         message = f"{path.name} is not text: {error}"
-        raise WorkerFailure("bad_template", message, again(folder)) from error
+        raise WorkerFailure("bad_template", message, refetch_hint(folder)) from error
 
 
 def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
     tensors = sorted(_regular(folder.glob("*.safetensors")))
     pickles = [path for path in _regular(folder.iterdir()) if path.suffix in PICKLES]
-    indexed = _indexed(folder)
+    indexed = _files_in_index(folder)
     if not indexed and not tensors and pickles and not allow_pickle:
         raise WorkerFailure(
             "pickle_not_allowed",
@@ -200,11 +200,11 @@ def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
     if missing or not chosen:
         which = f"{len(missing)} of {len(chosen)} weight files: {', '.join(missing[:4])}"
         message = f"{folder} lacks {which if missing else 'all weight files'}"
-        raise WorkerFailure("missing_shards", message, again(folder))
+        raise WorkerFailure("missing_shards", message, refetch_hint(folder))
     return chosen
 
 
-def _indexed(folder: Path) -> list[Path]:
+def _files_in_index(folder: Path) -> list[Path]:
     """The files the index names, there or not; empty where one file holds all."""
     for index in INDEXES:  # also of those that will not be used: mlx-vlm reads another than we
         _check_index(folder, index)
@@ -216,7 +216,7 @@ def _indexed(folder: Path) -> list[Path]:
             continue
         names = _read_object(folder / index, "corrupt_weights").get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
-            raise WorkerFailure("corrupt_weights", f"{index} has no weight_map", again(folder))
+            raise WorkerFailure("corrupt_weights", f"{index} has no weight_map", refetch_hint(folder))
         return [folder / name for name in sorted(set(names.values()))]
     return []
 
@@ -245,7 +245,7 @@ def _check_weights(path: Path) -> safetensors_file.Header | None:
         return safetensors_file.read_header(path)
     except ValueError as error:
         message = f"{path.name}: {error}"
-        raise WorkerFailure("corrupt_weights", message, again(path.parent)) from error
+        raise WorkerFailure("corrupt_weights", message, refetch_hint(path.parent)) from error
 
 
 def _mlx_quantised(config: dict[str, Any]) -> bool:

@@ -14,9 +14,9 @@ from schemas.events import Progress, RunFinished, WorkerPhase
 from schemas.generation import Generation
 
 from . import video
-from .engine import Answer, Engine
+from .engine import GeneratedAnswer, Engine
 from .failure import WorkerFailure
-from .measure import Meter, Tell
+from .measure import RunTimer, Tell
 
 
 def answer_all(
@@ -30,7 +30,7 @@ def answer_all(
         talk += turns
         last = number == len(questions)
         images = sum(len(turn.images) + len(turn.videos) for turn in talk)
-        meter = Meter(run=ask.run, images=images, tell=tell, enter=enter, silent=not last)
+        meter = RunTimer(run=ask.run, images=images, tell=tell, enter=enter, silent=not last)
         answer = _answer(talk, ask.generation, engine, meter)
         figures = meter.finish(answer.raw_text)
         whole += figures.latency_s
@@ -52,14 +52,14 @@ def answer_all(
     )
 
 
-def _answer(talk: list[Turn], generation: Generation, engine: Engine, meter: Meter) -> Answer:
+def _answer(talk: list[Turn], generation: Generation, engine: Engine, meter: RunTimer) -> GeneratedAnswer:
     """One answer. An engine that sees no videos here gets their frames as pictures."""
     if not video.has_videos(talk) or engine.sees_videos(talk):
         return engine.generate(talk, generation, meter)
     try:
         answer = engine.generate(video.as_pictures(talk), generation, meter)
     except WorkerFailure as failure:
-        raise video.refused(failure) from failure
+        raise video.video_failure(failure) from failure
     return replace(answer, notes=[*answer.notes, *video.notes(talk)])
 
 

@@ -40,7 +40,7 @@ def check(model: str) -> dict[str, Any]:
     that is not in the cache is a problem only while offline.
     """
     local = Path(model).is_dir()
-    folder = Path(model) if local else cached(model)
+    folder = Path(model) if local else cached_snapshot(model)
     facts: dict[str, Any] = {
         "model": model,
         "local": local,
@@ -72,7 +72,7 @@ def offline() -> bool:
     return any(os.environ.get(name, "").upper() in YES for name in names)
 
 
-def cached(model: str) -> Path | None:
+def cached_snapshot(model: str) -> Path | None:
     """The cache's folder of the newest known `main` of a hub id, or of its only snapshot."""
     home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()

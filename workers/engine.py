@@ -21,7 +21,7 @@ from schemas.generation import Generation
 from .checkpoint import Checkpoint
 from .failure import WorkerFailure
 from .families import FamilyModule
-from .measure import Meter, Tell
+from .measure import RunTimer, Tell
 
 ENGINES = {
     "transformers": "workers.engines.transformers:TransformersEngine",
@@ -51,7 +51,7 @@ class DeviceMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class GeneratedAnswer:
     """One finished answer. `raw_text` is the generated ids decoded, special tokens kept."""
 
     raw_text: str
@@ -77,7 +77,7 @@ class Engine(Protocol):
         is given their frames as pictures.
         """
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
         """Answer the last of `turns` (a user's; roles alternate, earlier answers included).
 
         Call `meter.preprocessed` when the inputs are ready and `meter.token` for each token;
@@ -90,7 +90,7 @@ class Engine(Protocol):
     def reset_device_peak(self) -> None:
         """Let the peaks start again from what is allocated now."""
 
-    def empty_caches(self) -> None:
+    def free_cached_memory(self) -> None:
         """Give memory back after a failed run; the model stays loaded."""
 
 

@@ -19,7 +19,7 @@ from .failure import WorkerFailure
 
 def refuse_excluded(family: Family, loaded: Loaded, turns: Sequence[Turn]) -> None:
     """Raises WorkerFailure("excluded") where a rule concerns these versions and pictures."""
-    rules = [rule for rule in family.exclusions if in_force(rule, loaded)]
+    rules = [rule for rule in family.exclusions if rule_applies(rule, loaded)]
     if not rules:
         return
     shapes = {shape(path) for turn in turns for path in turn.images}
@@ -33,13 +33,13 @@ def refuse_excluded(family: Family, loaded: Loaded, turns: Sequence[Turn]) -> No
             )
 
 
-def in_force(rule: Exclusion, loaded: Loaded) -> bool:
+def rule_applies(rule: Exclusion, loaded: Loaded) -> bool:
     """Whether a rule concerns the engine in use and the version installed."""
     version = loaded.versions.get(rule.package)
-    return loaded.engine == rule.engine and version is not None and older(version, rule.below)
+    return loaded.engine == rule.engine and version is not None and version_below(version, rule.below)
 
 
-def older(version: str, bound: str) -> bool:
+def version_below(version: str, bound: str) -> bool:
     """Whether a version is lower than a bound, number by number ("0.1.27" < "0.10")."""
     pairs = zip_longest(numbers(version), numbers(bound), fillvalue=0)
     return next((a < b for a, b in pairs if a != b), False)

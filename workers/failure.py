@@ -29,7 +29,7 @@ class WorkerFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ErrorRule:
     """Matches where `kind` finds a type's name in the exception's line of descent, and
     `words` something in its message. Empty means any.
     """
@@ -47,123 +47,123 @@ _LOADING: tuple[WorkerPhase, ...] = ("load", "download")
 # The first that matches counts, so the narrow ones stand before the wide ones. In hints, {model}
 # is the id or path that was asked for, and {again} how its files can be had anew.
 RULES = (
-    Rule(
+    ErrorRule(
         "out_of_memory",
         "Use a smaller model or picture, a smaller dtype, or another device for {model}.",
         words=r"out of memory|can't allocate memory|not enough memory|\[metal::malloc\]"
         r"|\[malloc_or_wait\]|Cannot allocate memory|[Uu]nable to allocate|std::bad_alloc"
         r"|unable to mmap",
     ),
-    Rule(
+    ErrorRule(
         "out_of_memory",
         "Use a smaller model than {model} or smaller pictures, or close other programs.",
         kind=r"^(MemoryError|OutOfMemoryError)$",
     ),
-    Rule(
+    ErrorRule(
         "gated",
         "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
         kind=r"^GatedRepoError$",
     ),
     # The hub says of a repository that is not there that it may be a gated repo.
-    Rule(
+    ErrorRule(
         "not_found",
         "Check the id {model} (and the revision); a private model needs `hf auth login`.",
         kind=r"^(RepositoryNotFoundError|RevisionNotFoundError|HFValidationError)$",
     ),
-    Rule(
+    ErrorRule(
         "gated",
         "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
         words=r"\bgated repo",
     ),
-    Rule(
+    ErrorRule(
         "not_in_cache",
         "Fetch it with the network on: `HF_HUB_OFFLINE=0 hf download {model}`.",
         kind=r"^(LocalEntryNotFoundError|OfflineModeIsEnabled)$",
     ),
-    Rule(
+    ErrorRule(
         "network",
         "Check the connection and try again; what was fetched of {model} is kept.",
         kind=r"^(HfHubHTTPError|ConnectError|ConnectionError|TimeoutException|ProxyError)$",
     ),
-    Rule("network", "Check the connection and try again.", kind="^OSError$", phases=_FETCHING),
-    Rule(
+    ErrorRule("network", "Check the connection and try again.", kind="^OSError$", phases=_FETCHING),
+    ErrorRule(
         "remote_code_not_allowed",
         "If you trust the authors of {model}, set trust_remote_code for it and pin its revision.",
         words=r"trust_remote_code|execute custom code",
     ),
-    Rule(
+    ErrorRule(
         "unknown_architecture",
         "A newer transformers may know {model}: `pip install -U transformers`.",
         words=r"does not recognize this architecture|Unrecognized (model|configuration class)"
         r"|Model type .* not supported",
     ),
-    Rule(
+    ErrorRule(
         "unsupported_dtype",
         "Use weights of another type than these of {model}, or update safetensors and the engine.",
         words=r"unknown variant `|\[safetensors?\] unsupported dtype",
     ),
-    Rule("corrupt_weights", "{again}", kind=r"^SafetensorError$"),
-    Rule("corrupt_weights", "{again}", words=r"\[load_safetensors\]"),
-    Rule(
+    ErrorRule("corrupt_weights", "{again}", kind=r"^SafetensorError$"),
+    ErrorRule("corrupt_weights", "{again}", words=r"\[load_safetensors\]"),
+    ErrorRule(
         "missing_weights",
         "The weights do not belong to the config.json of {model}; {again}",
         words=r"size mismatch|shape mismatch|ignore_mismatched_sizes|Missing \d+ parameters"
         r"|\d+ parameters not in model|Expected shape .* but received shape",
     ),
-    Rule(
+    ErrorRule(
         "bad_template",
         "Mend the chat template of {model}, or use another revision.",
         kind=r"^Template\w*Error$",
     ),
-    Rule(
+    ErrorRule(
         "bad_processor",
         "Check preprocessor_config.json and processor_config.json of {model}.",
         words=r"Unrecognized (image processor|processing class|feature extractor)"
         r"|[Cc]an't load (image processor|feature extractor|processor)|preprocessor_config",
     ),
-    Rule(
+    ErrorRule(
         "bad_tokenizer",
         "Check tokenizer.json and tokenizer_config.json of {model}, or fetch them again.",
         words=r"[Tt]okenizer| at line \d+ column \d+$",
         phases=_LOADING,
     ),
     # The other JSON files were read before any library saw them.
-    Rule(
+    ErrorRule(
         "bad_tokenizer",
         "Check tokenizer.json of {model}, or fetch it again.",
         kind=r"^(UnicodeDecodeError|JSONDecodeError)$",
         phases=_LOADING,
     ),
-    Rule(
+    ErrorRule(
         "bad_config",
         "Compare config.json of {model} with the published one, or use another engine.",
         kind=r"^(StrictDataclass\w*|ZeroDivisionError)$",
         phases=_LOADING,
     ),
-    Rule(
+    ErrorRule(
         "bad_config",
         "Compare config.json of {model} with the published one, or use the transformers engine.",
         words=r"Config\.__init__\(\) missing \d+ required positional",
         phases=_LOADING,
     ),
-    Rule(
+    ErrorRule(
         "unsupported_device",
         "Choose another device for {model}: cpu always works.",
         words=r"Torch not compiled with CUDA|Found no NVIDIA|invalid device (ordinal|string)"
         r"|Expected one of cpu, cuda|not currently implemented for the MPS",
     ),
-    Rule(
+    ErrorRule(
         "unsupported_dtype",
         "Choose another dtype for {model}: float32 always works.",
         words=r"not implemented for '(Half|BFloat16)'|does not support (bfloat16|float64)"
         r"|[Uu]nsupported dtype",
     ),
-    Rule(
+    ErrorRule(
         "too_long",
         "Use smaller pictures or a shorter prompt for {model}.",
         words=r"longer than the (specified )?maximum|exceeds? the (model's )?maximum",
     ),
-    Rule(
+    ErrorRule(
         "bad_image",
         "Open the picture elsewhere to check it, or leave it out of the sweep.",
         kind=r"^UnidentifiedImageError$",
@@ -187,14 +187,14 @@ def classify(error: BaseException, phase: WorkerPhase, ask: Load | None = None) 
     `ask` names the model in hints.
     """
     failure = error if isinstance(error, WorkerFailure) else _classify(error, phase)
-    hint = fill(failure.hint, ask)
+    hint = fill_hint(failure.hint, ask)
     if hint == failure.hint:
         return failure
     return WorkerFailure(failure.error_class, failure.message, hint)
 
 
 @contextmanager
-def otherwise(error_class: ErrorClass, hint: str) -> Iterator[None]:
+def classify_unknown_as(error_class: ErrorClass, hint: str) -> Iterator[None]:
     """Loading errors inside that nothing is known of are of this class."""
     try:
         yield
@@ -204,7 +204,7 @@ def otherwise(error_class: ErrorClass, hint: str) -> Iterator[None]:
         raise WorkerFailure(error_class, f"{type(error).__name__}: {error}", hint) from error
 
 
-def fill(hint: str | None, ask: Load | None) -> str | None:
+def fill_hint(hint: str | None, ask: Load | None) -> str | None:
     """The hint with the model's real id or path in it; as it is where nobody knows them yet."""
     if hint is None or ask is None:
         return hint

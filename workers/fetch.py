@@ -35,7 +35,7 @@ EVERY_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FetchedModel:
     """A model's folder on disk. `commit` and `download_s` are None for a local folder."""
 
     folder: Path
@@ -44,20 +44,20 @@ class Found:
     download_s: float | None = None
 
 
-def fetch(ask: Load, tell: Tell) -> Found:
+def fetch(ask: Load, tell: Tell) -> FetchedModel:
     """The folder that holds what `ask` names, downloaded where it is not in the cache.
 
     Raises `WorkerFailure`: not_found, gated, network, not_in_cache, remote_code_not_allowed,
     missing_package.
     """
     if ask.local:
-        return Found(folder=Path(ask.model))
+        return FetchedModel(folder=Path(ask.model))
     check_remote_code(ask)
     start = time.monotonic()
     folder = snapshot(ask.model, ask.revision, patterns(ask), tell)
     seconds = time.monotonic() - start
     commit = folder.name if COMMIT.fullmatch(folder.name) else None
-    return Found(folder=folder, source=ask.model, commit=commit, download_s=seconds)
+    return FetchedModel(folder=folder, source=ask.model, commit=commit, download_s=seconds)
 
 
 def fetch_extras(family: Family, ask: Load, folder: Path, tell: Tell) -> None:
@@ -112,10 +112,10 @@ def snapshot(model: str, revision: str | None, wanted: list[str], tell: Tell) ->
             revision=revision,
             allow_patterns=wanted,
             ignore_patterns=list(UNWANTED),
-            tqdm_class=_bars(tell),
+            tqdm_class=_progress_bar_class(tell),
         )
     except Exception as error:
-        raise reason(error, model, revision) from error
+        raise hub_failure(error, model, revision) from error
     return Path(folder)
 
 
@@ -128,7 +128,7 @@ def go_offline() -> None:
         constants.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
-def reason(error: Exception, model: str, revision: str | None) -> WorkerFailure:
+def hub_failure(error: Exception, model: str, revision: str | None) -> WorkerFailure:
     """Why the hub gave nothing, in our words where its own are long."""
     from huggingface_hub import constants
 
@@ -156,7 +156,7 @@ def reason(error: Exception, model: str, revision: str | None) -> WorkerFailure:
     return failure
 
 
-def _bars(tell: Tell) -> type[Any]:
+def _progress_bar_class(tell: Tell) -> type[Any]:
     """A progress bar class for the hub's library that draws nothing and tells us instead."""
     from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 

@@ -19,16 +19,16 @@ from schemas.commands import Load
 
 from . import room
 from .checkpoint import read_checkpoint, read_config
-from .describe import _missing, cached, offline
+from .describe import _missing, cached_snapshot, offline
 from .engine import choose_engine
-from .failure import WorkerFailure, fill
+from .failure import WorkerFailure, fill_hint
 from .families import find_family
-from .fetch import COMMIT, UNWANTED, check_remote_code, patterns, reason
+from .fetch import COMMIT, UNWANTED, check_remote_code, patterns, hub_failure
 
 HUB_S = 10.0  # for one question to the hub
 
 
-def forecast(ask: Load, hub: bool = False) -> dict[str, Any]:
+def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
     """What can be said of a load now.
 
     `problem` is None where nothing stands in the way, else class, message and hint. `fetch` tells
@@ -51,15 +51,15 @@ def forecast(ask: Load, hub: bool = False) -> dict[str, Any]:
             check_remote_code(ask)
         folder = Path(ask.model) if ask.local else in_cache(ask.model, ask.revision)
         if folder is None and offline():
-            raise not_here(ask)
+            raise not_in_cache(ask)
         if folder is None:
-            return facts | to_fetch(ask, hub, None)
+            return facts | check_hub(ask, hub, None)
         try:
-            return facts | on_disk(ask, folder)
+            return facts | check_folder(ask, folder)
         except WorkerFailure as failure:
             if ask.local or offline() or failure.error_class not in INCOMPLETE:
                 raise
-        return facts | to_fetch(ask, hub, folder)
+        return facts | check_hub(ask, hub, folder)
     except WorkerFailure as failure:
         return facts | {"problem": as_dict(failure, ask)}
 
@@ -70,7 +70,7 @@ INCOMPLETE = {"missing_shards", "missing_weights", "bad_config", "bad_tokenizer"
 
 def in_cache(model: str, revision: str | None) -> Path | None:
     """The snapshot of a hub model at a revision, as far as it is in the cache."""
-    newest = cached(model)
+    newest = cached_snapshot(model)
     if revision is None or newest is None:
         return newest
     repository = newest.parents[1]
@@ -83,7 +83,7 @@ def in_cache(model: str, revision: str | None) -> Path | None:
     return found if found.is_dir() and found.parent == repository / "snapshots" else None
 
 
-def on_disk(ask: Load, folder: Path) -> dict[str, Any]:
+def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
     """What a folder's files say. Raises `WorkerFailure`."""
     family = find_family(read_config(folder))
     checkpoint = read_checkpoint(folder, allow_pickle=ask.allow_pickle)
@@ -105,7 +105,7 @@ def on_disk(ask: Load, folder: Path) -> dict[str, Any]:
     }
 
 
-def to_fetch(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
+def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     """What the hub says of a model that is not, or not wholly, in the cache."""
     if find_spec("huggingface_hub") is None:
         return {"fetch": True, "missing_packages": ["huggingface_hub"]}
@@ -122,7 +122,7 @@ def to_fetch(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
         if info.gated:
             api.auth_check(ask.model)
     except Exception as error:
-        raise reason(error, ask.model, ask.revision) from error
+        raise hub_failure(error, ask.model, ask.revision) from error
     sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
     wanted = list(
         filter_repo_objects(
@@ -142,7 +142,7 @@ def to_fetch(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     return facts
 
 
-def not_here(ask: Load) -> WorkerFailure:
+def not_in_cache(ask: Load) -> WorkerFailure:
     """A model that is not in the cache, on a machine that stays offline."""
     at = f" --revision {ask.revision}" if ask.revision else ""
     commit = ask.revision if COMMIT.fullmatch(ask.revision or "") else ask.revision or "main"
@@ -158,7 +158,7 @@ def as_dict(failure: WorkerFailure, ask: Load) -> dict[str, Any]:
     return {
         "error_class": failure.error_class,
         "message": failure.message,
-        "hint": fill(failure.hint, ask),
+        "hint": fill_hint(failure.hint, ask),
     }
 
 
@@ -169,7 +169,7 @@ def main() -> None:
     options = parser.parse_args()
     hub = options.hub
     for line in sys.stdin:
-        said = forecast(Load(**json.loads(line)), hub)
+        said = check_load(Load(**json.loads(line)), hub)
         # A hub that cannot be reached is waited for once, not for every model.
         hub = hub and (said["problem"] or {}).get("error_class") != "network"
         print(json.dumps(said), flush=True)

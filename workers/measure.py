@@ -34,7 +34,7 @@ TEXT_EVERY_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figures:
+class RunMetrics:
     """One answer's measures; see the module's docstring for each."""
 
     latency_s: float
@@ -71,7 +71,7 @@ class LoadClock:
         return {"load_s": self._clock() - self._start, **parts}
 
 
-class Meter:
+class RunTimer:
     """Times one answer. Calls come in order: `preprocessed`, `token`..., `finish`.
 
     Where tokens are counted elsewhere: `ended`, `counted` and `produced` before `finish`.
@@ -105,7 +105,7 @@ class Meter:
         self._sent, self._pending, self._sent_at = "", "", self._start
         enter("prefill")
 
-    def preprocessed(
+    def mark_inputs_ready(
         self, input_tokens: int | None, image_tokens: int | None = None, tiles: int | None = None
     ) -> None:
         """The model's inputs are ready. A count is None where it can't be known (yet).
@@ -114,9 +114,9 @@ class Meter:
         answer that never looked must not pass for one.
         """
         self._ready = self._clock()
-        self.counted(input_tokens, image_tokens, tiles)
+        self.set_token_counts(input_tokens, image_tokens, tiles)
 
-    def counted(
+    def set_token_counts(
         self, input_tokens: int | None, image_tokens: int | None = None, tiles: int | None = None
     ) -> None:
         """The counts anew, for models that tell them only once at work, or when they are done.
@@ -158,11 +158,11 @@ class Meter:
         """The text is complete; what the engine does from here to `finish` is not timed."""
         self._ended = self._clock()
 
-    def produced(self, output_tokens: int | None) -> None:
+    def set_output_tokens(self, output_tokens: int | None) -> None:
         """How many tokens there were in all, by the count of who generated them."""
         self._output_tokens = output_tokens
 
-    def finish(self, raw_text: str) -> Figures:
+    def finish(self, raw_text: str) -> RunMetrics:
         """The text is complete: send what is left of it and work out the figures."""
         now = self._clock() if self._ended is None else self._ended
         streamed = self._sent + self._pending
@@ -170,7 +170,7 @@ class Meter:
             self._pending += raw_text[len(streamed) :]
         self._send_text(now)
         ready = self._ready if self._ready is not None else now
-        return Figures(
+        return RunMetrics(
             latency_s=now - self._start,
             preprocess_s=ready - self._start,
             ttft_s=None if self._visible is None else self._visible - self._start,

@@ -21,8 +21,8 @@ SAID = ("name_or_path", "_name_or_path", "special_tokens_map_file")
 
 def check_reach(folder: Path, name: str, value: Mapping[str, Any]) -> None:
     """Raises `bad_config` where the file `name` of that content names one outside that is there."""
-    for key, path in named(value):
-        if leads_out(folder, path):
+    for key, path in referenced_paths(value):
+        if is_outside(folder, path):
             raise WorkerFailure(
                 "bad_config",
                 f"{name} names a file outside the model's folder: {key} is {path!r:.200}",
@@ -31,33 +31,33 @@ def check_reach(folder: Path, name: str, value: Mapping[str, Any]) -> None:
             )
 
 
-def named(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+def referenced_paths(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """All that a JSON value names as files, with their keys."""
     if isinstance(value, dict):
         for name, part in value.items():
-            yield from named(part, name)
+            yield from referenced_paths(part, name)
     elif isinstance(value, list):
         for part in value:
-            yield from named(part, key)
+            yield from referenced_paths(part, key)
     elif isinstance(value, str) and OPENED.fullmatch(key) and key not in SAID:
         yield key, value
 
 
-def leads_out(folder: Path, path: str) -> bool:
+def is_outside(folder: Path, path: str) -> bool:
     """Whether there is something at a path, and it is not of this folder.
 
     Libraries take it as it stands, which is from the working folder, or from the model's.
     """
     for place in (Path(path), folder / path):
         try:
-            if place.exists() and not within(folder, place):
+            if place.exists() and not is_inside(folder, place):
                 return True
         except (OSError, ValueError):
             continue  # no name that a file could have
     return False
 
 
-def within(folder: Path, place: Path) -> bool:
+def is_inside(folder: Path, place: Path) -> bool:
     """Whether a path stays in the folder, by its names or by where its links lead."""
     if ".." not in place.parts and place.absolute().is_relative_to(folder.absolute()):
         return True  # by its name: the hub cache's own files are links that lead out

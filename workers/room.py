@@ -34,7 +34,7 @@ CACHED = ("active_file", "inactive_file")  # read from disk and kept only while 
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class FreeMemory:
     """Bytes that are free, and `where`, as the end of a sentence."""
 
     bytes: int
@@ -42,8 +42,8 @@ class Room:
     hint: str = "use another device for {model}"
 
 
-def check_room(
-    checkpoint: Checkpoint, ask: Load, dtype: str, free: Room | None, host: bool
+def check_memory(
+    checkpoint: Checkpoint, ask: Load, dtype: str, free: FreeMemory | None, host: bool
 ) -> None:
     """Raises `too_large` where weights in `dtype` can't fit into a device's `free` memory.
 
@@ -55,7 +55,7 @@ def check_room(
     needed = weights_bytes(checkpoint, dtype)
     rooms = [free] if free else []
     if host:
-        rooms += host_rooms(ask.memory_bytes)
+        rooms += host_limits(ask.memory_bytes)
     for room in sorted(rooms, key=lambda room: room.bytes):
         if needed > room.bytes:
             raise WorkerFailure(
@@ -70,7 +70,7 @@ def check_room(
 def weights_bytes(checkpoint: Checkpoint, dtype: str) -> int:
     """Bytes of the weights once loaded: floats in `dtype`, all else as on disk."""
     total = 0
-    for size, kind in stored(checkpoint):
+    for size, kind in stored_sizes(checkpoint):
         if kind in TYPES:
             size = size * BITS[dtype] // WIDTHS[kind]
         elif kind is None:  # a pickle: nobody looked inside, so the widest that is usual
@@ -82,13 +82,13 @@ def weights_bytes(checkpoint: Checkpoint, dtype: str) -> int:
 def own_dtype(checkpoint: Checkpoint) -> str:
     """The floating type that most of the weights have on disk."""
     sizes: Counter[str] = Counter()
-    for size, kind in stored(checkpoint):
+    for size, kind in stored_sizes(checkpoint):
         if kind in TYPES:
             sizes[TYPES[kind]] += size
     return sizes.most_common(1)[0][0] if sizes else "float32"
 
 
-def stored(checkpoint: Checkpoint) -> Iterator[tuple[int, str | None]]:
+def stored_sizes(checkpoint: Checkpoint) -> Iterator[tuple[int, str | None]]:
     """Bytes on disk and their type, None where it isn't known; of what will be read alone."""
     names = [name for name in checkpoint.weights if not name.startswith(COPY)]
     for name in [WHOLE] if WHOLE in checkpoint.weights else names:
@@ -99,18 +99,18 @@ def stored(checkpoint: Checkpoint) -> Iterator[tuple[int, str | None]]:
             yield from ((size, kind) for kind, size in types.items())
 
 
-def host_rooms(limit: int | None) -> Iterator[Room]:
+def host_limits(limit: int | None) -> Iterator[FreeMemory]:
     """What this process may still take, by each who has a say; `limit` is the sweep's own."""
     virtual, resident = map(PAGE.__mul__, own_pages())
-    yield Room(machine_free(), "free on this machine", "close other programs")
-    for left in groups_left():
-        yield Room(left, "left to this container or control group", "give it more memory")
+    yield FreeMemory(available_memory(), "free on this machine", "close other programs")
+    for left in cgroup_memory_left():
+        yield FreeMemory(left, "left to this container or control group", "give it more memory")
     soft, _ = resource.getrlimit(resource.RLIMIT_AS)
     if soft != resource.RLIM_INFINITY:
-        yield Room(soft - virtual, "left to this process (RLIMIT_AS)", "raise its limit (ulimit)")
+        yield FreeMemory(soft - virtual, "left to this process (RLIMIT_AS)", "raise its limit (ulimit)")
     if limit is not None:
         hint = "raise limits.memory_bytes"
-        yield Room(limit - resident, "left of the sweep's memory_bytes", hint)
+        yield FreeMemory(limit - resident, "left of the sweep's memory_bytes", hint)
 
 
 def own_pages() -> tuple[int, int]:
@@ -122,15 +122,15 @@ def own_pages() -> tuple[int, int]:
     return mapped, resident
 
 
-def machine_free() -> int:
+def available_memory() -> int:
     """Bytes to be had without swapping; where that isn't told, all that the machine has."""
     try:
-        return numbers(MEMINFO)["MemAvailable:"] * 1024
+        return read_key_values(MEMINFO)["MemAvailable:"] * 1024
     except (OSError, KeyError):
         return PAGE * os.sysconf("SC_PHYS_PAGES")
 
 
-def groups_left() -> Iterator[int]:
+def cgroup_memory_left() -> Iterator[int]:
     """What the memory limit of our control group, and of each above it, leaves. Both versions."""
     files = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
     for folder in group_folders():
@@ -138,7 +138,7 @@ def groups_left() -> Iterator[int]:
             try:
                 most = int((folder / limit).read_text())  # "max" is no limit, and no number
                 used = int((folder / usage).read_text())
-                told = numbers(folder / "memory.stat")
+                told = read_key_values(folder / "memory.stat")
             except (OSError, ValueError):
                 continue
             yield most - used + sum(told.get(f"total_{x}", told.get(x, 0)) for x in CACHED)
@@ -164,7 +164,7 @@ def group_folders() -> Iterable[Path]:
     return found
 
 
-def numbers(file: Path) -> dict[str, int]:
+def read_key_values(file: Path) -> dict[str, int]:
     """A file of lines `name number`, whatever follows. Raises OSError."""
     rows = (line.split() for line in file.read_text().splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}

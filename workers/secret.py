@@ -17,7 +17,7 @@ SHOWN = "[secret]"
 _learnt: set[str] = set()
 
 
-def learn(secret: str) -> None:
+def add_secret(secret: str) -> None:
     """Keep this out of all that is told from now on, whatever its variable was called.
 
     Too short ones are left: servers without a key are given words such as "x" or "ollama", which

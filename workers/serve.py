@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from schemas.commands import Command, Load, Run
-from schemas.events import Bye, Error, Fetched, Loaded, RunFinished, RunStarted, Started
+from schemas.events import WorkerExiting, Error, Fetched, Loaded, RunFinished, RunStarted, Started
 from schemas.family import Family
 
 from .checkpoint import Checkpoint, read_checkpoint, read_config
@@ -34,7 +34,7 @@ EXIT_LOAD_FAILED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
+class LoadedModel:
     """A model that can answer, and what is known of it."""
 
     engine: Engine
@@ -48,14 +48,14 @@ def serve(commands: BinaryIO, tell: Tell) -> int:
     heart = Heart(tell)
     heart.start()
     runs = 0
-    ready: Ready | None = None
+    ready: LoadedModel | None = None
     asked: Load | None = None
     try:
         for command in _until_stop(read_commands(commands)):
             if isinstance(command, Load):
                 asked = command
                 if command.fetch_only:
-                    _on_disk(command, tell, heart)
+                    _local_checkpoint(command, tell, heart)
                     continue
                 ready = _load(command, tell, heart)
                 heart.enter("idle")
@@ -70,7 +70,7 @@ def serve(commands: BinaryIO, tell: Tell) -> int:
         return EXIT_LOAD_FAILED
     heart.enter("stop")
     heart.stop()
-    tell(Bye(runs=runs))
+    tell(WorkerExiting(runs=runs))
     return EXIT_OK
 
 
@@ -81,23 +81,23 @@ def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
         yield command
 
 
-def _load(ask: Load, tell: Tell, heart: Heart) -> Ready:
-    where = _elsewhere if ask.engine in REMOTE else _on_disk
+def _load(ask: Load, tell: Tell, heart: Heart) -> LoadedModel:
+    where = _remote_checkpoint if ask.engine in REMOTE else _local_checkpoint
     checkpoint, family = where(ask, tell, heart)
     engine = make_engine(choose_engine(checkpoint, family, ask))
     loaded: Loaded = engine.load(checkpoint, family, ask, tell)
     heart.device_memory = engine.device_memory
     tell(loaded)
-    return Ready(engine, family.FAMILY, loaded)
+    return LoadedModel(engine, family.FAMILY, loaded)
 
 
-def _elsewhere(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
+def _remote_checkpoint(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
     """A server has the model: there is nothing to fetch and no file to look at."""
     heart.enter("load")
     return Checkpoint(folder=Path(os.devnull), config={}, source=ask.model), server
 
 
-def _on_disk(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
+def _local_checkpoint(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
     """The model's files, fetched where they are not there yet, and looked through."""
     heart.enter("download")
     found = fetch(ask, tell)
@@ -120,7 +120,7 @@ def _on_disk(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyMod
     return checkpoint, family
 
 
-def _run(ask: Run, ready: Ready, tell: Tell, heart: Heart, asked: Load | None) -> None:
+def _run(ask: Run, ready: LoadedModel, tell: Tell, heart: Heart, asked: Load | None) -> None:
     tell(RunStarted(run=ask.run))
     heart.enter("prefill")
     try:
@@ -131,7 +131,7 @@ def _run(ask: Run, ready: Ready, tell: Tell, heart: Heart, asked: Load | None) -
     except (Exception, SystemExit) as error:  # a library's sys.exit() ends a run, not us
         failed = _error(error, ask.run, heart, asked)
         if failed.error_class == "out_of_memory":
-            ready.engine.empty_caches()
+            ready.engine.free_cached_memory()
         tell(failed)
     heart.enter("idle")
 

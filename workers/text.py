@@ -14,7 +14,7 @@ UNFINISHED = "\ufffd"
 WINDOW = 32
 
 
-class Cleaner:
+class TextCleaner:
     """Removes special tokens and chat markers from raw text and folds its white space.
 
     `markers` are what the template puts before an answer ("Assistant:"), special tokens

@@ -21,10 +21,10 @@ def has_videos(turns: Sequence[Turn]) -> bool:
 
 def as_pictures(turns: Sequence[Turn]) -> list[Turn]:
     """The same turns, with each video's frames standing among the pictures in its place."""
-    return [_flat(turn) if turn.videos else turn for turn in turns]
+    return [_frames_as_images(turn) if turn.videos else turn for turn in turns]
 
 
-def _flat(turn: Turn) -> Turn:
+def _frames_as_images(turn: Turn) -> Turn:
     images: list[str] = []
     for place in range(len(turn.images) + 1):
         images += [path for v in turn.videos if v.before == place for path in v.frames]
@@ -38,7 +38,7 @@ def notes(turns: Sequence[Turn]) -> list[str]:
     return [f"video given as {n} picture{'s' if n != 1 else ''}" for n in counts]
 
 
-def refused(failure: WorkerFailure) -> WorkerFailure:
+def video_failure(failure: WorkerFailure) -> WorkerFailure:
     """A refusal of the pictures that a video became, in words about the video."""
     if failure.error_class != "unsupported":
         return failure

@@ -47,9 +47,9 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, search_path()))},
     )
     try:
-        address = answer(child)
+        address = read_server_address(child)
         say(address)
-        if open_page and has_screen():
+        if open_page and has_display():
             webbrowser.open(address)
         return child.wait()
     except KeyboardInterrupt:
@@ -81,7 +81,7 @@ def search_path() -> list[str]:
     return [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
 
 
-def answer(child: subprocess.Popen[bytes]) -> str:
+def read_server_address(child: subprocess.Popen[bytes]) -> str:
     """The address the child serves at, or its error as ours."""
     assert child.stdout
     line = child.stdout.readline()
@@ -95,7 +95,7 @@ def answer(child: subprocess.Popen[bytes]) -> str:
     )
 
 
-def has_screen() -> bool:
+def has_display() -> bool:
     """Whether a browser would open a window, and not take over the terminal."""
     if platform.system() == "Linux":
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

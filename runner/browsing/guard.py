@@ -25,7 +25,7 @@ HEADERS = [
 ]
 
 
-class Guard:
+class HostGuardMiddleware:
     """An ASGI application around another. `home` is led to from `/`.
 
     `defaults` gives, by path, parameters that are added to an address that lacks them.
@@ -45,11 +45,11 @@ class Guard:
             return
         hosts = [value for key, value in scope["headers"] if key == b"host"]
         if len(hosts) != 1 or hosts[0] not in self.hosts:
-            await reply(send, 421, b"This address is not served here.")
+            await send_response(send, 421, b"This address is not served here.")
         elif (place := self.elsewhere(scope)) is not None:
-            await reply(send, 302, b"", [(b"location", place.encode())])
+            await send_response(send, 302, b"", [(b"location", place.encode())])
         else:
-            await self.app(scope, receive, adding(send))
+            await self.app(scope, receive, with_security_headers(send))
 
     def elsewhere(self, scope: dict[str, Any]) -> str | None:
         """Where a request is led to, if anywhere."""
@@ -62,7 +62,7 @@ class Guard:
         return f"{path}?{'&'.join(filter(None, [query, urlencode(missing)]))}" if missing else None
 
 
-def adding(send: Any) -> Any:
+def with_security_headers(send: Any) -> Any:
     """Adds our headers to a reply."""
 
     async def added(message: dict[str, Any]) -> None:
@@ -73,7 +73,7 @@ def adding(send: Any) -> Any:
     return added
 
 
-async def reply(
+async def send_response(
     send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
     """A whole reply of ours."""

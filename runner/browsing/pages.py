@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas import rows
 
-from .questions import Question
+from .questions import CannedQuery
 
 NAME = "history"
 LABELS = {
@@ -47,7 +47,7 @@ SETTINGS = {
 }
 
 
-def metadata(database: Path, asked: list[Question], runs: int) -> dict[str, Any]:
+def metadata(database: Path, asked: list[CannedQuery], runs: int) -> dict[str, Any]:
     """Datasette's metadata. With many `runs`, views are shown without counting what is in them."""
     return {
         "title": "vlmsweep",
@@ -58,13 +58,13 @@ def metadata(database: Path, asked: list[Question], runs: int) -> dict[str, Any]
                 "title": "vlmsweep's history",
                 "source": str(database),
                 "tables": tables(runs < MANY),
-                "queries": {page(question): query(question) for question in asked},
+                "queries": {query_slug(question): query(question) for question in asked},
             }
         },
     }
 
 
-def page(question: Question) -> str:
+def query_slug(question: CannedQuery) -> str:
     """A query's name in addresses, where a view may have the same."""
     taken = rows.VIEWS | rows.TABLES
     return f"{question.name}-query" if question.name in taken else question.name
@@ -97,7 +97,7 @@ def columns(row: type) -> dict[str, str]:
     return {name: typing.get_args(hint)[1] for name, hint in hints.items()}
 
 
-def query(question: Question) -> dict[str, Any]:
+def query(question: CannedQuery) -> dict[str, Any]:
     """A named query as a stored one."""
     help = escape(question.help).replace("\n", "<br>")
     return {

@@ -21,7 +21,7 @@ THUMBNAIL = 160
 MOST_PIXELS = 100_000_000
 
 
-async def picture(database: Database, number: int, small: bool) -> bytes | None:
+async def image_png(database: Database, number: int, small: bool) -> bytes | None:
     """A picture's PNG; None where there is none, or none that can be read."""
     found = await database.execute("SELECT prepared_path FROM images WHERE id = ?", [number])
     row = found.first()
@@ -29,13 +29,13 @@ async def picture(database: Database, number: int, small: bool) -> bytes | None:
         return None
     try:
         path = Path(row[0])
-        return await asyncio.to_thread(drawn, path, path.stat().st_mtime_ns, small)
+        return await asyncio.to_thread(cached_png, path, path.stat().st_mtime_ns, small)
     except (OSError, ValueError, SyntaxError):
         return None
 
 
 @lru_cache(maxsize=512)
-def drawn(path: Path, changed: int, small: bool) -> bytes:
+def cached_png(path: Path, changed: int, small: bool) -> bytes:
     """The file's pixels as a new file. `changed` is when it was last, to be drawn again after."""
     with Image.open(path, formats=["PNG"]) as image:
         if image.width * image.height > MOST_PIXELS:

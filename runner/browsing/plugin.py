@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from datasette import Response, hookimpl
 from markupsafe import Markup
 
-from ..database.reader import allowed
+from ..database.reader import authorize
 from ..view import units
 from ..view.columns import kind_of
 from . import pages, pictures
@@ -46,7 +46,7 @@ THUMBNAIL = Markup(
 def prepare_connection(conn: sqlite3.Connection, database: str) -> None:
     """Holds every statement to what our own readers may do."""
     if database == pages.NAME:
-        conn.set_authorizer(allowed)
+        conn.set_authorizer(authorize)
 
 
 @hookimpl
@@ -68,7 +68,7 @@ async def picture(datasette: Datasette, request: Request) -> Response:
     """The picture of a row of `images`."""
     database = datasette.get_database(pages.NAME)
     number, small = int(request.url_vars["number"]), bool(request.url_vars["small"])
-    found = await pictures.picture(database, number, small)
+    found = await pictures.image_png(database, number, small)
     if found is None:
         return Response.text("No such picture", status=404)
     kept = {"cache-control": "private, max-age=600"}
@@ -93,7 +93,7 @@ def render_cell(
     if value is None or database != pages.NAME:
         return None
     if column == "image" or (table == "images" and column == "name"):
-        return with_pictures(row, str(value), table, datasette)
+        return image_cell(row, str(value), table, datasette)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if column in ROWS and table in (None, "results", "summary"):
@@ -104,11 +104,11 @@ def render_cell(
     return None
 
 
-async def with_pictures(
+async def image_cell(
     row: sqlite3.Row, text: str, table: str | None, datasette: Datasette
 ) -> Markup | None:
     """A picture's name, and the picture itself above it."""
-    numbers = await shown(row, table, datasette)
+    numbers = await image_ids_of_row(row, table, datasette)
     if not numbers:
         return None
     made = Markup("").join(
@@ -117,7 +117,7 @@ async def with_pictures(
     return Markup('<div class="pictures">{}</div>{}').format(made, text)
 
 
-async def shown(row: sqlite3.Row, table: str | None, datasette: Datasette) -> list[int]:
+async def image_ids_of_row(row: sqlite3.Row, table: str | None, datasette: Datasette) -> list[int]:
     """The numbers of a row's pictures, by the picture, job or run it is of."""
     keys = row.keys()
     if table == "images":

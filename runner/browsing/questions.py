@@ -14,7 +14,7 @@ from ..queries import NamedQuery
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class CannedQuery:
     """A named query for a page; `defaults` are its parameters, as text."""
 
     name: str
@@ -24,7 +24,7 @@ class Question:
     defaults: dict[str, str]
 
 
-def question(query: NamedQuery) -> Question:
+def to_canned_query(query: NamedQuery) -> CannedQuery:
     """A query as a page asks it."""
     lines = query.sql.splitlines()
     while lines and lines[0].startswith("--"):  # the help, which the page shows
@@ -38,4 +38,4 @@ def question(query: NamedQuery) -> Question:
     defaults = {
         one.name: "" if one.default is None else str(one.default) for one in query.parameters
     }
-    return Question(query.name, query.title, help, sql, defaults)
+    return CannedQuery(query.name, query.title, help, sql, defaults)

@@ -23,14 +23,14 @@ from datasette.plugins import pm
 from .. import places, queries
 from ..database.reader import Reader
 from . import pages, plugin
-from .guard import Guard
-from .questions import Question, question
+from .guard import HostGuardMiddleware
+from .questions import CannedQuery, to_canned_query
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8001
 
 
-class ReadOnly(Database):
+class ReadOnlyDatabase(Database):
     """Our file, opened as our own readers do: whatever its name, and never to be written."""
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
@@ -44,7 +44,7 @@ class ReadOnly(Database):
         return made
 
 
-def site(database: Path, asked: list[Question]) -> Datasette:
+def make_datasette(database: Path, asked: list[CannedQuery]) -> Datasette:
     """Datasette, set up for our file; of plugins ours alone."""
     with Reader(database) as reader:
         runs = reader.records("SELECT ifnull(max(id), 0) AS runs FROM runs")[0]["runs"]
@@ -61,17 +61,17 @@ def site(database: Path, asked: list[Question]) -> Datasette:
         settings=pages.SETTINGS,
         template_dir=str(Path(__file__).with_name("templates")),
     )
-    made.add_database(ReadOnly(made, path=str(database)), name=pages.NAME)
+    made.add_database(ReadOnlyDatabase(made, path=str(database)), name=pages.NAME)
     return made
 
 
-def guarded(made: Datasette, asked: list[Question], port: int) -> Guard:
+def wrap_with_guard(made: Datasette, asked: list[CannedQuery], port: int) -> HostGuardMiddleware:
     """The site, answering to its own address only."""
-    defaults = {f"/{pages.NAME}/{pages.page(question)}": question.defaults for question in asked}
-    return Guard(made.app(), port, f"/{pages.NAME}", defaults)
+    defaults = {f"/{pages.NAME}/{pages.query_slug(question)}": question.defaults for question in asked}
+    return HostGuardMiddleware(made.app(), port, f"/{pages.NAME}", defaults)
 
 
-def listening(port: int) -> socket.socket:
+def bind_port(port: int) -> socket.socket:
     """A socket at the port asked for; at the usual or, where that is taken, a free one for 0."""
     for candidate in [port] if port else [USUAL_PORT, 0]:
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -88,7 +88,7 @@ def listening(port: int) -> socket.socket:
     raise OSError("no port is free")
 
 
-def tell(**said: Any) -> None:
+def report_to_parent(**said: Any) -> None:
     """A line for the parent."""
     print(json.dumps(said), flush=True)
 
@@ -96,14 +96,14 @@ def tell(**said: Any) -> None:
 def main(database: Path, port: int) -> int:
     """Serves until the parent is gone or says so."""
     try:
-        bound = listening(port)
+        bound = bind_port(port)
     except OSError as error:
         reason = error.strerror or str(error)
-        tell(error=f"cannot serve at port {port}: {reason}", hint="leave --port out for a free one")
+        report_to_parent(error=f"cannot serve at port {port}: {reason}", hint="leave --port out for a free one")
         return 1
     number = bound.getsockname()[1]
-    asked = [question(query) for query in queries.found(places.queries())]
-    app = guarded(site(database, asked), asked, number)
+    asked = [to_canned_query(query) for query in queries.list_queries(places.queries_folder())]
+    app = wrap_with_guard(make_datasette(database, asked), asked, number)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=1
     )
@@ -115,7 +115,7 @@ def main(database: Path, port: int) -> int:
         server.should_exit = True
 
     threading.Thread(target=until_alone, daemon=True).start()
-    tell(url=f"http://{HOST}:{number}/")
+    report_to_parent(url=f"http://{HOST}:{number}/")
     server.run(sockets=[bound])
     return 0
 

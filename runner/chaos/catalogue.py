@@ -74,7 +74,7 @@ FAULTS = (
 NAMES = tuple(fault.name for fault in FAULTS)
 
 
-def chosen(quick: bool, names: tuple[str, ...] = ()) -> list[Fault]:
+def select_faults(quick: bool, names: tuple[str, ...] = ()) -> list[Fault]:
     """The faults to try: those named, else all, or those that cost little time."""
     if names:
         return [fault for fault in FAULTS if fault.name in names]

@@ -24,7 +24,7 @@ FLOOD_BYTES = 24_000_000
 PARTIAL = "partial words"
 
 
-class Worker:
+class FaultyWorker:
     """The protocol, and the faults by name."""
 
     def __init__(self, mark: str, events: int) -> None:
@@ -101,12 +101,12 @@ def forever() -> None:
 # Hanging.
 
 
-def hang_in_python(worker: Worker, run: int) -> None:
+def hang_in_python(worker: FaultyWorker, run: int) -> None:
     """The kind a signal could end."""
     forever()
 
 
-def hang_in_native_code(worker: Worker, run: int) -> None:
+def hang_in_native_code(worker: FaultyWorker, run: int) -> None:
     """Holds the interpreter's lock, and no signal but KILL gets through."""
     import ctypes
 
@@ -116,14 +116,14 @@ def hang_in_native_code(worker: Worker, run: int) -> None:
     os._exit(99)
 
 
-def hang_amid_answer(worker: Worker, run: int) -> None:
+def hang_amid_answer(worker: FaultyWorker, run: int) -> None:
     """What was said before must be kept."""
     worker.say("first_token", run=run, ttft_s=0.0, preprocess_s=0.0)
     worker.say("text", run=run, text=PARTIAL)
     forever()
 
 
-def stopped(worker: Worker, run: int) -> None:
+def stopped(worker: FaultyWorker, run: int) -> None:
     """Stopped, it takes no signal but KILL and CONT."""
     os.kill(os.getpid(), signal.SIGSTOP)
     forever()
@@ -132,19 +132,19 @@ def stopped(worker: Worker, run: int) -> None:
 # Descendants that try to outlive it.
 
 
-def grandchild(worker: Worker, run: int) -> None:
+def grandchild(worker: FaultyWorker, run: int) -> None:
     """A plain child of the worker."""
     os.posix_spawn(worker.sleeper[0], worker.sleeper, os.environ)
     forever()
 
 
-def own_session(worker: Worker, run: int) -> None:
+def own_session(worker: FaultyWorker, run: int) -> None:
     """Out of reach for a kill of the process group."""
     spawn_in_session(worker)
     forever()
 
 
-def spawn_in_session(worker: Worker) -> None:
+def spawn_in_session(worker: FaultyWorker) -> None:
     """A child in a session of its own, which keeps every descriptor of its parent."""
     if os.fork() == 0:
         os.setsid()
@@ -152,19 +152,19 @@ def spawn_in_session(worker: Worker) -> None:
         os.execv(worker.sleeper[0], worker.sleeper)
 
 
-def daemon(worker: Worker, run: int) -> None:
+def daemon(worker: FaultyWorker, run: int) -> None:
     """Its parent is gone, so a walk down from the worker does not find it."""
     daemonise(worker, os.environ)
     forever()
 
 
-def bare_daemon(worker: Worker, run: int) -> None:
+def bare_daemon(worker: FaultyWorker, run: int) -> None:
     """The same with nothing in its environment to be known by."""
     daemonise(worker, {})
     forever()
 
 
-def daemonise(worker: Worker, environment: os._Environ[str] | dict[str, str]) -> None:
+def daemonise(worker: FaultyWorker, environment: os._Environ[str] | dict[str, str]) -> None:
     """The double fork of a daemon."""
     child = os.fork()
     if child == 0:
@@ -175,7 +175,7 @@ def daemonise(worker: Worker, environment: os._Environ[str] | dict[str, str]) ->
     os.waitpid(child, 0)
 
 
-def brood(worker: Worker, run: int) -> None:
+def spawn_every_descendant(worker: FaultyWorker, run: int) -> None:
     """All four kinds of descendant at once, below a worker that ignores SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     os.posix_spawn(worker.sleeper[0], worker.sleeper, os.environ)
@@ -185,7 +185,7 @@ def brood(worker: Worker, run: int) -> None:
     forever()
 
 
-def leaked_child(worker: Worker, run: int) -> None:
+def leaked_child(worker: FaultyWorker, run: int) -> None:
     """The worker is gone, but a child of its keeps its pipes open."""
     spawn_in_session(worker)
     os._exit(0)
@@ -194,7 +194,7 @@ def leaked_child(worker: Worker, run: int) -> None:
 # Dying.
 
 
-def segfault(worker: Worker, run: int) -> None:
+def segfault(worker: FaultyWorker, run: int) -> None:
     """A real one, in native code."""
     import ctypes
 
@@ -202,7 +202,7 @@ def segfault(worker: Worker, run: int) -> None:
     ctypes.string_at(0)
 
 
-def abort(worker: Worker, run: int) -> None:
+def abort(worker: FaultyWorker, run: int) -> None:
     """What a failed assertion in a library does."""
     no_core()
     os.abort()
@@ -215,12 +215,12 @@ def no_core() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def leave(worker: Worker, run: int) -> None:
+def exit_without_answer(worker: FaultyWorker, run: int) -> None:
     """Says that all went well, and has done nothing."""
     os._exit(0)
 
 
-def torn_line(worker: Worker, run: int) -> None:
+def torn_line(worker: FaultyWorker, run: int) -> None:
     """Dies in the middle of a line."""
     worker.write(b'{"event": "run_finished", "run": %d, "raw_text": "ha' % run)
     os._exit(0)
@@ -229,33 +229,33 @@ def torn_line(worker: Worker, run: int) -> None:
 # Talking nonsense.
 
 
-def garbage(worker: Worker, run: int) -> None:
+def garbage(worker: FaultyWorker, run: int) -> None:
     """No JSON, no text, no event."""
     worker.write(b"\x00\x01\n\xff\xfe\xc3\n[1, 2]\n{}\nnull\n" + b"[" * 50_000 + b"\n")
     worker.say("no such event")
     worker.say("text", run="seven", text=None)
 
 
-def huge_line(worker: Worker, run: int) -> None:
+def huge_line(worker: FaultyWorker, run: int) -> None:
     """More than anyone should keep in memory for a line."""
     for _ in range(HUGE_LINE // 1_000_000):
         worker.write(b"x" * 1_000_000)
     worker.write(b"\n")
 
 
-def second_answer(worker: Worker, run: int) -> None:
+def second_answer(worker: FaultyWorker, run: int) -> None:
     """The first answer holds; the second comes from `Worker.run`'s end."""
     worker.finish(run, "the first answer")
 
 
-def flood(worker: Worker, run: int) -> None:
+def flood(worker: FaultyWorker, run: int) -> None:
     """More on standard output and error than pipe or log may hold."""
     for _ in range(FLOOD_BYTES // 200_000):
         os.write(1, b"\x00garbage \xff\xfe\n" * 7_000)
         os.write(2, b'{"event": "bye", "runs": 1}\n' * 3_600)
 
 
-def growth(worker: Worker, run: int) -> None:
+def grow_memory(worker: FaultyWorker, run: int) -> None:
     """Takes memory, touched, until somebody minds; with an end, for the machine's sake."""
     hoard = []
     for i in range(GROW_BYTES // GROW_STEP):
@@ -264,20 +264,20 @@ def growth(worker: Worker, run: int) -> None:
     forever()
 
 
-FAULTS: dict[str, Callable[[Worker, int], None]] = {
+FAULTS: dict[str, Callable[[FaultyWorker, int], None]] = {
     do.__name__.replace("_", "-"): do
     for do in (
         *(hang_in_python, hang_in_native_code, hang_amid_answer, stopped),
-        *(grandchild, own_session, daemon, bare_daemon, brood, leaked_child),
-        *(segfault, abort, leave, torn_line),
-        *(garbage, huge_line, second_answer, flood, growth),
+        *(grandchild, own_session, daemon, bare_daemon, spawn_every_descendant, leaked_child),
+        *(segfault, abort, exit_without_answer, torn_line),
+        *(garbage, huge_line, second_answer, flood, grow_memory),
     )
 }
 
 
 def main(argv: list[str]) -> None:
     """MARK --events-fd NUMBER"""
-    Worker(argv[1], int(argv[argv.index("--events-fd") + 1])).serve()
+    FaultyWorker(argv[1], int(argv[argv.index("--events-fd") + 1])).serve()
 
 
 if __name__ == "__main__":

@@ -15,21 +15,21 @@ import psutil
 VARIABLE = "VLMSWEEP_CHAOS"
 
 
-def new() -> str:
+def new_mark() -> str:
     """A mark that nothing on this machine carries."""
     return f"vlmsweep-chaos-{secrets.token_hex(8)}"
 
 
-def marked(mark: str) -> list[psutil.Process]:
+def marked_processes(mark: str) -> list[psutil.Process]:
     """Living processes of this user that carry the mark, this one left out."""
     found = []
     for process in psutil.process_iter():
-        if process.pid != os.getpid() and carries(process, mark):
+        if process.pid != os.getpid() and has_mark(process, mark):
             found.append(process)
     return found
 
 
-def carries(process: psutil.Process, mark: str) -> bool:
+def has_mark(process: psutil.Process, mark: str) -> bool:
     """Whether a process is ours: a zombie, or somebody else's, is not."""
     try:
         if hasattr(os, "getuid") and process.uids().real != os.getuid():
@@ -45,20 +45,20 @@ def wait_for(mark: str, count: int, limit_s: float) -> list[psutil.Process]:
     """Waits until so many carry the mark, or exactly none for 0; returns those that do."""
     deadline = time.monotonic() + limit_s
     while True:
-        found = marked(mark)
+        found = marked_processes(mark)
         enough = len(found) >= count if count else not found
         if enough or time.monotonic() > deadline:
             return found
         time.sleep(0.01)
 
 
-def clear(mark: str, limit_s: float = 5.0) -> int:
+def kill_marked(mark: str, limit_s: float = 5.0) -> int:
     """Kills all that carry the mark until none is left; returns how many there are still.
 
     A process is known by number and birth (psutil sees to that), so no other can be hit.
     """
     deadline = time.monotonic() + limit_s
-    while (left := marked(mark)) and time.monotonic() < deadline:
+    while (left := marked_processes(mark)) and time.monotonic() < deadline:
         for process in left:
             try:
                 process.kill()

@@ -10,7 +10,7 @@ from .catalogue import Fault
 ERASE = "\r\x1b[K"
 
 
-class Ticker:
+class ProgressLine:
     """Draws the line, and takes it away at the end."""
 
     def __init__(self, total: int, out: TextIO) -> None:

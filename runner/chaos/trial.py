@@ -32,10 +32,10 @@ from ..database.reader import Reader
 from ..errors import VlmsweepError
 from ..planning import jobs, sweepfile
 from ..planning.plan import Plan
-from ..work.launch import ShimHold, ShimLauncher, WorkerSpec
+from ..work.launch import ShimHandle, ShimLauncher, WorkerSpec
 from . import faults, marks
 from .catalogue import Fault
-from .verdict import KILL_S, Row, Verdict, judged, log_bytes
+from .verdict import KILL_S, Row, FaultResult, check_result, log_bytes
 
 PATIENCE_S = 20.0  # for a whole trial; hang-at-exit takes 10 s of it
 BROOD = 6  # shim, worker and the four kinds of descendant
@@ -52,21 +52,21 @@ class FaultLauncher(ShimLauncher):
         super().__init__()
         self.mark = mark
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         """Starts one."""
         argv = (sys.executable, "-I", "-S", faults.__file__, self.mark)
         env = {**spec.env, marks.VARIABLE: self.mark}
         return super().start(dataclasses.replace(spec, argv=argv, env=env))
 
 
-class Bench:
+class FaultRunner:
     """A temporary database and a mark, in which trials are made."""
 
     def __init__(self, folder: Path, hang_s: float = HANG_S) -> None:
         self.folder, self.hang_s = folder, hang_s
         self.database = folder / "chaos.db"
         self.log = folder / "supervisor.log"
-        self.mark = marks.new()
+        self.mark = marks.new_mark()
         self.supervisor: int | None = None
         self.launcher: Callable[[str], ShimLauncher] = FaultLauncher
 
@@ -88,7 +88,7 @@ class Bench:
             "models": [{"id": f"./{models[0]}", **own}, *(f"./{name}" for name in models[1:])],
             "prompts": [{"text": text, "images": "none"} for text in asked],
         }
-        return jobs.expand(sweepfile.check(data, "chaos"), self.folder, "chaos")
+        return jobs.expand(sweepfile.validate(data, "chaos"), self.folder, "chaos")
 
     def start(self, plan: Plan, tell: Callable[[Any], None]) -> None:
         """Forks a supervisor that works a plan off."""
@@ -136,22 +136,22 @@ class Bench:
     def clear(self) -> int:
         """Ends whatever is left of a trial; returns how many of its processes there were."""
         self.kill_supervisor()
-        left = len(marks.marked(self.mark))
-        marks.clear(self.mark)
+        left = len(marks.marked_processes(self.mark))
+        marks.kill_marked(self.mark)
         return left
 
     # Trials.
 
-    def attempt(self, fault: Fault) -> Verdict:
+    def run_fault(self, fault: Fault) -> FaultResult:
         """One fault, and what came of it."""
         began = time.monotonic()
         try:
-            found = self.kill_us(fault) if fault.where == "supervisor" else self.sweep(fault)
+            found = self.run_supervisor_kill(fault) if fault.where == "supervisor" else self.sweep(fault)
         finally:
             left = self.clear()
         left = max(left, found.pop("left", 0))
-        wrong = [*found.pop("wrong"), *judged(fault, found, left)]
-        return Verdict(
+        wrong = [*found.pop("wrong"), *check_result(fault, found, left)]
+        return FaultResult(
             fault=fault.name,
             title=fault.title,
             expected=fault.expected,
@@ -168,11 +168,11 @@ class Bench:
     def sweep(self, fault: Fault) -> Row:
         """A sweep with the fault in it."""
         from_outside = fault.name == "killed-from-outside"
-        self.start(self.plan(fault), Assassin() if from_outside else lambda _: None)
+        self.start(self.plan(fault), WorkerKiller() if from_outside else lambda _: None)
         wrong = self.wait()
         return self.read(fault) | {"wrong": [wrong] if wrong else []}
 
-    def kill_us(self, fault: Fault) -> Row:
+    def run_supervisor_kill(self, fault: Fault) -> Row:
         """A supervisor that is killed amid a run; the next one must close what it left open."""
         wrong = []
         self.start(self.plan(fault), lambda _: None)
@@ -227,7 +227,7 @@ ORDER BY results.job_id
 """
 
 
-class Assassin:
+class WorkerKiller:
     """Kills the worker when its first run begins, as the system's out-of-memory killer would."""
 
     def __init__(self) -> None:
@@ -245,11 +245,11 @@ class Assassin:
 
 
 @contextmanager
-def bench(quick: bool) -> Iterator[Bench]:
+def fault_runner(quick: bool) -> Iterator[FaultRunner]:
     """A bench in a folder of its own; both are cleared away whatever happens."""
-    with ends_in_order():
+    with handle_termination():
         folder = Path(tempfile.mkdtemp(prefix="vlmsweep-chaos-"))
-        made = Bench(folder, QUICK_HANG_S if quick else HANG_S)
+        made = FaultRunner(folder, QUICK_HANG_S if quick else HANG_S)
         try:
             yield made
         finally:
@@ -260,7 +260,7 @@ def bench(quick: bool) -> Iterator[Bench]:
 
 
 @contextmanager
-def ends_in_order() -> Iterator[None]:
+def handle_termination() -> Iterator[None]:
     """Lets TERM and a closed terminal end us as Ctrl-C does, so that all is cleared away."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in ENDS}
     try:
@@ -272,11 +272,11 @@ def ends_in_order() -> Iterator[None]:
 
 def run(
     chosen: list[Fault], quick: bool, on_fault: Callable[[int, Fault], None] = lambda *_: None
-) -> list[Verdict]:
+) -> list[FaultResult]:
     """Tries faults in turn; each is told of, with its number, before it is tried."""
     verdicts = []
-    with bench(quick) as made:
+    with fault_runner(quick) as made:
         for number, fault in enumerate(chosen, start=1):
             on_fault(number, fault)
-            verdicts.append(made.attempt(fault))
+            verdicts.append(made.run_fault(fault))
     return verdicts

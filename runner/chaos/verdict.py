@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FaultResult:
     """What came of one fault. `why` says what was wrong; None when it was survived.
 
     `kill_s` is the time from the decision to kill until all was gone, None where nothing had to
@@ -35,7 +35,7 @@ class Verdict:
     why: str | None
 
 
-def judged(fault: Fault, found: Row, left: int) -> Iterator[str]:
+def check_result(fault: Fault, found: Row, left: int) -> Iterator[str]:
     """What was not as it should be, of the job's row and of the processes left."""
     if found["outcome"] != fault.expected:
         yield f"it ended as {found['outcome'] or 'nothing stored'}, not as {fault.expected}"

@@ -6,7 +6,7 @@ that `vlmsweep --help` stays instant.
 
 from __future__ import annotations
 
-from .asking import named, schema, search
+from .asking import history_command, schema, search
 from .browse import browse
 from .compare import diff
 from .exchange import export, import_, issue
@@ -28,7 +28,7 @@ __all__ = ["cli", "main"]
 # In the order a newcomer needs them.
 cli.section("Run sweeps", demo, run, plan, fetch, resume, watch, logs)
 cli.section("Queue them for the night", queue, start, service)
-cli.section("Read results", show, report, named, search, sql, schema, sweeps, browse)
+cli.section("Read results", show, report, history_command, search, sql, schema, sweeps, browse)
 cli.section("Judge and compare them", judge, diff, check_order)
 cli.section("Keep and carry them", export, import_, issue, backup, prune)
 cli.section("Check models and machine", models, doctor, chaos)

@@ -32,7 +32,7 @@ from .options import COUNT, SECONDS, database, formats, parameters, parquet
 @database
 @formats
 @click.pass_context
-def named(
+def history_command(
     ctx: click.Context,
     /,
     name: str | None,
@@ -55,28 +55,28 @@ def named(
     vlmsweep history flaky --sql > my-flaky.sql
     """
     from runner import places, queries
-    from runner.database.reader import Reader, bound
-    from runner.plain import clean
+    from runner.database.reader import Reader, parse_parameters
+    from runner.plain import strip_control_characters
     from runner.view import asked
-    from runner.view.output import deliver
+    from runner.view.output import write_or_save
 
     if name is None:
         if explain:
             click.echo(ctx.get_help())
             return
-        found = queries.found(places.queries())
-        deliver(asked.queries(found), format or "table", sys.stdout, file)
+        found = queries.list_queries(places.queries_folder())
+        write_or_save(asked.queries(found), format or "table", sys.stdout, file)
         return
-    query = queries.named(name, places.queries())
+    query = queries.find_query(name, places.queries_folder())
     if explain:
-        click.echo(clean(query.explained()))
+        click.echo(strip_control_characters(query.help_text()))
     elif as_sql:
-        click.echo(clean(query.sql), nl=False)
+        click.echo(strip_control_characters(query.sql), nl=False)
     else:
-        with Reader(places.database(db), limit_s) as reader:
-            values = query.values(bound(given), lambda named: int(reader.sweep(named)["id"]))
+        with Reader(places.database_path(db), limit_s) as reader:
+            values = query.values(parse_parameters(given), lambda named: int(reader.sweep(named)["id"]))
             answer = reader.query(query.sql, values)
-            deliver(asked.answered(answer), format or "table", sys.stdout, file)
+            write_or_save(asked.query_table(answer), format or "table", sys.stdout, file)
 
 
 @click.command(short_help="Find words in answers and prompts.")
@@ -114,10 +114,10 @@ def search(
     from runner.view import asked
     from runner.view.output import write
 
-    with Reader(places.database(db)) as reader:
+    with Reader(places.database_path(db)) as reader:
         number = None if sweep is None else reader.sweep(sweep)["id"]
         rows = find(reader, " ".join(words), raw=fts, sweep=number, limit=limit)
-    write(asked.found(rows), format or "table", sys.stdout)
+    write(asked.search_table(rows), format or "table", sys.stdout)
 
 
 @click.command(short_help="Say what tables and columns mean.")

@@ -26,7 +26,7 @@ def browse(ctx: click.Context, /, port: int | None, no_open: bool, db: Path | No
     """
     from runner import browsing, places
 
-    place = places.database(db)
+    place = places.database_path(db)
 
     def say(address: str) -> None:
         click.echo(f"{click.format_filename(place)} at {address}\nCtrl-C ends it.")

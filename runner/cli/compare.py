@@ -72,13 +72,13 @@ def diff(
     from runner import comparing, places
     from runner.database.reader import Reader
 
-    with Reader(places.database(db)) as reader:
-        found = comparing.between(reader, a, b, comparing.Thresholds(slower, memory, texts))
-    show(found, format, limit)
+    with Reader(places.database_path(db)) as reader:
+        found = comparing.compare_sides(reader, a, b, comparing.Thresholds(slower, memory, texts))
+    print_comparison(found, format, limit)
     ctx.exit(1 if found.regression else 0)
 
 
-def show(found: Comparison, format: str | None, limit: int) -> None:
+def print_comparison(found: Comparison, format: str | None, limit: int) -> None:
     """A comparison in one of the formats."""
     from runner.view import output
     from runner.view.columns import grid

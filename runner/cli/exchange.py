@@ -48,18 +48,18 @@ def export(
     from runner.database.reader import Reader
     from runner.exchange import bundle, rows, telling
 
-    place = places.database(db)
-    kind = kind or rows.kind(output)
+    place = places.database_path(db)
+    kind = kind or rows.format_from_name(output)
     with Reader(place) as reader:
         found = reader.sweep(sweep)
         if kind != "bundle":
             if no_images:
                 raise click.UsageError("--no-pictures is for bundles: rows hold no pictures")
-            rows.put(rows.flat(reader, found["id"]), kind, output, place)
+            rows.write_rows(rows.flat_rows(reader, found["id"]), kind, output, place)
             return
     target = output or Path(f"{found['uid']}.zip")
     done = bundle.write(place, found["uid"], target, pictures=not no_images)
-    click.echo(telling.bundled(done), err=True)
+    click.echo(telling.describe_bundle(done), err=True)
 
 
 @click.command("import", short_help="Add sweeps from bundles or other databases.")
@@ -86,14 +86,14 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
     from runner.exchange import importing, telling
     from runner.view.output import write
 
-    done, failed = importing.bring_all(places.database(db), files)
+    done, failed = importing.import_all(places.database_path(db), files)
     if done:
-        write(telling.imported(done), format or "table", sys.stdout)
+        write(telling.import_table(done), format or "table", sys.stdout)
         if format in (None, "table"):
             click.echo(f"\n{telling.files(done)}")
     if failed is not None:
         raise failed
-    ctx.exit(0 if telling.complete(done) else 1)
+    ctx.exit(0 if telling.is_complete(done) else 1)
 
 
 @click.command(short_help="Write a bug report about a run, for the project at fault.")
@@ -115,7 +115,7 @@ def issue(run: str, job: bool, db: Path | None) -> None:
     from runner.database.reader import Reader
     from runner.upstream import case, report
 
-    with Reader(places.database(db)) as reader:
+    with Reader(places.database_path(db)) as reader:
         found = case.find(reader, run, job)
     text, to = report.markdown(found)
     click.echo(text, nl=False)

@@ -33,7 +33,7 @@ def show(
     from runner.view import grids
     from runner.view.output import write
 
-    with Reader(places.database(db)) as reader:
+    with Reader(places.database_path(db)) as reader:
         number = reader.sweep(sweep)["id"]
         if guide:
             from runner.report import guiding
@@ -82,16 +82,16 @@ def sql(
     vlmsweep sql "select image, text from results where model = :m" -p m demo --csv
     """
     from runner import places
-    from runner.database.reader import Reader, bound
+    from runner.database.reader import Reader, parse_parameters
     from runner.view import grids
-    from runner.view.output import deliver
+    from runner.view.output import write_or_save
 
     if query == "-":
         query = sys.stdin.read()
-    with Reader(places.database(db), limit_s) as reader:
-        answer = reader.query(query, bound(given))
-        deliver(
-            grids.anything(answer),
+    with Reader(places.database_path(db), limit_s) as reader:
+        answer = reader.query(query, parse_parameters(given))
+        write_or_save(
+            grids.query_table(answer),
             format or ("table" if sys.stdout.isatty() else "json"),
             sys.stdout,
             file,
@@ -108,7 +108,7 @@ def sweeps(db: Path | None, format: Any) -> None:
     from runner.view import grids
     from runner.view.output import write
 
-    with Reader(places.database(db)) as reader:
+    with Reader(places.database_path(db)) as reader:
         write(grids.sweeps(reader.sweeps()), format or "table", sys.stdout)
 
 
@@ -127,7 +127,7 @@ def models(ctx: click.Context, check: str | None, format: Any) -> None:
     from runner.view.output import write
 
     if check is None:
-        write(grids.families(families.known()), format or "table", sys.stdout)
+        write(grids.families(families.list_families()), format or "table", sys.stdout)
         return
     found = families.check(check)
     write(grids.check(found), format or "table", sys.stdout)

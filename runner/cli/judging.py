@@ -39,7 +39,7 @@ def judge(
     from runner.view import grids
     from runner.view.output import write
 
-    marks = rejudging.rejudge(places.database(db), sweep, answers, scoring, every=every)
+    marks = rejudging.rescore(places.database_path(db), sweep, answers, scoring, every=every)
     table = format in (None, "table")
     if marks.scores or not table:
         write(grids.scores(marks.scores), format or "table", sys.stdout)

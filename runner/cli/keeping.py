@@ -37,11 +37,11 @@ def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) ->
     from runner.view import units
 
     before = datetime.now(UTC) - timedelta(days=days)
-    done = pruning.prune(places.database(db), before, only or KINDS, dry_run)
+    done = pruning.prune(places.database_path(db), before, only or KINDS, dry_run)
     click.echo(
-        f"{'would delete' if dry_run else 'deleted'} {units.counted(done.logs, 'log')}"
-        f" ({units.size(done.log_bytes)}), {units.counted(done.pictures, 'picture file')}"
-        f" ({units.size(done.picture_bytes)}), {units.counted(done.samples, 'memory sample')}"
+        f"{'would delete' if dry_run else 'deleted'} {units.pluralize(done.logs, 'log')}"
+        f" ({units.size(done.log_bytes)}), {units.pluralize(done.pictures, 'picture file')}"
+        f" ({units.size(done.picture_bytes)}), {units.pluralize(done.samples, 'memory sample')}"
     )
 
 
@@ -58,5 +58,5 @@ def backup(copy: Path, replace: bool, db: Path | None) -> None:
     from runner.database.backup import backup as make
     from runner.view import units
 
-    size = make(places.database(db), copy.absolute(), replace)
+    size = make(places.database_path(db), copy.absolute(), replace)
     click.echo(f"{copy}: {units.size(size)}")

@@ -60,12 +60,12 @@ def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int |
         raise click.BadParameter(str(error)) from error
 
 
-def from_here(ctx: click.Context, param: click.Parameter, value: Path | None) -> str | None:
+def absolute_path(ctx: click.Context, param: click.Parameter, value: Path | None) -> str | None:
     """A path independent of any sweep file's folder."""
     return None if value is None else str(value.absolute())
 
 
-def some(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+def list_or_none(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
     """What was given several times, or None when it was not."""
     return list(value) or None
 
@@ -117,12 +117,12 @@ WISH = (
         help="Longest side in pixels, 0: as it is; 1024 by default.",
     ),
     click.option("--repeats", type=COUNT, metavar="N", help="How often to ask; 1 by default."),
-    click.option("--answers", type=PLACE, callback=from_here, help="File of accepted answers."),
+    click.option("--answers", type=PLACE, callback=absolute_path, help="File of accepted answers."),
     click.option(
         "--scoring",
         multiple=True,
         type=click.Choice(METRICS),
-        callback=some,
+        callback=list_or_none,
         help="How answers are scored.",
     ),
     click.option(
@@ -185,44 +185,44 @@ BESIDE = (
 )
 
 
-def beside(command: Command) -> Command:
+def listener_options(command: Command) -> Command:
     """What stands beside sweeps that run."""
     for option in reversed(BESIDE):
         command = option(command)
     return command
 
 
-def as_company(given: dict[str, Any]) -> Any:
+def to_listener_options(given: dict[str, Any]) -> Any:
     """The options of `beside` as a runner.company.Company."""
-    from runner.company import Company
+    from runner.company import ListenerOptions
 
-    return Company(given["allow_sleep"], given["notify"], given["notify_command"])
+    return ListenerOptions(given["allow_sleep"], given["notify"], given["notify_command"])
 
 
-def allowed(command: Command) -> Command:
+def resource_options(command: Command) -> Command:
     """What a supervisor may take of the machine."""
     for option in reversed(ALLOWED):
         command = option(command)
     return command
 
 
-def as_terms(given: dict[str, Any], **more: Any) -> Any:
+def to_supervisor_limits(given: dict[str, Any], **more: Any) -> Any:
     """The options of `allowed` as runner.work.terms.Terms."""
     from runner.work import terms
 
-    return terms.of_machine(given["workers"], given["memory_budget"], **more)
+    return terms.limits_for_machine(given["workers"], given["memory_budget"], **more)
 
 
-def wish(command: Command) -> Command:
+def sweep_options(command: Command) -> Command:
     """What a sweep is made of: a file, options, or options laid over a file."""
     for option in reversed(WISH):
         command = option(command)
     return command
 
 
-def as_wish(given: dict[str, Any], *, models_only: bool = False) -> Any:
+def to_sweep_request(given: dict[str, Any], *, models_only: bool = False) -> Any:
     """The options of `wish` as a runner.planning.wishes.Wish."""
-    from runner.planning.wishes import Wish
+    from runner.planning.wishes import SweepRequest
 
     settings: dict[str, Any] = {}
     for option, place in SETTINGS.items():
@@ -231,7 +231,7 @@ def as_wish(given: dict[str, Any], *, models_only: bool = False) -> Any:
             inner = settings.setdefault(outer[0], {}) if outer else settings
             inner[last] = None if option == "max_side" and value == 0 else value
     each = {name: given[name] for name in EACH_MODEL if given[name]}
-    return Wish(
+    return SweepRequest(
         file=given["sweep_file"],
         preset=given["preset"],
         models=given["models"],

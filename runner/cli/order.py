@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from .options import as_wish, database, formats, wish
+from .options import to_sweep_request, database, formats, sweep_options
 
 
 @click.command("check-order", short_help="See whether answers depend on what was asked before.")
-@wish
+@sweep_options
 @click.option("--all", "every", is_flag=True, help="Show the jobs that do not differ, too.")
 @database
 @formats
@@ -31,9 +31,9 @@ def check_order(
     from runner.view import queued, telling
     from runner.view.output import write
 
-    how = telling.mode(sys.stderr, json=False, quiet=False)
-    with telling.telling(how, sys.stderr, sys.stderr) as tell:
-        checked = ordercheck.check(wishes.plan(as_wish(given)), places.database(db), tell)
+    how = telling.choose_mode(sys.stderr, json=False, quiet=False)
+    with telling.open_sink(how, sys.stderr, sys.stderr) as tell:
+        checked = ordercheck.check(wishes.build_plan(to_sweep_request(given)), places.database_path(db), tell)
     write(queued.compared(checked.as_rows(every)), format or "table", sys.stdout)
     if format in (None, "table"):
         click.echo(checked.in_words())

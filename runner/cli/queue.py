@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import COUNT, allowed, as_terms, as_wish, beside, database, formats, wish
-from .told import told
+from .options import COUNT, resource_options, to_supervisor_limits, to_sweep_request, listener_options, database, formats, sweep_options
+from .told import event_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def queue(ctx: click.Context, /, db: Path | None, format: Any) -> None:
     if db is not None:  # said before the subcommand, it is meant for that
         ctx.default_map = {name: {"db": db} for name in queue.commands}
     if ctx.invoked_subcommand is None:
-        ctx.invoke(listed, sweep=None, jobs=False, every=False, limit=200, db=db, format=format)
+        ctx.invoke(list_queue, sweep=None, jobs=False, every=False, limit=200, db=db, format=format)
 
 
 @queue.command("list", short_help="List what waits and runs.")
@@ -48,7 +48,7 @@ def queue(ctx: click.Context, /, db: Path | None, format: Any) -> None:
 )
 @database
 @formats
-def listed(
+def list_queue(
     sweep: str | None, jobs: bool, every: bool, limit: int, db: Path | None, format: Any
 ) -> None:
     """List the sweeps that wait or run, in their order; or a SWEEP's models, or its jobs.
@@ -61,21 +61,21 @@ def listed(
     from runner.view import queued
     from runner.view.output import write
 
-    with Reader(places.database(db)) as reader:
+    with Reader(places.database_path(db)) as reader:
         if sweep is None and not jobs:
-            grid = queued.sweeps(backlog.sweeps(reader))
+            grid = queued.sweeps(backlog.queue_sweeps(reader))
         else:
             number = reader.sweep(sweep)["id"]
             grid = (
-                queued.jobs(backlog.jobs(reader, number, every, limit))
+                queued.jobs(backlog.queue_jobs(reader, number, every, limit))
                 if jobs
-                else queued.models(backlog.models(reader, number))
+                else queued.models(backlog.queue_models(reader, number))
             )
     write(grid, format or "table", sys.stdout)
 
 
 @queue.command(short_help="Add a sweep.")
-@wish
+@sweep_options
 @click.option(
     "--priority", type=int, default=0, metavar="N", show_default=True, help="Higher goes first."
 )
@@ -106,25 +106,25 @@ def add(
     from runner.control import targets
     from runner.planning import hours, wishes
     from runner.preflight import look
-    from runner.times import as_text
+    from runner.times import format_timestamp
     from runner.view import queued, telling
 
-    place = places.database(db)
+    place = places.database_path(db)
     terms = {
         "priority": priority,
         "label": label,
-        "not_before": as_text(hours.parse(at, datetime.now(UTC))) if at else None,
+        "not_before": format_timestamp(hours.parse(at, datetime.now(UTC))) if at else None,
         "after_sweep_id": targets.sweep(place, after) if after else None,
     }
-    plan = wishes.plan(as_wish(given))
-    how = telling.mode(sys.stderr, json=False, quiet=quiet)
-    with telling.telling(how, sys.stderr, sys.stderr) as tell:
-        plan = look.before(plan, place, tell, strict=strict)
-        added = sweeping.add(plan, place, tell, terms)
-    click.echo(queued.added(added))
+    plan = wishes.build_plan(to_sweep_request(given))
+    how = telling.choose_mode(sys.stderr, json=False, quiet=quiet)
+    with telling.open_sink(how, sys.stderr, sys.stderr) as tell:
+        plan = look.prepare_and_check(plan, place, tell, strict=strict)
+        added = sweeping.enqueue(plan, place, tell, terms)
+    click.echo(queued.added_message(added))
 
 
-def changing(name: str, short: str, said: str) -> Callable[[Any], Any]:
+def queue_action_command(name: str, short: str, said: str) -> Callable[[Any], Any]:
     """A subcommand that asks for an action on a sweep, a model of it, or a job."""
 
     def make(described: Any) -> Any:
@@ -135,13 +135,13 @@ def changing(name: str, short: str, said: str) -> Callable[[Any], Any]:
         def command(sweep: str | None, model: str | None, job: int | None, db: Path | None) -> None:
             from runner import places
             from runner.control import targets
-            from runner.control.asking import ask
+            from runner.control.asking import send_request
             from runner.view import queued
 
-            place = places.database(db)
-            reply = ask(place, name, targets.find(place, sweep, model, job))
+            place = places.database_path(db)
+            reply = send_request(place, name, targets.resolve_target(place, sweep, model, job))
             kind = "job" if job else "model" if model else "sweep"
-            click.echo(queued.changed(said, kind, reply))
+            click.echo(queued.changed_message(said, kind, reply))
 
         command.__doc__ = described.__doc__
         return queue.command(name, short_help=short)(command)
@@ -149,7 +149,7 @@ def changing(name: str, short: str, said: str) -> Callable[[Any], Any]:
     return make
 
 
-@changing("pause", "Hold a sweep, a model or a job back.", "paused")
+@queue_action_command("pause", "Hold a sweep, a model or a job back.", "paused")
 def pause() -> None:
     """Hold a SWEEP, a model or a job back.
 
@@ -157,12 +157,12 @@ def pause() -> None:
     """
 
 
-@changing("resume", "Let go what was paused.", "resumed")
+@queue_action_command("resume", "Let go what was paused.", "resumed")
 def resume() -> None:
     """Let go a SWEEP, a model or a job that was paused."""
 
 
-@changing("cancel", "Give up what waits; kill what runs of it.", "cancelled")
+@queue_action_command("cancel", "Give up what waits; kill what runs of it.", "cancelled")
 def cancel() -> None:
     """Give up what waits of a SWEEP, a model or a job; what runs of it is killed.
 
@@ -184,12 +184,12 @@ def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None
     from runner.control import targets
     from runner.view import queued
 
-    place = places.database(db)
-    reply = restoring.retry(place, targets.find(place, sweep, model, job))
-    click.echo(queued.changed("queued again", "job", reply))
+    place = places.database_path(db)
+    reply = restoring.retry(place, targets.resolve_target(place, sweep, model, job))
+    click.echo(queued.changed_message("queued again", "job", reply))
 
 
-@changing("remove", "Delete jobs that have never run.", "removed")
+@queue_action_command("remove", "Delete jobs that have never run.", "removed")
 def remove() -> None:
     """Take jobs that have never run out of the queue and the database.
 
@@ -221,16 +221,16 @@ def move(
     """
     from runner import places
     from runner.control import targets
-    from runner.control.asking import ask
+    from runner.control.asking import send_request
 
-    place = places.database(db)
-    ask(place, "move", targets.move(place, sweep, model, job, to, before, priority))
+    place = places.database_path(db)
+    send_request(place, "move", targets.move(place, sweep, model, job, to, before, priority))
     click.echo("moved")
 
 
 @click.command(short_help="Work the queue.")
-@allowed
-@beside
+@resource_options
+@listener_options
 @click.option("--until", metavar="HOUR", help="Begin no job that would end later; stop then.")
 @click.option("--drain", is_flag=True, help="Leave when nothing is left, instead of waiting.")
 @database
@@ -257,12 +257,12 @@ def start(
     from runner import places, sweeping
     from runner.planning import hours
 
-    place = places.database(db)
-    terms = as_terms(
+    place = places.database_path(db)
+    terms = to_supervisor_limits(
         given,
         until=hours.parse(until, datetime.now(UTC)) if until else None,
         stay=not drain,
     )
-    with told(place, given, json=json, quiet=quiet) as tell:
-        worked = sweeping.start(place, tell, terms)
+    with event_output(place, given, json=json, quiet=quiet) as tell:
+        worked = sweeping.work_queue(place, tell, terms)
     ctx.exit(sweeping.exit_code_of_queue(worked))

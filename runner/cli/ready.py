@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from .options import as_wish, database, formats, wish
+from .options import to_sweep_request, database, formats, sweep_options
 
 
 @click.command(short_help="Say what run would do, and what would go wrong.")
-@wish
+@sweep_options
 @database
 @click.option("--strict", is_flag=True, help="Exit with 2 when jobs would fail.")
 @formats
@@ -33,21 +33,21 @@ def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
     from runner.view import findings, grids
     from runner.view.output import as_json, write
 
-    wanted = wishes.plan(as_wish(given))
-    seen, found = preview.preview(wanted), look.look(wanted, places.database(db))
+    wanted = wishes.build_plan(to_sweep_request(given))
+    seen, found = preview.preview(wanted), look.run_preflight(wanted, places.database_path(db))
     if format == "json":
         click.echo(as_json(seen.as_dict() | found.as_dict()))
     else:
-        write(grids.planned(seen), format or "table", sys.stdout)
+        write(grids.plan_table(seen), format or "table", sys.stdout)
     if format in (None, "table"):
         click.echo("\n" + "\n".join(grids.plan_lines(seen)) + "\n")
         findings.draw(found, sys.stdout)
     if strict:
-        look.refuse(found)
+        look.raise_on_problems(found)
 
 
 @click.command(short_help="Fetch a sweep's models and make its environments, ahead.")
-@wish
+@sweep_options
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
 @click.pass_context
@@ -69,12 +69,12 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     from runner.view import grids, telling
     from runner.view.output import write
 
-    wanted = wishes.plan(as_wish(given, models_only=True))
-    how = telling.mode(sys.stdout, json=json, quiet=quiet)
-    with telling.telling(how, sys.stdout, sys.stderr) as tell:
+    wanted = wishes.build_plan(to_sweep_request(given, models_only=True))
+    how = telling.choose_mode(sys.stdout, json=json, quiet=quiet)
+    with telling.open_sink(how, sys.stdout, sys.stderr) as tell:
         done = fetching.fetch(wanted, tell)
     if not done and not json:
         click.echo("nothing to fetch: no model of it comes from the hub")
     elif not json:
-        write(grids.fetched(done), "table", sys.stdout)
+        write(grids.fetch_table(done), "table", sys.stdout)
     ctx.exit(EXIT_JOBS_FAILED if any(one.message for one in done) else 0)

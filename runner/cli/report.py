@@ -40,5 +40,5 @@ def report(
     from runner import places
     from runner.report import writing
 
-    told = writing.write(places.database(db), sweep, output, format, pictures)
+    told = writing.write(places.database_path(db), sweep, output, format, pictures)
     click.echo(told, err=output == Path("-"))

@@ -11,7 +11,7 @@ from runner import __version__
 from runner.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, VlmsweepError
 
 
-class Root(click.Group):
+class SectionedGroup(click.Group):
     """A group that lists its commands by what they are for, as a newcomer needs them."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -64,14 +64,14 @@ class Root(click.Group):
 
 def fail(ctx: click.Context, message: str, code: int) -> None:
     """A message on standard error, harmless to the terminal, and the end."""
-    from runner.plain import clean
+    from runner.plain import strip_control_characters
 
-    click.echo(clean(message), err=True)
+    click.echo(strip_control_characters(message), err=True)
     ctx.exit(code)
 
 
 @click.group(
-    cls=Root,
+    cls=SectionedGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--debug", is_flag=True, envvar="VLMSWEEP_DEBUG", help="Show tracebacks of errors.")

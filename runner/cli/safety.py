@@ -32,7 +32,7 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
     from runner.view import grids
     from runner.view.output import write
 
-    found = doctor.examine(places.database(db), devices, sys.stdout)
+    found = doctor.run_checks(places.database_path(db), devices, sys.stdout)
     if format in (None, "table"):
         sheet.draw(found, sys.stdout)
     else:
@@ -56,15 +56,15 @@ def chaos(ctx: click.Context, /, quick: bool, names: tuple[str, ...], format: An
     survived and why. Exit code 0 when all were survived, else 1.
     """
     from runner.chaos import catalogue, trial
-    from runner.chaos.ticker import Ticker
+    from runner.chaos.ticker import ProgressLine
     from runner.view import grids
     from runner.view.output import write
 
     if unknown := set(names) - set(catalogue.NAMES):
         known = ", ".join(catalogue.NAMES)
         raise click.BadParameter(f"no such fault: {', '.join(sorted(unknown))} (there are {known})")
-    chosen = catalogue.chosen(quick, names)
-    with Ticker(len(chosen), sys.stderr) as ticker:
+    chosen = catalogue.select_faults(quick, names)
+    with ProgressLine(len(chosen), sys.stderr) as ticker:
         verdicts = trial.run(chosen, quick, ticker)
     write(grids.verdicts(verdicts), format or "table", sys.stdout)
     survived = sum(verdict.survived for verdict in verdicts)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import allowed, database
+from .options import resource_options, database
 
 HOUR = click.DateTime(["%H:%M"])
 
@@ -25,7 +25,7 @@ HOUR = click.DateTime(["%H:%M"])
 @click.option("--at", type=HOUR, metavar="HH:MM", help="Begin each day then; else always be on.")
 @click.option("--until", type=HOUR, metavar="HH:MM", help="Stop each day then; with --at.")
 @click.option("--timer", is_flag=True, help="Print the timer that goes with --at (systemd).")
-@allowed
+@resource_options
 @database
 def service(kind: str, at: Any, until: Any, timer: bool, db: Path | None, **given: Any) -> None:
     """Print a systemd user unit or a launchd agent that runs `vlmsweep start`.
@@ -43,7 +43,7 @@ def service(kind: str, at: Any, until: Any, timer: bool, db: Path | None, **give
         raise click.UsageError("--until stops it for good; give --at, when it begins each day")
     if timer and (at is None or kind != "systemd"):
         raise click.UsageError("--timer needs --at, and systemd")
-    options = {"db": places.database(db), "until": until and f"{until:%H:%M}", **given}
-    wanted = unit.Wanted(unit.command(options), unit.kept(), at and (at.hour, at.minute))
+    options = {"db": places.database_path(db), "until": until and f"{until:%H:%M}", **given}
+    wanted = unit.ServiceSpec(unit.command(options), unit.inherited_environment(), at and (at.hour, at.minute))
     make = unit.timer if timer else {"systemd": unit.systemd, "launchd": unit.launchd}[kind]
     click.echo(make(wanted), nl=False)

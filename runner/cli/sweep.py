@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import allowed, as_terms, as_wish, beside, database, wish
-from .told import told
+from .options import resource_options, to_supervisor_limits, to_sweep_request, listener_options, database, sweep_options
+from .told import event_output
 
 if TYPE_CHECKING:
-    from runner.sweeping import Swept
+    from runner.sweeping import SweepResult
 
 
 @click.command(short_help="Run models over pictures, now.")
-@wish
-@allowed
-@beside
+@sweep_options
+@resource_options
+@listener_options
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -45,17 +45,17 @@ def run(
     from runner.planning import wishes
     from runner.preflight import look
 
-    plan, place, terms = wishes.plan(as_wish(given)), places.database(db), as_terms(given)
-    with told(place, given, json=json, quiet=quiet) as tell:
-        plan = look.before(plan, place, tell, strict=strict)
+    plan, place, terms = wishes.build_plan(to_sweep_request(given)), places.database_path(db), to_supervisor_limits(given)
+    with event_output(place, given, json=json, quiet=quiet) as tell:
+        plan = look.prepare_and_check(plan, place, tell, strict=strict)
         swept = sweeping.run(plan, place, tell, terms=terms)
-    ctx.exit(end(ctx, swept, table=not json))
+    ctx.exit(print_summary(ctx, swept, table=not json))
 
 
 @click.command(short_help="Run what is missing of a sweep, or failed in it.")
 @click.argument("sweep", required=False)
-@allowed
-@beside
+@resource_options
+@listener_options
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -77,15 +77,15 @@ def resume(
     from runner import places, sweeping
     from runner.database.reader import Reader
 
-    place, terms = places.database(db), as_terms(given)
+    place, terms = places.database_path(db), to_supervisor_limits(given)
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
-    with told(place, given, json=json, quiet=quiet) as tell:
+    with event_output(place, given, json=json, quiet=quiet) as tell:
         swept = sweeping.resume(place, number, tell, terms=terms)
-    ctx.exit(end(ctx, swept, table=not json))
+    ctx.exit(print_summary(ctx, swept, table=not json))
 
 
-def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
+def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int:
     """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
     from runner import places, sweeping
     from runner.database.reader import Reader
@@ -100,7 +100,7 @@ def end(ctx: click.Context, swept: Swept, *, table: bool) -> int:
         given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
         db = f" --db {shlex.quote(there)}" if given else ""
         click.echo(f"\nStored in {there}. Ask it:")
-        called = places.program()
+        called = places.shell_command_name()
         click.echo(f"  {called} show --runs{db}")
         query = "select model, avg(latency_s) from results group by 1"
         click.echo(f'  {called} sql "{query}"{db}')
@@ -127,23 +127,23 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
 
     plan = show.plan()
     show.check_packages()
-    how = telling.mode(sys.stdout, json=json, quiet=False)
-    place = places.database(db)
+    how = telling.choose_mode(sys.stdout, json=json, quiet=False)
+    place = places.database_path(db)
     with (
-        telling.telling(how, sys.stdout, sys.stderr) as view,
-        company.kept(view, place, company.Company()) as tell,
+        telling.open_sink(how, sys.stdout, sys.stderr) as view,
+        company.attach_listeners(view, place, company.ListenerOptions()) as tell,
     ):
         swept = sweeping.run(plan, place, tell)
     with Reader(swept.database) as reader:
         checked = show.check(reader.judged(swept.id))
     score = show.score(checked)
     if json:
-        for event in show.as_events(checked):
+        for event in show.score_events(checked):
             view(event)
     else:
-        write(grids.checked(checked), "table", sys.stdout)
+        write(grids.demo_table(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
-    code = end(ctx, swept, table=not json)
+    code = print_summary(ctx, swept, table=not json)
     if not json:
-        click.echo(f"Then try your own pictures:\n  {places.program()} run -m demo -i PICTURES/")
+        click.echo(f"Then try your own pictures:\n  {places.shell_command_name()} run -m demo -i PICTURES/")
     ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))

@@ -8,21 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import as_company
+from .options import to_listener_options
 
 if TYPE_CHECKING:
     from schemas.stream import Tell
 
 
 @contextmanager
-def told(place: Path, given: dict[str, Any], *, json: bool, quiet: bool) -> Iterator[Tell]:
+def event_output(place: Path, given: dict[str, Any], *, json: bool, quiet: bool) -> Iterator[Tell]:
     """A `tell` for standard output and for the company of the options of `beside`."""
     from runner import company
     from runner.view import telling
 
-    how = telling.mode(sys.stdout, json=json, quiet=quiet)
+    how = telling.choose_mode(sys.stdout, json=json, quiet=quiet)
     with (
-        telling.telling(how, sys.stdout, sys.stderr) as view,
-        company.kept(view, place, as_company(given)) as tell,
+        telling.open_sink(how, sys.stdout, sys.stderr) as view,
+        company.attach_listeners(view, place, to_listener_options(given)) as tell,
     ):
         yield tell

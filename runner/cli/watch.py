@@ -26,9 +26,9 @@ def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
     from runner import places, watching
     from runner.view import telling
 
-    place = places.database(db)
-    how = telling.mode(sys.stdout, json=json, quiet=False)
-    with telling.telling("still" if once and not json else how, sys.stdout, sys.stderr) as tell:
+    place = places.database_path(db)
+    how = telling.choose_mode(sys.stdout, json=json, quiet=False)
+    with telling.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as tell:
         watching.watch(place, tell, sweep, once=once, gone=lambda: tell.broken)
 
 
@@ -59,19 +59,19 @@ def logs(
 
     from runner import places
     from runner.database.reader import Reader
-    from runner.plain import clean
+    from runner.plain import strip_control_characters
     from runner.watching import logs as kept
 
-    place = places.database(db)
+    place = places.database_path(db)
     with Reader(place) as reader:
         found = kept.find(reader, sweep, worker)
     if stack:
-        click.echo(clean(kept.stack(found)), nl=False)
+        click.echo(strip_control_characters(kept.stack(found)), nl=False)
         return
-    log = kept.place(found, place)
+    log = kept.log_path(found, place)
     state = "ended" if found["ended_at"] else "running"
     click.echo(
-        clean(f"Worker {found['number']} of {found['sweep']}: {found['model']}, {state}"), err=True
+        strip_control_characters(f"Worker {found['number']} of {found['sweep']}: {found['model']}, {state}"), err=True
     )
     pieces = kept.follow(log, lines, place, found["id"]) if follow else kept.tail(log, lines)
     with suppress(KeyboardInterrupt):
@@ -80,6 +80,6 @@ def logs(
                 sys.stdout.buffer.write(piece)
                 sys.stdout.buffer.flush()
         else:
-            for line in kept.harmless(pieces):
+            for line in kept.terminal_lines(pieces):
                 sys.stdout.write(line)
                 sys.stdout.flush()

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .pairs import Pair, Twin
-from .sides import Model, Record, Side
+from .pairs import JobPair, ModelPair
+from .sides import SnapshotModel, Record, Snapshot
 
 LOADED = (
     *("engine", "device", "dtype", "attention", "family", "model_class", "processor_class"),
@@ -23,7 +23,7 @@ SUPERVISOR = "vlmsweep itself"
 
 
 @dataclass(slots=True)
-class Changed:
+class ConfigChange:
     """One thing that differs, and the models it differs for."""
 
     what: str
@@ -32,27 +32,27 @@ class Changed:
     models: list[str] = field(default_factory=list)
 
 
-def settings(a: Side, b: Side, twins: Sequence[Twin], pairs: Iterable[Pair]) -> list[Changed]:
+def settings(a: Snapshot, b: Snapshot, twins: Sequence[ModelPair], pairs: Iterable[JobPair]) -> list[ConfigChange]:
     """Settings asked for, and the ways models were loaded."""
     found: list[tuple[str, Any, Any, str]] = []
     for twin in twins:
         if twin.a is None or twin.b is None:
             continue
         mine, other = a.models[twin.a], b.models[twin.b]
-        for what, left, right in sorted(asked(mine, other)):
+        for what, left, right in sorted(settings_diff(mine, other)):
             found.append((what, left, right, other.name))
         for key in LOADED:
-            left, right = agreed(mine.workers, key), agreed(other.workers, key)
+            left, right = common_value(mine.workers, key), common_value(other.workers, key)
             if left is not None and right is not None and left != right:
                 found.append((f"loaded.{key}", left, right, other.name))
     for pair in pairs:
-        for what, left, right in shrunk(pair):
+        for what, left, right in image_preparation_diff(pair):
             twin = twins[pair.twin]
             found.append((what, left, right, b.models[twin.b or 0].name))
-    return grouped(found)
+    return group_by_change(found)
 
 
-def asked(a: Model, b: Model) -> Iterator[tuple[str, Any, Any]]:
+def settings_diff(a: SnapshotModel, b: SnapshotModel) -> Iterator[tuple[str, Any, Any]]:
     """Settings of one model that differ."""
     if (a.source, a.location) != (b.source, b.location):
         yield "location", a.location, b.location
@@ -62,7 +62,7 @@ def asked(a: Model, b: Model) -> Iterator[tuple[str, Any, Any]]:
             yield key, left, right
 
 
-def shrunk(pair: Pair) -> Iterator[tuple[str, Any, Any]]:
+def image_preparation_diff(pair: JobPair) -> Iterator[tuple[str, Any, Any]]:
     """How a pair's pictures were prepared, where that differs."""
     if pair.a and pair.b:
         for mine, other in zip(pair.a["pictures"], pair.b["pictures"], strict=True):
@@ -71,24 +71,24 @@ def shrunk(pair: Pair) -> Iterator[tuple[str, Any, Any]]:
                     yield f"image.{key}", mine[key], other[key]
 
 
-def environments(a: Side, b: Side, twins: Sequence[Twin]) -> list[Changed]:
+def environments(a: Snapshot, b: Snapshot, twins: Sequence[ModelPair]) -> list[ConfigChange]:
     """Libraries and machines, by what each model's workers reported and by the supervisors."""
     found: list[tuple[str, Any, Any, str]] = []
     for twin in twins:
         if twin.a is not None and twin.b is not None:
             mine, other = a.models[twin.a], b.models[twin.b]
-            found += differing(around(a, mine), around(b, other), other.name)
-    found += differing(a.supervisors, b.supervisors, SUPERVISOR)
-    return grouped(found)
+            found += environment_diff(worker_environments(a, mine), worker_environments(b, other), other.name)
+    found += environment_diff(a.supervisors, b.supervisors, SUPERVISOR)
+    return group_by_change(found)
 
 
-def around(side: Side, model: Model) -> list[Record]:
+def worker_environments(side: Snapshot, model: SnapshotModel) -> list[Record]:
     """The environments a model's workers ran in."""
     numbers = {worker["environment_id"] for worker in model.workers}
     return [side.environments[number] for number in sorted(numbers - {None})]
 
 
-def differing(
+def environment_diff(
     a: Sequence[Record], b: Sequence[Record], whose: str
 ) -> Iterator[tuple[str, Any, Any, str]]:
     """What differs between environments, libraries first."""
@@ -96,14 +96,14 @@ def differing(
         return
     left, right = libraries(a), libraries(b)
     for name in sorted({*left, *right}):
-        mine, other = agreed(left.get(name, ()), "version"), agreed(right.get(name, ()), "version")
+        mine, other = common_value(left.get(name, ()), "version"), common_value(right.get(name, ()), "version")
         if mine != other:
             yield name, mine, other, whose
     for key in MACHINE:
-        if agreed(a, key) != agreed(b, key):
-            yield key, agreed(a, key), agreed(b, key), whose
+        if common_value(a, key) != common_value(b, key):
+            yield key, common_value(a, key), common_value(b, key), whose
     if memory(a) != memory(b):
-        yield "memory_bytes", agreed(a, "memory_bytes"), agreed(b, "memory_bytes"), whose
+        yield "memory_bytes", common_value(a, "memory_bytes"), common_value(b, "memory_bytes"), whose
 
 
 def libraries(environments: Iterable[Record]) -> dict[str, list[Record]]:
@@ -121,17 +121,17 @@ def memory(environments: Iterable[Record]) -> set[int | None]:
     return {None if size is None else round(size / 1e9) for size in sizes}
 
 
-def agreed(rows: Iterable[Record], key: str) -> Any:
+def common_value(rows: Iterable[Record], key: str) -> Any:
     """The one value rows have, or all of them in a row; None where none has any."""
     values = sorted({row[key] for row in rows} - {None})
     return values[0] if len(values) == 1 else ", ".join(map(str, values)) or None
 
 
-def grouped(found: Iterable[tuple[str, Any, Any, str]]) -> list[Changed]:
+def group_by_change(found: Iterable[tuple[str, Any, Any, str]]) -> list[ConfigChange]:
     """Equal changes of several models as one."""
-    made: dict[str, Changed] = {}
+    made: dict[str, ConfigChange] = {}
     for what, a, b, model in found:
-        one = made.setdefault(json.dumps([what, a, b]), Changed(what, a, b))
+        one = made.setdefault(json.dumps([what, a, b]), ConfigChange(what, a, b))
         if model not in one.models:
             one.models.append(model)
     return list(made.values())

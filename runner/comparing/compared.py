@@ -9,7 +9,7 @@ from .ratios import Ratio
 
 
 @dataclass(slots=True)
-class Compared:
+class ModelComparison:
     """A model: how many of its jobs went which way, and its ratios, by figure."""
 
     name: str

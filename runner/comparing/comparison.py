@@ -13,12 +13,12 @@ from typing import Any, get_args
 
 from ..errors import QueryError
 from . import changes
-from .changes import Changed
-from .compared import Compared
-from .pairs import Change, Pair, Twin, pairs, twins
+from .changes import ConfigChange
+from .compared import ModelComparison
+from .pairs import Change, JobPair, ModelPair, pair_jobs, pair_models
 from .ratios import ratios
-from .sides import Record, Side
-from .verdict import Reason, Thresholds, reasons
+from .sides import Record, Snapshot
+from .verdict import Regression, Thresholds, find_regressions
 
 UNCHANGED = ("same", "not_again")
 TOLD = (
@@ -31,21 +31,21 @@ TOLD = (
 class Comparison:
     """Two sides, held against each other."""
 
-    a: Side
-    b: Side
-    models: list[Compared]
-    pairs: list[Pair]
-    settings: list[Changed]
-    environment: list[Changed]
+    a: Snapshot
+    b: Snapshot
+    models: list[ModelComparison]
+    pairs: list[JobPair]
+    settings: list[ConfigChange]
+    environment: list[ConfigChange]
     limits: Thresholds
-    reasons: list[Reason]
+    reasons: list[Regression]
 
     @property
     def regression(self) -> bool:
         """Whether B is worse, as `runner.comparing.verdict` has it."""
         return bool(self.reasons)
 
-    def which(self, *wanted: Change) -> list[Pair]:
+    def pairs_with(self, *wanted: Change) -> list[JobPair]:
         """The jobs that went one of these ways."""
         return [pair for pair in self.pairs if pair.change in wanted]
 
@@ -53,9 +53,9 @@ class Comparison:
         """A row per job of either side."""
         return (self.row(pair) for pair in self.pairs)
 
-    def row(self, pair: Pair) -> Record:
+    def row(self, pair: JobPair) -> Record:
         """One job, with both sides' figures."""
-        job = pair.either
+        job = pair.newest
         row: Record = {
             "model": self.models[pair.twin].name,
             "image": ", ".join(picture["name"] for picture in job["pictures"]) or None,
@@ -84,32 +84,32 @@ class Comparison:
         }
 
 
-def compare(a: Side, b: Side, limits: Thresholds) -> Comparison:
+def compare(a: Snapshot, b: Snapshot, limits: Thresholds) -> Comparison:
     """Holds two sides against each other. Raises QueryError when they share no job."""
-    both = twins(a, b)
-    found = list(pairs(a, b, both))
+    both = pair_models(a, b)
+    found = list(pair_jobs(a, b, both))
     if not any(pair.a and pair.b for pair in found):
         raise QueryError(
             f"{a.choice.said!r} and {b.choice.said!r} have no job in common",
             hint="jobs are equal when model, picture's bytes, prompt and repeat are;"
             " vlmsweep show SWEEP --runs lists them",
         )
-    mine: dict[int, list[Pair]] = {}
+    mine: dict[int, list[JobPair]] = {}
     for pair in found:
         mine.setdefault(pair.twin, []).append(pair)
     models = [compared(a, b, twin, mine.get(i, [])) for i, twin in enumerate(both)]
     settings = changes.settings(a, b, both, found)
     around = changes.environments(a, b, both)
-    return Comparison(a, b, models, found, settings, around, limits, list(reasons(models, limits)))
+    return Comparison(a, b, models, found, settings, around, limits, list(find_regressions(models, limits)))
 
 
-def compared(a: Side, b: Side, twin: Twin, mine: list[Pair]) -> Compared:
+def compared(a: Snapshot, b: Snapshot, twin: ModelPair, mine: list[JobPair]) -> ModelComparison:
     """One model's counts and ratios."""
     counted = Counter(pair.change for pair in mine)
     counts: dict[Change, int] = {change: counted[change] for change in get_args(Change)}
     if twin.a is None or twin.b is None:
         side, place, of = ("a", twin.a, a) if twin.b is None else ("b", twin.b, b)
-        return Compared(of.models[place or 0].name, side, counts, {})
+        return ModelComparison(of.models[place or 0].name, side, counts, {})
     answered = [pair for pair in mine if pair.both_ok]
     figures = ratios(answered, a.models[twin.a], b.models[twin.b])
-    return Compared(b.models[twin.b].name, "both", counts, figures)
+    return ModelComparison(b.models[twin.b].name, "both", counts, figures)

@@ -26,7 +26,7 @@ BY_VERSION = """runs.worker_id IN (
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SideSelector:
     """A side in words, and its sweep or the condition its runs are chosen by."""
 
     said: str
@@ -36,20 +36,20 @@ class Choice:
     values: tuple[str, ...] = ()
 
 
-def choice(reader: Reader, said: str | None) -> Choice:
+def parse_selector(reader: Reader, said: str | None) -> SideSelector:
     """What `said` means; the latest sweep when nothing is said. Raises QueryError."""
     if said is None:
-        return of_sweep("latest", reader.sweep())
+        return sweep_selector("latest", reader.sweep())
     try:
-        return of_sweep(said, sweep(reader, said))
+        return sweep_selector(said, sweep(reader, said))
     except QueryError as unknown:
         if found := VERSION.fullmatch(said):
             name = found[1].lower().replace("_", "-")
             title = f"latest runs with {name} {found[2]}"
-            return Choice(said, title, condition=BY_VERSION, values=(name, found[2]))
+            return SideSelector(said, title, condition=BY_VERSION, values=(name, found[2]))
         if DAY.fullmatch(said):
             title = f"latest runs until {said} (UTC)"
-            return Choice(said, title, condition=BY_DAY, values=(until(said), ""))
+            return SideSelector(said, title, condition=BY_DAY, values=(end_of_period(said), ""))
         raise QueryError(
             unknown.message,
             hint="a side is a sweep (vlmsweep sweeps lists them; NAME~1 is the one of that name"
@@ -74,13 +74,13 @@ def sweep(reader: Reader, said: str) -> dict[str, Any]:
     return found[0]
 
 
-def of_sweep(said: str, row: dict[str, Any]) -> Choice:
+def sweep_selector(said: str, row: dict[str, Any]) -> SideSelector:
     """A sweep's jobs."""
     at = row["created_at"][:16].replace("T", " ")
-    return Choice(said, f"sweep {row['id']}, {row['name'] or row['uid']}, {at} UTC", row["id"])
+    return SideSelector(said, f"sweep {row['id']}, {row['name'] or row['uid']}, {at} UTC", row["id"])
 
 
-def until(said: str) -> str:
+def end_of_period(said: str) -> str:
     """The first moment after a day or a time of day (UTC unless it says another), as stored."""
     try:
         at = datetime.fromisoformat(said)

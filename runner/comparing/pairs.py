@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
-from .sides import Model, Record, Side
+from .sides import SnapshotModel, Record, Snapshot
 
 Change = Literal[
     "same", "text", "new_failure", "fixed", "failure", "not_run", "not_again", "only_a", "only_b"
@@ -22,7 +22,7 @@ NOT_TRIED = (None, "skipped", "interrupted")
 
 
 @dataclass(slots=True)
-class Twin:
+class ModelPair:
     """A model on both sides, or on one only: its places in their lists."""
 
     a: int | None
@@ -30,7 +30,7 @@ class Twin:
 
 
 @dataclass(slots=True)
-class Pair:
+class JobPair:
     """A job on both sides, or on one only."""
 
     twin: int
@@ -39,7 +39,7 @@ class Pair:
     change: Change
 
     @property
-    def either(self) -> Record:
+    def newest(self) -> Record:
         """The job as the newer side tells it, if it does."""
         found = self.b or self.a
         assert found is not None
@@ -79,9 +79,9 @@ def match(
         yield None, j
 
 
-def twins(a: Side, b: Side) -> list[Twin]:
+def pair_models(a: Snapshot, b: Snapshot) -> list[ModelPair]:
     """The models of both sides."""
-    keys: list[Callable[[Model], Hashable | None]] = [
+    keys: list[Callable[[SnapshotModel], Hashable | None]] = [
         lambda m: (*m.identity, m.name),
         lambda m: m.identity,
         lambda m: (m.source, m.location, m.name),
@@ -89,32 +89,32 @@ def twins(a: Side, b: Side) -> list[Twin]:
         fingerprint,
         folder,
     ]
-    return [Twin(i, j) for i, j in match(a.models, b.models, keys)]
+    return [ModelPair(i, j) for i, j in match(a.models, b.models, keys)]
 
 
-def fingerprint(model: Model) -> Hashable | None:
+def fingerprint(model: SnapshotModel) -> Hashable | None:
     """What is known of a model's files."""
     known = [worker["fingerprint"] for worker in model.workers if worker["fingerprint"]]
     return known[-1] if known else None
 
 
-def folder(model: Model) -> Hashable | None:
+def folder(model: SnapshotModel) -> Hashable | None:
     """A local model's name and its folder's, where it lies elsewhere."""
     return (model.name, PurePath(model.location).name) if model.source == "local" else None
 
 
-def pairs(a: Side, b: Side, models: Sequence[Twin]) -> Iterator[Pair]:
+def pair_jobs(a: Snapshot, b: Snapshot, models: Sequence[ModelPair]) -> Iterator[JobPair]:
     """All jobs of both sides, in the order of A's models and jobs."""
     of_a, of_b = by_model(a), by_model(b)
     for number, twin in enumerate(models):
         left = of_a.get(twin.a, []) if twin.a is not None else []
         right = of_b.get(twin.b, []) if twin.b is not None else []
-        for i, j in match(left, right, (question, pixels)):
+        for i, j in match(left, right, (job_key_by_source, job_key_by_pixels)):
             mine, other = None if i is None else left[i], None if j is None else right[j]
-            yield Pair(number, mine, other, change(mine, other))
+            yield JobPair(number, mine, other, classify_change(mine, other))
 
 
-def by_model(side: Side) -> dict[int, list[Record]]:
+def by_model(side: Snapshot) -> dict[int, list[Record]]:
     """A side's jobs per model."""
     found: dict[int, list[Record]] = {}
     for job in side.jobs:
@@ -122,19 +122,19 @@ def by_model(side: Side) -> dict[int, list[Record]]:
     return found
 
 
-def question(job: Record) -> Hashable:
+def job_key_by_source(job: Record) -> Hashable:
     """What was asked, about which bytes."""
     shown = tuple(picture["content"] or picture["path"] for picture in job["pictures"])
     return job["turns"], shown, job["repeat"]
 
 
-def pixels(job: Record) -> Hashable | None:
+def job_key_by_pixels(job: Record) -> Hashable | None:
     """The same by the pictures' pixels: a file may have been saved anew."""
     shown: tuple[Any, ...] = tuple(picture["prepared_sha256"] for picture in job["pictures"])
     return (job["turns"], shown, job["repeat"]) if shown and all(shown) else None
 
 
-def change(a: Record | None, b: Record | None) -> Change:
+def classify_change(a: Record | None, b: Record | None) -> Change:
     """What became of a job between the sides."""
     if a is None:
         return "only_b"

@@ -14,8 +14,8 @@ from functools import cache
 from math import comb
 from statistics import NormalDist, median
 
-from .pairs import Pair
-from .sides import Model
+from .pairs import JobPair
+from .sides import SnapshotModel
 
 CONFIDENCE = 0.95
 EXACT = 500  # pairs up to which the coin is tossed exactly
@@ -32,7 +32,7 @@ class Ratio:
     high: float | None
     pairs: int
 
-    def above(self, limit: float) -> bool:
+    def exceeds(self, limit: float) -> bool:
         """Whether the spread says that it is more than `limit`."""
         return self.low is not None and self.low > limit
 
@@ -40,37 +40,37 @@ class Ratio:
 NOTHING = Ratio(None, None, None, 0)
 
 
-def ratios(answered: Sequence[Pair], a: Model, b: Model) -> dict[str, Ratio]:
+def ratios(answered: Sequence[JobPair], a: SnapshotModel, b: SnapshotModel) -> dict[str, Ratio]:
     """Of a model's pairs with two answers, each figure's ratio."""
-    found = {"load_s": loads(a, b)}
+    found = {"load_s": load_ratio(a, b)}
     for key in FIGURES:
-        found[key] = of([(p.a[key], p.b[key]) for p in answered if p.a and p.b])
+        found[key] = median_ratio([(p.a[key], p.b[key]) for p in answered if p.a and p.b])
     for key, method in MEMORY.items():
         # A peak by another method is another figure.
         alike = [(p.a, p.b) for p in answered if p.a and p.b and p.a[method] == p.b[method]]
-        found[key] = of([(mine[key], other[key]) for mine, other in alike])
+        found[key] = median_ratio([(mine[key], other[key]) for mine, other in alike])
     return found
 
 
-def of(figures: Iterable[tuple[float | None, float | None]]) -> Ratio:
+def median_ratio(figures: Iterable[tuple[float | None, float | None]]) -> Ratio:
     """The ratio of pairs of figures; pairs where one is unknown do not count."""
     known = sorted(b / a for a, b in figures if a and b is not None)
     if not known:
         return NOTHING
     if len(known) == 1:
         return Ratio(known[0], None, None, 1)
-    low, high = interval(known)
+    low, high = median_confidence_interval(known)
     return Ratio(median(known), low, high, len(known))
 
 
-def interval(known: Sequence[float]) -> tuple[float, float]:
+def median_confidence_interval(known: Sequence[float]) -> tuple[float, float]:
     """The narrowest pair of order statistics that holds the median with the confidence wanted."""
-    out = outside(len(known))
+    out = order_statistic_index(len(known))
     return known[out], known[-1 - out]
 
 
 @cache
-def outside(count: int) -> int:
+def order_statistic_index(count: int) -> int:
     """How many of so many sorted ratios may be left out at either end of the interval."""
     if count > EXACT:
         return int(count / 2 - NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * count**0.5 / 2)
@@ -83,7 +83,7 @@ def outside(count: int) -> int:
     return max(0, out - 1)
 
 
-def loads(a: Model, b: Model) -> Ratio:
+def load_ratio(a: SnapshotModel, b: SnapshotModel) -> Ratio:
     """Of loads, which have no pairs: medians, with the range of all that could be paired."""
     mine = [worker["load_s"] for worker in a.workers if worker["load_s"]]
     other = [worker["load_s"] for worker in b.workers if worker["load_s"]]

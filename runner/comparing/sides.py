@@ -14,7 +14,7 @@ from typing import Any
 
 from ..database.reader import Reader
 from ..errors import QueryError
-from .naming import Choice, choice
+from .naming import SideSelector, parse_selector
 
 Record = dict[str, Any]
 
@@ -71,7 +71,7 @@ SELECT id, name, path, coalesce(source_sha256, prepared_sha256) AS content, prep
 
 
 @dataclass(slots=True)
-class Model:
+class SnapshotModel:
     """A model of a side: which it is, what it was asked with, and the workers that held it."""
 
     name: str
@@ -87,7 +87,7 @@ class Model:
 
 
 @dataclass(slots=True)
-class Side:
+class Snapshot:
     """One side: in words, its models, and a row for each of its jobs.
 
     A job's row has the columns of RUNS, `model` (its place in `models`), `prompt` and `turns`,
@@ -95,8 +95,8 @@ class Side:
     those of them that the sweeps ran under.
     """
 
-    choice: Choice
-    models: list[Model]
+    choice: SideSelector
+    models: list[SnapshotModel]
     jobs: list[Record]
     environments: dict[int, Record]
     supervisors: list[Record]
@@ -108,9 +108,9 @@ class Side:
         return {"said": said, "title": title, "jobs": len(self.jobs), "sweeps": sweeps}
 
 
-def side(reader: Reader, said: str | None) -> Side:
+def load_side(reader: Reader, said: str | None) -> Snapshot:
     """The side a user means. Raises QueryError when there is none, or nothing ran in it."""
-    what = choice(reader, said)
+    what = parse_selector(reader, said)
     ways = reader.records(WAYS)
     if what.sweep is not None:
         jobs = reader.records(OF_SWEEP, what.sweep)
@@ -123,22 +123,22 @@ def side(reader: Reader, said: str | None) -> Side:
         jobs = reader.records(OF_RUNS, json.dumps([row["run"] for row in found]))
     if not jobs:
         raise QueryError(f"nothing is stored that counts as {what.said!r}: no job, no run")
-    made = Side(what, [], jobs, {}, [])
+    made = Snapshot(what, [], jobs, {}, [])
     add_models(made, ways, same)
     add_questions(reader, made)
     add_workers(reader, made)
     return made
 
 
-def model(way: Record) -> Model:
+def model(way: Record) -> SnapshotModel:
     """A model as a sweep asked for it."""
     settings = {key: way[key] for key in SETTINGS}
     for name in OBJECTS:
         settings |= {f"{name}.{key}": value for key, value in json.loads(way[name]).items()}
-    return Model(way["name"], way["source"], way["location"], settings)
+    return SnapshotModel(way["name"], way["source"], way["location"], settings)
 
 
-def add_models(made: Side, ways: Iterable[Record], same: dict[int, int]) -> None:
+def add_models(made: Snapshot, ways: Iterable[Record], same: dict[int, int]) -> None:
     """The models that have jobs here, in the order of the sweep; a later name wins."""
     used = {job["sweep_model_id"] for job in made.jobs}
     place: dict[int, int] = {}
@@ -155,9 +155,9 @@ def add_models(made: Side, ways: Iterable[Record], same: dict[int, int]) -> None
         job["model"] = place[same[job["sweep_model_id"]]]
 
 
-def add_questions(reader: Reader, made: Side) -> None:
+def add_questions(reader: Reader, made: Snapshot) -> None:
     """Each job's prompt and pictures."""
-    prompts = chosen(reader, "SELECT id, name, text, turns FROM prompts", made.jobs, "prompt_id")
+    prompts = rows_by_id(reader, "SELECT id, name, text, turns FROM prompts", made.jobs, "prompt_id")
     asked: dict[int, list[int]] = {}
     ids = json.dumps([job["job_id"] for job in made.jobs])
     for row in reader.records(
@@ -167,16 +167,16 @@ def add_questions(reader: Reader, made: Side) -> None:
     ):
         asked.setdefault(row["job_id"], []).append(row["image_id"])
     used = [{"image_id": image} for images in asked.values() for image in images]
-    images = chosen(reader, IMAGES, used, "image_id")
+    images = rows_by_id(reader, IMAGES, used, "image_id")
     for job in made.jobs:
         prompt = prompts[job["prompt_id"]]
         job["prompt"], job["turns"] = prompt["name"] or prompt["text"], prompt["turns"]
         job["pictures"] = [images[image] for image in asked.get(job["job_id"], ())]
 
 
-def add_workers(reader: Reader, made: Side) -> None:
+def add_workers(reader: Reader, made: Snapshot) -> None:
     """The workers that did the runs, and the environments of workers and supervisors."""
-    workers = chosen(
+    workers = rows_by_id(
         reader,
         "SELECT workers.*, fingerprint, commit_hash, weights_bytes FROM workers"
         " JOIN models ON models.id = model_id",
@@ -187,14 +187,14 @@ def add_workers(reader: Reader, made: Side) -> None:
     for number, place in {job["worker_id"]: job["model"] for job in made.jobs}.items():
         if number is not None:
             made.models[place].workers.append(workers[number])
-    sweeps = chosen(reader, "SELECT id, environment_id FROM sweeps", made.jobs, "sweep_id")
+    sweeps = rows_by_id(reader, "SELECT id, environment_id FROM sweeps", made.jobs, "sweep_id")
     ran = [*workers.values(), *sweeps.values()]
-    made.environments = chosen(reader, "SELECT * FROM environments", ran, "environment_id")
+    made.environments = rows_by_id(reader, "SELECT * FROM environments", ran, "environment_id")
     over = {sweep["environment_id"] for sweep in sweeps.values()}
     made.supervisors = [made.environments[number] for number in sorted(over)]
 
 
-def chosen(
+def rows_by_id(
     reader: Reader, sql: str, rows: Iterable[Record], key: str, id: str = "id"
 ) -> dict[int, Record]:
     """Rows of a table by their number: those that `key` of other rows refers to."""

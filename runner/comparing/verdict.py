@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from .compared import Compared
+from .compared import ModelComparison
 
 SPEED = "latency_s"
 MEMORY = ("peak_rss_bytes", "peak_device_bytes")
@@ -28,7 +28,7 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
+class Regression:
     """One regression of one model: how many jobs, or the ratio and its interval."""
 
     kind: Literal["new_failures", "slower", "memory", "texts"]
@@ -41,16 +41,16 @@ class Reason:
     limit: float | None = None
 
 
-def reasons(models: Iterable[Compared], limits: Thresholds) -> Iterator[Reason]:
+def find_regressions(models: Iterable[ModelComparison], limits: Thresholds) -> Iterator[Regression]:
     """All regressions; none is no regression."""
     for model in models:
         if count := model.counts["new_failure"]:
-            yield Reason("new_failures", model.name, count=count)
+            yield Regression("new_failures", model.name, count=count)
         for figure in (SPEED, *MEMORY):
             kind: Literal["slower", "memory"] = "slower" if figure == SPEED else "memory"
             limit = limits.slower if figure == SPEED else limits.memory
             seen = model.ratios.get(figure)
-            if seen and seen.above(limit):
-                yield Reason(kind, model.name, figure, None, seen.ratio, seen.low, seen.high, limit)
+            if seen and seen.exceeds(limit):
+                yield Regression(kind, model.name, figure, None, seen.ratio, seen.low, seen.high, limit)
         if limits.texts and (count := model.counts["text"]):
-            yield Reason("texts", model.name, count=count)
+            yield Regression("texts", model.name, count=count)

@@ -21,7 +21,7 @@ AROUND = 12  # tokens kept beside a change where a long stretch stayed
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class DiffSegment:
     """A stretch that became another; `old` and `new` are equal where it stayed.
 
     A `gap` stands for a long stretch that stayed and is left out.
@@ -37,26 +37,26 @@ class Piece:
         return self.old == self.new
 
 
-def pieces(a: str, b: str) -> list[Piece]:
+def diff_segments(a: str, b: str) -> list[DiffSegment]:
     """From text A to text B; changes with nothing but blanks between them are one."""
-    out: list[Piece] = []
+    out: list[DiffSegment] = []
     left, right = TOKEN.findall(a), TOKEN.findall(b)
     if len(left) + len(right) > LONG:
         left, right = SENTENCE.findall(a), SENTENCE.findall(b)
-    for piece in raw(left, right):
+    for piece in raw_opcodes(left, right):
         if len(out) > 1 and not piece.same and not out[-1].old.strip() and not out[-2].same:
             blank, before = out.pop(), out.pop()
-            piece = Piece(before.old + blank.old + piece.old, before.new + blank.new + piece.new)
+            piece = DiffSegment(before.old + blank.old + piece.old, before.new + blank.new + piece.new)
         if piece.old or piece.new:
             out.append(piece)
     return out
 
 
-def raw(a: list[str], b: list[str]) -> Iterator[Piece]:
+def raw_opcodes(a: list[str], b: list[str]) -> Iterator[DiffSegment]:
     """Pieces as difflib sees them, equal ends taken off first."""
-    head = alike(zip(a, b, strict=False))
+    head = common_prefix_length(zip(a, b, strict=False))
     rest = min(len(a), len(b)) - head
-    tail = alike(islice(zip(reversed(a), reversed(b), strict=False), rest))
+    tail = common_prefix_length(islice(zip(reversed(a), reversed(b), strict=False), rest))
     yield as_piece(a[:head], a[:head])
     left, right = a[head : len(a) - tail], b[head : len(b) - tail]
     matcher = SequenceMatcher(None, left, right, autojunk=False)
@@ -65,17 +65,17 @@ def raw(a: list[str], b: list[str]) -> Iterator[Piece]:
     yield as_piece(a[len(a) - tail :], a[len(a) - tail :])
 
 
-def as_piece(old: list[str], new: list[str]) -> Piece:
+def as_piece(old: list[str], new: list[str]) -> DiffSegment:
     """Tokens as a piece."""
-    return Piece("".join(old), "".join(new))
+    return DiffSegment("".join(old), "".join(new))
 
 
-def alike(found: Iterable[tuple[str, str]]) -> int:
+def common_prefix_length(found: Iterable[tuple[str, str]]) -> int:
     """How many are equal from the start on."""
     return sum(1 for _ in takewhile(lambda two: two[0] == two[1], found))
 
 
-def shortened(found: list[Piece]) -> Iterator[Piece]:
+def elide_unchanged(found: list[DiffSegment]) -> Iterator[DiffSegment]:
     """The same with long stretches that stayed cut down to what stands beside a change."""
     for place, one in enumerate(found):
         tokens = TOKEN.findall(one.old)
@@ -85,12 +85,12 @@ def shortened(found: list[Piece]) -> Iterator[Piece]:
         first, last = place == 0, place == len(found) - 1
         if not first:
             yield as_piece(tokens[:AROUND], tokens[:AROUND])
-        yield Piece(" … ", " … ", gap=True)
+        yield DiffSegment(" … ", " … ", gap=True)
         if not last:
             yield as_piece(tokens[-AROUND:], tokens[-AROUND:])
 
 
-def marked(found: Iterable[Piece]) -> str:
+def format_inline_diff(found: Iterable[DiffSegment]) -> str:
     """One text with {-what went-} and {+what came+}."""
     return "".join(
         one.old

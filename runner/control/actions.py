@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..database.store import Store, compact
+from ..database.store import Store, canonical_json
 from ..exchange.merge import merge
 from ..times import utc_now
 from .request import Request, RequestError
@@ -23,7 +23,7 @@ TABLES = {"sweep": "sweeps", "model": "sweep_models", "job": "jobs"}
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
+class QueueChange:
     """What a request means for the supervisor: jobs that must not run on; something may begin.
 
     `skipped` counts jobs that were given up, by sweep's uid and model; `recounted` are the numbers
@@ -35,7 +35,7 @@ class Effect:
     recounted: frozenset[int] = frozenset()
 
 
-Outcome = tuple[dict[str, Any], Effect]
+Outcome = tuple[dict[str, Any], QueueChange]
 Action = Callable[[Store, dict[str, Any]], Outcome]
 ACTIONS: dict[str, Action] = {}
 
@@ -50,7 +50,7 @@ def action(name: str) -> Callable[[Action], Action]:
     return register
 
 
-def carry_out(store: Store, request: Request) -> Outcome:
+def execute(store: Store, request: Request) -> Outcome:
     """Does what is asked, unless it was done before; raises RequestError when it cannot be done."""
     from . import judging, moving  # noqa: F401  they register their actions, and need ours
 
@@ -58,32 +58,32 @@ def carry_out(store: Store, request: Request) -> Outcome:
         "SELECT reply FROM requests WHERE uid = ?", [request.uid]
     ).fetchone()
     if done:
-        return json.loads(done[0]), Effect()
+        return json.loads(done[0]), QueueChange()
     if request.action not in ACTIONS:
         raise RequestError(f"there is no action {request.action!r}", "is this vlmsweep older?")
     if request.action == "add":  # merging makes its own transaction, and may be done twice
-        bring_in(store, request.arguments)
+        merge_staged_sweep(store, request.arguments)
     with store.db.atomic():
         reply, effect = ACTIONS[request.action](store, request.arguments)
         row = {
             "uid": request.uid,
             "asked_at": utc_now(),
             "action": request.action,
-            "arguments": compact(request.arguments),
-            "reply": compact(reply),
+            "arguments": canonical_json(request.arguments),
+            "reply": canonical_json(reply),
         }
         store.insert("requests", row)
     return reply, effect
 
 
-def jobs_of(arguments: dict[str, Any]) -> tuple[str, int]:
+def jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
     """The condition on `jobs` that a target stands for, and its number."""
     return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
 
 
-def failed(arguments: dict[str, Any]) -> tuple[str, int]:
+def failed_jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
     """The condition on `jobs` of a target that ended, but not ok, nor by a rule; its number."""
-    condition, id = jobs_of(arguments)
+    condition, id = jobs_condition(arguments)
     ended = (
         f"jobs.{condition} AND jobs.state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
         " latest_run_id AND outcome <> 'ok' AND error_class IS NOT 'excluded')"
@@ -91,16 +91,16 @@ def failed(arguments: dict[str, Any]) -> tuple[str, int]:
     return ended, id
 
 
-def known(store: Store, level: str, id: int) -> bool:
+def row_exists(store: Store, level: str, id: int) -> bool:
     """Whether there is such a row."""
     found = store.connection.execute(f"SELECT 1 FROM {TABLES[level]} WHERE id = ?", [id])
     return found.fetchone() is not None
 
 
-def bring_in(store: Store, arguments: dict[str, Any]) -> None:
+def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
     """A sweep's rows, from the file in which the asking command staged them."""
     after = arguments.get("after_sweep_id")
-    if after is not None and not known(store, "sweep", after):
+    if after is not None and not row_exists(store, "sweep", after):
         raise RequestError("the sweep it is to come after is not there any more")
     for made in merge(store, Path(arguments["staged"]), uids=[arguments["uid"]], waiting=True):
         if made.refused:
@@ -121,22 +121,22 @@ def add(store: Store, arguments: dict[str, Any]) -> Outcome:
     terms = ("label", "priority", "not_before", "after_sweep_id")
     store.update("sweeps", sweep, {"in_queue": 1} | {name: arguments[name] for name in terms})
     store.set_sweep_state(sweep, "queued" if jobs else "done")
-    return {"sweep": sweep, "uid": arguments["uid"], "jobs": jobs}, Effect()
+    return {"sweep": sweep, "uid": arguments["uid"], "jobs": jobs}, QueueChange()
 
 
 @action("pause")
 def pause(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Holds a sweep, a model or a job back; a run in hand goes on to its end."""
-    return held(store, arguments, 1)
+    return set_paused(store, arguments, 1)
 
 
 @action("resume")
 def resume(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Lets go what was held back."""
-    return held(store, arguments, 0)
+    return set_paused(store, arguments, 0)
 
 
-def held(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
+def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
     """Sets whether something is held back. What is done is not: it would be when tried again."""
     level = arguments["level"]
     open_ones = "1" if level == "model" else "state <> 'done'"
@@ -144,13 +144,13 @@ def held(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
         f"UPDATE {TABLES[level]} SET paused = ?1 WHERE id = ?2 AND paused <> ?1 AND {open_ones}",
         [paused, int(arguments["id"])],
     )
-    return {"changed": changed.rowcount}, Effect()
+    return {"changed": changed.rowcount}, QueueChange()
 
 
 @action("cancel")
 def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Gives up what waits, each job with a run that says so; what runs is killed."""
-    condition, id = jobs_of(arguments)
+    condition, id = jobs_condition(arguments)
     now = utc_now()
     models = store.connection.execute(
         "SELECT sweeps.uid, sweep_models.name, count(*) FROM jobs"
@@ -175,18 +175,18 @@ def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
     running = store.connection.execute(
         f"SELECT id FROM jobs WHERE {condition} AND state = 'running'", [id]
     ).fetchall()
-    end_empty(store)
+    finish_empty_sweeps(store)
     skipped = {(uid, name): count for uid, name, count in models}
-    effect = Effect(frozenset(job for (job,) in running), skipped)
+    effect = QueueChange(frozenset(job for (job,) in running), skipped)
     return {"skipped": sum(skipped.values()), "killed": len(running)}, effect
 
 
 @action("retry")
 def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
-    condition, id = jobs_of(arguments)
+    condition, id = jobs_condition(arguments)
     queued = store.connection.execute(
-        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed(arguments)[0]}",
+        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed_jobs_condition(arguments)[0]}",
         [id],
     ).rowcount
     found = store.connection.execute(
@@ -196,7 +196,7 @@ def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
         [id, id],
     ).fetchone()
     if found is None:
-        return {"queued": 0}, Effect()
+        return {"queued": 0}, QueueChange()
     sweep, in_queue, waiting = found
     if not in_queue:  # what an interrupted run left waits in no queue: from now on it does
         queued = waiting
@@ -209,19 +209,19 @@ def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
             " WHERE id = ? AND state <> 'running'",
             [sweep],
         )
-    return {"queued": queued}, Effect(recounted=frozenset([sweep]))
+    return {"queued": queued}, QueueChange(recounted=frozenset([sweep]))
 
 
 @action("remove")
 def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Takes jobs that never ran out of the database; a sweep none of which ran goes wholly."""
-    condition, id = jobs_of(arguments)
+    condition, id = jobs_condition(arguments)
     never = f"{condition} AND state = 'queued' AND latest_run_id IS NULL"
     (ran,) = store.connection.execute(
         f"SELECT count(*) FROM jobs WHERE {condition} AND latest_run_id IS NOT NULL", [id]
     ).fetchone()
     if arguments["level"] == "sweep" and not ran:
-        refuse_begun(store, id)
+        ensure_not_started(store, id)
     if ran and arguments["level"] != "model":
         raise RequestError(
             f"{ran} of its jobs have run, and what has run is never deleted",
@@ -242,11 +242,11 @@ def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
         )
         store.connection.execute("DELETE FROM sweep_models WHERE sweep_id = ?", [id])
         store.connection.execute("DELETE FROM sweeps WHERE id = ?", [id])
-    end_empty(store)
-    return {"removed": gone}, Effect(recounted=recounted)
+    finish_empty_sweeps(store)
+    return {"removed": gone}, QueueChange(recounted=recounted)
 
 
-def refuse_begun(store: Store, sweep: int) -> None:
+def ensure_not_started(store: Store, sweep: int) -> None:
     """Raises RequestError when workers were started for a sweep: their records stay."""
     (begun,) = store.connection.execute(
         "SELECT EXISTS (SELECT 1 FROM workers WHERE sweep_id = ?1)"
@@ -260,7 +260,7 @@ def refuse_begun(store: Store, sweep: int) -> None:
         )
 
 
-def end_empty(store: Store) -> None:
+def finish_empty_sweeps(store: Store) -> None:
     """Sweeps that wait without a job are done; one that runs is ended by its supervisor."""
     store.connection.execute(
         "UPDATE sweeps SET state = 'done', ended_at = ? WHERE state IN ('queued', 'interrupted')"
@@ -282,4 +282,4 @@ def prune(store: Store, arguments: dict[str, Any]) -> Outcome:
         " LIMIT ?)",
         [arguments["before"], PRUNED_AT_ONCE],
     )
-    return {"samples": gone.rowcount}, Effect()
+    return {"samples": gone.rowcount}, QueueChange()

@@ -11,31 +11,31 @@ import os
 import stat
 from pathlib import Path
 
-from ..database.holder import real
+from ..database.holder import canonical_path
 
 LONGEST = 100
 SHARED = Path("/tmp")
 
 
-def beside(database: Path) -> Path | None:
+def path_beside_database(database: Path) -> Path | None:
     """Beside the database, where its path is short enough."""
-    place = real(database)
+    place = canonical_path(database)
     path = place.with_name(place.name + ".sock")
     return path if len(os.fsencode(path)) <= LONGEST else None
 
 
-def aside(database: Path) -> Path:
+def path_in_tmp(database: Path) -> Path:
     """In the user's own folder, by the database's path."""
-    digest = hashlib.sha256(os.fsencode(real(database))).hexdigest()
+    digest = hashlib.sha256(os.fsencode(canonical_path(database))).hexdigest()
     return SHARED / f"vlmsweep-{os.getuid()}" / f"{digest[:24]}.sock"
 
 
-def places(database: Path) -> list[Path]:
+def candidate_paths(database: Path) -> list[Path]:
     """Where to look, in this order."""
-    return [place for place in (beside(database), aside(database)) if place is not None]
+    return [place for place in (path_beside_database(database), path_in_tmp(database)) if place is not None]
 
 
-def own_folder(folder: Path) -> bool:
+def ensure_private_folder(folder: Path) -> bool:
     """Whether a folder is ours and nobody else may enter it; made if need be."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

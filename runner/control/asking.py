@@ -12,10 +12,10 @@ from typing import Any
 
 from schemas.stream import Tell
 
-from ..database.opening import opened
+from ..database.opening import open_store
 from ..errors import BusyError
 from . import address
-from .actions import carry_out
+from .actions import execute
 from .request import Reply, Request
 
 PATIENCE_S = 30.0
@@ -23,7 +23,7 @@ ANSWER_S = 20.0
 LOOK_S = 0.05
 
 
-def ask(
+def send_request(
     database: Path, action: str, arguments: dict[str, Any], tell: Tell = lambda event: None
 ) -> dict[str, Any]:
     """What came of an action. Raises RequestError, and DatabaseError when nobody answers.
@@ -33,11 +33,11 @@ def ask(
     request = Request(action, arguments)
     until = time.monotonic() + PATIENCE_S
     while True:
-        if (reply := by_socket(database, request)) is not None:
-            return reply.get()
+        if (reply := request_over_socket(database, request)) is not None:
+            return reply.unwrap()
         try:
-            with opened(database, tell) as store:
-                return carry_out(store, request)[0]
+            with open_store(database, tell) as store:
+                return execute(store, request)[0]
         except BusyError:  # by one that does not listen yet, or not any more
             if time.monotonic() > until:
                 raise BusyError(
@@ -47,9 +47,9 @@ def ask(
         time.sleep(LOOK_S)
 
 
-def by_socket(database: Path, request: Request) -> Reply | None:
+def request_over_socket(database: Path, request: Request) -> Reply | None:
     """The supervisor's reply; None when none listens, or it went away before it replied."""
-    for path in address.places(database):
+    for path in address.candidate_paths(database):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(ANSWER_S)
             try:

@@ -13,21 +13,21 @@ from typing import Any
 
 from ..database import judging
 from ..database.store import Store
-from .actions import Effect, Outcome, action
+from .actions import QueueChange, Outcome, action
 from .request import RequestError
 
 LINES = 500
 
 
 @action("expect")
-def expect(store: Store, arguments: dict[str, Any]) -> Outcome:
+def store_references(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Takes up some accepted answers from the file they were staged in, a line for each job.
 
     Returns where in the file to go on, None at its end.
     """
     at = int(arguments["at"])
     if not at:
-        judging.forget(store.connection, int(arguments["sweep"]))
+        judging.delete_references(store.connection, int(arguments["sweep"]))
     try:
         with Path(arguments["staged"]).open("rb") as file:
             file.seek(at)
@@ -36,13 +36,13 @@ def expect(store: Store, arguments: dict[str, Any]) -> Outcome:
         raise RequestError(f"the staged answers cannot be read: {error}") from error
     for line in lines:
         job, accepted = json.loads(line)
-        judging.expect(store.connection, job, accepted, arguments["metrics"])
+        judging.store_reference(store.connection, job, accepted, arguments["metrics"])
     there = at + sum(map(len, lines))
-    return {"at": there if len(lines) == LINES else None}, Effect()
+    return {"at": there if len(lines) == LINES else None}, QueueChange()
 
 
 @action("judge")
 def judge(store: Store, arguments: dict[str, Any]) -> Outcome:
     """Checks and scores some of a sweep's runs anew; returns the last of them, None at the end."""
-    some = judging.judge_some(store.connection, int(arguments["sweep"]), int(arguments["after"]))
-    return {"checked": some.checked, "scored": some.scored, "last": some.last}, Effect()
+    some = judging.score_batch(store.connection, int(arguments["sweep"]), int(arguments["after"]))
+    return {"checked": some.checked, "scored": some.scored, "last": some.last}, QueueChange()

@@ -18,14 +18,14 @@ from typing import Self
 from ..database.store import Store
 from ..errors import VlmsweepError
 from . import address
-from .actions import Effect, carry_out
+from .actions import QueueChange, execute
 from .request import LONGEST, Reply, Request, RequestError
 
 CONNECTIONS = 64
 ANSWER_S = 1.0
 
 
-class Listener:
+class ControlServer:
     """Listens while it is open; `selector` must be turned for anything to happen.
 
     `heed` is called with what a request means for workers that run now.
@@ -34,7 +34,7 @@ class Listener:
     def __init__(self, store: Store, selector: selectors.BaseSelector | None = None) -> None:
         self.store = store
         self.selector = selector or selectors.DefaultSelector()
-        self.heed: Callable[[Effect], None] = lambda effect: None
+        self.heed: Callable[[QueueChange], None] = lambda effect: None
         self.unread: OrderedDict[socket.socket, bytearray] = OrderedDict()
         self.path: Path | None = None
         self.bound: int | None = None
@@ -42,8 +42,8 @@ class Listener:
 
     def listen(self) -> socket.socket | None:
         """A socket at the first address that can be had; None where there is none at all."""
-        for path in address.places(self.store.path):
-            if path == address.aside(self.store.path) and not address.own_folder(path.parent):
+        for path in address.candidate_paths(self.store.path):
+            if path == address.path_in_tmp(self.store.path) and not address.ensure_private_folder(path.parent):
                 continue
             listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             mask = os.umask(0o177)
@@ -62,7 +62,7 @@ class Listener:
             return listening
         return None
 
-    def renew(self) -> None:
+    def rebind_if_removed(self) -> None:
         """Listens anew where somebody has taken the socket's file away, a cleaner of /tmp say."""
         try:
             if self.path is not None and self.path.lstat().st_ino == self.bound:
@@ -135,7 +135,7 @@ class Listener:
         """Carries a request out. A fault of its own must not end the night."""
         try:
             request = Request.from_line(line)
-            result, effect = carry_out(self.store, request)
+            result, effect = execute(self.store, request)
         except VlmsweepError as error:
             return Reply.of(error)
         except Exception as error:

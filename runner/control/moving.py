@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from ..database.store import Store
-from .actions import TABLES, Effect, Outcome, action
+from .actions import TABLES, QueueChange, Outcome, action
 from .request import RequestError
 
 PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(way_id, sweep_model_id)"}
@@ -21,7 +21,7 @@ def move(store: Store, arguments: dict[str, Any]) -> Outcome:
     level, id = arguments["level"], int(arguments["id"])
     if arguments.get("priority") is not None:
         store.update("sweeps", id, {"priority": int(arguments["priority"])})
-        return {"priority": int(arguments["priority"])}, Effect()
+        return {"priority": int(arguments["priority"])}, QueueChange()
     rank = new_rank(store, level, id, arguments)
     if level == "sweep":
         raise_priority(store, id, arguments)
@@ -31,7 +31,7 @@ def move(store: Store, arguments: dict[str, Any]) -> Outcome:
         )
     else:
         store.update(TABLES[level], id, {"rank": rank})
-    return {"rank": rank}, Effect()
+    return {"rank": rank}, QueueChange()
 
 
 def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> float:
@@ -52,9 +52,9 @@ def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> fl
         )
     ]
     if arguments["to"] == "first":
-        return extreme(store, table, ids, "min") - 1
+        return boundary_rank(store, table, ids, "min") - 1
     if arguments["to"] == "last":
-        return extreme(store, table, ids, "max") + 1
+        return boundary_rank(store, table, ids, "max") + 1
     before = int(arguments["before"])
     if before not in ids:
         raise RequestError("what it is to go before is not beside it in the queue")
@@ -77,7 +77,7 @@ def raise_priority(store: Store, id: int, arguments: dict[str, Any]) -> None:
     )
 
 
-def extreme(store: Store, table: str, ids: list[int], which: str) -> float:
+def boundary_rank(store: Store, table: str, ids: list[int], which: str) -> float:
     """The lowest or highest rank of some rows; 0 of none."""
     (found,) = store.connection.execute(
         f"SELECT ifnull({which}(rank), 0) FROM {table}"

@@ -65,7 +65,7 @@ class Reply:
         """An error, as the asking command is to show it."""
         return cls(message=error.message, hint=error.hint, exit_code=error.exit_code)
 
-    def get(self) -> dict[str, Any]:
+    def unwrap(self) -> dict[str, Any]:
         """The result. Raises RequestError when there is none."""
         if self.result is not None:
             return self.result

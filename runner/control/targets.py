@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..database.advice import near
+from ..database.advice import suggest
 from ..database.reader import Reader
 from .request import RequestError
 
@@ -21,12 +21,12 @@ def sweep(database: Path, named: str | None) -> int:
         return int(reader.sweep(named)["id"])
 
 
-def find(database: Path, sweep: str | None, model: str | None, job: int | None) -> Target:
+def resolve_target(database: Path, sweep: str | None, model: str | None, job: int | None) -> Target:
     """The level and number of what is meant. Raises RequestError and QueryError."""
     if job is not None:
         if sweep is not None or model is not None:
             raise RequestError("--job says it all: leave the sweep and --model out")
-        return {"level": "job", "id": known_job(database, job)}
+        return {"level": "job", "id": require_job(database, job)}
     if sweep is None:
         raise RequestError(
             "of what? give a sweep, or --job", hint="vlmsweep queue lists the sweeps"
@@ -35,10 +35,10 @@ def find(database: Path, sweep: str | None, model: str | None, job: int | None) 
         number = int(reader.sweep(sweep)["id"])
         if model is None:
             return {"level": "sweep", "id": number}
-        return {"level": "model", "id": model_of(reader, number, model)}
+        return {"level": "model", "id": resolve_model(reader, number, model)}
 
 
-def known_job(database: Path, job: int) -> int:
+def require_job(database: Path, job: int) -> int:
     """The job's number, if there is such a job."""
     with Reader(database) as reader:
         if not reader.records("SELECT 1 FROM jobs WHERE id = ?", job):
@@ -48,7 +48,7 @@ def known_job(database: Path, job: int) -> int:
     return job
 
 
-def model_of(reader: Reader, sweep: int, named: str) -> int:
+def resolve_model(reader: Reader, sweep: int, named: str) -> int:
     """The number of a model's part in a sweep, by its name or the end of it."""
     rows = reader.records(
         "SELECT id, name FROM sweep_models WHERE sweep_id = ? AND fallback_of IS NULL", sweep
@@ -59,7 +59,7 @@ def model_of(reader: Reader, sweep: int, named: str) -> int:
         return int(found[0]["id"])
     names = [row["name"] for row in rows]
     raise RequestError(
-        f"that sweep has no model {named!r}{near(named, names)}",
+        f"that sweep has no model {named!r}{suggest(named, names)}",
         hint="it has " + ", ".join(names),
     )
 
@@ -74,7 +74,7 @@ def move(
     priority: int | None,
 ) -> Target:
     """What is to go where. Raises RequestError when that is not said, or said twice."""
-    target = find(database, sweep, model, job)
+    target = resolve_target(database, sweep, model, job)
     if sum(given is not None for given in (to, before, priority)) != 1:
         raise RequestError("where to? give one of --first, --last, --before and --priority")
     if priority is not None:
@@ -84,11 +84,11 @@ def move(
     if before is None:
         return target | {"to": to}
     if target["level"] == "sweep":
-        other = find(database, before, None, None)
+        other = resolve_target(database, before, None, None)
     elif target["level"] == "model":
-        other = find(database, sweep, before, None)
+        other = resolve_target(database, sweep, before, None)
     else:
         if not before.isdecimal():
             raise RequestError(f"{before!r} is no job's number")
-        other = find(database, None, None, int(before))
+        other = resolve_target(database, None, None, int(before))
     return target | {"to": "before", "before": other["id"]}

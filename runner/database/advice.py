@@ -17,13 +17,13 @@ TOKEN = re.compile(r'near "(.+)": syntax error')
 PARAMETER = re.compile(r"binding (?:parameter )?:?(\w+)")
 
 
-def advise(
+def explain_error(
     error: sqlite3.Error | sqlite3.Warning, sql: str, schema: Mapping[str, Sequence[str]]
 ) -> QueryError:
     """The error as one with a hint."""
     text = str(error)
     if found := MISSING.search(text):
-        return missing(found[1], found[2], sql, schema)
+        return explain_missing_name(found[1], found[2], sql, schema)
     if (
         "not authorized" in text
         or "authorization" in text
@@ -45,12 +45,12 @@ def advise(
     return QueryError(f"the query failed: {text}")
 
 
-def missing(what: str, name: str, sql: str, schema: Mapping[str, Sequence[str]]) -> QueryError:
+def explain_missing_name(what: str, name: str, sql: str, schema: Mapping[str, Sequence[str]]) -> QueryError:
     """A name that does not exist, and the one that was probably meant."""
     bare = name.rpartition(".")[2]
     if what == "table":
         known = ", ".join(sorted(table for table in schema if not table.startswith("_")))
-        return QueryError(f"there is no table {name!r}{near(bare, schema)}", hint=f"known: {known}")
+        return QueryError(f"there is no table {name!r}{suggest(bare, schema)}", hint=f"known: {known}")
     if what == "function":
         return QueryError(f"SQLite has no function {name!r}")
     asked = [table for table in schema if re.search(rf"\b{re.escape(table)}\b", sql)]
@@ -60,12 +60,12 @@ def missing(what: str, name: str, sql: str, schema: Mapping[str, Sequence[str]])
     if bare in elsewhere and asked and bare not in columns:
         advice = f" in {asked[0]}, but {elsewhere[bare]} has one"
     else:
-        advice = near(bare, columns or elsewhere)
+        advice = suggest(bare, columns or elsewhere)
     hint = "".join(f"columns of {table}: {', '.join(schema[table])}" for table in asked[:1])
     return QueryError(f"there is no column {name!r}{advice}", hint=hint or None)
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """` (did you mean ...?)`, or nothing."""
     lower = {other.lower(): other for other in known}
     close = difflib.get_close_matches(name.lower(), list(lower), n=1)

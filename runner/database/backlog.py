@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..times import as_text
+from ..times import format_timestamp
 from .estimates import Estimate, estimate
 from .reader import Reader
 
@@ -49,7 +49,7 @@ ORDER BY sweep_models.rank, sweep_models.position, jobs.rank, jobs.position LIMI
 HELD = ("paused", "pausing", "scheduled", "after")
 
 
-def sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
+def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
     """A row per sweep in the queue, in the order in which they will be worked.
 
     `expected_s` is what is left of it, `ends_at` when that will be done by one worker if nothing
@@ -61,7 +61,7 @@ def sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
     known: dict[tuple[str, str], Estimate] = {}
     rows = reader.records(SWEEPS)
     for row in rows:
-        parts = models(reader, row["number"], known)
+        parts = queue_models(reader, row["number"], known)
         for name in ("waiting", "running", "done"):
             row[name] = sum(part[name] for part in parts)
         row["jobs"] = row["waiting"] + row["running"] + row["done"]
@@ -76,7 +76,7 @@ def sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
                 None if moment is None or None in soon else moment + timedelta(seconds=sum(soon))
             )
             held = any(part["state"] == "paused" for part in parts)
-            row["ends_at"] = None if moment is None or held else as_text(moment)
+            row["ends_at"] = None if moment is None or held else format_timestamp(moment)
     return rows
 
 
@@ -84,12 +84,12 @@ def state_of(row: dict[str, Any], now: datetime) -> str:
     """What a sweep in the queue does: running, paused, waiting for the hour or another, queued."""
     if row["paused"]:
         return "pausing" if row["state"] == "running" and row["running"] else "paused"
-    if row["state"] == "queued" and row["not_before"] and row["not_before"] > as_text(now):
+    if row["state"] == "queued" and row["not_before"] and row["not_before"] > format_timestamp(now):
         return "scheduled"
     return "after" if row["state"] == "queued" and row["after"] else str(row["state"])
 
 
-def models(
+def queue_models(
     reader: Reader, sweep: int, known: dict[tuple[str, str], Estimate] | None = None
 ) -> list[dict[str, Any]]:
     """A row per model of a sweep, with its jobs counted and the seconds it will likely take."""
@@ -108,6 +108,6 @@ def models(
     return rows
 
 
-def jobs(reader: Reader, sweep: int, every: bool, limit: int) -> list[dict[str, Any]]:
+def queue_jobs(reader: Reader, sweep: int, every: bool, limit: int) -> list[dict[str, Any]]:
     """A row per job of a sweep that is not done, or per `every` job, in order."""
     return reader.records(JOBS, sweep, every, limit)

@@ -9,13 +9,13 @@ from typing import Any
 from schemas import rows
 
 from ..errors import QueryError
-from .advice import near
+from .advice import suggest
 
 
 def tables() -> list[dict[str, Any]]:
     """Views and tables, each with its kind, meaning and columns."""
     return [
-        {"name": name, "kind": kind, "meaning": meaning(row), "columns": list(hints(row))}
+        {"name": name, "kind": kind, "meaning": table_description(row), "columns": list(column_hints(row))}
         for kind, found in (("view", rows.VIEWS), ("table", rows.TABLES))
         for name, row in found.items()
     ]
@@ -27,22 +27,22 @@ def columns(name: str) -> list[dict[str, Any]]:
     row = known.get(name) or known.get(name.lower())
     if row is None:
         raise QueryError(
-            f"there is no table {name!r}{near(name, known)}", hint=f"known: {', '.join(known)}"
+            f"there is no table {name!r}{suggest(name, known)}", hint=f"known: {', '.join(known)}"
         )
     found = []
-    for column, hint in hints(row).items():
+    for column, hint in column_hints(row).items():
         kind, text = typing.get_args(hint)
         null = isinstance(kind, types.UnionType)
         found.append({"column": column, "type": type_name(kind), "null": null, "meaning": text})
     return found
 
 
-def hints(row: type) -> dict[str, Any]:
+def column_hints(row: type) -> dict[str, Any]:
     """The columns and what is said of them."""
     return typing.get_type_hints(row, include_extras=True)
 
 
-def meaning(row: type) -> str:
+def table_description(row: type) -> str:
     """What a table or view holds."""
     return (row.__doc__ or "").strip().removeprefix("View: ")
 

@@ -60,12 +60,12 @@ def estimate(connection: sqlite3.Connection, source: str, location: str) -> Esti
     return Estimate(
         load_s=sum(load_s) / len(load_s),
         latency_s=sum(latencies) / len(latencies) if latencies else None,
-        peak_rss_bytes=highest(rss),
-        peak_device_bytes=highest(device),
-        weights_bytes=highest(weights),
+        peak_rss_bytes=max_known(rss),
+        peak_device_bytes=max_known(device),
+        weights_bytes=max_known(weights),
     )
 
 
-def highest(values: tuple[int | None, ...]) -> int | None:
+def max_known(values: tuple[int | None, ...]) -> int | None:
     """The highest of the values that are known."""
     return max((value for value in values if value is not None), default=None)

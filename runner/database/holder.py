@@ -14,24 +14,24 @@ from pathlib import Path
 import psutil
 
 
-def real(database: Path) -> Path:
+def canonical_path(database: Path) -> Path:
     """A database's one true path, whatever links lead to it; all that lies beside it goes by it."""
     return Path(os.path.realpath(database))
 
 
 def lock_file(database: Path) -> Path:
     """The file beside a database that its supervisor holds locked."""
-    place = real(database)
+    place = canonical_path(database)
     return place.with_name(place.name + ".lock")
 
 
-def sign(database: Path) -> None:
+def write_pid(database: Path) -> None:
     """Writes our number into the lock's file, which we hold. A full disk is no reason to stop."""
     with suppress(OSError):
         lock_file(database).write_text(f"{os.getpid()}\n")
 
 
-def is_held(database: Path) -> bool:
+def is_locked(database: Path) -> bool:
     """Whether somebody works on it now."""
     try:
         descriptor = os.open(lock_file(database), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -48,7 +48,7 @@ def is_held(database: Path) -> bool:
     return False
 
 
-def holder(database: Path) -> int | None:
+def lock_owner_pid(database: Path) -> int | None:
     """The process that signed last, if it lives; None when that cannot be known."""
     try:
         pid = int(lock_file(database).read_text()[:20])

@@ -14,21 +14,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 from schemas.rows import Environments
 from schemas.sweep import Prompt
 
-from ..plain import readable
-from ..planning.plan import Entry, Place, Plan
+from ..plain import display_path
+from ..planning.plan import PlannedModel, LoadTarget, Plan
 from ..times import utc_now
 from . import estimates, judging
-from .store import Store, compact
+from .store import Store, canonical_json
 
 
 def add_sweep(
     store: Store,
     plan: Plan,
-    pictures: Sequence[Picture],
+    pictures: Sequence[PreparedImage],
     environment: Environments,
     ranks: Mapping[int, int] | None = None,
 ) -> int:
@@ -43,15 +43,15 @@ def add_sweep(
             {
                 "uid": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
                 "name": plan.sweep.name,
-                "source": readable(plan.source),
-                "spec": compact(plan.sweep.model_dump(mode="json")),
+                "source": display_path(plan.source),
+                "spec": canonical_json(plan.sweep.model_dump(mode="json")),
                 "state": "queued",
                 "environment_id": store.environment(environment),
                 "created_at": utc_now(),
             },
         )
-        ranks = ranks or ranked(store.connection, plan)
-        models = [add_entry(store, sweep, entry, ranks[entry.position]) for entry in plan.entries]
+        ranks = ranks or model_ranks(store.connection, plan)
+        models = [add_model(store, sweep, entry, ranks[entry.position]) for entry in plan.entries]
         prompts = [add_prompt(store, prompt) for prompt in plan.prompts]
         images = [add_image(store, p, plan.sweep.image.max_side) for p in pictures]
         add_jobs(store, sweep, plan, models, prompts, images)
@@ -78,43 +78,43 @@ def add_jobs(
             row = {"job_id": number, "position": position, "image_id": images[image]}
             store.insert("job_images", row)
         if accepted := plan.expected.accepted.get(job.position):
-            judging.expect(store.connection, number, accepted, plan.expected.metrics)
+            judging.store_reference(store.connection, number, accepted, plan.expected.metrics)
         if job.skip_reason is not None:
             outcome = {"outcome": "skipped", "error_class": "excluded"}
             outcome["message"] = job.skip_reason
             store.finish_run(store.start_run(number, None), outcome)
 
 
-def ranked(connection: sqlite3.Connection, plan: Plan) -> dict[int, int]:
+def model_ranks(connection: sqlite3.Connection, plan: Plan) -> dict[int, int]:
     """Each entry's rank: by priority, then what is done soon, then as listed.
 
     What history knows nothing of comes after what it knows.
     """
     jobs = Counter(job.entry for job in plan.jobs if job.skip_reason is None)
 
-    def key(entry: Entry) -> tuple[float, ...]:
+    def key(entry: PlannedModel) -> tuple[float, ...]:
         if plan.sweep.order == "listed":
             return -entry.priority, entry.position
-        known = estimates.estimate(connection, entry.place.source, readable(entry.place.location))
+        known = estimates.estimate(connection, entry.place.source, display_path(entry.place.location))
         takes_s = known.takes_s(jobs[entry.position])
         return -entry.priority, float("inf") if takes_s is None else takes_s, entry.position
 
     return {entry.position: rank for rank, entry in enumerate(sorted(plan.entries, key=key))}
 
 
-def add_entry(store: Store, sweep: int, entry: Entry, rank: int) -> int:
+def add_model(store: Store, sweep: int, entry: PlannedModel, rank: int) -> int:
     """A model's part in a sweep, and below it those of its fallbacks."""
-    first = add_place(store, sweep, entry, entry.place, entry.name, rank)
+    first = add_load_variant(store, sweep, entry, entry.place, entry.name, rank)
     for number, place in enumerate(entry.fallbacks, start=1):
-        add_place(store, sweep, entry, place, f"{entry.name} (fallback {number})", rank, first)
+        add_load_variant(store, sweep, entry, place, f"{entry.name} (fallback {number})", rank, first)
     return first
 
 
-def add_place(
+def add_load_variant(
     store: Store,
     sweep: int,
-    entry: Entry,
-    place: Place,
+    entry: PlannedModel,
+    place: LoadTarget,
     name: str,
     rank: int,
     fallback_of: int | None = None,
@@ -123,7 +123,7 @@ def add_place(
     how = place.how
     identity = {
         "source": place.source,
-        "location": readable(place.location),
+        "location": display_path(place.location),
         "revision": how.revision,
         "fingerprint": None,
     }
@@ -132,7 +132,7 @@ def add_place(
         {
             "sweep_id": sweep,
             "position": entry.position,
-            "name": readable(name),
+            "name": display_path(name),
             "fallback_of": fallback_of,
             "model_id": store.find_or_add("models", list(identity), identity),
             "engine": how.engine,
@@ -141,14 +141,14 @@ def add_place(
             "trust_remote_code": how.trust_remote_code,
             "allow_pickle": how.allow_pickle,
             "allow_oversize": how.allow_oversize,
-            "processor": compact(how.processor),
+            "processor": canonical_json(how.processor),
             "url": how.url,
             "api_key_env": how.api_key_env,
-            "python": place.python and readable(place.python),
-            "requirements": place.requirements and compact(place.requirements),
-            "generation": compact(entry.generation.model_dump()),
-            "overrides": compact(entry.overrides),
-            "limits": compact(entry.limits.model_dump()),
+            "python": place.python and display_path(place.python),
+            "requirements": place.requirements and canonical_json(place.requirements),
+            "generation": canonical_json(entry.generation.model_dump()),
+            "overrides": canonical_json(entry.overrides),
+            "limits": canonical_json(entry.limits.model_dump()),
             "rank": rank,
             "isolation": entry.isolation,
         },
@@ -160,20 +160,20 @@ def add_prompt(store: Store, prompt: Prompt) -> int:
     turns = [{"role": "user", "text": prompt.text}]
     if prompt.turns:
         turns = [turn.model_dump() for turn in prompt.turns]
-    key = hashlib.sha256(compact([prompt.name, turns]).encode()).hexdigest()
-    row = {"sha256": key, "name": prompt.name, "text": prompt.question, "turns": compact(turns)}
+    key = hashlib.sha256(canonical_json([prompt.name, turns]).encode()).hexdigest()
+    row = {"sha256": key, "name": prompt.name, "text": prompt.question, "turns": canonical_json(turns)}
     return store.find_or_add("prompts", ["sha256"], row)
 
 
-def add_image(store: Store, picture: Picture, max_side: int | None) -> int:
+def add_image(store: Store, picture: PreparedImage, max_side: int | None) -> int:
     """A picture or video, once for every content it had and every way it was prepared."""
     row = asdict(picture) | {"max_side": max_side}
-    row["path"] = readable(picture.path)
-    row["name"] = readable(picture.path.name)
-    row["prepared_path"] = picture.prepared_path and readable(picture.prepared_path)
-    frames = [readable(path) for path in picture.frame_paths]
-    row["frame_paths"] = compact(frames) if frames else None
-    row["frame_times_s"] = compact(picture.frame_times_s) if frames else None
+    row["path"] = display_path(picture.path)
+    row["name"] = display_path(picture.path.name)
+    row["prepared_path"] = picture.prepared_path and display_path(picture.prepared_path)
+    frames = [display_path(path) for path in picture.frame_paths]
+    row["frame_paths"] = canonical_json(frames) if frames else None
+    row["frame_times_s"] = canonical_json(picture.frame_times_s) if frames else None
     del row["reused"], row["frame_sha256s"]
     keys = ["path", "source_sha256", "max_side", "max_frames"]
     return store.find_or_add("images", keys, row)

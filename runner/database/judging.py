@@ -14,7 +14,7 @@ from typing import Any
 
 from ..judging import metrics
 from ..judging.checks import check
-from ..judging.matching import Asked
+from ..judging.matching import JobKey
 
 AT_ONCE = 200
 
@@ -27,7 +27,7 @@ LEFT JOIN answers ON answers.job_id = jobs.id
 
 
 @dataclass(frozen=True, slots=True)
-class Rejudged:
+class ScoreProgress:
     """How many texts were checked, how many of them scored; `last` run, None when none is left."""
 
     checked: int
@@ -35,7 +35,7 @@ class Rejudged:
     last: int | None = None
 
 
-def record(connection: sqlite3.Connection, run: int) -> Rejudged:
+def score_run(connection: sqlite3.Connection, run: int) -> ScoreProgress:
     """Stores the checks and scores of one run, within the caller's transaction.
 
     A run that said nothing gets no row.
@@ -44,13 +44,13 @@ def record(connection: sqlite3.Connection, run: int) -> Rejudged:
     _, outcome, text, raw_text, finish_reason, turns, accepted, chosen = row
     seen = check(text, raw_text, finish_reason, question(turns))
     if seen is None:
-        return Rejudged(0, 0)
-    add(connection, "checks", {"run_id": run, **asdict(seen)})
+        return ScoreProgress(0, 0)
+    replace_row(connection, "checks", {"run_id": run, **asdict(seen)})
     if outcome != "ok" or text is None or accepted is None:
-        return Rejudged(1, 0)
+        return ScoreProgress(1, 0)
     for score in metrics.score(text, json.loads(accepted), json.loads(chosen)):
-        add(connection, "scores", {"run_id": run, **asdict(score)})
-    return Rejudged(1, 1)
+        replace_row(connection, "scores", {"run_id": run, **asdict(score)})
+    return ScoreProgress(1, 1)
 
 
 def question(turns: str) -> str:
@@ -59,14 +59,14 @@ def question(turns: str) -> str:
     return str(asked[-1]) if asked else ""
 
 
-def add(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+def replace_row(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
     """A row, in place of the one that was there."""
     columns, marks = ", ".join(row), ", ".join("?" * len(row))
     statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
     connection.execute(statement, list(row.values()))
 
 
-def expect(
+def store_reference(
     connection: sqlite3.Connection, job: int, accepted: Sequence[str], chosen: Iterable[str]
 ) -> None:
     """Stores what is accepted as the answer to a job, if that is there, and how it is scored."""
@@ -77,7 +77,7 @@ def expect(
     )
 
 
-def forget(connection: sqlite3.Connection, sweep: int) -> None:
+def delete_references(connection: sqlite3.Connection, sweep: int) -> None:
     """Drops what was accepted as answers to a sweep's jobs."""
     connection.execute(
         "DELETE FROM answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)", [sweep]
@@ -89,7 +89,7 @@ def as_json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-def judge_some(connection: sqlite3.Connection, sweep: int, after: int) -> Rejudged:
+def score_batch(connection: sqlite3.Connection, sweep: int, after: int) -> ScoreProgress:
     """Checks and scores a few runs of a sweep anew, within the caller's transaction.
 
     They are those that come after a run; 0 begins.
@@ -103,12 +103,12 @@ def judge_some(connection: sqlite3.Connection, sweep: int, after: int) -> Rejudg
     for run in runs:
         connection.execute("DELETE FROM checks WHERE run_id = ?", run)
         connection.execute("DELETE FROM scores WHERE run_id = ?", run)
-        done.append(record(connection, run[0]))
+        done.append(score_run(connection, run[0]))
     last = runs[-1][0] if len(runs) == AT_ONCE else None
-    return Rejudged(sum(one.checked for one in done), sum(one.scored for one in done), last)
+    return ScoreProgress(sum(one.checked for one in done), sum(one.scored for one in done), last)
 
 
-def asked(connection: sqlite3.Connection, sweep: int) -> Iterator[Asked]:
+def job_keys(connection: sqlite3.Connection, sweep: int) -> Iterator[JobKey]:
     """A stored sweep's jobs, as answers are matched to them."""
     pictures: dict[int, list[tuple[str, str | None]]] = {}
     for job, path, digest in connection.execute(
@@ -124,4 +124,4 @@ def asked(connection: sqlite3.Connection, sweep: int) -> Iterator[Asked]:
     ):
         seen = pictures.get(job, [])
         paths, digests = tuple(path for path, _ in seen), tuple(digest for _, digest in seen)
-        yield Asked(job, paths, name, text, digests)
+        yield JobKey(job, paths, name, text, digests)

@@ -16,7 +16,7 @@ from .store import Store
 
 
 @contextmanager
-def opened(database: Path, tell: Tell, wait_s: float = 0.0) -> Iterator[Store]:
+def open_store(database: Path, tell: Tell, wait_s: float = 0.0) -> Iterator[Store]:
     """The database, held by us alone. Raises DatabaseError when it cannot be had, or fails."""
     store = Store(database, wait_s)
     try:

@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from ..errors import DatabaseError, QueryError
 from . import APPLICATION_ID
-from .advice import advise, near
-from .scores import NOTHING, remarked, summed_up
+from .advice import explain_error, suggest
+from .scores import NOTHING, check_summaries, primary_scores
 
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
@@ -51,7 +51,7 @@ FROM sweeps JOIN counted USING (id) ORDER BY sweeps.id DESC
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """A query's result: names of the columns, each once, and the rows as they are read."""
 
     names: list[str]
@@ -87,7 +87,7 @@ class Reader:
             self.connection.close()
             raise DatabaseError(f"nothing is stored in {path} yet", hint="vlmsweep demo")
         self.connection.set_progress_handler(self.overdue, CHECK_EVERY)
-        self.connection.set_authorizer(allowed)
+        self.connection.set_authorizer(authorize)
 
     def __enter__(self) -> Self:
         return self
@@ -111,14 +111,14 @@ class Reader:
 
     # Any question.
 
-    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Answer:
+    def query(self, sql: str, parameters: Mapping[str, Any] | None = None) -> QueryResult:
         """A user's own question. Raises QueryError, also while the rows are read."""
         self.deadline = time.monotonic() + self.limit_s
         with self.errors(sql):
             cursor = self.connection.execute(sql, parameters or {})
         if cursor.description is None:
             raise QueryError("that is no question: it gives no rows back")
-        return Answer(unique([column[0] for column in cursor.description]), self.rows(cursor, sql))
+        return QueryResult(unique_names([column[0] for column in cursor.description]), self.rows(cursor, sql))
 
     def rows(self, cursor: sqlite3.Cursor, sql: str) -> Iterator[Sequence[Any]]:
         """The rows, one at a time."""
@@ -140,7 +140,7 @@ class Reader:
                     f"the query took over {self.limit_s:g} s and was stopped",
                     hint="narrow it with where or limit, or give it longer with --limit-s",
                 ) from error
-            raise advise(error, sql, self.schema()) from error
+            raise explain_error(error, sql, self.schema()) from error
 
     def schema(self) -> dict[str, list[str]]:
         """Tables and views with their columns, as they are in this file."""
@@ -162,7 +162,7 @@ class Reader:
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def named_records(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def records_with_parameters(self, sql: str, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The same with values by their names."""
         answer = self.query(sql, values)
         return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
@@ -194,7 +194,7 @@ class Reader:
         names = self.records("SELECT name, uid FROM sweeps")
         known = [str(text) for row in names for text in row.values() if text]
         raise QueryError(
-            f"no sweep is called {named!r}{near(named, known)}", hint="vlmsweep sweeps lists them"
+            f"no sweep is called {named!r}{suggest(named, known)}", hint="vlmsweep sweeps lists them"
         )
 
     def sweeps(self) -> list[dict[str, Any]]:
@@ -219,13 +219,13 @@ class Reader:
             """,
             sweep,
         )
-        scored, remarks = summed_up(self, sweep), remarked(self, sweep)
+        scored, remarks = primary_scores(self, sweep), check_summaries(self, sweep)
         for row in rows:
             row |= scored.get(row["sweep_model_id"], NOTHING)
             said = (row["notes"], remarks.get(row["sweep_model_id"]))
             row["notes"] = "; ".join(text for text in said if text) or None
             mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]
-            row["status"] = status({c["outcome"]: c["count"] for c in mine})
+            row["status"] = format_status({c["outcome"]: c["count"] for c in mine})
         return rows
 
     def results(self, sweep: int) -> list[dict[str, Any]]:
@@ -237,7 +237,7 @@ class Reader:
         return self.records("SELECT * FROM judged WHERE sweep_id = ? ORDER BY job_id", sweep)
 
 
-def allowed(action: int, name: str | None, value: str | None, *_: str | None) -> int:
+def authorize(action: int, name: str | None, value: str | None, *_: str | None) -> int:
     """Lets a statement read. Other files stay shut, and the connection stays as it is."""
     sets = action == sqlite3.SQLITE_PRAGMA and value is not None and name not in TELLING
     return sqlite3.SQLITE_DENY if sets or action in FORBIDDEN else sqlite3.SQLITE_OK
@@ -259,7 +259,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def unique(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """The names, a second `id` as `id_2`, so that no value is lost in JSON."""
     out: list[str] = []
     for name in names:
@@ -271,7 +271,7 @@ def unique(names: Sequence[str]) -> list[str]:
     return out
 
 
-def status(outcomes: Mapping[str | None, int]) -> str:
+def format_status(outcomes: Mapping[str | None, int]) -> str:
     """`ok 12/12`, or `8 ok, 3 timeout, 1 skipped`."""
     total = sum(outcomes.values())
     ok = outcomes.get("ok", 0)
@@ -283,12 +283,12 @@ def status(outcomes: Mapping[str | None, int]) -> str:
     return ", ".join(parts)
 
 
-def bound(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def parse_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """A query's parameters, each a number where it reads back as exactly the same text."""
-    return {name.removeprefix(":"): scalar(text) for name, text in pairs}
+    return {name.removeprefix(":"): parse_scalar(text) for name, text in pairs}
 
 
-def scalar(text: str) -> Any:
+def parse_scalar(text: str) -> Any:
     """5 for "5", but "007" and "1e3" stay text."""
     for kind in (int, float):
         try:

@@ -23,7 +23,7 @@ GONE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class RecoverySummary:
     """What was left: processes killed, runs marked interrupted, jobs queued again."""
 
     processes: int
@@ -31,7 +31,7 @@ class Recovered:
     jobs: int
 
 
-def recover(store: Store) -> Recovered:
+def recover(store: Store) -> RecoverySummary:
     """Kills leftovers of this database's supervisors and closes what they left open."""
     open_runs = store.connection.execute(
         "SELECT id, CASE WHEN raw_text IS NULL AND ttft_s IS NULL THEN 'prefill' ELSE 'generate'"
@@ -44,20 +44,20 @@ def recover(store: Store) -> Recovered:
         "SELECT count(*) FROM sweeps WHERE state = 'running' OR (state = 'queued' AND NOT in_queue)"
     ).fetchone()[0]
     if not (open_runs or open_workers or open_sweeps):
-        return Recovered(0, 0, 0)
-    killed = kill_leftovers(str(store.path))
+        return RecoverySummary(0, 0, 0)
+    killed = kill_stale_processes(str(store.path))
     with store.db.atomic():
         for run, phase in open_runs:
             row = {"outcome": "interrupted", "phase": phase, "message": DIED, "ended_at": utc_now()}
             store.update("runs", run, row)
-            judging.record(store.connection, run)
+            judging.score_run(store.connection, run)
         store.connection.execute(
             "UPDATE workers SET ended_at = ?, message = ifnull(message, ?) WHERE ended_at IS NULL",
             [utc_now(), DIED],
         )
-        jobs = requeue(store)
+        jobs = requeue_running_jobs(store)
         close_sweeps(store)
-    return Recovered(killed, len(open_runs), jobs)
+    return RecoverySummary(killed, len(open_runs), jobs)
 
 
 DIED = "the supervisor died while this was under way"
@@ -75,7 +75,7 @@ def close_sweeps(store: Store) -> None:
     )
 
 
-def requeue(store: Store) -> int:
+def requeue_running_jobs(store: Store) -> int:
     """Queues running jobs again; one whose supervisors keep dying under it is given up."""
     store.connection.execute(
         "UPDATE jobs SET state = 'done' WHERE state = 'running' AND (SELECT count(*) FROM runs"
@@ -86,7 +86,7 @@ def requeue(store: Store) -> int:
     return done.rowcount
 
 
-def kill_leftovers(database: str) -> int:
+def kill_stale_processes(database: str) -> int:
     """Kills every process of this user that a supervisor of this database started."""
     mine, found = os.getpid(), []
     for process in psutil.process_iter():
@@ -101,7 +101,7 @@ def kill_leftovers(database: str) -> int:
     return len(found)
 
 
-def reopen(store: Store, sweep: int) -> int:
+def requeue_sweep(store: Store, sweep: int) -> int:
     """Queues every job of a sweep that did not end ok, but those that a rule excludes.
 
     Each begins anew, with the first way to load its model; what was paused of it is not any more.

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from ..judging.interval import interval
-from ..judging.remarks import MUCH, WORDS, remarks
+from ..judging.remarks import MUCH, WORDS, summarize_checks
 
 
-class Asker(Protocol):
+class RecordSource(Protocol):
     """What of a reader is needed here."""
 
     def records(self, sql: str, *values: Any) -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ GROUP BY sweep_models.id, metric
 """
 
 
-def model_scores(reader: Asker, sweep: int) -> list[dict[str, Any]]:
+def model_scores(reader: RecordSource, sweep: int) -> list[dict[str, Any]]:
     """A row per model and metric, in the sweep's order: n, known, mean, low and high.
 
     `known` are the questions with accepted answers, `n` those of them that were answered; what
@@ -52,13 +52,13 @@ def model_scores(reader: Asker, sweep: int) -> list[dict[str, Any]]:
         sweep,
     )
     of_model = {row["sweep_model_id"]: row["known"] for row in known}
-    rows = means(reader, sweep, order)
+    rows = mean_scores(reader, sweep, order)
     for row in rows:
         row["known"] = of_model[row["sweep_model_id"]]
     return sorted(rows, key=lambda row: (row["sweep_model_id"], order.index(row["metric"])))
 
 
-def means(reader: Asker, sweep: int, chosen: Sequence[str]) -> list[dict[str, Any]]:
+def mean_scores(reader: RecordSource, sweep: int, chosen: Sequence[str]) -> list[dict[str, Any]]:
     """Each model's mean by some metrics, with its interval."""
     rows = reader.records(MEANS, sweep, json.dumps(list(chosen))) if chosen else []
     for row in rows:
@@ -67,7 +67,7 @@ def means(reader: Asker, sweep: int, chosen: Sequence[str]) -> list[dict[str, An
     return rows
 
 
-def summed_up(reader: Asker, sweep: int) -> dict[int, dict[str, Any]]:
+def primary_scores(reader: RecordSource, sweep: int) -> dict[int, dict[str, Any]]:
     """Each model's score by the metric that sums up, under its row's number."""
     return {
         row["sweep_model_id"]: {
@@ -77,13 +77,13 @@ def summed_up(reader: Asker, sweep: int) -> dict[int, dict[str, Any]]:
             "score_high": row["high"],
             "score_n": row["n"],
         }
-        for row in means(reader, sweep, metrics(reader, sweep)[:1])
+        for row in mean_scores(reader, sweep, metrics(reader, sweep)[:1])
     }
 
 
-def remarked(reader: Asker, sweep: int) -> dict[int, str | None]:
+def check_summaries(reader: RecordSource, sweep: int) -> dict[int, str | None]:
     """What is to be said of each model's texts, under its row's number."""
-    if not there(reader):
+    if not has_scores(reader):
         return {}
     rows = reader.records(
         """
@@ -97,14 +97,14 @@ def remarked(reader: Asker, sweep: int) -> dict[int, str | None]:
         sweep,
     )
     return {
-        row["sweep_model_id"]: remarks(row["texts"], {key: int(row[key]) for key in WORDS})
+        row["sweep_model_id"]: summarize_checks(row["texts"], {key: int(row[key]) for key in WORDS})
         for row in rows
     }
 
 
-def metrics(reader: Asker, sweep: int) -> list[str]:
+def metrics(reader: RecordSource, sweep: int) -> list[str]:
     """The metrics a sweep is scored by, the one that sums up first; none without answers."""
-    if not there(reader):
+    if not has_scores(reader):
         return []
     found = reader.records(
         "SELECT DISTINCT metrics FROM jobs JOIN answers ON answers.job_id = jobs.id"
@@ -114,6 +114,6 @@ def metrics(reader: Asker, sweep: int) -> list[str]:
     return list(dict.fromkeys(name for row in found for name in json.loads(row["metrics"])))
 
 
-def there(reader: Asker) -> bool:
+def has_scores(reader: RecordSource) -> bool:
     """Whether the file has scores at all: one that only an older vlmsweep wrote has none."""
     return bool(reader.records("SELECT 1 FROM sqlite_master WHERE name = 'scores'"))

@@ -22,13 +22,13 @@ from schemas.events import Fetched
 from schemas.rows import Environments
 
 from ..errors import BusyError, DatabaseError
-from ..plain import is_plain, readable
+from ..plain import is_plain, display_path
 from ..times import utc_now
 from . import APPLICATION_ID, holder, judging
 from .migrations import NAMES, migrations
 
 
-def compact(value: object) -> str:
+def canonical_json(value: object) -> str:
     """JSON in its one canonical form, so that equal values are equal texts."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
@@ -41,7 +41,7 @@ class Store:
 
         Where somebody else writes it, that one's end is waited for, `wait_s` at most.
         """
-        self.path = path = holder.real(path)
+        self.path = path = holder.canonical_path(path)
         if not is_plain(str(path)):
             raise DatabaseError(
                 f"{path} cannot be a database: its name holds what is no letter",
@@ -58,7 +58,7 @@ class Store:
             self.opened = path.stat().st_ino
         except (sqlite3.Error, OSError) as error:
             self.close()
-            raise unusable(path, error) from error
+            raise unusable_error(path, error) from error
         except DatabaseError:
             self.close()
             raise
@@ -88,7 +88,7 @@ class Store:
             self.connection.execute(f"PRAGMA {pragma}")
         migrations.apply(self.db)
 
-    def check_in_place(self) -> None:
+    def check_not_replaced(self) -> None:
         """Raises DatabaseError when the file is not the one that was opened, nor will be found."""
         try:
             found = self.path.stat().st_ino
@@ -107,7 +107,7 @@ class Store:
 
     def folder(self, name: str) -> Path:
         """A folder of that name beside the database, for files that belong to it."""
-        folder = files_of(self.path) / name
+        folder = files_folder(self.path) / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -132,7 +132,7 @@ class Store:
 
     def environment(self, facts: Environments) -> int:
         """An environment, once for all that ran in it."""
-        key = hashlib.sha256(compact(facts).encode()).hexdigest()
+        key = hashlib.sha256(canonical_json(facts).encode()).hexdigest()
         return self.find_or_add("environments", ["sha256"], {**facts, "sha256": key})
 
     # What happened.
@@ -151,7 +151,7 @@ class Store:
                 "model_id": model,
                 "started_at": utc_now(),
                 "phase": "start",
-                "log_path": readable(log_path),
+                "log_path": display_path(log_path),
             },
         )
 
@@ -162,14 +162,14 @@ class Store:
         ).fetchone()
         return int(number)
 
-    def model_found(self, worker: int, fetched: Fetched) -> None:
+    def set_resolved_model(self, worker: int, fetched: Fetched) -> None:
         """Points a worker at the model as it really lay on disk."""
         row = self.connection.execute(
             "SELECT source, location, revision FROM models WHERE id ="
             " (SELECT model_id FROM workers WHERE id = ?)",
             [worker],
         ).fetchone()
-        files = compact(fetched.files)
+        files = canonical_json(fetched.files)
         found = dict(zip(("source", "location", "revision"), row, strict=True)) | {
             "commit_hash": fetched.commit,
             "fingerprint": hashlib.sha256(files.encode()).hexdigest(),
@@ -207,9 +207,9 @@ class Store:
                 " AND id = (SELECT job_id FROM runs WHERE id = ?)",  # jobs are found by id alone
                 [state, way, run, run],
             )
-            judging.record(self.connection, run)
+            judging.score_run(self.connection, run)
 
-    def hand_on(self, way: int, to: int) -> None:
+    def move_to_fallback(self, way: int, to: int) -> None:
         """All that waits in one way to load a model is to be tried in another."""
         self.connection.execute(
             "UPDATE jobs SET way_id = ? WHERE ifnull(way_id, sweep_model_id) = ?"
@@ -217,7 +217,7 @@ class Store:
             [to, way],
         )
 
-    def tally(self, way: int, column: str, value: int | None = None) -> int:
+    def increment(self, way: int, column: str, value: int | None = None) -> int:
         """Counts one more of `load_tries` or `deaths` of a way, or sets it; returns the new one."""
         (counted,) = self.connection.execute(
             f"UPDATE sweep_models SET {column} = ifnull(?, {column} + 1) WHERE id = ?"  # noqa: S608
@@ -250,7 +250,7 @@ class Store:
         self.update("sweeps", sweep, row)
 
 
-def unusable(path: Path, error: Exception) -> DatabaseError:
+def unusable_error(path: Path, error: Exception) -> DatabaseError:
     """What to raise where a database, or what lies beside it, cannot be made or opened."""
     return DatabaseError(
         f"cannot use {path} as a database: {error}",
@@ -258,9 +258,9 @@ def unusable(path: Path, error: Exception) -> DatabaseError:
     )
 
 
-def files_of(database: Path) -> Path:
+def files_folder(database: Path) -> Path:
     """The folder beside a database for files that belong to it."""
-    return holder.real(database).with_suffix(".files")
+    return holder.canonical_path(database).with_suffix(".files")
 
 
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:
@@ -272,13 +272,13 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
     try:
         held.acquire(timeout=wait_s, poll_interval=0.02)
     except Timeout:
-        pid = holder.holder(path)
+        pid = holder.lock_owner_pid(path)
         raise BusyError(
             f"another vlmsweep{f' (process {pid})' if pid else ''} is working on {path}",
             hint="vlmsweep queue add hands it more to do, vlmsweep watch shows it; or give this"
             " sweep a database of its own with --db. Reading is fine",
         ) from None
-    holder.sign(path)
+    holder.write_pid(path)
     return held
 
 

@@ -17,7 +17,7 @@ from .check import Check
 Probe = Callable[[], Iterable[Check]]
 
 
-def examine(database: Path, devices: bool, screen: TextIO) -> list[Check]:
+def run_checks(database: Path, devices: bool, screen: TextIO) -> list[Check]:
     """All checks, in the order people read them."""
     probes: list[tuple[str, Probe]] = [
         ("kill", killing.checks),

@@ -22,6 +22,6 @@ class Check:
     detail: str
 
 
-def works(yes: bool, otherwise: State = "problem") -> State:
+def state_of(yes: bool, otherwise: State = "problem") -> State:
     """A state by whether something was seen to work."""
     return "in force" if yes else otherwise

@@ -18,8 +18,8 @@ import psutil
 
 from .. import machine
 from ..chaos import faults, marks
-from ..work.launch import ShimHold, ShimLauncher, WorkerSpec
-from .check import Check, works
+from ..work.launch import ShimHandle, ShimLauncher, WorkerSpec
+from .check import Check, state_of
 
 UP_S, GONE_S = 15.0, 5.0
 BROOD = 6  # shim, worker and the four kinds of descendant
@@ -29,36 +29,36 @@ KINDS = "child, own session, daemon, bare daemon"
 def checks() -> Iterator[Check]:
     """What kills there are, in force or not."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-doctor-") as folder:
-        yield from whole_tree(Path(folder))
-        yield supervisors_death(Path(folder))
-        yield shims_death(Path(folder))
+        yield from check_tree_kill(Path(folder))
+        yield check_supervisor_death(Path(folder))
+        yield check_shim_death(Path(folder))
     yield pidfd()
     yield cgroup()
 
 
-class Subject:
+class KillTarget:
     """A shim with a worker to be killed; whatever happens, nothing of it stays."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.mark = folder, marks.new()
+        self.folder, self.mark = folder, marks.new_mark()
 
-    def __enter__(self) -> Subject:
+    def __enter__(self) -> KillTarget:
         argv = (sys.executable, "-I", "-S", faults.__file__, self.mark)
         log, stack = self.folder / f"{self.mark}.log", self.folder / f"{self.mark}.stack"
         spec = WorkerSpec(log=log, stack=stack, argv=argv, env={marks.VARIABLE: self.mark})
-        self.hold: ShimHold = ShimLauncher().start(spec)
+        self.hold: ShimHandle = ShimLauncher().start(spec)
         self.shim = self.hold.shim.pid
         return self
 
     def __exit__(self, *_: object) -> None:
-        marks.clear(self.mark)
+        marks.kill_marked(self.mark)
         self.hold.close()
 
     def command(self, **what: object) -> None:
         """A command to the worker."""
         self.hold.send(json.dumps(what).encode() + b"\n")
 
-    def up(self, count: int) -> list[psutil.Process]:
+    def wait_until_started(self, count: int) -> list[psutil.Process]:
         """Waits until so many of its processes are there."""
         return marks.wait_for(self.mark, count, UP_S)
 
@@ -66,18 +66,18 @@ class Subject:
         """Lets the worker start one descendant of each kind."""
         turns = [{"role": "user", "text": "brood", "images": []}]
         self.command(command="run", run=1, turns=turns, generation={})
-        return self.up(BROOD)
+        return self.wait_until_started(BROOD)
 
-    def gone(self) -> tuple[int, float]:
+    def wait_until_gone(self) -> tuple[int, float]:
         """Waits until nothing is left; returns how many are, and how long it took."""
         began = time.monotonic()
         left = marks.wait_for(self.mark, 0, GONE_S)
         return len(left), time.monotonic() - began
 
 
-def whole_tree(folder: Path) -> Iterator[Check]:
+def check_tree_kill(folder: Path) -> Iterator[Check]:
     """Adoption of orphans, and the kill a broken limit leads to."""
-    with Subject(folder) as subject:
+    with KillTarget(folder) as subject:
         family = subject.raise_brood()
         if len(family) < BROOD:
             said = f"a worker with four descendants did not come up within {UP_S:g} s"
@@ -87,21 +87,21 @@ def whole_tree(folder: Path) -> Iterator[Check]:
         said = "subreaper: daemons become the shim's children, and cannot hide"
         if adopted < 2:
             said = "no subreaper: daemons are found by group and by a token in their environment"
-        yield Check("kill", "orphans adopted", works(adopted == 2, "not here"), said)
-        yield first_to_go(subject, family)
+        yield Check("kill", "orphans adopted", state_of(adopted == 2, "not here"), said)
+        yield check_oom_priority(subject, family)
         subject.hold.kill()
-        yield ended("kill of a whole tree", "all six", subject)
+        yield kill_result("kill of a whole tree", "all six", subject)
 
 
-def ended(check: str, who: str, subject: Subject) -> Check:
+def kill_result(check: str, who: str, subject: KillTarget) -> Check:
     """How a kill went."""
-    left, took_s = subject.gone()
+    left, took_s = subject.wait_until_gone()
     if left:
         return Check("kill", check, "problem", f"{left} of {BROOD} still lived after {GONE_S:g} s")
     return Check("kill", check, "in force", f"{who} gone in {took_s * 1000:.0f} ms ({KINDS})")
 
 
-def first_to_go(subject: Subject, family: list[psutil.Process]) -> Check:
+def check_oom_priority(subject: KillTarget, family: list[psutil.Process]) -> Check:
     """Whether the kernel would rather kill the worker than the supervisor."""
     worker = next((p for p in family if parent(p) == subject.shim), None)
     try:
@@ -111,34 +111,34 @@ def first_to_go(subject: Subject, family: list[psutil.Process]) -> Check:
         return Check("kill", "worker dies first", "not here", "no oom_score_adj on this system")
     said = f"oom_score_adj {theirs} against our {ours}: out of memory, the kernel ends "
     said += "the worker first" if theirs > ours else "whoever is largest"
-    return Check("kill", "worker dies first", works(theirs > ours, "not here"), said)
+    return Check("kill", "worker dies first", state_of(theirs > ours, "not here"), said)
 
 
-def supervisors_death(folder: Path) -> Check:
+def check_supervisor_death(folder: Path) -> Check:
     """The end of the supervisor, as its shim sees it."""
     check = "supervisor dies"
-    with Subject(folder) as subject:
+    with KillTarget(folder) as subject:
         if len(subject.raise_brood()) < BROOD:
             return Check("kill", check, "problem", "its worker did not come up")
         subject.hold.requests.close()
-        return ended(check, "all six", subject)
+        return kill_result(check, "all six", subject)
 
 
-def shims_death(folder: Path) -> Check:
+def check_shim_death(folder: Path) -> Check:
     """The worker must not outlive the shim either."""
     check = "shim itself dies"
-    with Subject(folder) as subject:
+    with KillTarget(folder) as subject:
         subject.command(command="load", model="/nowhere/good")
-        if len(subject.up(2)) < 2:
+        if len(subject.wait_until_started(2)) < 2:
             return Check("kill", check, "problem", "its worker did not come up")
         time.sleep(0.05)  # the worker asks for its parent's death signal before it is itself
         subject.hold.shim.send_signal(signal.SIGKILL)
-        left, took_s = subject.gone()
+        left, took_s = subject.wait_until_gone()
         if not left:
             said = f"the kernel killed its worker (PDEATHSIG) in {took_s * 1000:.0f} ms"
             return Check("kill", check, "in force", said)
         said = "no PDEATHSIG: the worker lives on until the next start sweeps it away"
-        return Check("kill", check, works(False, "problem" if machine.LINUX else "not here"), said)
+        return Check("kill", check, state_of(False, "problem" if machine.LINUX else "not here"), said)
 
 
 def pidfd() -> Check:

@@ -12,8 +12,8 @@ import psutil
 
 from .. import machine
 from ..view import units
-from ..work.hardship import Snapshot
-from .check import Check, works
+from ..work.hardship import CounterSnapshot
+from .check import Check, state_of
 from .killing import lines
 
 HARDSHIPS = {
@@ -39,17 +39,17 @@ except MemoryError:
 
 def checks() -> Iterator[Check]:
     """What is measured, and how well."""
-    yield high_water()
-    yield split()
+    yield check_peak_memory()
+    yield check_mapped_memory()
     yield address_space()
     yield oom_counts()
     yield free_memory()
     yield swap()
     yield clock()
-    yield hardships()
+    yield check_interference_counters()
 
 
-def high_water() -> Check:
+def check_peak_memory() -> Check:
     """The kernel's own peak: tried on this process, with memory taken and given back."""
     hoard = b"x" * HOARD
     before = machine.process_memory(os.getpid())
@@ -69,7 +69,7 @@ def high_water() -> Check:
     return Check("measure", check, "not here", f"{said} whole life, sampled for a single run")
 
 
-def split() -> Check:
+def check_mapped_memory() -> Check:
     """Memory of its own against mapped files."""
     now = machine.process_memory(os.getpid())
     if now is None or now.anonymous is None or now.file is None:
@@ -90,7 +90,7 @@ def address_space() -> Check:
         held = False
     said = "kept" if held else "not kept"
     said += ": a hostile picture's decoder " + ("cannot" if held else "could") + " take all memory"
-    return Check("measure", check, works(held, "not here"), said)
+    return Check("measure", check, state_of(held, "not here"), said)
 
 
 def oom_counts() -> Check:
@@ -149,11 +149,11 @@ def clock() -> Check:
     return Check("measure", "clock", "in force", said)
 
 
-def hardships() -> Check:
+def check_interference_counters() -> Check:
     """Which of the things that spoil a time are noticed, run by run."""
-    counts = Snapshot.now().counts
+    counts = CounterSnapshot.now().counts
     told = [word for name, word in HARDSHIPS.items() if counts[name] is not None]
     rest = [word for name, word in HARDSHIPS.items() if counts[name] is None]
     said = f"noted with each run: {', '.join(told)}" if told else "nothing is told"
     said += f"; not told here: {', '.join(rest)}" if rest else ""
-    return Check("measure", "what spoils a time", works(bool(told), "not here"), said)
+    return Check("measure", "what spoils a time", state_of(bool(told), "not here"), said)

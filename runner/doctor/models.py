@@ -13,9 +13,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..plain import one_line, readable
+from ..plain import one_line, display_path
 from ..planning import families, hubcache
-from .check import Check, works
+from .check import Check, state_of
 
 DEVICES_S = 180.0
 LIBRARIES = {
@@ -43,11 +43,11 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 def checks(devices: bool) -> Iterator[Check]:
     """Engines, devices if asked for, and the hub."""
-    said = families.ask()
+    said = families.run_describe()
     yield from engines({k: v["missing_packages"] for k, v in said["engines"].items()})
     if devices:
         yield from map(device, ASK)
-    yield hub(said["offline"])
+    yield check_hub(said["offline"])
     yield cache(hubcache.root())
 
 
@@ -58,7 +58,7 @@ def engines(missing: dict[str, list[str]]) -> Iterator[Check]:
         detail = versions or "needs no library: asks a server"
         if packages:
             detail = f"missing: {', '.join(packages)}"
-        yield Check("models", f"engine {name}", works(not packages, "not here"), detail)
+        yield Check("models", f"engine {name}", state_of(not packages, "not here"), detail)
     if all(packages for name, packages in missing.items() if name != "openai"):
         said = (
             "none is installed, so only servers can be asked: pip install 'vlmsweep[transformers]'"
@@ -93,7 +93,7 @@ def device(library: str) -> Check:
     return Check("models", check, "in force", ", ".join(found))
 
 
-def hub(offline: bool) -> Check:
+def check_hub(offline: bool) -> Check:
     """Whether models may be fetched. Of a token it is only said that there is one."""
     stored = Path(os.environ.get("HF_TOKEN_PATH") or hubcache.root().parent / "token").expanduser()
     token = any(os.environ.get(name) for name in TOKENS) or stored.exists()
@@ -105,7 +105,7 @@ def hub(offline: bool) -> Check:
 
 def cache(root: Path) -> Check:
     """The hub's folder on this machine."""
-    where = readable(root)
+    where = display_path(root)
     if not root.is_dir():
         return Check("models", "hub cache", "not here", f"nothing yet at {where}")
     count = sum(1 for _ in root.glob("models--*"))

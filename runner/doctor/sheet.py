@@ -31,10 +31,10 @@ STYLES = {"in force": "green", "not here": "yellow", "problem": "bold red"}
 
 def draw(checks: Sequence[Check], stream: TextIO) -> None:
     """All findings and their sum."""
-    print_on(stream, partial(lay_out, checks))
+    print_on(stream, partial(render, checks))
 
 
-def lay_out(checks: Sequence[Check], out: Console) -> None:
+def render(checks: Sequence[Check], out: Console) -> None:
     """A part after the other, all in the same columns."""
     widest = max(len(check.check) for check in checks)
     for area, found in groupby(checks, key=lambda check: check.area):
@@ -48,10 +48,10 @@ def lay_out(checks: Sequence[Check], out: Console) -> None:
             drawn.add_row(state, Text(check.check), Text(one_line(check.detail)))
         out.print(drawn)
         out.print()
-    out.print(Text(total(checks), style="bold"))
+    out.print(Text(summary_line(checks), style="bold"))
 
 
-def total(checks: Sequence[Check]) -> str:
+def summary_line(checks: Sequence[Check]) -> str:
     """`24 in force, 5 not here, no problem`."""
     counts = Counter(check.state for check in checks)
     problems = counts["problem"]

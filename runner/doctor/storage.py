@@ -17,9 +17,9 @@ from ..database import holder
 from ..database.migrations import NAMES
 from ..database.reader import Reader
 from ..errors import DatabaseError
-from ..plain import readable
+from ..plain import display_path
 from ..view import units
-from .check import Check, works
+from .check import Check, state_of
 
 LOW_BYTES = 1_000_000_000
 CHECK_S = 30.0
@@ -29,9 +29,9 @@ Version = tuple[int, ...]
 
 def checks(database: Path) -> Iterator[Check]:
     """The place, the library and the file."""
-    place = standing(database.parent)
-    yield room(place)
-    yield sqlite_itself()
+    place = nearest_existing(database.parent)
+    yield check_disk_space(place)
+    yield check_sqlite_version()
     yield wal(place)
     yield wal_reset(sqlite3.sqlite_version_info)
     yield history(database)
@@ -39,35 +39,35 @@ def checks(database: Path) -> Iterator[Check]:
         yield supervisor(database)
 
 
-def standing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
-def room(place: Path) -> Check:
+def check_disk_space(place: Path) -> Check:
     """Free space."""
     try:
         free = shutil.disk_usage(place).free
     except OSError as error:
-        return Check("store", "disk", "problem", f"{readable(place)}: {error.strerror}")
-    said = f"{units.size(free)} free at {readable(place)}"
+        return Check("store", "disk", "problem", f"{display_path(place)}: {error.strerror}")
+    said = f"{units.size(free)} free at {display_path(place)}"
     if free < LOW_BYTES:
         return Check("store", "disk", "problem", f"{said}: too little for a night")
     return Check("store", "disk", "in force", said)
 
 
-def sqlite_itself() -> Check:
+def check_sqlite_version() -> Check:
     """The library this Python brings."""
     new = sqlite3.sqlite_version_info >= STRICT_SINCE
     said = sqlite3.sqlite_version if new else f"{sqlite3.sqlite_version}: 3.37 or newer is needed"
-    return Check("store", "SQLite", works(new), said)
+    return Check("store", "SQLite", state_of(new), said)
 
 
 def wal(place: Path) -> Check:
     """A database of our kind at that place: written, read by another, and removed."""
-    check, where = "write-ahead log", readable(place)
+    check, where = "write-ahead log", display_path(place)
     if not place.is_dir():
         return Check("store", check, "problem", f"{where} is no folder")
     try:
@@ -113,7 +113,7 @@ def wal_reset(version: Version) -> Check:
 
 def history(database: Path) -> Check:
     """The user's own file, if it is there."""
-    check, where = "database", readable(database)
+    check, where = "database", display_path(database)
     if not database.exists():
         return Check("store", check, "not here", f"none yet at {where}; the first sweep makes it")
     try:
@@ -132,9 +132,9 @@ def history(database: Path) -> Check:
 def supervisor(database: Path) -> Check:
     """Who works on the database now. One may; the system's lock sees to that."""
     check = "one supervisor"
-    if not holder.is_held(database):
+    if not holder.is_locked(database):
         return Check("store", check, "in force", "nobody works on the database now")
-    pid = holder.holder(database)
+    pid = holder.lock_owner_pid(database)
     who = f"process {pid}" if pid else "a process that cannot be named"
     said = f"{who} works on the database now: what is to be run goes into its queue"
     return Check("store", check, "in force", said)
@@ -142,7 +142,7 @@ def supervisor(database: Path) -> Check:
 
 def quick_check(database: Path) -> Check:
     """SQLite's own look at every page, within a time."""
-    where, began = readable(database), time.monotonic()
+    where, began = display_path(database), time.monotonic()
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         connection.set_progress_handler(lambda: time.monotonic() > began + CHECK_S, 100_000)
         try:

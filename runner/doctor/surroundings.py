@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from .. import __version__, machine
-from .check import Check, works
+from .check import Check, state_of
 from .models import version
 
 
@@ -35,7 +35,7 @@ def pictures() -> Iterator[Check]:
     ):
         have = version(package)
         said = f"{package} {have}" if have else f"pip install 'vlmsweep[{extra}]' reads them"
-        yield Check("here", check, works(have is not None, "not here"), said)
+        yield Check("here", check, state_of(have is not None, "not here"), said)
 
 
 def terminal(screen: TextIO) -> Check:

@@ -17,20 +17,20 @@ from typing import IO
 
 from sqlite_utils import Database
 
-from ..database.store import Store, compact
+from ..database.store import Store, canonical_json
 from ..errors import DatabaseError
 from ..pictures import decoder, preparation, shelf
 from . import ExchangeError
-from .foreign import Foreign
+from .foreign import DatabaseSource
 from .fresh import DIGEST
-from .zipped import Zipped
+from .zipped import BundleSource
 
-Source = Foreign | Zipped
+Source = DatabaseSource | BundleSource
 MOST_LOG_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class ImportedFiles:
     """Files that came: pictures and logs put beside the database, and pictures that lied."""
 
     pictures: int = 0
@@ -38,7 +38,7 @@ class Arrived:
     refused: int = 0
 
 
-def readdress(db: Database, store: Store) -> None:
+def rewrite_paths(db: Database, store: Store) -> None:
     """Rows of a fresh history name the places that their files have here, there or not."""
     images = store.folder("images")
     # A path that we do not know the pixels of could be any file of this machine's.
@@ -50,7 +50,7 @@ def readdress(db: Database, store: Store) -> None:
         places = [str(shelf.picture_path(images, one)) for one in digests(digest, frames)]
         db.execute(
             "UPDATE images SET prepared_path = ?, frame_paths = ? WHERE id = ?",
-            [places[0], frames and compact(places), row],
+            [places[0], frames and canonical_json(places), row],
         )
     logs = store.folder("logs")
     ask = "SELECT workers.id, uid, number FROM workers JOIN sweeps ON sweeps.id = sweep_id"
@@ -69,11 +69,11 @@ def digests(prepared: str, frames: str | None) -> list[str]:
     return names
 
 
-def settle_in(source: Source, db: Database, store: Store, folder: Path) -> Arrived:
+def copy_files(source: Source, db: Database, store: Store, folder: Path) -> ImportedFiles:
     """Brings the files of what is in our database now. `folder` is for what is on its way."""
     try:
-        came, refused = bring_pictures(source, db, store, folder)
-        return Arrived(came, bring_logs(source, db, store), refused)
+        came, refused = copy_images(source, db, store, folder)
+        return ImportedFiles(came, copy_logs(source, db, store), refused)
     except (OSError, decoder.DecoderError) as error:
         raise DatabaseError(
             f"the rows are in, but not all of their files: {error}",
@@ -81,7 +81,7 @@ def settle_in(source: Source, db: Database, store: Store, folder: Path) -> Arriv
         ) from error
 
 
-def bring_pictures(source: Source, db: Database, store: Store, folder: Path) -> tuple[int, int]:
+def copy_images(source: Source, db: Database, store: Store, folder: Path) -> tuple[int, int]:
     """The pictures that are not here yet; how many came, and how many were not what they said."""
     images = store.folder("images")
     wanted: dict[str, Path] = {}
@@ -90,7 +90,7 @@ def bring_pictures(source: Source, db: Database, store: Store, folder: Path) -> 
         for digest in digests(prepared, frames):
             if shelf.picture_path(images, digest).is_file() or digest in wanted:
                 continue
-            if (path := unpacked(source, digest, folder)) is not None:
+            if (path := extract_image(source, digest, folder)) is not None:
                 wanted[digest] = path
     made = preparation.prepare(list(wanted.values()), max_side=None, folder=images)
     came = sum(
@@ -99,18 +99,18 @@ def bring_pictures(source: Source, db: Database, store: Store, folder: Path) -> 
     return came, len(wanted) - came
 
 
-def unpacked(source: Source, digest: str, folder: Path) -> Path | None:
+def extract_image(source: Source, digest: str, folder: Path) -> Path | None:
     """A picture as a file."""
     found = source.picture(digest)
     if found is None or isinstance(found, Path):
         return found
     path = folder / f"{digest}.png"
-    with opened(source, found) as file, path.open("wb") as out:
+    with open_member(source, found) as file, path.open("wb") as out:
         shutil.copyfileobj(file, out)
     return path
 
 
-def bring_logs(source: Source, db: Database, store: Store) -> int:
+def copy_logs(source: Source, db: Database, store: Store) -> int:
     """The logs of workers that are here as they are there; how many came."""
     came = 0
     ask = "SELECT uid, number, workers.started_at FROM workers JOIN sweeps ON sweeps.id = sweep_id"
@@ -121,20 +121,20 @@ def bring_logs(source: Source, db: Database, store: Store) -> int:
         place = store.folder("logs") / uid / f"worker-{number}.log"
         if found is None or place.exists() or not store.connection.execute(same, row).fetchone():
             continue
-        with opened(source, found) as file:
-            shelf.write(place, partial(put, file.read(MOST_LOG_BYTES)))
+        with open_member(source, found) as file:
+            shelf.atomic_write(place, partial(write_bytes, file.read(MOST_LOG_BYTES)))
         came += 1
     return came
 
 
-def put(text: bytes, file: IO[bytes]) -> None:
+def write_bytes(text: bytes, file: IO[bytes]) -> None:
     """Writes a file's text."""
     file.write(text)
 
 
-def opened(source: Source, found: Path | zipfile.ZipInfo) -> IO[bytes]:
+def open_member(source: Source, found: Path | zipfile.ZipInfo) -> IO[bytes]:
     """A file of the source's, for reading."""
     if isinstance(found, Path):
         return found.open("rb")
-    assert isinstance(source, Zipped)
+    assert isinstance(source, BundleSource)
     return source.zip.open(found)

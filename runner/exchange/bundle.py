@@ -24,9 +24,9 @@ from ..database.migrations import NAMES
 from ..plain import one_line
 from . import foreign, fresh, keep_out, members, merge
 from .arrival import MOST_LOG_BYTES
-from .pinned import Pinned, pin
+from .pinned import PinnedSweep, pin
 from .tables import TABLES
-from .written import whole
+from .written import atomic_write
 from .zipped import ABOUT, FORMAT, VERSION
 
 README = """\
@@ -44,7 +44,7 @@ README = """\
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class BundleCounts:
     """What a bundle holds. `runs_again` is False when it has no sweep file.
 
     `left_out` says what the sweep file cannot ask again, a line each.
@@ -58,46 +58,46 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Bundled:
+class BundleResult:
     """A bundle that was written, its size in bytes, and what it holds."""
 
     path: Path
     bytes: int
-    counts: Counts
+    counts: BundleCounts
 
 
-def write(database: Path, uid: str, path: Path, *, pictures: bool = True) -> Bundled:
+def write(database: Path, uid: str, path: Path, *, pictures: bool = True) -> BundleResult:
     """Writes the sweep with this uid to `path`. Raises ExchangeError."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-export-") as name:
         db = gather(database, uid, Path(name))
-        with closing(db.conn), whole(path, database) as file, Packer(file) as packer:
+        with closing(db.conn), atomic_write(path, database) as file, ZipWriter(file) as packer:
             counts = pack(db, packer, pictures)
-    return Bundled(path, path.stat().st_size, counts)
+    return BundleResult(path, path.stat().st_size, counts)
 
 
 def gather(database: Path, uid: str, folder: Path) -> Database:
     """The sweep alone, as a history of its own, numbered from 1."""
-    with closing(foreign.Foreign(database)) as ours:
+    with closing(foreign.DatabaseSource(database)) as ours:
         source = database
         if set(ours.schema()) != set(NAMES):  # an older one is brought up to date in a copy
             source = folder / "all.db"
-            older = fresh.create(source, ours.schema())
+            older = fresh.create_staging(source, ours.schema())
             with closing(older.conn):
                 ours.fill(older)
-                fresh.finish(older)
-    db = fresh.create(folder / "bundle.db")
+                fresh.validate_and_migrate(older)
+    db = fresh.create_staging(folder / "bundle.db")
     with merge.attached(db.conn, foreign.read_only(source), str(database)):
-        merge.carry(db, [uid], waiting=True)
+        merge.merge_attached(db, [uid], waiting=True)
     return db
 
 
-class Packer:
+class ZipWriter:
     """A zip that is the same whenever it is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.zip = zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED)
 
-    def __enter__(self) -> Packer:
+    def __enter__(self) -> ZipWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -128,9 +128,9 @@ class Packer:
             shutil.copyfileobj(file, out)
 
 
-def pack(db: Database, packer: Packer, pictures: bool) -> Counts:
+def pack(db: Database, packer: ZipWriter, pictures: bool) -> BundleCounts:
     """Everything into the zip."""
-    found = members.find(db) if pictures else members.elsewhere(db)
+    found = members.collect_images(db) if pictures else members.original_paths(db)
     again = pin(db, found.of_row)
     (uid,) = db.execute("SELECT uid FROM sweeps").fetchone()
     about = {"format": FORMAT, "version": VERSION, "vlmsweep": __version__, "schema": NAMES}
@@ -143,15 +143,15 @@ def pack(db: Database, packer: Packer, pictures: bool) -> Counts:
             packer.lines("answers.jsonl", again.answers)
     packer.text("environments.json", environments(db))
     logs = pack_logs(db, packer)
-    members.readdress(db, found)
+    members.rewrite_paths(db, found)
     runs = pack_rows(db, packer)
     for name, path in found.files.items():
         packer.file(name, path)
     left_out = again.left_out if again else []
-    return Counts(runs, len(found.files), logs, again is not None, left_out)
+    return BundleCounts(runs, len(found.files), logs, again is not None, left_out)
 
 
-def sweep_file(db: Database, again: Pinned) -> str:
+def sweep_file(db: Database, again: PinnedSweep) -> str:
     """The pinned sweep as YAML, with what it ran on and what it leaves out in comments."""
     uid, name = db.execute("SELECT uid, name FROM sweeps").fetchone()
     head = [f"{one_line(name)} ({uid})" if name else uid]
@@ -171,7 +171,7 @@ def environments(db: Database) -> str:
     return json.dumps(rows, indent=1) + "\n"
 
 
-def pack_logs(db: Database, packer: Packer) -> int:
+def pack_logs(db: Database, packer: ZipWriter) -> int:
     """The workers' logs, secrets kept out; their rows name them by their place in the zip."""
     count = 0
     for row, number, path in db.execute("SELECT id, number, log_path FROM workers").fetchall():
@@ -181,12 +181,12 @@ def pack_logs(db: Database, packer: Packer) -> int:
             text = Path(path).read_bytes()[:MOST_LOG_BYTES].decode("utf-8", "replace")
         except OSError:
             continue
-        packer.text(name, keep_out.scrub(text))
+        packer.text(name, keep_out.redact(text))
         count += 1
     return count
 
 
-def pack_rows(db: Database, packer: Packer) -> int:
+def pack_rows(db: Database, packer: ZipWriter) -> int:
     """All tables; returns how many runs there are."""
     counts = {}
     for table in TABLES:

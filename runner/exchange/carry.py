@@ -9,33 +9,33 @@ from __future__ import annotations
 import sqlite3
 
 from ..interpreters.shelf import ELSEWHERE
-from .tables import BY_NAME, ROOT, TABLES, Table
+from .tables import BY_NAME, ROOT, TABLES, MergeTable
 
 # The columns of a map: the row there, the row here, and whether that one is new (1), was here
 # already (0), or is here with other content (-1).
 MAP = "theirs INTEGER PRIMARY KEY, ours INTEGER, new INTEGER"
 
 
-class DifferentError(Exception):
+class ConflictError(Exception):
     """A sweep of that name is here, and it is another one."""
 
 
-class DisjointedError(Exception):
+class DanglingReferenceError(Exception):
     """The rows there do not hold together: somebody has changed them, or they are damaged."""
 
 
-class Carrier:
+class RowCopier:
     """The maps between there and here, and what was counted for the sweep in hand."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.execute = connection.execute
-        self.columns = {table.name: self.look(table) for table in TABLES}
+        self.columns = {table.name: self.copied_columns(table) for table in TABLES}
         for table in TABLES:
             if not table.bare:
                 self.execute(f"CREATE TEMP TABLE map_{table.name} ({MAP})")
 
-    def look(self, table: Table) -> list[str]:
+    def copied_columns(self, table: MergeTable) -> list[str]:
         """The table's columns, but its number and those left empty."""
         rows = self.execute("SELECT name FROM pragma_table_info(?)", [table.name])
         return [name for (name,) in rows if name != "id" and name not in table.unset]
@@ -60,18 +60,18 @@ class Carrier:
         )
         self.picked = {ROOT}
         for table in TABLES:
-            self.pick(table)
+            self.select_rows(table)
         (name,) = self.execute("SELECT name FROM there.sweeps WHERE uid = ?", [uid]).fetchone()
         return None if name is None else str(name)
 
-    def pick(self, table: Table) -> None:
+    def select_rows(self, table: MergeTable) -> None:
         """Notes which rows there belong to the sweep, or are pointed to by such rows."""
         if table.name in self.picked:
             return
         self.picked.add(table.name)
         if table.of is not None:
             owner = table.refs[table.of]
-            self.pick(BY_NAME[owner])
+            self.select_rows(BY_NAME[owner])
             if table.bare:
                 return
             self.execute(
@@ -83,14 +83,14 @@ class Carrier:
         for user in TABLES:
             for column, target in user.refs.items():
                 if target == table.name and user.of != column:
-                    self.pick(user)
+                    self.select_rows(user)
                     self.execute(
                         f"INSERT OR IGNORE INTO temp.map_{table.name} (theirs)"
-                        f" SELECT s.{column} FROM {self.members(user)}"
+                        f" SELECT s.{column} FROM {self.selected_from(user)}"
                         f" WHERE s.{column} NOT NULL"
                     )
 
-    def members(self, table: Table) -> str:
+    def selected_from(self, table: MergeTable) -> str:
         """The picked rows of a table there, as `s`."""
         if not table.bare:
             return f"temp.map_{table.name} AS x JOIN there.{table.name} AS s ON s.id = x.theirs"
@@ -100,14 +100,14 @@ class Carrier:
 
     # A table's way here.
 
-    def carry(self, table: Table) -> None:
+    def carry(self, table: MergeTable) -> None:
         """Adds a table's new rows, and counts those that differ. Raises DifferentError."""
         if table.bare:
             self.add_bare(table)
             return
-        self.forsake(table)
-        self.recognise(table)
-        self.number(table)
+        self.drop_dependents_of_conflicts(table)
+        self.match_existing(table)
+        self.assign_ids(table)
         self.add(table)
         if table.name == ROOT:
             self.root, self.fresh = self.execute(
@@ -115,34 +115,34 @@ class Carrier:
             ).fetchone()
             self.fresh = bool(self.fresh)
 
-    def joins(self, table: Table) -> str:
+    def joins(self, table: MergeTable) -> str:
         """Joins from `s` to the maps of all that it points to."""
         return "".join(
             f" LEFT JOIN temp.map_{target} AS r_{column} ON r_{column}.theirs = s.{column}"
             for column, target in table.refs.items()
         )
 
-    def value(self, table: Table, column: str) -> str:
+    def value(self, table: MergeTable, column: str) -> str:
         """What a column of `s` is here."""
         return f"r_{column}.ours" if column in table.refs else f"s.{column}"
 
-    def same(self, table: Table, columns: list[str]) -> str:
+    def same(self, table: MergeTable, columns: list[str]) -> str:
         """A condition: `m`, the row here, is equal to `s` in these columns."""
         return " AND ".join(f"m.{c} IS {self.value(table, c)}" for c in columns) or "1"
 
-    def forsake(self, table: Table) -> None:
+    def drop_dependents_of_conflicts(self, table: MergeTable) -> None:
         """Leaves behind what points to a row that is another one here."""
         for column, target in table.refs.items():
             if target not in self.kept or BY_NAME[target].of is None:
                 continue
             done = self.execute(
                 f"DELETE FROM temp.map_{table.name} WHERE theirs IN (SELECT s.id"
-                f" FROM {self.members(table)} JOIN temp.map_{target} AS r"
+                f" FROM {self.selected_from(table)} JOIN temp.map_{target} AS r"
                 f" ON r.theirs = s.{column} WHERE r.new = -1)"
             )
             self.count(self.left, table, done.rowcount)
 
-    def recognise(self, table: Table) -> None:
+    def match_existing(self, table: MergeTable) -> None:
         """Finds the rows that are here already, and whether they say the same."""
         if self.fresh and table.of is not None:
             return
@@ -155,26 +155,26 @@ class Carrier:
         fixed = [c for c in self.columns[table.name] if c not in table.moves]
         done = self.execute(
             f"UPDATE temp.map_{table.name} SET new = -1 WHERE theirs IN (SELECT s.id"
-            f" FROM {self.members(table)}{self.joins(table)}"
+            f" FROM {self.selected_from(table)}{self.joins(table)}"
             f" JOIN main.{table.name} AS m ON m.id = x.ours"
             f" WHERE NOT ({self.same(table, fixed)}))"
         )
         if done.rowcount and table.firm:
-            raise DifferentError(f"a sweep of that uid is here with other {table.name}")
+            raise ConflictError(f"a sweep of that uid is here with other {table.name}")
         self.count(self.kept, table, done.rowcount)
 
-    def number(self, table: Table) -> None:
+    def assign_ids(self, table: MergeTable) -> None:
         """Gives the new rows numbers of ours, in an order that does not depend on theirs."""
         order = ", ".join(self.value(table, key) for key in table.keys)
         self.execute(
             f"UPDATE temp.map_{table.name} AS x SET new = 1, ours = n.number FROM (SELECT s.id,"
             f" (SELECT ifnull(max(id), 0) FROM main.{table.name})"
             f" + row_number() OVER (ORDER BY {order}) AS number"
-            f" FROM {self.members(table)}{self.joins(table)} WHERE x.ours IS NULL) AS n"
+            f" FROM {self.selected_from(table)}{self.joins(table)} WHERE x.ours IS NULL) AS n"
             " WHERE n.id = x.theirs"
         )
 
-    def hold_together(self, table: Table) -> None:
+    def check_references(self, table: MergeTable) -> None:
         """Raises DisjointedError where a row points to nothing that came with it."""
         astray = " OR ".join(
             f"(s.{column} NOT NULL AND r_{column}.ours IS NULL)"
@@ -184,37 +184,37 @@ class Carrier:
         if (
             astray
             and self.execute(
-                f"SELECT 1 FROM {self.members(table)}{self.joins(table)} WHERE {astray} LIMIT 1"
+                f"SELECT 1 FROM {self.selected_from(table)}{self.joins(table)} WHERE {astray} LIMIT 1"
             ).fetchone()
         ):
-            raise DisjointedError(f"{table.name} point to rows that are not there")
+            raise DanglingReferenceError(f"{table.name} point to rows that are not there")
 
-    def add(self, table: Table) -> None:
+    def add(self, table: MergeTable) -> None:
         """Adds the new rows."""
-        self.hold_together(table)
+        self.check_references(table)
         names = self.columns[table.name]
         values = ", ".join(self.value(table, name) for name in names)
         done = self.execute(
             f"INSERT INTO main.{table.name} (id, {', '.join(names)}) SELECT x.ours, {values}"
-            f" FROM {self.members(table)}{self.joins(table)} WHERE x.new = 1 ORDER BY x.ours"
+            f" FROM {self.selected_from(table)}{self.joins(table)} WHERE x.new = 1 ORDER BY x.ours"
         )
         self.count(self.added, table, done.rowcount)
 
-    def add_bare(self, table: Table) -> None:
+    def add_bare(self, table: MergeTable) -> None:
         """Adds the new rows of a table without numbers: those whose owner is the same, or new."""
         names, keys = self.columns[table.name], list(table.keys)
         values = ", ".join(self.value(table, name) for name in names)
         here = f"main.{table.name} AS m ON {self.same(table, keys)}"
-        there = f"{self.members(table)}{self.joins(table)}"
+        there = f"{self.selected_from(table)}{self.joins(table)}"
         fixed = [name for name in names if name not in table.moves]
-        self.hold_together(table)
+        self.check_references(table)
         if not self.fresh:
             (differ,) = self.execute(
                 f"SELECT count(*) FROM {there} JOIN {here}"
                 f" WHERE o.new = 0 AND NOT ({self.same(table, fixed)})"
             ).fetchone()
             if differ and table.firm:
-                raise DifferentError(f"a sweep of that uid is here with other {table.name}")
+                raise ConflictError(f"a sweep of that uid is here with other {table.name}")
             self.count(self.kept, table, differ)
         done = self.execute(
             f"INSERT INTO main.{table.name} ({', '.join(names)}) SELECT {values} FROM {there}"
@@ -224,14 +224,14 @@ class Carrier:
         self.count(self.added, table, done.rowcount)
 
     @staticmethod
-    def count(counts: dict[str, int], table: Table, number: int) -> None:
+    def count(counts: dict[str, int], table: MergeTable, number: int) -> None:
         """Adds to a count, leaving noughts out."""
         if number:
             counts[table.name] = counts.get(table.name, 0) + number
 
     # What follows from the rows.
 
-    def settle(self, waiting: bool) -> None:
+    def update_states(self, waiting: bool) -> None:
         """Puts jobs and the sweep in the state that what is here now comes to."""
         self.settle_jobs()
         if self.fresh:

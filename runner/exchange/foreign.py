@@ -20,7 +20,7 @@ from . import ExchangeError, fresh
 HEAD = b"SQLite format 3\x00"
 
 
-class Foreign:
+class DatabaseSource:
     """A database file and the folder beside it."""
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Foreign:
         try:
             db.execute("ATTACH ? AS theirs", [read_only(self.path)])
             with db.atomic():
-                for table, columns in fresh.there(db).items():
+                for table, columns in fresh.table_columns(db).items():
                     self.copy(db, table, ", ".join(columns))
             db.execute("DETACH theirs")
         except sqlite3.IntegrityError as error:
@@ -71,13 +71,13 @@ class Foreign:
 
     def picture(self, digest: str) -> Path | None:
         """The prepared picture with this hash, if it is there."""
-        return self.held(Path("images", digest[:2], f"{digest}.png"))
+        return self.file_inside(Path("images", digest[:2], f"{digest}.png"))
 
     def log(self, uid: str, number: int) -> Path | None:
         """A worker's log, if it is there."""
-        return self.held(Path("logs", uid, f"worker-{number}.log"))
+        return self.file_inside(Path("logs", uid, f"worker-{number}.log"))
 
-    def held(self, name: Path) -> Path | None:
+    def file_inside(self, name: Path) -> Path | None:
         """A file in its folder; a link that leads out of it is none."""
         path = self.files / name
         inside = path.resolve().is_relative_to(self.files.resolve())

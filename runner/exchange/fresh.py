@@ -21,7 +21,7 @@ from schemas import rows
 
 from ..database import APPLICATION_ID
 from ..database.migrations import NAMES, migrations
-from ..database.store import compact
+from ..database.store import canonical_json
 from . import ExchangeError
 from .tables import TABLES
 
@@ -31,7 +31,7 @@ SPINE = {"python", "platform", "machine", "cpu", "cores", "memory_bytes", "accel
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def create(path: Path, schema: Sequence[str] = NAMES) -> Database:
+def create_staging(path: Path, schema: Sequence[str] = NAMES) -> Database:
     """An empty history as `schema`, the names of its migrations, says.
 
     Files may be attached to its connection by URI. Raises ExchangeError for schemas unknown.
@@ -55,7 +55,7 @@ def create(path: Path, schema: Sequence[str] = NAMES) -> Database:
     return db
 
 
-def there(db: Database) -> dict[str, list[str]]:
+def table_columns(db: Database) -> dict[str, list[str]]:
     """The tables that travel, as far as this history has them, with their columns."""
     names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     ask = "SELECT name FROM pragma_table_info(?)"
@@ -66,7 +66,7 @@ def there(db: Database) -> dict[str, list[str]]:
     }
 
 
-def finish(db: Database) -> None:
+def validate_and_migrate(db: Database) -> None:
     """Checks a filled history, then brings it up to date. Raises ExchangeError."""
     if astray := db.execute("PRAGMA foreign_key_check").fetchone():
         raise ExchangeError(f"its {astray[0]} point to {astray[2]} that are not there")
@@ -82,7 +82,7 @@ KINDS = {"JSON list": "array", "JSON object": "object", "JSON:": "object"}
 
 def check_json(db: Database) -> None:
     """Columns that are documented as JSON hold JSON, of the kind that is documented."""
-    for table, columns in there(db).items():
+    for table, columns in table_columns(db).items():
         hints = typing.get_type_hints(rows.TABLES[table], include_extras=True)
         for column in columns:
             meaning = typing.get_args(hints[column])[1]
@@ -111,18 +111,18 @@ def check_names(db: Database) -> None:
 def check_hashes(db: Database) -> None:
     """Rows that all sweeps share are what they are known by, so that none can pass for ours."""
     for digest, name, turns in db.execute("SELECT sha256, name, turns FROM prompts"):
-        if digest != sha256(compact([name, json.loads(turns)])):
+        if digest != sha256(canonical_json([name, json.loads(turns)])):
             raise ExchangeError("a prompt is not what its hash says")
     for digest, files in db.execute("SELECT fingerprint, files FROM models"):
         if (digest or files) and digest != sha256(files or ""):
             raise ExchangeError("a model's files are not what its fingerprint says")
-    names = [name for name in there(db)["environments"] if name not in ("id", "sha256")]
+    names = [name for name in table_columns(db)["environments"] if name not in ("id", "sha256")]
     ask = f"SELECT sha256, {', '.join(names)} FROM environments"  # noqa: S608
     for digest, *values in db.execute(ask):
         facts = dict(zip(names, values, strict=True))
         # Columns of a later version were not there when the row was hashed.
         spine = {key: facts[key] for key in facts if key in SPINE or facts[key] is not None}
-        if digest not in (sha256(compact(facts)), sha256(compact(spine))):
+        if digest not in (sha256(canonical_json(facts)), sha256(canonical_json(spine))):
             raise ExchangeError("an environment is not what its hash says")
 
 

@@ -15,20 +15,20 @@ from pathlib import Path
 
 from ..database.store import Store
 from ..errors import DatabaseError
-from ..plain import readable
+from ..plain import display_path
 from . import ExchangeError, arrival, foreign, fresh, merge, zipped
 
 
 @dataclass(frozen=True, slots=True)
-class Imported:
+class ImportResult:
     """What came of one file."""
 
     path: Path
-    sweeps: list[merge.Merged]
-    files: arrival.Arrived
+    sweeps: list[merge.MergeResult]
+    files: arrival.ImportedFiles
 
 
-def bring_all(database: Path, paths: Sequence[Path]) -> tuple[list[Imported], ExchangeError | None]:
+def import_all(database: Path, paths: Sequence[Path]) -> tuple[list[ImportResult], ExchangeError | None]:
     """Merges files into a database, those that can be used, and the error that names the others.
 
     Raises DatabaseError when it is our database that cannot be used.
@@ -38,7 +38,7 @@ def bring_all(database: Path, paths: Sequence[Path]) -> tuple[list[Imported], Ex
     try:
         for path in paths:
             try:
-                done.append(bring(store, path))
+                done.append(import_file(store, path))
             except ExchangeError as error:
                 failed.append(error)
     except sqlite3.Error as error:
@@ -53,20 +53,20 @@ def bring_all(database: Path, paths: Sequence[Path]) -> tuple[list[Imported], Ex
     return done, ExchangeError("\n".join(error.message for error in failed), hint=hint)
 
 
-def bring(store: Store, path: Path) -> Imported:
+def import_file(store: Store, path: Path) -> ImportResult:
     """Merges a bundle or a database into ours. Raises ExchangeError when it cannot be used."""
     try:
-        source = recognised(path)
+        source = detect_source(path)
         try:
-            return take(store, path, source)
+            return merge_source(store, path, source)
         finally:
             source.close()
     except ExchangeError as error:
-        text = f"{readable(path)} was not imported: {error.message}"
+        text = f"{display_path(path)} was not imported: {error.message}"
         raise ExchangeError(text, hint=error.hint) from error
 
 
-def recognised(path: Path) -> arrival.Source:
+def detect_source(path: Path) -> arrival.Source:
     """The file as what its first bytes say it is."""
     try:
         with path.open("rb") as file:
@@ -74,13 +74,13 @@ def recognised(path: Path) -> arrival.Source:
     except OSError as error:
         raise ExchangeError(f"it cannot be read: {error.strerror}") from error
     if head == foreign.HEAD:
-        return foreign.Foreign(path)
+        return foreign.DatabaseSource(path)
     if head.startswith(zipped.HEAD):
-        return zipped.Zipped(path)
+        return zipped.BundleSource(path)
     raise ExchangeError("it is neither a bundle nor a database of vlmsweep")
 
 
-def take(store: Store, path: Path, source: arrival.Source) -> Imported:
+def merge_source(store: Store, path: Path, source: arrival.Source) -> ImportResult:
     """The rows, then the files."""
     if path.exists() and store.path.exists() and path.samefile(store.path):
         raise ExchangeError("it is the database to import into")
@@ -88,12 +88,12 @@ def take(store: Store, path: Path, source: arrival.Source) -> Imported:
         folder = Path(name)
         if shutil.disk_usage(folder).free < source.size():
             raise ExchangeError(f"there is no room beside {store.path} to read it")
-        db = fresh.create(folder / "history.db", source.schema())
+        db = fresh.create_staging(folder / "history.db", source.schema())
         try:
             source.fill(db)
-            fresh.finish(db)
-            arrival.readdress(db, store)
+            fresh.validate_and_migrate(db)
+            arrival.rewrite_paths(db, store)
             done = merge.merge(store, folder / "history.db")
-            return Imported(path, done, arrival.settle_in(source, db, store, folder))
+            return ImportResult(path, done, arrival.copy_files(source, db, store, folder))
         finally:
             db.close()

@@ -24,7 +24,7 @@ FORMS = (
 )
 
 
-def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
+def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
     """The text with every secret that is known as one replaced."""
     names = os.environ if environ is None else environ
     values = {value for name, value in names.items() if NAMES.search(name)}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from ..database.store import compact
-from ..pictures.source import RefusedError, hash_source, open_source
+from ..database.store import canonical_json
+from ..pictures.source import UnusableImageError, hash_source, open_source
 from .arrival import digests
 
 STRANGE = re.compile(r"[^\w .()+-]")
@@ -23,7 +23,7 @@ LONGEST_NAME = 100
 
 
 @dataclass(slots=True)
-class Members:
+class BundleImages:
     """The files of a bundle by their names in it; names by picture's row, and by pixels' hash.
 
     Of a video `of_row` names the film itself, `of_digest` its frames.
@@ -34,16 +34,16 @@ class Members:
     of_digest: dict[str, str] = field(default_factory=dict)
 
 
-def find(db: Database) -> Members:
+def collect_images(db: Database) -> BundleImages:
     """The pictures and films of a sweep that are still there."""
-    found = Members()
+    found = BundleImages()
     for row in db.query("SELECT * FROM images WHERE prepared_sha256 NOT NULL ORDER BY id"):
         folder = f"{row['id']:04}-{row['prepared_sha256'][:12]}"
         listed = json.loads(row["frame_paths"]) if row["frame_paths"] else None
         if listed is None:
             path = Path(row["prepared_path"])
             if path.is_file():
-                member = f"images/{folder}/{harmless(Path(row['name']).stem)}.png"
+                member = f"images/{folder}/{safe_name(Path(row['name']).stem)}.png"
                 found.files[member] = path
                 found.of_row[row["id"]] = member
                 found.of_digest.setdefault(row["prepared_sha256"], member)
@@ -55,31 +55,31 @@ def find(db: Database) -> Members:
             if path.is_file():
                 found.files[member] = path
                 found.of_digest.setdefault(digest, member)
-        if same(Path(row["path"]), row["source_sha256"]):
-            member = f"videos/{folder}/{harmless(row['name'])}"
+        if has_hash(Path(row["path"]), row["source_sha256"]):
+            member = f"videos/{folder}/{safe_name(row['name'])}"
             found.files[member] = Path(row["path"])
             found.of_row[row["id"]] = member
     return found
 
 
-def elsewhere(db: Database) -> Members:
+def original_paths(db: Database) -> BundleImages:
     """No files: the sweep file names the pictures where they were."""
     rows = db.execute("SELECT id, path FROM images WHERE prepared_sha256 NOT NULL")
-    return Members(of_row=dict(rows.fetchall()))
+    return BundleImages(of_row=dict(rows.fetchall()))
 
 
-def readdress(db: Database, found: Members) -> None:
+def rewrite_paths(db: Database, found: BundleImages) -> None:
     """Rows name pictures by their place in the bundle, if they are in it, and frames by hash."""
     ask = "SELECT id, prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
     for row, digest, frames in db.execute(ask).fetchall():
-        listed = compact([f"{one}.png" for one in digests(digest, frames)]) if frames else None
+        listed = canonical_json([f"{one}.png" for one in digests(digest, frames)]) if frames else None
         db.execute(
             "UPDATE images SET prepared_path = ?, frame_paths = ? WHERE id = ?",
             [found.of_digest.get(digest), listed, row],
         )
 
 
-def harmless(name: str) -> str:
+def safe_name(name: str) -> str:
     """A file's name that means nothing to a shell, a glob or another system."""
     plain = STRANGE.sub("_", name).strip(" .-")
     while len(plain.encode()) > LONGEST_NAME:
@@ -87,10 +87,10 @@ def harmless(name: str) -> str:
     return plain or "picture"
 
 
-def same(path: Path, digest: str | None) -> bool:
+def has_hash(path: Path, digest: str | None) -> bool:
     """Whether a file is there and still has that hash."""
     try:
         with open_source(os.fsencode(path)) as file:
             return hash_source(file) == digest
-    except (RefusedError, OSError, ValueError):
+    except (UnusableImageError, OSError, ValueError):
         return False

@@ -19,12 +19,12 @@ from sqlite_utils import Database
 from ..database.migrations import NAMES
 from ..database.store import Store
 from . import ExchangeError
-from .carry import Carrier, DifferentError, DisjointedError
+from .carry import RowCopier, ConflictError, DanglingReferenceError
 from .tables import TABLES
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """What became of one sweep.
 
     `id` is its number here, None when it was left out: `refused` then says why. `added` counts new
@@ -44,7 +44,7 @@ class Merged:
 
 def merge(
     store: Store, source: Path, *, uids: Sequence[str] | None = None, waiting: bool = False
-) -> list[Merged]:
+) -> list[MergeResult]:
     """Adds the sweeps of the database `source` (all of them, or those of `uids`) to ours.
 
     Each sweep is one transaction, in the order they have there. What is here already is not
@@ -57,17 +57,17 @@ def merge(
     if not source.is_file():
         raise ExchangeError(f"there is no file {source}")
     with attached(store.connection, str(source.absolute()), str(source)):
-        return carry(store.db, uids, waiting)
+        return merge_attached(store.db, uids, waiting)
 
 
-def carry(db: Database, uids: Sequence[str] | None, waiting: bool) -> list[Merged]:
+def merge_attached(db: Database, uids: Sequence[str] | None, waiting: bool) -> list[MergeResult]:
     """The same, from a database that is attached already as `there`."""
     ask = "SELECT uid FROM there.sweeps ORDER BY id"
     found = [uid for (uid,) in db.execute(ask).fetchall()]
     wanted = found if uids is None else [uid for uid in found if uid in set(uids)]
-    carrier = Carrier(db.conn)
+    carrier = RowCopier(db.conn)
     try:
-        return [one(db, carrier, uid, waiting) for uid in wanted]
+        return [merge_sweep(db, carrier, uid, waiting) for uid in wanted]
     finally:
         carrier.close()
 
@@ -95,7 +95,7 @@ def attached(connection: sqlite3.Connection, where: str, source: str) -> Iterato
         connection.execute("DETACH there")
 
 
-def one(db: Database, carrier: Carrier, uid: str, waiting: bool) -> Merged:
+def merge_sweep(db: Database, carrier: RowCopier, uid: str, waiting: bool) -> MergeResult:
     """One sweep, wholly or not at all."""
     name = None
     try:
@@ -103,9 +103,9 @@ def one(db: Database, carrier: Carrier, uid: str, waiting: bool) -> Merged:
             name = carrier.begin(uid)
             for table in TABLES:
                 carrier.carry(table)
-            carrier.settle(waiting)
-    except DifferentError as error:
-        return Merged(uid, name, None, False, refused=str(error))
-    except (sqlite3.IntegrityError, DisjointedError) as error:
+            carrier.update_states(waiting)
+    except ConflictError as error:
+        return MergeResult(uid, name, None, False, refused=str(error))
+    except (sqlite3.IntegrityError, DanglingReferenceError) as error:
         raise ExchangeError(f"the sweep {uid} does not hold together: {error}") from error
-    return Merged(uid, name, carrier.root, carrier.fresh, carrier.added, carrier.kept, carrier.left)
+    return MergeResult(uid, name, carrier.root, carrier.fresh, carrier.added, carrier.kept, carrier.left)

@@ -53,7 +53,7 @@ ORDER BY jobs.position
 
 
 @dataclass(slots=True)
-class Pinned:
+class PinnedSweep:
     """The sweep file's content, and what it says in comments: how it ran, what it leaves out.
 
     `answers` are the rows of the file of accepted answers that it names, if it does.
@@ -65,7 +65,7 @@ class Pinned:
     left_out: list[str] = field(default_factory=list)
 
 
-def pin(db: Database, files: Mapping[int, str]) -> Pinned | None:
+def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
     """The one sweep of `db`; `files` tells each picture's path as the file is to name it.
 
     None when no question is left to ask. Raises ExchangeError for a sweep whose own words make
@@ -79,7 +79,7 @@ def pin(db: Database, files: Mapping[int, str]) -> Pinned | None:
             "this sweep cannot be run again as it is stored: it was asked in words that this"
             f" version of vlmsweep does not know ({error.error_count()} of them)"
         ) from error
-    out = Pinned(asked.model_dump(mode="json", exclude_none=True))
+    out = PinnedSweep(asked.model_dump(mode="json", exclude_none=True))
     out.data["models"] = pin_models(db, asked, out)
     pin_pictures(db, asked, files, out)
     out.data["exclude"] = pin_rules(db, asked, files)
@@ -90,7 +90,7 @@ def pin(db: Database, files: Mapping[int, str]) -> Pinned | None:
     return out if out.data.get("prompts") else None
 
 
-def pin_models(db: Database, asked: Sweep, out: Pinned) -> list[dict[str, Any]]:
+def pin_models(db: Database, asked: Sweep, out: PinnedSweep) -> list[dict[str, Any]]:
     """The models, each as it was really loaded, with its fallbacks."""
     models: list[dict[str, Any]] = []
     for row in db.query(WAYS):
@@ -100,7 +100,7 @@ def pin_models(db: Database, asked: Sweep, out: Pinned) -> list[dict[str, Any]]:
         else:
             back = models[-1].setdefault("fallback", [])
             back.append(pinned(row, place.fallback[len(back)]))
-        out.ran.append(one_line(how_it_ran(row)))
+        out.ran.append(one_line(provenance_comment(row)))
     return models
 
 
@@ -113,21 +113,21 @@ def pinned(row: Mapping[str, Any], asked: Source) -> dict[str, Any]:
     spec = asked.model_dump(mode="json", exclude_defaults=True, exclude=own)
     needs = json.loads(row["requirements"] or "[]")
     versions = json.loads(row["packages"] or "{}")
-    found = {"requirements": [at_version(need, versions) for need in needs]} if needs else {}
+    found = {"requirements": [pin_requirement(need, versions) for need in needs]} if needs else {}
     return spec | pins(row, asked.id) | found
 
 
-def at_version(need: str, versions: Mapping[str, str]) -> str:
+def pin_requirement(need: str, versions: Mapping[str, str]) -> str:
     """A requirement, at the version that was in use where that is known."""
-    known = {folded(name): version for name, version in versions.items()}
+    known = {normalize_package(name): version for name, version in versions.items()}
     name = re.match(r"[A-Za-z0-9._-]+(\[[^\]]*\])?", need)
-    if name is None or folded(name[0].partition("[")[0]) not in known:
+    if name is None or normalize_package(name[0].partition("[")[0]) not in known:
         return need
     # The part after a plus (2.9.0+cpu) is one build's own, and is not asked for by name.
-    return f"{name[0]}=={known[folded(name[0].partition('[')[0])].partition('+')[0]}"
+    return f"{name[0]}=={known[normalize_package(name[0].partition('[')[0])].partition('+')[0]}"
 
 
-def folded(name: str) -> str:
+def normalize_package(name: str) -> str:
     """A package's name as all its spellings have it."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
@@ -145,7 +145,7 @@ def pins(row: Mapping[str, Any], asked: str) -> dict[str, Any]:
     return found
 
 
-def how_it_ran(row: Mapping[str, Any]) -> str:
+def provenance_comment(row: Mapping[str, Any]) -> str:
     """A model's line of the comment."""
     if row["engine"] is None:
         return f"{row['name']}: was never loaded"
@@ -155,7 +155,7 @@ def how_it_ran(row: Mapping[str, Any]) -> str:
     return f"{row['name']}: on {row['device']}, Python {row['python']}{own}, {versions}"
 
 
-def pin_pictures(db: Database, asked: Sweep, files: Mapping[int, str], out: Pinned) -> None:
+def pin_pictures(db: Database, asked: Sweep, files: Mapping[int, str], out: PinnedSweep) -> None:
     """The pictures by name, no folder or glob any more; what is not there is left out."""
     groups = [json.loads(group) for (group,) in db.execute(GROUPS)]
     each = sum(prompt.images == "each" for prompt in asked.prompts)
@@ -217,7 +217,7 @@ def pin_rules(db: Database, asked: Sweep, files: Mapping[int, str]) -> list[dict
     return rules
 
 
-def pin_answers(db: Database, files: Mapping[int, str], out: Pinned) -> None:
+def pin_answers(db: Database, files: Mapping[int, str], out: PinnedSweep) -> None:
     """The accepted answers as a file of them, wherever they came from."""
     out.data.pop("answers", None)
     out.data.pop("scoring", None)

@@ -22,7 +22,7 @@ from ..database.reader import Reader
 from ..view.columns import Grid
 from ..view.output import write_csv, write_json
 from . import ExchangeError
-from .written import whole
+from .written import atomic_write
 
 # Columns of the run itself come from its table: later versions have more of them.
 NOT_OF_THE_RUN = {"id", "job_id", "worker_id", "attempt"}
@@ -74,7 +74,7 @@ ORDER BY jobs.position, runs.attempt
 """
 
 
-def flat(reader: Reader, sweep: int) -> Grid:
+def flat_rows(reader: Reader, sweep: int) -> Grid:
     """The rows of a sweep. Raises QueryError for a database too old to have all columns."""
     own = [n for n in TABLES["runs"].__annotations__ if n not in NOT_OF_THE_RUN]
     columns = set(reader.schema()["runs"])
@@ -94,7 +94,7 @@ def types() -> dict[str, type]:
     return found
 
 
-def nested(grid: Grid) -> Grid:
+def decode_json_cells(grid: Grid) -> Grid:
     """The same with JSON inside JSON as what it is, not as text."""
     inner = [name in JSON for name in grid.keys]
 
@@ -108,13 +108,13 @@ def nested(grid: Grid) -> Grid:
     return Grid(grid.keys, rows(), ())
 
 
-def kind(path: Path | None) -> str:
+def format_from_name(path: Path | None) -> str:
     """The format that a file's name asks for."""
     suffix = path.suffix.lower() if path else ""
     return {".csv": "csv", ".parquet": "parquet", ".zip": "bundle"}.get(suffix, "jsonl")
 
 
-def put(grid: Grid, kind: str, path: Path | None, database: Path) -> None:
+def write_rows(grid: Grid, kind: str, path: Path | None, database: Path) -> None:
     """Writes rows as jsonl, csv or parquet, to standard output without a path or for `-`.
 
     Raises ExchangeError.
@@ -124,7 +124,7 @@ def put(grid: Grid, kind: str, path: Path | None, database: Path) -> None:
             raise ExchangeError("Parquet is for files", hint="name one with -o")
         as_text(grid, kind, sys.stdout)
         return
-    with whole(path, database) as file:
+    with atomic_write(path, database) as file:
         if kind == "parquet":
             from ..view.parquet import write_parquet
 
@@ -139,4 +139,4 @@ def as_text(grid: Grid, kind: str, stream: TextIO) -> None:
     if kind == "csv":
         write_csv(grid, stream, ",")
     else:
-        write_json(nested(grid), stream, lines=True)
+        write_json(decode_json_cells(grid), stream, lines=True)

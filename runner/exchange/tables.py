@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class MergeTable:
     """A table that travels.
 
     `keys` tell that a row here and a row there are the same one; `refs` say which table a column
@@ -47,15 +47,15 @@ ENDED = (
 
 # In the order in which rows can be added: what is pointed to comes first.
 TABLES = (
-    Table("environments", ("sha256",)),
-    Table("models", ("source", "location", "revision", "commit_hash", "fingerprint")),
-    Table(
+    MergeTable("environments", ("sha256",)),
+    MergeTable("models", ("source", "location", "revision", "commit_hash", "fingerprint")),
+    MergeTable(
         "images",
         ("path", "source_sha256", "max_side", "max_frames"),
         moves=columns("prepared_path", "frame_paths", "error_class", "message"),
     ),
-    Table("prompts", ("sha256",)),
-    Table(
+    MergeTable("prompts", ("sha256",)),
+    MergeTable(
         ROOT,
         ("uid",),
         refs={"environment_id": "environments"},
@@ -66,7 +66,7 @@ TABLES = (
         unset=columns("after_sweep_id"),
         firm=True,
     ),
-    Table(
+    MergeTable(
         "sweep_models",
         ("sweep_id", "name"),
         of="sweep_id",
@@ -74,7 +74,7 @@ TABLES = (
         moves=columns("rank", "paused", "load_tries", "deaths", "python"),
         firm=True,
     ),
-    Table(
+    MergeTable(
         "jobs",
         ("sweep_id", "position"),
         of="sweep_id",
@@ -88,7 +88,7 @@ TABLES = (
         unset=columns("latest_run_id"),
         firm=True,
     ),
-    Table(
+    MergeTable(
         "job_images",
         ("job_id", "position"),
         of="job_id",
@@ -96,7 +96,7 @@ TABLES = (
         bare=True,
         firm=True,
     ),
-    Table(
+    MergeTable(
         "workers",
         ("sweep_id", "number"),
         of="sweep_id",
@@ -109,23 +109,23 @@ TABLES = (
         moves=columns("log_path"),
         finished="s.ended_at NOT NULL",
     ),
-    Table(
+    MergeTable(
         "runs",
         ("job_id", "attempt"),
         of="job_id",
         refs={"job_id": "jobs", "worker_id": "workers"},
         finished=f"s.outcome NOT NULL AND ({ENDED})",
     ),
-    Table(
+    MergeTable(
         "memory_samples",
         ("worker_id", "at_s"),
         of="worker_id",
         refs={"worker_id": "workers"},
         bare=True,
     ),
-    Table("checks", ("run_id",), of="run_id", refs={"run_id": "runs"}, bare=True),
-    Table("answers", ("job_id",), of="job_id", refs={"job_id": "jobs"}, bare=True),
-    Table("scores", ("run_id", "metric"), of="run_id", refs={"run_id": "runs"}, bare=True),
+    MergeTable("checks", ("run_id",), of="run_id", refs={"run_id": "runs"}, bare=True),
+    MergeTable("answers", ("job_id",), of="job_id", refs={"job_id": "jobs"}, bare=True),
+    MergeTable("scores", ("run_id", "metric"), of="run_id", refs={"run_id": "runs"}, bare=True),
 )
 BY_NAME = {table.name: table for table in TABLES}
 

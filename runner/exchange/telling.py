@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..plain import one_line, readable
+from ..plain import one_line, display_path
 from ..view.columns import Column, Grid, grid
 from ..view.units import size
-from .bundle import Bundled
-from .importing import Imported
-from .merge import Merged
+from .bundle import BundleResult
+from .importing import ImportResult
+from .merge import MergeResult
 
 IMPORTED = (
     Column("sweep", "Sweep", least=12, middle=True),
@@ -21,12 +21,12 @@ IMPORTED = (
 )
 
 
-def bundled(done: Bundled) -> str:
+def describe_bundle(done: BundleResult) -> str:
     """A bundle in some lines."""
     counts = done.counts
-    held = f"{many(counts.runs, 'run')}, {many(counts.pictures, 'file')} of pictures"
+    held = f"{pluralize(counts.runs, 'run')}, {pluralize(counts.pictures, 'file')} of pictures"
     lines = [
-        f"{one_line(readable(done.path))}: {held}, {many(counts.logs, 'log')}, {size(done.bytes)}"
+        f"{one_line(display_path(done.path))}: {held}, {pluralize(counts.logs, 'log')}, {size(done.bytes)}"
     ]
     if counts.runs_again:
         lines.append("Unpacked, it runs again with: vlmsweep run sweep.yaml")
@@ -36,16 +36,16 @@ def bundled(done: Bundled) -> str:
     return "\n".join(lines)
 
 
-def imported(done: Sequence[Imported]) -> Grid:
+def import_table(done: Sequence[ImportResult]) -> Grid:
     """A row for each sweep of each file."""
-    return grid([row for one in done for row in of_file(one)], IMPORTED)
+    return grid([row for one in done for row in import_rows(one)], IMPORTED)
 
 
-def of_file(done: Imported) -> Iterator[dict[str, Any]]:
+def import_rows(done: ImportResult) -> Iterator[dict[str, Any]]:
     """A file's rows."""
     for sweep in done.sweeps:
         yield {
-            "file": readable(done.path),
+            "file": display_path(done.path),
             "sweep": sweep.name or sweep.uid,
             "uid": sweep.uid,
             "number": sweep.id,
@@ -58,7 +58,7 @@ def of_file(done: Imported) -> Iterator[dict[str, Any]]:
         }
 
 
-def state(sweep: Merged) -> str:
+def state(sweep: MergeResult) -> str:
     """What became of a sweep, in a word or two."""
     if sweep.refused is not None:
         return "left out"
@@ -67,7 +67,7 @@ def state(sweep: Merged) -> str:
     return "went on" if sweep.added else "was here"
 
 
-def note(sweep: Merged) -> str:
+def note(sweep: MergeResult) -> str:
     """What was not taken over, and why."""
     if sweep.refused is not None:
         return sweep.refused
@@ -78,24 +78,24 @@ def note(sweep: Merged) -> str:
     return "; ".join(parts)
 
 
-def files(done: Sequence[Imported]) -> str:
+def files(done: Sequence[ImportResult]) -> str:
     """The files that came along, in a line."""
     pictures, logs, refused = (
         sum(getattr(one.files, name) for one in done) for name in ("pictures", "logs", "refused")
     )
     text = "No files came along."
     if pictures or logs:
-        text = f"{many(pictures, 'picture')} and {many(logs, 'log')} came along."
+        text = f"{pluralize(pictures, 'picture')} and {pluralize(logs, 'log')} came along."
     if refused:
-        text += f" {many(refused, 'picture')} did not show what the rows say, and stayed out."
+        text += f" {pluralize(refused, 'picture')} did not show what the rows say, and stayed out."
     return text
 
 
-def complete(done: Sequence[Imported]) -> bool:
+def is_complete(done: Sequence[ImportResult]) -> bool:
     """Whether all that the files hold is here now, as they have it."""
     return not any(s.refused or s.kept or s.left for one in done for s in one.sweeps)
 
 
-def many(count: int, noun: str) -> str:
+def pluralize(count: int, noun: str) -> str:
     """1 run, 2 runs."""
     return f"{count} {noun}" + ("" if count == 1 else "s")

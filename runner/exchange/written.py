@@ -12,7 +12,7 @@ from . import ExchangeError
 
 
 @contextmanager
-def whole(path: Path, database: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path, database: Path) -> Iterator[IO[bytes]]:
     """A file that is put under its name at the end. Raises ExchangeError when that cannot be."""
     if path.is_dir():
         raise ExchangeError(f"{path} is a folder: name a file")

@@ -42,7 +42,7 @@ RATIO, UNSUSPICIOUS = 500, 64 << 20
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
-class About(BaseModel):
+class BundleManifest(BaseModel):
     """What a bundle says of itself, in bundle.json. `images` tells a hash's file in the zip."""
 
     model_config = ConfigDict(strict=True, frozen=True)
@@ -55,7 +55,7 @@ class About(BaseModel):
     images: dict[str, str]
 
 
-class Zipped:
+class BundleSource:
     """A bundle that was opened and looked over. Raises ExchangeError."""
 
     def __init__(self, path: Path) -> None:
@@ -65,7 +65,7 @@ class Zipped:
         except BROKEN as error:
             raise ExchangeError(f"it is no whole zip file: {error}") from error
         try:
-            self.members = look_over(self.zip, path.stat().st_size)
+            self.members = validate_members(self.zip, path.stat().st_size)
             self.about = self.describe()
         except BROKEN as error:
             self.close()
@@ -78,7 +78,7 @@ class Zipped:
         """Closes the file."""
         self.zip.close()
 
-    def describe(self) -> About:
+    def describe(self) -> BundleManifest:
         """What it says of itself."""
         if ABOUT not in self.members:
             raise ExchangeError(
@@ -88,7 +88,7 @@ class Zipped:
             said = json.loads(self.zip.read(ABOUT))
             if said.get("format") == FORMAT and said.get("version", 0) > VERSION:
                 raise ExchangeError("it was written by a newer vlmsweep", hint="upgrade vlmsweep")
-            about = About.model_validate(said)
+            about = BundleManifest.model_validate(said)
         except (ValidationError, ValueError, AttributeError, TypeError, RecursionError):
             raise ExchangeError(f"its {ABOUT} is not what it should be") from None
         if about.format != FORMAT:
@@ -109,7 +109,7 @@ class Zipped:
             if torn := self.zip.testzip():
                 raise ExchangeError(f"it is damaged: {torn} is not what it was")
             with db.atomic():
-                for table, columns in fresh.there(db).items():
+                for table, columns in fresh.table_columns(db).items():
                     self.copy(db, table, columns)
         except BROKEN as error:
             raise ExchangeError(f"it is damaged: {error}") from error
@@ -165,14 +165,14 @@ class Zipped:
         return self.members.get(f"logs/worker-{number}.log") if uid == self.about.sweep else None
 
 
-def look_over(zip: zipfile.ZipFile, packed: int) -> dict[str, zipfile.ZipInfo]:
+def validate_members(zip: zipfile.ZipFile, packed: int) -> dict[str, zipfile.ZipInfo]:
     """The files of a bundle by name, folders and strange names left out. Raises ExchangeError."""
     infos = zip.infolist()
     if len(infos) > MOST_MEMBERS:
         raise ExchangeError(f"it holds {len(infos)} files, more than a bundle can")
     members: dict[str, zipfile.ZipInfo] = {}
     for info in infos:
-        if reason := unsafe(info):
+        if reason := unsafe_reason(info):
             raise ExchangeError(f"it holds {info.filename[:80]!r}, {reason}")
         if info.filename in members:
             raise ExchangeError(f"it holds {info.filename[:80]!r} twice")
@@ -184,7 +184,7 @@ def look_over(zip: zipfile.ZipFile, packed: int) -> dict[str, zipfile.ZipInfo]:
     return members
 
 
-def unsafe(info: zipfile.ZipInfo) -> str | None:
+def unsafe_reason(info: zipfile.ZipInfo) -> str | None:
     """Why a member has no place in a bundle, or None."""
     name, kind = info.filename, stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):

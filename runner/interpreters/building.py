@@ -16,11 +16,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ..plain import readable
+from ..plain import display_path
 from ..work import errand
 from ..work.launch import WorkerSpec
 from .probe import InterpreterError, probe
-from .shelf import Note, Slot, slot
+from .shelf import EnvironmentManifest, CachedEnvironment, cached_environment
 
 LIMIT_S = 3600.0
 
@@ -31,27 +31,27 @@ def build(
     say: Callable[[str], None],
     limit_s: float = LIMIT_S,
     between: Callable[[], None] | None = None,
-) -> Slot:
+) -> CachedEnvironment:
     """The environment with these packages on top of an interpreter, made unless it is there.
 
     `say` gets what happens, a line each; nothing when it was there. `between` is called a few
     times a second while it is made. Raises InterpreterError.
     """
-    wanted = slot(probe(base), requirements)
-    if wanted.whole:
+    wanted = cached_environment(probe(base), requirements)
+    if wanted.exists:
         return wanted
     wanted.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     until = time.monotonic() + limit_s
-    with locked(wanted, say, limit_s):
-        if not wanted.whole:
-            make(wanted, Note(base, list(requirements)), say, until, limit_s, between)
+    with build_lock(wanted, say, limit_s):
+        if not wanted.exists:
+            create(wanted, EnvironmentManifest(base, list(requirements)), say, until, limit_s, between)
     return wanted
 
 
 @contextmanager
-def locked(wanted: Slot, say: Callable[[str], None], limit_s: float) -> Iterator[None]:
+def build_lock(wanted: CachedEnvironment, say: Callable[[str], None], limit_s: float) -> Iterator[None]:
     """The right to make it; waits for another process that has it."""
-    lock = FileLock(wanted.beside("lock"))
+    lock = FileLock(wanted.sidecar_file("lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -60,16 +60,16 @@ def locked(wanted: Slot, say: Callable[[str], None], limit_s: float) -> Iterator
             lock.acquire(timeout=limit_s)
         except Timeout:
             message = f"another vlmsweep did not finish making it within {limit_s:g} s"
-            raise InterpreterError(message, hint=f"its log: {readable(wanted.log)}") from None
+            raise InterpreterError(message, hint=f"its log: {display_path(wanted.log)}") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def make(
-    wanted: Slot,
-    note: Note,
+def create(
+    wanted: CachedEnvironment,
+    note: EnvironmentManifest,
     say: Callable[[str], None],
     until: float,
     limit_s: float,
@@ -80,7 +80,7 @@ def make(
     shutil.rmtree(temporary, ignore_errors=True)
     wanted.write(note)
     wanted.log.unlink(missing_ok=True)
-    listed = wanted.beside("txt")
+    listed = wanted.sidecar_file("txt")
     listed.write_text("\n".join(note.requirements) + "\n", encoding="utf-8")
     failed: list[str] = []
 
@@ -91,9 +91,9 @@ def make(
             say(said["message"])
 
     what = ["-P", "-m", "runner.interpreters.making", str(temporary), note.base, str(listed)]
-    spec = WorkerSpec(log=wanted.log, stack=wanted.beside("stack"), argv=[sys.executable, *what])
+    spec = WorkerSpec(log=wanted.log, stack=wanted.sidecar_file("stack"), argv=[sys.executable, *what])
     try:
-        end = errand.run(spec, hear, lambda: until, between=between)
+        end = errand.run_guarded(spec, hear, lambda: until, between=between)
         if end.overdue:
             failed.append(f"it was not made within {limit_s:g} s")
         elif end.status != 0 and not failed:
@@ -106,8 +106,8 @@ def make(
         shutil.rmtree(temporary, ignore_errors=True)
     if failed:
         message = f"the environment could not be made: {failed[0]}"
-        hint = f"see {readable(wanted.log)}; mend requirements: or python: in the sweep file"
-        wanted.write(Note(note.base, note.requirements, message, hint))
+        hint = f"see {display_path(wanted.log)}; mend requirements: or python: in the sweep file"
+        wanted.write(EnvironmentManifest(note.base, note.requirements, message, hint))
         raise InterpreterError(message, hint=hint)
 
 

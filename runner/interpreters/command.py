@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
-from ..plain import readable
+from ..plain import display_path
 from . import luggage, shelf
 from .probe import InterpreterError, probe
 
@@ -23,7 +23,7 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
         return (sys.executable, "-P", "-m", module), {}
     try:
         check(python)
-        path = str(luggage.folder())
+        path = str(luggage.worker_path())
     except (InterpreterError, OSError) as error:
         hint = getattr(error, "hint", None)
         said = json.dumps({"message": getattr(error, "message", str(error)), "hint": hint})
@@ -38,13 +38,13 @@ def check(python: str) -> None:
             "the environment it ran in is another machine's, where the sweep was imported from",
             hint="run its sweep file here, which makes or names an environment of this machine",
         )
-    slot = shelf.slot_of(python)
-    if slot is not None and not slot.whole:
+    slot = shelf.find_cached_environment(python)
+    if slot is not None and not slot.exists:
         note = slot.read()
         if note is not None and note.message:
             raise InterpreterError(note.message, hint=note.hint)
         raise InterpreterError(
-            f"the environment at {readable(slot.folder)} is not there any more",
+            f"the environment at {display_path(slot.folder)} is not there any more",
             hint="vlmsweep resume makes it again",
         )
     probe(python)

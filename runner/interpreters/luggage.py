@@ -19,9 +19,9 @@ from . import shelf
 PACKAGES = ("workers", "schemas")
 
 
-def folder() -> Path:
+def worker_path() -> Path:
     """The folder, made if need be; another installation of ours has another."""
-    homes = {name: home(name) for name in PACKAGES}
+    homes = {name: package_folder(name) for name in PACKAGES}
     key = hashlib.sha256("\n".join(map(str, homes.values())).encode()).hexdigest()[:20]
     there = shelf.root() / f"workers-{key}"
     if all((there / name / "__init__.py").exists() for name in PACKAGES):
@@ -40,7 +40,7 @@ def folder() -> Path:
     return there
 
 
-def home(package: str) -> Path:
+def package_folder(package: str) -> Path:
     """Where a package of ours lies, found without importing it."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .probe import surroundings
+from .probe import clean_environment
 
 Say = Callable[..., None]
 Way = Callable[[Path, str, Path, Say], None]
@@ -33,7 +33,7 @@ ADDRESSES = ("Looking in ",)  # whose business it is where packages come from
 TOOL = "VLMSWEEP_INSTALLER"
 
 
-class Failed(Exception):
+class InstallerError(Exception):
     """A tool gave up; the message is its own last word."""
 
 
@@ -51,12 +51,12 @@ def main() -> None:
     def say(**what: Any) -> None:
         events.write(json.dumps(what) + "\n")
 
-    found = ways()
+    found = installers()
     for number, (tool, make) in enumerate(found, start=1):
         shutil.rmtree(given.folder, ignore_errors=True)
         try:
             make(given.folder, given.base, given.requirements, say)
-        except Failed as error:
+        except InstallerError as error:
             if number == len(found):
                 say(failed=str(error))
                 sys.exit(1)
@@ -67,12 +67,12 @@ def main() -> None:
             return
 
 
-def ways() -> list[tuple[str, Way]]:
+def installers() -> list[tuple[str, Way]]:
     """The tools to try, in order. VLMSWEEP_INSTALLER names one alone."""
     only = os.environ.get(TOOL)
-    found: list[tuple[str, Way]] = [("pip", by_pip)]
+    found: list[tuple[str, Way]] = [("pip", create_with_pip)]
     if uv() is not None:
-        found.insert(0, ("uv", by_uv))
+        found.insert(0, ("uv", create_with_uv))
     return [way for way in found if way[0] == only] or found
 
 
@@ -82,7 +82,7 @@ def uv() -> str | None:
     return shutil.which("uv") or (str(beside) if beside.exists() else None)
 
 
-def by_uv(folder: Path, base: str, requirements: Path, say: Say) -> None:
+def create_with_uv(folder: Path, base: str, requirements: Path, say: Say) -> None:
     """With uv, which is quick and shares files between environments."""
     program = uv()
     assert program is not None
@@ -92,7 +92,7 @@ def by_uv(folder: Path, base: str, requirements: Path, say: Say) -> None:
     call([program, "pip", "install", *there, "-r", str(requirements)], say)
 
 
-def by_pip(folder: Path, base: str, requirements: Path, say: Say) -> None:
+def create_with_pip(folder: Path, base: str, requirements: Path, say: Say) -> None:
     """With the two tools that every Python brings."""
     call([base, "-m", "venv", str(folder)], say)
     python = str(folder / "bin" / "python")
@@ -104,7 +104,7 @@ def call(command: Sequence[str], say: Say) -> None:
     lines: list[str] = []
     with subprocess.Popen(
         command,
-        env=surroundings() | QUIETLY,
+        env=clean_environment() | QUIETLY,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -119,10 +119,10 @@ def call(command: Sequence[str], say: Say) -> None:
                 if not line.startswith(ADDRESSES):
                     say(message=line.strip())
     if process.returncode != 0:
-        raise Failed(last_word(lines) or f"{Path(command[0]).name} failed")
+        raise InstallerError(error_line(lines) or f"{Path(command[0]).name} failed")
 
 
-def last_word(lines: list[str]) -> str:
+def error_line(lines: list[str]) -> str:
     """The line that says what went wrong, as pip and uv mark it; else the last."""
     marked = [line for line in lines if line.startswith(("ERROR:", "error:", "╰─▶", "×"))]
     last = (marked or lines or [""])[-1].lstrip("╰─▶× ")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import VlmsweepError
-from ..plain import one_line, readable
+from ..plain import one_line, display_path
 
 LIMIT_S = 15.0
 OLDEST = (3, 11)  # what workers/ is written for
@@ -31,7 +31,7 @@ class Interpreter:
     prefix: str
 
 
-def surroundings() -> dict[str, str]:
+def clean_environment() -> dict[str, str]:
     """Our environment variables without those that point an interpreter at another's packages."""
     foreign = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     return {name: value for name, value in os.environ.items() if name not in foreign}
@@ -40,13 +40,13 @@ def surroundings() -> dict[str, str]:
 @functools.cache
 def probe(path: str) -> Interpreter:
     """What an interpreter says of itself. Raises InterpreterError, also when it is too old."""
-    shown = readable(path)
+    shown = display_path(path)
     if not Path(path).exists():
         raise InterpreterError(f"there is no interpreter at {shown}", hint="mend python: there")
     try:
         done = subprocess.run(
             [path, "-I", "-c", ASK],
-            env=surroundings(),
+            env=clean_environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -16,14 +16,14 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..plain import one_line
-from ..planning.plan import Entry, Place, Plan
+from ..planning.plan import PlannedModel, LoadTarget, Plan
 from . import building, shelf
 from .command import check
 from .probe import InterpreterError, probe
 
 
 @dataclass(frozen=True, slots=True)
-class Unmade:
+class EnvironmentFailure:
     """A model's environment that cannot be used, and why."""
 
     model: str
@@ -35,34 +35,34 @@ Outcome = tuple[str | None, InterpreterError | None]
 Known = dict[tuple[str | None, tuple[str, ...] | None], Outcome]
 
 
-def resolve(plan: Plan, tell: Tell) -> tuple[Plan, list[Unmade]]:
+def resolve(plan: Plan, tell: Tell) -> tuple[Plan, list[EnvironmentFailure]]:
     """The plan with the interpreter that each model runs in, made where need be.
 
     Blocks while environments are made, one after another, each within its model's download_s.
     """
-    unmade: list[Unmade] = []
+    unmade: list[EnvironmentFailure] = []
     known: Known = {}
-    entries = [ready(entry, tell, unmade, known) for entry in plan.entries]
+    entries = [resolve_model(entry, tell, unmade, known) for entry in plan.entries]
     return replace(plan, entries=tuple(entries)), unmade
 
 
-def ready(entry: Entry, tell: Tell, unmade: list[Unmade], known: Known) -> Entry:
+def resolve_model(entry: PlannedModel, tell: Tell, unmade: list[EnvironmentFailure], known: Known) -> PlannedModel:
     """A model with its interpreters, and its fallbacks'; what is known is not tried twice."""
 
-    def settled(place: Place) -> Place:
+    def settled(place: LoadTarget) -> LoadTarget:
         wanted = (place.python, place.requirements)
         if wanted not in known:
-            known[wanted] = one(entry.name, *wanted, tell, entry.limits.download_s)
+            known[wanted] = resolve_interpreter(entry.name, *wanted, tell, entry.limits.download_s)
         python, problem = known[wanted]
         if problem is not None:
-            unmade.append(Unmade(entry.name, problem.message, problem.hint))
+            unmade.append(EnvironmentFailure(entry.name, problem.message, problem.hint))
         return replace(place, python=python)
 
     fallbacks = tuple(settled(place) for place in entry.fallbacks)
     return replace(entry, place=settled(entry.place), fallbacks=fallbacks)
 
 
-def one(
+def resolve_interpreter(
     model: str,
     python: str | None,
     requirements: Sequence[str] | None,
@@ -71,10 +71,10 @@ def one(
     between: Callable[[], None] | None = None,
 ) -> Outcome:
     """The interpreter that one model's workers run in, and what is wrong with it."""
-    if python is not None and requirements is not None and shelf.slot_of(python) is not None:
-        return python, unmade(python)  # settled before
+    if python is not None and requirements is not None and shelf.find_cached_environment(python) is not None:
+        return python, environment_error(python)  # settled before
     base = python or sys.executable
-    teller = Teller(model, tell)
+    teller = EnvironmentProgressReporter(model, tell)
     try:
         if requirements is None:
             if python is not None:
@@ -84,11 +84,11 @@ def one(
         teller.end("ready", "the environment is ready")
     except InterpreterError as error:
         teller.end("failed", error.message)
-        return would_be(base, requirements), error
+        return expected_interpreter(base, requirements), error
     return str(made.python), None
 
 
-def unmade(python: str) -> InterpreterError | None:
+def environment_error(python: str) -> InterpreterError | None:
     """Why an environment of ours is not there; None when it is."""
     try:
         check(python)
@@ -97,13 +97,13 @@ def unmade(python: str) -> InterpreterError | None:
     return None
 
 
-def located(plan: Plan) -> Plan:
+def with_expected_interpreters(plan: Plan) -> Plan:
     """The plan with the interpreters that there would be; nothing is made."""
 
-    def settled(place: Place) -> Place:
-        if place.requirements is None or (place.python and shelf.slot_of(place.python)):
+    def settled(place: LoadTarget) -> LoadTarget:
+        if place.requirements is None or (place.python and shelf.find_cached_environment(place.python)):
             return place
-        return replace(place, python=would_be(place.python or sys.executable, place.requirements))
+        return replace(place, python=expected_interpreter(place.python or sys.executable, place.requirements))
 
     entries = [
         replace(e, place=settled(e.place), fallbacks=tuple(map(settled, e.fallbacks)))
@@ -112,12 +112,12 @@ def located(plan: Plan) -> Plan:
     return replace(plan, entries=tuple(entries))
 
 
-def would_be(base: str, requirements: Sequence[str] | None) -> str:
+def expected_interpreter(base: str, requirements: Sequence[str] | None) -> str:
     """The interpreter that would have been; one that does not answer stands for itself."""
     if requirements is None:
         return base
     try:
-        return str(shelf.slot(probe(base), requirements).python)
+        return str(shelf.cached_environment(probe(base), requirements).python)
     except InterpreterError:
         return base
 
@@ -127,13 +127,13 @@ def restore(
 ) -> None:
     """Makes again the environments of a stored sweep (model, interpreter) that are not there."""
     for model, python in dict.fromkeys(pythons):
-        slot = shelf.slot_of(python)
-        if slot is None or slot.whole or (note := slot.read()) is None:
+        slot = shelf.find_cached_environment(python)
+        if slot is None or slot.exists or (note := slot.read()) is None:
             continue
-        one(model, note.base, note.requirements, tell, building.LIMIT_S, between)
+        resolve_interpreter(model, note.base, note.requirements, tell, building.LIMIT_S, between)
 
 
-class Teller:
+class EnvironmentProgressReporter:
     """Tells how the making of one environment goes; says nothing of one that was there."""
 
     def __init__(self, model: str, tell: Tell) -> None:

@@ -30,7 +30,7 @@ def root() -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class EnvironmentManifest:
     """What an environment is made of, and why it could not be made; None where it could."""
 
     base: str
@@ -40,7 +40,7 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class CachedEnvironment:
     """An environment's place; whether it is there is another matter."""
 
     folder: Path
@@ -51,43 +51,43 @@ class Slot:
         return self.folder / "bin" / "python"
 
     @property
-    def whole(self) -> bool:
+    def exists(self) -> bool:
         """Whether it is there: it comes by a rename, so never by halves."""
         return self.python.exists()
 
     @property
     def log(self) -> Path:
         """What its making printed."""
-        return self.beside("log")
+        return self.sidecar_file("log")
 
-    def beside(self, kind: str) -> Path:
+    def sidecar_file(self, kind: str) -> Path:
         """A file that belongs to it."""
         return self.folder.with_name(f"{self.folder.name}.{kind}")
 
-    def write(self, note: Note) -> None:
+    def write(self, note: EnvironmentManifest) -> None:
         """Keeps what it is made of."""
-        self.beside("json").write_text(json.dumps(asdict(note), indent=1), encoding="utf-8")
+        self.sidecar_file("json").write_text(json.dumps(asdict(note), indent=1), encoding="utf-8")
 
-    def read(self) -> Note | None:
+    def read(self) -> EnvironmentManifest | None:
         """What was kept of it, if anything was."""
         try:
-            return Note(**json.loads(self.beside("json").read_text(encoding="utf-8")))
+            return EnvironmentManifest(**json.loads(self.sidecar_file("json").read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
 
-def slot(base: Interpreter, requirements: Sequence[str]) -> Slot:
+def cached_environment(base: Interpreter, requirements: Sequence[str]) -> CachedEnvironment:
     """The place of the environment made of these, the same for the same."""
     parts = [FORMAT, base.version, base.platform, base.prefix, list(requirements)]
     parts += [digest(line) for line in requirements]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
-    return Slot(root() / key)
+    return CachedEnvironment(root() / key)
 
 
-def slot_of(python: str) -> Slot | None:
+def find_cached_environment(python: str) -> CachedEnvironment | None:
     """The place whose interpreter this path is; None for one that we do not keep."""
     folder = Path(python).parents[1] if len(Path(python).parents) > 1 else None
-    return Slot(folder) if folder is not None and folder.parent == root() else None
+    return CachedEnvironment(folder) if folder is not None and folder.parent == root() else None
 
 
 def digest(requirement: str) -> str | None:

@@ -26,7 +26,7 @@ def similarity(answer: str, accepted: str) -> float:
     return 1 - apart if apart < THRESHOLD else 0.0
 
 
-def best(answer: str, accepted: Iterable[str]) -> tuple[float, str | None]:
+def best_match(answer: str, accepted: Iterable[str]) -> tuple[float, str | None]:
     """The highest similarity to any accepted answer, and that answer."""
     found = [(similarity(answer, one), one) for one in accepted]
     return max(found, key=lambda pair: pair[0], default=(0.0, None))

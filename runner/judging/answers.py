@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SweepFileError
-from ..plain import shorten
-from .near import near
+from ..plain import truncate
+from .near import suggest
 
 PICTURE = ("image", "file", "path")
 QUESTION = ("prompt", "question")
@@ -28,7 +28,7 @@ FORMS = "columns image, prompt and answer; docs/scoring.md shows them"
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ReferenceAnswer:
     """Accepted answers to one question: `where` they stand in the file, and what they are for.
 
     No `images`: any. No `prompt`: whatever is asked about them.
@@ -41,29 +41,29 @@ class Expected:
     accepted: tuple[str, ...]
 
 
-class Problem(Exception):
+class RowProblem(Exception):
     """One thing that is wrong with one row."""
 
 
-def read(path: Path) -> list[Expected]:
+def read(path: Path) -> list[ReferenceAnswer]:
     """All answers of a file, in its order. SweepFileError lists what is wrong with it."""
-    found: list[Expected] = []
+    found: list[ReferenceAnswer] = []
     problems: list[str] = []
-    rows = list(rows_of(path, contents(path)))
-    if misnamed := wrong_keys(row for _, row in rows):
+    rows = list(rows_of(path, read_text(path)))
+    if misnamed := check_columns(row for _, row in rows):
         raise SweepFileError(f"{path}: {misnamed}", hint=FORMS)
     for where, row in rows:
         try:
-            found += expected(where, row)
-        except Problem as problem:
+            found += parse_row(where, row)
+        except RowProblem as problem:
             problems.append(f"{where}: {problem}")
-    complain(path, problems)
+    raise_problems(path, problems)
     if not found:
         raise SweepFileError(f"{path} holds no answers", hint=FORMS)
     return found
 
 
-def complain(path: Path, problems: list[str]) -> None:
+def raise_problems(path: Path, problems: list[str]) -> None:
     """Raises SweepFileError with the first of the problems, if there are any."""
     if not problems:
         return
@@ -75,7 +75,7 @@ def complain(path: Path, problems: list[str]) -> None:
     )
 
 
-def contents(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The file's text."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -83,11 +83,11 @@ def contents(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        hint = near(path.name, siblings(path), "did you mean {}?", 0.75).strip() or None
+        hint = suggest(path.name, folder_names(path), "did you mean {}?", 0.75).strip() or None
         raise SweepFileError(f"cannot read the answers in {path}: {reason}", hint=hint) from error
 
 
-def siblings(path: Path) -> list[str]:
+def folder_names(path: Path) -> list[str]:
     """The names beside a file."""
     try:
         return [other.name for other in path.parent.iterdir()]
@@ -99,18 +99,18 @@ def rows_of(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each row with its place, by what the file's name says it is."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        yield from sheet(path, text, "," if suffix == ".csv" else "\t")
+        yield from parse_csv(path, text, "," if suffix == ".csv" else "\t")
     elif suffix in (".jsonl", ".ndjson"):
         for number, line in enumerate(text.split("\n"), 1):
             if line.strip():
-                yield f"line {number}", mapping(path, f"line {number}", parsed(path, line, number))
+                yield f"line {number}", require_mapping(path, f"line {number}", parse_json(path, line, number))
     elif suffix == ".json":
-        yield from document(path, parsed(path, text, 0))
+        yield from parse_json_document(path, parse_json(path, text, 0))
     else:
         raise SweepFileError(f"{path} is neither .csv, .tsv, .jsonl nor .json by its name")
 
 
-def sheet(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def parse_csv(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The rows of CSV or TSV, named by its first line."""
     reader = csv.DictReader(StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
@@ -127,22 +127,22 @@ def sheet(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapping[
         raise SweepFileError(f"{path}, line {reader.line_num}: {error}") from error
 
 
-def document(path: Path, data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def parse_json_document(path: Path, data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """A JSON file's rows: a list of them, such a list under `images`, or picture to answers."""
     if isinstance(data, dict) and isinstance(data.get("images"), list):
         for number, row in enumerate(data["images"]):
-            yield f"images[{number}]", mapping(path, f"images[{number}]", row)
+            yield f"images[{number}]", require_mapping(path, f"images[{number}]", row)
     elif isinstance(data, dict):
         for picture, answers in data.items():
-            yield f"{shorten(picture, 40)!r}", {"image": picture, "answers": answers}
+            yield f"{truncate(picture, 40)!r}", {"image": picture, "answers": answers}
     elif isinstance(data, list):
         for number, row in enumerate(data):
-            yield f"[{number}]", mapping(path, f"[{number}]", row)
+            yield f"[{number}]", require_mapping(path, f"[{number}]", row)
     else:
         raise SweepFileError(f"{path} holds neither a list nor a mapping", hint=FORMS)
 
 
-def parsed(path: Path, text: str, line: int) -> Any:
+def parse_json(path: Path, text: str, line: int) -> Any:
     """JSON as data."""
     try:
         return json.loads(text)
@@ -151,23 +151,23 @@ def parsed(path: Path, text: str, line: int) -> Any:
         raise SweepFileError(f"{path}{where} is not valid JSON: {error}") from error
 
 
-def mapping(path: Path, where: str, row: Any) -> Mapping[str, Any]:
+def require_mapping(path: Path, where: str, row: Any) -> Mapping[str, Any]:
     """A row, which has to be a mapping."""
     if not isinstance(row, dict):
-        raise SweepFileError(f"{path}, {where}: should be a mapping, not {shown(row)}", hint=FORMS)
+        raise SweepFileError(f"{path}, {where}: should be a mapping, not {quote_value(row)}", hint=FORMS)
     return row
 
 
-def wrong_keys(rows: Iterable[Mapping[str, Any]]) -> str | None:
+def check_columns(rows: Iterable[Mapping[str, Any]]) -> str | None:
     """What is wrong with the names of the columns. Others than ours are left alone."""
     keys = dict.fromkeys(key for row in rows for key in row)
     if not keys:
         return None
-    there = ", ".join(shorten(key, 30) for key in keys)
+    there = ", ".join(truncate(key, 30) for key in keys)
     for key in keys:
         absent = [name for name in KNOWN if name not in keys]
-        if key not in KNOWN and (meant := near(key, absent, "did you mean {}?", 0.8)):
-            return f"unknown column {shorten(key, 30)!r},{meant}"
+        if key not in KNOWN and (meant := suggest(key, absent, "did you mean {}?", 0.8)):
+            return f"unknown column {truncate(key, 30)!r},{meant}"
     if not set(ACCEPTED) & set(keys):
         return f"there is no column answer or answers; there are {there}"
     if not {*PICTURE, "sha256", *QUESTION} & set(keys):
@@ -175,33 +175,33 @@ def wrong_keys(rows: Iterable[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def expected(where: str, row: Mapping[str, Any]) -> Iterator[Expected]:
+def parse_row(where: str, row: Mapping[str, Any]) -> Iterator[ReferenceAnswer]:
     """A row's answers: one Expected, or one for each prompt where answers are named by prompts."""
-    pictures = first(row, PICTURE)
-    images = tuple(texts(pictures)) if pictures is not None else ()
-    digest, prompt = row.get("sha256"), first(row, QUESTION)
+    pictures = first_filled(row, PICTURE)
+    images = tuple(parse_answers(pictures)) if pictures is not None else ()
+    digest, prompt = row.get("sha256"), first_filled(row, QUESTION)
     for name, value in (("sha256", digest), ("prompt", prompt)):
         if value is not None and not isinstance(value, str):
-            raise Problem(f"{name} should be text, not {shown(value)}")
+            raise RowProblem(f"{name} should be text, not {quote_value(value)}")
     given = [row[key] for key in ACCEPTED if row.get(key) is not None]
     for answers in given:
         if isinstance(answers, dict) and prompt is not None:
-            raise Problem("has a prompt, and answers by prompt too: give one of them")
+            raise RowProblem("has a prompt, and answers by prompt too: give one of them")
         by_prompt = answers if isinstance(answers, dict) else {prompt: answers}
         for asked, accepted in by_prompt.items():
-            some = tuple(texts(accepted))
+            some = tuple(parse_answers(accepted))
             if not (images or digest or asked):
-                raise Problem("names neither a picture nor a prompt")
+                raise RowProblem("names neither a picture nor a prompt")
             if some:
-                yield Expected(where, images, digest and digest.lower(), asked, some)
+                yield ReferenceAnswer(where, images, digest and digest.lower(), asked, some)
 
 
-def first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
+def first_filled(row: Mapping[str, Any], names: Iterable[str]) -> Any:
     """The first of some columns that is filled."""
     return next((row[name] for name in names if row.get(name) not in (None, "")), None)
 
 
-def texts(value: Any) -> Iterator[str]:
+def parse_answers(value: Any) -> Iterator[str]:
     """One text or many, numbers as they are written; a CSV cell may hold a JSON list."""
     if isinstance(value, str) and value.startswith("["):
         try:
@@ -211,11 +211,11 @@ def texts(value: Any) -> Iterator[str]:
     for one in value if isinstance(value, list) else [value]:
         inner = one.get("answer") if isinstance(one, dict) else one  # as VQA's annotations are
         if isinstance(inner, bool) or not isinstance(inner, str | int | float):
-            raise Problem(f"should be text or a list of texts, not {shown(inner)}")
+            raise RowProblem(f"should be text or a list of texts, not {quote_value(inner)}")
         if str(inner).strip():
             yield str(inner).strip()
 
 
-def shown(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """A value in a message."""
-    return shorten(json.dumps(value, ensure_ascii=False), 50)
+    return truncate(json.dumps(value, ensure_ascii=False), 50)

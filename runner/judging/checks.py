@@ -7,7 +7,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from . import markers
-from .echo import echoed
+from .echo import echoes_prompt
 from .language import language
 from .repetition import repetition
 
@@ -16,7 +16,7 @@ WORD = re.compile(r"\w+(?:['’-]\w+)*")
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class TextChecks:
     """What was seen of one text; names and meanings are those of `schemas.rows.judged.Checks`."""
 
     empty: int
@@ -31,7 +31,7 @@ class Checks:
 
 def check(
     text: str | None, raw_text: str | None, finish_reason: str | None, question: str
-) -> Checks | None:
+) -> TextChecks | None:
     """Checks a run's text, or what had come of it when the run was cut short.
 
     `question` is the user's last turn. None when the run said nothing that could be checked.
@@ -42,9 +42,9 @@ def check(
     whole = text if text is not None else raw_text or ""
     shown = whole[:LOOKED_AT]
     if text is None:
-        shown = markers.without(shown)
-    echo = echoed(shown, question)
-    return Checks(
+        shown = markers.strip_special_tokens(shown)
+    echo = echoes_prompt(shown, question)
+    return TextChecks(
         empty=int(not visible(shown)),
         cut_off=None if finish_reason is None else int(finish_reason == "length"),
         repetition=repetition(shown),

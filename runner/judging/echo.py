@@ -7,7 +7,7 @@ import re
 LEAST_WORDS = 3
 
 
-def echoed(text: str, question: str) -> bool | None:
+def echoes_prompt(text: str, question: str) -> bool | None:
     """Whether the whole question stands in the text, without regard to case and white space.
 
     The question's own final punctuation may be missing. None for one of fewer than three words:

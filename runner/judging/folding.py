@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 
-def folded(text: str) -> str:
+def normalize(text: str) -> str:
     """Text without case, compatibility forms, folded white space or a final full stop."""
     plain = " ".join(unicodedata.normalize("NFKC", text).split())
     return plain.removesuffix(".").rstrip().casefold()

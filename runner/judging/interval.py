@@ -9,14 +9,14 @@ Z = 1.959963984540054  # of 95%
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class ConfidenceInterval:
     """Where the true mean is, in 95 of 100 cases."""
 
     low: float
     high: float
 
 
-def interval(mean: float, n: int) -> Interval | None:
+def interval(mean: float, n: int) -> ConfidenceInterval | None:
     """Wilson's score interval of a mean of n values between 0 and 1; None without values.
 
     For values that are 0 or 1 it is Wilson's own. Others vary less than such of the same mean
@@ -29,4 +29,4 @@ def interval(mean: float, n: int) -> Interval | None:
     middle = share + Z * Z / (2 * n)
     reach = Z * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
-    return Interval(max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale))
+    return ConfidenceInterval(max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale))

@@ -31,6 +31,6 @@ def count(text: str) -> int:
     return sum(1 for _ in MARKER.finditer(text))
 
 
-def without(text: str) -> str:
+def strip_special_tokens(text: str) -> str:
     """The text without them, white space folded."""
     return " ".join(MARKER.sub(" ", text).split())

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from ..errors import SweepFileError
-from ..plain import shorten
-from .answers import Expected, complain
-from .near import near
+from ..plain import truncate
+from .answers import ReferenceAnswer, raise_problems
+from .near import suggest
 
 ALIKE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class JobKey:
     """A job: any number that tells it, its pictures' absolute paths in order, and its prompt.
 
     `hashes` are the pictures' as far as they are known; equal prompts have equal `prompt`s.
@@ -35,7 +35,7 @@ class Asked:
 
 
 def match(
-    path: Path, expected: Sequence[Expected], asked: Sequence[Asked]
+    path: Path, expected: Sequence[ReferenceAnswer], asked: Sequence[JobKey]
 ) -> dict[int, tuple[str, ...]]:
     """Job to accepted answers; jobs without any are left out.
 
@@ -43,13 +43,13 @@ def match(
     before what is said of a prompt alone. SweepFileError tells of pictures that are nowhere, of
     names that fit several, and of prompts that look misspelt.
     """
-    pictures = Pictures(path, asked)
+    pictures = ImageIndex(path, asked)
     table: dict[tuple[tuple[str, ...] | None, str | None], list[str]] = {}
     for one in expected:
-        for images in pictures.meant(one):
+        for images in pictures.groups_for(one):
             prompt = None if one.prompt is None else fold(one.prompt)
             table.setdefault((images, prompt), []).extend(one.accepted)
-    complain(path, pictures.problems)
+    raise_problems(path, pictures.problems)
     found = {}
     for job in asked:
         prompts = {fold(text) for text in (job.name, job.text) if text}
@@ -59,7 +59,7 @@ def match(
         accepted = next((table[way] for way in ways if way in table), None)
         if accepted is not None:
             found[job.key] = tuple(accepted)
-    complain(path, misspelt(expected, asked, found))
+    raise_problems(path, suspicious_prompts(expected, asked, found))
     if not found:
         raise SweepFileError(
             f"{path}: none of its answers is for anything this sweep asks",
@@ -69,10 +69,10 @@ def match(
     return found
 
 
-class Pictures:
+class ImageIndex:
     """The sweep's pictures, found by what a file of answers calls them."""
 
-    def __init__(self, path: Path, asked: Iterable[Asked]) -> None:
+    def __init__(self, path: Path, asked: Iterable[JobKey]) -> None:
         self.base = os.path.abspath(path.parent)  # noqa: PTH100 - links stay as they are
         self.problems: list[str] = []
         self.hashes: dict[str, str | None] = {}
@@ -84,16 +84,16 @@ class Pictures:
             self.by_name.setdefault(PurePath(picture).name, []).append(picture)
         self.by_hash: dict[str, tuple[str, ...]] | None = None
 
-    def meant(self, one: Expected) -> list[tuple[str, ...] | None]:
+    def groups_for(self, one: ReferenceAnswer) -> list[tuple[str, ...] | None]:
         """The pictures, or groups of them, that answers are for; [None] stands for any."""
         if not one.images:
             if one.sha256 is None:
                 return [None]
-            return [(picture,) for picture in self.hashed(one.sha256)]
+            return [(picture,) for picture in self.find_by_hash(one.sha256)]
         group = [self.named(one, name) for name in one.images]
         return [] if None in group else [tuple(name for name in group if name)]
 
-    def named(self, one: Expected, name: str) -> str | None:
+    def named(self, one: ReferenceAnswer, name: str) -> str | None:
         """The sweep's picture of that name; None when it has none, which may be a problem."""
         path = os.path.normpath(Path(self.base, name))
         if path in self.hashes:
@@ -106,19 +106,19 @@ class Pictures:
             fits = [picture for picture in fits if self.digest(picture) == digest] or fits
         if not fits and not os.path.lexists(path):
             if digest:
-                return next(iter(self.hashed(digest)), None)
-            meant = near(parts[-1] if parts else name, self.by_name)
+                return next(iter(self.find_by_hash(digest)), None)
+            meant = suggest(parts[-1] if parts else name, self.by_name)
             self.problems.append(
-                f"{one.where}: neither the sweep nor this folder has {shorten(name, 60)!r}{meant}"
+                f"{one.where}: neither the sweep nor this folder has {truncate(name, 60)!r}{meant}"
             )
         elif len(fits) > 1:
-            places = ", ".join(shorten(picture, 80) for picture in fits[:3])
+            places = ", ".join(truncate(picture, 80) for picture in fits[:3])
             self.problems.append(
-                f"{one.where}: {shorten(name, 60)!r} may be any of {places}: give more of its path"
+                f"{one.where}: {truncate(name, 60)!r} may be any of {places}: give more of its path"
             )
         return fits[0] if len(fits) == 1 else None
 
-    def hashed(self, sha256: str) -> tuple[str, ...]:
+    def find_by_hash(self, sha256: str) -> tuple[str, ...]:
         """The pictures with that content."""
         if self.by_hash is None:
             self.by_hash = {}
@@ -143,8 +143,8 @@ def digest_of(picture: str) -> str | None:
         return None
 
 
-def misspelt(
-    expected: Iterable[Expected], asked: Iterable[Asked], found: Mapping[int, object]
+def suspicious_prompts(
+    expected: Iterable[ReferenceAnswer], asked: Iterable[JobKey], found: Mapping[int, object]
 ) -> list[str]:
     """A problem for every prompt of the file that is nearly one which nothing is known for."""
     texts: dict[str, str] = {}
@@ -162,18 +162,18 @@ def misspelt(
     for one in expected:
         prompt = fold(one.prompt or "")
         if bare and prompt and prompt not in texts and prompt not in problems:
-            meant = near(prompt, bare, "{}", ALIKE).strip()
+            meant = suggest(prompt, bare, "{}", ALIKE).strip()
             if meant:
                 problems[prompt] = (
-                    f"{one.where}: nothing asks {shorten(one.prompt or '', 60)!r}"
-                    f" (did you mean {shorten(bare[meant], 60)!r}?)"
+                    f"{one.where}: nothing asks {truncate(one.prompt or '', 60)!r}"
+                    f" (did you mean {truncate(bare[meant], 60)!r}?)"
                 )
     return list(problems.values())
 
 
 def examples(prompts: Iterable[str | None]) -> str:
     """A few prompts, in a message."""
-    some = [repr(shorten(text, 40)) for text in dict.fromkeys(prompts) if text]
+    some = [repr(truncate(text, 40)) for text in dict.fromkeys(prompts) if text]
     return ", ".join(some[:3]) + (", ..." if len(some) > 3 else "") if some else "no prompts"
 
 

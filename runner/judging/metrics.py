@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from . import anls, vqa
-from .folding import folded
+from .folding import normalize
 
 LOOKED_AT = 100_000
 
@@ -23,39 +23,39 @@ class Score:
 
 def exact(answer: str, accepted: Sequence[str]) -> tuple[float, str]:
     """1 when it is an accepted answer, but for case, white space and a final full stop."""
-    said = folded(answer)
+    said = normalize(answer)
     for one in accepted:
-        if folded(one) == said:
+        if normalize(one) == said:
             return 1.0, one
     return 0.0, accepted[0]
 
 
 def contains(answer: str, accepted: Sequence[str]) -> tuple[float, str]:
     """1 when an accepted answer stands in it as whole words, both normalised as for VQA."""
-    said = vqa.normal(answer)
+    said = vqa.normalize(answer)
     for one in accepted:
-        wanted = vqa.normal(one)
+        wanted = vqa.normalize(one)
         if wanted and re.search(rf"(?<!\w){re.escape(wanted)}(?!\w)", said):
             return 1.0, one
     return 0.0, accepted[0]
 
 
-def by_people(answer: str, accepted: Sequence[str]) -> tuple[float, str]:
+def vqa_accuracy(answer: str, accepted: Sequence[str]) -> tuple[float, str]:
     """VQA accuracy; expected is what most people said."""
     return vqa.accuracy(answer, accepted), max(accepted, key=list(accepted).count)
 
 
-def read_alike(answer: str, accepted: Sequence[str]) -> tuple[float, str]:
+def anls_similarity(answer: str, accepted: Sequence[str]) -> tuple[float, str]:
     """ANLS of one answer."""
-    value, nearest = anls.best(answer, accepted)
+    value, nearest = anls.best_match(answer, accepted)
     return value, accepted[0] if nearest is None else nearest
 
 
 METRICS: dict[str, Callable[[str, Sequence[str]], tuple[float, str]]] = {
     "exact": exact,
     "contains": contains,
-    "vqa": by_people,
-    "anls": read_alike,
+    "vqa": vqa_accuracy,
+    "anls": anls_similarity,
 }
 
 
@@ -71,7 +71,7 @@ def score(answer: str, accepted: Sequence[str], metrics: Sequence[str]) -> list[
     ]
 
 
-def sensible(answers: Sequence[Sequence[str]]) -> list[str]:
+def default_metrics(answers: Sequence[Sequence[str]]) -> list[str]:
     """The metrics for accepted answers of which nothing was said, the one that sums up first."""
     ten = bool(answers) and all(len(one) == vqa.PEOPLE for one in answers)
     return [*(["vqa"] if ten else []), "exact", "contains", "anls"]

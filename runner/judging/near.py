@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-def near(
+def suggest(
     name: str, known: Iterable[str], form: str = "(did you mean {}?)", cutoff: float = 0.6
 ) -> str:
     """` (did you mean ...?)`, or nothing when no known name is like it."""

@@ -16,7 +16,7 @@ WORDS = {
 }
 
 
-def remarks(texts: int, counts: Mapping[str, int]) -> str | None:
+def summarize_checks(texts: int, counts: Mapping[str, int]) -> str | None:
     """`of 12 texts 3 cut off at max_new_tokens, 1 empty`; None when there is nothing to say.
 
     `counts` are those texts of which a check told something, by the keys of WORDS.

@@ -36,7 +36,7 @@ TWICE = [f"{word}n't've" for word in AND_HAVE.split()]
 TWICE += [f"{word}'d've" for word in WOULD_HAVE.split()] + ["y'all'll"]
 
 
-def lacking(word: str) -> list[str]:
+def without_apostrophe(word: str) -> list[str]:
     """A contraction without one of its apostrophes, for each of them."""
     places = [i for i, sign in enumerate(word) if sign == "'"]
     return [word[:i] + word[i + 1 :] for i in places]
@@ -45,13 +45,13 @@ def lacking(word: str) -> list[str]:
 CONTRACTIONS = {
     wrong: word
     for word in [*NEGATED.split(), *SHORTENED.split(), *TWICE]
-    for wrong in lacking(word)
+    for wrong in without_apostrophe(word)
 }
 # An apostrophe and a colon stay: they tell girl's from girls, and belong to times.
 PUNCTUATION = re.compile(r"""[;/\[\]"{}()=+\\_\-<>@`?!]|,""")
 
 
-def normal(answer: str) -> str:
+def normalize(answer: str) -> str:
     """An answer as VQA accuracy compares it.
 
     Lower case; no full stops but in decimals, no commas in numbers, no other punctuation but
@@ -70,7 +70,7 @@ def accuracy(answer: str, people: Sequence[str]) -> float:
 
     People's equal answers each count, so `people` holds as many as were asked.
     """
-    said, given = normal(answer), Counter(normal(one) for one in people)
+    said, given = normalize(answer), Counter(normalize(one) for one in people)
     same = given[said]
     without_one = min((same - 1) / ENOUGH, 1.0) if same else 0.0
     others = min(same / ENOUGH, 1.0)

@@ -15,7 +15,7 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..errors import VlmsweepError
-from .errand import Errand, Task, check
+from .errand import SendProcess, SendRequest, check
 
 
 class NotifyError(VlmsweepError):
@@ -34,7 +34,7 @@ class Notifier:
         self.names: dict[str, str] = {}
         self.latest = ""
         self.failed: set[str] = set()
-        self.errands: list[Errand] = []
+        self.errands: list[SendProcess] = []
         if urls:
             self.check()
 
@@ -53,7 +53,7 @@ class Notifier:
 
     def __call__(self, event: stream.StreamEvent) -> None:
         """One event. Never raises, and never waits."""
-        self.look()
+        self.collect_finished()
         match event:
             case stream.SweepStarted():
                 self.latest, self.names[event.sweep] = event.sweep, event.name or event.sweep
@@ -90,7 +90,7 @@ class Notifier:
         facts = {"state": event.state, "elapsed_s": event.elapsed_s, **counts}
         self.send("finished", event.sweep, title, "", **facts)
 
-    def of(self, event: stream.OfSweep) -> str:
+    def of(self, event: stream.SweepScopedEvent) -> str:
         """The uid of an event's sweep."""
         return event.sweep or self.latest
 
@@ -102,14 +102,14 @@ class Notifier:
         """Has a message sent, on its way at once."""
         facts = {"event": kind, "sweep": sweep, "name": self.name(sweep), **facts}
         self.errands.append(
-            Errand(Task(self.urls, self.command, self.database, title, body, facts))
+            SendProcess(SendRequest(self.urls, self.command, self.database, title, body, facts))
         )
 
-    def look(self, wait: bool = False) -> None:
+    def collect_finished(self, wait: bool = False) -> None:
         """Sees which messages have gone out, and tells of those that could not."""
         left = []
         for errand in self.errands:
-            failures = errand.over(wait)
+            failures = errand.poll(wait)
             if failures is None:
                 left.append(errand)
                 continue
@@ -120,7 +120,7 @@ class Notifier:
     def close(self) -> None:
         """Waits for the messages that are on their way, a minute at most."""
         try:
-            self.look(wait=True)
+            self.collect_finished(wait=True)
         finally:
             for errand in self.errands:  # the wait was interrupted
                 errand.kill()

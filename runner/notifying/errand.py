@@ -24,7 +24,7 @@ CHILD = (sys.executable, "-P", "-m", "runner.notifying.send")
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class SendRequest:
     """What is to be sent, and where to; `facts` are the command's variables."""
 
     urls: list[str]
@@ -35,10 +35,10 @@ class Task:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-class Errand:
+class SendProcess:
     """One message and the process that sends it."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: SendRequest) -> None:
         """Starts the process. A system without room for it is a failure like others."""
         self.child: subprocess.Popen[bytes] | None = None
         self.failure: str | None = None
@@ -59,7 +59,7 @@ class Errand:
             self.answer.close()
             self.failure = f"no process could be started: {error.strerror}"
 
-    def over(self, wait: bool = False) -> list[str] | None:
+    def poll(self, wait: bool = False) -> list[str] | None:
         """What could not be sent, and why; None while it is on its way."""
         if self.child is None:
             return [self.failure or "no process could be started"]
@@ -91,7 +91,7 @@ class Errand:
 
 def check(urls: Sequence[str]) -> list[str]:
     """The addresses that apprise does not know, each by its place and scheme only."""
-    given = json.dumps(asdict(Task(list(urls))))
+    given = json.dumps(asdict(SendRequest(list(urls))))
     try:
         done = subprocess.run(
             [*CHILD, "--check"], input=given.encode(), capture_output=True, timeout=CHECK_S

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..database.reader import Reader
 from ..errors import VlmsweepError
-from ..plain import clean, one_line
+from ..plain import strip_control_characters, one_line
 from ..view import grids
 from ..view.output import write
 
@@ -34,9 +34,9 @@ def compose(database: Path, title: str, body: str, sweep: str) -> Message:
             tables[form] = out.getvalue()
     except VlmsweepError as error:
         tables = dict.fromkeys(tables, f"(no table: {error.message})\n")
-    said = clean(body).strip()
+    said = strip_control_characters(body).strip()
     quoted = "\n".join(f"    {line}" for line in said.splitlines())  # a model's text is no Markdown
-    end = f"\nStored in {clean(str(database))}\n"
+    end = f"\nStored in {strip_control_characters(str(database))}\n"
     return Message(
         one_line(f"vlmsweep: {title}"),
         "\n\n".join(filter(None, (said, tables["table"]))) + end,

@@ -13,13 +13,13 @@ PARTS = re.compile(r"[/@:?&=,;#\s]+")
 SHORT = 4  # what is shorter is no secret, and would be found in every text
 
 
-def named(place: int, url: str) -> str:
+def redacted_name(place: int, url: str) -> str:
     """`address 2 (discord)`: its place among all, from 1, and its scheme."""
     scheme = re.match(r"[A-Za-z0-9+.-]{1,20}(?=://)", url)
     return f"address {place} ({scheme[0]})" if scheme else f"address {place}"
 
 
-def redacted(text: str, urls: Sequence[str]) -> str:
+def redact(text: str, urls: Sequence[str]) -> str:
     """A text without anything that stands in an address but its scheme."""
     found = set(urls)
     for url in urls:

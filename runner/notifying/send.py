@@ -16,10 +16,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from ..plain import shorten
+from ..plain import truncate
 from .errand import LIMIT_S
 from .message import Message, compose
-from .secrets import named, redacted
+from .secrets import redacted_name, redact
 
 WHY = 300
 
@@ -31,21 +31,21 @@ def main(arguments: list[str]) -> int:
     signal.alarm(int(LIMIT_S) + 5)  # should the supervisor be gone by then
     out = sys.stdout
     with redirect_stdout(sys.stderr):  # what libraries print is no answer
-        failures = list(unknown(task["urls"]) if "--check" in arguments else sent(task))
-    json.dump([redacted(failure, task["urls"]) for failure in failures], out)
+        failures = list(invalid_urls(task["urls"]) if "--check" in arguments else send(task))
+    json.dump([redact(failure, task["urls"]) for failure in failures], out)
     return 0
 
 
-def unknown(urls: list[str]) -> Iterator[str]:
+def invalid_urls(urls: list[str]) -> Iterator[str]:
     """Addresses that apprise cannot make anything of."""
     import apprise
 
     for place, url in enumerate(urls, 1):
         if apprise.Apprise.instantiate(url, suppress_exceptions=True) is None:
-            yield named(place, url)
+            yield redacted_name(place, url)
 
 
-def sent(task: dict[str, Any]) -> Iterator[str]:
+def send(task: dict[str, Any]) -> Iterator[str]:
     """Sends to the command and to every address; gives what could not be, and why."""
     message = compose(Path(task["database"]), task["title"], task["body"], task["facts"]["sweep"])
     if task["command"]:
@@ -56,7 +56,7 @@ def sent(task: dict[str, Any]) -> Iterator[str]:
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         if why is not None:
-            yield f"{named(place, url)}: {shorten(why, WHY)}"
+            yield f"{redacted_name(place, url)}: {truncate(why, WHY)}"
 
 
 def post(url: str, message: Message) -> str | None:
@@ -66,7 +66,7 @@ def post(url: str, message: Message) -> str | None:
     server = apprise.Apprise.instantiate(url)
     if server is None:
         return "apprise does not know it"
-    form = speaks(server)
+    form = message_format(server)
     sender = apprise.Apprise()
     sender.add(server)
     with apprise.LogCapture(level=apprise.logging.WARNING) as log:
@@ -82,7 +82,7 @@ def post(url: str, message: Message) -> str | None:
     return last[-1] if last else "it could not be sent"
 
 
-def speaks(server: Any) -> str:
+def message_format(server: Any) -> str:
     """The form of message for a service: Markdown, unless it takes text alone."""
     resolve = getattr(server, "resolve_format", None)  # apprise 2; before, it has one format
     known = map(resolve, ("text", "markdown")) if resolve else [server.notify_format]
@@ -104,7 +104,7 @@ def run(command: str, message: Message, facts: dict[str, Any], database: str) ->
     )
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = f": {shorten(said[-1], WHY)}" if said else ""
+        why = f": {truncate(said[-1], WHY)}" if said else ""
         yield f"the command ended with status {done.returncode}{why}"
 
 

@@ -21,45 +21,45 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from schemas.picture import Answer, Facts, Kind, Order
+from schemas.picture import DecodeResult, ImageFacts, Kind, DecodeRequest
 
 from . import pixels, shelf, video
-from .source import RefusedError, hash_source, open_source
+from .source import UnusableImageError, hash_source, open_source
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 
-def _folder(order: Order) -> Path:
+def _folder(order: DecodeRequest) -> Path:
     return Path(os.fsdecode(bytes.fromhex(order.folder)))
 
 
-def _known(facts: Facts, order: Order) -> Facts | None:
+def _cached_facts(facts: ImageFacts, order: DecodeRequest) -> ImageFacts | None:
     source = str(facts.source_sha256)
-    known = shelf.recall(_folder(order), source, order.max_side, order.max_frames)
+    known = shelf.load_cached(_folder(order), source, order.max_side, order.max_frames)
     small = known and (known.width or 0) * (known.height or 0) <= order.max_pixels
     return known if small else None
 
 
-def _kept(file: IO[bytes], stamp: int, facts: Facts, image: Image, order: Order) -> Facts:
+def _store_image(file: IO[bytes], stamp: int, facts: ImageFacts, image: Image, order: DecodeRequest) -> ImageFacts:
     folder = _folder(order)
     orientation, image = pixels.decode(file, facts, image, order)
     _check_unchanged(file, stamp)
-    digest, size = _stored(folder, image)
+    digest, size = _write_png(folder, image)
     facts = replace(facts, orientation=orientation, prepared_sha256=digest)
     facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
-    shelf.remember(folder, facts, order.max_side, [size])
+    shelf.save_cached(folder, facts, order.max_side, [size])
     return facts
 
 
-def _kept_frames(file: IO[bytes], stamp: int, facts: Facts, order: Order) -> Facts:
+def _store_frames(file: IO[bytes], stamp: int, facts: ImageFacts, order: DecodeRequest) -> ImageFacts:
     folder = _folder(order)
     digests: list[str] = []
     sizes: list[int] = []
     times: list[float] = []
-    facts, frames = video.look(file, facts, order)
+    facts, frames = video.read_video(file, facts, order)
     for time_s, image in frames:  # one at a time: all of them may not fit into the memory
-        digest, size = _stored(folder, image)
+        digest, size = _write_png(folder, image)
         if not digests:
             facts = replace(facts, prepared_sha256=digest)
             facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
@@ -68,40 +68,40 @@ def _kept_frames(file: IO[bytes], stamp: int, facts: Facts, order: Order) -> Fac
         times.append(time_s)
     _check_unchanged(file, stamp)
     facts = replace(facts, frame_sha256s=tuple(digests), frame_times_s=tuple(times))
-    shelf.remember(folder, facts, order.max_side, sizes)
+    shelf.save_cached(folder, facts, order.max_side, sizes)
     return facts
 
 
 def _check_unchanged(file: IO[bytes], stamp: int) -> None:
     if os.fstat(file.fileno()).st_mtime_ns != stamp:  # what was hashed is not what was decoded
-        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
+        raise UnusableImageError("bad_image", "changed while it was read: try again when it is whole")
 
 
-def _stored(folder: Path, image: Image) -> tuple[str, int]:
+def _write_png(folder: Path, image: Image) -> tuple[str, int]:
     digest = pixels.hash_pixels(image)
     path = shelf.picture_path(folder, digest)
-    return digest, shelf.write(path, lambda png: image.save(png, "PNG", compress_level=1))
+    return digest, shelf.atomic_write(path, lambda png: image.save(png, "PNG", compress_level=1))
 
 
-def serve(order: Order) -> Answer:
+def serve(order: DecodeRequest) -> DecodeResult:
     """Do one order. Never raises for a bad picture, nor for a bad folder."""
     kind: Kind = "image" if order.max_frames is None else "video"
-    facts, retire = Facts(kind=kind, max_frames=order.max_frames), False
+    facts, retire = ImageFacts(kind=kind, max_frames=order.max_frames), False
     try:
         with open_source(bytes.fromhex(order.path)) as file:
             found = os.fstat(file.fileno())
             facts = replace(facts, source_bytes=found.st_size)
             facts = replace(facts, source_sha256=hash_source(file))
-            if known := _known(facts, order):
+            if known := _cached_facts(facts, order):
                 facts = known
             elif kind == "video":
-                facts = _kept_frames(file, found.st_mtime_ns, facts, order)
+                facts = _store_frames(file, found.st_mtime_ns, facts, order)
             else:
-                facts, image = pixels.look(file, facts, order)
-                facts = _kept(file, found.st_mtime_ns, facts, image, order)
-    except shelf.FolderError as error:
-        return Answer(number=order.number, folder_error=str(error))
-    except RefusedError as error:
+                facts, image = pixels.read_header(file, facts, order)
+                facts = _store_image(file, found.st_mtime_ns, facts, image, order)
+    except shelf.CacheFolderError as error:
+        return DecodeResult(number=order.number, folder_error=str(error))
+    except UnusableImageError as error:
         facts = replace(facts, error_class=error.error_class, message=str(error))
     except MemoryError:
         text = "needs more memory to decode than the limit allows: shrink it or raise the limit"
@@ -109,7 +109,7 @@ def serve(order: Order) -> Answer:
     except Exception as error:
         text = f"is broken or cut off ({type(error).__name__}: {error}): fetch or export it again"
         facts = replace(facts, error_class="bad_image", message=text[:500])
-    return Answer(number=order.number, retire=retire, **asdict(facts))
+    return DecodeResult(number=order.number, retire=retire, **asdict(facts))
 
 
 def _limit(memory_bytes: int) -> None:
@@ -133,7 +133,7 @@ def main() -> None:
     with suppress(BrokenPipeError):
         print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
         for line in sys.stdin.buffer:
-            order = Order(**json.loads(line))
+            order = DecodeRequest(**json.loads(line))
             # Our parent kills us long before, unless it is gone and native code hangs.
             signal.setitimer(signal.ITIMER_REAL, 2 * order.limit_s + 5)
             print(json.dumps(asdict(serve(order))), file=answers, flush=True)

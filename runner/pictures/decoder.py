@@ -21,7 +21,7 @@ from types import TracebackType
 
 from pydantic import TypeAdapter, ValidationError
 
-from schemas.picture import Answer, Order
+from schemas.picture import DecodeResult, DecodeRequest
 
 # -P: a stray json.py in the user's folder must not be imported.
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.pictures.decode")
@@ -33,7 +33,7 @@ LAST_WORDS_S = 0.5
 MAX_ANSWER_BYTES = 64 << 10
 STDERR_KEPT_BYTES = 2000
 
-_ANSWER = TypeAdapter(Answer)
+_ANSWER = TypeAdapter(DecodeResult)
 _GARBAGE = "made the decoder answer nonsense: the file is broken or hostile"
 
 
@@ -41,11 +41,11 @@ class DecoderError(RuntimeError):
     """The decoding subprocess can't even start; no picture is to blame."""
 
 
-class PictureFolderError(OSError):
+class ImageFolderError(OSError):
     """The folder for prepared pictures can't be written; no picture is to blame."""
 
 
-class _Lost(Exception):
+class DecoderLostError(Exception):
     """This decoder can't be used any more; the text says why, about the picture, for people."""
 
     def __init__(self, message: str, *, late: bool = False) -> None:
@@ -53,7 +53,7 @@ class _Lost(Exception):
         self.late = late
 
 
-class Decoder:
+class DecodeClient:
     """One decoding subprocess at a time, started when needed and replaced when lost."""
 
     def __init__(self, folder: Path, memory_bytes: int) -> None:
@@ -64,7 +64,7 @@ class Decoder:
         self._buffer = b""
         self._stderr = b""
 
-    def __enter__(self) -> Decoder:
+    def __enter__(self) -> DecodeClient:
         return self
 
     def __exit__(
@@ -75,20 +75,20 @@ class Decoder:
     ) -> None:
         self._kill()
 
-    def answer(self, order: Order) -> Answer:
+    def answer(self, order: DecodeRequest) -> DecodeResult:
         """What becomes of one order; a lost decoder is an answer too."""
         fresh = self._process is None
         if fresh:
             self._start()
         try:
             answer = self._ask(order)
-        except _Lost as lost:
+        except DecoderLostError as lost:
             self._kill()
             if not fresh and not lost.late:  # an earlier picture may have broken the decoder
                 return self.answer(order)
-            return Answer(number=order.number, error_class="bad_image", message=str(lost))
+            return DecodeResult(number=order.number, error_class="bad_image", message=str(lost))
         if answer.folder_error is not None:
-            raise PictureFolderError(f"{answer.folder_error}: {self._folder}")
+            raise ImageFolderError(f"{answer.folder_error}: {self._folder}")
         if answer.retire:
             self._kill()
         return answer
@@ -112,26 +112,26 @@ class Decoder:
             os.close(writer)
         try:
             self._line(START_LIMIT_S)
-        except _Lost as lost:
+        except DecoderLostError as lost:
             self._kill()
             said = _last_line(self._stderr)
             raise DecoderError(f"the picture decoder does not start: {said or lost}") from None
 
-    def _ask(self, order: Order) -> Answer:
+    def _ask(self, order: DecodeRequest) -> DecodeResult:
         assert self._process is not None
         assert self._process.stdin is not None
         try:  # an order fits into the pipe, so that this never waits
             self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise _Lost(self._death()) from None
+            raise DecoderLostError(self._death()) from None
         line = self._line(order.limit_s)
         try:
             answer = _ANSWER.validate_json(line)
         except ValidationError:
-            raise _Lost(_GARBAGE) from None
-        if answer.number != order.number or self._buffer or not _sane(answer, order):
-            raise _Lost(_GARBAGE)
+            raise DecoderLostError(_GARBAGE) from None
+        if answer.number != order.number or self._buffer or not _is_valid(answer, order):
+            raise DecoderLostError(_GARBAGE)
         return answer
 
     def _line(self, limit_s: float) -> bytes:
@@ -146,15 +146,15 @@ class Decoder:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     text = f"took over {limit_s:g} s to decode: shrink it or raise the limit"
-                    raise _Lost(text, late=True)
+                    raise DecoderLostError(text, late=True)
                 for key, _ in selector.select(left):
                     data = os.read(key.fd, 1 << 16)
                     if key.fd == self._answers:
                         self._buffer += data
                         if not data:
-                            raise _Lost(self._death())
+                            raise DecoderLostError(self._death())
                         if len(self._buffer) > MAX_ANSWER_BYTES:
-                            raise _Lost(_GARBAGE)
+                            raise DecoderLostError(_GARBAGE)
                     else:
                         self._stderr = (self._stderr + data)[-STDERR_KEPT_BYTES:]
                         if not data:
@@ -219,7 +219,7 @@ class Decoder:
         return process.returncode
 
 
-def _sane(answer: Answer, order: Order) -> bool:
+def _is_valid(answer: DecodeResult, order: DecodeRequest) -> bool:
     """Whether an answer is one of the two kinds: an error with a message, or prepared pixels."""
     if answer.folder_error is not None:
         return True
@@ -236,7 +236,7 @@ def _sane(answer: Answer, order: Order) -> bool:
     return whole and as_asked and bool(made)
 
 
-def _digests(answer: Answer) -> list[str]:
+def _digests(answer: DecodeResult) -> list[str]:
     first = answer.prepared_sha256
     return [*([] if first is None else [first]), *answer.frame_sha256s]
 

@@ -14,28 +14,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from schemas.picture import VIDEO_SUFFIXES, Facts, Order
+from schemas.picture import VIDEO_SUFFIXES, ImageFacts, DecodeRequest
 
 from . import pixels
 from .decode import _limit
-from .source import RefusedError, open_source
+from .source import UnusableImageError, open_source
 
 MEMORY_BYTES = 2 << 30
-ORDER = Order(number=0, path="", folder="", max_side=None, max_pixels=200_000_000, limit_s=30)
+ORDER = DecodeRequest(number=0, path="", folder="", max_side=None, max_pixels=200_000_000, limit_s=30)
 
 
-def glance(path: bytes) -> dict[str, Any]:
+def probe_header(path: bytes) -> dict[str, Any]:
     """One picture's, or video's. Never raises for a bad file."""
     try:
         with open_source(path) as file:
             if Path(os.fsdecode(path)).suffix.lower() in VIDEO_SUFFIXES:
                 if find_spec("av") is None:
                     text = "is a video, which needs PyAV: pip install 'vlmsweep[video]'"
-                    raise RefusedError("missing_package", text)
+                    raise UnusableImageError("missing_package", text)
                 return {}
-            facts, _ = pixels.look(file, Facts(), ORDER)
+            facts, _ = pixels.read_header(file, ImageFacts(), ORDER)
             return {"width": facts.width, "height": facts.height}
-    except RefusedError as error:
+    except UnusableImageError as error:
         return {"error_class": error.error_class, "message": str(error)}
     except Exception as error:
         text = f"is broken or cut off ({type(error).__name__}: {error}): fetch or export it again"
@@ -48,7 +48,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # what a library prints must not stand among the answers
     for line in sys.stdin.buffer:
-        print(json.dumps(glance(bytes.fromhex(line.decode()))), file=answers, flush=True)
+        print(json.dumps(probe_header(bytes.fromhex(line.decode()))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from importlib import import_module
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
-from schemas.picture import Facts, Order
+from schemas.picture import ImageFacts, DecodeRequest
 
-from .source import CHUNK, RefusedError
+from .source import CHUNK, UnusableImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,7 +44,7 @@ STRANGERS = (
 )
 
 
-def pillow(head: bytes) -> list[str]:
+def load_pillow(head: bytes) -> list[str]:
     """Load Pillow and what the file with this head needs; the formats that may be tried.
 
     Raises RefusedError("missing_package") where the format is known and its decoder missing.
@@ -52,7 +52,7 @@ def pillow(head: bytes) -> list[str]:
     try:
         from PIL import Image as module
     except ModuleNotFoundError:
-        raise RefusedError("missing_package", "needs Pillow: pip install pillow") from None
+        raise UnusableImageError("missing_package", "needs Pillow: pip install pillow") from None
     for name in PLUGINS:
         with suppress(ImportError):
             import_module(f"PIL.{name}ImagePlugin")
@@ -61,28 +61,28 @@ def pillow(head: bytes) -> list[str]:
     if brands & {b"avif", b"avis"}:
         if avif is None or not avif.SUPPORTED:
             hint = "is AVIF, which this Pillow can't read: pip install --upgrade pillow"
-            raise RefusedError("missing_package", hint)
+            raise UnusableImageError("missing_package", hint)
         avif.DEFAULT_MAX_THREADS = 1  # each thread would take address space from the limit
     elif brands & HEIF_BRANDS:
         try:
             import pillow_heif
         except ModuleNotFoundError:
             hint = "is HEIC, which needs pillow-heif: pip install 'vlmsweep[heif]'"
-            raise RefusedError("missing_package", hint) from None
+            raise UnusableImageError("missing_package", hint) from None
         pillow_heif.register_heif_opener()
         pillow_heif.options.DECODE_THREADS = 1
     elif brands:
         text = "is a film, not a picture: extract a frame as PNG, or name it .mp4 or .mov"
-        raise RefusedError("bad_image", text)
+        raise UnusableImageError("bad_image", text)
     return [name for name in FORMATS if name in module.OPEN]
 
 
-def look(file: IO[bytes], facts: Facts, order: Order) -> tuple[Facts, Image]:
+def read_header(file: IO[bytes], facts: ImageFacts, order: DecodeRequest) -> tuple[ImageFacts, Image]:
     """What the file says of itself, and the picture, not decoded yet. Raises RefusedError."""
     from PIL import Image as module
 
     file.seek(0)
-    formats = pillow(head := file.read(64))
+    formats = load_pillow(head := file.read(64))
     module.MAX_IMAGE_PIXELS = order.max_pixels
     image = _open(file, formats, head)
     name, frames, orientation = image.format, _frames(image), None
@@ -97,7 +97,7 @@ def look(file: IO[bytes], facts: Facts, order: Order) -> tuple[Facts, Image]:
     return replace(facts, orientation=orientation, frames=frames), image
 
 
-def decode(file: IO[bytes], facts: Facts, image: Image, order: Order) -> tuple[int | None, Image]:
+def decode(file: IO[bytes], facts: ImageFacts, image: Image, order: DecodeRequest) -> tuple[int | None, Image]:
     """Decode, turn upright, flatten, shrink, convert to sRGB: orientation and RGB picture.
 
     Raises RefusedError, and whatever Pillow raises for a broken file.
@@ -107,20 +107,20 @@ def decode(file: IO[bytes], facts: Facts, image: Image, order: Order) -> tuple[i
     size, orientation = (facts.width or 0, facts.height or 0), facts.orientation
     if size[0] * size[1] > order.max_pixels:
         text = f"has {size[0]}×{size[1]} pixels, over the limit of {order.max_pixels:,}: shrink it"
-        raise RefusedError("bad_image", text)
+        raise UnusableImageError("bad_image", text)
     if order.max_side:
-        least = shrunk(size, order.max_side)
+        least = fit_size(size, order.max_side)
         image.draft(None, (3 * least[0], 3 * least[1]))  # big JPEGs are decoded smaller
     profile = image.info.get("icc_profile")
     image.load()
     if _zero_filled(file, facts.format):
-        raise RefusedError("bad_image", "ends in zeros, a part is missing: fetch it again")
+        raise UnusableImageError("bad_image", "ends in zeros, a part is missing: fetch it again")
     if facts.format != "TIFF":
         orientation = _orientation(image)
-        image = upright(image, orientation)
-    image = _flat(image, facts.format)
+        image = apply_orientation(image, orientation)
+    image = _flatten_alpha(image, facts.format)
     # From the source's size, not from what a JPEG was decoded to.
-    size = shrunk(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
+    size = fit_size(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
     image = _srgb(image, profile)
@@ -137,13 +137,13 @@ def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
         return module.open(file, formats=formats)
     except module.DecompressionBombError:
         text = f"has over {2 * (module.MAX_IMAGE_PIXELS or 0):,} pixels: shrink it"
-        raise RefusedError("bad_image", text) from None
+        raise UnusableImageError("bad_image", text) from None
     except UnidentifiedImageError:
-        text = stranger(head) or "not a picture in a known format, or its start is broken"
-        raise RefusedError("bad_image", f"is {text}") from None
+        text = wrong_kind_reason(head) or "not a picture in a known format, or its start is broken"
+        raise UnusableImageError("bad_image", f"is {text}") from None
 
 
-def stranger(head: bytes) -> str | None:
+def wrong_kind_reason(head: bytes) -> str | None:
     """What people point us at by mistake, if it is that."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     return next((text for magic, text in STRANGERS if start.startswith(magic)), None)
@@ -164,7 +164,7 @@ def _orientation(image: Image) -> int | None:
     return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
-def upright(image: Image, orientation: int | None) -> Image:
+def apply_orientation(image: Image, orientation: int | None) -> Image:
     """A picture turned as EXIF's orientation asks for."""
     from PIL.Image import Transpose as T
 
@@ -174,7 +174,7 @@ def upright(image: Image, orientation: int | None) -> Image:
     return image.transpose(turns[(orientation or 1) - 2]) if (orientation or 1) > 1 else image
 
 
-def shrunk(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
+def fit_size(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
     """A size whose longest side is at most `longest`; nothing is enlarged."""
     scale = min(1.0, longest / max(size)) if longest else 1.0
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
@@ -200,7 +200,7 @@ def _zero_filled(file: IO[bytes], name: str | None) -> bool:
     return True
 
 
-def _flat(image: Image, name: str | None) -> Image:
+def _flatten_alpha(image: Image, name: str | None) -> Image:
     """The picture as L, RGB or CMYK with nothing transparent: white shows through."""
     from PIL import Image as module
 
@@ -214,7 +214,7 @@ def _flat(image: Image, name: str | None) -> Image:
             levels[clear] = 255
         return image.convert("I").point(levels, "L")
     if image.mode in ("I", "F"):
-        return _stretched(image)
+        return _normalize_32bit(image)
     if image.has_transparency_data:
         if image.mode != "RGBA":  # converting would copy
             image = image.convert("RGBA")
@@ -226,7 +226,7 @@ def _flat(image: Image, name: str | None) -> Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _stretched(image: Image) -> Image:
+def _normalize_32bit(image: Image) -> Image:
     """32-bit grey as L. Such files don't say what white is; take the likeliest range."""
     low, high = image.getextrema()
     assert isinstance(low, int | float)

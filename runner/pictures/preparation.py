@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
-from schemas.picture import VIDEO_SUFFIXES, Facts, Kind, Order, Picture
+from schemas.picture import VIDEO_SUFFIXES, ImageFacts, Kind, DecodeRequest, PreparedImage
 
-from .decoder import Decoder, printable
+from .decoder import DecodeClient, printable
 
 LEAST_MEMORY_BYTES = 128 << 20
 MAX_PATH_BYTES = 4096
@@ -29,8 +29,8 @@ def prepare(
     memory_bytes: int = 2 << 30,
     max_pixels: int = 200_000_000,
     max_frames: int = 8,
-    on_picture: Callable[[Picture], None] | None = None,
-) -> list[Picture]:
+    on_picture: Callable[[PreparedImage], None] | None = None,
+) -> list[PreparedImage]:
     """Prepare pictures as upright RGB PNG files in `folder`: one Picture per path, in order.
 
     The longest side is shrunk to `max_side` pixels (None keeps the size; nothing is enlarged).
@@ -50,11 +50,11 @@ def prepare(
         raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES}")
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow links)
     where = os.fsencode(root).hex()
-    blank = Order(
+    blank = DecodeRequest(
         number=0, path="", folder=where, max_side=max_side, max_pixels=max_pixels, limit_s=limit_s
     )
-    pictures: list[Picture] = []
-    with Decoder(root, memory_bytes) as decoder:
+    pictures: list[PreparedImage] = []
+    with DecodeClient(root, memory_bytes) as decoder:
         for number, path in enumerate(paths):
             order = replace(blank, number=number)
             if path.suffix.lower() in VIDEO_SUFFIXES:
@@ -66,20 +66,20 @@ def prepare(
     return pictures
 
 
-def _one(decoder: Decoder, path: Path, root: Path, order: Order) -> Picture:
+def _one(decoder: DecodeClient, path: Path, root: Path, order: DecodeRequest) -> PreparedImage:
     name = _bytes(path)
     kind: Kind = "image" if order.max_frames is None else "video"
     if isinstance(name, str):
-        return Picture(path=path, kind=kind, error_class="not_found", message=name)
+        return PreparedImage(path=path, kind=kind, error_class="not_found", message=name)
     answer = decoder.answer(replace(order, path=name.hex()))
-    known = {field.name: getattr(answer, field.name) for field in fields(Facts)}
+    known = {field.name: getattr(answer, field.name) for field in fields(ImageFacts)}
     known |= {"kind": kind, "max_frames": order.max_frames}  # a lost decoder does not say
     if answer.message is not None:  # libraries quote a file's bytes in their messages
         known["message"] = printable(answer.message)
     digest = answer.prepared_sha256
     prepared = root / digest[:2] / f"{digest}.png" if digest else None
     frames = tuple(root / name[:2] / f"{name}.png" for name in answer.frame_sha256s)
-    return Picture(path=path, prepared_path=prepared, frame_paths=frames, **known)
+    return PreparedImage(path=path, prepared_path=prepared, frame_paths=frames, **known)
 
 
 def _bytes(path: Path) -> bytes | str:

@@ -14,14 +14,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from schemas.picture import Facts
+from schemas.picture import ImageFacts
 
 # Part of the index's key: raise it when the same file would give other pixels.
 RECIPE = 1
 TOUCH_S = 3600.0
 
 
-class FolderError(Exception):
+class CacheFolderError(Exception):
     """The folder for prepared pictures can't be used; no picture is to blame."""
 
 
@@ -33,14 +33,14 @@ def index_entry(
     return folder / "index" / f"{source_sha256}.{how}.{RECIPE}.json"
 
 
-def recall(
+def load_cached(
     folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
-) -> Facts | None:
+) -> ImageFacts | None:
     """What the index knows, if its entry is whole and the prepared files are there."""
     try:
         path = index_entry(folder, source_sha256, max_side, max_frames)
         entry = json.loads(path.read_bytes())
-        facts = Facts(**entry["facts"])
+        facts = ImageFacts(**entry["facts"])
         sizes = [picture_path(folder, name).stat().st_size for name in _prepared(facts)]
         if entry["check"] == _check(entry) and sizes == entry["png_bytes"]:
             _touch(path, *(picture_path(folder, name) for name in _prepared(facts)))
@@ -58,11 +58,11 @@ def _touch(*files: Path) -> None:
             os.utime(file)
 
 
-def _prepared(facts: Facts) -> list[str]:
+def _prepared(facts: ImageFacts) -> list[str]:
     return list(facts.frame_sha256s) or [str(facts.prepared_sha256)]
 
 
-def remember(folder: Path, facts: Facts, max_side: int | None, png_bytes: list[int]) -> None:
+def save_cached(folder: Path, facts: ImageFacts, max_side: int | None, png_bytes: list[int]) -> None:
     """Write the index entry, with the sizes of the picture's file or the frames' files.
 
     Raises FolderError.
@@ -70,7 +70,7 @@ def remember(folder: Path, facts: Facts, max_side: int | None, png_bytes: list[i
     entry: dict[str, Any] = {"facts": asdict(facts), "png_bytes": png_bytes}
     entry["check"] = _check(entry)
     path = index_entry(folder, str(facts.source_sha256), max_side, facts.max_frames)
-    write(path, lambda file: file.write(json.dumps(entry).encode()))
+    atomic_write(path, lambda file: file.write(json.dumps(entry).encode()))
 
 
 def _check(entry: dict[str, Any]) -> str:
@@ -83,7 +83,7 @@ def picture_path(folder: Path, prepared_sha256: str) -> Path:
     return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
 
 
-def write(path: Path, fill: Any) -> int:
+def atomic_write(path: Path, fill: Any) -> int:
     """Write a file so that under its name it is either whole or not there; its size in bytes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -99,5 +99,5 @@ def write(path: Path, fill: Any) -> int:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         why = error.strerror or str(error)
-        raise FolderError(f"can't write to the folder for prepared pictures: {why}") from error
+        raise CacheFolderError(f"can't write to the folder for prepared pictures: {why}") from error
     return size

@@ -16,7 +16,7 @@ MAX_SOURCE_BYTES = 1 << 30
 CHUNK = 1 << 20
 
 
-class RefusedError(Exception):
+class UnusableImageError(Exception):
     """This file can't become a picture, for a reason a person can act on."""
 
     def __init__(self, error_class: PictureError, message: str) -> None:
@@ -35,16 +35,16 @@ def open_source(path: bytes) -> IO[bytes]:
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
         file = os.fdopen(os.open(path, flags), "rb")
     except PermissionError:
-        raise RefusedError("bad_image", "may not be read: check its permissions") from None
+        raise UnusableImageError("bad_image", "may not be read: check its permissions") from None
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(path):  # noqa: PTH114
             text = "is a symbolic link to something that does not exist: fix the link"
         else:
             text = "does not exist: check the path"
-        raise RefusedError("not_found", text) from None
+        raise UnusableImageError("not_found", text) from None
     except OSError as error:  # ELOOP, ENAMETOOLONG, EIO and whatever a file system thinks up
         why = (error.strerror or type(error).__name__).lower()
-        raise RefusedError("not_found", f"can't be opened ({why}): check the path") from None
+        raise UnusableImageError("not_found", f"can't be opened ({why}): check the path") from None
     _check_kind(os.fstat(file.fileno()))
     return file
 
@@ -59,11 +59,11 @@ def _check_kind(found: os.stat_result) -> None:
     }
     if not stat.S_ISREG(found.st_mode):
         kind = kinds.get(stat.S_IFMT(found.st_mode), "not a file")
-        raise RefusedError("bad_image", f"is {kind}, not a regular file: name a picture's file")
+        raise UnusableImageError("bad_image", f"is {kind}, not a regular file: name a picture's file")
     if found.st_size == 0:
-        raise RefusedError("bad_image", "is empty (0 bytes): fetch it again")
+        raise UnusableImageError("bad_image", "is empty (0 bytes): fetch it again")
     if found.st_size > MAX_SOURCE_BYTES:
-        raise RefusedError("bad_image", "is over 1 GiB: make a smaller copy")
+        raise UnusableImageError("bad_image", "is over 1 GiB: make a smaller copy")
 
 
 def hash_source(file: IO[bytes]) -> str:
@@ -74,7 +74,7 @@ def hash_source(file: IO[bytes]) -> str:
             seen += len(chunk)
             digest.update(chunk)
     except OSError as error:
-        raise RefusedError("bad_image", f"can't be read ({error.strerror})") from None
+        raise UnusableImageError("bad_image", f"can't be read ({error.strerror})") from None
     if seen != size:
-        raise RefusedError("bad_image", "changed while it was read: try again when it is whole")
+        raise UnusableImageError("bad_image", "changed while it was read: try again when it is whole")
     return digest.hexdigest()

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import IO, TYPE_CHECKING, Any
 
-from schemas.picture import Facts, Order
+from schemas.picture import ImageFacts, DecodeRequest
 
-from .pixels import shrunk, stranger, upright
-from .source import RefusedError
+from .pixels import fit_size, wrong_kind_reason, apply_orientation
+from .source import UnusableImageError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -40,7 +40,7 @@ MISSING_S, MISSING_PART = 0.5, 0.1  # more than both of what the header promises
 WIDEST_PIXEL = 4  # pixels of a stranger shape than 1:4 are a broken header's
 
 
-class _UnsureError(Exception):
+class SeekMismatchError(Exception):
     """Seeking did not lead to the frame it should have."""
 
 
@@ -57,9 +57,9 @@ class _Index:
     timed: bool
 
 
-def look(
-    file: IO[bytes], facts: Facts, order: Order
-) -> tuple[Facts, Iterator[tuple[float, Image]]]:
+def read_video(
+    file: IO[bytes], facts: ImageFacts, order: DecodeRequest
+) -> tuple[ImageFacts, Iterator[tuple[float, Image]]]:
     """What the file says of itself, and its frames: seconds from the start, and the picture.
 
     Raises RefusedError and whatever PyAV raises for a broken file, while iterating too.
@@ -78,10 +78,10 @@ def look(
     facts = replace(facts, width=width, height=height, orientation=orientation)
     length = (index.end - index.times[0]) * base
     facts = replace(facts, frames=len(index.times), duration_s=length)
-    places = _places(index, order.max_frames or 1)
+    places = _frame_indices(index, order.max_frames or 1)
 
     def frames() -> Iterator[tuple[float, Image]]:
-        for place, frame in _found(file, index, places):
+        for place, frame in _decode_frames(file, index, places):
             _check_size(frame.width, frame.height, order)
             image = _picture(frame.to_image(), shape, orientation, order.max_side)
             yield (index.times[place] - index.times[0]) * base, image
@@ -94,7 +94,7 @@ def _opened(file: IO[bytes]) -> Any:
         import av
     except ModuleNotFoundError:
         text = "is a video, which needs PyAV: pip install 'vlmsweep[video]'"
-        raise RefusedError("missing_package", text) from None
+        raise UnusableImageError("missing_package", text) from None
     file.seek(0)
     head = file.read(64)
     file.seek(0)
@@ -105,8 +105,8 @@ def _opened(file: IO[bytes]) -> Any:
     elif head.startswith(b"RIFF") and head[8:12] == b"AVI ":
         kind = "avi"
     else:
-        text = stranger(head) or "not a video in a known format (MP4, MOV, MKV, WebM, AVI)"
-        raise RefusedError("bad_image", f"is {text}, or its start is broken")
+        text = wrong_kind_reason(head) or "not a video in a known format (MP4, MOV, MKV, WebM, AVI)"
+        raise UnusableImageError("bad_image", f"is {text}, or its start is broken")
     return av.open(file, "r", format=kind, options={"protocol_whitelist": "none"})
 
 
@@ -118,13 +118,13 @@ def _stream(container: Any) -> Any:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             stream.codec_context.thread_count = 1
             return stream
-    raise RefusedError("bad_image", "holds no video that can be decoded, perhaps only sound")
+    raise UnusableImageError("bad_image", "holds no video that can be decoded, perhaps only sound")
 
 
-def _check_size(width: int, height: int, order: Order) -> None:
+def _check_size(width: int, height: int, order: DecodeRequest) -> None:
     if width * height > order.max_pixels:
         text = f"has {width}×{height} pixels, over the limit of {order.max_pixels:,}: shrink it"
-        raise RefusedError("bad_image", text)
+        raise UnusableImageError("bad_image", text)
 
 
 def _index(container: Any, stream: Any) -> _Index:
@@ -132,14 +132,14 @@ def _index(container: Any, stream: Any) -> _Index:
     times, keys, ticks = [], [], []
     for packet in container.demux(stream):
         if packet.is_corrupt:
-            raise RefusedError("bad_image", "is cut off or broken: fetch or export it again")
+            raise UnusableImageError("bad_image", "is cut off or broken: fetch or export it again")
         if packet.size and not packet.is_discard:
             times.append(packet.pts)
             ticks.append(packet.duration or 0)
             if packet.is_keyframe:
                 keys.append(packet.pts)
     if not times:
-        raise RefusedError("bad_image", "holds no frames: fetch or export it again")
+        raise UnusableImageError("bad_image", "holds no frames: fetch or export it again")
     # AVI has no times of its own; FFmpeg makes some up, wrong ones where frames are reordered.
     timed = container.format.name != "avi" and None not in times
     if not timed or len(set(times)) != len(times):
@@ -166,7 +166,7 @@ def _check_whole(container: Any, stream: Any, index: _Index) -> None:
         return
     if said - found > max(MISSING_S, MISSING_PART * said):
         text = f"holds {found:.1f} s of the {said:.1f} s its header promises: it is cut off or "
-        raise RefusedError("bad_image", text + "broken, fetch or export it again")
+        raise UnusableImageError("bad_image", text + "broken, fetch or export it again")
 
 
 def _title(container: Any) -> str:
@@ -185,7 +185,7 @@ def _orientation(file: IO[bytes]) -> int | None:
     with _opened(file) as container:
         frame = next(container.decode(_stream(container)), None)
         if frame is None:
-            raise RefusedError("bad_image", "holds no frame that can be decoded: export it again")
+            raise UnusableImageError("bad_image", "holds no frame that can be decoded: export it again")
         matrix = frame.side_data.get("DISPLAYMATRIX")
         if matrix is None:
             return None
@@ -198,7 +198,7 @@ def _sign(value: int) -> int:
     return (value > 0) - (value < 0)
 
 
-def _places(index: _Index, count: int) -> list[int]:
+def _frame_indices(index: _Index, count: int) -> list[int]:
     """Which frames are taken: those shown amid `count` equal parts of the length, each once."""
     start = index.times[0]
     span = index.end - start
@@ -206,15 +206,15 @@ def _places(index: _Index, count: int) -> list[int]:
     return list(dict.fromkeys(max(0, bisect_right(index.times, time) - 1) for time in amid))
 
 
-def _found(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[int, Any]]:
+def _decode_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[int, Any]]:
     """The frames in these places: by seeking, and by counting from where that fails."""
     done = 0
     if index.timed:
         try:
-            for place, frame in _sought(file, index, places):
+            for place, frame in _seek_frames(file, index, places):
                 yield place, frame
                 done += 1
-        except _UnsureError:
+        except SeekMismatchError:
             pass
     if done == len(places):
         return
@@ -226,10 +226,10 @@ def _found(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[
                 yield count, frame
     if count < places[-1]:
         text = "holds frames that can't be decoded: fetch or export it again"
-        raise RefusedError("bad_image", text)
+        raise UnusableImageError("bad_image", text)
 
 
-def _sought(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[int, Any]]:
+def _seek_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[int, Any]]:
     """Seek to the key frame before each, unless the way from the last one is shorter."""
     with _opened(file) as container:
         stream, now, decoded = _stream(container), None, iter(())
@@ -243,10 +243,10 @@ def _sought(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple
             while now is None or now < wanted:
                 frame = next(decoded, None)
                 if frame is None or frame.pts is None:
-                    raise _UnsureError
+                    raise SeekMismatchError
                 now = frame.pts
             if now != wanted:
-                raise _UnsureError
+                raise SeekMismatchError
             yield place, frame
 
 
@@ -255,8 +255,8 @@ def _picture(image: Image, shape: float, orientation: int | None, longest: int |
     from PIL.Image import Resampling
 
     size = (max(1, round(image.width * shape)), image.height)
-    image = upright(image, orientation)
-    size = shrunk(size[::-1] if (orientation or 1) > 4 else size, longest)
+    image = apply_orientation(image, orientation)
+    size = fit_size(size[::-1] if (orientation or 1) > 4 else size, longest)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
     return image

@@ -13,17 +13,17 @@ from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
 from ..judging import answers, matching, metrics, vqa
-from ..judging.matching import Asked
-from .plan import NOTHING, Expectation, Job
+from ..judging.matching import JobKey
+from .plan import NOTHING, ReferenceAnswers, PlannedJob
 
 
-def of(sweep: Sweep, base: Path, pictures: Sequence[Path], jobs: Iterable[Job]) -> Expectation:
+def references_of_sweep(sweep: Sweep, base: Path, pictures: Sequence[Path], jobs: Iterable[PlannedJob]) -> ReferenceAnswers:
     """What the sweep's own file says of its jobs; its path is relative to `base`."""
     if sweep.answers is None:
         return NOTHING
     names = [str(picture) for picture in pictures]
     asked = (
-        Asked(
+        JobKey(
             job.position,
             tuple(names[image] for image in job.images),
             sweep.prompts[job.prompt].name,
@@ -31,10 +31,10 @@ def of(sweep: Sweep, base: Path, pictures: Sequence[Path], jobs: Iterable[Job]) 
         )
         for job in jobs
     )
-    return expectation(base / Path(sweep.answers).expanduser(), sweep.scoring, asked)
+    return load_references(base / Path(sweep.answers).expanduser(), sweep.scoring, asked)
 
 
-def expectation(file: Path, scoring: Sequence[str] | None, asked: Iterable[Asked]) -> Expectation:
+def load_references(file: Path, scoring: Sequence[str] | None, asked: Iterable[JobKey]) -> ReferenceAnswers:
     """What a file says of the jobs. Raises SweepFileError with all that is wrong with it."""
     found = matching.match(file, answers.read(file), list(asked))
     if scoring and "vqa" in scoring:
@@ -45,5 +45,5 @@ def expectation(file: Path, scoring: Sequence[str] | None, asked: Iterable[Asked
                 f" in {file} some have {wrong[0]}",
                 hint="leave vqa out of scoring, or leave scoring out",
             )
-    chosen = scoring or metrics.sensible(list(found.values()))
-    return Expectation(found, tuple(dict.fromkeys(chosen)))
+    chosen = scoring or metrics.default_metrics(list(found.values()))
+    return ReferenceAnswers(found, tuple(dict.fromkeys(chosen)))

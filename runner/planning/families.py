@@ -25,9 +25,9 @@ class FamiliesError(VlmsweepError):
     exit_code = 70
 
 
-def known() -> list[dict[str, Any]]:
+def list_families() -> list[dict[str, Any]]:
     """The families, each with `cached`: which of its example ids are on this machine."""
-    families: list[dict[str, Any]] = ask()["families"]
+    families: list[dict[str, Any]] = run_describe()["families"]
     for family in families:
         found = {name: hubcache.find(name) for name in family["example_ids"]}
         family["cached"] = [name for name, here in found.items() if here is not None and here.whole]
@@ -38,7 +38,7 @@ def aliases() -> dict[str, str]:
     """Short names of families, and the model each stands for."""
     return {
         alias: family["example_ids"][0]
-        for family in ask()["families"]
+        for family in run_describe()["families"]
         if family["example_ids"]
         for alias in family["aliases"]
     }
@@ -50,14 +50,14 @@ def check(model: str) -> dict[str, Any]:
     Raises SweepFileError for what can be neither a folder nor on the hub.
     """
     if model == jobs.DEMO:
-        return ask("--check", str(jobs.demo_model()))
+        return run_describe("--check", str(jobs.demo_model()))
     meant = aliases().get(model, model)
-    if not Path(meant).expanduser().is_dir() and jobs.no_hub_id(meant):
+    if not Path(meant).expanduser().is_dir() and jobs.is_local_name(meant):
         raise SweepFileError(f"{model!r} is neither a folder nor a hub id (org/name)")
-    return ask("--check", meant)
+    return run_describe("--check", meant)
 
 
-def ask(*arguments: str) -> dict[str, Any]:
+def run_describe(*arguments: str) -> dict[str, Any]:
     """What `python -m workers.describe` says."""
     # -P: a stray json.py in the user's folder must not be imported.
     command = [sys.executable, "-P", "-m", "workers.describe", *arguments]

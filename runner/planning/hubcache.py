@@ -17,7 +17,7 @@ INDEX = ".safetensors.index.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CachedModel:
     """What lies on disk of a model. `whole` is False while weight files are missing."""
 
     folder: Path
@@ -36,7 +36,7 @@ def root() -> Path:
     return Path(home).expanduser() / "hub"
 
 
-def find(model: str, revision: str | None = None) -> Found | None:
+def find(model: str, revision: str | None = None) -> CachedModel | None:
     """A hub model's snapshot in the cache, or None."""
     folder = root() / ("models--" + model.replace("/", "--"))
     wanted = revision or "main"
@@ -44,17 +44,17 @@ def find(model: str, revision: str | None = None) -> Found | None:
         commit = (folder / "refs" / wanted).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):
         commit = wanted
-    return measure(folder / "snapshots" / commit)
+    return inspect_folder(folder / "snapshots" / commit)
 
 
-def measure(folder: Path) -> Found | None:
+def inspect_folder(folder: Path) -> CachedModel | None:
     """A folder's sizes; None when it is no folder or holds nothing."""
     sizes = dict(files(folder))
     if not sizes:
         return None
     weights = sum(size for name, size in sizes.items() if name.endswith(WEIGHTS))
-    missing = shards(folder, sizes) - set(sizes)
-    return Found(folder, weights, bool(weights) and not missing)
+    missing = indexed_weight_files(folder, sizes) - set(sizes)
+    return CachedModel(folder, weights, bool(weights) and not missing)
 
 
 def files(folder: Path) -> Iterable[tuple[str, int]]:
@@ -68,7 +68,7 @@ def files(folder: Path) -> Iterable[tuple[str, int]]:
                 continue
 
 
-def shards(folder: Path, sizes: Iterable[str]) -> set[str]:
+def indexed_weight_files(folder: Path, sizes: Iterable[str]) -> set[str]:
     """The weight files that an index at the top of the folder names."""
     named: set[str] = set()
     for name in sizes:

@@ -24,7 +24,7 @@ from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
 from ..errors import SweepFileError
 from . import expected as expectations
 from . import pythons
-from .plan import Entry, Job, Place, Plan
+from .plan import PlannedModel, PlannedJob, LoadTarget, Plan
 
 PICTURE_SUFFIXES = {
     f".{suffix}"
@@ -54,7 +54,7 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     """
     problems: list[str] = []
     entries = tuple(entry(i, model, sweep, base, problems) for i, model in enumerate(sweep.models))
-    problems += twice([e.name for e in entries])
+    problems += duplicate_name_problems([e.name for e in entries])
     shared = find_pictures(sweep.images, base, "images", problems)
     pictures = dict.fromkeys(shared)
     choices = [
@@ -63,24 +63,24 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     if problems:
         raise SweepFileError(f"{source}:\n" + "\n".join(f"  {problem}" for problem in problems))
     number = {path: i for i, path in enumerate(pictures)}
-    jobs: list[Job] = []
+    jobs: list[PlannedJob] = []
     for one in entries:
         for prompt, groups in enumerate(choices):
             for group in groups:
-                reason = excluded(sweep, one, group)
+                reason = exclusion_reason(sweep, one, group)
                 images = tuple(number[path] for path in group)
                 for repeat in range(1, sweep.repeats + 1):
-                    jobs.append(Job(len(jobs), one.position, prompt, images, repeat, reason))
-    known = expectations.of(sweep, base, list(pictures), jobs)
+                    jobs.append(PlannedJob(len(jobs), one.position, prompt, images, repeat, reason))
+    known = expectations.references_of_sweep(sweep, base, list(pictures), jobs)
     return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs), known)
 
 
-def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]) -> Entry:
+def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]) -> PlannedModel:
     """A model with its settings merged and its place found."""
     where = f"models[{position}]"
-    place = locate(model, base, where, problems)
+    place = resolve_target(model, base, where, problems)
     fallbacks = [
-        locate(source, base, f"{where}.fallback[{i}]", problems)
+        resolve_target(source, base, f"{where}.fallback[{i}]", problems)
         for i, source in enumerate(model.fallback)
     ]
     given = model.generation.model_dump(exclude_none=True)
@@ -92,8 +92,8 @@ def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[
         generation = sweep.generation
     overrides = sorted(k for k, v in given.items() if getattr(sweep.generation, k) != v)
     limits = sweep.limits.model_copy(update=model.limits.model_dump(exclude_none=True))
-    name = model.name or short(place)
-    return Entry(
+    name = model.name or default_name(place)
+    return PlannedModel(
         position,
         name,
         place,
@@ -106,9 +106,9 @@ def entry(position: int, model: Model, sweep: Sweep, base: Path, problems: list[
     )
 
 
-def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place:
+def resolve_target(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
     """Where a model is, with the interpreter and the requirements that it names."""
-    place = whereabouts(source, base, where, problems)
+    place = resolve_location(source, base, where, problems)
     python, needs = source.python, source.requirements
     at = f"{where}.python"
     try:
@@ -121,26 +121,26 @@ def locate(source: Source, base: Path, where: str, problems: list[str]) -> Place
     return replace(place, python=found, requirements=lines)
 
 
-def whereabouts(source: Source, base: Path, where: str, problems: list[str]) -> Place:
+def resolve_location(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
     """Where a model is. What is neither a folder nor a hub id is a problem."""
     if source.engine == "openai":
-        return Place("server", source.id, source)
+        return LoadTarget("server", source.id, source)
     if source.id == DEMO:
-        return Place("local", str(demo_model()), source)
+        return LoadTarget("local", str(demo_model()), source)
     path = Path(os.path.abspath(base / Path(source.id).expanduser()))  # noqa: PTH100 - keeps links
     if path.is_dir():
-        return Place("local", str(path), source)
-    if no_hub_id(source.id):
+        return LoadTarget("local", str(path), source)
+    if is_local_name(source.id):
         problems.append(f"{where}: {source.id!r} is neither a folder nor a hub id (org/name)")
-    return Place("hub", source.id, source)
+    return LoadTarget("hub", source.id, source)
 
 
-def no_hub_id(name: str) -> bool:
+def is_local_name(name: str) -> bool:
     """Whether a name can only be that of a folder."""
     return name.startswith((".", "/", "~")) or not HUB_ID.match(name)
 
 
-def short(place: Place) -> str:
+def default_name(place: LoadTarget) -> str:
     """The name a model is shown by when it was given none."""
     if place.how.id == DEMO or place.source != "local":
         return place.how.id
@@ -155,7 +155,7 @@ def demo_model() -> Path:
     return Path(spec.submodule_search_locations[0]) / "demo_model"
 
 
-def twice(names: Sequence[str]) -> list[str]:
+def duplicate_name_problems(names: Sequence[str]) -> list[str]:
     """A problem for every name that stands more than once."""
     return [
         f"models: {name!r} stands {names.count(name)} times: give each a name of its own"
@@ -195,7 +195,7 @@ def find_pictures(
     for i, pattern in enumerate(patterns):
         path = base / Path(pattern).expanduser()
         if path.is_dir():
-            files = walk(path)
+            files = list_images(path)
             missing = "holds no pictures (videos are named, or matched: *.mp4)"
         elif os.path.lexists(path):
             files, missing = [path], ""
@@ -204,10 +204,10 @@ def find_pictures(
             wanted = str(Path(pattern).expanduser())
             names = glob.glob(wanted, root_dir=base, recursive=True)  # noqa: PTH207
             matches = [base / name for name in sorted(names)]
-            files = [f for m in matches for f in (walk(m) if m.is_dir() else [m])]
+            files = [f for m in matches for f in (list_images(m) if m.is_dir() else [m])]
             missing = "matches nothing"
         else:
-            files, missing = [], f"does not exist{near(path)}"
+            files, missing = [], f"does not exist{suggest_path(path)}"
         if not files:
             problems.append(f"{place}[{i}]: {pattern!r} {missing}")
         for file in files:
@@ -215,7 +215,7 @@ def find_pictures(
     return list(found)
 
 
-def walk(folder: Path) -> list[Path]:
+def list_images(folder: Path) -> list[Path]:
     """The pictures in a folder and its subfolders, by their suffix; hidden ones are left out.
 
     So are videos: a phone's folder has one beside many a picture, which nobody asked about.
@@ -231,7 +231,7 @@ def walk(folder: Path) -> list[Path]:
     return found
 
 
-def near(path: Path) -> str:
+def suggest_path(path: Path) -> str:
     """` (did you mean ...?)` when the folder holds something of nearly that name."""
     try:
         names = [other.name for other in path.parent.iterdir()]
@@ -241,7 +241,7 @@ def near(path: Path) -> str:
     return f" (did you mean {close[0]}?)" if close else ""
 
 
-def excluded(sweep: Sweep, one: Entry, group: tuple[Path, ...]) -> str | None:
+def exclusion_reason(sweep: Sweep, one: PlannedModel, group: tuple[Path, ...]) -> str | None:
     """Why a job must not run, or None."""
     for rule in sweep.exclude:
         model = matches(rule.model, [one.name, one.place.how.id, one.place.location])

@@ -13,18 +13,18 @@ from schemas.sweep import GenerationSettings, Limits, Prompt, Source, Sweep
 
 
 @dataclass(frozen=True, slots=True)
-class Expectation:
+class ReferenceAnswers:
     """Job to accepted answers, and how all of them are scored; nothing where nothing is known."""
 
     accepted: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
 
 
-NOTHING = Expectation()
+NOTHING = ReferenceAnswers()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LoadTarget:
     """Where a model is (hub, local or server; its id or absolute path), and how it is loaded.
 
     `python` is the interpreter its workers run in, None for our own; `requirements` are what is
@@ -39,7 +39,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlannedModel:
     """A model as it takes part in the sweep, with the settings in force for it.
 
     `fallbacks` are tried in their order with the jobs that did not end ok before.
@@ -47,8 +47,8 @@ class Entry:
 
     position: int
     name: str
-    place: Place
-    fallbacks: tuple[Place, ...]
+    place: LoadTarget
+    fallbacks: tuple[LoadTarget, ...]
     generation: GenerationSettings
     overrides: tuple[str, ...]
     limits: Limits
@@ -57,7 +57,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PlannedJob:
     """One cell. Numbers are positions in the plan's lists; images are in the prompt's order."""
 
     position: int
@@ -74,8 +74,8 @@ class Plan:
 
     sweep: Sweep
     source: str
-    entries: tuple[Entry, ...]
+    entries: tuple[PlannedModel, ...]
     prompts: tuple[Prompt, ...]
     images: tuple[Path, ...]
-    jobs: tuple[Job, ...]
-    expected: Expectation = NOTHING
+    jobs: tuple[PlannedJob, ...]
+    expected: ReferenceAnswers = NOTHING

@@ -13,9 +13,9 @@ from typing import Any
 
 from schemas.picture import VIDEO_SUFFIXES
 
-from ..plain import readable
+from ..plain import display_path
 from . import hubcache
-from .plan import Entry, Place, Plan
+from .plan import PlannedModel, LoadTarget, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def preview(plan: Plan) -> Preview:
     sweep = plan.sweep
     return Preview(
         name=sweep.name,
-        source=readable(plan.source),
+        source=display_path(plan.source),
         jobs=len(plan.jobs) - len(skipped),
         skipped=len(skipped),
         models=[model(plan, entry) for entry in plan.entries],
@@ -81,7 +81,7 @@ def preview(plan: Plan) -> Preview:
         pictures=len(sizes) - videos,
         videos=videos,
         pictures_bytes=sum(size for size in sizes.values() if size is not None),
-        missing=[readable(path) for path, size in sizes.items() if not size],
+        missing=[display_path(path) for path, size in sizes.items() if not size],
         excluded=[
             {"model": name, "jobs": count, "reason": reason}
             for (name, reason), count in reasons.items()
@@ -104,17 +104,17 @@ def size_of(path: Path) -> int | None:
         return None
 
 
-def model(plan: Plan, entry: Entry) -> ModelPreview:
+def model(plan: Plan, entry: PlannedModel) -> ModelPreview:
     """One model's part."""
     mine = [job for job in plan.jobs if job.entry == entry.position]
     skipped = sum(job.skip_reason is not None for job in mine)
     found, state = on_disk(entry.place)
     return ModelPreview(
-        model=readable(entry.name),
+        model=display_path(entry.name),
         jobs=len(mine) - skipped,
         skipped=skipped,
         source=entry.place.source,
-        location=readable(entry.place.location),
+        location=display_path(entry.place.location),
         bytes=found.weights_bytes if found else None,
         state=state,
         engine=entry.place.how.engine,
@@ -125,12 +125,12 @@ def model(plan: Plan, entry: Entry) -> ModelPreview:
     )
 
 
-def on_disk(place: Place) -> tuple[hubcache.Found | None, str]:
+def on_disk(place: LoadTarget) -> tuple[hubcache.CachedModel | None, str]:
     """What is on disk of a model, and that in words."""
     if place.source == "server":
         return None, f"at {place.how.url}"
     if place.source == "local":
-        found = hubcache.measure(Path(place.location))
+        found = hubcache.inspect_folder(Path(place.location))
         return found, "folder" if found and found.whole else "folder without whole weights"
     found = hubcache.find(place.location, place.how.revision)
     if found is None:

@@ -47,7 +47,7 @@ def requirements(named: str | Iterable[str], base: Path) -> tuple[str, ...]:
     """
     lines = from_file(base / Path(named).expanduser(), 0) if isinstance(named, str) else None
     if lines is None:
-        lines = [line for text in named for line in resolved(text, base, 0)]
+        lines = [line for text in named for line in resolve_requirement_line(text, base, 0)]
     if not any(not line.startswith("-") for line in lines):
         raise ValueError("names no package")
     return tuple(dict.fromkeys(lines))
@@ -65,10 +65,10 @@ def from_file(path: Path, depth: int) -> list[str]:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ValueError(f"cannot read {str(path)!r}: {reason}") from error
     joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
-    return [one for line in joined.splitlines() for one in resolved(line, path.parent, depth)]
+    return [one for line in joined.splitlines() for one in resolve_requirement_line(line, path.parent, depth)]
 
 
-def resolved(line: str, base: Path, depth: int) -> list[str]:
+def resolve_requirement_line(line: str, base: Path, depth: int) -> list[str]:
     """A line as it holds anywhere: comments gone, other files read in, paths absolute."""
     line = " ".join(re.sub(r"(^|\s)#.*$", "", line).split())
     if not line:

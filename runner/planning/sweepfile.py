@@ -27,10 +27,10 @@ MOST_SAID = 100
 
 def read(path: Path) -> Sweep:
     """The sweep in a `.yaml`, `.yml` or `.toml` file; SweepFileError lists all problems."""
-    return check(raw(path), str(path))
+    return validate(load_data(path), str(path))
 
 
-def raw(path: Path) -> Any:
+def load_data(path: Path) -> Any:
     """The plain data in such a file, not checked yet."""
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -56,7 +56,7 @@ def parse(text: str, path: Path) -> Any:
     )
 
 
-def check(data: Any, source: str) -> Sweep:
+def validate(data: Any, source: str) -> Sweep:
     """Validated data as a Sweep. `source` names where it came from in messages."""
     if not isinstance(data, dict):
         raise SweepFileError(
@@ -67,7 +67,7 @@ def check(data: Any, source: str) -> Sweep:
         return Sweep.model_validate(data)
     except ValidationError as error:
         found = error.errors()
-        lines = sorted({sentence(detail) for detail in found[:MOST_SAID]})
+        lines = sorted({format_problem(detail) for detail in found[:MOST_SAID]})
         count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
         if len(found) > MOST_SAID:
             count = f"the first {len(lines)} of {len(found)} problems"
@@ -91,10 +91,10 @@ PLAIN = {
 }
 
 
-def sentence(detail: ErrorDetails) -> str:
+def format_problem(detail: ErrorDetails) -> str:
     """One problem as `path: what is wrong (what to do)`."""
     location = [part for part in detail["loc"] if not is_tag(part)]
-    where = dotted(location) or "the sweep"
+    where = format_location(location) or "the sweep"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         known = known_keys(location[:-1])
@@ -109,13 +109,13 @@ def sentence(detail: ErrorDetails) -> str:
             str(detail["input"]), [word.strip("' ") for word in expected.split(",")], n=1
         )
         hint = f", did you mean {close[0]}?" if close else ""
-        return f"{where}: {shown(detail['input'])} is not one of {expected}{hint}"
+        return f"{where}: {quote_value(detail['input'])} is not one of {expected}{hint}"
     if detail["type"] == "value_error":
         return f"{where}: {message}"
     message = PLAIN.get(detail["type"], lower_first(message))
     if detail["type"] == "string_pattern_mismatch" and location[-1] == "device":
         message = "should be auto, cpu, mps, cuda or cuda:N"
-    return f"{where}: {message}, not {shown(detail['input'])}"
+    return f"{where}: {message}, not {quote_value(detail['input'])}"
 
 
 def is_tag(part: int | str) -> bool:
@@ -123,7 +123,7 @@ def is_tag(part: int | str) -> bool:
     return isinstance(part, str) and (part in TAGS or part.startswith("function-"))
 
 
-def dotted(location: typing.Sequence[int | str]) -> str:
+def format_location(location: typing.Sequence[int | str]) -> str:
     """`models[0].dtype` for ("models", 0, "dtype")."""
     out = ""
     for part in location:
@@ -155,7 +155,7 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def shown(value: Any) -> str:
+def quote_value(value: Any) -> str:
     """A value as it is shown in a message: short, and on one line."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
@@ -175,7 +175,7 @@ def from_options(
     """The sweep that `vlmsweep run -m ... -i ... -p ...` means, held to the same rules."""
     data: dict[str, Any] = {"models": list(models), "images": list(images)}
     data["prompts"] = list(prompts) or ["Describe this image."]
-    return check(merge(data, overrides), "the command line")
+    return validate(merge(data, overrides), "the command line")
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")  # no path and no database takes 
 LARGEST = 1 << 63
 
 
-class Loader(yaml.SafeLoader):
+class StrictLoader(yaml.SafeLoader):
     """YAML of plain values, in which a key stands once.
 
     The one in C is quicker, and dies of a text that is nested deep.
@@ -46,12 +46,12 @@ def load(text: str, suffix: str) -> Any:
             raise ValueError(f"a line has more than {MOST_DOTS} dots outside of quotes")
         data: Any = tomllib.loads(text)
     else:
-        data = yaml.load(text, Loader)
-    count(data, {})
+        data = yaml.load(text, StrictLoader)
+    count_values(data, {})
     return data
 
 
-def count(value: Any, known: dict[int, int]) -> int:
+def count_values(value: Any, known: dict[int, int]) -> int:
     """How many values there are, with aliases written out.
 
     Raises ValueError for too many, for one that holds itself, and for what nothing can hold.
@@ -68,7 +68,7 @@ def count(value: Any, known: dict[int, int]) -> int:
         return known[id(value)]
     known[id(value)] = 0
     parts: Iterable[Any] = [*value, *value.values()] if isinstance(value, dict) else value
-    total = 1 + sum(count(part, known) for part in parts)
+    total = 1 + sum(count_values(part, known) for part in parts)
     if total > MOST_VALUES:
         raise ValueError(f"it stands for more than {MOST_VALUES:,} values")
     known[id(value)] = total

@@ -22,7 +22,7 @@ PRESETS = Path(__file__).with_name("presets")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class SweepRequest:
     """What was asked for on the command line. `each_model` holds for every model alike.
 
     With `models_only` no pictures are needed: nothing is asked about any.
@@ -38,7 +38,7 @@ class Wish:
     models_only: bool = False
 
 
-def plan(wish: Wish) -> Plan:
+def build_plan(wish: SweepRequest) -> Plan:
     """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
     if wish.preset is not None:
         if wish.file is not None:
@@ -78,14 +78,14 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     return jobs.expand(sweep, base, source)
 
 
-def from_options(wish: Wish) -> Sweep:
+def from_options(wish: SweepRequest) -> Sweep:
     """A sweep without a file."""
     if not wish.models:
         raise SweepFileError(
             "nothing to run: give a sweep file, or models with -m",
             hint="vlmsweep run -m demo -i photos/    (or, to see one at work: vlmsweep demo)",
         )
-    over = wish.settings | {"models": with_each(list(wish.models), wish.each_model)}
+    over = wish.settings | {"models": override_models(list(wish.models), wish.each_model)}
     if not wish.images and wish.models_only:
         over["prompts"] = [{"text": text, "images": "none"} for text in wish.prompts or ("-",)]
     elif not wish.images:
@@ -97,25 +97,25 @@ def from_options(wish: Wish) -> Sweep:
     return sweepfile.from_options(wish.models, wish.images, wish.prompts, over)
 
 
-def from_file(wish: Wish, file: Path) -> Sweep:
+def from_file(wish: SweepRequest, file: Path) -> Sweep:
     """A file's sweep with the options laid over it; lists given replace the file's."""
     lists = {
-        "models": [from_here(model, hub=True) for model in wish.models],
-        "images": [from_here(image) for image in wish.images],
+        "models": [absolute_path(model, hub=True) for model in wish.models],
+        "images": [absolute_path(image) for image in wish.images],
         "prompts": list(wish.prompts),
     }
     over = wish.settings | {key: value for key, value in lists.items() if value}
     if not over and not wish.each_model:
         return sweepfile.read(file)
-    data = sweepfile.raw(file)
+    data = sweepfile.load_data(file)
     if not isinstance(data, dict):
-        return sweepfile.check(data, str(file))
+        return sweepfile.validate(data, str(file))
     data = sweepfile.merge(data, over)
-    data["models"] = with_each(data.get("models"), wish.each_model)
-    return sweepfile.check(data, f"{file} with the options given")
+    data["models"] = override_models(data.get("models"), wish.each_model)
+    return sweepfile.validate(data, f"{file} with the options given")
 
 
-def with_each(models: Any, settings: dict[str, Any]) -> Any:
+def override_models(models: Any, settings: dict[str, Any]) -> Any:
     """Every model with the same settings laid over it; what is no model is left to the check."""
     if not settings or not isinstance(models, list):
         return models
@@ -123,7 +123,7 @@ def with_each(models: Any, settings: dict[str, Any]) -> Any:
     return [model | settings if isinstance(model, dict) else model for model in named]
 
 
-def from_here(place: str, hub: bool = False) -> str:
+def absolute_path(place: str, hub: bool = False) -> str:
     """A path typed on the command line, made independent of the sweep file's folder."""
     path = Path(place).expanduser()
     if hub and not path.is_dir() and not place.startswith((".", "~")):

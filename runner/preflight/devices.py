@@ -21,7 +21,7 @@ class Device:
     free: int
 
 
-def nvidia() -> list[Device] | None:
+def nvidia_devices() -> list[Device] | None:
     """The processors that CUDA would see, by its numbers; None where nobody can tell."""
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -38,7 +38,7 @@ def nvidia() -> list[Device] | None:
         found = [device(row) for row in csv.reader(done.stdout.splitlines()) if row]
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-    return visible(found)
+    return visible_devices(found)
 
 
 def device(row: list[str]) -> Device:
@@ -47,7 +47,7 @@ def device(row: list[str]) -> Device:
     return Device(name, int(total) << 20, int(free) << 20)
 
 
-def visible(found: list[Device]) -> list[Device]:
+def visible_devices(found: list[Device]) -> list[Device]:
     """Those that CUDA_VISIBLE_DEVICES leaves, where it names them by number."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:

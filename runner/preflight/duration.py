@@ -13,20 +13,20 @@ from ..database.reader import Reader
 from ..errors import VlmsweepError
 from ..planning.plan import Plan
 from ..view import units
-from .finding import Finding, Way
+from .finding import Finding, LoadVariant
 
 Estimates = Mapping[tuple[str, str], Estimate]
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedDuration:
     """Seconds the known models will take, and the names of those never measured."""
 
     known_s: float
     unknown: tuple[str, ...]
 
 
-def history(ways: Sequence[Way], database: Path | None) -> dict[tuple[str, str], Estimate]:
+def load_estimates(ways: Sequence[LoadVariant], database: Path | None) -> dict[tuple[str, str], Estimate]:
     """What is known of each way's model; nothing where there is no history yet."""
     if database is None or not database.is_file():
         return {}
@@ -38,7 +38,7 @@ def history(ways: Sequence[Way], database: Path | None) -> dict[tuple[str, str],
         return {}
 
 
-def expected(plan: Plan, known: Estimates) -> Expected:
+def expected(plan: Plan, known: Estimates) -> ExpectedDuration:
     """The whole sweep's, one worker after another, no fallback needed."""
     jobs = Counter(job.entry for job in plan.jobs if job.skip_reason is None)
     total, unknown = 0.0, []
@@ -49,10 +49,10 @@ def expected(plan: Plan, known: Estimates) -> Expected:
         takes_s = known.get(place, Estimate()).takes_s(count)
         total += takes_s or 0.0
         unknown += [entry.name] if takes_s is None else []
-    return Expected(total, tuple(unknown))
+    return ExpectedDuration(total, tuple(unknown))
 
 
-def findings(ways: Sequence[Way], known: Estimates) -> Iterator[Finding]:
+def findings(ways: Sequence[LoadVariant], known: Estimates) -> Iterator[Finding]:
     """Limits that what was measured before would break."""
     for way in ways:
         seen = known.get((way.source, way.load.model), Estimate())

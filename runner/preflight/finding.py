@@ -11,7 +11,7 @@ from schemas.commands import Load
 from schemas.sweep import Limits
 
 from ..interpreters import shelf
-from ..planning.plan import Place, Plan
+from ..planning.plan import LoadTarget, Plan
 from ..work.queue import QueuedModel
 
 Severity = Literal["problem", "warning", "note"]
@@ -37,7 +37,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LoadVariant:
     """One way to load a model of the sweep; `last` when no other is tried after it.
 
     `python` is the interpreter its workers run in, `requirements` what that was made of.
@@ -57,7 +57,7 @@ class Way:
         return "problem" if self.last else "warning"
 
 
-def ways(plan: Plan) -> Iterator[Way]:
+def plan_variants(plan: Plan) -> Iterator[LoadVariant]:
     """All ways of all models that have jobs."""
     busy = {job.entry for job in plan.jobs if job.skip_reason is None}
     for entry in plan.entries:
@@ -65,10 +65,10 @@ def ways(plan: Plan) -> Iterator[Way]:
             continue
         places = (entry.place, *entry.fallbacks)
         for number, place in enumerate(places):
-            yield Way(
+            yield LoadVariant(
                 name=f"{entry.name} (fallback {number})" if number else entry.name,
                 source=place.source,
-                load=load(place),
+                load=load_command(place),
                 limits=entry.limits,
                 last=number == len(places) - 1,
                 python=place.python,
@@ -76,7 +76,7 @@ def ways(plan: Plan) -> Iterator[Way]:
             )
 
 
-def load(place: Place) -> Load:
+def load_command(place: LoadTarget) -> Load:
     """What a worker would be asked."""
     how = place.how
     return Load(
@@ -94,12 +94,12 @@ def load(place: Place) -> Load:
     )
 
 
-def stored(models: Iterable[QueuedModel]) -> Iterator[Way]:
+def queued_variants(models: Iterable[QueuedModel]) -> Iterator[LoadVariant]:
     """The ways of models that wait in a database, each kind once."""
     seen = set()
     for model in models:
-        made = model.python is not None and shelf.slot_of(model.python) is not None
-        way = Way(
+        made = model.python is not None and shelf.find_cached_environment(model.python) is not None
+        way = LoadVariant(
             name=model.name if model.id == model.first else f"{model.name} (fallback)",
             source=model.source,
             load=replace(model.load, processor={}),

@@ -14,64 +14,64 @@ from ..interpreters import shelf
 from ..interpreters.command import check, worker_command
 from ..interpreters.probe import InterpreterError
 from ..plain import one_line
-from .finding import Finding, Way
+from .finding import Finding, LoadVariant
 
 LIMIT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class ProbeResult:
     """What is known of a way: `facts` as workers.forecast gives them, None where nobody could say,
     and then perhaps `finding`, which says why.
     """
 
-    way: Way
+    way: LoadVariant
     facts: dict[str, Any] | None
     finding: Finding | None = None
 
 
-def ask(ways: Sequence[Way], hub: bool, made: bool, limit_s: float = LIMIT_S) -> list[Outlook]:
+def probe_variants(ways: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float = LIMIT_S) -> list[ProbeResult]:
     """What is known of each way, in their order; servers are not asked about.
 
     `made` tells that environments have been made, so that one that is missing is a problem.
     """
-    groups: dict[str | None, list[Way]] = defaultdict(list)
+    groups: dict[str | None, list[LoadVariant]] = defaultdict(list)
     for way in ways:
         if way.source != "server":
             groups[way.python].append(way)
     found = {}
     for python, mine in groups.items():
-        for outlook in asked(python, mine, hub, made, limit_s):
+        for outlook in probe_environment(python, mine, hub, made, limit_s):
             found[id(outlook.way)] = outlook
     return [found[id(way)] for way in ways if id(way) in found]
 
 
-def asked(
-    python: str | None, ways: Sequence[Way], hub: bool, made: bool, limit_s: float
-) -> Iterator[Outlook]:
+def probe_environment(
+    python: str | None, ways: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float
+) -> Iterator[ProbeResult]:
     """The ways of one environment. One that is still to be made can be asked nothing."""
-    slot = shelf.slot_of(python) if python is not None else None
-    if slot is not None and not slot.whole and not made:
-        yield from (Outlook(way, None, later(way, slot)) for way in ways)
+    slot = shelf.find_cached_environment(python) if python is not None else None
+    if slot is not None and not slot.exists and not made:
+        yield from (ProbeResult(way, None, pending_environment_finding(way, slot)) for way in ways)
         return
     try:
         if python is not None:
             check(python)
-        answers, why = talk(python, ways, hub, limit_s)
+        answers, why = run_probe(python, ways, hub, limit_s)
     except InterpreterError as error:
         for way in ways:
             finding = Finding(way.severity, "environment", way.name, error.message, error.hint)
-            yield Outlook(way, None, finding)
+            yield ProbeResult(way, None, finding)
         return
     for number, way in enumerate(ways):
         if number < len(answers):
-            yield Outlook(way, answers[number])
+            yield ProbeResult(way, answers[number])
         else:
             message = f"could not be looked at beforehand: {why}"
-            yield Outlook(way, None, Finding("warning", "model", way.name, message))
+            yield ProbeResult(way, None, Finding("warning", "model", way.name, message))
 
 
-def later(way: Way, slot: shelf.Slot) -> Finding:
+def pending_environment_finding(way: LoadVariant, slot: shelf.CachedEnvironment) -> Finding:
     """That its environment will be made when the sweep starts, or why it could not be before."""
     note = slot.read()
     if note is not None and note.message:
@@ -82,8 +82,8 @@ def later(way: Way, slot: shelf.Slot) -> Finding:
     return Finding("note", "environment", way.name, message, "vlmsweep fetch makes it ahead")
 
 
-def talk(
-    python: str | None, ways: Sequence[Way], hub: bool, limit_s: float
+def run_probe(
+    python: str | None, ways: Sequence[LoadVariant], hub: bool, limit_s: float
 ) -> tuple[list[dict[str, Any]], str]:
     """The answers that came in time, one a way, and why no more did."""
     argv, env = worker_command(python, "workers.forecast")

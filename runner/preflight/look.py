@@ -15,8 +15,8 @@ from ..interpreters import resolving
 from ..planning.plan import Plan
 from ..work.queue import Queue
 from . import devices, duration, forecast, memory, models, pictures, servers
-from .duration import Expected
-from .finding import SEVERITIES, Finding, Way, stored, ways
+from .duration import ExpectedDuration
+from .finding import SEVERITIES, Finding, LoadVariant, queued_variants, plan_variants
 
 LATEST = "9999"  # an hour that holds nothing back
 
@@ -26,11 +26,11 @@ class PreflightError(VlmsweepError):
 
 
 @dataclass(frozen=True, slots=True)
-class Preflight:
+class PreflightReport:
     """All that was found, and how long the sweep will take by what is known."""
 
     findings: tuple[Finding, ...]
-    expected: Expected
+    expected: ExpectedDuration
 
     def of(self, severity: str) -> list[Finding]:
         """The findings of one severity."""
@@ -45,65 +45,65 @@ class Preflight:
         }
 
 
-def look(plan: Plan, database: Path | None, *, hub: bool = True, made: bool = False) -> Preflight:
+def run_preflight(plan: Plan, database: Path | None, *, hub: bool = True, made: bool = False) -> PreflightReport:
     """What stands in a plan's way. Takes a second or two as a rule, bounded in any case.
 
     `hub` asks the hub about models that are not on disk (unless offline), `made` tells that
     environments have been made. `database` is where history lies and results will.
     """
-    plan = resolving.located(plan)
-    asked = list(ways(plan))
-    known = duration.history(asked, database)
+    plan = resolving.with_expected_interpreters(plan)
+    asked = list(plan_variants(plan))
+    known = duration.load_estimates(asked, database)
     found = [
         *of_models(asked, known, hub, made),
         *pictures.findings(plan, database or Path.cwd()),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one.severity))
-    return Preflight(tuple(found), duration.expected(plan, known))
+    return PreflightReport(tuple(found), duration.expected(plan, known))
 
 
 def of_models(
-    asked: Sequence[Way], known: duration.Estimates, hub: bool, made: bool
+    asked: Sequence[LoadVariant], known: duration.Estimates, hub: bool, made: bool
 ) -> Iterator[Finding]:
     """All but the pictures."""
-    outlooks = forecast.ask(asked, hub, made)
+    outlooks = forecast.probe_variants(asked, hub, made)
     yield from models.findings(outlooks)
     yield from servers.findings(asked)
-    yield from memory.findings(outlooks, known, devices.nvidia())
+    yield from memory.findings(outlooks, known, devices.nvidia_devices())
     yield from duration.findings(asked, known)
 
 
-def again(queue: Queue, database: Path, tell: Tell) -> None:
+def recheck_queue(queue: Queue, database: Path, tell: Tell) -> None:
     """Looks at the models of what waits in a database, and tells what was found.
 
     Its pictures were prepared when it was stored.
     """
-    asked = list(stored(queue.ready(LATEST)))
-    found = list(of_models(asked, duration.history(asked, database), hub=True, made=True))
-    say(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), tell)
+    asked = list(queued_variants(queue.ready(LATEST)))
+    found = list(of_models(asked, duration.load_estimates(asked, database), hub=True, made=True))
+    emit_findings(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), tell)
 
 
-def say(findings: Iterable[Finding], tell: Tell) -> None:
+def emit_findings(findings: Iterable[Finding], tell: Tell) -> None:
     """Tells problems and warnings; of broken pictures preparing them tells in a moment."""
     for found in findings:
         if found.severity != "note" and found.about != pictures.PICTURE:
             tell(stream.PreflightFinding(**found.as_dict()))
 
 
-def before(plan: Plan, database: Path, tell: Tell, *, strict: bool = False) -> Plan:
+def prepare_and_check(plan: Plan, database: Path, tell: Tell, *, strict: bool = False) -> Plan:
     """Makes the environments, looks, and tells what was found: what comes before every start.
 
     Returns the plan as it will run. Raises PreflightError when `strict` and jobs would fail.
     """
     plan, _ = resolving.resolve(plan, tell)
-    seen = look(plan, database, made=True)
-    say(seen.findings, tell)
+    seen = run_preflight(plan, database, made=True)
+    emit_findings(seen.findings, tell)
     if strict:
-        refuse(seen)
+        raise_on_problems(seen)
     return plan
 
 
-def refuse(seen: Preflight) -> None:
+def raise_on_problems(seen: PreflightReport) -> None:
     """Raises PreflightError with all problems, if there are any."""
     problems = seen.of("problem")
     if problems:

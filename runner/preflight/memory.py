@@ -13,14 +13,14 @@ from .. import machine
 from ..database.estimates import Estimate
 from ..view import units
 from .devices import Device
-from .finding import Finding, Way
-from .forecast import Outlook
+from .finding import Finding, LoadVariant
+from .forecast import ProbeResult
 
 HINT = "a smaller dtype, a smaller or quantised copy, or another device"
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MemoryPool:
     """A memory: bytes in all and free now, and its name."""
 
     total: int
@@ -29,13 +29,13 @@ class Room:
 
 
 def findings(
-    outlooks: Sequence[Outlook],
+    outlooks: Sequence[ProbeResult],
     estimates: Mapping[tuple[str, str], Estimate],
     devices: Sequence[Device] | None,
 ) -> Iterator[Finding]:
     """What does not fit, or fits only just."""
-    total, free = machine.memory_for_us()
-    main = Room(total, free, "memory")
+    total, free = machine.memory_limits()
+    main = MemoryPool(total, free, "memory")
     for outlook in outlooks:
         way, facts = outlook.way, outlook.facts
         if facts is None or facts["problem"]:
@@ -49,11 +49,11 @@ def findings(
             yield Finding(severity, "unsupported_device", way.name, message, "device: auto")
             continue
         known = estimates.get((way.source, way.load.model), Estimate())
-        weights, room = facts["weights_bytes"], target(way, facts["engine"], devices, main)
+        weights, room = facts["weights_bytes"], target_memory(way, facts["engine"], devices, main)
         if weights is not None:
-            yield from fits(way, weights, room)
+            yield from check_weights(way, weights, room)
         if room is main and known.peak_rss_bytes is not None:
-            yield from fitted_before(way, known.peak_rss_bytes, main)
+            yield from check_previous_peak(way, known.peak_rss_bytes, main)
 
 
 def number(device: str) -> int:
@@ -61,16 +61,16 @@ def number(device: str) -> int:
     return int(device.partition(":")[2] or 0)
 
 
-def target(way: Way, engine: object, devices: Sequence[Device] | None, main: Room) -> Room:
+def target_memory(way: LoadVariant, engine: object, devices: Sequence[Device] | None, main: MemoryPool) -> MemoryPool:
     """Where the weights will go. On a Mac all memory is one."""
     asked = way.load.device
     if engine == "mlx" or asked in ("cpu", "mps") or not devices:
         return main
     device = devices[number(asked)]
-    return Room(device.total, device.free, f"memory of {device.name}")
+    return MemoryPool(device.total, device.free, f"memory of {device.name}")
 
 
-def fits(way: Way, weights: int, room: Room) -> Iterator[Finding]:
+def check_weights(way: LoadVariant, weights: int, room: MemoryPool) -> Iterator[Finding]:
     """Weights against a memory, and against the limit the user set."""
     limit = way.limits.memory_bytes
     size = units.size(weights)
@@ -87,7 +87,7 @@ def fits(way: Way, weights: int, room: Room) -> Iterator[Finding]:
         yield Finding(way.severity, "memory_limit", way.name, message, "raise limits.memory_bytes")
 
 
-def fitted_before(way: Way, peak: int, main: Room) -> Iterator[Finding]:
+def check_previous_peak(way: LoadVariant, peak: int, main: MemoryPool) -> Iterator[Finding]:
     """What it took before, against what is free now."""
     limit = way.limits.memory_bytes
     if peak > main.free:

@@ -6,26 +6,26 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..plain import readable
+from ..plain import display_path
 from ..planning import hubcache
 from ..view import units
-from .finding import Finding, Way
-from .forecast import Outlook
+from .finding import Finding, LoadVariant
+from .forecast import ProbeResult
 
 PIP_NAMES = {"PIL": "pillow"}
 
 
-def findings(outlooks: Sequence[Outlook]) -> Iterator[Finding]:
+def findings(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     """All of it, and at the end whether what is to be fetched has room."""
     for outlook in outlooks:
         if outlook.finding is not None:
             yield outlook.finding
         elif outlook.facts is not None:
             yield from of_model(outlook.way, outlook.facts)
-    yield from room(outlooks)
+    yield from check_download_space(outlooks)
 
 
-def of_model(way: Way, facts: dict[str, object]) -> Iterator[Finding]:
+def of_model(way: LoadVariant, facts: dict[str, object]) -> Iterator[Finding]:
     """One model's."""
     problem = facts["problem"]
     if isinstance(problem, dict):
@@ -35,32 +35,32 @@ def of_model(way: Way, facts: dict[str, object]) -> Iterator[Finding]:
     if isinstance(missing, list) and missing:
         names = ", ".join(PIP_NAMES.get(str(name), str(name)) for name in missing)
         engine = f"the {facts['engine']} engine needs" if facts["engine"] else "it needs"
-        message = f"{engine} {names}, not installed in {home(way)}"
-        yield Finding(way.severity, "missing_package", way.name, message, cure(way, facts))
+        message = f"{engine} {names}, not installed in {environment_name(way)}"
+        yield Finding(way.severity, "missing_package", way.name, message, install_hint(way, facts))
     if facts["own_code"] and not way.load.trust_remote_code:
         message = "it brings code of its own, which is not run; the library may know it without"
         yield Finding("note", "remote_code", way.name, message)
 
 
-def home(way: Way) -> str:
+def environment_name(way: LoadVariant) -> str:
     """Its environment, in words."""
     if way.requirements is not None:
         return "the environment made of its requirements"
-    return readable(way.python) if way.python else "vlmsweep's environment"
+    return display_path(way.python) if way.python else "vlmsweep's environment"
 
 
-def cure(way: Way, facts: dict[str, object]) -> str:
+def install_hint(way: LoadVariant, facts: dict[str, object]) -> str:
     """How to come by packages, where its workers run."""
     if way.requirements is not None:
         return "name them under requirements"
     if way.python is not None:
-        return f"install them with {readable(way.python)} -m pip install"
+        return f"install them with {display_path(way.python)} -m pip install"
     return f"pip install 'vlmsweep[{facts['engine'] or 'transformers'}]', or what is missing"
 
 
-def room(outlooks: Sequence[Outlook]) -> Iterator[Finding]:
+def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     """What is to be fetched, against the free room where the hub's cache lies."""
-    wanted: dict[tuple[str, str | None], tuple[Way, int | None]] = {}
+    wanted: dict[tuple[str, str | None], tuple[LoadVariant, int | None]] = {}
     for outlook in outlooks:
         if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
             load, size = outlook.way.load, outlook.facts["fetch_bytes"]
@@ -73,7 +73,7 @@ def room(outlooks: Sequence[Outlook]) -> Iterator[Finding]:
         yield Finding("note", "fetch", way.name, message, "vlmsweep fetch does it ahead")
     total = sum(size for _, size in wanted.values() if size is not None)
     if free is not None and total > free:
-        where = readable(hubcache.root())
+        where = display_path(hubcache.root())
         message = f"{units.size(total)} are to be fetched, and {left} are free"
         yield Finding("problem", "fetch", where, message, "free some room, or set HF_HUB_CACHE")
 

@@ -13,7 +13,7 @@ from typing import Any
 from schemas.picture import VIDEO_SUFFIXES
 
 from ..pictures.decoder import decoder_environment
-from ..plain import readable
+from ..plain import display_path
 from ..planning.plan import Plan
 from ..view import units
 from .finding import Finding
@@ -28,38 +28,38 @@ PIXEL_BYTES = 1.6
 
 def findings(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Finding]:
     """What a look at every header shows, as far as it gets in its time."""
-    answers = glances(plan.images, limit_s)
+    answers = probe_images(plan.images, limit_s)
     for path, answer in zip(plan.images, answers, strict=False):
         if "message" in answer:
-            where, message = readable(path), str(answer["message"])
+            where, message = display_path(path), str(answer["message"])
             yield Finding("problem", PICTURE, where, message)
     if len(answers) < len(plan.images):
         message = f"{len(answers)} of {len(plan.images)} were looked at in {limit_s:g} s"
         yield Finding("note", "pictures", "pictures", message)
-    yield from room(plan, answers, folder)
+    yield from check_image_space(plan, answers, folder)
 
 
-def room(plan: Plan, answers: Sequence[dict[str, Any]], folder: Path) -> Iterator[Finding]:
+def check_image_space(plan: Plan, answers: Sequence[dict[str, Any]], folder: Path) -> Iterator[Finding]:
     """What the prepared pictures will take, guessed from those looked at."""
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
-    sizes = [prepared(a["width"], a["height"], side) for a in answers if a.get("width")]
-    mean = sum(sizes) / len(sizes) if sizes else prepared(1920, 1080, side)
+    sizes = [estimated_png_bytes(a["width"], a["height"], side) for a in answers if a.get("width")]
+    mean = sum(sizes) / len(sizes) if sizes else estimated_png_bytes(1920, 1080, side)
     videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in plan.images)
     needed = int(mean * (len(plan.images) - videos + videos * frames))
     free = free_bytes(folder)
     if free is not None and needed > free:
         message = f"prepared, they take about {units.size(needed)}; {units.size(free)} are free"
         hint = "free some room, give another place with --db, or a smaller image.max_side"
-        yield Finding("problem", "disk", readable(folder), message, hint)
+        yield Finding("problem", "disk", display_path(folder), message, hint)
 
 
-def prepared(width: int, height: int, side: int | None) -> float:
+def estimated_png_bytes(width: int, height: int, side: int | None) -> float:
     """Bytes of one prepared picture, roughly."""
     scale = min(1.0, side / max(width, height)) if side else 1.0
     return width * height * scale * scale * PIXEL_BYTES
 
 
-def glances(paths: Sequence[Path], limit_s: float) -> list[dict[str, Any]]:
+def probe_images(paths: Sequence[Path], limit_s: float) -> list[dict[str, Any]]:
     """What `runner.pictures.glance` says of each, in order, until its time is up.
 
     One that kills the looking process is passed over.

@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from ..plain import one_line
-from .finding import Finding, Way
+from .finding import Finding, LoadVariant
 
 LIMIT_S = 1.0
 
 
-def findings(ways: Sequence[Way]) -> Iterator[Finding]:
+def findings(ways: Sequence[LoadVariant]) -> Iterator[Finding]:
     """A connection is opened to each and closed; nothing is asked."""
     asked = [way for way in ways if way.source == "server"]
     urls = list(dict.fromkeys(way.load.url or "" for way in asked))
     with ThreadPoolExecutor(max_workers=8) as pool:
-        faults = dict(zip(urls, pool.map(fault, urls), strict=True))
+        faults = dict(zip(urls, pool.map(connection_error, urls), strict=True))
     for way in asked:
         key, url = way.load.api_key_env, way.load.url or ""
         if key is not None and not os.environ.get(key):
@@ -31,7 +31,7 @@ def findings(ways: Sequence[Way]) -> Iterator[Finding]:
             yield Finding(way.severity, "network", way.name, message, "start the server")
 
 
-def fault(url: str) -> str | None:
+def connection_error(url: str) -> str | None:
     """Why no connection comes about; None when it does, or when a proxy stands before it."""
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..database.advice import near
+from ..database.advice import suggest
 from ..errors import QueryError
 
 OURS = Path(__file__).parent
@@ -44,7 +44,7 @@ class NamedQuery:
     path: Path
 
     @property
-    def ours(self) -> bool:
+    def is_builtin(self) -> bool:
         """Whether it came with vlmsweep."""
         return self.path.parent == OURS
 
@@ -61,7 +61,7 @@ class NamedQuery:
         for name in given:
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "it has none"
-                raise QueryError(f"{self.name} has no parameter {name!r}{near(name, known)}: {has}")
+                raise QueryError(f"{self.name} has no parameter {name!r}{suggest(name, known)}: {has}")
         for parameter in self.parameters:
             if parameter.required and parameter.name not in given:
                 raise QueryError(
@@ -73,7 +73,7 @@ class NamedQuery:
             values[SWEEP] = sweep(str(given[SWEEP]))
         return values
 
-    def explained(self) -> str:
+    def help_text(self) -> str:
         """What it tells, and its parameters with their defaults."""
         parts = [f"{self.name}: {self.title}.", self.help]
         if self.parameters:
@@ -112,10 +112,10 @@ def read(path: Path) -> NamedQuery:
 def parameter(match: re.Match[str]) -> Parameter:
     """A parameter's line in the comment."""
     name, default, meaning = match.groups()
-    return Parameter(name, literal(default), default is None, meaning or "")
+    return Parameter(name, parse_default(default), default is None, meaning or "")
 
 
-def literal(text: str | None) -> Any:
+def parse_default(text: str | None) -> Any:
     """A default as it stands in the comment: 20, 1.2, 'text' or null."""
     if text is None or text.lower() == "null":
         return None
@@ -137,17 +137,17 @@ def paths(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def found(folder: Path) -> list[NamedQuery]:
+def list_queries(folder: Path) -> list[NamedQuery]:
     """All queries by name. Raises QueryError when one cannot be read."""
     return [read(path) for path in paths(folder).values()]
 
 
-def named(name: str, folder: Path) -> NamedQuery:
+def find_query(name: str, folder: Path) -> NamedQuery:
     """One of them. Raises QueryError when there is none of that name."""
     known = paths(folder)
     if name not in known:
         raise QueryError(
-            f"there is no query {name!r}{near(name, known)}",
+            f"there is no query {name!r}{suggest(name, known)}",
             hint=f"vlmsweep history lists them; {folder} is the place for your own",
         )
     return read(known[name])

@@ -13,7 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from ..errors import VlmsweepError
-from ..plain import clean
+from ..plain import strip_control_characters
 
 SVG = "{http://www.w3.org/2000/svg}"
 ELEMENTS = {"svg", "g", "path", "line", "rect", "text", "tspan"}
@@ -46,33 +46,33 @@ NEEDS = "the report extra is not installed"
 HINT = "pip install 'vlmsweep[report]'; or --format md, which does without"
 
 
-def draw(spec: Mapping[str, Any], title: str) -> str:
+def render_svg(spec: Mapping[str, Any], title: str) -> str:
     """A plot as SVG, titled for readers who do not see it. Raises VlmsweepError."""
     try:
         import vl_convert
     except ImportError as error:
         raise VlmsweepError(f"{NEEDS}: {error}", HINT) from error
-    drawn = vl_convert.vegalite_to_svg(speakable({"config": CONFIG, **spec}))
+    drawn = vl_convert.vegalite_to_svg(xml_safe({"config": CONFIG, **spec}))
     # Ours from the line above, and expat by default takes no entities from outside.
-    root = rebuilt(ElementTree.fromstring(drawn))
+    root = allowlist_element(ElementTree.fromstring(drawn))
     assert root is not None
     root.set("role", "img")
-    root.set("aria-label", speakable(title))
+    root.set("aria-label", xml_safe(title))
     return ElementTree.tostring(root, encoding="unicode", short_empty_elements=True)
 
 
-def speakable(value: Any) -> Any:
+def xml_safe(value: Any) -> Any:
     """A specification whose texts XML can hold: at others vl-convert ends the whole process."""
     if isinstance(value, str):
-        return NOT_XML.sub("\ufffd", clean(value))
+        return NOT_XML.sub("\ufffd", strip_control_characters(value))
     if isinstance(value, Mapping):
-        return {key: speakable(part) for key, part in value.items()}
+        return {key: xml_safe(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return [speakable(part) for part in value]
+        return [xml_safe(part) for part in value]
     return value
 
 
-def rebuilt(element: ElementTree.Element) -> ElementTree.Element | None:
+def allowlist_element(element: ElementTree.Element) -> ElementTree.Element | None:
     """An element of what is listed alone; None for one that is not listed, or never seen."""
     name = element.tag.removeprefix(SVG)
     gone = element.get("opacity") == "0" or element.get("display") == "none"
@@ -80,11 +80,11 @@ def rebuilt(element: ElementTree.Element) -> ElementTree.Element | None:
         return None
     kept = {key: value for key, value in element.attrib.items() if key in ATTRIBUTES}
     made = ElementTree.Element(name, kept)
-    made.text = speakable(element.text) if element.text and name in ("text", "tspan") else None
+    made.text = xml_safe(element.text) if element.text and name in ("text", "tspan") else None
     if (label := element.get("aria-label")) and element.get("aria-roledescription") != "axis":
-        ElementTree.SubElement(made, "title").text = speakable(label)
+        ElementTree.SubElement(made, "title").text = xml_safe(label)
     for child in element:
-        if (part := rebuilt(child)) is not None:
+        if (part := allowlist_element(child)) is not None:
             made.append(part)
     empty = not len(made) and not made.text and (name == "g" or not made.get("d", "x"))
     return None if empty else made

@@ -15,7 +15,7 @@ MOST = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class LoadAttempt:
     """One way a model was loaded: as first named, or a fallback.
 
     `row` is of `sweep_models`, `asked` of `models` as asked for, `workers` those that tried it.
@@ -47,7 +47,7 @@ class Model:
     outcomes: Mapping[str | None, int]
     unreadable: int
     latencies: list[float]
-    ways: list[Way]
+    ways: list[LoadAttempt]
     given_up: int = 0
     remarks: str | None = None
 
@@ -78,7 +78,7 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerRow:
     """What one model said to one question, or why it said nothing.
 
     Repeats with the same outcome and text are one answer, `times` counts them; `row` is the
@@ -106,12 +106,12 @@ class Question:
     """
 
     prompt: Record
-    answers: list[Answer]
+    answers: list[AnswerRow]
     accepted: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ImageCard:
     """Pictures that were asked about together, and all questions about them.
 
     Mostly one picture; none for prompts without, several where they were shown at once.
@@ -122,7 +122,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailureGroup:
     """One way a model failed, and how often.
 
     `model` is None where every model is concerned, because a picture could not be read. `row` is
@@ -150,14 +150,14 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReportData:
     """All that a report tells. `spec` is the sweep as it was asked for, defaults filled in."""
 
     sweep: Record
     spec: Record
     models: list[Model]
-    cards: list[Card]
-    failures: list[Failure]
+    cards: list[ImageCard]
+    failures: list[FailureGroup]
     environments: list[Environment]
 
     @property

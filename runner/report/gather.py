@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ..database.reader import Reader
-from ..database.scores import remarked
-from .facts import Answer, Card, Environment, Facts, Failure, Model, Question, Record, Way, Worker
-from .judged import Judged, read_judged
+from ..database.scores import check_summaries
+from .facts import AnswerRow, ImageCard, Environment, ReportData, FailureGroup, Model, Question, Record, LoadAttempt, Worker
+from .judged import ScoreData, read_judged
 
 LOG_BYTES = 6_000
 LOG_LINES = 40
@@ -51,12 +51,12 @@ ORDER BY runs.id
 """
 
 
-def gather(reader: Reader, sweep: Record) -> Facts:
+def load_report(reader: Reader, sweep: Record) -> ReportData:
     """All that a report tells of one sweep. Raises QueryError."""
     number = sweep["id"]
     models = read_models(reader, number)
     numbers = {way.row["id"]: m.number for m in models for way in m.ways}
-    return Facts(
+    return ReportData(
         sweep=sweep,
         spec=json.loads(sweep["spec"]),
         models=models,
@@ -73,7 +73,7 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
     summary = {row["sweep_model_id"]: row for row in reader.summary(sweep)}
     order = {id: number for number, id in enumerate(summary, start=1)}
     workers = read_workers(reader, sweep, {id: order[first[id]] for id in first})
-    remarks = remarked(reader, sweep)
+    remarks = check_summaries(reader, sweep)
     asked = by_id(reader, "models", {row["model_id"] for row in ways})
     jobs: dict[int, list[Record]] = defaultdict(list)
     for row in reader.records(
@@ -95,7 +95,7 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
             remarks=remarks.get(id),
             latencies=[job["latency_s"] for job in jobs[id] if job["outcome"] == "ok"],
             ways=[
-                Way(way, asked[way["model_id"]], workers.get(way["id"], []))
+                LoadAttempt(way, asked[way["model_id"]], workers.get(way["id"], []))
                 for way in ways
                 if first[way["id"]] == id
             ],
@@ -137,7 +137,7 @@ def by_id(reader: Reader, table: str, ids: Iterable[int | None]) -> dict[int, Re
     return {row["id"]: row for row in reader.records(sql, wanted)}
 
 
-def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[Card]:
+def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[ImageCard]:
     """Every answer, by the pictures and the prompt it is about."""
     shown: dict[int, list[int]] = defaultdict(list)
     for row in reader.records(
@@ -155,7 +155,7 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[C
         about = asked.setdefault(tuple(shown[row["job_id"]]), {})
         about.setdefault(row["prompt_id"], []).append(row)
     return [
-        Card(
+        ImageCard(
             [images[id] for id in ids],
             [
                 Question(prompts[id], answers(jobs, numbers, judged), accepted_of(jobs, judged))
@@ -166,20 +166,20 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[C
     ]
 
 
-def accepted_of(jobs: Iterable[Record], judged: Judged) -> list[str]:
+def accepted_of(jobs: Iterable[Record], judged: ScoreData) -> list[str]:
     """The answers accepted to a question, each once."""
     known = (judged.accepted.get(row["job_id"], []) for row in jobs)
     return list(dict.fromkeys(answer for accepted in known for answer in accepted))
 
 
-def answers(jobs: Iterable[Record], numbers: Mapping[int, int], judged: Judged) -> list[Answer]:
+def answers(jobs: Iterable[Record], numbers: Mapping[int, int], judged: ScoreData) -> list[AnswerRow]:
     """A question's answers by model; equal repeats are counted as one."""
     same: dict[tuple[Any, ...], list[Record]] = {}
     for row in jobs:
         key = (numbers[row["sweep_model_id"]], row["outcome"], row["text"], row["message"])
         same.setdefault(key, []).append(row)
     out = [
-        Answer(
+        AnswerRow(
             model=key[0],
             row=rows[0],
             times=len(rows),
@@ -191,7 +191,7 @@ def answers(jobs: Iterable[Record], numbers: Mapping[int, int], judged: Judged) 
     return sorted(out, key=lambda answer: answer.model)
 
 
-def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[Failure]:
+def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[FailureGroup]:
     """Runs that failed, those put right later included; equal ones together, but for figures."""
     same: dict[tuple[Any, ...], list[Record]] = {}
     for row in reader.records(FAILED, sweep):
@@ -207,7 +207,7 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
             " · ".join(filter(None, (row["image"], row["prompt"]))) for row in rows
         )
         out.append(
-            Failure(
+            FailureGroup(
                 model=key[0],
                 row=rows[0],
                 jobs=len(ended),

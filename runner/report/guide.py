@@ -16,14 +16,14 @@ from ..view.columns import Column
 from ..view.markup import markdown as escaped
 from ..view.markup import markdown_table
 from . import snippet
-from .facts import Facts, Failure, Model, Record, Way, Worker
+from .facts import ReportData, FailureGroup, Model, Record, LoadAttempt, Worker
 
 Family = Mapping[str, Any]
 Pairs = list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class GuideEntry:
     """One model: what was measured, each way it was tried, what its family is known for.
 
     `code` loads it by hand, where a few lines can; else `no_code` says why not.
@@ -38,18 +38,18 @@ class Entry:
     no_code: str | None
 
 
-def entries(facts: Facts, families: Sequence[Family]) -> list[Entry]:
+def entries(facts: ReportData, families: Sequence[Family]) -> list[GuideEntry]:
     """One per model of the sweep."""
     named = {family["name"]: family for family in families}
     return [entry(model, facts, named) for model in facts.models]
 
 
-def as_records(told: Sequence[Entry]) -> list[dict[str, Any]]:
+def as_records(told: Sequence[GuideEntry]) -> list[dict[str, Any]]:
     """For machines: the same, facts under their titles."""
     return [{**asdict(one), "facts": dict(one.facts), "known": dict(one.known)} for one in told]
 
 
-def entry(model: Model, facts: Facts, families: Mapping[str, Family]) -> Entry:
+def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> GuideEntry:
     """All that is told of one model."""
     way = next((way for way in reversed(model.ways) if way.loaded), None)
     worker = way.loaded if way is not None else None
@@ -58,18 +58,18 @@ def entry(model: Model, facts: Facts, families: Mapping[str, Family]) -> Entry:
     why: str | None = "it was never loaded here"
     if way is not None and worker is not None:
         code, why = snippet.snippet(way, worker, family, facts)
-    return Entry(
+    return GuideEntry(
         model=model.name,
         status=str(model.summary["status"]),
         facts=[*(loading(way, worker, family) if way and worker else []), *measured(model)],
-        ways=[told_way(w, model, facts.failures) for w in model.ways],
-        known=known(family),
+        ways=[describe_attempt(w, model, facts.failures) for w in model.ways],
+        known=family_facts(family),
         code=code,
         no_code=why,
     )
 
 
-def loading(way: Way, worker: Worker, family: Family) -> Pairs:
+def loading(way: LoadAttempt, worker: Worker, family: Family) -> Pairs:
     """How it was loaded."""
     row, asked = worker.row, way.row
     packages = json.loads(worker.environment["packages"]) if worker.environment else {}
@@ -141,7 +141,7 @@ def settings(given: Record) -> str:
     return ", ".join(f"{name} {json.dumps(value)}" for name, value in given.items())
 
 
-def told_way(way: Way, model: Model, failures: Sequence[Failure]) -> str:
+def describe_attempt(way: LoadAttempt, model: Model, failures: Sequence[FailureGroup]) -> str:
     """One way and what came of it, in a sentence."""
     first = way.row["fallback_of"] is None
     keys = ("engine", "dtype", "device")
@@ -163,13 +163,13 @@ def told_way(way: Way, model: Model, failures: Sequence[Failure]) -> str:
     return f"{name}: {'; '.join(parts) or 'nothing was asked of it'}"
 
 
-def count(failure: Failure) -> str:
+def count(failure: FailureGroup) -> str:
     """`3 jobs ended in timeout`."""
     jobs = "1 job" if failure.jobs == 1 else f"{failure.jobs} jobs"
     return f"{jobs} ended in {failure.row['outcome'].replace('_', ' ')}"
 
 
-def known(family: Family) -> Pairs:
+def family_facts(family: Family) -> Pairs:
     """What the family is known for, whether or not it was seen here."""
     pairs = [
         ("Loaded by", family.get("how_loaded")),
@@ -180,16 +180,16 @@ def known(family: Family) -> Pairs:
     return [(name, text) for name, text in pairs if text]
 
 
-def markdown(facts: Facts, told: Sequence[Entry]) -> str:
+def markdown(facts: ReportData, told: Sequence[GuideEntry]) -> str:
     """The reference as a Markdown file."""
     return "\n".join(lines(facts, told)) + "\n"
 
 
-def lines(facts: Facts, told: Sequence[Entry]) -> Iterator[str]:
+def lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
     """Its lines."""
     yield "# Model loading reference"
     yield ""
-    yield from where(facts)
+    yield from provenance(facts)
     for number, one in enumerate(told, start=1):
         yield from ("", f"## {number}. {escaped(one.model)}", "")
         columns = [Column("", ""), Column("", "")]
@@ -206,7 +206,7 @@ def lines(facts: Facts, told: Sequence[Entry]) -> Iterator[str]:
             yield f"No short code: {escaped(one.no_code or '')}."
 
 
-def where(facts: Facts) -> Iterator[str]:
+def provenance(facts: ReportData) -> Iterator[str]:
     """Where and when it was measured."""
     row = facts.environments[0].row
     memory = f", {units.size(row['memory_bytes'])}" if row["memory_bytes"] is not None else ""

@@ -9,7 +9,7 @@ from ..errors import VlmsweepError
 from ..planning import families
 from ..view.output import Format, as_json
 from . import guide
-from .gather import gather
+from .gather import load_report
 
 
 def write(reader: Reader, sweep: int, format: Format | None, stream: TextIO) -> None:
@@ -19,15 +19,15 @@ def write(reader: Reader, sweep: int, format: Format | None, stream: TextIO) -> 
             f"the guide is written as Markdown or JSON, not as {format}",
             hint="--md, --json or --nl; vlmsweep report makes a page",
         )
-    facts = gather(reader, reader.sweep(str(sweep)))
-    told = guide.entries(facts, families.ask()["families"])
+    facts = load_report(reader, reader.sweep(str(sweep)))
+    told = guide.entries(facts, families.run_describe()["families"])
     if format in (None, "md"):
         stream.write(guide.markdown(facts, told))
         return
     records = guide.as_records(told)
-    stream.write("".join(as_json(r) + "\n" for r in records) if format == "nl" else whole(records))
+    stream.write("".join(as_json(r) + "\n" for r in records) if format == "nl" else json_list(records))
 
 
-def whole(records: list[dict[str, object]]) -> str:
+def json_list(records: list[dict[str, object]]) -> str:
     """A JSON list."""
     return as_json(records) + "\n"

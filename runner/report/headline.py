@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..view import units
-from .facts import MOST, Facts, Model
+from .facts import MOST, ReportData, Model
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class HeadlineFigure:
     """One large figure: what it is, its value, and whose it is."""
 
     title: str
@@ -21,7 +21,7 @@ class Figure:
     detail: str
 
 
-def verdict(facts: Facts) -> str:
+def headline(facts: ReportData) -> str:
     """`5 of 8 models answered everything, 2 some of it and 1 nothing.`"""
     total = len(facts.models)
     counts = {word: sum(m.works == word for m in facts.models) for word in WORDS}
@@ -44,7 +44,7 @@ WORDS = {
 }
 
 
-def aside(facts: Facts) -> str | None:
+def image_failures_note(facts: ReportData) -> str | None:
     """What is no model's fault: pictures that could not be read."""
     broken = {row["id"] for card in facts.cards for row in card.pictures if row["error_class"]}
     if not broken:
@@ -53,15 +53,15 @@ def aside(facts: Facts) -> str | None:
     return f"{words} could not be read, so no model was asked about it."
 
 
-def able(facts: Facts) -> list[Model]:
+def working_models(facts: ReportData) -> list[Model]:
     """The models that work: (nearly) all the time, if any does, else at times."""
     good = [m for m in facts.models if m.works in ("all", "most")]
     return good or [m for m in facts.models if m.works == "some"]
 
 
-def among(facts: Facts) -> str | None:
+def compared_models_note(facts: ReportData) -> str | None:
     """Whom the figures compare, where that is not all."""
-    models = able(facts)
+    models = working_models(facts)
     if not models or len(models) == len(facts.models):
         return None
     seen = {m.works for m in models}
@@ -69,24 +69,24 @@ def among(facts: Facts) -> str | None:
     return f"Of those that answered {share}:"
 
 
-def figures(facts: Facts) -> list[Figure]:
+def figures(facts: ReportData) -> list[HeadlineFigure]:
     """The winners among the models that work."""
-    models = able(facts)
+    models = working_models(facts)
     out = []
     if (m := best(models, lambda m: m.summary["latency_s"])) is not None:
-        out.append(Figure("Fastest answer", units.seconds(m.summary["latency_s"]), at_cost(m)))
+        out.append(HeadlineFigure("Fastest answer", units.seconds(m.summary["latency_s"]), at_cost(m)))
     if (m := best(models, lambda m: m.summary["peak_rss_bytes"])) is not None:
         speed = m.summary["latency_s"]
         detail = m.name if speed is None else f"{m.name}, {units.seconds(speed)} an answer"
-        out.append(Figure("Least memory", units.size(m.summary["peak_rss_bytes"]), detail))
+        out.append(HeadlineFigure("Least memory", units.size(m.summary["peak_rss_bytes"]), detail))
     if (m := best(models, lambda m: m.summary["load_s"])) is not None:
-        out.append(Figure("Quickest to load", units.seconds(m.summary["load_s"]), m.name))
-    if (m := best(models, lambda m: negated(m.summary["score"]))) is not None:
-        out.append(Figure("Best score", units.share(m.summary["score"]), scored(m)))
+        out.append(HeadlineFigure("Quickest to load", units.seconds(m.summary["load_s"]), m.name))
+    if (m := best(models, lambda m: sort_descending(m.summary["score"]))) is not None:
+        out.append(HeadlineFigure("Best score", units.share(m.summary["score"]), scored(m)))
     return out
 
 
-def negated(value: float | None) -> float | None:
+def sort_descending(value: float | None) -> float | None:
     """So that the highest is the best."""
     return None if value is None else -value
 
@@ -109,7 +109,7 @@ def best(models: Sequence[Model], figure: Callable[[Model], float | None]) -> Mo
     return min(known)[2] if known else None
 
 
-def remarks(model: Model, facts: Facts) -> str | None:
+def remarks(model: Model, facts: ReportData) -> str | None:
     """What is to be noted of a model: how it failed most, and by which way it was loaded."""
     own = [failure for failure in facts.failures if failure.model == model.number]
     lasting = [f for f in own if f.jobs > f.recovered]

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from ..database.reader import Reader
-from ..database.scores import there
+from ..database.scores import has_scores
 from ..judging.remarks import MUCH
 from .facts import Record
 
@@ -25,28 +25,28 @@ WHERE jobs.sweep_id = ?
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ScoreData:
     """Checks and score by run, and what was accepted as an answer by job."""
 
     runs: dict[int, Record]
     accepted: dict[int, list[str]]
 
 
-def read_judged(reader: Reader, sweep: int) -> Judged:
+def read_judged(reader: Reader, sweep: int) -> ScoreData:
     """All of a sweep's."""
-    if not there(reader):
-        return Judged({}, {})
+    if not has_scores(reader):
+        return ScoreData({}, {})
     accepted = reader.records(
         "SELECT job_id, accepted FROM answers JOIN jobs ON jobs.id = job_id WHERE sweep_id = ?",
         sweep,
     )
-    return Judged(
+    return ScoreData(
         runs={row["run_id"]: row for row in reader.records(CHECKS, sweep)},
         accepted={row["job_id"]: json.loads(row["accepted"]) for row in accepted},
     )
 
 
-def marks(row: Record) -> list[str]:
+def score_flags(row: Record) -> list[str]:
     """What is worth a word of a text's checks and score, by its row of `CHECKS`."""
     out = []
     if row["score"] is not None:

@@ -7,37 +7,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..plain import clean
+from ..plain import strip_control_characters
 from ..view import grids, tables, units
 from ..view.columns import Column
 from ..view.markup import markdown as escaped
 from ..view.markup import markdown_table, piped
 from . import sheets, texts
-from .facts import Facts
-from .headline import among, aside, figures, remarks, verdict
+from .facts import ReportData
+from .headline import compared_models_note, image_failures_note, figures, remarks, headline
 
 MOST_ANSWERS = 1000
 
 
-def markdown(facts: Facts) -> str:
+def markdown(facts: ReportData) -> str:
     """The whole file."""
     return "\n".join(lines(facts)) + "\n"
 
 
-def lines(facts: Facts) -> Iterator[str]:
+def lines(facts: ReportData) -> Iterator[str]:
     """Its lines."""
     yield f"# {escaped(facts.title)}"
     yield ""
-    yield escaped(" ".join(filter(None, (verdict(facts), aside(facts)))))
+    yield escaped(" ".join(filter(None, (headline(facts), image_failures_note(facts)))))
     yield ""
-    if words := among(facts):
+    if words := compared_models_note(facts):
         yield from (words, "")
     for figure in figures(facts):
         yield f"- {escaped(figure.title)}: **{escaped(figure.value)}**, {escaped(figure.detail)}"
     yield from heading("Models")
     grid = grids.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
-    yield from markdown_table(*tables.shown(grid))
-    told = sheets.told(facts)
+    yield from markdown_table(*tables.visible_cells(grid))
+    told = sheets.detail_tables(facts)
     yield from heading("How each model was loaded")
     yield from table(told["loaded_titles"], [[c for _, c in row] for row in told["loaded"]])
     if told["failures"]:
@@ -79,7 +79,7 @@ def failures(told: Sequence[dict[str, object]]) -> Iterator[str]:
     yield from table(("Model", "Outcome", "Phase", "Jobs", "Message", "What to do"), rows)
 
 
-def answers(facts: Facts) -> Iterator[str]:
+def answers(facts: ReportData) -> Iterator[str]:
     """A table per picture and prompt, or where else to read them when there are very many."""
     if facts.answers > MOST_ANSWERS:
         yield f"{facts.answers} answers are too many for this file: `vlmsweep report` makes a page."
@@ -99,5 +99,5 @@ def answers(facts: Facts) -> Iterator[str]:
                 notes += told["flags"]
                 marks = f"*{', '.join(notes)}* " if notes else ""
                 took = "" if told["latency"] is None else units.seconds(told["latency"])
-                yield piped((escaped(told["name"]), clean(marks) + text, took))
+                yield piped((escaped(told["name"]), strip_control_characters(marks) + text, took))
             yield ""

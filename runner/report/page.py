@@ -16,12 +16,12 @@ from typing import Any
 
 from .. import __version__
 from ..errors import VlmsweepError
-from ..plain import clean
+from ..plain import strip_control_characters
 from ..times import utc_now
 from ..view import grids, tables, units
 from . import drawing, plots, scatter, sheets, texts, timeline
-from .facts import Card, Facts, Record
-from .headline import among, aside, figures, remarks, verdict
+from .facts import ImageCard, ReportData, Record
+from .headline import compared_models_note, image_failures_note, figures, remarks, headline
 from .thumbnails import Thumbnail, side, thumbnail
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -41,7 +41,7 @@ class Plot:
     legend: Sequence[str] = ()
 
 
-def page(facts: Facts, pictures: bool = True) -> str:
+def page(facts: ReportData, pictures: bool = True) -> str:
     """The whole page. Raises VlmsweepError when the report extra is not installed."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -54,37 +54,37 @@ def page(facts: Facts, pictures: bool = True) -> str:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: harmless(value, Markup),
+        finalize=lambda value: sanitize_value(value, Markup),
     )
     environment.filters.update(FILTERS)
     # Our own files and vl-convert's drawings, built anew: the only markup that is not escaped.
-    style, script = (Markup(own(name)) for name in ("page.css", "page.js"))
+    style, script = (Markup(read_template_file(name)) for name in ("page.css", "page.js"))
     return environment.get_template("page.html.j2").render(
         facts=facts,
-        policy=policy(style, script),
+        policy=content_security_policy(style, script),
         style=style,
         script=script,
         version=__version__,
         now=utc_now(),
-        verdict=verdict(facts),
-        aside=aside(facts),
-        among=among(facts),
+        verdict=headline(facts),
+        aside=image_failures_note(facts),
+        among=compared_models_note(facts),
         figures=figures(facts),
         **models_table(facts),
-        **drawn(facts, Markup),
+        **render_plots(facts, Markup),
         **answers(facts, pictures),
-        **sheets.told(facts),
+        **sheets.detail_tables(facts),
     )
 
 
-def own(name: str) -> str:
+def read_template_file(name: str) -> str:
     """A file of ours, as it stands in the page. No end tag can be in it."""
     text = (TEMPLATES / name).read_text(encoding="utf-8").replace("\r", "")
     assert "</" not in text
     return text
 
 
-def policy(style: str, script: str) -> str:
+def content_security_policy(style: str, script: str) -> str:
     """What the page may do: show its pictures, and run what has these hashes."""
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -97,9 +97,9 @@ def digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def harmless(value: Any, markup: type[str]) -> Any:
+def sanitize_value(value: Any, markup: type[str]) -> Any:
     """Any value as it may be shown: text without what steers or reorders a screen."""
-    return clean(value) if isinstance(value, str) and not isinstance(value, markup) else value
+    return strip_control_characters(value) if isinstance(value, str) and not isinstance(value, markup) else value
 
 
 def kebab(name: str) -> str:
@@ -131,10 +131,10 @@ class Row(list[Cell]):
     works = ""
 
 
-def models_table(facts: Facts) -> dict[str, Any]:
+def models_table(facts: ReportData) -> dict[str, Any]:
     """The guide's table, with the columns that the terminal shows too."""
     grid = grids.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
-    columns, rows = tables.shown(grid)
+    columns, rows = tables.visible_cells(grid)
     table = []
     for model, words in zip(facts.models, rows, strict=True):
         cells = zip(columns, words, strict=True)
@@ -144,7 +144,7 @@ def models_table(facts: Facts) -> dict[str, Any]:
     return {"columns": columns, "table": table}
 
 
-def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
+def render_plots(facts: ReportData, markup: type[str]) -> dict[str, Any]:
     """All plots; the timelines of those workers that took most, where there are too many."""
     models = facts.models
     wanted = (
@@ -155,7 +155,7 @@ def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
         (scatter.speed(models), "Speed against memory", "numbers as in the table", ()),
     )
     made = [
-        Plot(title, words, markup(drawing.draw(spec, title)), legend)
+        Plot(title, words, markup(drawing.render_svg(spec, title)), legend)
         for spec, title, words, legend in wanted
         if spec
     ]
@@ -165,9 +165,9 @@ def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
         {
             "worker": worker,
             "name": models[worker.model - 1].name,
-            "words": texts.end_of(worker.row),
+            "words": texts.worker_exit_text(worker.row),
             "svg": (spec := timeline.memory(worker))
-            and markup(drawing.draw(spec, f"memory of worker {worker.row['number']}")),
+            and markup(drawing.render_svg(spec, f"memory of worker {worker.row['number']}")),
         }
         for worker in facts.workers
         if id(worker) in chosen
@@ -181,13 +181,13 @@ def drawn(facts: Facts, markup: type[str]) -> dict[str, Any]:
     }
 
 
-def outcomes_of(facts: Facts) -> list[str]:
+def outcomes_of(facts: ReportData) -> list[str]:
     """The outcomes there are, in the order they are drawn."""
     seen = {name or "waiting" for model in facts.models for name in model.outcomes}
     return [name for name in plots.OUTCOMES if name in seen]
 
 
-def answers(facts: Facts, pictures: bool) -> dict[str, Any]:
+def answers(facts: ReportData, pictures: bool) -> dict[str, Any]:
     """Every picture with every answer, and what can be filtered by."""
     count = len({row["id"] for card in facts.cards for row in card.pictures})
     thumb: Thumb = partial(thumbnail, longest=side(count)) if pictures else lambda _: None
@@ -206,7 +206,7 @@ def answers(facts: Facts, pictures: bool) -> dict[str, Any]:
     }
 
 
-def card_of(card: Card, names: Sequence[str], thumb: Thumb) -> dict[str, Any]:
+def card_of(card: ImageCard, names: Sequence[str], thumb: Thumb) -> dict[str, Any]:
     """A card's pictures and answers as the template shows them."""
     shown = card.pictures[:PICTURES_SHOWN]
     return {

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from statistics import quantiles
 from typing import Any
 
-from ..plain import clean
+from ..plain import strip_control_characters
 from ..view import units
-from ..view.tables import middle
+from ..view.tables import truncate_middle
 from .facts import Model, Record
 
 Spec = dict[str, Any]
@@ -28,8 +28,8 @@ OUTCOMES = (
 
 def label(model: Model) -> str:
     """`3 SmolVL…M-Instruct`, without its owner, unlike any other's by its number."""
-    name = clean(model.name).rstrip("/").rpartition("/")[2] or model.name
-    return f"{model.number} {middle(name, NAME)}"
+    name = strip_control_characters(model.name).rstrip("/").rpartition("/")[2] or model.name
+    return f"{model.number} {truncate_middle(name, NAME)}"
 
 
 def rows_of(models: Sequence[Model]) -> Spec:

@@ -43,7 +43,7 @@ def speed(models: Sequence[Model]) -> Spec | None:
     x, across = axis("peak memory, GB", [value["gb"] for value in values], WIDTH)
     y, up = axis("answer tokens/s", [value["tps"] for value in values], HEIGHT)
     points = [(across(value["gb"]), HEIGHT - up(value["tps"])) for value in values]
-    places = placed(points, [value["number"] for value in values])
+    places = place_labels(points, [value["number"] for value in values])
     for value, place in zip(values, places, strict=True):
         value["at_x"], value["at_y"] = place
     return {
@@ -101,7 +101,7 @@ def axis(title: str, values: Sequence[float], size: int) -> tuple[Spec, Callable
     return {"type": "quantitative", "title": title, "scale": scale, "axis": drawn}, pixel
 
 
-def placed(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]:
+def place_labels(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]:
     """Where each number's middle goes: the nearest place that no point or number takes."""
     taken = [(x, y, DOT, DOT) for x, y in points]
     out = []
@@ -112,13 +112,13 @@ def placed(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]:
             for far in (1, 1.7, 2.5, 3.5)
             for dx, dy in SIDES
         ]
-        free = (at for at in places if not any(meet((*at, width, LINE), box) for box in taken))
+        free = (at for at in places if not any(boxes_overlap((*at, width, LINE), box) for box in taken))
         at = next(free, places[0])
         taken.append((*at, width, LINE))
         out.append(at)
     return out
 
 
-def meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+def boxes_overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
     """Whether two boxes, by middle and size, lie over each other."""
     return abs(a[0] - b[0]) * 2 < a[2] + b[2] and abs(a[1] - b[1]) * 2 < a[3] + b[3]

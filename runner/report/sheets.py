@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from ..view import grids, units
-from .facts import Environment, Facts, Failure, Model, Record
+from .facts import Environment, ReportData, FailureGroup, Model, Record
 
 Pairs = list[tuple[str, str]]
 LOADED = (
@@ -18,7 +18,7 @@ LOADED = (
 )
 
 
-def told(facts: Facts) -> dict[str, Any]:
+def detail_tables(facts: ReportData) -> dict[str, Any]:
     """All of them, under the names the template knows them by."""
     rows = [loaded(model) for model in facts.models]
     filled = [i for i in range(len(LOADED)) if any(row[i] for row in rows)]
@@ -30,7 +30,7 @@ def told(facts: Facts) -> dict[str, Any]:
     }
 
 
-def failure_of(failure: Failure, facts: Facts) -> dict[str, Any]:
+def failure_of(failure: FailureGroup, facts: ReportData) -> dict[str, Any]:
     """A failure with its facts and its long texts."""
     row = failure.row
     stack = row["traceback"] or row["stack"]
@@ -45,7 +45,7 @@ def failure_of(failure: Failure, facts: Facts) -> dict[str, Any]:
     }
 
 
-def failure_facts(failure: Failure) -> Pairs:
+def failure_facts(failure: FailureGroup) -> Pairs:
     """What is known besides the message."""
     row = failure.row
     pairs: list[tuple[str, Any]] = [
@@ -78,7 +78,7 @@ def worker_words(row: Record) -> str:
     return ", ".join(words)
 
 
-def settings(facts: Facts) -> dict[str, Any]:
+def settings(facts: ReportData) -> dict[str, Any]:
     """What the sweep was asked to do."""
     sweep, spec = facts.sweep, facts.spec
     pairs: Pairs = [("Sweep", f"{sweep['id']}, {sweep['uid']}"), ("From", str(sweep["source"]))]

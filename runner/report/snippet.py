@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .facts import Facts, Record, Way, Worker
+from .facts import ReportData, Record, LoadAttempt, Worker
 
 # Families whose models transformers loads and asks in its ordinary way.
 ORDINARY = {"generic", "smolvlm", "llava", "qwen2_5_vl", "gemma3", "internvl"}
@@ -40,7 +40,7 @@ print(processor.decode(new, skip_special_tokens=True))
 
 
 def snippet(
-    way: Way, worker: Worker, family: Record, facts: Facts
+    way: LoadAttempt, worker: Worker, family: Record, facts: ReportData
 ) -> tuple[str | None, str | None]:
     """The code and None, or None and why there is none."""
     row = worker.row

@@ -9,16 +9,16 @@ import json
 from typing import Any
 
 from ..view import units
-from .facts import Answer, Record
-from .judged import marks
+from .facts import AnswerRow, Record
+from .judged import score_flags
 
 LONG = 360
 LONG_LINES = 7
 
 
-def answer(told: Answer, name: str) -> dict[str, Any]:
+def answer(told: AnswerRow, name: str) -> dict[str, Any]:
     """An answer for showing: whose, its turns, how long it took, and what is to be noted."""
-    turns = [*said(told.row), *notes(told.row)]
+    turns = [*answer_turns(told.row), *notes(told.row)]
     length = sum(len(turn["text"]) for turn in turns)
     lines = sum(turn["text"].count("\n") + 1 for turn in turns)
     return {
@@ -39,7 +39,7 @@ def notes(row: Record) -> list[dict[str, str]]:
     return [{"kind": "why", "text": f"Note: {note}"} for note in json.loads(row["notes"] or "[]")]
 
 
-def said(row: Record) -> list[dict[str, str]]:
+def answer_turns(row: Record) -> list[dict[str, str]]:
     """The turns of an answer; of a failure why, and what had been said by then."""
     if row["outcome"] == "ok":
         turns = json.loads(row["transcript"] or "[]")
@@ -56,10 +56,10 @@ def said(row: Record) -> list[dict[str, str]]:
 EMPTY = {"kind": "why", "text": "(nothing)"}
 
 
-def flags(told: Answer) -> list[str]:
+def flags(told: AnswerRow) -> list[str]:
     """What is to be noted about an answer, in a word or two."""
     cut = told.outcome == "ok" and told.row["finish_reason"] == "length"
-    out = marks(told.judged) if told.judged is not None else ["cut off"] * cut
+    out = score_flags(told.judged) if told.judged is not None else ["cut off"] * cut
     return out + (["by fallback"] if told.fallback else [])
 
 
@@ -87,7 +87,7 @@ def kind(row: Record) -> str | None:
     return ", ".join(part for part in parts if part) or None
 
 
-def end_of(row: Record) -> str | None:
+def worker_exit_text(row: Record) -> str | None:
     """How a worker ended, where that is worth a word."""
     if row["killed_for"]:
         return f"killed for {row['killed_for']}"

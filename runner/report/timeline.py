@@ -16,7 +16,7 @@ LINE = {"type": "line", "color": "var(--text)", "strokeWidth": 1.5}
 
 def memory(worker: Worker) -> Spec | None:
     """Resident memory, and dashed that of the device; None for one that was not seen twice."""
-    points = thinned(worker.samples)
+    points = downsample(worker.samples)
     if len(points) < 2:
         return None
     values = [
@@ -32,7 +32,7 @@ def memory(worker: Worker) -> Spec | None:
     y = {"type": "quantitative", "title": "GB", "axis": {"tickCount": 3, "format": "~g"}}
     at = {**x, "field": "at"}
     layer = [
-        ground(phases(points), x),
+        phase_bands(phases(points), x),
         {"mark": LINE, "encoding": {"x": at, "y": {**y, "field": "gb"}}},
     ]
     if any(value["device"] for value in values):
@@ -47,7 +47,7 @@ def memory(worker: Worker) -> Spec | None:
     }
 
 
-def ground(parts: Sequence[Spec], x: Spec) -> Spec:
+def phase_bands(parts: Sequence[Spec], x: Spec) -> Spec:
     """A band for each stretch of time."""
     scale = {"domain": list(PHASES), "range": [f"var(--{name})" for name in PHASES]}
     return {
@@ -62,7 +62,7 @@ def ground(parts: Sequence[Spec], x: Spec) -> Spec:
     }
 
 
-def thinned(samples: Sequence[Record]) -> Sequence[Record]:
+def downsample(samples: Sequence[Record]) -> Sequence[Record]:
     """At most so many samples, the highest of each stretch, with the first and the last."""
     if len(samples) <= POINTS:
         return samples

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ..database.reader import Reader
 from ..errors import VlmsweepError
-from ..plain import clean
+from ..plain import strip_control_characters
 from ..view import units
-from .facts import Facts
-from .gather import gather
+from .facts import ReportData
+from .gather import load_report
 
 
 def write(
@@ -25,17 +25,17 @@ def write(
         "md" if output and output.suffix.lower() in (".md", ".markdown") else "html"
     )
     with Reader(database) as reader:
-        facts = gather(reader, reader.sweep(sweep))
-    text = made(facts, format, pictures)
+        facts = load_report(reader, reader.sweep(sweep))
+    text = render_report(facts, format, pictures)
     if output == Path("-"):
         sys.stdout.write(text)
-        return told(facts, "", text)
+        return written_message(facts, "", text)
     path = output or Path(f"report.{format}")
-    save(path, text)
-    return clean(told(facts, f"{path}: ", text))
+    atomic_write(path, text)
+    return strip_control_characters(written_message(facts, f"{path}: ", text))
 
 
-def made(facts: Facts, format: str, pictures: bool) -> str:
+def render_report(facts: ReportData, format: str, pictures: bool) -> str:
     """The report's text."""
     if format == "md":
         from .markdown import markdown
@@ -46,7 +46,7 @@ def made(facts: Facts, format: str, pictures: bool) -> str:
     return page(facts, pictures)
 
 
-def save(path: Path, text: str) -> None:
+def atomic_write(path: Path, text: str) -> None:
     """Writes a file: under its name it is whole or as it was. Raises VlmsweepError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -57,7 +57,7 @@ def save(path: Path, text: str) -> None:
         raise VlmsweepError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def told(facts: Facts, where: str, text: str) -> str:
+def written_message(facts: ReportData, where: str, text: str) -> str:
     """`report.html: 1.2 MB, 8 models, 192 answers`."""
     size = units.size(len(text.encode("utf-8", "replace")))
     models = len(facts.models)

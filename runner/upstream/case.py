@@ -22,7 +22,7 @@ TAIL_BYTES = 64_000
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class RunRecord:
     """A run, its worker and environment (empty where there was none), and what it was about.
 
     `way` is how the model was to be loaded, `model` as it was asked for, `found` as it lay on disk.
@@ -63,7 +63,7 @@ class Case:
         return dict(json.loads(self.environment.get("packages") or "{}"))
 
 
-def find(reader: Reader, number: str, job: bool = False) -> Case:
+def find(reader: Reader, number: str, job: bool = False) -> RunRecord:
     """The case of a run, or with `job` of a job's latest. Raises QueryError with near misses."""
     key = "jobs.id" if job else "runs.id"
     latest = " AND runs.id = jobs.latest_run_id" if job else ""
@@ -99,7 +99,7 @@ def missing(reader: Reader, number: str, job: bool) -> QueryError:
     return QueryError(f"there is no {what} {number!r}", hint=hint)
 
 
-def case(reader: Reader, run: Row) -> Case:
+def case(reader: Reader, run: Row) -> RunRecord:
     """All that is stored about a run."""
 
     def one(table: str, key: Any) -> Row:
@@ -109,7 +109,7 @@ def case(reader: Reader, run: Row) -> Case:
     job = one("jobs", run["job_id"])
     worker = one("workers", run["worker_id"])
     way = one("sweep_models", worker.get("sweep_model_id", job["sweep_model_id"]))
-    return Case(
+    return RunRecord(
         run=run,
         way=way,
         model=one("models", way["model_id"]),
@@ -123,11 +123,11 @@ def case(reader: Reader, run: Row) -> Case:
             " WHERE job_id = ? ORDER BY position",
             job["id"],
         ),
-        log=tail(worker.get("log_path")),
+        log=log_tail(worker.get("log_path")),
     )
 
 
-def tail(path: str | None) -> str:
+def log_tail(path: str | None) -> str:
     """The end of a worker's log; nothing where it is gone."""
     try:
         with Path(path or "").open("rb") as file:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..exchange.keep_out import scrub
-from ..plain import clean, one_line
+from ..exchange.keep_out import redact as redact_secrets
+from ..plain import strip_control_characters, one_line
 
 # Of any machine: the run may have been imported.
 HOMES = re.compile(r"(?:/home|/Users|[A-Za-z]:\\Users)[/\\][^/\\\s\"':]+")
@@ -18,15 +18,15 @@ LIBRARIES = re.compile(r'(File ")[^"\n]+?([/\\](?:site|dist)-packages[/\\])')
 TICKS = re.compile(r"`+")
 
 
-def discreet(text: str) -> str:
+def redact(text: str) -> str:
     """The text as it may be published."""
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(re.escape(home) + r"(?=[/\\\s\"':,)]|$)", "~", text)
-    return clean(HOMES.sub("~", LIBRARIES.sub(r"\1...\2", scrub(text))))
+    return strip_control_characters(HOMES.sub("~", LIBRARIES.sub(r"\1...\2", redact_secrets(text))))
 
 
-def ends(text: str, lines: int, characters: int) -> str:
+def last_lines(text: str, lines: int, characters: int) -> str:
     """The last lines of a text, with a mark where some were left out."""
     rows = text.rstrip().split("\n")
     kept = "\n".join(rows[-lines:])
@@ -44,21 +44,21 @@ def current_first(stack: str, lines: int) -> str:
     return "\n".join(rows[:lines]) + (f"\n[... {left} lines more]" if left > 0 else "")
 
 
-def overwritten(text: str) -> str:
+def collapse_progress_bars(text: str) -> str:
     """A log as a terminal would show it in the end: of a progress bar, its last state."""
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return "\n".join(lines)
 
 
-def fenced(text: str, language: str = "text") -> str:
+def code_block(text: str, language: str = "text") -> str:
     """A block that no line of the text can end."""
     fence = "`" * max(3, 1 + max(map(len, TICKS.findall(text)), default=0))
     return f"{fence}{language}\n{text.rstrip()}\n{fence}"
 
 
-def code(text: object) -> str:
+def inline_code(text: object) -> str:
     """Text within a line, as code: no mark of Markdown's, no @name, no #number works in it."""
-    line = one_line(discreet(str(text))) or " "
+    line = one_line(redact(str(text))) or " "
     mark = "`" * (1 + max(map(len, TICKS.findall(line)), default=0))
     pad = " " if line.startswith("`") or line.endswith("`") else ""
     return f"{mark}{pad}{line}{pad}{mark}"

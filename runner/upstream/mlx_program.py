@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from .case import Case
+from .case import RunRecord
 from .parts import call, loading, model_lines, pictures, turns
 
 TYPES = ("float32", "bfloat16", "float16")
 
 
-def mlx(case: Case) -> list[str]:
+def mlx(case: RunRecord) -> list[str]:
     """Any model that mlx-vlm knows."""
     said = turns(case)
     prompt: Any = said[0]["text"] if len(said) == 1 else None

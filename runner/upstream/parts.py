@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .case import Case
-from .discretion import discreet
+from .case import RunRecord
+from .discretion import redact
 
 
 def call(name: str, *first: str, **options: Any) -> str:
@@ -23,15 +23,15 @@ def call(name: str, *first: str, **options: Any) -> str:
     return f"{name}(\n{inside})"
 
 
-def model_lines(case: Case) -> list[str]:
+def model_lines(case: RunRecord) -> list[str]:
     """The model's name; of a folder its path, home folder and all left to be filled in."""
-    location = discreet(str(case.model["location"]))
+    location = redact(str(case.model["location"]))
     if case.model["source"] == "local" and location.startswith("~"):
         return ["from pathlib import Path", "", f"MODEL = str(Path({location!r}).expanduser())"]
     return [f"MODEL = {location!r}"]
 
 
-def loading(case: Case) -> dict[str, Any]:
+def loading(case: RunRecord) -> dict[str, Any]:
     """Options that say which files to load, and whether their Python may run."""
     commit = case.found.get("commit_hash") or case.way.get("revision") or case.model["revision"]
     return {
@@ -40,7 +40,7 @@ def loading(case: Case) -> dict[str, Any]:
     }
 
 
-def files(case: Case) -> list[list[str]]:
+def files(case: RunRecord) -> list[list[str]]:
     """Names for each picture's file (of a video, its frames') as it lies beside the program."""
     found: list[list[str]] = []
     number = 1
@@ -51,24 +51,24 @@ def files(case: Case) -> list[list[str]]:
     return found
 
 
-def pictures(case: Case) -> list[str]:
+def pictures(case: RunRecord) -> list[str]:
     """All those names, in order."""
     return [name for names in files(case) for name in names]
 
 
-def opened(case: Case) -> list[str]:
+def opened(case: RunRecord) -> list[str]:
     """The pictures, opened."""
     names = ", ".join(f'Image.open("{name}")' for name in pictures(case))
     note = ["# Frames of a video, given as pictures."] if frames(case) else []
     return [*note, f"images = [{names}]"]
 
 
-def frames(case: Case) -> bool:
+def frames(case: RunRecord) -> bool:
     """Whether there is a video among the pictures."""
     return any(row["frame_paths"] for row in case.pictures)
 
 
-def turns(case: Case) -> list[dict[str, str]]:
+def turns(case: RunRecord) -> list[dict[str, str]]:
     """The conversation up to the last question that was put, the model's own answers in it."""
     asked = json.loads(case.prompt["turns"])
     said = json.loads(case.run["transcript"] or "[]")

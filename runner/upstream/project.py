@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .case import Case
+from .case import RunRecord
 
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 PACKAGE = re.compile(r"(?:site|dist)-packages[/\\](\w+)[/\\]")
@@ -62,7 +62,7 @@ class Project:
     why: str
 
 
-def project(case: Case) -> Project:
+def project(case: RunRecord) -> Project:
     """The project to report a run's failure to."""
     failure = case.run["error_class"]
     if failure in OURS:
@@ -80,7 +80,7 @@ def project(case: Case) -> Project:
     return by_engine(case, "it is the library that runs the model")
 
 
-def by_frames(case: Case) -> Project | None:
+def by_frames(case: RunRecord) -> Project | None:
     """By the innermost frame of a library."""
     stack = case.run["traceback"] or case.worker.get("stack") or ""
     # A stack taken at a kill begins with the innermost frame, of each thread; a traceback ends
@@ -98,14 +98,14 @@ def by_frames(case: Case) -> Project | None:
     return None
 
 
-def by_engine(case: Case, why: str) -> Project:
+def by_engine(case: RunRecord, why: str) -> Project:
     """By the library that ran the model."""
     if case.engine == "mlx":
         return github("mlx-vlm", KNOWING["mlx_vlm"], why)
     return github("transformers", KNOWING["transformers"], why)
 
 
-def repository(case: Case, why: str) -> Project:
+def repository(case: RunRecord, why: str) -> Project:
     """The model's own."""
     if case.model["source"] == "hub":
         name = str(case.model["location"])

@@ -16,8 +16,8 @@ from .. import __version__
 from ..plain import one_line
 from ..view.units import seconds, size
 from . import parts
-from .case import Case
-from .discretion import code, current_first, discreet, ends, fenced, overwritten
+from .case import RunRecord
+from .discretion import inline_code, current_first, redact, last_lines, code_block, collapse_progress_bars
 from .project import Project, project
 from .snippet import snippet
 
@@ -37,22 +37,22 @@ EXPECTED = {
 }
 
 
-def markdown(case: Case) -> tuple[str, Project]:
+def markdown(case: RunRecord) -> tuple[str, Project]:
     """The report, and where it is to go."""
     to = project(case)
     sections = [
         f"# {title(case)}",
-        f"<!-- Report to: {harmless(address(to))} -->",
-        *happened(case),
+        f"<!-- Report to: {safe_comment(address(to))} -->",
+        *section_what_happened(case),
         "## Expected",
-        expected(case),
+        section_expected(case),
         "## To reproduce",
-        fenced(snippet(case), "python"),
+        code_block(snippet(case), "python"),
         *pictures(case),
         "## Where it ran",
         *versions(case),
     ]
-    return discreet("\n\n".join(sections)) + "\n", to
+    return redact("\n\n".join(sections)) + "\n", to
 
 
 def address(to: Project) -> str:
@@ -60,12 +60,12 @@ def address(to: Project) -> str:
     return f"{to.name}{f', {to.url}' if to.url else ''} ({to.why})"
 
 
-def harmless(text: str) -> str:
+def safe_comment(text: str) -> str:
     """A text that can't end a comment."""
     return re.sub(r"-(?=[->])|>", "", one_line(text))
 
 
-def title(case: Case) -> str:
+def title(case: RunRecord) -> str:
     """The model and the failure, in a line."""
     run = case.run
     what = run["outcome"].replace("_", " ") + (f" in {run['phase']}" if run["phase"] else "")
@@ -73,44 +73,44 @@ def title(case: Case) -> str:
     name = str(case.model["location"])
     if case.model["source"] == "local":  # a path says nothing to others
         name = Path(name).name
-    return code(name) + f": {what}" + (f": {code(said[0][:120])}" if said else "")
+    return inline_code(name) + f": {what}" + (f": {inline_code(said[0][:120])}" if said else "")
 
 
-def happened(case: Case) -> Iterator[str]:
+def section_what_happened(case: RunRecord) -> Iterator[str]:
     """What came of the run, with all the evidence there is."""
     run, worker = case.run, case.worker
     yield "## What happened"
     facts = [
         f"- outcome: {run['outcome']}" + (f", in phase {run['phase']}" if run["phase"] else "")
     ]
-    facts += [f"- class: {code(run['error_class'])}"] if run["error_class"] else []
-    facts += list(died(case))
+    facts += [f"- class: {inline_code(run['error_class'])}"] if run["error_class"] else []
+    facts += list(exit_description(case))
     yield "\n".join(facts)
     if run["message"]:
-        yield fenced(discreet(run["message"]))
+        yield code_block(redact(run["message"]))
     for stack in dict.fromkeys(filter(None, (run["traceback"], worker.get("stack")))):
         if "most recent call first" in stack:
             yield "### Python stack when it was killed"
-            yield fenced(current_first(discreet(stack), TRACE_LINES))
+            yield code_block(current_first(redact(stack), TRACE_LINES))
         else:
             yield "### Traceback"
-            yield fenced(ends(discreet(stack), TRACE_LINES, TRACE_CHARACTERS))
+            yield code_block(last_lines(redact(stack), TRACE_LINES, TRACE_CHARACTERS))
     if said := run["raw_text"]:
         yield "### What the model said" + ("" if run["outcome"] == "ok" else ", as far as it came")
-        yield fenced(ends(discreet(said), LOG_LINES, LOG_CHARACTERS))
-    if log := ends(discreet(overwritten(case.log)), LOG_LINES, LOG_CHARACTERS).strip():
+        yield code_block(last_lines(redact(said), LOG_LINES, LOG_CHARACTERS))
+    if log := last_lines(redact(collapse_progress_bars(case.log)), LOG_LINES, LOG_CHARACTERS).strip():
         yield "### Last lines that the process printed"
-        yield fenced(log)
+        yield code_block(log)
 
 
-def died(case: Case) -> Iterator[str]:
+def exit_description(case: RunRecord) -> Iterator[str]:
     """How the process ended, if it did not leave by itself."""
     worker = case.worker
     if limit := worker.get("killed_for"):
         given = case.limits.get(limit)
         at = f" ({shown(limit, given)})" if given else ""
-        yield f"- it was killed for the limit {code(limit)}{at}" + (
-            f", by {code(worker['kill_signals'])}" if worker["kill_signals"] else ""
+        yield f"- it was killed for the limit {inline_code(limit)}{at}" + (
+            f", by {inline_code(worker['kill_signals'])}" if worker["kill_signals"] else ""
         )
         if worker["killed_processes"] is not None:
             yield (
@@ -119,13 +119,13 @@ def died(case: Case) -> Iterator[str]:
                 + (f", but {worker['survivors']} outlived it" if worker["survivors"] else "")
             )
     elif worker.get("exit_signal"):
-        yield f"- the process was ended by {code(worker['exit_signal'])}"
+        yield f"- the process was ended by {inline_code(worker['exit_signal'])}"
     elif worker.get("exit_code"):
         yield f"- the process left with exit status {worker['exit_code']}"
     peaks = {"peak memory": "peak_rss_bytes", "peak device memory": "peak_device_bytes"}
     for name, key in peaks.items():
         if worker.get(key) is not None:
-            yield f"- {name}: {size(worker[key])} ({code(worker[key])} bytes)"
+            yield f"- {name}: {size(worker[key])} ({inline_code(worker[key])} bytes)"
 
 
 def shown(limit: str, value: Any) -> str:
@@ -133,7 +133,7 @@ def shown(limit: str, value: Any) -> str:
     return size(value) if limit.endswith("_bytes") else seconds(value)
 
 
-def expected(case: Case) -> str:
+def section_expected(case: RunRecord) -> str:
     """What should have happened instead."""
     run, limit = case.run, case.worker.get("killed_for")
     if limit in EXPECTED and (value := case.limits.get(limit)):
@@ -144,7 +144,7 @@ def expected(case: Case) -> str:
     return "An answer to the question, as the same call gives for other models and pictures."
 
 
-def pictures(case: Case) -> Iterator[str]:
+def pictures(case: RunRecord) -> Iterator[str]:
     """What is known of the pictures, which may not be public themselves."""
     if not case.pictures:
         return
@@ -166,29 +166,29 @@ def pictures(case: Case) -> Iterator[str]:
         ]
         cells += [row["source_bytes"] or "unknown", row["source_sha256"] or "unknown", given]
         # Even in code a bar would end a cell.
-        rows.append("| " + " | ".join(code(cell).replace("|", "\\|") for cell in cells) + " |")
+        rows.append("| " + " | ".join(inline_code(cell).replace("|", "\\|") for cell in cells) + " |")
     yield "The program reads the pictures as the model got them. What they were made of:"
     yield "\n".join(rows)
 
 
-def versions(case: Case) -> Iterator[str]:
+def versions(case: RunRecord) -> Iterator[str]:
     """The environment of the worker; the supervisor's, where it did not come to tell."""
     env, worker = case.environment or case.supervisor, case.worker
-    lines = [f"- Python {code(env['python'])}, {code(env['platform'])}, {code(env['machine'])}"]
-    machine = [env["cpu"] and code(env["cpu"]), env["cores"] and f"{env['cores']} cores"]
+    lines = [f"- Python {inline_code(env['python'])}, {inline_code(env['platform'])}, {inline_code(env['machine'])}"]
+    machine = [env["cpu"] and inline_code(env["cpu"]), env["cores"] and f"{env['cores']} cores"]
     machine += [env["memory_bytes"] and f"{size(env['memory_bytes'])} of memory"]
-    machine += [env["accelerator"] and code(env["accelerator"])]
+    machine += [env["accelerator"] and inline_code(env["accelerator"])]
     lines.append("- " + ", ".join(part for part in machine if part))
-    lines += [f"- {code(name)} {code(version)}" for name, version in case.packages.items()]
+    lines += [f"- {inline_code(name)} {inline_code(version)}" for name, version in case.packages.items()]
     if not case.packages:
         lines.append("- library versions: unknown, the process ended before it told them")
     loaded = ("model_class", "processor_class", "device", "dtype", "attention")
     lines += [
-        f"- {key.replace('_', ' ')}: {code(worker[key])}" for key in loaded if worker.get(key)
+        f"- {key.replace('_', ' ')}: {inline_code(worker[key])}" for key in loaded if worker.get(key)
     ]
     if found := case.found.get("commit_hash"):
-        lines.append(f"- commit of the model: {code(found)}")
-    lines += [f"- note: {code(note)}" for note in json.loads(worker.get("notes") or "[]")]
-    lines += [f"- note: {code(note)}" for note in json.loads(case.run["notes"] or "[]")]
+        lines.append(f"- commit of the model: {inline_code(found)}")
+    lines += [f"- note: {inline_code(note)}" for note in json.loads(worker.get("notes") or "[]")]
+    lines += [f"- note: {inline_code(note)}" for note in json.loads(case.run["notes"] or "[]")]
     yield "\n".join(lines)
     yield f"Seen with vlmsweep {__version__}, which ran the model in a process of its own."

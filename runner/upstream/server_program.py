@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .case import Case
+from .case import RunRecord
 from .parts import pictures, turns
 
 
-def server(case: Case) -> list[str]:
+def server(case: RunRecord) -> list[str]:
     """A request to an OpenAI-compatible server, by the standard library alone."""
     names = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
     if case.generation.get("do_sample"):

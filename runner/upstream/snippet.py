@@ -8,17 +8,17 @@ family needs to be asked at all is not. Where the conversation stopped, the prog
 from __future__ import annotations
 
 from . import mlx_program, server_program, torch_program
-from .case import Case
-from .discretion import discreet
+from .case import RunRecord
+from .discretion import redact
 
 # Where a family's own code has to be called, the writer is another one.
 FAMILIES = {"moondream2": torch_program.moondream, "phi3_v": torch_program.phi3_v}
 
 
-def snippet(case: Case) -> str:
+def snippet(case: RunRecord) -> str:
     """The program's text."""
     if case.run["phase"] == "prepare":
-        name = source(case)
+        name = placeholder_name(case)
         lines = ["from PIL import Image", "", f'Image.open("{name}").convert("RGB")']
     elif case.engine == "openai":
         lines = server_program.server(case)
@@ -27,10 +27,10 @@ def snippet(case: Case) -> str:
     else:
         family = str(case.worker.get("family"))
         lines = FAMILIES.get(family, torch_program.transformers)(case)
-    return discreet("\n".join(lines)) + "\n"
+    return redact("\n".join(lines)) + "\n"
 
 
-def source(case: Case) -> str:
+def placeholder_name(case: RunRecord) -> str:
     """A name for the file that could not be prepared."""
     broken = next((row for row in case.pictures if row["error_class"]), None)
     suffix = str(broken["name"]).rpartition(".")[2] if broken else "png"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 
-from .case import Case
+from .case import RunRecord
 from .parts import call, first_question, listed, loading, model_lines, opened, pictures, turns
 
 TORCH_TYPES = ("float32", "bfloat16", "float16")
 
 
-def transformers(case: Case) -> list[str]:
+def transformers(case: RunRecord) -> list[str]:
     """Any image-text-to-text model."""
     images = {"images": "images"} if case.pictures else {}
     return [
@@ -30,7 +30,7 @@ def transformers(case: Case) -> list[str]:
     ]
 
 
-def messages(case: Case) -> list[str]:
+def messages(case: RunRecord) -> list[str]:
     """The turns as chat templates take them: slots for the pictures, then the text."""
     said = turns(case)
     first, found = first_question(said), []
@@ -41,7 +41,7 @@ def messages(case: Case) -> list[str]:
     return listed("messages", found)
 
 
-def torch_loading(case: Case, auto: str) -> list[str]:
+def torch_loading(case: RunRecord, auto: str) -> list[str]:
     """The model, in the numbers and on the device that were used."""
     dtype = case.worker.get("dtype") or case.way["dtype"]
     device = case.worker.get("device") or case.way["device"]
@@ -57,7 +57,7 @@ def torch_loading(case: Case, auto: str) -> list[str]:
     return [made, f"model = model{place}.eval()"]
 
 
-def generating(case: Case) -> list[str]:
+def generating(case: RunRecord) -> list[str]:
     """The answer, from `inputs` to its raw text."""
     given = case.generation
     options = {name: repr(value) for name, value in given.items() if name != "seed"}
@@ -73,14 +73,14 @@ def generating(case: Case) -> list[str]:
     ]
 
 
-def processor(case: Case) -> str:
+def processor(case: RunRecord) -> str:
     """The processor, with the settings that were given for it."""
     given = json.loads(case.way["processor"])
     more = [f"**{given!r}"] if given else []
     return call("processor = AutoProcessor.from_pretrained", "MODEL", *more, **loading(case))
 
 
-def phi3_v(case: Case) -> list[str]:
+def phi3_v(case: RunRecord) -> list[str]:
     """Phi-3.5-vision's own code: numbered slots in plain text, eager attention."""
     slots = "".join(f"<|image_{n}|>\n" for n in range(1, len(pictures(case)) + 1))
     said = [{"role": turn["role"], "content": turn["text"]} for turn in turns(case)]
@@ -105,7 +105,7 @@ def phi3_v(case: Case) -> list[str]:
     ]
 
 
-def moondream(case: Case) -> list[str]:
+def moondream(case: RunRecord) -> list[str]:
     """Moondream2's own code, in both generations of its interface."""
     question = turns(case)[-1]["text"]
     names = {"max_new_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p"}

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..database.reader import Answer
+from ..database.reader import QueryResult
 from .columns import Column, Grid, grid, kind_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def queries(found: Sequence[NamedQuery]) -> Grid:
             "title": query.title,
             "parameters": [asdict(parameter) for parameter in query.parameters],
             "help": query.help,
-            "ours": query.ours,
+            "ours": query.is_builtin,
             "path": str(query.path),
         }
         for query in found
@@ -73,12 +73,12 @@ def queries(found: Sequence[NamedQuery]) -> Grid:
     return grid(rows, QUERIES)
 
 
-def answered(answer: Answer) -> Grid:
+def query_table(answer: QueryResult) -> Grid:
     """A named query's columns, under titles for people; those that nothing fills are left out."""
-    return Grid(answer.names, answer.rows, [titled(name) for name in answer.names])
+    return Grid(answer.names, answer.rows, [query_column(name) for name in answer.names])
 
 
-def titled(name: str) -> Column:
+def query_column(name: str) -> Column:
     """A column of ours: its unit by its name, and told with the value instead of in the title."""
     words = name.removesuffix("_s").removesuffix("_bytes").removesuffix("_at").replace("_", " ")
     words = words.replace("generation tps", "tokens/s")
@@ -103,7 +103,7 @@ def minute(at: str) -> str:
     return at[:16].replace("T", " ")
 
 
-def found(rows: Sequence[Record]) -> Grid:
+def search_table(rows: Sequence[Record]) -> Grid:
     """What a search found."""
     return grid(rows, FOUND)
 

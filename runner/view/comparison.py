@@ -21,13 +21,13 @@ from .columns import Column, Grid, grid, kind_of
 from .tables import console, draw
 
 if TYPE_CHECKING:
-    from ..comparing.changes import Changed
-    from ..comparing.compared import Compared
+    from ..comparing.changes import ConfigChange
+    from ..comparing.compared import ModelComparison
     from ..comparing.comparison import Comparison
-    from ..comparing.pairs import Change, Pair
+    from ..comparing.pairs import Change, JobPair
     from ..comparing.ratios import Ratio
     from ..comparing.sides import Record
-    from ..comparing.verdict import Reason
+    from ..comparing.verdict import Regression
 
 NARROW = 60  # columns below which texts stand one below the other
 OLD, NEW = "red", "green"
@@ -63,7 +63,7 @@ def models(found: Comparison) -> Grid:
     return grid([as_row(model) for model in found.models], columns)
 
 
-def as_row(model: Compared) -> dict[str, Any]:
+def as_row(model: ModelComparison) -> dict[str, Any]:
     """A model in words; figures of a model that is on one side only stay empty."""
     if model.sides != "both":
         return {"model": f"{model.name} (only in {model.sides.upper()})"}
@@ -72,10 +72,10 @@ def as_row(model: Compared) -> dict[str, Any]:
     row["jobs"] -= counts["only_a"] + counts["only_b"]
     row |= {key: counts[key] for key in ("same", "text", "new_failure", "fixed")}
     row["failure"] = counts["failure"] or None
-    return row | {key: times(model.ratios[key]) for key in FIGURES}
+    return row | {key: format_ratio(model.ratios[key]) for key in FIGURES}
 
 
-def times(ratio: Ratio) -> str | None:
+def format_ratio(ratio: Ratio) -> str | None:
     """`1.03 (0.98–1.10)`, or `1.03` where there is no interval."""
     if ratio.ratio is None:
         return None
@@ -83,14 +83,14 @@ def times(ratio: Ratio) -> str | None:
     return f"{ratio.ratio:.2f}{spread}"
 
 
-def what(found: Comparison, pair: Pair) -> str:
+def job_label(found: Comparison, pair: JobPair) -> str:
     """A job in words: model, picture, prompt, and which repeat."""
     row = found.row(pair)
     repeat = f"repeat {row['repeat']}" if row["repeat"] > 1 else None
     return one_line(" · ".join(filter(None, (row["model"], row["image"], row["prompt"], repeat))))
 
 
-def why(job: Record | None) -> str:
+def failure_text(job: Record | None) -> str:
     """A failure in words."""
     assert job
     return one_line(": ".join(filter(None, (job["outcome"].replace("_", " "), job["message"]))))
@@ -106,7 +106,7 @@ def value(what: str, of: Any) -> str:
     return one_line(str(of))
 
 
-def reason(one: Reason) -> str:
+def reason(one: Regression) -> str:
     """A regression in words."""
     if one.kind == "new_failures":
         return f"{one.model}: {one.count} new failure{'s' * (one.count != 1)}"
@@ -117,7 +117,7 @@ def reason(one: Reason) -> str:
     return f"{one.model}: {one.ratio:.2f} times the {of} {spread}, limit {one.limit:g}"
 
 
-def leftovers(found: Comparison) -> Iterator[str]:
+def not_compared_lines(found: Comparison) -> Iterator[str]:
     """Jobs that could not be compared, counted."""
     for change, said in LEFT.items():
         if count := sum(model.counts[change] for model in found.models):
@@ -129,17 +129,17 @@ def write(found: Comparison, stream: TextIO, limit: int) -> None:
     out = console(stream)
     for name, side in (("A", found.a), ("B", found.b)):
         title = one_line(side.choice.title)
-        head = Text.assemble((name, "bold"), f"  {title}, {units.counted(len(side.jobs), 'job')}")
+        head = Text.assemble((name, "bold"), f"  {title}, {units.pluralize(len(side.jobs), 'job')}")
         out.print(head, soft_wrap=True)
     out.print()
     draw(models(found), stream)
-    failed, fixed = found.which("new_failure"), found.which("fixed")
-    jobs(found, out, "New failures", failed, limit, lambda pair: why(pair.b))
-    jobs(found, out, "Fixed", fixed, limit, lambda pair: f"was {why(pair.a)}")
+    failed, fixed = found.pairs_with("new_failure"), found.pairs_with("fixed")
+    jobs(found, out, "New failures", failed, limit, lambda pair: failure_text(pair.b))
+    jobs(found, out, "Fixed", fixed, limit, lambda pair: f"was {failure_text(pair.a)}")
     texts(found, out, limit)
     differences(out, "Settings", found.settings, len(found.models))
     differences(out, "Libraries and machine", found.environment, len(found.models))
-    if rest := list(leftovers(found)):
+    if rest := list(not_compared_lines(found)):
         heading(out, "Not compared")
         for line in rest:
             out.print(Text(f"  {line}"), soft_wrap=True)
@@ -163,12 +163,12 @@ def heading(out: Console, title: str) -> None:
     out.print(Text(title, style="bold"))
 
 
-def some(pairs: Sequence[Pair], limit: int) -> Sequence[Pair]:
+def limit_pairs(pairs: Sequence[JobPair], limit: int) -> Sequence[JobPair]:
     """The first of them."""
     return pairs[:limit] if limit else pairs
 
 
-def more(out: Console, pairs: Sequence[Pair], limit: int) -> None:
+def print_remaining(out: Console, pairs: Sequence[JobPair], limit: int) -> None:
     """How many are not shown."""
     if limit and len(pairs) > limit:
         out.print(Text(f"  and {len(pairs) - limit} more (--limit 0 shows all)"))
@@ -178,45 +178,45 @@ def jobs(
     found: Comparison,
     out: Console,
     title: str,
-    pairs: Sequence[Pair],
+    pairs: Sequence[JobPair],
     limit: int,
-    tell: Callable[[Pair], str],
+    tell: Callable[[JobPair], str],
 ) -> None:
     """A line for each job that failed or no longer does."""
     if not pairs:
         return
     heading(out, f"{title} ({len(pairs)})")
-    for pair in some(pairs, limit):
-        out.print(Text(f"  {what(found, pair)}: {tell(pair)}"), soft_wrap=not out.is_terminal)
-    more(out, pairs, limit)
+    for pair in limit_pairs(pairs, limit):
+        out.print(Text(f"  {job_label(found, pair)}: {tell(pair)}"), soft_wrap=not out.is_terminal)
+    print_remaining(out, pairs, limit)
 
 
 def texts(found: Comparison, out: Console, limit: int) -> None:
     """Changed texts, side by side or marked."""
-    pairs = found.which("text")
+    pairs = found.pairs_with("text")
     if not pairs:
         return
     heading(out, f"Changed texts ({len(pairs)})")
     beside = out.is_terminal and not out.no_color and out.width >= NARROW
-    for pair in some(pairs, limit):
-        out.print(Text(f"  {what(found, pair)}", style="dim"), soft_wrap=not out.is_terminal)
+    for pair in limit_pairs(pairs, limit):
+        out.print(Text(f"  {job_label(found, pair)}", style="dim"), soft_wrap=not out.is_terminal)
         seen = changed(pair)
         if beside:
             out.print(side_by_side(seen, out.width))
         else:
-            out.print(Text(f"    {words.marked(seen)}"), soft_wrap=not out.is_terminal)
-    more(out, pairs, limit)
+            out.print(Text(f"    {words.format_inline_diff(seen)}"), soft_wrap=not out.is_terminal)
+    print_remaining(out, pairs, limit)
 
 
-def changed(pair: Pair) -> list[words.Piece]:
+def changed(pair: JobPair) -> list[words.DiffSegment]:
     """The pieces of a pair's texts, harmless to a terminal."""
     assert pair.a
     assert pair.b
     old, new = one_line(pair.a["text"] or ""), one_line(pair.b["text"] or "")
-    return list(words.shortened(words.pieces(old, new)))
+    return list(words.elide_unchanged(words.diff_segments(old, new)))
 
 
-def side_by_side(seen: Sequence[words.Piece], width: int) -> Table:
+def side_by_side(seen: Sequence[words.DiffSegment], width: int) -> Table:
     """A's text left, B's right, changed words in colour."""
     drawn = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     half = (width - 6) // 2
@@ -231,7 +231,7 @@ def side_by_side(seen: Sequence[words.Piece], width: int) -> Table:
     return drawn
 
 
-def differences(out: Console, title: str, found: Sequence[Changed], models: int) -> None:
+def differences(out: Console, title: str, found: Sequence[ConfigChange], models: int) -> None:
     """What changed around the models, and for whom where it is not all of them."""
     if not found:
         return
@@ -242,7 +242,7 @@ def differences(out: Console, title: str, found: Sequence[Changed], models: int)
         out.print(Text(line + whose), soft_wrap=not out.is_terminal)
 
 
-def is_own(one: Changed) -> bool:
+def is_own(one: ConfigChange) -> bool:
     """Whether it is a change of vlmsweep's own environment alone."""
     from ..comparing.changes import SUPERVISOR
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from . import comparison as view
 from . import units
 from .markup import markdown, markdown_table
-from .tables import shown
+from .tables import visible_cells
 
 if TYPE_CHECKING:
-    from ..comparing.changes import Changed
+    from ..comparing.changes import ConfigChange
     from ..comparing.comparison import Comparison
-    from ..comparing.pairs import Change, Pair
+    from ..comparing.pairs import Change, JobPair
 
 
 def write(found: Comparison, limit: int) -> str:
@@ -33,45 +33,45 @@ def lines(found: Comparison, limit: int) -> Iterator[str]:
     yield ""
     yield from (f"- {markdown(view.reason(one))}" for one in found.reasons)
     yield from ([""] if found.reasons else [])
-    yield f"A: {markdown(found.a.choice.title)}, {units.counted(len(found.a.jobs), 'job')}<br>"
-    yield f"B: {markdown(found.b.choice.title)}, {units.counted(len(found.b.jobs), 'job')}"
+    yield f"A: {markdown(found.a.choice.title)}, {units.pluralize(len(found.a.jobs), 'job')}<br>"
+    yield f"B: {markdown(found.b.choice.title)}, {units.pluralize(len(found.b.jobs), 'job')}"
     yield ""
-    yield from markdown_table(*shown(view.models(found)))
+    yield from markdown_table(*visible_cells(view.models(found)))
     yield from jobs(found, "new_failure", "New failures", limit)
     yield from jobs(found, "fixed", "Fixed", limit)
     yield from texts(found, limit)
     yield from differences("Settings", found.settings)
     yield from differences("Libraries and machine", found.environment)
-    if rest := list(view.leftovers(found)):
+    if rest := list(view.not_compared_lines(found)):
         yield from ("", f"Not compared: {'; '.join(rest)}.")
 
 
 def jobs(found: Comparison, change: Change, title: str, limit: int) -> Iterator[str]:
     """Jobs that failed, or no longer do."""
-    pairs = found.which(change)
+    pairs = found.pairs_with(change)
     if not pairs:
         return
     yield from ("", f"**{title} ({len(pairs)})**", "")
-    for pair in view.some(pairs, limit):
+    for pair in view.limit_pairs(pairs, limit):
         told = pair.b if change == "new_failure" else pair.a
         assert told
-        yield f"- {code(view.what(found, pair))}: {code(view.why(told))}"
+        yield f"- {code(view.job_label(found, pair))}: {code(view.failure_text(told))}"
     yield from more(pairs, limit)
 
 
 def texts(found: Comparison, limit: int) -> Iterator[str]:
     """Changed texts, folded in."""
-    pairs = found.which("text")
+    pairs = found.pairs_with("text")
     if not pairs:
         return
     yield from ("", f"<details><summary>Changed texts ({len(pairs)})</summary>", "")
-    for pair in view.some(pairs, limit):
-        yield from (code(view.what(found, pair)), "", f"<pre>{marked(pair)}</pre>", "")
+    for pair in view.limit_pairs(pairs, limit):
+        yield from (code(view.job_label(found, pair)), "", f"<pre>{marked(pair)}</pre>", "")
     yield from more(pairs, limit)
     yield "</details>"
 
 
-def marked(pair: Pair) -> str:
+def marked(pair: JobPair) -> str:
     """A pair's text, what went struck out and what came underlined."""
     parts = []
     for one in view.changed(pair):
@@ -83,7 +83,7 @@ def marked(pair: Pair) -> str:
     return "".join(parts)
 
 
-def differences(title: str, found: Sequence[Changed]) -> Iterator[str]:
+def differences(title: str, found: Sequence[ConfigChange]) -> Iterator[str]:
     """What changed around the models."""
     if not found:
         return
@@ -93,7 +93,7 @@ def differences(title: str, found: Sequence[Changed]) -> Iterator[str]:
         yield f"- {markdown(one.what)}: {change} ({', '.join(map(code, one.models))})"
 
 
-def more(pairs: Sequence[Pair], limit: int) -> Iterator[str]:
+def more(pairs: Sequence[JobPair], limit: int) -> Iterator[str]:
     """How many are not shown."""
     if limit and len(pairs) > limit:
         yield f"- and {len(pairs) - limit} more"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from schemas.stream import PreflightFinding
 
     from ..preflight.finding import Finding
-    from ..preflight.look import Preflight
+    from ..preflight.look import PreflightReport
 
 STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 SAME = 5  # of one severity and kind, then the others are counted
@@ -31,12 +31,12 @@ def line(found: Finding | PreflightFinding) -> str:
     return one_line(f"{found.severity}: {found.where}: {found.message}{hint}")
 
 
-def draw(seen: Preflight, stream: TextIO) -> None:
+def draw(seen: PreflightReport, stream: TextIO) -> None:
     """All of it, and what the sweep will take."""
-    print_on(stream, partial(lay_out, seen))
+    print_on(stream, partial(render, seen))
 
 
-def lay_out(seen: Preflight, out: Console) -> None:
+def render(seen: PreflightReport, out: Console) -> None:
     """A line per finding: how bad, what about, and what to do."""
     drawn = Table.grid(padding=(0, 2, 0, 0))
     drawn.add_column(width=len("problem"), no_wrap=True)
@@ -68,16 +68,16 @@ def shortened(findings: Sequence[Finding]) -> list[tuple[Finding, int]]:
     return out
 
 
-def total(seen: Preflight) -> str:
+def total(seen: PreflightReport) -> str:
     """`1 problem, 2 warnings. It will take about 3 h 24 min`."""
     parts = []
     for severity in ("problem", "warning"):
         count = len(seen.of(severity))
         parts += [f"{count} {severity}{'s' if count > 1 else ''}"] if count else []
-    return f"{', '.join(parts) or 'No problem'}. {takes(seen)}"
+    return f"{', '.join(parts) or 'No problem'}. {duration_text(seen)}"
 
 
-def takes(seen: Preflight) -> str:
+def duration_text(seen: PreflightReport) -> str:
     """How long it will take, as far as anybody knows."""
     expected = seen.expected
     if not expected.known_s and expected.unknown:

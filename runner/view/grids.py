@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..database.reader import Answer
+from ..database.reader import QueryResult
 from ..plain import one_line
 from . import units
 from .columns import Column, Grid, grid, kind_of
@@ -17,8 +17,8 @@ from .columns import Column, Grid, grid, kind_of
 if TYPE_CHECKING:
     from schemas.stream import ModelFetched
 
-    from ..chaos.verdict import Verdict
-    from ..demo import Checked
+    from ..chaos.verdict import FaultResult
+    from ..demo import CheckedAnswer
     from ..doctor.check import Check
     from ..planning.preview import Preview
 
@@ -33,12 +33,12 @@ def verdict(row: Record) -> str:
     return VERDICTS[row["right"]] if row["answer"] is not None else "no answer"
 
 
-def wanted(row: Record) -> str:
+def expected_if_wrong(row: Record) -> str:
     """What the demo's model should have said, where it did not: a right answer needs no twin."""
     return "" if row["right"] or not row["expected"] else str(row["expected"][0])
 
 
-def said(row: Record) -> Any:
+def answer_or_message(row: Record) -> Any:
     """What a job's row says to people: the answer, or why there is none."""
     return row["text"] if row["outcome"] == "ok" else row["message"]
 
@@ -54,7 +54,7 @@ def settings(row: Record) -> str:
     return ", ".join(row[key] for key in ("engine", "device", "dtype") if row[key] != "auto")
 
 
-def missed(row: Record) -> Any:
+def expected_if_different(row: Record) -> Any:
     """What a fault should have come to, where it came to something else."""
     return row["expected"] if row["expected"] != row["got"] else None
 
@@ -103,7 +103,7 @@ RESULTS = (
     Column("outcome", "Outcome", least=7),
     Column("latency_s", "Time", "seconds"),
     Column("output_tokens", "Tokens", "number"),
-    Column("text", "Text", least=12, of=said),
+    Column("text", "Text", least=12, of=answer_or_message),
 )
 SWEEPS = (
     Column("number", "No", "number"),
@@ -118,7 +118,7 @@ CHECKED = (
     Column("image", "Picture", least=10),
     Column("question", "Question", least=12),
     Column("answer", "Answer", least=12),
-    Column("expected", "Expected", least=8, optional=True, of=wanted),
+    Column("expected", "Expected", least=8, optional=True, of=expected_if_wrong),
     Column("right", "", least=9, of=verdict),
 )
 PLANNED = (
@@ -149,7 +149,7 @@ CHECKS = (
 )
 FAULTS = (
     Column("title", "Fault", least=16),
-    Column("expected", "Expected", optional=True, of=missed),
+    Column("expected", "Expected", optional=True, of=expected_if_different),
     Column("got", "Outcome", of=lambda row: row["got"] or "nothing stored"),
     Column("phase", "Phase", least=7),
     Column("kill_s", "Killed in", "seconds"),
@@ -204,17 +204,17 @@ def sweeps(rows: Sequence[Record]) -> Grid:
     return grid(rows, SWEEPS)
 
 
-def checked(rows: Iterable[Checked]) -> Grid:
+def demo_table(rows: Iterable[CheckedAnswer]) -> Grid:
     """The demo's answers."""
     return grid([asdict(row) for row in rows], CHECKED)
 
 
-def planned(seen: Preview) -> Grid:
+def plan_table(seen: Preview) -> Grid:
     """A row per model of what would run."""
     return grid([asdict(model) for model in seen.models], PLANNED)
 
 
-def fetched(done: Iterable[ModelFetched]) -> Grid:
+def fetch_table(done: Iterable[ModelFetched]) -> Grid:
     """What came of a fetch."""
     return grid([asdict(one) for one in done], FETCHED)
 
@@ -224,7 +224,7 @@ def checks(found: Iterable[Check]) -> Grid:
     return grid([asdict(one) for one in found], CHECKS)
 
 
-def verdicts(found: Iterable[Verdict]) -> Grid:
+def verdicts(found: Iterable[FaultResult]) -> Grid:
     """What faults were survived."""
     return grid([asdict(one) for one in found], FAULTS)
 
@@ -237,10 +237,10 @@ def families(rows: Sequence[Record]) -> Grid:
 def check(found: Record) -> Grid:
     """What is known of one model."""
     problem = found["problem"] or {}
-    return grid([{**found, **problem, "ready": ready(found)}], CHECK, blocks=True)
+    return grid([{**found, **problem, "ready": readiness_text(found)}], CHECK, blocks=True)
 
 
-def ready(found: Record) -> str:
+def readiness_text(found: Record) -> str:
     """Whether a model can run, in words."""
     if found["problem"]:
         return "no"
@@ -249,7 +249,7 @@ def ready(found: Record) -> str:
     return "yes" if found["folder"] else "it has to be fetched first"
 
 
-def anything(answer: Answer) -> Grid:
+def query_table(answer: QueryResult) -> Grid:
     """A query's own columns, their units guessed by their names."""
     columns = [Column(name, name, kind_of(name)) for name in answer.names]
     return Grid(answer.names, answer.rows, columns)
@@ -257,19 +257,19 @@ def anything(answer: Answer) -> Grid:
 
 def plan_lines(seen: Preview) -> Iterator[str]:
     """What a plan says besides its table."""
-    asked = units.counted(len(seen.prompts), "prompt")
+    asked = units.pluralize(len(seen.prompts), "prompt")
     repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
-    shown = [units.counted(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
-    shown += [units.counted(seen.videos, "video")] if seen.videos else []
-    yield f"{units.counted(seen.jobs, 'job')}: {asked}, {' and '.join(shown)}{repeats}"
+    shown = [units.pluralize(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
+    shown += [units.pluralize(seen.videos, "video")] if seen.videos else []
+    yield f"{units.pluralize(seen.jobs, 'job')}: {asked}, {' and '.join(shown)}{repeats}"
     shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
     yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
     if seen.scoring:
-        known = units.counted(seen.answers_known, "job")
+        known = units.pluralize(seen.answers_known, "job")
         yield f"Answers: known for {known}, scored by {', '.join(seen.scoring)}"
     for row in seen.excluded:
         yield one_line(
-            f"Excluded: {units.counted(row['jobs'], 'job')} of {row['model']}: {row['reason']}"
+            f"Excluded: {units.pluralize(row['jobs'], 'job')} of {row['model']}: {row['reason']}"
         )
     settings = ", ".join(f"{key} {value}" for key, value in seen.generation.items())
     yield f"Generation: {settings}"

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from schemas import stream
 
-from ..plain import one_line, shorten
+from ..plain import one_line, truncate
 from . import findings, units
 
 ANSWER = 60
@@ -20,7 +20,7 @@ FAILURE = 300
 
 
 @dataclass(slots=True)
-class Counted:
+class SweepCounts:
     """A sweep's title, and its jobs by model: all, and those that have their outcome."""
 
     title: str
@@ -29,10 +29,10 @@ class Counted:
 
 
 @dataclass(slots=True)
-class Counter:
+class EventCounter:
     """What lines need to know of the sweeps under way."""
 
-    sweeps: dict[str, Counted] = field(default_factory=dict)
+    sweeps: dict[str, SweepCounts] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     making: str = ""
     fetching: bool = False
@@ -47,8 +47,8 @@ class Counter:
                 title = event.name or event.sweep
                 self.sweeps.pop(event.sweep, None)
                 done = totals(event.outcomes_by_model)
-                self.sweeps[event.sweep] = Counted(title, event.jobs_by_model, done)
-            case stream.JobsCounted() if event.sweep in self.sweeps:
+                self.sweeps[event.sweep] = SweepCounts(title, event.jobs_by_model, done)
+            case stream.JobCountsChanged() if event.sweep in self.sweeps:
                 counted = self.sweeps[event.sweep]
                 counted.totals = event.jobs_by_model
                 counted.done = totals(event.outcomes_by_model)
@@ -63,7 +63,7 @@ class Counter:
             case stream.FetchStarted():
                 self.fetching = True
 
-    def of(self, event: stream.OfSweep) -> Counted | None:
+    def of(self, event: stream.SweepScopedEvent) -> SweepCounts | None:
         """The counts of an event's sweep."""
         uid = event.sweep if event.sweep is not None else next(reversed(self.sweeps), "")
         return self.sweeps.get(uid)
@@ -75,29 +75,29 @@ class Counter:
             return "?"
         return f"{counted.done.get(event.model, 0)}/{counted.totals.get(event.model, '?')}"
 
-    def whose(self, event: stream.OfSweep, model: str) -> str:
+    def label(self, event: stream.SweepScopedEvent, model: str) -> str:
         """The model, with its sweep where several are under way."""
         counted = self.of(event)
         several = len(self.sweeps.keys() - self.ended) > 1
         return f"{counted.title}: {model}" if several and counted else model
 
 
-class PlainLines:
+class LineLogger:
     """Writes a line for each event that matters."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
-        self.counter = Counter()
+        self.counter = EventCounter()
 
     def __call__(self, event: stream.StreamEvent) -> None:
         """One event."""
         self.counter.take(event)
-        if line := told(event, self.counter):
+        if line := format_event(event, self.counter):
             self.out.write(one_line(line) + "\n")
             self.out.flush()
 
 
-def told(event: stream.StreamEvent, counter: Counter) -> str | None:
+def format_event(event: stream.StreamEvent, counter: EventCounter) -> str | None:
     """An event in words, or None where it is not worth a line."""
     match event:
         case stream.ImagePrepared():
@@ -119,20 +119,20 @@ def told(event: stream.StreamEvent, counter: Counter) -> str | None:
         case stream.SweepFinished():
             counted = counter.sweeps.get(event.sweep)
             name = counted.title if counted else event.sweep
-            return f"{name} {event.state}: {ended(event)}"
+            return f"{name} {event.state}: {format_totals(event)}"
         case stream.JobsCancelled():
-            return f"{event.model}: {units.counted(event.jobs, 'job')} cancelled"
-        case stream.HourCame():
+            return f"{event.model}: {units.pluralize(event.jobs, 'job')} cancelled"
+        case stream.DeadlineReached():
             return HOUR_CAME
-        case stream.Watching() | stream.StayingAwake() | stream.NotifyFailed():
+        case stream.WatchIdle() | stream.SleepInhibited() | stream.NotifyFailed():
             return event.message
-        case stream.OfSweep():
-            line = in_sweep(event, counter)
-            return line and f"{counter.whose(event, getattr(event, 'model', ''))}: {line}"
+        case stream.SweepScopedEvent():
+            line = format_sweep_event(event, counter)
+            return line and f"{counter.label(event, getattr(event, 'model', ''))}: {line}"
     return None
 
 
-def in_sweep(event: stream.OfSweep, counter: Counter) -> str | None:
+def format_sweep_event(event: stream.SweepScopedEvent, counter: EventCounter) -> str | None:
     """What happened to a model, in words."""
     match event:
         case stream.WorkerStarted():
@@ -158,7 +158,7 @@ def started(event: stream.SweepStarted) -> str:
     return f"sweep {named}: models {len(event.models)}, jobs {event.jobs}{already}"
 
 
-def environment(event: stream.EnvironmentProgress, counter: Counter) -> str | None:
+def environment(event: stream.EnvironmentProgress, counter: EventCounter) -> str | None:
     """That one is being made, once; and how it ended."""
     first, counter.making = counter.making != event.model, event.model
     if event.state == "making" and not first and "could not" not in event.message:
@@ -188,9 +188,9 @@ def loaded(event: stream.WorkerLoaded) -> str:
 def finished(event: stream.RunFinished) -> str:
     """A run's outcome, time, question and answer."""
     took = f" {units.seconds(event.latency_s)}" if event.latency_s is not None else ""
-    asked = " · ".join(filter(None, (event.image, shorten(event.prompt, 40))))
+    asked = " · ".join(filter(None, (event.image, truncate(event.prompt, 40))))
     ok = event.outcome == "ok"
-    said = shorten((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
+    said = truncate((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
     again = " (is tried again)" if event.tried_again else ""
     return f"{event.outcome.replace('_', ' ')}{took}{again} | {asked} | {said}"
 
@@ -210,7 +210,7 @@ def interrupting(event: stream.Interrupting) -> str:
     return "finishing the run in hand; Ctrl-C again to stop at once"
 
 
-def ended(event: stream.SweepFinished) -> str:
+def format_totals(event: stream.SweepFinished) -> str:
     """The end in figures."""
     counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
     counts["waiting"] = event.waiting

@@ -18,9 +18,9 @@ from rich.text import Text
 from schemas import stream
 
 from ..plain import one_line
-from .linewise import Counter, told
+from .linewise import EventCounter, format_event
 from .progress import Progress
-from .scene import cut, scene
+from .scene import cut, render_live
 
 REDRAW_EVERY_S = 1 / 8
 # Rare events after which nothing may come for long: drawn at once.
@@ -29,7 +29,7 @@ TURNS = (
     stream.WorkerStarted,
     stream.WorkerLoaded,
     stream.SweepFinished,
-    stream.Watching,
+    stream.WatchIdle,
 )
 
 
@@ -40,7 +40,7 @@ class LiveView:
         self.console = Console(file=out, highlight=False, markup=False, emoji=False)
         self.clock = clock
         self.progress = Progress()
-        self.counter = Counter()
+        self.counter = EventCounter()
         self.drawn_at = float("-inf")
         self.live = Live(
             console=self.console,
@@ -62,8 +62,8 @@ class LiveView:
         """One event: taken in always, drawn if the last drawing is old enough."""
         self.take(event)
         now = self.clock()
-        if style := lasting(event):
-            line = one_line(told(event, self.counter) or "")
+        if style := permanent_line_style(event):
+            line = one_line(format_event(event, self.counter) or "")
             self.console.print(cut(Text(line, style=style), self.console.width))
         if now - self.drawn_at >= REDRAW_EVERY_S or isinstance(event, TURNS):
             self.drawn_at = now
@@ -80,10 +80,10 @@ class LiveView:
 
     def view(self, now: float) -> Group:
         """The whole view, as high as the terminal allows."""
-        return Group(*scene(self.progress, now, *self.console.size))
+        return Group(*render_live(self.progress, now, *self.console.size))
 
 
-def lasting(event: stream.StreamEvent) -> str | None:
+def permanent_line_style(event: stream.StreamEvent) -> str | None:
     """The style of what stays on the screen above the view: failures, kills and ends."""
     match event:
         case stream.ImagePrepared():
@@ -98,9 +98,9 @@ def lasting(event: stream.StreamEvent) -> str | None:
             return "red" if event.message is not None else None
         case stream.WorkerKilled() | stream.Quarantined() | stream.Interrupting():
             return "red"
-        case stream.Recovered() | stream.FallingBack() | stream.HourCame() | stream.JobsCancelled():
+        case stream.Recovered() | stream.FallingBack() | stream.DeadlineReached() | stream.JobsCancelled():
             return "yellow"
-        case stream.StayingAwake():
+        case stream.SleepInhibited():
             return None if event.ok else "yellow"
         case stream.NotifyFailed():
             return "yellow"

@@ -13,7 +13,7 @@ from typing import TextIO
 
 from ..plain import one_line
 from .columns import Column, Grid
-from .tables import shown
+from .tables import visible_cells
 
 # What could begin a mark, a reference, a link or a mention in the middle of a line; a colon or a
 # full stop only where GitHub would make a link of a bare address.
@@ -30,7 +30,7 @@ def markdown(text: str) -> str:
 
 def write_markdown(what: Grid, stream: TextIO) -> None:
     """A table by GitHub's rules; figures to the right."""
-    columns, rows = shown(what)
+    columns, rows = visible_cells(what)
     stream.writelines(line + "\n" for line in markdown_table(columns, rows))
 
 
@@ -49,7 +49,7 @@ def piped(cells: Sequence[str]) -> str:
 
 def write_html(what: Grid, stream: TextIO) -> None:
     """A table element, without style or script."""
-    columns, rows = shown(what)
+    columns, rows = visible_cells(what)
     aligned = ["" if column.kind == "text" else ' align="right"' for column in columns]
     stream.write("<table>\n<thead>\n<tr>")
     for column, align in zip(columns, aligned, strict=True):

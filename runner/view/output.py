@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from ..errors import VlmsweepError
-from ..plain import clean
+from ..plain import strip_control_characters
 from .columns import Grid
 
 Format = Literal["json", "nl", "csv", "tsv", "table", "md", "html"]
@@ -42,7 +42,7 @@ def write(what: Grid, format: Format, stream: TextIO) -> None:
         write_json(what, stream, lines=format == "nl")
 
 
-def deliver(what: Grid, format: Format, stream: TextIO, parquet: Path | None) -> None:
+def write_or_save(what: Grid, format: Format, stream: TextIO, parquet: Path | None) -> None:
     """The whole grid as a Parquet file where one is named, else on the stream."""
     if parquet is None:
         write(what, format, stream)
@@ -58,7 +58,7 @@ def deliver(what: Grid, format: Format, stream: TextIO, parquet: Path | None) ->
         raise VlmsweepError(f"cannot write {parquet}: {error.strerror or error}") from error
     finally:
         made.unlink(missing_ok=True)
-    stream.write(f"{count} row{'s' * (count != 1)} written to {clean(str(parquet))}\n")
+    stream.write(f"{count} row{'s' * (count != 1)} written to {strip_control_characters(str(parquet))}\n")
 
 
 def write_json(what: Grid, stream: TextIO, *, lines: bool) -> None:
@@ -113,4 +113,4 @@ def cell(value: Any, on_screen: bool) -> Any:
     if not isinstance(value, str):
         return value
     guarded = "'" + value if value.startswith(FORMULA) else value
-    return clean(guarded) if on_screen else guarded
+    return strip_control_characters(guarded) if on_screen else guarded

@@ -37,7 +37,7 @@ def write_parquet(grid: Grid, file: IO[bytes], types: Mapping[str, type] | None 
         ) from None
     known, count = types or {}, 0
     with tempfile.TemporaryFile() as aside:
-        seen = set_aside(grid, aside)
+        seen = spool_rows(grid, aside)
         kinds = [
             choose(kinds, known.get(name, BY_KIND.get(kind_of(name), str)))
             for name, kinds in zip(grid.keys, seen, strict=True)
@@ -56,7 +56,7 @@ def write_parquet(grid: Grid, file: IO[bytes], types: Mapping[str, type] | None 
     return count
 
 
-def set_aside(grid: Grid, aside: IO[bytes]) -> list[set[str]]:
+def spool_rows(grid: Grid, aside: IO[bytes]) -> list[set[str]]:
     """Stores the rows in batches of columns; returns the kinds of value each column holds."""
     seen: list[set[str]] = [set() for _ in grid.keys]
     for batch in batches(grid.rows):

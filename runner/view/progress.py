@@ -50,12 +50,12 @@ class ModelProgress:
     @property
     def rss(self) -> int | None:
         """Memory its workers hold."""
-        return added(worker.rss for worker in self.workers.values())
+        return sum_known(worker.rss for worker in self.workers.values())
 
     @property
     def device(self) -> int | None:
         """Device memory its workers hold."""
-        return added(worker.device for worker in self.workers.values())
+        return sum_known(worker.device for worker in self.workers.values())
 
     def per_run(self, now: float) -> float | None:
         """Mean seconds of a run so far, waiting included; None while nothing is known."""
@@ -149,7 +149,7 @@ class Progress:
     environment: str = ""
     idle: str | None = None
 
-    def of(self, uid: str | None) -> SweepProgress:
+    def sweep(self, uid: str | None) -> SweepProgress:
         """The sweep meant; one never announced is made room for."""
         if uid is None and self.sweeps:
             uid = next(reversed(self.sweeps))
@@ -166,19 +166,19 @@ class Progress:
                 fetching = SweepProgress("fetch", "Fetching", now, wanted, counts="models")
                 self.sweeps["fetch"] = fetching
             case stream.ModelFetched():
-                fetched(self.of("fetch").model(event.model), event, now)
+                fetched(self.sweep("fetch").model(event.model), event, now)
             case stream.ImagePrepared():
                 self.pictures = (event.done, event.total)
             case stream.SweepStarted():
                 self.start(event, now)
-            case stream.JobsCounted():
-                count(self.of(event.sweep), event.jobs_by_model, event.outcomes_by_model, now)
+            case stream.JobCountsChanged():
+                count(self.sweep(event.sweep), event.jobs_by_model, event.outcomes_by_model, now)
             case stream.JobsCancelled() if event.sweep in self.sweeps:
-                model = self.of(event.sweep).model(event.model)
+                model = self.sweep(event.sweep).model(event.model)
                 model.skipped += event.jobs
                 model.settle(now)
             case stream.RunStarted():
-                sweep, began = self.of(event.sweep), now - event.elapsed_s
+                sweep, began = self.sweep(event.sweep), now - event.elapsed_s
                 self.runs[event.run] = CurrentRun(
                     sweep, event.model, event.worker, event.image, event.prompt, began
                 )
@@ -188,12 +188,12 @@ class Progress:
                     run.text = (run.text + event.text)[-KEEP_TEXT:]
             case stream.RunFinished():
                 self.runs.pop(event.run, None)
-                run_finished(self.of(event.sweep).model(event.model), event, now)
+                run_finished(self.sweep(event.sweep).model(event.model), event, now)
             case stream.SweepFinished():
-                sweep = self.of(event.sweep)
+                sweep = self.sweep(event.sweep)
                 sweep.finished = True
                 self.runs = {id: run for id, run in self.runs.items() if run.sweep is not sweep}
-            case stream.Watching():
+            case stream.WatchIdle():
                 self.sweeps, self.runs, self.idle = {}, {}, event.message
             case (
                 stream.WorkerStarted()
@@ -203,7 +203,7 @@ class Progress:
                 | stream.WorkerKilled()
                 | stream.WorkerEnded()
             ):
-                worker(event, self.of(event.sweep).model(event.model), now)
+                worker(event, self.sweep(event.sweep).model(event.model), now)
             case _:
                 pass
 
@@ -248,7 +248,7 @@ def worker(
             model.began = model.began or now - event.elapsed_s
         case stream.WorkerProgress():
             model.state = "downloading" if event.phase == "download" else "loading"
-            model.detail = share(event.done, event.total)
+            model.detail = percent_done(event.done, event.total)
         case stream.WorkerLoaded():
             model.state, model.detail, model.load_s = "running", "", event.load_s
             model.loaded_at = model.loaded_at or now
@@ -287,12 +287,12 @@ def run_finished(model: ModelProgress, event: stream.RunFinished, now: float) ->
     model.settle(now)
 
 
-def added(values: Iterable[int | None]) -> int | None:
+def sum_known(values: Iterable[int | None]) -> int | None:
     """The sum of what is known; None where nothing is."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 
 
-def share(done: float | None, total: float | None) -> str:
+def percent_done(done: float | None, total: float | None) -> str:
     """`42%`, or nothing."""
     return f"{min(100, 100 * done / total):.0f}%" if done is not None and total else ""

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .columns import Column, Grid, grid
-from .units import counted
+from .units import pluralize
 
 Record = Mapping[str, Any]
 
 
-def local(moment: str | None) -> str | None:
+def local_time(moment: str | None) -> str | None:
     """A stored moment by the clock on the wall: 23:05, or with its date when it is another day."""
     if moment is None:
         return None
@@ -21,18 +21,18 @@ def local(moment: str | None) -> str | None:
     return f"{when:%H:%M}" if same_day else f"{when:%Y-%m-%d %H:%M}"
 
 
-def added(reply: Record) -> str:
+def added_message(reply: Record) -> str:
     """What became of a sweep that was added, in a line."""
     known = f"{reply['sweep']} ({reply['uid']})"
     if not reply["jobs"]:
         return f"stored as {known}: nothing to run, all its jobs are excluded"
-    return f"queued as {known}: {counted(reply['jobs'], 'job')}"
+    return f"queued as {known}: {pluralize(reply['jobs'], 'job')}"
 
 
 def state(row: Record) -> str:
     """A sweep's state, and what it waits for."""
     if row["state"] == "scheduled":
-        return f"from {local(row['not_before'])}"
+        return f"from {local_time(row['not_before'])}"
     if row["state"] == "after":
         return f"after {row['after']}"
     return str(row["state"])
@@ -52,7 +52,7 @@ SWEEPS = (
     Column("done", "Done", of=progress),
     Column("models", "Models", "number"),
     Column("expected_s", "Left", "seconds"),
-    Column("ends_at", "Ends about", of=lambda row: local(row["ends_at"])),
+    Column("ends_at", "Ends about", of=lambda row: local_time(row["ends_at"])),
 )
 MODELS = (
     Column("model", "Model", least=16, middle=True),
@@ -99,8 +99,8 @@ def compared(rows: Sequence[Record]) -> Grid:
     return grid(rows, COMPARED, nothing="Every text is the same in any order.")
 
 
-def changed(said: str, kind: str, reply: Record) -> str:
+def changed_message(said: str, kind: str, reply: Record) -> str:
     """What came of a change to the queue: `said` of how many sweeps, models or jobs."""
     jobs = next((reply[key] for key in ("queued", "skipped", "removed") if key in reply), None)
-    line = f"{counted(reply['changed'], kind) if jobs is None else counted(jobs, 'job')} {said}"
-    return f"{line}, {counted(reply['killed'], 'run')} killed" if "killed" in reply else line
+    line = f"{pluralize(reply['changed'], kind) if jobs is None else pluralize(jobs, 'job')} {said}"
+    return f"{line}, {pluralize(reply['killed'], 'run')} killed" if "killed" in reply else line

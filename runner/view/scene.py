@@ -14,7 +14,7 @@ from rich.text import Text
 from ..plain import one_line
 from . import units
 from .progress import CurrentRun, ModelProgress, Progress, SweepProgress
-from .tables import ellipsis, middle
+from .tables import ellipsis, truncate_middle
 
 BAR = 12
 TEXT_LINES = 2
@@ -30,7 +30,7 @@ STATE_STYLES = {
 }
 
 
-def scene(progress: Progress, now: float, width: int, height: int) -> list[Text]:
+def render_live(progress: Progress, now: float, width: int, height: int) -> list[Text]:
     """The whole picture, as high as the terminal allows."""
     if progress.idle is not None:
         return [Text(line) for line in wrapped(one_line(progress.idle), max(2, width))]
@@ -45,12 +45,12 @@ def scene(progress: Progress, now: float, width: int, height: int) -> list[Text]
     room = max(1, (height - 2 - len(below)) // len(sweeps) - 3)
     lines: list[Text] = []
     for sweep in sweeps:
-        lines += [*([Text("")] if lines else []), head(sweep, now, width), Text("")]
+        lines += [*([Text("")] if lines else []), sweep_header(sweep, now, width), Text("")]
         lines += models(list(sweep.models.values()), now, width, room)
     return lines + below
 
 
-def head(sweep: SweepProgress, now: float, width: int) -> Text:
+def sweep_header(sweep: SweepProgress, now: float, width: int) -> Text:
     """A sweep's overall progress."""
     line = Text(ellipsis(one_line(sweep.title), min(TITLE, max(4, width // 4))), style="bold")
     line.append("  ")
@@ -64,7 +64,7 @@ def head(sweep: SweepProgress, now: float, width: int) -> Text:
 
 def models(known: Sequence[ModelProgress], now: float, width: int, room: int) -> list[Text]:
     """A line per model; those done or waiting are counted where there is no room."""
-    chosen = window(known, room)
+    chosen = visible_models(known, room)
     figures = [(model, columns(model, now)) for model in chosen]
     states = max((len(c[0]) for _, c in figures), default=0)
     counts = max((len(c[1]) for _, c in figures), default=0)
@@ -74,7 +74,7 @@ def models(known: Sequence[ModelProgress], now: float, width: int, room: int) ->
     names = max(12, min(names, width - states - counts - size - rests - 7))
     lines = []
     for model, (state, count, rest) in figures:
-        line = Text(set_cell_size(middle(one_line(model.name), names), names) + "  ")
+        line = Text(set_cell_size(truncate_middle(one_line(model.name), names), names) + "  ")
         line.append(state.ljust(states) + "  ", style=STATE_STYLES.get(model.state, ""))
         line.append(count.rjust(counts) + " ")
         line.append_text(bar(model.done, model.total, size))
@@ -93,7 +93,7 @@ def current(runs: Sequence[CurrentRun], now: float, width: int, room: int) -> li
     lines = [Text("")] if runs else []
     for run in chosen:
         asked = [one_line(part) for part in (run.image, run.prompt) if part]
-        whose = [middle(one_line(run.model), max(8, width // 3))] if several else []
+        whose = [truncate_middle(one_line(run.model), max(8, width // 3))] if several else []
         title = Text("▸ ", style="cyan")
         title.append(ellipsis(" · ".join([*whose, *asked]), max(10, width - 12)))
         title.append(f"  {units.clock(now - run.began)}", style="dim")
@@ -125,7 +125,7 @@ def columns(model: ModelProgress, now: float) -> tuple[str, str, str]:
     return state, f"{model.done}/{model.total}", ", ".join(rest)
 
 
-def window(models: Sequence[ModelProgress], room: int) -> list[ModelProgress]:
+def visible_models(models: Sequence[ModelProgress], room: int) -> list[ModelProgress]:
     """The models there is room for: those at work or just done first, in the sweep's order."""
     if len(models) <= room:
         return list(models)

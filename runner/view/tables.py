@@ -55,12 +55,12 @@ def print_on(stream: TextIO, lay_out: Callable[[Console], None]) -> None:
 
 def draw(what: Grid, stream: TextIO) -> None:
     """The whole grid."""
-    print_on(stream, partial(lay_out, what))
+    print_on(stream, partial(render, what))
 
 
-def lay_out(what: Grid, out: Console) -> None:
+def render(what: Grid, out: Console) -> None:
     """A table, one or two with notes below, or blocks: the first that fits."""
-    columns, rows = shown(what)
+    columns, rows = visible_cells(what)
     if not rows:
         out.print(what.nothing)
         return
@@ -80,14 +80,14 @@ def lay_out(what: Grid, out: Console) -> None:
         if number:
             out.print()
         table(out, *part)
-    said = remarks(columns, rows)
+    said = footnotes(columns, rows)
     if said:
         out.print()
     for text, names in said.items():
         out.print(Text(f"{', '.join(names)}: {text}"))
 
 
-def remarks(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+def footnotes(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
     """What stands below the tables, each text once, with the names it belongs to."""
     said: dict[str, dict[str, None]] = {}
     for row in rows:
@@ -121,16 +121,16 @@ def split(
     return None
 
 
-def shown(what: Grid) -> tuple[list[Column], list[list[str]]]:
+def visible_cells(what: Grid) -> tuple[list[Column], list[list[str]]]:
     """The columns people see, and every cell in words; optional columns only when filled."""
     rows = [
-        [show(v, c) for v, c in zip(row, what.columns, strict=True)] for row in what.for_people()
+        [format_value(v, c) for v, c in zip(row, what.columns, strict=True)] for row in what.for_people()
     ]
     kept = [i for i, c in enumerate(what.columns) if not c.optional or any(r[i] for r in rows)]
     return [what.columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
 
 
-def show(value: Any, column: Column) -> str:
+def format_value(value: Any, column: Column) -> str:
     """A value as a person reads it."""
     if value is None:
         return ""
@@ -165,7 +165,7 @@ def fit(
         min(widths[i], max(heads[i], c.least)) if may_shrink(c, only_aside) else widths[i]
         for i, c in enumerate(columns)
     ]
-    return level(widths, least, room) if sum(least) <= room else None
+    return shrink_widest(widths, least, room) if sum(least) <= room else None
 
 
 def may_shrink(column: Column, only_aside: bool) -> bool:
@@ -173,7 +173,7 @@ def may_shrink(column: Column, only_aside: bool) -> bool:
     return column.kind == "text" and (column.aside or not only_aside)
 
 
-def level(widths: list[int], least: Sequence[int], room: int) -> list[int]:
+def shrink_widest(widths: list[int], least: Sequence[int], room: int) -> list[int]:
     """Takes from the widest that may still shrink until all fit."""
     out = list(widths)
     while (over := sum(out) - room) > 0:
@@ -215,7 +215,7 @@ def table(
         )
     for row in rows:
         cells = [
-            middle(text, width) if column.middle else text
+            truncate_middle(text, width) if column.middle else text
             for column, text, width in zip(columns, row, widths, strict=True)
         ]
         drawn.add_row(*(Text(text, style=STYLES.get(text, "")) for text in cells))
@@ -227,7 +227,7 @@ def ellipsis(text: str, width: int) -> str:
     return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
 
 
-def middle(text: str, width: int) -> str:
+def truncate_middle(text: str, width: int) -> str:
     """Text in at most `width` cells, cut in the middle: a model's name differs at its end."""
     if cell_len(text) <= width:
         return text

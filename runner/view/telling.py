@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Mode = Literal["json", "quiet", "live", "lines", "still"]
 
 
-class JsonLines:
+class JsonLinesSink:
     """Writes each event as an object on a line of its own, at once."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -36,7 +36,7 @@ class JsonLines:
         self.stream.flush()
 
 
-class Guarded:
+class BrokenPipeGuard:
     """Passes events on until the reader is gone; then says so once, and keeps quiet."""
 
     def __init__(self, tell: Callable[[Any], None], stream: TextIO, notes: TextIO) -> None:
@@ -51,13 +51,13 @@ class Guarded:
             self.tell(event)
         except OSError as error:
             self.broken = True
-            swallow(self.stream)
+            discard_output(self.stream)
             with suppress(OSError, ValueError):
                 reason = error.strerror or str(error)
                 print(f"Note: output ended ({reason}); the sweep goes on.", file=self.notes)
 
 
-def swallow(stream: TextIO) -> None:
+def discard_output(stream: TextIO) -> None:
     """Lets what is still to be flushed at exit end in nothing instead of in a second error."""
     with suppress(OSError, ValueError):
         if stream is sys.stdout:
@@ -66,7 +66,7 @@ def swallow(stream: TextIO) -> None:
             os.close(nowhere)
 
 
-def mode(out: TextIO, *, json: bool, quiet: bool) -> Mode:
+def choose_mode(out: TextIO, *, json: bool, quiet: bool) -> Mode:
     """How a sweep is told on a stream: what was asked for, or what the stream can show."""
     if json:
         return "json"
@@ -76,7 +76,7 @@ def mode(out: TextIO, *, json: bool, quiet: bool) -> Mode:
 
 
 @contextmanager
-def telling(how: Mode, out: TextIO, notes: TextIO) -> Iterator[Guarded]:
+def open_sink(how: Mode, out: TextIO, notes: TextIO) -> Iterator[BrokenPipeGuard]:
     """What a sweep is told to, guarded; a live view is taken off the screen at the end.
 
     A still one is drawn at the end, once, and stays.
@@ -85,7 +85,7 @@ def telling(how: Mode, out: TextIO, notes: TextIO) -> Iterator[Guarded]:
         from .live import LiveView
 
         view = LiveView(out)
-        yield Guarded(view.take, out, notes)
+        yield BrokenPipeGuard(view.take, out, notes)
         view.draw_once()
     elif how == "live":
         from .live import LiveView
@@ -93,13 +93,13 @@ def telling(how: Mode, out: TextIO, notes: TextIO) -> Iterator[Guarded]:
         view = LiveView(out)
         view.start()
         try:
-            yield Guarded(view, out, notes)
+            yield BrokenPipeGuard(view, out, notes)
         finally:
             with suppress(OSError):
                 view.stop()
     elif how == "lines":
-        from .linewise import PlainLines
+        from .linewise import LineLogger
 
-        yield Guarded(PlainLines(out), out, notes)
+        yield BrokenPipeGuard(LineLogger(out), out, notes)
     else:
-        yield Guarded(JsonLines(out) if how == "json" else lambda _: None, out, notes)
+        yield BrokenPipeGuard(JsonLinesSink(out) if how == "json" else lambda _: None, out, notes)

@@ -56,7 +56,7 @@ def number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
-def counted(count: int, what: str) -> str:
+def pluralize(count: int, what: str) -> str:
     """`1 video`, `2 videos`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 

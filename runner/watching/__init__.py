@@ -15,7 +15,7 @@ from pathlib import Path
 from schemas.stream import Tell
 
 from ..database.reader import Reader
-from .onlooker import Onlooker
+from .onlooker import Watcher
 
 LOOK_EVERY_S = 0.3
 
@@ -38,10 +38,10 @@ def watch(
         with Reader(database) as reader:
             uid = str(reader.sweep(named)["uid"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the screen is given back
-    onlooker = Onlooker(database, tell, uid, waits=not once)
+    onlooker = Watcher(database, tell, uid, waits=not once)
     with suppress(KeyboardInterrupt):
         try:
-            while onlooker.look() and not once and not gone():
+            while onlooker.poll() and not once and not gone():
                 time.sleep(LOOK_EVERY_S)
         finally:
             onlooker.close()

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .questions import WAYS, Questions, Row
+from .questions import WAYS, WatchQueries, Row
 
 
 @dataclass(slots=True)
-class Counts:
+class JobCounts:
     """Jobs by model, and by model and outcome; `names` goes from a way's row to its model."""
 
-    questions: Questions
+    questions: WatchQueries
     sweep: int
     ways: dict[int, Row] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def renew(self) -> bool:
+    def refresh(self) -> bool:
         """Counts; whether that gave anything else than what was known."""
         ways = self.questions.all(WAYS, self.sweep)
         self.ways = {way["id"]: way for way in ways}
@@ -59,6 +59,6 @@ class Counts:
         """A model's jobs without an outcome."""
         return self.jobs.get(model, 0) - sum(self.outcomes.get(model, {}).values())
 
-    def copied(self) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+    def snapshot(self) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
         """Both, as an event may keep them."""
         return dict(self.jobs), {name: dict(of) for name, of in self.outcomes.items()}

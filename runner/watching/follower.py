@@ -9,31 +9,31 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..times import seconds_since
-from .counts import Counts
-from .questions import Questions, Row
-from .runs import Runs
-from .workers import Workers
+from .counts import JobCounts
+from .questions import WatchQueries, Row
+from .runs import RunPoller
+from .workers import WorkerPoller
 
 RECOUNT_SHARE = 0.01  # of the time may go into counting all jobs anew
 
 
-class Follower:
+class SweepFollower:
     """One sweep that runs, and all that was told of it."""
 
-    def __init__(self, questions: Questions, tell: Tell, sweep: Row, database: str) -> None:
+    def __init__(self, questions: WatchQueries, tell: Tell, sweep: Row, database: str) -> None:
         self.tell, self.id, self.uid = tell, int(sweep["id"]), str(sweep["uid"])
         self.name, self.database = sweep["name"], database
         self.title = str(self.name or self.uid)
-        self.counts = Counts(questions, self.id)
-        self.workers = Workers(questions, tell, self.uid, self.counts)
-        self.runs = Runs(questions, tell, self.uid, self.counts, self.workers)
+        self.counts = JobCounts(questions, self.id)
+        self.workers = WorkerPoller(questions, tell, self.uid, self.counts)
+        self.runs = RunPoller(questions, tell, self.uid, self.counts, self.workers)
         self.recount_at = 0.0
         self.stale = False
 
     def join(self, sweep: Row) -> None:
         """Tells the sweep as it is, with the workers that live and the runs in hand."""
         self.recount(told=False)
-        jobs, outcomes = self.counts.copied()
+        jobs, outcomes = self.counts.snapshot()
         self.tell(
             stream.SweepStarted(
                 sweep=self.uid,
@@ -50,14 +50,14 @@ class Follower:
         self.workers.join()
         self.runs.join()
 
-    def look(self, new_runs: Iterable[Row], caught_up: bool) -> None:
+    def poll(self, new_runs: Iterable[Row], caught_up: bool) -> None:
         """Tells what is new. Unless `caught_up`, there are more new runs than these."""
         self.workers.look()
         self.runs.look()
-        self.workers.bury()
+        self.workers.emit_exits()
         self.workers.look_for_new()
         self.runs.take(new_runs)
-        self.workers.bury()
+        self.workers.emit_exits()
         self.stale = True
         if caught_up and self.due():
             self.recount()
@@ -69,13 +69,13 @@ class Follower:
     def recount(self, told: bool = True) -> None:
         """Counts the jobs, and tells it where some were added, queued again or taken away."""
         began = time.monotonic()
-        differs = self.counts.renew()
+        differs = self.counts.refresh()
         now = time.monotonic()
         self.recount_at, self.stale = now + (now - began) / RECOUNT_SHARE, False
         if told and differs:
-            jobs, outcomes = self.counts.copied()
+            jobs, outcomes = self.counts.snapshot()
             self.tell(
-                stream.JobsCounted(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
+                stream.JobCountsChanged(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
             )
 
     def end(self, sweep: Row) -> None:

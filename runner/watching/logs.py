@@ -18,8 +18,8 @@ from typing import Any, BinaryIO
 
 from ..database.reader import Reader
 from ..errors import QueryError
-from ..plain import clean
-from .presence import supervised
+from ..plain import strip_control_characters
+from .presence import has_supervisor
 
 LOOK_EVERY_S = 0.2
 # Colours, cursor moves, titles: whole sequences, so that no half of one is left to see.
@@ -66,7 +66,7 @@ def stack(worker: dict[str, Any]) -> str:
     return str(worker["stack"])
 
 
-def place(worker: dict[str, Any], database: Path) -> Path:
+def log_path(worker: dict[str, Any], database: Path) -> Path:
     """Where the log lies: where it was written, or beside the database, if that was moved.
 
     Raises QueryError when it is gone.
@@ -91,10 +91,10 @@ def tail(log: Path, lines: int | None) -> Iterator[bytes]:
     """The lines of a log, each with its end; only the last of them if a number is given."""
     with ExitStack() as held:
         files = [held.enter_context(part.open("rb")) for part in parts(log)]
-        yield from last(files, lines)
+        yield from tail_files(files, lines)
 
 
-def last(files: Sequence[BinaryIO], lines: int | None) -> Iterator[bytes]:
+def tail_files(files: Sequence[BinaryIO], lines: int | None) -> Iterator[bytes]:
     """The lines of some files, or the last of them; the files are read to their ends."""
     every = chain.from_iterable(files)
     return every if lines is None else iter(deque(every, maxlen=lines))
@@ -105,11 +105,11 @@ def follow(log: Path, lines: int | None, database: Path, worker: int) -> Iterato
     with ExitStack() as held:
         file, older = held.enter_context(log.open("rb")), log.with_name(log.name + ".1")
         before = [held.enter_context(older.open("rb"))] if older.is_file() else []
-        yield from last([*before, file], lines)
+        yield from tail_files([*before, file], lines)
         while True:
-            over = gone(database, worker)  # asked before reading: its last words come before
+            over = worker_ended(database, worker)  # asked before reading: its last words come before
             yield from file
-            if is_other(log, file.fileno()):
+            if was_rotated(log, file.fileno()):
                 yield from file  # it was full, and became the older part
                 file = held.enter_context(log.open("rb"))
             elif over:
@@ -118,7 +118,7 @@ def follow(log: Path, lines: int | None, database: Path, worker: int) -> Iterato
                 time.sleep(LOOK_EVERY_S)
 
 
-def is_other(log: Path, descriptor: int) -> bool:
+def was_rotated(log: Path, descriptor: int) -> bool:
     """Whether another file has the log's name by now."""
     try:
         return not os.path.samestat(log.stat(), os.fstat(descriptor))
@@ -126,14 +126,14 @@ def is_other(log: Path, descriptor: int) -> bool:
         return False
 
 
-def gone(database: Path, worker: int) -> bool:
+def worker_ended(database: Path, worker: int) -> bool:
     """Whether a worker has ended, or nobody is left to say that it has."""
     with Reader(database) as reader:
         rows = reader.records("SELECT ended_at FROM workers WHERE id = ?", worker)
-    return not rows or rows[0]["ended_at"] is not None or not supervised(database)
+    return not rows or rows[0]["ended_at"] is not None or not has_supervisor(database)
 
 
-def harmless(pieces: Iterator[bytes]) -> Iterator[str]:
+def terminal_lines(pieces: Iterator[bytes]) -> Iterator[str]:
     """Lines as a terminal may show them: nothing that steers it, a progress bar's last state."""
     rest = ""
     for piece in pieces:
@@ -146,4 +146,4 @@ def harmless(pieces: Iterator[bytes]) -> Iterator[str]:
 def line_of(line: str) -> str:
     """One line as it would stand on a screen in the end."""
     shown = [text for text in ESCAPES.sub("", line).split("\r") if text]
-    return clean(shown[-1]) if shown else ""
+    return strip_control_characters(shown[-1]) if shown else ""

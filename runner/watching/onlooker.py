@@ -15,15 +15,15 @@ from schemas.stream import Tell
 
 from ..database.reader import Reader
 from ..errors import DatabaseError
-from .follower import Follower
-from .presence import supervised
-from .questions import BATCH, Questions, Row
+from .follower import SweepFollower
+from .presence import has_supervisor
+from .questions import BATCH, WatchQueries, Row
 
 QUIET_S = 3.0  # a living supervisor writes more often while a worker of it lives
 PATIENCE_S = 5.0
 
 
-class Onlooker:
+class Watcher:
     """Looks at a database again and again. With `only`, a uid, at that sweep alone."""
 
     def __init__(
@@ -32,15 +32,15 @@ class Onlooker:
         self.waits = waits
         self.database, self.tell, self.only = database, tell, only
         self.reader: Reader | None = None
-        self.said: stream.Watching | None = None
+        self.said: stream.WatchIdle | None = None
         self.troubled_since: float | None = None
         self.events: list[stream.StreamEvent] = []
-        self.questions = Questions()
-        self.forget()
+        self.questions = WatchQueries()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Knows nothing of the database any more."""
-        self.followed: dict[int, Follower] = {}
+        self.followed: dict[int, SweepFollower] = {}
         self.open: dict[int, str] = {}
         self.ended: set[int] = set()
         self.newest_run = 0
@@ -54,15 +54,15 @@ class Onlooker:
             self.reader.connection.close()
             self.reader = None
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         """One look; False when the only sweep asked for has ended."""
         going_on = True
         try:
             if self.opened():
-                going_on = self.look_in()
+                going_on = self.poll_changes()
                 self.troubled_since = None
         except (sqlite3.Error, DatabaseError) as error:
-            self.trouble(error)
+            self.on_error(error)
         # Told after the file was let go of: whoever reads slowly must keep no transaction open.
         events = self.events.copy()
         self.events.clear()
@@ -70,16 +70,16 @@ class Onlooker:
             self.tell(event)
         return going_on
 
-    def trouble(self, error: Exception) -> None:
+    def on_error(self, error: Exception) -> None:
         """It cannot be read; that is said when it lasts."""
         self.close()
         now = time.monotonic()
         self.troubled_since = self.troubled_since or now
         if isinstance(error, DatabaseError):
-            self.forget()
+            self.reset()
             self.say("no_database", error.message)
         elif now - self.troubled_since >= PATIENCE_S:
-            self.forget()
+            self.reset()
             self.say("no_database", f"cannot read {self.database}: {error}")
 
     # The file.
@@ -89,7 +89,7 @@ class Onlooker:
         found = self.found()
         if found is None:
             self.close()
-            self.forget()
+            self.reset()
             self.say(
                 "no_database",
                 f"There is no database at {self.database} yet{'; waiting' * self.waits}.",
@@ -98,7 +98,7 @@ class Onlooker:
         if self.reader is not None and found != self.file:
             self.close()
             if self.file is None or found[:2] != self.file[:2]:
-                self.forget()
+                self.reset()
         if self.reader is None:
             self.reader = Reader(self.database)
             self.questions.connect(self.reader.connection)
@@ -117,13 +117,13 @@ class Onlooker:
         logged = self.database.with_name(self.database.name + "-wal").exists()
         return status.st_dev, status.st_ino, logged
 
-    def look_in(self) -> bool:
+    def poll_changes(self) -> bool:
         """Looks at what changed, all of it as it was at one moment."""
         going_on = True
         version = int(self.questions.one("PRAGMA data_version"))
         now = time.monotonic()
         if version != self.version or any(one.due() for one in self.followed.values()):
-            with self.questions.moment():
+            with self.questions.read_transaction():
                 caught_up = self.look_at_runs()
                 if caught_up:
                     going_on = self.look_at_sweeps()
@@ -131,8 +131,8 @@ class Onlooker:
             self.judge_at = now + QUIET_S
         elif self.followed and now >= self.judge_at:
             self.judge_at = now + 1
-            if not supervised(self.database):
-                self.gone(next(iter(self.followed.values())).title)
+            if not has_supervisor(self.database):
+                self.report_no_supervisor(next(iter(self.followed.values())).title)
         return going_on
 
     # What is in it.
@@ -144,7 +144,7 @@ class Onlooker:
         rows = self.questions.new_runs(self.newest_run) if self.followed else []
         caught_up = len(rows) < BATCH
         for id, follower in self.followed.items():
-            follower.look([row for row in rows if row["sweep_id"] == id], caught_up)
+            follower.poll([row for row in rows if row["sweep_id"] == id], caught_up)
         self.newest_run = newest if caught_up else rows[-1]["id"]
         return caught_up
 
@@ -161,22 +161,22 @@ class Onlooker:
             self.followed.pop(id, None)
         for id in sorted(running - self.followed.keys()):
             if (row := self.questions.sweep(id)) and self.wanted(row):
-                if not supervised(self.database):
-                    self.gone(row["name"] or row["uid"])
+                if not has_supervisor(self.database):
+                    self.report_no_supervisor(row["name"] or row["uid"])
                     return True
                 self.followed[id] = self.join(row)
         if self.followed:
             return True
-        return self.nothing_runs() if self.only is None else self.other_than_running()
+        return self.report_idle() if self.only is None else self.report_target_state()
 
     def wanted(self, sweep: Row) -> bool:
         """Whether a sweep is looked at, and ever began."""
         return self.only in (None, sweep["uid"]) and sweep["started_at"] is not None
 
-    def join(self, sweep: Row) -> Follower:
+    def join(self, sweep: Row) -> SweepFollower:
         """Begins to follow a sweep."""
         self.said = None
-        follower = Follower(self.questions, self.events.append, sweep, str(self.database))
+        follower = SweepFollower(self.questions, self.events.append, sweep, str(self.database))
         follower.join(sweep)
         return follower
 
@@ -184,12 +184,12 @@ class Onlooker:
 
     def say(self, state: stream.WatchingState, message: str) -> None:
         """Tells why there is nothing to show, once."""
-        event = stream.Watching(state=state, message=message)
+        event = stream.WatchIdle(state=state, message=message)
         if event != self.said:
             self.said = event
             self.events.append(event)
 
-    def gone(self, title: str) -> None:
+    def report_no_supervisor(self, title: str) -> None:
         """A sweep claims to run, and nobody runs it."""
         self.followed = {}
         self.say(
@@ -198,7 +198,7 @@ class Onlooker:
             " vlmsweep resume goes on with it.",
         )
 
-    def nothing_runs(self) -> bool:
+    def report_idle(self) -> bool:
         """Says so; the next sweep is waited for."""
         queued = sum(state == "queued" for state in self.open.values())
         waiting = f" {queued} in the queue." if queued else ""
@@ -206,7 +206,7 @@ class Onlooker:
         self.say("nothing_running", f"No sweep is running.{waiting}{then}")
         return True
 
-    def other_than_running(self) -> bool:
+    def report_target_state(self) -> bool:
         """The only sweep asked for waits, or has ended; False when it has."""
         row = self.questions.sweep_of(self.only)
         if row is not None and row["state"] == "queued":

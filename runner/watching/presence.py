@@ -13,7 +13,7 @@ from pathlib import Path
 from ..database.holder import lock_file
 
 
-def supervised(database: Path) -> bool:
+def has_supervisor(database: Path) -> bool:
     """Whether some process holds the right to write to the database.
 
     Asked as a reader would, for a moment: only where a supervisor starts at that very moment could
@@ -24,7 +24,7 @@ def supervised(database: Path) -> bool:
     except OSError:
         return False
     try:
-        if listed(os.fstat(descriptor)):
+        if lock_in_proc(os.fstat(descriptor)):
             return True
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -34,7 +34,7 @@ def supervised(database: Path) -> bool:
     return False
 
 
-def listed(lock: os.stat_result) -> bool:
+def lock_in_proc(lock: os.stat_result) -> bool:
     """Whether Linux lists the lock as held; no proof that it is not."""
     device = f"{os.major(lock.st_dev):02x}:{os.minor(lock.st_dev):02x}:{lock.st_ino}"
     try:

@@ -68,7 +68,7 @@ CROSS JOIN prompts ON prompts.id = jobs.prompt_id WHERE
 """
 
 
-class Questions:
+class WatchQueries:
     """A connection, asked; another may take its place. Rows come by name."""
 
     connection: sqlite3.Connection
@@ -78,7 +78,7 @@ class Questions:
         self.connection = connection
 
     @contextmanager
-    def moment(self) -> Iterator[None]:
+    def read_transaction(self) -> Iterator[None]:
         """All that is asked within is answered as it was at one moment."""
         self.connection.execute("BEGIN")
         try:

@@ -10,16 +10,16 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..times import seconds_since
-from .counts import Counts
-from .questions import Questions, Row
-from .workers import Workers
+from .counts import JobCounts
+from .questions import WatchQueries, Row
+from .workers import WorkerPoller
 
 NEVER_BEGAN = ("prepare", "start", "download", "load")
 TOLD = {one.name for one in fields(stream.RunFinished)}
 
 
 @dataclass(slots=True)
-class SeenRun:
+class TrackedRun:
     """A run in hand, and what was told of it."""
 
     first_token: bool = False
@@ -27,15 +27,15 @@ class SeenRun:
 
 
 @dataclass(slots=True)
-class Runs:
+class RunPoller:
     """The runs of one sweep."""
 
-    questions: Questions
+    questions: WatchQueries
     tell: Tell
     uid: str
-    counts: Counts
-    workers: Workers
-    in_hand: dict[int, SeenRun] = field(default_factory=dict)
+    counts: JobCounts
+    workers: WorkerPoller
+    in_hand: dict[int, TrackedRun] = field(default_factory=dict)
     given_up: set[str] = field(default_factory=set)
 
     def join(self) -> None:
@@ -56,10 +56,10 @@ class Runs:
                 continue
             seen = self.in_hand.pop(row["id"], None)
             if seen is None:
-                seen = SeenRun()
+                seen = TrackedRun()
                 if row["worker_id"] is not None and row["phase"] not in NEVER_BEGAN:
                     self.started(row)
-            self.says(seen, row)
+            self.emit_text(seen, row)
             if row["outcome"] is None:
                 self.in_hand[row["id"]] = seen
             else:
@@ -85,7 +85,7 @@ class Runs:
             )
         )
 
-    def says(self, seen: SeenRun, row: Row) -> None:
+    def emit_text(self, seen: TrackedRun, row: Row) -> None:
         """A run's first token, and what text is new."""
         if not seen.first_token and row["ttft_s"] is not None:
             seen.first_token = True

@@ -11,12 +11,12 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..times import seconds_since
-from .counts import Counts
-from .questions import Questions, Row
+from .counts import JobCounts
+from .questions import WatchQueries, Row
 
 
 @dataclass(slots=True)
-class SeenWorker:
+class TrackedWorker:
     """A worker that lives, and what was told of it."""
 
     number: int
@@ -30,14 +30,14 @@ class SeenWorker:
 
 
 @dataclass(slots=True)
-class Workers:
+class WorkerPoller:
     """The workers of one sweep."""
 
-    questions: Questions
+    questions: WatchQueries
     tell: Tell
     uid: str
-    counts: Counts
-    alive: dict[int, SeenWorker] = field(default_factory=dict)
+    counts: JobCounts
+    alive: dict[int, TrackedWorker] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
     newest: int = 0
     way_of: dict[str, int] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Workers:
         for row in self.questions.workers(self.alive):
             self.look_at(self.alive[row["id"]], row)
 
-    def bury(self) -> None:
+    def emit_exits(self) -> None:
         """Tells ends, after those of the runs."""
         for row in self.questions.workers(list(self.alive)):
             if row["ended_at"] is None:
@@ -84,7 +84,7 @@ class Workers:
         """One that was not seen before."""
         way, model = row["sweep_model_id"], self.counts.model(row["sweep_model_id"])
         self.numbers[row["id"]] = row["number"]
-        self.alive[row["id"]] = SeenWorker(row["number"], way, model)
+        self.alive[row["id"]] = TrackedWorker(row["number"], way, model)
         before = self.way_of.get(model, way)
         self.way_of[model] = way
         if before != way and (how := self.counts.ways.get(way)) and how["fallback_of"] is not None:
@@ -92,7 +92,7 @@ class Workers:
             left = self.counts.left(model)
             self.tell(stream.FallingBack(sweep=self.uid, model=model, to=to, jobs=left, why=None))
 
-    def look_at(self, seen: SeenWorker, row: Row) -> None:
+    def look_at(self, seen: TrackedWorker, row: Row) -> None:
         """One worker's start, load and memory, and its kill."""
         over = row["ended_at"] is not None
         if not seen.started and (over or row["pid"] is not None):
@@ -126,7 +126,7 @@ class Workers:
         elif row["killed_for"] is not None:
             self.killed(seen, row)
 
-    def sample(self, seen: SeenWorker, worker: int) -> None:
+    def sample(self, seen: TrackedWorker, worker: int) -> None:
         """The newest of a worker's memory, and how far its load is."""
         samples = self.questions.samples(worker, seen.sampled)
         if not samples:
@@ -159,7 +159,7 @@ class Workers:
             )
         )
 
-    def killed(self, seen: SeenWorker, row: Row) -> None:
+    def killed(self, seen: TrackedWorker, row: Row) -> None:
         """A kill that is over."""
         why = row["message"] or self.questions.last_message(row["id"])
         self.tell(

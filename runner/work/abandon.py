@@ -14,12 +14,12 @@ from schemas.stream import StreamEvent, Tell
 
 from ..database.store import Store
 from .queue import Queue, QueuedModel
-from .running import Running
+from .running import RunRecorder
 
 AT_ONCE = 50
 
 
-class Abandoned:
+class FailedBatch:
     """Some jobs of a model and the row they get; without a row, what is broken about each.
 
     They go to another `way` if one is given. `worker` and `number` are of the last worker, or None.
@@ -42,13 +42,13 @@ class Abandoned:
         self.worker, self.number = worker, number
         self.left = list(reversed(jobs))
 
-    def step(self) -> bool:
+    def fail_next(self) -> bool:
         """Ends the next few jobs; False when none is left."""
         some = [self.left.pop() for _ in range(min(AT_ONCE, len(self.left)))]
         told: list[StreamEvent] = []
         with self.store.db.atomic():
-            for job in self.queue.still_waiting(some):
-                running = Running(
+            for job in self.queue.queued_among(some):
+                running = RunRecorder(
                     self.store, told.append, self.model, job, self.worker, self.number
                 )
                 row = self.row or {"outcome": "error", "phase": "prepare", **(job.broken or {})}
@@ -58,10 +58,10 @@ class Abandoned:
         return bool(self.left)
 
 
-def broken(store: Store, tell: Tell, queue: Queue, sweep: int) -> list[Abandoned]:
+def fail_unusable_images(store: Store, tell: Tell, queue: Queue, sweep: int) -> list[FailedBatch]:
     """A sweep's jobs with a picture that could not be prepared, by model; the first few of each
     have ended already, and only what is more than that is returned."""
     found = [
-        Abandoned(store, tell, queue, model, jobs, None) for model, jobs in queue.broken(sweep)
+        FailedBatch(store, tell, queue, model, jobs, None) for model, jobs in queue.jobs_with_bad_images(sweep)
     ]
-    return [one for one in found if one.step()]
+    return [one for one in found if one.fail_next()]

@@ -12,12 +12,12 @@ from schemas import stream
 from schemas.stream import Tell
 
 from ..database.store import Store
-from ..watching.counts import Counts
-from ..watching.questions import Questions
+from ..watching.counts import JobCounts
+from ..watching.questions import WatchQueries
 from .queue import QueuedModel
 
 
-class Chapter:
+class SweepSession:
     """One sweep, from its first worker to its last. `why` is what last went wrong, by model."""
 
     def __init__(self, store: Store, tell: Tell, sweep: int) -> None:
@@ -35,7 +35,7 @@ class Chapter:
 
     def tell(self, event: stream.StreamEvent) -> None:
         """Tells an event with the sweep it belongs to: others may be under way too."""
-        mine = isinstance(event, stream.OfSweep)
+        mine = isinstance(event, stream.SweepScopedEvent)
         self.tell_all(replace(event, sweep=self.uid) if mine else event)
 
     def begin(self) -> None:
@@ -63,16 +63,16 @@ class Chapter:
 
     def recount(self) -> None:
         """Tells how its jobs stand, after some were added, queued again or taken away."""
-        questions = Questions()
+        questions = WatchQueries()
         questions.connect(self.store.connection)
-        counts = Counts(questions, self.sweep)
-        counts.renew()
-        jobs, outcomes = counts.copied()
+        counts = JobCounts(questions, self.sweep)
+        counts.refresh()
+        jobs, outcomes = counts.snapshot()
         self.tell(
-            stream.JobsCounted(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
+            stream.JobCountsChanged(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
         )
 
-    def tell_way(self, model: QueuedModel, jobs: int) -> None:
+    def announce_fallback(self, model: QueuedModel, jobs: int) -> None:
         """Tells, once, that a model goes on in another way."""
         if model.id == model.first or model.id in self.ways_told:
             return

@@ -15,10 +15,10 @@ from schemas.commands import Load
 
 from ..database.estimates import Estimate
 from ..planning import hubcache
-from .attendant import Attendant
+from .attendant import WorkerController
 from .launch import Launcher
 from .queue import QueuedModel
-from .terms import Grant, Room, Terms
+from .terms import Allocation, ResourceAllocator, SupervisorLimits
 
 
 def weights_on_disk(load: Load) -> int | None:
@@ -26,22 +26,22 @@ def weights_on_disk(load: Load) -> int | None:
     if load.url is not None:
         return None
     found = (
-        hubcache.measure(Path(load.model))
+        hubcache.inspect_folder(Path(load.model))
         if load.local
         else hubcache.find(load.model, load.revision)
     )
     return found.weights_bytes if found is not None and found.whole else None
 
 
-class Crew:
+class WorkerPool:
     """Attendants, heard through the selector until their workers are gone."""
 
-    def __init__(self, terms: Terms, launcher: Launcher, selector: selectors.BaseSelector) -> None:
+    def __init__(self, terms: SupervisorLimits, launcher: Launcher, selector: selectors.BaseSelector) -> None:
         self.terms, self.launcher, self.selector = terms, launcher, selector
-        self.room = Room(terms)
-        self.grants: dict[Attendant, Grant] = {}
+        self.room = ResourceAllocator(terms)
+        self.grants: dict[WorkerController, Allocation] = {}
 
-    def __iter__(self) -> Iterator[Attendant]:
+    def __iter__(self) -> Iterator[WorkerController]:
         return iter(list(self.grants))
 
     def __len__(self) -> int:
@@ -54,26 +54,26 @@ class Crew:
 
     def has(self, model: QueuedModel) -> bool:
         """Whether one of them tends this model, in whichever sweep and way."""
-        return any(same(model, attendant.model) for attendant in self)
+        return any(is_same_model(model, attendant.model) for attendant in self)
 
-    def ask(self, expected: Estimate, model: QueuedModel) -> Grant | None:
+    def allocate(self, expected: Estimate, model: QueuedModel) -> Allocation | None:
         """Room for one more, to be given back or joined with; None when there is none."""
         unknown = expected.peak_rss_bytes is None and expected.weights_bytes is None
         if unknown and self.terms.workers > 1:
             expected = replace(expected, weights_bytes=weights_on_disk(model.load))
-        return self.room.ask(expected, model.load.device, model.load.engine)
+        return self.room.allocate(expected, model.load.device, model.load.engine)
 
-    def give_back(self, grant: Grant) -> None:
+    def release(self, grant: Allocation) -> None:
         """It is not needed after all."""
-        self.room.give_back(grant)
+        self.room.release(grant)
 
-    def join(self, attendant: Attendant, grant: Grant) -> None:
+    def start_worker(self, attendant: WorkerController, grant: Allocation) -> None:
         """Starts its worker and listens. Raises OSError when there is no room for a process."""
-        attendant.begin(self.launcher)
+        attendant.start(self.launcher)
         self.grants[attendant] = grant
         self.listen(attendant)
 
-    def listen(self, attendant: Attendant) -> None:
+    def listen(self, attendant: WorkerController) -> None:
         """Hears the worker and its shim in the loop, each until the end of its stream."""
         hold = attendant.process.hold
 
@@ -81,22 +81,22 @@ class Crew:
             def hear() -> None:
                 if not take():
                     self.selector.unregister(descriptor)
-                    attendant.deaf(descriptor)
+                    attendant.stream_closed(descriptor)
 
             self.selector.register(descriptor, selectors.EVENT_READ, hear)
             attendant.heard.add(descriptor)
 
-        register(hold.events_fd, attendant.hear)
-        register(hold.reports_fd, attendant.process.hear_reports)
+        register(hold.events_fd, attendant.read_events)
+        register(hold.reports_fd, attendant.process.read_reports)
 
-    def leave(self, attendant: Attendant) -> None:
+    def remove(self, attendant: WorkerController) -> None:
         """Its worker is gone."""
         for descriptor in attendant.heard:
             self.selector.unregister(descriptor)
-        self.room.give_back(self.grants.pop(attendant))
+        self.room.release(self.grants.pop(attendant))
 
     @contextmanager
-    def none_left(self) -> Iterator[None]:
+    def kill_all_on_exit(self) -> Iterator[None]:
         """Whatever goes wrong while it lasts, a full disk say: no worker outlives it."""
         try:
             yield
@@ -107,7 +107,7 @@ class Crew:
                 attendant.process.hold.close()
 
 
-def same(one: QueuedModel, other: QueuedModel) -> bool:
+def is_same_model(one: QueuedModel, other: QueuedModel) -> bool:
     """Whether two ways are of one model of a sweep, or load the same one."""
     place = (one.load.model, one.load.url) == (other.load.model, other.load.url)
     return one.first == other.first or place

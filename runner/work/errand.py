@@ -10,43 +10,43 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .launch import Hold, Launcher, ShimLauncher, WorkerSpec
-from .lines import Closed, Garbage, LineReader
+from .launch import WorkerHandle, Launcher, ShimLauncher, WorkerSpec
+from .lines import EndOfStream, InvalidLine, LineReader
 
 DRAIN_S = 1.0
 EVERY_S = 0.2
 
 
 @dataclass(slots=True)
-class End:
+class ExitResult:
     """How it ended: its exit status (negative: a signal), None where nobody saw it."""
 
     status: int | None = None
     overdue: bool = False
 
 
-class Watched:
+class GuardedProcess:
     """A program under its shim, and what it and the shim say."""
 
-    def __init__(self, hold: Hold, hear: Callable[[bytes], None]) -> None:
+    def __init__(self, hold: WorkerHandle, hear: Callable[[bytes], None]) -> None:
         self.hold = hold
         self.hear = hear
         self.events, self.reports = LineReader(hold.events_fd), LineReader(hold.reports_fd)
-        self.end = End()
+        self.end = ExitResult()
 
-    def hear_events(self) -> bool:
+    def read_events(self) -> bool:
         """Passes its lines on; False when no more can come."""
         for line in self.events.read():
-            if isinstance(line, Closed):
+            if isinstance(line, EndOfStream):
                 return False
-            if not isinstance(line, Garbage):
+            if not isinstance(line, InvalidLine):
                 self.hear(line)
         return True
 
-    def hear_reports(self) -> bool:
+    def read_reports(self) -> bool:
         """The shim's word on how it ended; False when the shim is gone."""
         for line in self.reports.read():
-            if isinstance(line, Closed):
+            if isinstance(line, EndOfStream):
                 return False
             if isinstance(line, bytes) and line.startswith(b"exited "):
                 self.end.status = int(line.split()[1])
@@ -55,8 +55,8 @@ class Watched:
     def wait(self, deadline: Callable[[], float], between: Callable[[], None] | None) -> None:
         """Listens until the shim is gone; past the deadline all is killed."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self.hold.events_fd, selectors.EVENT_READ, self.hear_events)
-            selector.register(self.hold.reports_fd, selectors.EVENT_READ, self.hear_reports)
+            selector.register(self.hold.events_fd, selectors.EVENT_READ, self.read_events)
+            selector.register(self.hold.reports_fd, selectors.EVENT_READ, self.read_reports)
             while self.hold.reports_fd in selector.get_map():
                 left = deadline() - time.monotonic()
                 if left <= 0 and not self.end.overdue:
@@ -74,18 +74,18 @@ class Watched:
     def drain(self) -> None:
         """What it wrote before its end and nobody read yet."""
         until = time.monotonic() + DRAIN_S
-        while self.hear_events() and not self.events.dry and time.monotonic() < until:
+        while self.read_events() and not self.events.dry and time.monotonic() < until:
             pass
 
 
-def run(
+def run_guarded(
     spec: WorkerSpec,
     hear: Callable[[bytes], None],
     deadline: Callable[[], float],
     commands: Iterable[bytes] = (),
     launcher: Launcher | None = None,
     between: Callable[[], None] | None = None,
-) -> End:
+) -> ExitResult:
     """Blocks until it is gone; `hear` gets each line it writes to its events' descriptor.
 
     `deadline` (monotonic seconds) is asked again after each line; past it all is killed, as it is
@@ -94,7 +94,7 @@ def run(
     """
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     hold = (launcher or ShimLauncher()).start(spec)
-    watched = Watched(hold, hear)
+    watched = GuardedProcess(hold, hear)
     try:
         for command in commands:
             hold.send(command)

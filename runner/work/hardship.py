@@ -16,7 +16,7 @@ COUNTED: dict[str, Callable[[], float | None]] = {
     "slept_s": lambda: counters.slept_s(),
     "swapped_bytes": lambda: counters.swapped_bytes(),
     "throttled_s": lambda: counters.throttled_s(),
-    "heat_throttles": lambda: counters.heat_throttles(),
+    "heat_throttles": lambda: counters.thermal_throttle_count(),
     "memory_stalled_s": lambda: counters.memory_stalled_s(),
 }
 TREMOR_S = 0.01  # less is no sleep, but how two clocks are read
@@ -24,50 +24,50 @@ Figures = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class CounterSnapshot:
     """Every counter at one moment, by the name of its column."""
 
     counts: dict[str, float | None]
 
     @classmethod
-    def now(cls) -> Snapshot:
+    def now(cls) -> CounterSnapshot:
         """What the system says now."""
         return cls({name: read() for name, read in COUNTED.items()})
 
-    def until(self, later: Snapshot) -> Figures:
+    def until(self, later: CounterSnapshot) -> Figures:
         """What was added until `later`: None where not told, 0 where known to be none."""
         return {
-            name: added(name, before, later.counts[name]) for name, before in self.counts.items()
+            name: counter_delta(name, before, later.counts[name]) for name, before in self.counts.items()
         }
 
 
-class Hardship:
+class InterferenceTracker:
     """What a worker's load, and then each of its runs, had to suffer."""
 
     def __init__(self) -> None:
-        self.loading: Snapshot | None = Snapshot.now()
-        self.before: Snapshot | None = None
+        self.loading: CounterSnapshot | None = CounterSnapshot.now()
+        self.before: CounterSnapshot | None = None
 
     def begin_run(self) -> Figures:
         """A run begins, and with the first the load is over: its figures, as `end_load`'s."""
-        self.before = Snapshot.now()
+        self.before = CounterSnapshot.now()
         return self.end_load(self.before)
 
-    def end_load(self, now: Snapshot | None = None) -> Figures:
+    def end_load(self, now: CounterSnapshot | None = None) -> Figures:
         """The load's figures, by column of `workers`; empty when they were given already."""
         before, self.loading = self.loading, None
         if before is None:
             return {}
-        figures = before.until(now or Snapshot.now())
+        figures = before.until(now or CounterSnapshot.now())
         return {f"load_{name}": figure for name, figure in figures.items()}
 
     def end_run(self) -> Figures:
         """The run's figures, by column of `runs`; empty when none is under way."""
         before, self.before = self.before, None
-        return before.until(Snapshot.now()) if before else {}
+        return before.until(CounterSnapshot.now()) if before else {}
 
 
-def added(name: str, before: float | None, after: float | None) -> float | None:
+def counter_delta(name: str, before: float | None, after: float | None) -> float | None:
     """One figure's growth; None when unknown, or when the count was begun anew."""
     if before is None or after is None:
         return None
@@ -77,6 +77,6 @@ def added(name: str, before: float | None, after: float | None) -> float | None:
     return grown if grown >= 0 else None
 
 
-def notes(slept_s: float | None, what: str) -> list[str]:
+def interference_notes(slept_s: float | None, what: str) -> list[str]:
     """What a reader of the figures must not miss."""
     return [f"the machine slept for {slept_s:.0f} s amid {what}"] if slept_s else []

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ..database.estimates import Estimate, estimate
-from ..times import as_text
+from ..times import format_timestamp
 from .queue import Queue, QueuedModel
 
 
-class Hours:
+class TimeWindow:
     """What time it is, and whether that is late. `over` once the hour has come."""
 
     def __init__(
@@ -27,15 +27,15 @@ class Hours:
         self.connection, self.now, self.until = connection, now, until
         self.over = False
 
-    def text(self) -> str:
+    def now_text(self) -> str:
         """Now, as the database holds times."""
-        return as_text(self.now())
+        return format_timestamp(self.now())
 
     def expected(self, model: QueuedModel) -> Estimate:
         """What history says of a model."""
         return estimate(self.connection, model.source, model.load.model)
 
-    def come(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the hour has come until which jobs may run."""
         return self.until is not None and self.now() >= self.until
 
@@ -46,9 +46,9 @@ class Hours:
         takes = self.expected(model).takes_s(1, loads) or 0.0
         return (self.until - self.now()).total_seconds() <= takes
 
-    def begin_later(self, queue: Queue) -> bool:
+    def has_scheduled_sweep(self, queue: Queue) -> bool:
         """Whether a sweep is held back by an hour that comes before ours."""
-        next_one = queue.waits_for(self.text())
+        next_one = queue.next_start_time(self.now_text())
         if next_one is None:
             return False
         return self.until is None or datetime.fromisoformat(next_one) < self.until
@@ -56,7 +56,7 @@ class Hours:
     def next_s(self, queue: Queue) -> float:
         """Seconds to the next hour that means something."""
         hours = [] if self.until is None or self.over else [self.until]
-        if next_one := queue.waits_for(self.text()):
+        if next_one := queue.next_start_time(self.now_text()):
             hours.append(datetime.fromisoformat(next_one))
         left = ((hour - self.now()).total_seconds() for hour in hours)
         return max(0.0, min(left, default=float("inf")))

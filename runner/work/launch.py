@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .leftovers import TOKEN as TOKEN
-from .leftovers import Leftovers
+from .leftovers import OrphanReaper
 
 SHIM = Path(__file__).with_name("shim.py")
 LOG_BYTES = 8_000_000
@@ -39,7 +39,7 @@ class WorkerSpec:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-class Hold(Protocol):
+class WorkerHandle(Protocol):
     """A worker that was started: two streams to read, and four things to ask."""
 
     events_fd: int
@@ -52,13 +52,13 @@ class Hold(Protocol):
     def flush(self) -> None:
         """Sends on what could not be sent at once."""
 
-    def take_stack(self) -> None:
+    def dump_stack(self) -> None:
         """Asks the worker to write where it is."""
 
     def kill(self) -> None:
         """Asks for the death of the worker and all that it started."""
 
-    def force(self) -> None:
+    def kill_guardian(self) -> None:
         """Kills the guardian, which does not obey any more; `close` sees to the rest."""
 
     def close(self) -> int:
@@ -71,7 +71,7 @@ class Hold(Protocol):
 class Launcher(Protocol):
     """A way to start workers."""
 
-    def start(self, spec: WorkerSpec) -> Hold:
+    def start(self, spec: WorkerSpec) -> WorkerHandle:
         """Starts one. Raises OSError when the system has no room for it."""
 
 
@@ -100,7 +100,7 @@ def is_fresh(compiled: Path) -> bool:
 class ShimLauncher:
     """Starts workers on this machine, each as shim + worker in a session of their own."""
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         """Starts one; returns as soon as the shim is forked, without waiting for it."""
         commands_read, commands_write = os.pipe()
         events_read, events_write = os.pipe()
@@ -110,7 +110,7 @@ class ShimLauncher:
         argv += ["--events-fd", str(events_write)]
         env = {**os.environ, **spec.env, TOKEN: token, STACK_FILE: str(spec.stack)}
         env.setdefault("PYTHONUNBUFFERED", "1")
-        leftovers = Leftovers(token)
+        leftovers = OrphanReaper(token)
         try:
             shim = subprocess.Popen(
                 argv,
@@ -130,11 +130,11 @@ class ShimLauncher:
         finally:
             os.close(commands_read)
             os.close(events_write)
-        leftovers.guarded_by(shim.pid)
-        return ShimHold(shim, commands_write, events_read, leftovers)
+        leftovers.set_shim(shim.pid)
+        return ShimHandle(shim, commands_write, events_read, leftovers)
 
 
-class ShimHold:
+class ShimHandle:
     """A worker held through its shim."""
 
     def __init__(
@@ -142,7 +142,7 @@ class ShimHold:
         shim: subprocess.Popen[bytes],
         commands_fd: int,
         events_fd: int,
-        leftovers: Leftovers,
+        leftovers: OrphanReaper,
     ) -> None:
         assert shim.stdin is not None
         assert shim.stdout is not None
@@ -170,7 +170,7 @@ class ShimHold:
             except OSError:
                 self.unsent.clear()
 
-    def take_stack(self) -> None:
+    def dump_stack(self) -> None:
         """Asks for the worker's stack."""
         self.request(b"s")
 
@@ -183,7 +183,7 @@ class ShimHold:
         with contextlib.suppress(OSError, ValueError):
             self.requests.write(what)
 
-    def force(self) -> None:
+    def kill_guardian(self) -> None:
         """Kills the shim. On Linux the kernel then kills the worker."""
         self.shim.kill()
 
@@ -194,7 +194,7 @@ class ShimHold:
         try:
             self.shim.wait(timeout=15)
         except subprocess.TimeoutExpired:
-            self.force()
+            self.kill_guardian()
             self.shim.wait()
         killed = self.leftovers.close(kill=self.shim.returncode != 0)
         for descriptor in (self.commands_fd, self.events_fd):

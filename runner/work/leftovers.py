@@ -20,7 +20,7 @@ TOKEN = "VLMSWEEP_WORKER_TOKEN"
 KILL_FOR_S = 10.0
 
 
-class Leftovers:
+class OrphanReaper:
     """What one worker may leave; made before the worker is."""
 
     guardians: ClassVar[set[int]] = set()  # shims alive, over all: never a leftover
@@ -31,20 +31,20 @@ class Leftovers:
         self.guardian: int | None = None
         self.before = set(psutil.Process().children())
         machine.adopt_orphans(True)
-        Leftovers.guarded += 1
+        OrphanReaper.guarded += 1
 
-    def guarded_by(self, shim: int) -> None:
+    def set_shim(self, shim: int) -> None:
         """The worker's shim is there."""
         self.guardian = shim
-        Leftovers.guardians.add(shim)
+        OrphanReaper.guardians.add(shim)
 
     def close(self, kill: bool) -> int:
         """The shim is gone; `kill` when it did not do its work. Returns how many were killed."""
-        Leftovers.guardians.discard(self.guardian or 0)
+        OrphanReaper.guardians.discard(self.guardian or 0)
         killed = self.kill() if kill else set()
         reap(self.children())
-        Leftovers.guarded -= 1
-        if not Leftovers.guarded:
+        OrphanReaper.guarded -= 1
+        if not OrphanReaper.guarded:
             machine.adopt_orphans(False)
         return len(killed)
 
@@ -53,7 +53,7 @@ class Leftovers:
         killed: set[psutil.Process] = set()
         until = time.monotonic() + KILL_FOR_S
         while time.monotonic() < until:
-            left = self.adopted() | self.bearers()
+            left = self.adopted_processes() | self.processes_with_token()
             for process in left:
                 with suppress(psutil.Error):  # psutil checks that the number is still the same
                     process.kill()
@@ -64,13 +64,13 @@ class Leftovers:
             time.sleep(0.002)
         return killed
 
-    def adopted(self) -> set[psutil.Process]:
+    def adopted_processes(self) -> set[psutil.Process]:
         """Those whose parent we became, with all below them."""
         found: set[psutil.Process] = set()
         for child in self.children():
             with suppress(psutil.Error):
                 found |= {child, *child.children(recursive=True)}
-        return {process for process in found if alive(process)}
+        return {process for process in found if is_running(process)}
 
     def children(self) -> set[psutil.Process]:
         """Children we did not have before, but for other workers' shims.
@@ -79,24 +79,24 @@ class Leftovers:
         """
         found = set()
         for child in set(psutil.Process().children()) - self.before:
-            if child.pid in Leftovers.guardians:
+            if child.pid in OrphanReaper.guardians:
                 continue
             with suppress(OSError):
                 if os.getsid(child.pid) != os.getsid(0):
                     found.add(child)
         return found
 
-    def bearers(self) -> set[psutil.Process]:
+    def processes_with_token(self) -> set[psutil.Process]:
         """Whatever bears the worker's token in its environment, as far as we may read it."""
         found = set()
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                if process.environ().get(TOKEN) == self.token and alive(process):
+                if process.environ().get(TOKEN) == self.token and is_running(process):
                     found.add(process)
         return found
 
 
-def alive(process: psutil.Process) -> bool:
+def is_running(process: psutil.Process) -> bool:
     """Whether it still runs."""
     with suppress(psutil.Error):
         return bool(process.status() != psutil.STATUS_ZOMBIE)

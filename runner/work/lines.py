@@ -22,7 +22,7 @@ EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 
 
 @dataclass(frozen=True, slots=True)
-class Garbage:
+class InvalidLine:
     """A line that is no event: why, and how it began."""
 
     reason: str
@@ -30,7 +30,7 @@ class Garbage:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class EndOfStream:
     """The other end is closed."""
 
 
@@ -43,7 +43,7 @@ class LineReader:
         self.dry = False
         self.skipping = False
 
-    def read(self) -> Iterator[bytes | Garbage | Closed]:
+    def read(self) -> Iterator[bytes | InvalidLine | EndOfStream]:
         """The lines that have arrived, then Closed at the end of the stream.
 
         `dry` says that nothing had, which is not the end: somebody still holds the other end.
@@ -58,9 +58,9 @@ class LineReader:
             data = b""
         if not data:
             if self.partial:
-                yield Garbage("torn last line", sample(self.partial))
+                yield InvalidLine("torn last line", sample(self.partial))
                 self.partial.clear()
-            yield Closed()
+            yield EndOfStream()
             return
         *whole, rest = data.split(b"\n")
         for line in whole:
@@ -72,21 +72,21 @@ class LineReader:
         if not self.skipping:
             self.partial += rest
             if len(self.partial) > MAX_LINE:
-                yield Garbage(f"a line of over {MAX_LINE:,} bytes", sample(self.partial))
+                yield InvalidLine(f"a line of over {MAX_LINE:,} bytes", sample(self.partial))
                 self.skipping = True
                 self.partial.clear()
 
 
-def decode(line: bytes) -> Event | Garbage:
+def decode(line: bytes) -> Event | InvalidLine:
     """A line as the event it says it is."""
     try:
-        data: Any = json.loads(line, parse_int=storable)
+        data: Any = json.loads(line, parse_int=parse_sqlite_int)
         if b"\\u" in line:  # half a surrogate pair is text that cannot be stored
             json.dumps(data, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        return Garbage("not JSON", sample(line))
+        return InvalidLine("not JSON", sample(line))
     if not isinstance(data, dict):
-        return Garbage("not an object", sample(line))
+        return InvalidLine("not an object", sample(line))
     for name in ("seq", "at_s"):
         data.pop(name, None)
     try:
@@ -94,10 +94,10 @@ def decode(line: bytes) -> Event | Garbage:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        return Garbage(f"no known event: {where}: {first['msg']}", sample(line))
+        return InvalidLine(f"no known event: {where}: {first['msg']}", sample(line))
 
 
-def storable(digits: str) -> int:
+def parse_sqlite_int(digits: str) -> int:
     """A whole number that SQLite can hold."""
     number = int(digits)
     if not -(2**63) <= number < 2**63:

@@ -31,7 +31,7 @@ LOADED = (
 )
 
 
-class Loading:
+class LoadRecorder:
     """What is learned of a worker before its first run. `row` is its number in the database."""
 
     def __init__(self, store: Store, tell: Tell, model: str, row: int, number: int) -> None:
@@ -40,7 +40,7 @@ class Loading:
         self.python = ""
         self.download_s: float | None = None
 
-    def not_begun(self, error: OSError) -> dict[str, Any]:
+    def on_start_failure(self, error: OSError) -> dict[str, Any]:
         """The system has no room for a process; returns what that is in columns of a run."""
         said = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
         self.store.update("workers", self.row, {"ended_at": utc_now(), **said})
@@ -63,11 +63,11 @@ class Loading:
     def fetched(self, event: events.Fetched) -> None:
         """The model's files are there."""
         self.download_s = event.download_s
-        self.store.model_found(self.row, event)
+        self.store.set_resolved_model(self.row, event)
 
     def loaded(self, event: events.Loaded) -> None:
         """The model can answer."""
-        facts = environment.workers(event.versions, self.python, event.device_name)
+        facts = environment.worker_environment(event.versions, self.python, event.device_name)
         row = {name: getattr(event, name) for name in LOADED}
         row["environment_id"] = self.store.environment(facts)
         self.store.update("workers", self.row, row)

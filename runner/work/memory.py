@@ -15,7 +15,7 @@ TREE_EVERY_S = 1.0
 
 
 @dataclass(slots=True)
-class Peak:
+class PeakMemory:
     """The highest figures of a span, bytes; None until something was sampled.
 
     `hardship` is what the span had to suffer, by column of `runs`.
@@ -42,7 +42,7 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class MemorySample:
     """The tree at one moment, bytes."""
 
     rss: int
@@ -51,7 +51,7 @@ class Sample:
     swap: int | None = None
 
 
-class TreeMemory:
+class MemoryTracker:
     """The memory of one process tree: its root and all descendants.
 
     Daemons it made are its `guardian`'s children: all below that count, but for itself.
@@ -63,24 +63,24 @@ class TreeMemory:
     def __init__(self, root: int, guardian: int | None = None) -> None:
         self.root = root
         self.top = guardian or root
-        self.total = Peak()
-        self.span = Peak()
+        self.total = PeakMemory()
+        self.span = PeakMemory()
         self.children: list[int] = []
         self.looked_at = float("-inf")
         self.span_is_kernels = False
 
-    def begin_span(self) -> None:
+    def start_run(self) -> None:
         """Starts a run: its peak is measured from here on."""
         self.fold_kernel_peak()
-        self.span = Peak()
+        self.span = PeakMemory()
         self.span_is_kernels = machine.reset_peak(self.root)
 
-    def end_span(self, now: float) -> Peak:
+    def end_run(self, now: float) -> PeakMemory:
         """The peak since `begin_span`."""
         self.sample(now)
         return self.span
 
-    def sample(self, now: float) -> Sample | None:
+    def sample(self, now: float) -> MemorySample | None:
         """One sample at monotonic time `now`; None when the root is gone."""
         root = machine.process_memory(self.root)
         if root is None:
@@ -91,39 +91,39 @@ class TreeMemory:
             self.looked_at = now
         found = [m for m in map(machine.process_memory, self.children) if m is not None]
         everyone = [root, *found]
-        sample = Sample(
+        sample = MemorySample(
             rss=sum(m.rss for m in everyone),
-            anonymous=total([m.anonymous for m in everyone]),
-            file=total([m.file for m in everyone]),
-            swap=total([m.swap for m in everyone]),
+            anonymous=sum_if_known([m.anonymous for m in everyone]),
+            file=sum_if_known([m.file for m in everyone]),
+            swap=sum_if_known([m.swap for m in everyone]),
         )
-        self.note(sample, root)
+        self.update_peaks(sample, root)
         return sample
 
-    def note(self, sample: Sample, root: machine.ProcessMemory) -> None:
+    def update_peaks(self, sample: MemorySample, root: machine.ProcessMemory) -> None:
         """Raises the peaks by a sample. Where both agree, the kernel's mark is named."""
         self.total.rss_at_least(root.peak, machine.peak_method())
         if self.span_is_kernels:
             self.span.rss_at_least(root.peak, machine.peak_method())
         for peak in (self.total, self.span):
             peak.rss_at_least(sample.rss, "sampled rss")
-            peak.anonymous = higher(peak.anonymous, sample.anonymous)
-            peak.file = higher(peak.file, sample.file)
-            peak.swap = higher(peak.swap, sample.swap)
+            peak.anonymous = max_known(peak.anonymous, sample.anonymous)
+            peak.file = max_known(peak.file, sample.file)
+            peak.swap = max_known(peak.swap, sample.swap)
 
     def fold_kernel_peak(self) -> None:
         """Keeps the kernel's mark before it is reset."""
         root = machine.process_memory(self.root)
         if root is not None:
-            self.note(Sample(root.rss, root.anonymous, root.file, root.swap), root)
+            self.update_peaks(MemorySample(root.rss, root.anonymous, root.file, root.swap), root)
 
 
-def total(values: list[int | None]) -> int | None:
+def sum_if_known(values: list[int | None]) -> int | None:
     """The sum, or None when any part is unknown."""
     known = [value for value in values if value is not None]
     return sum(known) if len(known) == len(values) else None
 
 
-def higher(a: int | None, b: int | None) -> int | None:
+def max_known(a: int | None, b: int | None) -> int | None:
     """The larger of two figures that may be unknown."""
     return max((x for x in (a, b) if x is not None), default=None)

@@ -20,12 +20,12 @@ from ..database.store import Store
 from ..interpreters.command import worker_command
 from ..times import utc_now
 from . import hardship, verdict
-from .hardship import Hardship
-from .launch import Hold, Launcher, WorkerSpec
-from .lines import Closed, LineReader
-from .memory import Peak, TreeMemory
-from .verdict import Ending
-from .watch import Breach
+from .hardship import InterferenceTracker
+from .launch import WorkerHandle, Launcher, WorkerSpec
+from .lines import EndOfStream, LineReader
+from .memory import PeakMemory, MemoryTracker
+from .verdict import WorkerExit
+from .watch import LimitViolation
 
 SAMPLE_EVERY_S = 0.25
 STORE_SAMPLE_EVERY_S = 1.0
@@ -54,11 +54,11 @@ class WorkerProcess:
         self.python = python
         self.stack_file = log.with_suffix(".stack")
         self.began = clock()
-        self.memory: TreeMemory | None = None
-        self.hardship = Hardship()
-        self.device = Peak()
+        self.memory: MemoryTracker | None = None
+        self.hardship = InterferenceTracker()
+        self.device = PeakMemory()
         self.device_now: int | None = None
-        self.ending = Ending()
+        self.ending = WorkerExit()
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
         self.kill_asked: float | None = None
@@ -76,15 +76,15 @@ class WorkerProcess:
         argv, ours = worker_command(self.python)
         ours = {**ours, **env, MARK: str(self.store.path)}
         spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=ours)
-        self.hold: Hold = launcher.start(spec)
+        self.hold: WorkerHandle = launcher.start(spec)
         self.reports = LineReader(self.hold.reports_fd)
 
     # What the shim reports.
 
-    def hear_reports(self) -> bool:
+    def read_reports(self) -> bool:
         """Takes in the shim's reports; False when it is gone and the worker can be buried."""
         for line in self.reports.read():
-            if isinstance(line, Closed):
+            if isinstance(line, EndOfStream):
                 return False
             if isinstance(line, bytes):
                 self.report(*line.decode("utf-8", "replace").split(" "))
@@ -94,7 +94,7 @@ class WorkerProcess:
         """One report, as `runner.work.shim` defines them."""
         if kind == "started":
             pid = int(words[0])
-            self.memory = TreeMemory(pid, self.hold.guardian)
+            self.memory = MemoryTracker(pid, self.hold.guardian)
             self.store.update("workers", self.row, {"pid": pid})
             started = stream.WorkerStarted(
                 worker=self.number, model=self.model, pid=pid, log=str(self.log)
@@ -106,7 +106,7 @@ class WorkerProcess:
             self.facts["cpu_s"] = float(user_s) + float(system_s)
             if self.memory is not None:
                 self.memory.total.rss_at_least(int(maxrss), "rusage maxrss")
-        elif kind == "gone" and self.dying:
+        elif kind == "gone" and self.kill_requested:
             self.facts |= {"killed_processes": int(words[0]), "survivors": int(words[1])}
         elif kind == "failed":
             self.notes.append(" ".join(words))
@@ -125,12 +125,12 @@ class WorkerProcess:
     def begin_span(self) -> None:
         """A run begins: its peak and its hardships are measured from here on."""
         if self.memory is not None:
-            self.memory.begin_span()
+            self.memory.start_run()
         self.facts |= self.hardship.begin_run()
 
-    def end_span(self) -> Peak:
+    def end_span(self) -> PeakMemory:
         """The peak and the hardships since `begin_span`."""
-        peak = Peak() if self.memory is None else self.memory.end_span(self.clock())
+        peak = PeakMemory() if self.memory is None else self.memory.end_run(self.clock())
         peak.hardship = self.hardship.end_run()
         return peak
 
@@ -168,13 +168,13 @@ class WorkerProcess:
     # Its death.
 
     @property
-    def dying(self) -> bool:
+    def kill_requested(self) -> bool:
         """Whether its death was decided."""
         return self.kill_asked is not None
 
-    def kill(self, breach: Breach, at_once: bool = False) -> None:
+    def kill(self, breach: LimitViolation, at_once: bool = False) -> None:
         """Begins the kill: its stack is asked for, and a moment later it dies."""
-        if not self.dying:
+        if not self.kill_requested:
             self.ending.killed_for, self.ending.message = breach.limit, breach.message
             self.ending.phase = breach.phase
             self.kill_asked = self.clock()
@@ -193,7 +193,7 @@ class WorkerProcess:
                 self.stack_bytes, self.stack_looked = self.stack_size(), self.clock()
                 self.stack_began = self.stack_bytes
                 self.facts["kill_signals"] = "SIGUSR1"
-                self.hold.take_stack()
+                self.hold.dump_stack()
         if at_once:
             self.send_kill()
 
@@ -225,16 +225,16 @@ class WorkerProcess:
     def tick(self) -> None:
         """Sends on what waits: commands, and the kill once the stack was taken or is overdue."""
         self.hold.flush()
-        if self.kill_asked is None or (now := self.clock()) < self.wake_at():
+        if self.kill_asked is None or (now := self.clock()) < self.next_deadline():
             return
         if self.kill_sent_at is not None:
             self.kill_sent_at = now
-            self.hold.force()
+            self.hold.kill_guardian()
             self.notes.append("the shim did not obey, and was killed")
         elif self.stack_taken(now) or now >= self.kill_asked + STACK_GRACE_S:
             self.send_kill()
 
-    def wake_at(self) -> float:
+    def next_deadline(self) -> float:
         """When `tick` or `sample` is next of use, monotonic seconds."""
         if self.kill_asked is None:  # before it has started there is nothing to sample
             return float("inf") if self.memory is None else self.sampled_at + SAMPLE_EVERY_S
@@ -245,12 +245,12 @@ class WorkerProcess:
     def close(self) -> None:
         """Everything is gone: gives back what was held, and reads the stack it left."""
         self.facts |= self.hardship.end_load()
-        self.notes += hardship.notes(self.facts.get("load_slept_s"), "its load")
+        self.notes += hardship.interference_notes(self.facts.get("load_slept_s"), "its load")
         if self.memory is not None:
             self.memory.span.hardship = self.hardship.end_run()
         if orphans := self.hold.close():
             self.notes.append(f"the shim was killed; {orphans} processes it guarded were killed")
-        if self.dying:
+        if self.kill_requested:
             self.facts["freed_bytes"] = machine.available_memory() - self.available
         self.ending.oom_kills = machine.oom_kills() - self.oom_kills
         try:
@@ -258,12 +258,12 @@ class WorkerProcess:
             self.stack_file.unlink()
         except OSError:
             stack = ""
-        if self.dying:
+        if self.kill_requested:
             self.ending.stack = stack or None
 
-    def store_ending(self, row: dict[str, Any]) -> None:
+    def store_exit(self, row: dict[str, Any]) -> None:
         """The last of its row, `row` included, and the telling of it."""
-        status, total = self.ending.status, self.memory.total if self.memory else Peak()
+        status, total = self.ending.status, self.memory.total if self.memory else PeakMemory()
         died_of = verdict.signal_name(-status) if status is not None and status < 0 else None
         exit_code = status if status is not None and status >= 0 else None
         kill_s = None if self.kill_asked is None else self.clock() - self.kill_asked

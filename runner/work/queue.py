@@ -112,7 +112,7 @@ class Queue:
         )
         return [self.model(*row) for row in rows]
 
-    def waits_for(self, now: str) -> str | None:
+    def next_start_time(self, now: str) -> str | None:
         """When the next sweep that is held back by the hour may begin; None when there is none."""
         (found,) = self.connection.execute(
             f"SELECT min(not_before) FROM sweeps WHERE {self.scope} AND not_before > :now",
@@ -177,7 +177,7 @@ class Queue:
         ).fetchone()
         return row and self.job(*row)
 
-    def waiting(self, way: int) -> list[int]:
+    def queued_job_ids(self, way: int) -> list[int]:
         """The numbers of all queued jobs of a way, those that are held back last."""
         rows = self.connection.execute(
             "SELECT id FROM jobs WHERE ifnull(way_id, sweep_model_id) = ? AND state = 'queued'"
@@ -186,7 +186,7 @@ class Queue:
         )
         return [row[0] for row in rows]
 
-    def still_waiting(self, jobs: Sequence[int]) -> list[QueuedJob]:
+    def queued_among(self, jobs: Sequence[int]) -> list[QueuedJob]:
         """Those of some jobs that are queued."""
         rows = self.connection.execute(
             f"{JOBS} WHERE jobs.id IN (SELECT value FROM json_each(?)) AND +jobs.state = 'queued'"
@@ -204,7 +204,7 @@ class Queue:
         ).fetchone()
         return int(found)
 
-    def broken(self, sweep: int) -> list[tuple[QueuedModel, list[int]]]:
+    def jobs_with_bad_images(self, sweep: int) -> list[tuple[QueuedModel, list[int]]]:
         """The sweep's queued jobs with a picture that could not be prepared, by model."""
         models = {
             row[2]: self.model(*row)
@@ -229,7 +229,7 @@ class Queue:
         found = json.loads(pictures)
         talk = [Turn(role=turn["role"], text=turn["text"]) for turn in json.loads(turns)]
         first = next(i for i, turn in enumerate(talk) if turn.role == "user")
-        talk[first] = showing(talk[first].text, [row[1:2] + row[4:] for row in found if row[1]])
+        talk[first] = user_turn(talk[first].text, [row[1:2] + row[4:] for row in found if row[1]])
         broken = next(
             (
                 {"error_class": error, "message": f"{name} {message}"}
@@ -242,7 +242,7 @@ class Queue:
         return QueuedJob(id, image, prompt, repeat, tuple(talk), broken)
 
 
-def showing(text: str, media: list[list[Any]]) -> Turn:
+def user_turn(text: str, media: list[list[Any]]) -> Turn:
     """A user's turn with its pictures and videos: path, and a video's frames, times, length."""
     images: list[str] = []
     videos: list[Video] = []

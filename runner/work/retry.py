@@ -22,13 +22,13 @@ PASSING = ("network", "server_error", "no_process")
 PAUSE_S = 30.0
 
 
-def may_pass(row: dict[str, Any]) -> bool:
+def is_transient(row: dict[str, Any]) -> bool:
     """Whether a failure, in columns of a run, may be gone the next time."""
     slow_load = row.get("outcome") == "timeout" and row.get("phase") in ("start", "load")
     return slow_load or row.get("error_class") in PASSING
 
 
-def of_run(
+def retry_run(
     store: Store, model: QueuedModel, job: int, row: dict[str, Any]
 ) -> tuple[bool, int | None]:
     """Whether a job whose run failed is queued again, and in which other way, if in another."""
@@ -36,7 +36,7 @@ def of_run(
         return row.get("error_class") != "cancelled", None
     if row["outcome"] == "skipped":
         return False, None
-    if may_pass(row):
+    if is_transient(row):
         (before,) = store.connection.execute(
             "SELECT count(*) FROM runs WHERE job_id = ? AND error_class IS ? AND outcome = ?",
             [job, row.get("error_class"), row["outcome"]],
@@ -46,8 +46,8 @@ def of_run(
     return model.next_way is not None, model.next_way
 
 
-def of_load(store: Store, model: QueuedModel, row: dict[str, Any]) -> float | None:
+def retry_load_after_s(store: Store, model: QueuedModel, row: dict[str, Any]) -> float | None:
     """Seconds after which a load that failed is tried again; None when it is not."""
-    if not may_pass(row) or store.tally(model.id, "load_tries") > model.limits.retries:
+    if not is_transient(row) or store.increment(model.id, "load_tries") > model.limits.retries:
         return None
     return PAUSE_S if row.get("error_class") in PASSING else 0.0

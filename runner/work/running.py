@@ -14,7 +14,7 @@ from schemas.stream import Tell as Tell
 
 from ..database.store import Store
 from . import hardship
-from .memory import Peak
+from .memory import PeakMemory
 from .queue import QueuedJob, QueuedModel
 
 KEEP_TEXT_EVERY_S = 0.2
@@ -53,7 +53,7 @@ TOLD = (
 )
 
 
-class Running:
+class RunRecorder:
     """An attempt at a job, from its row being there to its outcome.
 
     `worker` is the worker's row, `number` its number in the sweep; both None without one.
@@ -126,17 +126,17 @@ class Running:
             return dict(self.so_far)
         return {"raw_text": "".join(self.pieces), **self.so_far}
 
-    def finish(self, event: RunFinished, peak: Peak) -> None:
+    def finish(self, event: RunFinished, peak: PeakMemory) -> None:
         """The worker's answer, with the memory it took."""
         row = {name: getattr(event, name) for name in FIGURES}
         row["outcome"] = "ok"
-        notes = [*event.notes, *self.changed_its_mind(event.raw_text)]
+        notes = [*event.notes, *self.nondeterminism_notes(event.raw_text)]
         row["notes"] = json.dumps(notes) if notes else None
         row["transcript"] = json.dumps(event.transcript) if event.transcript else None
         peak.device_at_least(event.peak_device_bytes, event.peak_device_method)
         self.end(row, peak)
 
-    def changed_its_mind(self, raw_text: str) -> list[str]:
+    def nondeterminism_notes(self, raw_text: str) -> list[str]:
         """A note when greedy decoding gave another text than in the job's first repeat."""
         if self.model.generation.do_sample or self.job.repeat == 1:
             return []
@@ -148,7 +148,7 @@ class Running:
     def fail(
         self,
         verdict: dict[str, Any],
-        peak: Peak | None = None,
+        peak: PeakMemory | None = None,
         again: bool = False,
         way: int | None = None,
     ) -> None:
@@ -156,10 +156,10 @@ class Running:
 
         With `again` the job goes back to the queue, in another `way` if one is given.
         """
-        self.end(self.partial() | verdict, peak or Peak(), again, way)
+        self.end(self.partial() | verdict, peak or PeakMemory(), again, way)
 
     def end(
-        self, row: dict[str, Any], peak: Peak, again: bool = False, way: int | None = None
+        self, row: dict[str, Any], peak: PeakMemory, again: bool = False, way: int | None = None
     ) -> None:
         """Commits the outcome, then tells it."""
         row |= {
@@ -170,7 +170,7 @@ class Running:
             "peak_swap_bytes": peak.swap,
             **peak.hardship,
         }
-        if suffered := hardship.notes(peak.hardship.get("slept_s"), "this run"):
+        if suffered := hardship.interference_notes(peak.hardship.get("slept_s"), "this run"):
             row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *suffered])
         self.store.finish_run(self.id, row, again, way)
         self.tell(

@@ -121,7 +121,7 @@ def processes_by_ps(token: bytes) -> dict[int, Process]:
     }
 
 
-def brood(table: dict[int, Process], group: int) -> set[int]:
+def worker_processes(table: dict[int, Process], group: int) -> set[int]:
     """What is there of the worker: our descendants, its process group, what bears its token."""
     me = os.getpid()
     mine = {me}
@@ -154,7 +154,7 @@ def kill_one(pid: int, born: bytes) -> None:
         pass
 
 
-def volunteer() -> None:
+def raise_oom_score() -> None:
     """Makes this process, and what it starts, what the kernel kills first when memory is short."""
     if LINUX:
         try:
@@ -211,7 +211,7 @@ class Shim:
             prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != guardian:
                 os._exit(125)
-            volunteer()
+            raise_oom_score()
             for number in TERMINALS:
                 signal.signal(number, signal.SIG_DFL)
             os.set_blocking(self.printed[1], True)
@@ -232,21 +232,21 @@ class Shim:
         while not self.over:
             for descriptor, _ in poll.poll():
                 if descriptor == self.printed[0]:
-                    if not self.keep_print():
+                    if not self.copy_output_to_log():
                         poll.unregister(descriptor)
                 elif descriptor == 0:
-                    self.obey()
+                    self.handle_request()
                 elif b"%c" % signal.SIGTERM in os.read(descriptor, 4096):
                     self.over = True
             self.reap()
         begun = time.monotonic()
         survivors = self.kill()
         self.report_end()
-        while self.keep_print():
+        while self.copy_output_to_log():
             pass
         report("gone", len(self.killed), survivors, time.monotonic() - begun)
 
-    def obey(self) -> None:
+    def handle_request(self) -> None:
         """One request; the end of the file means that the supervisor is dead."""
         requests = os.read(0, 64)
         if b"s" in requests:
@@ -292,9 +292,9 @@ class Shim:
         begun = time.monotonic()
         while True:
             table = processes(self.token)
-            mine = brood(table, self.pid)
+            mine = worker_processes(table, self.pid)
             left = [pid for pid in mine if not table[pid].dead]
-            self.bury(mine, table)
+            self.reap_dead(mine, table)
             if not left or time.monotonic() - begun > KILL_FOR_S:
                 return len(left)
             self.kill_group()
@@ -310,7 +310,7 @@ class Shim:
         except OSError:
             pass
 
-    def bury(self, mine: set[int], table: dict[int, Process]) -> None:
+    def reap_dead(self, mine: set[int], table: dict[int, Process]) -> None:
         """Reaps those of the dead that are our own children, but for the worker."""
         for pid in mine:
             if table[pid].dead and table[pid].parent == os.getpid() and pid != self.pid:
@@ -319,7 +319,7 @@ class Shim:
                 except ChildProcessError:
                     pass
 
-    def keep_print(self) -> bool:
+    def copy_output_to_log(self) -> bool:
         """Moves what was printed to the log; False when there is nothing more to come.
 
         The log keeps its newest part: when full it becomes LOG.1 and a new one begins.

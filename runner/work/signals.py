@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def heard(
+def signals_to_selector(
     numbers: Iterable[int], selector: selectors.BaseSelector, take: Callable[[int], None]
 ) -> Iterator[None]:
     """While it lasts, `take` is called from the selector's loop for each of these signals."""

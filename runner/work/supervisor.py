@@ -18,19 +18,19 @@ from typing import Any
 from schemas import stream
 from schemas.stream import Tell
 
-from ..control.actions import Effect
-from ..control.listener import Listener
+from ..control.actions import QueueChange
+from ..control.listener import ControlServer
 from ..database.store import Store
-from ..times import as_text
+from ..times import format_timestamp
 from . import retry, signals
-from .abandon import Abandoned, broken
-from .attendant import Attendant
-from .chapter import Chapter
-from .crew import Crew
-from .hours import Hours
+from .abandon import FailedBatch, fail_unusable_images
+from .attendant import WorkerController
+from .chapter import SweepSession
+from .crew import WorkerPool
+from .hours import TimeWindow
 from .launch import Launcher, ShimLauncher
 from .queue import Queue, QueuedJob, QueuedModel
-from .terms import Grant, Terms
+from .terms import Allocation, SupervisorLimits
 
 Row = dict[str, Any]
 GENTLE = {signal.SIGINT}
@@ -46,112 +46,112 @@ class Supervisor:
         store: Store,
         tell: Tell,
         launcher: Launcher | None = None,
-        terms: Terms | None = None,
-        listener: Listener | None = None,
+        terms: SupervisorLimits | None = None,
+        listener: ControlServer | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.store, self.tell, self.listener = store, tell, listener
-        self.terms = terms or Terms()
-        self.hours = Hours(store.connection, now, self.terms.until)
+        self.terms = terms or SupervisorLimits()
+        self.hours = TimeWindow(store.connection, now, self.terms.until)
         self.selector = listener.selector if listener else selectors.DefaultSelector()
         if listener is not None:
-            listener.heed = self.heed
-        self.crew = Crew(self.terms, launcher or ShimLauncher(), self.selector)
-        self.abandoned: list[Abandoned] = []
-        self.chapters: dict[int, Chapter] = {}
+            listener.heed = self.on_queue_change
+        self.crew = WorkerPool(self.terms, launcher or ShimLauncher(), self.selector)
+        self.abandoned: list[FailedBatch] = []
+        self.chapters: dict[int, SweepSession] = {}
         self.resting: dict[int, float] = {}
         self.interrupts = 0
         self.stay = False
         self.changed = True
         self.look_at = 0.0
 
-    def run(self, sweep: int) -> str:
+    def run_sweep(self, sweep: int) -> str:
         """Works one sweep; returns its state, done or interrupted."""
         self.queue = Queue(self.store.connection, sweep)
-        self.begin(sweep)
-        self.loop()
+        self.start_session(sweep)
+        self.event_loop()
         return self.chapters[sweep].state
 
-    def work(self) -> bool:
+    def run_queue(self) -> bool:
         """Works the queue; returns whether it came to its end, and was not interrupted."""
         self.queue = Queue(self.store.connection)
         self.stay = self.terms.stay
-        self.loop()
+        self.event_loop()
         return not self.interrupts
 
-    def loop(self) -> None:
+    def event_loop(self) -> None:
         """Turns until there is nothing to do and, unless it is to stay, nothing to wait for."""
-        with signals.heard(GENTLE | AT_ONCE, self.selector, self.signalled), self.crew.none_left():
+        with signals.signals_to_selector(GENTLE | AT_ONCE, self.selector, self.on_signal), self.crew.kill_all_on_exit():
             while True:
-                self.look()
-                if not (self.crew or self.abandoned or self.waits()):
+                self.schedule()
+                if not (self.crew or self.abandoned or self.has_pending_work()):
                     break
-                self.turn()
-        self.settle()
+                self.loop_once()
+        self.finish_empty_sweeps()
         for chapter in self.chapters.values():
             chapter.stop()
 
-    def waits(self) -> bool:
+    def has_pending_work(self) -> bool:
         """Whether something may still come to be done, with no worker there."""
         if self.hours.over or self.interrupts:
             return False
         return self.stay or bool(self.queue.open_sweeps())
 
-    def turn(self) -> None:
+    def loop_once(self) -> None:
         """Waits for what happens next, and lets it happen."""
-        times = [self.look_at, *(attendant.wake_at() for attendant in self.crew)]
+        times = [self.look_at, *(attendant.next_deadline() for attendant in self.crew)]
         wait_s = 0.0 if self.abandoned else max(0.0, min(times) - time.monotonic())
         for key, _ in self.selector.select(wait_s):
             key.data()
         for attendant in self.crew:
-            self.bury(attendant) if attendant.gone else attendant.tick()
+            self.on_worker_exit(attendant) if attendant.has_exited else attendant.tick()
         if self.abandoned:
-            self.abandoned = [one for one in self.abandoned if one.step()]
+            self.abandoned = [one for one in self.abandoned if one.fail_next()]
             self.changed = True
-        if self.hours.come():
-            self.stop_at_the_hour()
+        if self.hours.has_ended():
+            self.stop_at_deadline()
 
     # What to do next.
 
-    def look(self) -> None:
+    def schedule(self) -> None:
         """Sees what has ended and what may begin, when something happened or some time passed."""
         now = time.monotonic()
         if not self.changed and self.crew and now < self.look_at:
             return
         self.changed = False
-        self.store.check_in_place()
+        self.store.check_not_replaced()
         if self.listener is not None:
-            self.listener.renew()
+            self.listener.rebind_if_removed()
         self.resting = {way: until for way, until in self.resting.items() if until > now}
-        self.settle()
-        self.fill()
+        self.finish_empty_sweeps()
+        self.start_workers()
         rests = (until - now for until in self.resting.values())
         self.look_at = now + min(LOOK_S, self.hours.next_s(self.queue), *rests)
 
-    def fill(self) -> None:
+    def start_workers(self) -> None:
         """Starts workers, in the queue's order, while there is room."""
         if self.interrupts or self.hours.over:
             return
         late = False
-        for model in self.queue.ready(self.hours.text()):
+        for model in self.queue.ready(self.hours.now_text()):
             if self.crew.full:
                 return
-            if self.busy(model):
+            if self.is_blocked(model):
                 continue
             if self.hours.too_late(model, loads=1):
                 late = True
                 continue
-            grant = self.crew.ask(self.hours.expected(model), model)
+            grant = self.crew.allocate(self.hours.expected(model), model)
             if grant is None:
                 return
-            self.start(model, grant)
+            self.start_worker(model, grant)
             if self.abandoned:  # broken pictures come first, and nothing overtakes them
                 return
         idle = not (self.crew or self.abandoned or self.resting)
-        if late and idle and not self.stay and not self.hours.begin_later(self.queue):
-            self.stop_at_the_hour()
+        if late and idle and not self.stay and not self.hours.has_scheduled_sweep(self.queue):
+            self.stop_at_deadline()
 
-    def busy(self, model: QueuedModel) -> bool:
+    def is_blocked(self, model: QueuedModel) -> bool:
         """Whether a model has a worker, in any sweep, or must not have one now."""
         if model.id in self.resting or self.crew.has(model):
             return True
@@ -161,27 +161,27 @@ class Supervisor:
         """The next job for a worker that is there, or about to be."""
         if self.hours.too_late(model, loads=0):
             return None
-        job = self.queue.claim(model.id, self.hours.text())
+        job = self.queue.claim(model.id, self.hours.now_text())
         if job is not None and job.broken:  # it was taken up again: no model can be asked
-            self.set_aside(model.sweep)
-            job = self.queue.claim(model.id, self.hours.text())
+            self.fail_jobs_with_bad_images(model.sweep)
+            job = self.queue.claim(model.id, self.hours.now_text())
         return None if job is None or job.broken else job
 
-    def begin(self, sweep: int) -> Chapter:
+    def start_session(self, sweep: int) -> SweepSession:
         """A sweep's first worker is about to be started."""
         if sweep in self.chapters and not self.chapters[sweep].ended:
             return self.chapters[sweep]
-        chapter = self.chapters[sweep] = Chapter(self.store, self.tell, sweep)
+        chapter = self.chapters[sweep] = SweepSession(self.store, self.tell, sweep)
         chapter.begin()
-        self.set_aside(sweep)
+        self.fail_jobs_with_bad_images(sweep)
         return chapter
 
-    def set_aside(self, sweep: int) -> None:
+    def fail_jobs_with_bad_images(self, sweep: int) -> None:
         """A sweep's jobs whose pictures are broken get their outcome."""
         self.changed = True
-        self.abandoned += broken(self.store, self.chapters[sweep].tell, self.queue, sweep)
+        self.abandoned += fail_unusable_images(self.store, self.chapters[sweep].tell, self.queue, sweep)
 
-    def settle(self) -> None:
+    def finish_empty_sweeps(self) -> None:
         """Ends the sweeps that have nothing left."""
         open_sweeps = set(self.queue.open_sweeps())
         for sweep, chapter in self.chapters.items():
@@ -190,64 +190,64 @@ class Supervisor:
 
     # Workers.
 
-    def start(self, model: QueuedModel, grant: Grant) -> None:
+    def start_worker(self, model: QueuedModel, grant: Allocation) -> None:
         """Starts a worker for a model, and listens to it."""
-        chapter = self.begin(model.sweep)
+        chapter = self.start_session(model.sweep)
         if self.claim(model) is None:  # all of it was broken, or some of it still is
-            self.crew.give_back(grant)
+            self.crew.release(grant)
             return
-        chapter.tell_way(model, self.queue.count(model.id))
-        attendant = Attendant(
+        chapter.announce_fallback(model, self.queue.count(model.id))
+        attendant = WorkerController(
             self.store, chapter.tell, model, self.claim, Path(chapter.folder), grant.env
         )
         if grant.device is not None:
             self.store.update("workers", attendant.row, {"visible_devices": grant.device})
         try:
-            self.crew.join(attendant, grant)
+            self.crew.start_worker(attendant, grant)
         except OSError as error:
-            self.crew.give_back(grant)
-            self.not_loaded(attendant, attendant.loading.not_begun(error))
+            self.crew.release(grant)
+            self.on_load_failure(attendant, attendant.loading.on_start_failure(error))
 
-    def bury(self, attendant: Attendant) -> None:
+    def on_worker_exit(self, attendant: WorkerController) -> None:
         """A worker and all its offspring are gone: what now with its model?"""
         self.changed = True
-        self.crew.leave(attendant)
-        model, departure = attendant.model, attendant.bury()
+        self.crew.remove(attendant)
+        model, departure = attendant.model, attendant.finalize()
         self.chapters[model.sweep].why[model.first] = departure.row.get("message")
         if not departure.loaded:
             if not attendant.draining:
-                self.not_loaded(attendant, departure.row)
+                self.on_load_failure(attendant, departure.row)
             return
-        self.store.tally(model.id, "load_tries", 0)
+        self.store.increment(model.id, "load_tries", 0)
         if departure.ended:
-            self.store.tally(model.id, "deaths", 0)
+            self.store.increment(model.id, "deaths", 0)
         if not departure.lost_a_run or attendant.draining:
             return
-        deaths = self.store.tally(model.id, "deaths")
+        deaths = self.store.increment(model.id, "deaths")
         if deaths >= model.limits.worker_deaths and not self.interrupts:
             self.quarantine(model, deaths, departure.row.get("message"))
 
-    def not_loaded(self, attendant: Attendant, row: Row) -> None:
+    def on_load_failure(self, attendant: WorkerController, row: Row) -> None:
         """The model could not be made ready: again, another way, or no way."""
         model = attendant.model
-        if (pause_s := retry.of_load(self.store, model, row)) is not None:
+        if (pause_s := retry.retry_load_after_s(self.store, model, row)) is not None:
             self.resting[model.id] = time.monotonic() + pause_s
         else:
-            self.give_up(model, row, model.next_way, attendant.row, attendant.number)
+            self.fail_remaining(model, row, model.next_way, attendant.row, attendant.number)
 
     def quarantine(self, model: QueuedModel, deaths: int, last: str | None) -> None:
         """Skips what a model has left, after it cost too many workers."""
         if model.next_way is not None:
-            self.store.hand_on(model.id, model.next_way)
+            self.store.move_to_fallback(model.id, model.next_way)
             return
         why = f"skipped after {deaths} workers were lost in a row, the last: {last}"
         row: Row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
         jobs = self.queue.count(model.id)
         tell = self.chapters[model.sweep].tell
         tell(stream.Quarantined(model=model.name, jobs=jobs, message=why))
-        self.give_up(model, row)
+        self.fail_remaining(model, row)
 
-    def give_up(
+    def fail_remaining(
         self,
         model: QueuedModel,
         row: Row,
@@ -257,14 +257,14 @@ class Supervisor:
     ) -> None:
         """All that waits in a way goes to another, or gets its last row."""
         self.changed = True
-        jobs, tell = self.queue.waiting(model.id), self.chapters[model.sweep].tell
+        jobs, tell = self.queue.queued_job_ids(model.id), self.chapters[model.sweep].tell
         self.abandoned.append(
-            Abandoned(self.store, tell, self.queue, model, jobs, row, way, worker, number)
+            FailedBatch(self.store, tell, self.queue, model, jobs, row, way, worker, number)
         )
 
     # The end before the end.
 
-    def heed(self, effect: Effect) -> None:
+    def on_queue_change(self, effect: QueueChange) -> None:
         """Something was asked from another terminal, and is in the database already."""
         self.changed = True
         for (uid, model), jobs in effect.skipped.items():
@@ -272,7 +272,7 @@ class Supervisor:
         for sweep, chapter in self.chapters.items():
             if sweep in effect.recounted and not chapter.ended:
                 chapter.recount()
-        now = self.hours.text()
+        now = self.hours.now_text()
         for attendant in self.crew:
             if attendant.running is not None:
                 if attendant.running.job.id in effect.cancelled:
@@ -280,7 +280,7 @@ class Supervisor:
             elif not attendant.loaded and self.queue.claim(attendant.model.id, now) is None:
                 attendant.cancel()
 
-    def signalled(self, number: int) -> None:
+    def on_signal(self, number: int) -> None:
         """The first Ctrl-C lets the runs in hand finish; a second, or TERM or HUP, does not."""
         self.interrupts += 1
         at_once = number in AT_ONCE or self.interrupts > 1
@@ -290,10 +290,10 @@ class Supervisor:
         if at_once:
             self.abandoned.clear()
 
-    def stop_at_the_hour(self) -> None:
+    def stop_at_deadline(self) -> None:
         """The hour has come, or is too near for anything more; what runs waits for another day."""
         if not self.hours.over:
             self.hours.over = True
-            self.tell(stream.HourCame(until=as_text(self.terms.until or self.hours.now())))
+            self.tell(stream.DeadlineReached(until=format_timestamp(self.terms.until or self.hours.now())))
         for attendant in self.crew:
             attendant.interrupt(why="the hour came until which jobs may run")

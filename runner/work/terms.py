@@ -19,7 +19,7 @@ OVERHEAD, LIBRARIES = 1.5, 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class SupervisorLimits:
     """What the user allows.
 
     `memory_bytes` is shared by all workers; `devices` are numbers or names for
@@ -36,17 +36,17 @@ class Terms:
 SHARE = 0.8  # of the memory that is free, unless the user says how much
 
 
-def of_machine(workers: int, memory_bytes: int | None, **more: Any) -> Terms:
+def limits_for_machine(workers: int, memory_bytes: int | None, **more: Any) -> SupervisorLimits:
     """Terms for this machine: several workers share its free memory and its devices."""
     if workers == 1:
-        return Terms(memory_bytes=memory_bytes, **more)
+        return SupervisorLimits(memory_bytes=memory_bytes, **more)
     if memory_bytes is None:
         memory_bytes = int(machine.available_memory() * SHARE)
-    return Terms(workers, memory_bytes, machine.cuda_devices(), **more)
+    return SupervisorLimits(workers, memory_bytes, machine.cuda_devices(), **more)
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class Allocation:
     """Room for one worker: the bytes set aside, and its device when several share a machine.
 
     `named` is a device that the sweep file names: it is nobody else's meanwhile, but not set by us.
@@ -63,24 +63,24 @@ class Grant:
 
 
 @dataclass(slots=True)
-class Room:
+class ResourceAllocator:
     """What is in use of what the terms allow."""
 
-    terms: Terms
-    granted: list[Grant] = field(default_factory=list)
+    terms: SupervisorLimits
+    granted: list[Allocation] = field(default_factory=list)
 
-    def ask(self, expected: Estimate, device: str, engine: str) -> Grant | None:
+    def allocate(self, expected: Estimate, device: str, engine: str) -> Allocation | None:
         """Room for one more worker, or None. Alone, a worker gets it whatever it takes."""
         if len(self.granted) >= self.terms.workers:
             return None
-        needs = memory_of(expected) if engine != "openai" else 0
-        grant = Grant(needs, self.free_device(device, engine), self.named(device))
+        needs = memory_reservation(expected) if engine != "openai" else 0
+        grant = Allocation(needs, self.free_device(device, engine), self.requested_device(device))
         if self.granted and not (self.fits(needs) and self.has_device(grant, device, engine)):
             return None
         self.granted.append(grant)
         return grant
 
-    def give_back(self, grant: Grant) -> None:
+    def release(self, grant: Allocation) -> None:
         """The worker is gone."""
         self.granted.remove(grant)
 
@@ -100,7 +100,7 @@ class Room:
         used = {grant.device or grant.named for grant in self.granted}
         return next((name for name in self.terms.devices if name not in used), None)
 
-    def has_device(self, grant: Grant, device: str, engine: str) -> bool:
+    def has_device(self, grant: Allocation, device: str, engine: str) -> bool:
         """Whether a worker beside others has a device of its own, if it needs one."""
         if device == "cpu" or engine == "openai" or not self.terms.devices:
             return True
@@ -108,7 +108,7 @@ class Room:
             return all(grant.named not in (other.device, other.named) for other in self.granted)
         return grant.device is not None
 
-    def named(self, device: str) -> str | None:
+    def requested_device(self, device: str) -> str | None:
         """The device that a sweep file names itself, cuda:1 say, as our list calls it."""
         number = device.removeprefix("cuda:")
         if number == device or int(number) >= len(self.terms.devices):
@@ -116,7 +116,7 @@ class Room:
         return self.terms.devices[int(number)]
 
 
-def memory_of(expected: Estimate) -> int | None:
+def memory_reservation(expected: Estimate) -> int | None:
     """Bytes to set aside for a model; None when nothing is known of it."""
     if expected.peak_rss_bytes is not None:
         return expected.peak_rss_bytes

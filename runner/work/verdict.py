@@ -25,7 +25,7 @@ OUTCOME_BY_CLASS = {
 
 
 @dataclass(slots=True)
-class Ending:
+class WorkerExit:
     """How a worker ended: by which limit of ours, or with which status of its own."""
 
     killed_for: str | None = None
@@ -36,7 +36,7 @@ class Ending:
     stack: str | None = None
 
 
-def of_error(error: Error) -> dict[str, Any]:
+def outcome_of_error(error: Error) -> dict[str, Any]:
     """The columns of a run that failed inside the worker, in an orderly way."""
     return {
         "outcome": OUTCOME_BY_CLASS.get(error.error_class, "error"),
@@ -48,7 +48,7 @@ def of_error(error: Error) -> dict[str, Any]:
     }
 
 
-def of_ending(ending: Ending, phase: str) -> dict[str, Any]:
+def outcome_of_exit(ending: WorkerExit, phase: str) -> dict[str, Any]:
     """The columns of a run whose worker ended under it."""
     row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}
     if ending.killed_for == "protocol":
@@ -60,10 +60,10 @@ def of_ending(ending: Ending, phase: str) -> dict[str, Any]:
         return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
     if ending.status == -signal.SIGKILL and ending.oom_kills > 0:
         return row | OOM_KILLED
-    return row | {"outcome": "crashed", "message": died(ending.status)} | hint_for(ending.status)
+    return row | {"outcome": "crashed", "message": exit_text(ending.status)} | hint_for(ending.status)
 
 
-def died(status: int | None) -> str:
+def exit_text(status: int | None) -> str:
     """How a process ended, in words."""
     if status is None:
         return "the worker vanished without an exit status"

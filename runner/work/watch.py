@@ -24,7 +24,7 @@ STOP_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
+class LimitViolation:
     """A broken limit, in words too."""
 
     limit: str
@@ -32,7 +32,7 @@ class Breach:
     message: str
 
 
-class Watch:
+class DeadlineMonitor:
     """The deadlines of one worker."""
 
     def __init__(self, limits: Limits, now: float) -> None:
@@ -42,7 +42,7 @@ class Watch:
         self.progress = now
         self.run_began: float | None = None
 
-    def enter(self, phase: WorkerPhase, now: float) -> None:
+    def enter_phase(self, phase: WorkerPhase, now: float) -> None:
         """The worker is in another phase from now on."""
         if phase == self.phase:
             return
@@ -52,7 +52,7 @@ class Watch:
             self.run_began = None
         self.phase, self.entered, self.progress = phase, now, now
 
-    def heard(self, now: float, progress: bool) -> None:
+    def on_event(self, now: float, progress: bool) -> None:
         """The worker said something; `progress` when it was more than a heartbeat."""
         if progress or self.phase == "idle":
             self.progress = now
@@ -78,16 +78,16 @@ class Watch:
         """When the next limit will be broken, unless something happens before."""
         return min(when for when, _, _ in self.deadlines())
 
-    def breach(self, now: float, rss_bytes: int | None = None) -> Breach | None:
+    def check(self, now: float, rss_bytes: int | None = None) -> LimitViolation | None:
         """The limit that is broken, if one is; the earliest of several."""
         memory = self.limits.memory_bytes
         if memory is not None and rss_bytes is not None and rss_bytes > memory:
             message = f"used {rss_bytes:,} bytes of memory, over the limit of {memory:,}"
-            return Breach("memory_bytes", self.phase, message)
+            return LimitViolation("memory_bytes", self.phase, message)
         when, name, value = min(self.deadlines())
         if now < when:
             return None
-        return Breach(name, self.phase, f"{SAID[name]} within {value:g} s ({name})")
+        return LimitViolation(name, self.phase, f"{SAID[name]} within {value:g} s ({name})")
 
 
 SAID = {

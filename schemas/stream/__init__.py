@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from .around import (
     NotifyFailed,
-    StayingAwake,
-    Watching,
+    SleepInhibited,
+    WatchIdle,
     WatchingState,
 )
 from .ready import (
@@ -28,15 +28,15 @@ from .runs import (
     RunText,
 )
 from .whole import (
-    HourCame,
+    DeadlineReached,
     Interrupting,
     JobsCancelled,
-    JobsCounted,
+    JobCountsChanged,
     Recovered,
     SweepFinished,
     SweepStarted,
 )
-from .within import OfSweep
+from .within import SweepScopedEvent
 from .workers import (
     FallingBack,
     MemorySampled,
@@ -50,7 +50,7 @@ from .workers import (
 
 StreamEvent = (
     SweepStarted
-    | JobsCounted
+    | JobCountsChanged
     | Recovered
     | PreflightFinding
     | EnvironmentProgress
@@ -71,11 +71,11 @@ StreamEvent = (
     | WorkerEnded
     | Interrupting
     | JobsCancelled
-    | HourCame
+    | DeadlineReached
     | SweepFinished
-    | StayingAwake
+    | SleepInhibited
     | NotifyFailed
-    | Watching
+    | WatchIdle
 )
 Tell = Callable[[StreamEvent], None]
 
@@ -83,15 +83,15 @@ __all__ = [
     "EnvironmentProgress",
     "FallingBack",
     "FetchStarted",
-    "HourCame",
+    "DeadlineReached",
     "ImagePrepared",
     "Interrupting",
     "JobsCancelled",
-    "JobsCounted",
+    "JobCountsChanged",
     "MemorySampled",
     "ModelFetched",
     "NotifyFailed",
-    "OfSweep",
+    "SweepScopedEvent",
     "PreflightFinding",
     "Quarantined",
     "Recovered",
@@ -99,12 +99,12 @@ __all__ = [
     "RunFirstToken",
     "RunStarted",
     "RunText",
-    "StayingAwake",
+    "SleepInhibited",
     "StreamEvent",
     "SweepFinished",
     "SweepStarted",
     "Tell",
-    "Watching",
+    "WatchIdle",
     "WatchingState",
     "WorkerEnded",
     "WorkerKilled",

@@ -9,7 +9,7 @@ WatchingState = Literal["nothing_running", "supervisor_gone", "no_database"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StayingAwake:
+class SleepInhibited:
     """Whether the machine is kept from sleeping while sweeps run: by what, or why not."""
 
     event: Literal["staying_awake"] = "staying_awake"
@@ -27,7 +27,7 @@ class NotifyFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watching:
+class WatchIdle:
     """`vlmsweep watch` has nothing to show, and why; it goes on looking."""
 
     event: Literal["watching"] = "watching"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .within import OfSweep
+from .within import SweepScopedEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStarted(OfSweep):
+class RunStarted(SweepScopedEvent):
     """A job was handed to a worker, `elapsed_s` before this was told."""
 
     event: Literal["run_started"] = "run_started"
@@ -25,7 +25,7 @@ class RunStarted(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFirstToken(OfSweep):
+class RunFirstToken(SweepScopedEvent):
     """The first visible text is there."""
 
     event: Literal["first_token"] = "first_token"
@@ -36,7 +36,7 @@ class RunFirstToken(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunText(OfSweep):
+class RunText(SweepScopedEvent):
     """A piece of raw text."""
 
     event: Literal["text"] = "text"
@@ -45,7 +45,7 @@ class RunText(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunFinished(OfSweep):
+class RunFinished(SweepScopedEvent):
     """A run has its outcome; columns of `runs` under their own names.
 
     `tried_again` tells that the job goes on to another way to load its model.

@@ -27,7 +27,7 @@ class SweepStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobsCounted:
+class JobCountsChanged:
     """A sweep's jobs were counted anew: some were added, tried again, or taken away."""
 
     event: Literal["jobs_counted"] = "jobs_counted"
@@ -66,7 +66,7 @@ class Interrupting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HourCame:
+class DeadlineReached:
     """No more jobs are begun, since they may run until an hour only (UTC)."""
 
     event: Literal["hour_came"] = "hour_came"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OfSweep:
+class SweepScopedEvent:
     """What happens within a sweep: its uid, or None where it is the one told of last."""
 
     sweep: str | None = None

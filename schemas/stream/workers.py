@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .within import OfSweep
+from .within import SweepScopedEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStarted(OfSweep):
+class WorkerStarted(SweepScopedEvent):
     """A process for one model was started, `elapsed_s` before this was told."""
 
     event: Literal["worker_started"] = "worker_started"
@@ -21,7 +21,7 @@ class WorkerStarted(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerProgress(OfSweep):
+class WorkerProgress(SweepScopedEvent):
     """A download or a load moves."""
 
     event: Literal["worker_progress"] = "worker_progress"
@@ -35,7 +35,7 @@ class WorkerProgress(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerLoaded(OfSweep):
+class WorkerLoaded(SweepScopedEvent):
     """The model can answer."""
 
     event: Literal["worker_loaded"] = "worker_loaded"
@@ -49,7 +49,7 @@ class WorkerLoaded(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MemorySampled(OfSweep):
+class MemorySampled(SweepScopedEvent):
     """A worker's memory now and at its highest so far."""
 
     event: Literal["memory"] = "memory"
@@ -61,7 +61,7 @@ class MemorySampled(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerKilled(OfSweep):
+class WorkerKilled(SweepScopedEvent):
     """A limit was broken; the worker is being killed. `worker_ended` follows."""
 
     event: Literal["worker_killed"] = "worker_killed"
@@ -73,7 +73,7 @@ class WorkerKilled(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerEnded(OfSweep):
+class WorkerEnded(SweepScopedEvent):
     """A worker and all it started are gone."""
 
     event: Literal["worker_ended"] = "worker_ended"
@@ -87,7 +87,7 @@ class WorkerEnded(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FallingBack(OfSweep):
+class FallingBack(SweepScopedEvent):
     """Jobs that did not end ok are tried with another way to load the model."""
 
     event: Literal["falling_back"] = "falling_back"
@@ -98,7 +98,7 @@ class FallingBack(OfSweep):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Quarantined(OfSweep):
+class Quarantined(SweepScopedEvent):
     """A model cost too many workers: the `jobs` it has left are skipped."""
 
     event: Literal["quarantined"] = "quarantined"

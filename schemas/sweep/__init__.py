@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from .model import Model, ModelLike, Source
-from .part import Glob, NonEmpty, Part, as_list
+from .part import Glob, NonEmpty, SweepModelBase, as_list
 from .prompt import Prompt, PromptLike, TurnSpec
 from .settings import (
     GenerationOverrides,
@@ -37,7 +37,7 @@ Metrics = Annotated[
 ]
 
 
-class Exclude(Part):
+class Exclude(SweepModelBase):
     """Jobs that must not run: model glob x image glob, and why."""
 
     model: Glob = "*"
@@ -45,7 +45,7 @@ class Exclude(Part):
     reason: NonEmpty
 
 
-class Sweep(Part):
+class Sweep(SweepModelBase):
     """models x images x prompts x settings: what one night is asked to do."""
 
     name: NonEmpty | None = Field(None, description="A name to find the sweep by.")

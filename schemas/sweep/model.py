@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from ..commands import Dtype, Engine
-from .part import NonEmpty, Part, named
+from .part import NonEmpty, SweepModelBase, named
 from .server import address, variable
 from .settings import GenerationOverrides, LimitOverrides
 
@@ -54,7 +54,7 @@ def of_pictures(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-class Source(Part):
+class Source(SweepModelBase):
     """What can be loaded, and how: a hub id or a local folder, on an engine.
 
     With engine openai: what a server is asked for, and where.

@@ -11,7 +11,7 @@ Seconds = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Glob = Annotated[str, Field(min_length=1, description="A glob: * ? [abc], matched without case.")]
 
 
-class Part(BaseModel):
+class SweepModelBase(BaseModel):
     """What every part of a sweep file has in common: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True)

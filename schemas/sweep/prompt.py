@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from .part import NonEmpty, Part, named
+from .part import NonEmpty, SweepModelBase, named
 
 
-class TurnSpec(Part):
+class TurnSpec(SweepModelBase):
     """One turn of a conversation."""
 
     role: Literal["user", "assistant"] = "user"
@@ -26,7 +26,7 @@ ImageChoice = Annotated[
 ]
 
 
-class Prompt(Part):
+class Prompt(SweepModelBase):
     """A question, or a conversation of several turns, and the pictures it is asked about.
 
     `images`: "each" asks it once per picture of the sweep, "none" without a picture, "all"

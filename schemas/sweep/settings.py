@@ -9,10 +9,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from .part import Part, Seconds
+from .part import SweepModelBase, Seconds
 
 
-class GenerationSettings(Part):
+class GenerationSettings(SweepModelBase):
     """How text is generated; greedy by default, so that a run can be repeated."""
 
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 100
@@ -38,7 +38,7 @@ class GenerationSettings(Part):
         return self
 
 
-class GenerationOverrides(Part):
+class GenerationOverrides(SweepModelBase):
     """Settings one model gets instead of the sweep's; recorded with its runs as such."""
 
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = None
@@ -50,7 +50,7 @@ class GenerationOverrides(Part):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] | None = None
 
 
-class LimitOverrides(Part):
+class LimitOverrides(SweepModelBase):
     """Limits one model gets instead of the sweep's."""
 
     download_s: Seconds | None = None
@@ -63,7 +63,7 @@ class LimitOverrides(Part):
     retries: Annotated[int, Field(strict=True, ge=0, le=10)] | None = None
 
 
-class Limits(Part):
+class Limits(SweepModelBase):
     """When a worker is killed. Seconds by the monotonic clock, bytes resident."""
 
     download_s: Seconds = Field(7200.0, description="Fetching one model's files.")
@@ -84,7 +84,7 @@ class Limits(Part):
     )
 
 
-class ImageSettings(Part):
+class ImageSettings(SweepModelBase):
     """How pictures are prepared, the same for every model."""
 
     max_side: Annotated[int, Field(strict=True, ge=1, le=65_536)] | None = Field(
@@ -92,7 +92,7 @@ class ImageSettings(Part):
     )
 
 
-class VideoSettings(Part):
+class VideoSettings(SweepModelBase):
     """What of a video is looked at, the same for every model."""
 
     frames: Annotated[int, Field(strict=True, ge=1, le=128)] = Field(

@@ -14,10 +14,10 @@ from runner import environment
 from runner.database import intake
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
-from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
+from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
 from runner.work.supervisor import Supervisor
 from schemas import stream
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 
 from .nights import Night
 
@@ -27,7 +27,7 @@ FAKE = Path(__file__).with_name("fake_worker.py")
 class FakeLauncher(ShimLauncher):
     """Real shims, real processes, scripted workers."""
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         return super().start(dataclasses.replace(spec, argv=(sys.executable, str(FAKE))))
 
 
@@ -45,11 +45,11 @@ class Outcome:
         return {row["prompt"]: row for row in self.rows}
 
 
-def picture(path: Path) -> Picture:
+def picture(path: Path) -> PreparedImage:
     """A picture as if it had been prepared; one named broken could not be."""
     if "broken" in path.name:
-        return Picture(path=path, error_class="bad_image", message="is broken")
-    return Picture(path=path, prepared_path=path, prepared_sha256=path.name)
+        return PreparedImage(path=path, error_class="bad_image", message="is broken")
+    return PreparedImage(path=path, prepared_path=path, prepared_sha256=path.name)
 
 
 Sweeper = Callable[..., Outcome]
@@ -74,9 +74,9 @@ def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
         data: dict[str, Any] = {"models": tried or [f"./{name}" for name in models]}
         images = "each" if "images" in more else "none"
         data["prompts"] = [{"text": text, "images": images} for text in prompts]
-        plan = jobs.expand(sweepfile.check(data | more, "test"), tmp_path, "test")
+        plan = jobs.expand(sweepfile.validate(data | more, "test"), tmp_path, "test")
         pictures = [picture(path) for path in plan.images]
-        return intake.add_sweep(store, plan, pictures, environment.supervisors())
+        return intake.add_sweep(store, plan, pictures, environment.supervisor_environment())
 
     return add
 
@@ -88,7 +88,7 @@ def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
     def run(models: list[str], prompts: list[str], **more: Any) -> Outcome:
         told: list[stream.StreamEvent] = []
         number = queued(models, prompts, **more)
-        state = Supervisor(store, told.append, FakeLauncher()).run(number)
+        state = Supervisor(store, told.append, FakeLauncher()).run_sweep(number)
         rows = list(store.db.query("SELECT * FROM results WHERE sweep_id = ?", [number]))
         workers = list(store.db.query("SELECT * FROM workers WHERE sweep_id = ?", [number]))
         return Outcome(state, rows, workers, told, store)

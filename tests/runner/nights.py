@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from runner.control.actions import carry_out
-from runner.control.listener import Listener
+from runner.control.actions import execute
+from runner.control.listener import ControlServer
 from runner.control.request import Request
 from runner.database.store import Store
 from runner.work.launch import Launcher
 from runner.work.supervisor import Supervisor
-from runner.work.terms import Terms
+from runner.work.terms import SupervisorLimits
 from schemas import stream
 
 QUICK = {"load_s": 20, "first_token_s": 20, "run_s": 20, "silence_s": 20}
@@ -63,17 +63,17 @@ class Night:
             self.told.append(event)
             react(event)
 
-        with Listener(self.store) as listener:
+        with ControlServer(self.store) as listener:
             self.supervisor = Supervisor(
-                self.store, tell, self.launcher, Terms(**terms), listener, self.clock
+                self.store, tell, self.launcher, SupervisorLimits(**terms), listener, self.clock
             )
             if alone is not None:
-                return self.supervisor.run(alone) == "done"
-            return self.supervisor.work()
+                return self.supervisor.run_sweep(alone) == "done"
+            return self.supervisor.run_queue()
 
     def ask(self, action: str, **arguments: Any) -> dict[str, Any]:
-        reply, effect = carry_out(self.store, Request(action, arguments))
-        self.supervisor.heed(effect)
+        reply, effect = execute(self.store, Request(action, arguments))
+        self.supervisor.on_queue_change(effect)
         return reply
 
     def runs(self) -> list[tuple[str, str, str | None]]:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from runner import awake
-from runner.awake import Awake
+from runner.awake import SleepInhibitor
 from schemas import stream
 
 from .test_cli import ROOT, env
@@ -49,9 +49,9 @@ def children() -> set[psutil.Process]:
 def test_it_is_held_from_the_first_sweep_to_the_last(inhibitor: Inhibitor) -> None:
     asked = inhibitor('for last; do :; done; exec "$last"')
     told: list[stream.StreamEvent] = []
-    before, holding = children(), Awake(told.append)
+    before, holding = children(), SleepInhibitor(told.append)
     holding(STARTED)
-    assert told == [stream.StayingAwake(ok=True, method="systemd-inhibit", message=None)]
+    assert told == [stream.SleepInhibited(ok=True, method="systemd-inhibit", message=None)]
     assert "--what=sleep:idle" in asked.read_text()
     (child,) = children() - before
     assert os.getsid(child.pid) == os.getsid(0)  # or it would be taken for a worker's leftover
@@ -79,12 +79,12 @@ def test_a_machine_that_cannot_be_kept_awake_is_said_to_be_one_once(
     monkeypatch.setattr(awake, "ANSWER_S", 0.2)
     inhibitor(script)
     told: list[stream.StreamEvent] = []
-    before, holding = children(), Awake(told.append)
+    before, holding = children(), SleepInhibitor(told.append)
     for _ in range(2):
         holding(STARTED)
         holding(FINISHED)
     (said,) = told
-    assert isinstance(said, stream.StayingAwake)
+    assert isinstance(said, stream.SleepInhibited)
     assert not said.ok
     assert why in (said.message or "")
     assert children() == before
@@ -97,9 +97,9 @@ def test_without_any_way_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(awake, "by_library", broken)
     monkeypatch.setenv("PATH", "")
     told: list[stream.StreamEvent] = []
-    Awake(told.append)(STARTED)
+    SleepInhibitor(told.append)(STARTED)
     (said,) = told
-    assert isinstance(said, stream.StayingAwake)
+    assert isinstance(said, stream.SleepInhibited)
     assert said.message == (
         "the machine may fall asleep meanwhile: No module named 'wakepy';"
         " systemd-inhibit is not here"
@@ -109,9 +109,9 @@ def test_without_any_way_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_library_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAKEPY_FAKE_SUCCESS", "yes")
     told: list[stream.StreamEvent] = []
-    before, holding = children(), Awake(told.append)
+    before, holding = children(), SleepInhibitor(told.append)
     holding(STARTED)
-    assert told == [stream.StayingAwake(ok=True, method="WakepyFakeSuccess", message=None)]
+    assert told == [stream.SleepInhibited(ok=True, method="WakepyFakeSuccess", message=None)]
     holding.close()
     assert children() == before
 

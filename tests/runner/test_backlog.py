@@ -11,7 +11,7 @@ from runner.database import backlog
 from runner.database.estimates import estimate
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.times import as_text
+from runner.times import format_timestamp
 
 from .nights import Night
 
@@ -29,11 +29,11 @@ def known(night: Night) -> Night:
 
 def listed(store: Store) -> dict[str, dict[str, Any]]:
     with Reader(store.path) as reader:
-        return {row["name"]: row for row in backlog.sweeps(reader, NOW)}
+        return {row["name"]: row for row in backlog.queue_sweeps(reader, NOW)}
 
 
 def after(seconds: float) -> str:
-    return as_text(NOW + timedelta(seconds=seconds))
+    return format_timestamp(NOW + timedelta(seconds=seconds))
 
 
 def test_what_is_held_back_delays_nothing_and_has_no_end(known: Night, store: Store) -> None:

@@ -27,12 +27,12 @@ from PIL import Image
 
 from runner import queries
 from runner.browsing import pages, server
-from runner.browsing.questions import Question, question
+from runner.browsing.questions import CannedQuery, to_canned_query
 from runner.cli import cli
 from runner.database.intake import add_image
 from runner.database.store import Store
 from schemas import rows
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert(1)</script> \x1b[31m red"
@@ -55,9 +55,9 @@ def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
     sweep = queued(["good"], ["a", "b", "c"], name="tonight")
     Image.new("RGBA", (400, 200), "red").save(tmp_path / "prepared.png")
     path = tmp_path / "<b>photo.jpg"
-    made = Picture(path=path, source_sha256="1", prepared_path=tmp_path / "prepared.png")
+    made = PreparedImage(path=path, source_sha256="1", prepared_path=tmp_path / "prepared.png")
     image = add_image(store, made, 1024)
-    add_image(store, Picture(path=Path("/etc/passwd"), prepared_path=Path("/etc/passwd")), 1024)
+    add_image(store, PreparedImage(path=Path("/etc/passwd"), prepared_path=Path("/etc/passwd")), 1024)
     said = {"outcome": "ok", "latency_s": 1.25, "peak_rss_bytes": 448_000_000}
     jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep]).fetchall()
     late = {"outcome": "timeout", "message": EVIL}
@@ -69,16 +69,16 @@ def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> list[Question]:
+def asked(tmp_path: Path) -> list[CannedQuery]:
     (tmp_path / "said.sql").write_text(QUERY)
     (tmp_path / "summary.sql").write_text("-- As the view.\nSELECT 7 AS seven")
-    return [question(queries.read(tmp_path / f"{name}.sql")) for name in ("said", "summary")]
+    return [to_canned_query(queries.read(tmp_path / f"{name}.sql")) for name in ("said", "summary")]
 
 
 @pytest.fixture
-def get(history: Store, asked: list[Question]) -> Iterator[Callable[[str], Any]]:
+def get(history: Store, asked: list[CannedQuery]) -> Iterator[Callable[[str], Any]]:
     """Asks the site for a page, in this process."""
-    site = server.site(history.path, asked)
+    site = server.make_datasette(history.path, asked)
 
     def ask(path: str) -> Any:
         return asyncio.run(site.client.get(path))
@@ -137,7 +137,7 @@ def test_pictures_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str]
         assert b"root:" not in answer.content
 
 
-def test_named_queries_are_stored_ones(get: Callable[[str], Any], asked: list[Question]) -> None:
+def test_named_queries_are_stored_ones(get: Callable[[str], Any], asked: list[CannedQuery]) -> None:
     said = next(question for question in asked if question.name == "said")
     assert said.defaults == {"model": "*", "longest": "9", "limit": "5"}
     assert said.title == "What was said, the longest first"
@@ -170,7 +170,7 @@ def test_a_page_shows_what_is_being_written(get: Callable[[str], Any], history: 
 def test_a_file_with_an_odd_name(tmp_path: Path) -> None:
     path = tmp_path / "50% of #1? ünï.db"
     Store(path).close()
-    site = server.site(path, [])
+    site = server.make_datasette(path, [])
     assert asyncio.run(site.client.get("/history/results")).status_code == 200
     site.get_database("history").close()
     site.executor.shutdown()
@@ -185,13 +185,13 @@ def test_a_long_history_is_not_counted_page_by_page() -> None:
 # The guard.
 
 
-def test_a_path_without_parameters_is_led_to_their_defaults(asked: list[Question]) -> None:
-    from runner.browsing.guard import Guard
+def test_a_path_without_parameters_is_led_to_their_defaults(asked: list[CannedQuery]) -> None:
+    from runner.browsing.guard import HostGuardMiddleware
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError
 
-    guard = Guard(app, 1, "/history", {"/history/said": asked[0].defaults})
+    guard = HostGuardMiddleware(app, 1, "/history", {"/history/said": asked[0].defaults})
 
     def led(path: str, query: str) -> str | None:
         return guard.elsewhere({"path": path, "query_string": query.encode()})

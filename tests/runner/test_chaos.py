@@ -57,7 +57,7 @@ def test_every_fault_is_survived_and_nothing_is_left(tmp_path: Path) -> None:
     rows = json.loads(result.stdout)
     assert [(row["fault"], row["why"]) for row in rows if not row["survived"]] == []
     assert result.exit_code == 0
-    assert [row["fault"] for row in rows] == [f.name for f in catalogue.chosen(quick=True)]
+    assert [row["fault"] for row in rows] == [f.name for f in catalogue.select_faults(quick=True)]
     assert list(rows[0]) == KEYS
     assert sum(row["survivors"] for row in rows) == 0
     assert all(row["kill_s"] > 0 for row in rows if row["got"] == "timeout")
@@ -115,7 +115,7 @@ def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.Monk
 
 
 def test_a_supervisor_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch.ShimHold, "kill", lambda self: None)
+    monkeypatch.setattr(launch.ShimHandle, "kill", lambda self: None)
     monkeypatch.setattr(trial, "PATIENCE_S", 3.0)
     result = chaos("--quick", "--json", "--fault", "hang-in-native-code")
     (row,) = json.loads(result.stdout)
@@ -145,12 +145,12 @@ def test_when_it_is_ended_itself_nothing_stays(tmp_path: Path, number: int) -> N
     os.kill(running.pid, number)
     _, said = running.communicate(timeout=20)
     assert running.returncode == 130, said
-    assert marks.marked(mark) == []
+    assert marks.marked_processes(mark) == []
     assert left_in(tmp_path) == []
 
 
 def test_only_what_bears_the_mark_is_touched() -> None:
-    ours, other = marks.new(), marks.new()
+    ours, other = marks.new_mark(), marks.new_mark()
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
     started = [
         subprocess.Popen([*sleeper, ours]),
@@ -160,7 +160,7 @@ def test_only_what_bears_the_mark_is_touched() -> None:
     ]
     try:
         assert {p.pid for p in marks.wait_for(ours, 2, 5)} == {p.pid for p in started[:2]}
-        assert marks.clear(ours) == 0
+        assert marks.kill_marked(ours) == 0
         assert [p.wait(5) for p in started[:2]] == [-signal.SIGKILL] * 2
         assert [p.poll() for p in started[2:]] == [None, None]
     finally:
@@ -181,7 +181,7 @@ def mark_of_a_worker_below(folder: Path) -> str:
         for process in psutil.process_iter(["cmdline"]):
             if bears_any_mark(process, folder):
                 found = [a for a in process.info["cmdline"] if a.startswith("vlmsweep-chaos-")]
-                if found and len(marks.marked(found[0])) >= 3:
+                if found and len(marks.marked_processes(found[0])) >= 3:
                     return found[0]
         time.sleep(0.02)
     raise AssertionError("no trial began")

@@ -250,7 +250,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(here: Path) -> None:
 def test_the_demo_tells_wrong_answers(here: Path) -> None:
     result = vlmsweep("demo")
     assert result.exit_code == 1, result.output
-    asked = 3 * len(demo.expected())
+    asked = 3 * len(demo.expected_answers())
     assert f"0 of {asked} right" in result.output
     assert f"ok {asked}/{asked}" in result.output
 
@@ -259,13 +259,13 @@ def test_the_demos_stream_ends_with_its_marks(here: Path) -> None:
     result = vlmsweep("demo", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     marks = [event for event in events if event["event"] == "answer_checked"]
-    assert len(marks) == 3 * len(demo.expected())
+    assert len(marks) == 3 * len(demo.expected_answers())
     assert events[-1]["event"] == "demo_checked"
     assert events[-1]["right"] == 0
 
 
 def test_every_picture_answers_every_question() -> None:
-    for answers in demo.expected().values():
+    for answers in demo.expected_answers().values():
         assert set(demo.QUESTIONS) <= set(answers)
 
 
@@ -274,7 +274,7 @@ def test_the_demo_is_scored_in_the_database(here: Path) -> None:
     with Reader(here / "history.db") as reader:
         rows = reader.judged(1)
         assert [json.loads(row["accepted"]) for row in rows if row["image"] == "circle.png"] == [
-            demo.expected()["circle.png"][question] for question in demo.QUESTIONS
+            demo.expected_answers()["circle.png"][question] for question in demo.QUESTIONS
         ]
         assert {row["exact"] for row in rows} == {0.0}
 
@@ -321,7 +321,7 @@ def test_a_snapshot_that_lacks_a_shard_is_not_whole(tmp_path: Path) -> None:
     (tmp_path / "a-1.safetensors").write_bytes(b"x")
     index = {"weight_map": {"x": "a-1.safetensors", "y": "a-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    found = hubcache.measure(tmp_path)
+    found = hubcache.inspect_folder(tmp_path)
     assert found is not None
     assert not found.whole
 
@@ -403,10 +403,10 @@ def test_the_database_lies_in_the_users_data_folder(
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert places.database(None).is_relative_to(tmp_path)
-    assert places.database(Path("~/x.db")) == tmp_path / "x.db"
+    assert places.database_path(None).is_relative_to(tmp_path)
+    assert places.database_path(Path("~/x.db")) == tmp_path / "x.db"
     monkeypatch.chdir(tmp_path)
-    assert places.database(Path("x.db")) == tmp_path / "x.db"
+    assert places.database_path(Path("x.db")) == tmp_path / "x.db"
 
 
 def test_a_preset_is_planned_with_the_users_pictures(here: Path) -> None:
@@ -499,7 +499,7 @@ def test_what_is_to_be_typed_next_can_be_typed(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [called])
     monkeypatch.setattr("shutil.which", lambda name: found)
-    assert places.program() == named
+    assert places.shell_command_name() == named
 
 
 def test_an_empty_answer_is_said_in_words(here: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import cli
-from runner.comparing import Comparison, Thresholds, between, ratios
+from runner.comparing import Comparison, Thresholds, compare_sides, ratios
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.errors import QueryError
@@ -51,7 +51,7 @@ def ran(
 def held(store: Store, a: object = 1, b: object = 2, **limits: Any) -> Comparison:
     """Sides held against each other."""
     with Reader(store.path) as reader:
-        return between(reader, str(a), None if b is None else str(b), Thresholds(**limits))
+        return compare_sides(reader, str(a), None if b is None else str(b), Thresholds(**limits))
 
 
 def changes(found: Comparison) -> dict[str, str]:
@@ -121,7 +121,7 @@ def test_a_model_elsewhere_is_known_by_its_folder(
 
 def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -> None:
     from runner.database.intake import add_image
-    from schemas.picture import Picture
+    from schemas.picture import PreparedImage
 
     sweeps = [ran(store, queued(["good"], ["a", "b"]), [OK, OK]) for _ in range(2)]
     moved = (
@@ -131,7 +131,7 @@ def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -
     for sweep, pictures in zip(sweeps, moved, strict=True):
         jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep])
         for (job,), (name, (digest, pixels)) in zip(jobs.fetchall(), pictures.items(), strict=True):
-            made = Picture(
+            made = PreparedImage(
                 path=Path("/p") / name, source_sha256=digest + str(sweep) * (digest in "19"),
                 prepared_sha256=pixels,
             )  # fmt: skip
@@ -206,7 +206,7 @@ def test_the_interval_holds_the_median_as_often_as_it_says(count: int) -> None:
     held = 0
     for _ in range(400):
         seen = sorted(drawn.lognormvariate(0, 1) for _ in range(count))
-        low, high = ratios.interval(seen)
+        low, high = ratios.median_confidence_interval(seen)
         assert low <= median(seen) <= high
         held += low <= 1 <= high
     assert held / 400 > 0.92

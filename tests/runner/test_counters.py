@@ -24,20 +24,20 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(counters, "VMSTAT", tmp_path / "vmstat")
     monkeypatch.setattr(counters, "PRESSURE", tmp_path / "pressure")
     monkeypatch.setattr(counters, "PROCESSORS", tmp_path / "cpus")
-    counters.heat_files.cache_clear()
+    counters.thermal_throttle_files.cache_clear()
 
     def write(name: str, text: str) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
 
     yield write
-    counters.heat_files.cache_clear()
+    counters.thermal_throttle_files.cache_clear()
 
 
 def test_what_is_not_told_is_not_known(system) -> None:
     assert counters.swapped_bytes() is None
     assert counters.throttled_s() is None
-    assert counters.heat_throttles() is None
+    assert counters.thermal_throttle_count() is None
     assert counters.memory_stalled_s() is None
 
 
@@ -64,7 +64,7 @@ def test_heat_is_summed_over_processors(system) -> None:
     for number, count in enumerate((3, 0, 4)):
         system(f"cpus/cpu{number}/thermal_throttle/core_throttle_count", f"{count}\n")
     system("cpus/cpufreq/thermal_throttle/core_throttle_count", "100\n")
-    assert counters.heat_throttles() == 7
+    assert counters.thermal_throttle_count() == 7
 
 
 def test_waiting_for_memory_in_our_group_goes_before_the_machines(system) -> None:
@@ -85,7 +85,7 @@ def test_a_reading_that_was_broken_in_upon_is_done_again(monkeypatch) -> None:
     # awake, through, awake: first with a second in between, then at once
     read = iter([10.0, 511.0, 511.0, 12.0, 12.0, 12.0])
     monkeypatch.setattr(time, "clock_gettime", lambda _: next(read))
-    assert counters.apart(1, 2) == 0
+    assert counters.clock_offset(1, 2) == 0
 
 
 @pytest.mark.skipif(not machine.LINUX, reason="Linux's own files")

@@ -20,9 +20,9 @@ from runner.database import recovery
 from runner.database.estimates import Estimate
 from runner.database.store import Store
 from runner.times import utc_now
-from runner.work.crew import Crew, weights_on_disk
+from runner.work.crew import WorkerPool, weights_on_disk
 from runner.work.queue import Queue
-from runner.work.terms import Terms
+from runner.work.terms import SupervisorLimits
 from schemas import stream
 
 from .conftest import FakeLauncher
@@ -164,7 +164,7 @@ def test_models_that_were_never_run_share_by_what_lies_on_disk(
     known, empty = Queue(store.connection, 1).ready(utc_now())
     assert weights_on_disk(known.load) == 1000
     assert weights_on_disk(empty.load) is None
-    crew = Crew(Terms(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector())
-    assert crew.ask(Estimate(), known) is not None
-    assert crew.ask(Estimate(), empty) is None
-    assert crew.ask(Estimate(), known) is not None
+    crew = WorkerPool(SupervisorLimits(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector())
+    assert crew.allocate(Estimate(), known) is not None
+    assert crew.allocate(Estimate(), empty) is None
+    assert crew.allocate(Estimate(), known) is not None

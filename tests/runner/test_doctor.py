@@ -211,14 +211,14 @@ def test_our_readers_cannot_checkpoint(tmp_path: Path) -> None:
 def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None:
     monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
     monkeypatch.setattr(counters, "heat_throttles", lambda: None)
-    said = measuring.hardships()
+    said = measuring.check_interference_counters()
     assert said.state == "in force"
     told, _, rest = said.detail.partition("; ")
     assert "sleep" in told
     assert "slowing for heat" in rest
     for name in measuring.HARDSHIPS:
         monkeypatch.setattr(counters, name, lambda: None)
-    assert measuring.hardships().state == "not here"
+    assert measuring.check_interference_counters().state == "not here"
 
 
 def test_who_works_on_the_database_is_told(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_a_number_of_a_process_that_is_gone_is_nobodys(tmp_path: Path) -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     (tmp_path / "x.db.lock").write_text(f"{done.pid}\n")
-    assert holder.holder(tmp_path / "x.db") is None
+    assert holder.lock_owner_pid(tmp_path / "x.db") is None
 
 
 def test_a_newer_schema_is_told(tmp_path: Path) -> None:

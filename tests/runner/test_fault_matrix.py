@@ -49,7 +49,7 @@ def faults(store, tmp_path: Path, marker: str) -> Faults:
 
     def run(*prompts: str, tell: faulty.Tell = lambda event: None, **limits: Any):
         number = faulty.queue(store, tmp_path, prompts, QUICK | limits)
-        faulty.supervisor(store, marker, tell).run(number)
+        faulty.supervisor(store, marker, tell).run_sweep(number)
         assert not faulty.marked(marker)
         return rows_of(store.path)
 
@@ -203,7 +203,7 @@ def test_a_worker_volunteers_for_the_oom_killer(faults) -> None:
 @pytest.fixture
 def memory_group(marker: str) -> Iterator[Path]:
     """A memory cgroup below our own, of 300 MB."""
-    found = [place.parent for place in machine.memory_groups("memory.max", "memory.limit_in_bytes")]
+    found = [place.parent for place in machine.memory_cgroup_files("memory.max", "memory.limit_in_bytes")]
     for parent in (folder for folder in found if folder.is_dir()):
         group = parent / marker
         limit = "memory.max" if (parent / "cgroup.type").exists() else "memory.limit_in_bytes"

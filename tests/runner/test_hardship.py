@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from runner import counters
 from runner.cli import cli
-from runner.work.hardship import Hardship, Snapshot
+from runner.work.hardship import InterferenceTracker, CounterSnapshot
 
 from .conftest import Sweeper
 
@@ -18,13 +18,13 @@ NAMES = ("slept_s", "swapped_bytes", "throttled_s", "heat_throttles", "memory_st
 
 
 def test_unknown_stays_unknown_and_none_is_nought() -> None:
-    before = Snapshot({"slept_s": 5.0, "swapped_bytes": None, "heat_throttles": 3})
-    after = Snapshot({"slept_s": 5.000001, "swapped_bytes": 9, "heat_throttles": 3})
+    before = CounterSnapshot({"slept_s": 5.0, "swapped_bytes": None, "heat_throttles": 3})
+    after = CounterSnapshot({"slept_s": 5.000001, "swapped_bytes": 9, "heat_throttles": 3})
     assert before.until(after) == {"slept_s": 0.0, "swapped_bytes": None, "heat_throttles": 0}
 
 
 def test_a_count_that_was_begun_anew_is_unknown() -> None:
-    assert Snapshot({"throttled_s": 8.0}).until(Snapshot({"throttled_s": 1.0})) == {
+    assert CounterSnapshot({"throttled_s": 8.0}).until(CounterSnapshot({"throttled_s": 1.0})) == {
         "throttled_s": None
     }
 
@@ -32,7 +32,7 @@ def test_a_count_that_was_begun_anew_is_unknown() -> None:
 def test_the_load_is_told_once_and_each_run_by_itself(monkeypatch) -> None:
     slept = iter([0.0, 10.0, 11.0, 50.0, 50.0])
     monkeypatch.setattr(counters, "slept_s", lambda: next(slept))
-    hardship = Hardship()
+    hardship = InterferenceTracker()
     assert hardship.begin_run()["load_slept_s"] == 10
     assert hardship.end_run()["slept_s"] == 1
     assert hardship.begin_run() == {}

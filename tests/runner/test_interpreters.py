@@ -23,7 +23,7 @@ from runner.interpreters import building, making, probe, resolving, shelf
 from runner.interpreters.command import worker_command
 from runner.interpreters.probe import InterpreterError
 from runner.planning import jobs, sweepfile
-from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
+from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
 from runner.work.supervisor import Supervisor
 from schemas import stream
 
@@ -116,7 +116,7 @@ def test_a_changed_file_is_another_environment(wheel: str) -> None:
     with zipfile.ZipFile(wheel, "a") as file:
         file.writestr("more.py", "")
     assert building.build(sys.executable, [wheel], lambda _: None) != first
-    assert shelf.slot(probe.probe(sys.executable), ["other"]).folder != first.folder
+    assert shelf.cached_environment(probe.probe(sys.executable), ["other"]).folder != first.folder
 
 
 @needs_uv
@@ -222,7 +222,7 @@ def test_an_old_or_broken_interpreter_is_refused(tmp_path: Path) -> None:
 class ForeignLauncher(ShimLauncher):
     """Scripted workers for our own interpreter; stand-ins are the real ones."""
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         if spec.argv[3] == "workers":
             spec = dataclasses.replace(spec, argv=(sys.executable, str(FAKE)))
         return super().start(spec)
@@ -236,11 +236,11 @@ def swept(tmp_path: Path, store: Store) -> Callable[[list[Any]], list[dict[str, 
     def sweep(models: list[Any]) -> list[dict[str, Any]]:
         (tmp_path / "fine").mkdir()
         data = {"models": models, "prompts": [{"text": "hello", "images": "none"}]}
-        plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+        plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
         plan, unmade = resolving.resolve(plan, told.append)
         assert {one.model for one in unmade} == {"bad", "again"}
-        number = intake.add_sweep(store, plan, [], environment.supervisors())
-        Supervisor(store, lambda _: None, ForeignLauncher()).run(number)
+        number = intake.add_sweep(store, plan, [], environment.supervisor_environment())
+        Supervisor(store, lambda _: None, ForeignLauncher()).run_sweep(number)
         return list(store.db.query("SELECT * FROM results ORDER BY job_id"))
 
     told: list[stream.StreamEvent] = []
@@ -285,6 +285,6 @@ def test_what_was_cleared_away_is_made_again(wheel: str) -> None:
     assert "not there any more" in argv[4]
     told: list[Any] = []
     resolving.restore([("m", str(made.python)), ("other", sys.executable)], told.append)
-    assert made.whole
+    assert made.exists
     assert (told[-1].model, told[-1].state) == ("m", "ready")
     assert worker_command(str(made.python))[0][0] == str(made.python)

@@ -24,7 +24,7 @@ def here(tmp_path: Path) -> Path:
 
 def expand(here: Path, **data: Any) -> Plan:
     base: dict[str, Any] = {"models": ["./one", "./two"], "images": ["pics"], "prompts": ["p"]}
-    return jobs.expand(sweepfile.check(base | data, "test"), here, "test")
+    return jobs.expand(sweepfile.validate(base | data, "test"), here, "test")
 
 
 def test_models_times_pictures_times_prompts_times_repeats(here: Path) -> None:

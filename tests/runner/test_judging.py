@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 from runner import queries, rejudging, sweeping
-from runner.control.actions import carry_out
-from runner.control.listener import Listener
+from runner.control.actions import execute
+from runner.control.listener import ControlServer
 from runner.control.request import Request
 from runner.database import judging
 from runner.database.reader import Reader
 from runner.database.recovery import recover
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
-from runner.rejudging import Marks, rejudge
+from runner.rejudging import RescoreResult, rescore
 
 from .conftest import Sweeper
 
@@ -86,7 +86,7 @@ def test_the_question_is_the_users_last_turn() -> None:
 def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["What colour?", "Which shape?", "How many?"])
     for job in (1, 2):
-        judging.expect(store.connection, job, ["Red", "light red"], ["exact", "anls"])
+        judging.store_reference(store.connection, job, ["Red", "light red"], ["exact", "anls"])
     finish(store, 1, text="red.")
     finish(store, 2, outcome="error", error_class="image_ignored", text="red")
     finish(store, 3, text="red")
@@ -105,11 +105,11 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
     sweep = queued(["m"], ["What colour?"])
     finish(store, 1, text="blue")
     finish(store, 1, text="red")
-    judging.expect(store.connection, 1, ["red"], ["exact", "contains"])
-    assert rejudging.by_us(store, sweep, None) == judging.Rejudged(checked=2, scored=2)
-    judging.expect(store.connection, 1, ["red"], ["exact"])
+    judging.store_reference(store.connection, 1, ["red"], ["exact", "contains"])
+    assert rejudging.rescore_locally(store, sweep, None) == judging.ScoreProgress(checked=2, scored=2)
+    judging.store_reference(store.connection, 1, ["red"], ["exact"])
     store.connection.execute("DELETE FROM checks")
-    assert rejudging.by_us(store, sweep, None) == judging.Rejudged(checked=2, scored=2)
+    assert rejudging.rescore_locally(store, sweep, None) == judging.ScoreProgress(checked=2, scored=2)
     assert store.db["checks"].count == 2
     values = store.connection.execute("SELECT run_id, metric, value FROM scores").fetchall()
     assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
@@ -118,7 +118,7 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
 def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., int]) -> None:
     sweep = queued(["m", "n"], ["a", "b"], repeats=2)
     for job in range(1, 9):
-        judging.expect(store.connection, job, ["yes"], ["exact"])
+        judging.store_reference(store.connection, job, ["yes"], ["exact"])
     for job, text in enumerate(["yes", "no", "yes", "yes", "no", "no"], start=1):
         finish(store, job, text=text)
     rows = list(store.db.query("SELECT * FROM model_scores WHERE sweep_id = ?", [sweep]))
@@ -127,7 +127,7 @@ def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., in
 
 def by_the_supervisor(store: Store, work: Callable[[], object]) -> object:
     """What a command comes to in another thread, while this one listens as a supervisor does."""
-    with Listener(store) as listener, ThreadPoolExecutor(1) as pool:
+    with ControlServer(store) as listener, ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
         while not done.done():
             listener.poll()
@@ -150,9 +150,9 @@ def test_a_supervisor_that_works_is_asked_to_judge(
     (tmp_path / "answers.json").write_text(json.dumps(rows))
     for _ in range(2):
         marks = by_the_supervisor(
-            store, lambda: rejudge(store.path, str(sweep), tmp_path / "answers.json", ["exact"])
+            store, lambda: rescore(store.path, str(sweep), tmp_path / "answers.json", ["exact"])
         )
-        assert isinstance(marks, Marks)
+        assert isinstance(marks, RescoreResult)
         assert (marks.done.checked, marks.done.scored) == (5, 5)
         assert [(row["metric"], row["mean"], row["n"]) for row in marks.scores] == [
             ("exact", 0.8, 5)
@@ -167,10 +167,10 @@ def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path
     (tmp_path / "answers.csv").write_text("prompt,answer\na,red\n")
     prompts = [{"text": text, "images": "none"} for text in "ab"]
     data = {"models": ["./m"], "prompts": prompts, "answers": "answers.csv", "scoring": "exact"}
-    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     terms = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
     made = by_the_supervisor(
-        store, lambda: sweeping.add(plan, store.path, lambda event: None, terms)
+        store, lambda: sweeping.enqueue(plan, store.path, lambda event: None, terms)
     )
     assert isinstance(made, dict)
     found = store.connection.execute("SELECT accepted, metrics FROM answers").fetchall()
@@ -183,17 +183,17 @@ def test_a_job_that_is_removed_takes_its_answers_along(
     store: Store, queued: Callable[..., int]
 ) -> None:
     sweep = queued(["m"], ["a"])
-    judging.expect(store.connection, 1, ["red"], ["exact"])
+    judging.store_reference(store.connection, 1, ["red"], ["exact"])
     request = Request("remove", {"level": "sweep", "id": sweep})
-    assert carry_out(store, request)[0] == {"removed": 1}
+    assert execute(store, request)[0] == {"removed": 1}
     assert store.db["answers"].count == 0
-    judging.expect(store.connection, 1, ["red"], ["exact"])
+    judging.store_reference(store.connection, 1, ["red"], ["exact"])
     assert store.db["answers"].count == 0
 
 
 def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
     """A named query's rows."""
-    query = queries.named(name, Path("/nonexistent"))
+    query = queries.find_query(name, Path("/nonexistent"))
     with Reader(store.path) as reader:
         answer = reader.query(query.sql, query.values(dict(given)))
         return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
@@ -202,7 +202,7 @@ def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
 def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["a", "b", "c", "d"], name="night")
     for job in (1, 2, 3):
-        judging.expect(store.connection, job, ["a red dog"], ["anls", "exact"])
+        judging.store_reference(store.connection, job, ["a red dog"], ["anls", "exact"])
     for job, text in enumerate(["a red dog", "a red fog", "blue", "blue"], start=1):
         finish(store, job, text=text)
     rows = told(store, "wrong")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner import pruning
-from runner.control.listener import Listener
+from runner.control.listener import ControlServer
 from runner.database.backup import backup
 from runner.database.store import Store
 from runner.errors import DatabaseError
@@ -60,14 +60,14 @@ def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyP
     assert done.log_bytes > 100_000
     assert (done.pictures, done.picture_bytes) == (1, 100)
     assert runs(filled) == before
-    assert pruning.prune(filled, LATER, ALL) == pruning.Pruned(0, 0, 0, 0, 0)
+    assert pruning.prune(filled, LATER, ALL) == pruning.PruneResult(0, 0, 0, 0, 0)
 
 
 def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
     aged(filled.with_suffix(".files"))
     early = datetime.now(UTC) - timedelta(days=1)
     young = pruning.prune(filled, early, ("logs", "samples"))
-    assert young == pruning.Pruned(0, 0, 0, 0, 0)
+    assert young == pruning.PruneResult(0, 0, 0, 0, 0)
     assert pruning.prune(filled, LATER, ("samples",)).logs == 0
     assert pruning.prune(filled, LATER, ("logs",)).logs >= 1
 
@@ -92,7 +92,7 @@ def test_a_picture_that_a_job_needs_or_that_was_just_used_stays(
 def test_a_copy_is_whole_while_somebody_writes(filled: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copies" / "copy.db"
     store = Store(filled)
-    with Listener(store):
+    with ControlServer(store):
         store.connection.execute("BEGIN IMMEDIATE")
         store.connection.execute("UPDATE sweeps SET label = 'not yet'")
         size = backup(filled, copy)

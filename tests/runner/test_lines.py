@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.work import lines
-from runner.work.lines import Closed, Garbage, LineReader, decode
+from runner.work.lines import EndOfStream, InvalidLine, LineReader, decode
 from schemas import events
 
 
@@ -29,9 +29,9 @@ def test_lines_arrive_whole_however_they_are_cut(pipe) -> None:
     assert list(reader.read()) == [b"two", b""]
     os.close(writer)
     found = list(reader.read())
-    assert isinstance(found[0], Garbage)
+    assert isinstance(found[0], InvalidLine)
     assert found[0].reason == "torn last line"
-    assert isinstance(found[1], Closed)
+    assert isinstance(found[1], EndOfStream)
 
 
 def test_nothing_yet_is_nothing(pipe) -> None:
@@ -51,7 +51,7 @@ def test_an_endless_line_is_dropped_and_the_next_one_read(pipe, monkeypatch) -> 
     os.write(writer, b"end\nnext\n")
     found += reader.read()
     os.close(writer)
-    assert [type(x) for x in found] == [Garbage, bytes]
+    assert [type(x) for x in found] == [InvalidLine, bytes]
     assert found[1] == b"next"
 
 
@@ -77,7 +77,7 @@ def test_a_known_event_is_itself() -> None:
     ],
 )
 def test_nonsense_is_garbage(line: bytes) -> None:
-    assert isinstance(decode(line), Garbage)
+    assert isinstance(decode(line), InvalidLine)
 
 
 @settings(max_examples=300, deadline=None)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pytest
 
 from runner import plain
-from runner.view.linewise import PlainLines
+from runner.view.linewise import LineLogger
 from runner.view.live import REDRAW_EVERY_S, LiveView
 from runner.view.progress import Progress, SweepProgress
 from runner.view.scene import wrapped
@@ -200,7 +200,7 @@ def test_a_watcher_that_comes_later_starts_from_what_is_done() -> None:
 def test_jobs_that_are_tried_again_are_counted_anew() -> None:
     progress = taken([(0, started(a=1)), (1, done("a", "timeout"))])
     assert only(progress).models["a"].state == "failed"
-    again = stream.JobsCounted(
+    again = stream.JobCountsChanged(
         sweep="20260101T000000-00000000", jobs_by_model={"a": 2}, outcomes_by_model={"a": {}}
     )
     progress.take(again, 2)
@@ -327,7 +327,7 @@ def test_wrapping() -> None:
 
 def test_plain_lines_say_what_matters_and_nothing_that_steers() -> None:
     out = io.StringIO()
-    lines = PlainLines(out)
+    lines = LineLogger(out)
     picture = stream.ImagePrepared(
         path="/p/\x1b[2Ja.png", done=1, total=1, error_class="bad_image", message="is broken"
     )

@@ -142,5 +142,5 @@ def test_nothing_steers_the_terminal() -> None:
         yield b"more\r\n 10%|#  |\r100%|###|\n\x9b2J\x1b"
         yield b"[Hend"
 
-    lines = list(logs.harmless(pieces()))
+    lines = list(logs.terminal_lines(pieces()))
     assert lines == ["red and \ufffdmore\n", "100%|###|\n", "\ufffd2Jend\n"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from runner import machine
-from runner.work.memory import TreeMemory
+from runner.work.memory import MemoryTracker
 
 MB = 1_000_000
 HOARDER = """
@@ -62,7 +62,7 @@ def hoarder() -> Iterator[tuple[int, Callable[[str, int], None]]]:
 
 def test_the_whole_tree_is_counted(hoarder) -> None:
     pid, ask = hoarder
-    memory = TreeMemory(pid)
+    memory = MemoryTracker(pid)
     before = memory.sample(0)
     ask("child", 200 * MB)
     after = memory.sample(10)
@@ -75,13 +75,13 @@ def test_the_whole_tree_is_counted(hoarder) -> None:
 @pytest.mark.skipif(not machine.LINUX, reason="the kernel's mark is read on Linux")
 def test_a_spike_between_two_samples_is_not_missed(hoarder) -> None:
     pid, ask = hoarder
-    memory = TreeMemory(pid)
-    memory.begin_span()
+    memory = MemoryTracker(pid)
+    memory.start_run()
     ask("spike", 300 * MB)
     sample = memory.sample(1)
     assert sample
     assert sample.rss < 150 * MB
-    peak = memory.end_span(2)
+    peak = memory.end_run(2)
     assert peak.rss
     assert 300 * MB < peak.rss < 350 * MB
     assert peak.method == "VmHWM"
@@ -90,13 +90,13 @@ def test_a_spike_between_two_samples_is_not_missed(hoarder) -> None:
 @pytest.mark.skipif(not machine.LINUX, reason="the kernel's mark can be reset on Linux only")
 def test_each_run_has_a_peak_of_its_own(hoarder) -> None:
     pid, ask = hoarder
-    memory = TreeMemory(pid)
-    memory.begin_span()
+    memory = MemoryTracker(pid)
+    memory.start_run()
     ask("spike", 300 * MB)
-    first = memory.end_span(1).rss
-    memory.begin_span()
+    first = memory.end_run(1).rss
+    memory.start_run()
     ask("spike", 50 * MB)
-    second = memory.end_span(2).rss
+    second = memory.end_run(2).rss
     assert first
     assert second
     assert second < 150 * MB < first
@@ -106,7 +106,7 @@ def test_each_run_has_a_peak_of_its_own(hoarder) -> None:
 @pytest.mark.skipif(not machine.LINUX, reason="Linux tells files from the rest")
 def test_what_files_back_is_told_apart(hoarder) -> None:
     pid, ask = hoarder
-    memory = TreeMemory(pid)
+    memory = MemoryTracker(pid)
     before = memory.sample(0)
     ask("map", 100 * MB)
     after = memory.sample(1)
@@ -119,6 +119,6 @@ def test_what_files_back_is_told_apart(hoarder) -> None:
 def test_a_process_that_is_gone_has_no_memory() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    memory = TreeMemory(process.pid)
+    memory = MemoryTracker(process.pid)
     assert memory.sample(0) is None
-    assert memory.end_span(0).rss is None
+    assert memory.end_run(0).rss is None

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.database.store import Store
-from runner.times import as_text
+from runner.times import format_timestamp
 from runner.view.progress import Progress
 from schemas import stream
 
@@ -34,14 +34,14 @@ def test_sweeps_are_worked_in_their_order_each_to_its_end(night: Any) -> None:
 
 
 def test_a_sweep_begins_at_its_hour_and_not_before(night: Any) -> None:
-    night.add(["good"], ["late"], name="late", not_before=as_text(EVENING + timedelta(hours=1)))
+    night.add(["good"], ["late"], name="late", not_before=format_timestamp(EVENING + timedelta(hours=1)))
     night.add(["good"], ["now"], name="now")
 
     def react(event: Any) -> None:
         if isinstance(event, stream.SweepFinished) and event.ok == 1:
             assert night.states().get("late") in ("queued", "running", "done")
             night.clock.forward(minutes=59)
-            assert night.supervisor.queue.ready(as_text(night.clock())) == []
+            assert night.supervisor.queue.ready(format_timestamp(night.clock())) == []
             night.clock.forward(minutes=1, seconds=1)
 
     night.work(react)
@@ -71,7 +71,7 @@ def test_no_job_is_begun_that_would_end_after_the_hour(night: Any, store: Store)
     assert night.work(react, until=EVENING + timedelta(seconds=0.75))
     assert night.runs()[1:] == [("x", "a", "ok"), ("x", "b", "ok")]
     assert night.states()["x"] == "queued"
-    assert len(of(night.told, stream.HourCame)) == 1
+    assert len(of(night.told, stream.DeadlineReached)) == 1
     assert of(night.told, stream.SweepFinished)[-1].waiting == 1
 
 
@@ -253,7 +253,7 @@ def test_a_retry_while_it_works_is_counted_anew(night: Any) -> None:
             night.ask("retry", level="sweep", id=sweep)
 
     night.work(react)
-    counted = of(night.told, stream.JobsCounted)[0]
+    counted = of(night.told, stream.JobCountsChanged)[0]
     assert (counted.jobs_by_model, counted.outcomes_by_model) == ({"good": 2}, {"good": {}})
     progress = Progress()
     for event in night.told:

@@ -16,10 +16,10 @@ import pytest
 from runner.database import recovery
 from runner.database.store import Store
 from runner.errors import DatabaseError
-from runner.times import as_text
-from runner.work.attendant import Attendant
-from runner.work.crew import Crew
-from runner.work.launch import ShimHold, WorkerSpec
+from runner.times import format_timestamp
+from runner.work.attendant import WorkerController
+from runner.work.crew import WorkerPool
+from runner.work.launch import ShimHandle, WorkerSpec
 from runner.work.supervisor import Supervisor
 from schemas import stream
 
@@ -69,7 +69,7 @@ def test_a_broken_picture_is_asked_of_no_model_when_it_is_tried_again(
         == [("done", "error", "bad_image", 2)] * 2 + [("done", "ok", None, 1)] * 2
     )
     assert len(of(night.told, stream.WorkerStarted)) == 1
-    (counted,) = of(night.told, stream.JobsCounted)
+    (counted,) = of(night.told, stream.JobCountsChanged)
     assert counted.jobs_by_model == {"good": 4}
 
 
@@ -104,11 +104,11 @@ def test_what_is_interrupted_and_cancelled_while_it_dies_waits_for_no_other_day(
 
 def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, store: Store) -> None:
     other = night.add(["good"], ["b"], name="other")
-    later = as_text(night.clock() + timedelta(days=1))
+    later = format_timestamp(night.clock() + timedelta(days=1))
     sweep = night.add(["good"], ["a"], not_before=later, after_sweep_id=other, paused=1)
     store.connection.execute("UPDATE sweep_models SET paused = 1")
     store.connection.execute("UPDATE jobs SET paused = 1")
-    recovery.reopen(store, sweep)
+    recovery.requeue_sweep(store, sweep)
     timer = stopped_after(20)
     assert night.work(alone=sweep)
     timer.cancel()
@@ -147,7 +147,7 @@ def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
     gate = tmp_path / "gate"
     night.add(["no-network", "good"], [f"until {gate}"])
     turns = 0
-    turn = Supervisor.turn
+    turn = Supervisor.loop_once
 
     def counted(self: Supervisor) -> None:
         nonlocal turns
@@ -178,14 +178,14 @@ def test_nothing_rests_for_a_sweep_that_was_given_up(night: Night) -> None:
     timer.cancel()
 
 
-def deaf_to_events(self: Crew, attendant: Attendant) -> None:
+def deaf_to_events(self: WorkerPool, attendant: WorkerController) -> None:
     """Hears of a worker's end before what it said, as may happen when both arrive at once."""
     hold = attendant.process.hold
 
     def hear() -> None:
-        if not attendant.process.hear_reports():
+        if not attendant.process.read_reports():
             self.selector.unregister(hold.reports_fd)
-            attendant.deaf(hold.reports_fd)
+            attendant.stream_closed(hold.reports_fd)
 
     self.selector.register(hold.reports_fd, 1, hear)
     attendant.heard.add(hold.reports_fd)
@@ -194,7 +194,7 @@ def deaf_to_events(self: Crew, attendant: Attendant) -> None:
 def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Crew, "listen", deaf_to_events)
+    monkeypatch.setattr(WorkerPool, "listen", deaf_to_events)
     night.add(["leaves-when-loaded"], ["a", "b"], name="x")
     timer = stopped_after(30)
     assert night.work()
@@ -210,7 +210,7 @@ class Crowded(FakeLauncher):
 
     times = 1
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         if self.times:
             self.times -= 1
             raise BlockingIOError(11, "Resource temporarily unavailable")
@@ -268,7 +268,7 @@ def test_what_is_too_long_for_the_night_does_not_end_it_for_others(night: Night)
     night.work()
     night.add(["good"], ["a"], name="long")
     soon = night.clock() + timedelta(seconds=0.1)
-    night.add(["better"], ["b"], name="short", not_before=as_text(soon))
+    night.add(["better"], ["b"], name="short", not_before=format_timestamp(soon))
     night.clock.pace = timedelta(milliseconds=1)
     night.work(until=night.clock() + timedelta(seconds=0.4))
     assert night.runs()[1:] == [("short", "b", "ok")] or night.runs()[1:] == [

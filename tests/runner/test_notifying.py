@@ -18,9 +18,9 @@ from click.testing import CliRunner
 
 from runner import company
 from runner.cli import cli
-from runner.company import Company
+from runner.company import ListenerOptions
 from runner.notifying import NotifyError, errand, send
-from runner.notifying.secrets import named, redacted
+from runner.notifying.secrets import redacted_name, redact
 from schemas import stream
 
 from .conftest import Sweeper
@@ -95,11 +95,11 @@ def refused() -> str:
         return f"json://127.0.0.1:{one.getsockname()[1]}/{SECRET}"
 
 
-def run(sweep: Sweeper, tmp_path: Path, wanted: Company, prompts: list[str]) -> list[Any]:
+def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[str]) -> list[Any]:
     """A sweep's events told again to the company; what was told in all."""
     done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_deaths": 2})
     told: list[Any] = []
-    with company.kept(told.append, done.store.path, wanted) as tell:
+    with company.attach_listeners(told.append, done.store.path, wanted) as tell:
         for event in done.told:
             tell(event)
     return told
@@ -113,7 +113,7 @@ def test_ends_first_failures_and_quarantines_arrive_with_the_table(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
     hook = receiver()
-    wanted = Company(True, [f"{hook.url}?format=text"])
+    wanted = ListenerOptions(True, [f"{hook.url}?format=text"])
     told = run(sweep, tmp_path, wanted, ["fine", "error", "exit 7", "exit 7", "never"])
     assert failures(told) == []
     got = {message["title"]: message["message"] for message in hook.got}
@@ -133,7 +133,7 @@ def test_who_asks_for_markdown_gets_it(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
     hook = receiver()
-    told = run(sweep, tmp_path, Company(True, [f"{hook.url}?format=markdown"]), ["fine"])
+    told = run(sweep, tmp_path, ListenerOptions(True, [f"{hook.url}?format=markdown"]), ["fine"])
     assert failures(told) == []
     assert "| a | " in hook.got[0]["message"]
 
@@ -141,7 +141,7 @@ def test_who_asks_for_markdown_gets_it(
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
 def test_each_service_gets_the_form_that_suits_it() -> None:
     def form(url: str) -> str:
-        return send.speaks(apprise.Apprise.instantiate(url))
+        return send.message_format(apprise.Apprise.instantiate(url))
 
     assert form("json://localhost?format=text") == "text"
     assert form("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js") == "markdown"
@@ -158,7 +158,7 @@ def test_a_receiver_that_never_answers_holds_nothing_up(
     hook = receiver(silent=True)
     done = sweep(["a"], ["fine"])
     told: list[Any] = []
-    with company.kept(told.append, done.store.path, Company(True, [hook.url])) as tell:
+    with company.attach_listeners(told.append, done.store.path, ListenerOptions(True, [hook.url])) as tell:
         began = time.monotonic()
         for event in done.told:
             tell(event)
@@ -170,7 +170,7 @@ def test_a_receiver_that_never_answers_holds_nothing_up(
 
 
 def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
-    wanted = Company(True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3")
+    wanted = ListenerOptions(True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3")
     told = run(sweep, tmp_path, wanted, ["fine"])
     one, two = sorted(failures(told))
     assert one.startswith("could not tell: address 1 (json): ")
@@ -181,7 +181,7 @@ def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path
 
 def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -> None:
     out = tmp_path / "facts"
-    told = run(sweep, tmp_path, Company(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"])
+    told = run(sweep, tmp_path, ListenerOptions(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"])
     assert failures(told) == []
     facts = dict(line.split("=", 1) for line in out.read_text().splitlines())
     assert facts["VLMSWEEP_EVENT"] == "finished"
@@ -194,7 +194,7 @@ def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -
 def test_addresses_are_checked_before_anything_runs(tmp_path: Path) -> None:
     with (
         pytest.raises(NotifyError) as caught,
-        company.kept(lambda _: None, tmp_path, Company(True, ["json://localhost", SECRET])),
+        company.attach_listeners(lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost", SECRET])),
     ):
         raise AssertionError("it began")
     assert "address 2" in caught.value.message
@@ -209,7 +209,7 @@ def test_without_apprise_it_says_so_at_the_start(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with (
         pytest.raises(NotifyError) as caught,
-        company.kept(lambda _: None, tmp_path, Company(True, ["json://localhost"])),
+        company.attach_listeners(lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost"])),
     ):
         raise AssertionError("it began")
     assert "vlmsweep[notify]" in (caught.value.hint or "")
@@ -219,14 +219,14 @@ def test_whatever_goes_wrong_in_it_the_sweep_goes_on(
     sweep: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(errand, "CHILD", ("/no/such/program",))
-    told = run(sweep, tmp_path, Company(True, (), "true"), ["fine"])
+    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     why = "no process could be started: No such file or directory"
     assert failures(told) == [f"could not tell: {why}"]
     monkeypatch.setattr(errand, "CHILD", ("/bin/sh", "-c", "echo nonsense; exit 4"))
-    told = run(sweep, tmp_path, Company(True, (), "true"), ["fine"])
+    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     assert failures(told) == ["could not tell: the sending process ended with status 4"]
     monkeypatch.setattr("runner.notifying.Notifier.send", lambda *_, **__: 1 / 0)
-    told = run(sweep, tmp_path, Company(True, (), "true"), ["fine"])
+    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     assert isinstance(told[-1], stream.SweepFinished)
 
 
@@ -261,9 +261,9 @@ def _launcher() -> type:
 
 def test_secrets() -> None:
     url = "discord://webhook-id/t0k%2Fen?user=me"
-    assert named(2, url) == "address 2 (discord)"
-    assert named(1, SECRET) == "address 1"
+    assert redacted_name(2, url) == "address 2 (discord)"
+    assert redacted_name(1, SECRET) == "address 1"
     text = f"POST {url} failed for webhook-id and t0k/en, t0k%2Fen"
-    left = redacted(text, [url])
+    left = redact(text, [url])
     assert not any(part in left for part in ("webhook-id", "t0k"))
-    assert redacted("nothing", ["json://a/b"]) == "nothing"
+    assert redact("nothing", ["json://a/b"]) == "nothing"

@@ -14,11 +14,11 @@ from runner.planning import jobs, sweepfile
 from .conftest import FakeLauncher
 
 
-def check(folder: Path, prompts: list[str], **more: object) -> ordercheck.Checked:
+def check(folder: Path, prompts: list[str], **more: object) -> ordercheck.OrderCheckResult:
     (folder / "good").mkdir()
     asked = [{"text": text, "images": "none"} for text in prompts]
     data = {"models": ["./good"], "prompts": asked, **more}
-    plan = jobs.expand(sweepfile.check(data, "test"), folder, "test")
+    plan = jobs.expand(sweepfile.validate(data, "test"), folder, "test")
     return ordercheck.check(plan, folder / "h.db", lambda event: None, FakeLauncher())
 
 

@@ -15,7 +15,7 @@ from runner import plain
 from runner.view import units
 from runner.view.columns import Column, Grid, grid
 from runner.view.output import as_json, write
-from runner.view.tables import middle
+from runner.view.tables import truncate_middle
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eorder\u2066 [bold]markup[/] \r gone"
 ROWS: list[dict[str, Any]] = [
@@ -162,13 +162,13 @@ def test_what_may_stand_below_does_so_only_where_one_table_has_no_room() -> None
 
 
 def test_text_is_made_harmless() -> None:
-    assert plain.clean("a\x1b[2Jb\x00\x85\u2028\ud800c\td\ne\r\nf") == (
+    assert plain.strip_control_characters("a\x1b[2Jb\x00\x85\u2028\ud800c\td\ne\r\nf") == (
         "a\ufffd[2Jb\ufffd\ufffd\ufffd\ufffdc\td\ne\nf"
     )
-    assert plain.clean("Käse 世界 🙂 👩‍👩‍👧") == "Käse 世界 🙂 👩‍👩‍👧"
+    assert plain.strip_control_characters("Käse 世界 🙂 👩‍👩‍👧") == "Käse 世界 🙂 👩‍👩‍👧"
     assert plain.one_line("a\n\n b\tc") == "a b c"
-    assert plain.shorten("abcdef", 4) == "abc…"
-    assert middle("HuggingFaceTB/SmolVLM2-500M-Instruct", 16) == "Huggi…M-Instruct"
+    assert plain.truncate("abcdef", 4) == "abc…"
+    assert truncate_middle("HuggingFaceTB/SmolVLM2-500M-Instruct", 16) == "Huggi…M-Instruct"
 
 
 def test_figures_for_people() -> None:
@@ -215,4 +215,4 @@ def test_a_remark_names_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_is_not_many() -> None:
-    assert [units.counted(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]
+    assert [units.pluralize(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]

@@ -21,7 +21,7 @@ from PIL import Image, ImageCms, features
 
 from runner.pictures import decoder
 from runner.pictures.preparation import prepare
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 
 # Loaded by its path: with importmode=importlib, tests are no package.
 _spec = importlib.util.spec_from_file_location(
@@ -50,7 +50,7 @@ class Desk:
             content.save(path, **options)
         return path
 
-    def prepare(self, *paths: Path, **options: Any) -> list[Picture]:
+    def prepare(self, *paths: Path, **options: Any) -> list[PreparedImage]:
         options = {"max_side": None, "folder": self.folder, **options}
         return prepare(paths, **options)
 
@@ -59,7 +59,7 @@ class Desk:
         assert picture.error_class is None, picture.message
         return opened(picture)
 
-    def refused(self, path: Path, **options: Any) -> Picture:
+    def refused(self, path: Path, **options: Any) -> PreparedImage:
         [picture] = self.prepare(path, **options)
         assert picture.error_class is not None
         assert picture.message
@@ -72,7 +72,7 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def opened(picture: Picture) -> Image.Image:
+def opened(picture: PreparedImage) -> Image.Image:
     assert picture.prepared_path is not None
     with Image.open(picture.prepared_path) as image:
         image.load()
@@ -516,7 +516,7 @@ def test_a_damaged_folder_heals(desk: Desk, damage: str) -> None:
 
 def test_a_folder_that_can_not_be_written(desk: Desk) -> None:
     path = desk.put("a.png", make.drawing())
-    with pytest.raises(decoder.PictureFolderError, match="folder for prepared pictures"):
+    with pytest.raises(decoder.ImageFolderError, match="folder for prepared pictures"):
         desk.prepare(path, folder=path / "below")
     assert not children()
 
@@ -592,7 +592,7 @@ def test_left_over_temporary_files_go_with_a_killed_decoder(
 
 
 def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
-    def interrupt(picture: Picture) -> None:
+    def interrupt(picture: PreparedImage) -> None:
         assert len(children()) == 1
         raise KeyboardInterrupt
 

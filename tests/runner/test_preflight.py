@@ -39,11 +39,11 @@ def plan(model: Any, *images: str, **more: Any) -> Plan:
     models = model if isinstance(model, list) else [model]
     asked = {"text": "x", "images": "each" if images else "none"}
     data = {"models": models, "prompts": [asked], "images": list(images), **more}
-    return jobs.expand(sweepfile.check(data, "test"), Path.cwd(), "test")
+    return jobs.expand(sweepfile.validate(data, "test"), Path.cwd(), "test")
 
 
 def found(model: Any, *images: str, **more: Any) -> list[Finding]:
-    return list(look.look(plan(model, *images, **more), Path.cwd() / "history.db").findings)
+    return list(look.run_preflight(plan(model, *images, **more), Path.cwd() / "history.db").findings)
 
 
 def one(model: Any, *images: str, **more: Any) -> Finding:
@@ -71,11 +71,11 @@ def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_war
     said = one(model)
     assert said.severity == "note"
     assert "made when the sweep starts, of nothing==0" in said.message
-    place = look.resolving.located(plan(model)).entries[0].place
-    slot = shelf.slot_of(place.python or "")
+    place = look.resolving.with_expected_interpreters(plan(model)).entries[0].place
+    slot = shelf.find_cached_environment(place.python or "")
     assert slot is not None
     slot.folder.parent.mkdir()
-    slot.write(shelf.Note(sys.executable, ["nothing==0"], "it failed", "see the log"))
+    slot.write(shelf.EnvironmentManifest(sys.executable, ["nothing==0"], "it failed", "see the log"))
     said = one(model)
     assert (said.severity, said.hint) == ("warning", "see the log")
     assert "the last time, it failed" in said.message
@@ -135,17 +135,17 @@ def test_device_memory_is_asked_without_a_model_library(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    big, small = devices.nvidia() or []
+    big, small = devices.nvidia_devices() or []
     assert (big.name, big.total, small.free) == ("Big One", 80000 << 20, 5 << 20)
     assert found({"id": "demo", "engine": "transformers"}) == []
     said = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
     assert "more than the 5.2 MB of memory of Small One" in said.message
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
-    assert [device.name for device in devices.nvidia() or []] == ["Small One"]
+    assert [device.name for device in devices.nvidia_devices() or []] == ["Small One"]
     said = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
     assert (said.severity, said.about) == ("problem", "unsupported_device")
     program.write_text("#!/bin/sh\necho 'Failed to initialise'\nexit 9\n")
-    assert devices.nvidia() is None
+    assert devices.nvidia_devices() is None
 
 
 def test_broken_pictures_are_named(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_room_for_prepared_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_looking_ends_in_time(tmp_path: Path) -> None:
     wanted = plan("demo")
-    (outlook,) = forecast.ask(list(finding.ways(wanted)), hub=False, made=True, limit_s=0.001)
+    (outlook,) = forecast.probe_variants(list(finding.plan_variants(wanted)), hub=False, made=True, limit_s=0.001)
     assert outlook.finding is not None
     assert (outlook.finding.severity, outlook.facts) == ("warning", None)
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
@@ -181,12 +181,12 @@ def test_looking_ends_in_time(tmp_path: Path) -> None:
 
 def test_history_says_how_long_it_takes(tmp_path: Path, sweep: Callable[..., Any]) -> None:
     sweep(["fine"], ["hello", "world"])
-    seen = look.look(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
+    seen = look.run_preflight(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
     assert seen.expected.unknown == ("demo",)
     assert seen.expected.known_s > 0
-    assert "never measured" in findings.takes(seen)
+    assert "never measured" in findings.duration_text(seen)
     limits = {"load_s": 0.000001}
-    slow = look.look(plan("./fine", limits=limits), tmp_path / "history.db")
+    slow = look.run_preflight(plan("./fine", limits=limits), tmp_path / "history.db")
     assert "load_s" in {one.about for one in slow.of("warning")}
 
 
@@ -205,7 +205,7 @@ def test_a_strict_plan_and_a_strict_run_refuse(tmp_path: Path) -> None:
 def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
     told: list[Any] = []
     (tmp_path / "broken.png").touch()
-    look.before(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
+    look.prepare_and_check(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
     said = [(event.event, event.severity, event.where) for event in told]
     assert said == [("preflight_finding", "problem", "org/none")], "pictures are told of later"
 
@@ -225,7 +225,7 @@ def test_findings_are_drawn_whole_and_many_of_a_kind_counted(tmp_path: Path) -> 
 
 def test_a_look_at_nothing_but_what_runs() -> None:
     excluded = [{"model": "demo", "reason": "no"}]
-    assert list(finding.ways(plan("demo", exclude=excluded))) == []
+    assert list(finding.plan_variants(plan("demo", exclude=excluded))) == []
     assert models.free_bytes(Path("/not/there")) is not None
 
 
@@ -246,7 +246,7 @@ def test_what_waits_is_looked_at_again(store: Store, queued: Callable[..., int])
     told: list[Any] = []
     model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
     number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])
-    look.again(Queue(store.connection, number), store.path, told.append)
+    look.recheck_queue(Queue(store.connection, number), store.path, told.append)
     said = {(event.where, event.severity, event.about) for event in told}
     # (The fallback waits for nothing yet; the scripted model's folder is empty.)
     assert said == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}

@@ -80,9 +80,9 @@ class History:
 
     def ask(self, name: str, **given: Any) -> list[dict[str, Any]]:
         """A named query's answer."""
-        query = queries.named(name, NOWHERE)
+        query = queries.find_query(name, NOWHERE)
         with Reader(self.store.path) as reader:
-            return reader.named_records(query.sql, query.values(given))
+            return reader.records_with_parameters(query.sql, query.values(given))
 
 
 @pytest.fixture
@@ -243,9 +243,9 @@ def test_a_job_with_two_pictures_stands_once_by_image(made: History) -> None:
     (made.folder / "m").mkdir()
     prompt = {"text": "both?", "images": ["a.png", "b.png"]}
     data = {"models": ["./m"], "prompts": [prompt]}
-    plan = jobs.expand(sweepfile.check(data, "test"), made.folder, "test")
+    plan = jobs.expand(sweepfile.validate(data, "test"), made.folder, "test")
     pictures = [picture(path) for path in plan.images]
-    both = intake.add_sweep(made.store, plan, pictures, environment.supervisors())
+    both = intake.add_sweep(made.store, plan, pictures, environment.supervisor_environment())
     found = made.ask("by-image", sweep=both)
     assert column(found, "image", "prompt") == [("a.png, b.png", "both?")]
 
@@ -278,7 +278,7 @@ def test_disagreements_count_what_differs_in_words(made: History) -> None:
 
 def environment_of(store: Store, **packages: str) -> int:
     """An environment with these libraries."""
-    return store.environment(environment.workers(packages, "3.12.1", None))
+    return store.environment(environment.worker_environment(packages, "3.12.1", None))
 
 
 def test_versions_and_when_they_were_in_use(made: History, store: Store) -> None:
@@ -409,7 +409,7 @@ def test_every_query_is_tested() -> None:
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_every_parameter_is_told_used_tested_and_has_a_default(name: str, made: History) -> None:
-    query = queries.named(name, NOWHERE)
+    query = queries.find_query(name, NOWHERE)
     told = {parameter.name for parameter in query.parameters}
     assert told == set(re.findall(r":(\w+)", query.code()))
     assert all(p.meaning and not p.required for p in query.parameters)
@@ -425,11 +425,11 @@ def test_every_parameter_is_told_used_tested_and_has_a_default(name: str, made: 
 def test_a_users_query_wins_over_ours_of_the_same_name(tmp_path: Path) -> None:
     (tmp_path / "mine.sql").write_text("-- Mine\n-- :x  what\n-- :y = null  why\nselect :x, :y")
     (tmp_path / "summary.sql").write_text("select 7 as seven")
-    found = {query.name: query for query in queries.found(tmp_path)}
+    found = {query.name: query for query in queries.list_queries(tmp_path)}
     assert set(found) == OURS | {"mine"}
-    assert not found["summary"].ours
+    assert not found["summary"].is_builtin
     assert found["summary"].title == ""
-    assert found["latest"].ours
+    assert found["latest"].is_builtin
     mine = found["mine"]
     assert mine.title == "Mine"
     assert [(p.name, p.required, p.default) for p in mine.parameters] == [
@@ -443,9 +443,9 @@ def test_a_users_query_wins_over_ours_of_the_same_name(tmp_path: Path) -> None:
 
 def test_names_that_are_not_there_get_advice(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"no query 'flakey' \(did you mean flaky\?\)"):
-        queries.named("flakey", tmp_path)
+        queries.find_query("flakey", tmp_path)
     with pytest.raises(QueryError, match=r"no parameter 'limt' \(did you mean limit\?\)"):
-        queries.named("latest", tmp_path).values({"limt": 1})
+        queries.find_query("latest", tmp_path).values({"limt": 1})
 
 
 def test_a_sweep_is_found_as_elsewhere(made: History) -> None:
@@ -455,7 +455,7 @@ def test_a_sweep_is_found_as_elsewhere(made: History) -> None:
         asked.append(named)
         return 7
 
-    query = queries.named("failures", NOWHERE)
+    query = queries.find_query("failures", NOWHERE)
     assert query.values({"sweep": "2026"}, find) == {"sweep": 7}
     assert query.values({"sweep": "all"}, find) == {"sweep": "all"}
     assert query.values({}, find) == {"sweep": "latest"}
@@ -465,8 +465,8 @@ def test_a_sweep_is_found_as_elsewhere(made: History) -> None:
 def test_what_is_no_text_is_an_error_for_people(tmp_path: Path) -> None:
     (tmp_path / "bad.sql").write_bytes(b"\xff\xfe")
     with pytest.raises(QueryError, match=r"cannot read the query .*bad\.sql"):
-        queries.found(tmp_path)
-    assert queries.named("latest", tmp_path).ours
+        queries.list_queries(tmp_path)
+    assert queries.find_query("latest", tmp_path).is_builtin
 
 
 def test_a_colon_in_a_text_or_comment_is_no_parameter() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.database.reader import Reader, bound, status, unique
+from runner.database.reader import Reader, parse_parameters, format_status, unique_names
 from runner.database.store import Store
 from runner.errors import DatabaseError, QueryError
 
@@ -43,9 +43,9 @@ def test_summary_counts_outcomes(store: Store, queued: Callable[..., int], reade
 
 
 def test_status_in_words() -> None:
-    assert status({"ok": 12}) == "ok 12/12"
-    assert status({"ok": 8, "timeout": 3, "skipped": 1}) == "8 ok, 3 timeout, 1 skipped"
-    assert status({"out_of_memory": 2, None: 1}) == "2 out of memory, 1 waiting"
+    assert format_status({"ok": 12}) == "ok 12/12"
+    assert format_status({"ok": 8, "timeout": 3, "skipped": 1}) == "8 ok, 3 timeout, 1 skipped"
+    assert format_status({"out_of_memory": 2, None: 1}) == "2 out of memory, 1 waiting"
 
 
 def test_a_sweep_is_found_by_number_name_and_uid(
@@ -136,13 +136,13 @@ def test_a_query_has_a_time_limit(store: Store) -> None:
 
 def test_parameters_are_numbers_only_where_nothing_is_lost(reader: Reader) -> None:
     pairs = [("a", "5"), (":b", "007"), ("c", "0.5"), ("d", "1e3"), ("e", "x"), ("f", "inf")]
-    values = bound([*pairs, ("g", "9" * 30)])
+    values = parse_parameters([*pairs, ("g", "9" * 30)])
     assert values == {"a": 5, "b": "007", "c": 0.5, "d": "1e3", "e": "x", "f": "inf", "g": "9" * 30}
     assert list(reader.query("select :a + :c, :b", values).rows) == [(5.5, "007")]
 
 
 def test_equal_names_are_told_apart() -> None:
-    assert unique(["id", "id", "id_2", "id"]) == ["id", "id_2", "id_2_2", "id_3"]
+    assert unique_names(["id", "id", "id_2", "id"]) == ["id", "id_2", "id_2_2", "id_3"]
 
 
 def test_files_that_are_not_ours(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_a_killed_supervisor_is_recovered_from(tmp_path: Path) -> None:
     store = Store(database)
     found = recovery.recover(store)
     assert (found.runs, found.jobs) == (1, 1)
-    assert recovery.recover(store) == recovery.Recovered(0, 0, 0)
+    assert recovery.recover(store) == recovery.RecoverySummary(0, 0, 0)
     ended = [(r["outcome"], r["phase"]) for r in store.db.query("SELECT * FROM runs ORDER BY id")]
     assert ended == [("ok", None), ("ok", None), ("interrupted", "prefill")]
     (sweep,) = store.db.query("SELECT * FROM sweeps")
@@ -192,7 +192,7 @@ def test_a_picture_that_is_gone_is_prepared_again_unless_it_changed(
     (tmp_path / "error-in-load").mkdir()
     (tmp_path / "good").mkdir()
     data = {"models": ["./error-in-load"], "images": "a.png", "prompts": ["p"]}
-    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     sweeping.run(plan, tmp_path / "h.db", lambda event: None, FakeLauncher())
     ((prepared,),) = rows(tmp_path / "h.db", "SELECT prepared_path FROM images")
     Path(prepared).unlink()

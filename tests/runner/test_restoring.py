@@ -36,10 +36,10 @@ def shown(store: Store, tmp_path: Path) -> Shown:
     Image.new("RGB", (8, 8), "red").save(source)
     data = {"models": ["./good"], "prompts": ["what?"], "images": ["a.png"]}
     (tmp_path / "good").mkdir()
-    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     folder = store.folder("images")
     made = preparation.prepare(plan.images, max_side=1024, max_frames=8, folder=folder)
-    sweep = intake.add_sweep(store, plan, made, environment.supervisors())
+    sweep = intake.add_sweep(store, plan, made, environment.supervisor_environment())
     store.finish_run(store.start_run(1, None), {"outcome": "error"})
     assert made[0].prepared_path is not None
     return Shown(store, sweep, source, made[0].prepared_path)
@@ -71,7 +71,7 @@ def test_a_picture_that_lies_elsewhere_now_is_named_there(
     """The database was moved with its folder, or came from another machine."""
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
-    restoring.pictures(shown.store, shown.sweep, nothing)
+    restoring.restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["prepared_path"] == str(shown.prepared)
 
 
@@ -84,5 +84,5 @@ def test_a_picture_whose_source_is_not_what_it_was_cannot_be_asked_about(
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.prepared.unlink()
     spoil(shown.source)
-    restoring.pictures(shown.store, shown.sweep, nothing)
+    restoring.restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["error_class"] == "not_found"

@@ -18,21 +18,21 @@ import pytest
 
 from runner import machine
 from runner.work import launch, shim
-from runner.work.launch import SHIM, ShimHold, ShimLauncher, WorkerSpec, compiled_shim
-from runner.work.leftovers import Leftovers
+from runner.work.launch import SHIM, ShimHandle, ShimLauncher, WorkerSpec, compiled_shim
+from runner.work.leftovers import OrphanReaper
 
 SLEEP = ("/bin/sh", "-c", "sleep 1000 & exec sleep 1000")
 LINUX_ONLY = pytest.mark.skipif(not machine.LINUX, reason="a mechanism of Linux")
 EXIT_OF_A_THREAD = {"x86_64": 60, "aarch64": 93}.get(platform.machine())
-Begin = Callable[..., ShimHold]
+Begin = Callable[..., ShimHandle]
 
 
 @pytest.fixture
 def begin(tmp_path: Path) -> Iterator[Begin]:
     """Starts a program behind a shim."""
-    holds: list[ShimHold] = []
+    holds: list[ShimHandle] = []
 
-    def start(*argv: str) -> ShimHold:
+    def start(*argv: str) -> ShimHandle:
         spec = WorkerSpec(log=tmp_path / "log", stack=tmp_path / "stack", argv=argv)
         holds.append(ShimLauncher().start(spec))
         os.set_blocking(holds[-1].reports_fd, True)
@@ -43,7 +43,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         hold.close()
 
 
-def next_report(hold: ShimHold) -> list[str]:
+def next_report(hold: ShimHandle) -> list[str]:
     """One line of the shim's; empty at the end."""
     line = b""
     while not line.endswith(b"\n") and (byte := os.read(hold.reports_fd, 1)):
@@ -174,7 +174,7 @@ def test_a_recycled_number_is_not_killed() -> None:
 
 def test_what_bears_a_token_is_found_and_killed() -> None:
     token = secrets.token_hex(8)
-    leftovers = Leftovers(token)
+    leftovers = OrphanReaper(token)
     env = {launch.TOKEN: token}
     pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], env)  # in our session: not adopted
     with suppress(ChildProcessError):

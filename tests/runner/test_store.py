@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.database.reader import Reader
-from runner.database.store import Store, readable
+from runner.database.store import Store, display_path
 from runner.errors import DatabaseError
 from runner.times import utc_now
 from runner.work.queue import Queue
@@ -128,15 +128,15 @@ def test_a_model_is_stored_as_it_lay_on_disk(store: Store, queued: Callable[...,
     sweep = queued(["m"], ["p"])
     worker = store.start_worker(1, Path("/log"), store.next_worker_number(sweep))
     files = {"model.safetensors": 5, "config.json": 2}
-    store.model_found(worker, Fetched(path="/x", files=files, weights_bytes=5))
-    store.model_found(worker, Fetched(path="/x", files=files, weights_bytes=5))
+    store.set_resolved_model(worker, Fetched(path="/x", files=files, weights_bytes=5))
+    store.set_resolved_model(worker, Fetched(path="/x", files=files, weights_bytes=5))
     found = list(store.db.query("SELECT * FROM models ORDER BY id"))
     assert [row["weights_bytes"] for row in found] == [None, 5]
     assert found[1]["files"] == '{"config.json":2,"model.safetensors":5}'
 
 
 def test_paths_that_are_no_text_are_kept_readable() -> None:
-    assert readable(b"a\xff\nb".decode("utf-8", "surrogateescape")) == "a\\xff\nb"
+    assert display_path(b"a\xff\nb".decode("utf-8", "surrogateescape")) == "a\\xff\nb"
 
 
 def test_a_run_is_small_and_quick(store: Store, queued: Callable[..., int]) -> None:

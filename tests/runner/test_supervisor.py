@@ -228,7 +228,7 @@ def test_what_is_told_is_already_in_the_database(store, queued) -> None:
             seen.append((row[0], event.outcome))
             other.close()
 
-    Supervisor(store, tell, FakeLauncher()).run(number)
+    Supervisor(store, tell, FakeLauncher()).run_sweep(number)
     assert seen == [("ok", "ok"), ("crashed", "crashed"), ("ok", "ok")]
 
 
@@ -270,7 +270,7 @@ def interrupting(
             del kinds[0]
             threading.Thread(target=os.kill, args=(os.getpid(), signals.pop(0))).start()
 
-    return Supervisor(store, tell, FakeLauncher()).run(number), told
+    return Supervisor(store, tell, FakeLauncher()).run_sweep(number), told
 
 
 def outcomes(store) -> list[str | None]:
@@ -287,7 +287,7 @@ def test_one_ctrl_c_lets_the_run_finish(store, queued, tmp_path: Path) -> None:
         if isinstance(event, stream.Interrupting):
             (tmp_path / "gate").touch()
 
-    state = Supervisor(store, tell, FakeLauncher()).run(number)
+    state = Supervisor(store, tell, FakeLauncher()).run_sweep(number)
     assert state == "interrupted"
     assert outcomes(store) == ["ok", None]
     assert not living_children()

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.database.store import compact
+from runner.database.store import canonical_json
 from runner.errors import SweepFileError
 from runner.planning import sweepfile
 from schemas.sweep import Limits, Model, Prompt, Sweep
@@ -141,7 +141,7 @@ def survives(folder: Path, name: str, data: bytes) -> str:
     began = time.monotonic()
     try:
         sweep = sweepfile.read(path)
-        compact(sweep.model_dump(mode="json")).encode()
+        canonical_json(sweep.model_dump(mode="json")).encode()
     except SweepFileError as error:
         return error.message
     finally:

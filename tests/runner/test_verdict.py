@@ -6,27 +6,27 @@ import signal
 
 import pytest
 
-from runner.work.verdict import Ending, of_ending, of_error
+from runner.work.verdict import WorkerExit, outcome_of_exit, outcome_of_error
 from schemas.events import Error
 
 
 @pytest.mark.parametrize(
     ("ending", "outcome", "words"),
     [
-        (Ending(killed_for="run_s", message="too long", status=-9), "timeout", "too long"),
-        (Ending(killed_for="memory_bytes", message="fat", status=-9), "memory_limit", "fat"),
-        (Ending(killed_for="interrupted", message="user", status=-9), "interrupted", "user"),
-        (Ending(killed_for="protocol", message="noise", status=-9), "error", "noise"),
-        (Ending(status=-signal.SIGKILL), "crashed", "SIGKILL"),
-        (Ending(status=-signal.SIGSEGV), "crashed", "SIGSEGV"),
-        (Ending(status=0), "crashed", "exit status 0"),
-        (Ending(status=7), "crashed", "exit status 7"),
-        (Ending(status=-250), "crashed", "signal 250"),
-        (Ending(), "crashed", "vanished"),
+        (WorkerExit(killed_for="run_s", message="too long", status=-9), "timeout", "too long"),
+        (WorkerExit(killed_for="memory_bytes", message="fat", status=-9), "memory_limit", "fat"),
+        (WorkerExit(killed_for="interrupted", message="user", status=-9), "interrupted", "user"),
+        (WorkerExit(killed_for="protocol", message="noise", status=-9), "error", "noise"),
+        (WorkerExit(status=-signal.SIGKILL), "crashed", "SIGKILL"),
+        (WorkerExit(status=-signal.SIGSEGV), "crashed", "SIGSEGV"),
+        (WorkerExit(status=0), "crashed", "exit status 0"),
+        (WorkerExit(status=7), "crashed", "exit status 7"),
+        (WorkerExit(status=-250), "crashed", "signal 250"),
+        (WorkerExit(), "crashed", "vanished"),
     ],
 )
-def test_endings(ending: Ending, outcome: str, words: str) -> None:
-    row = of_ending(ending, "generate")
+def test_endings(ending: WorkerExit, outcome: str, words: str) -> None:
+    row = outcome_of_exit(ending, "generate")
     assert row["outcome"] == outcome
     assert row["phase"] == "generate"
     assert words in row["message"]
@@ -43,5 +43,5 @@ def test_endings(ending: Ending, outcome: str, words: str) -> None:
 )
 def test_errors(error_class: str, outcome: str) -> None:
     error = Error(phase="generate", error_class=error_class, exception="E", message="m", run=1)
-    row = of_error(error)
+    row = outcome_of_error(error)
     assert (row["outcome"], row["error_class"]) == (outcome, error_class)

@@ -23,7 +23,7 @@ from runner.errors import SweepFileError
 from runner.pictures import decoder, preparation
 from runner.planning import jobs, sweepfile
 from runner.planning.plan import Plan
-from schemas.picture import Picture
+from schemas.picture import PreparedImage
 
 STEP = 8  # grey levels between frames: lossy codecs miss by less than half
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".m4v": "libx264", ".mkv": "libx264"} | {
@@ -64,13 +64,13 @@ def film(
     return path
 
 
-def prepare(path: Path, **options: Any) -> Picture:
+def prepare(path: Path, **options: Any) -> PreparedImage:
     folder = path.parent / "prepared"
     [picture] = preparation.prepare([path], **{"max_side": None, "folder": folder, **options})
     return picture
 
 
-def opened(picture: Picture) -> list[Image.Image]:
+def opened(picture: PreparedImage) -> list[Image.Image]:
     assert picture.error_class is None, picture.message
     assert picture.kind == "video"
     images = []
@@ -82,7 +82,7 @@ def opened(picture: Picture) -> list[Image.Image]:
     return images
 
 
-def numbers(picture: Picture) -> list[int]:
+def numbers(picture: PreparedImage) -> list[int]:
     """Which frames were taken."""
     shown = [image.resize((1, 1), Image.Resampling.BOX) for image in opened(picture)]
     levels: list[Any] = [image.convert("L").getpixel((0, 0)) for image in shown]
@@ -387,7 +387,7 @@ def test_a_decoder_taken_over_is_not_believed(
 def sweep(here: Path, **data: Any) -> Plan:
     (here / "m").mkdir(exist_ok=True)
     base: dict[str, Any] = {"models": ["./m"], "prompts": ["p"]}
-    return jobs.expand(sweepfile.check(base | data, "test"), here, "test")
+    return jobs.expand(sweepfile.validate(base | data, "test"), here, "test")
 
 
 def test_videos_are_named_or_matched_but_not_walked_into(tmp_path: Path) -> None:
@@ -426,10 +426,10 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     made = preparation.prepare(
         plan.images, max_side=64, max_frames=2, folder=store.folder("images")
     )
-    number = intake.add_sweep(store, plan, made, environment.supervisors())
+    number = intake.add_sweep(store, plan, made, environment.supervisor_environment())
     queue = Queue(store.connection, number)
     [model] = queue.ready(utc_now())
-    first, second, third = queue.still_waiting(queue.waiting(model.id))
+    first, second, third = queue.queued_among(queue.queued_job_ids(model.id))
     [turn] = second.turns
     [video] = turn.videos
     assert (video.before, len(turn.images), len(video.frames)) == (0, 1, 2)
@@ -445,5 +445,5 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     assert json.loads(rows[1]["frame_paths"]) == list(video.frames)
     assert json.loads(rows[1]["frame_times_s"]) == list(video.times_s)
     assert (rows[0]["frame_paths"], rows[2]["frame_paths"]) == (None, None)
-    intake.add_sweep(store, plan, made, environment.supervisors())
+    intake.add_sweep(store, plan, made, environment.supervisor_environment())
     assert len(list(store.db.query("SELECT * FROM images"))) == 3

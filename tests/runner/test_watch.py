@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.work.watch import STOP_S, Watch
+from runner.work.watch import STOP_S, DeadlineMonitor
 from schemas.sweep import Limits
 
 LIMITS = Limits(
@@ -13,75 +13,75 @@ LIMITS = Limits(
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch(LIMITS, now=0)
+def watch() -> DeadlineMonitor:
+    return DeadlineMonitor(LIMITS, now=0)
 
 
-def test_a_load_has_its_deadline_and_a_download_its_own(watch: Watch) -> None:
+def test_a_load_has_its_deadline_and_a_download_its_own(watch: DeadlineMonitor) -> None:
     assert watch.next_deadline() == 10
-    watch.enter("download", 4)
+    watch.enter_phase("download", 4)
     assert watch.next_deadline() == 104
-    assert watch.breach(50) is None
-    watch.enter("load", 60)
+    assert watch.check(50) is None
+    watch.enter_phase("load", 60)
     assert watch.next_deadline() == 70
-    breach = watch.breach(70)
+    breach = watch.check(70)
     assert breach is not None
     assert (breach.limit, breach.phase) == ("load_s", "load")
     assert "10 s" in breach.message
 
 
-def test_signs_of_life_do_not_extend_a_load(watch: Watch) -> None:
-    watch.enter("load", 1)
-    watch.heard(10, progress=True)
-    assert watch.breach(11) is not None
+def test_signs_of_life_do_not_extend_a_load(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("load", 1)
+    watch.on_event(10, progress=True)
+    assert watch.check(11) is not None
 
 
-def test_the_first_token_may_take_long_without_a_sign_of_life(watch: Watch) -> None:
-    watch.enter("idle", 1)
-    watch.enter("prefill", 2)
-    assert watch.breach(6.9) is None
-    breach = watch.breach(7)
+def test_the_first_token_may_take_long_without_a_sign_of_life(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("idle", 1)
+    watch.enter_phase("prefill", 2)
+    assert watch.check(6.9) is None
+    breach = watch.check(7)
     assert breach is not None
     assert breach.limit == "first_token_s"
 
 
-def test_while_generating_only_text_counts_as_progress(watch: Watch) -> None:
-    watch.enter("prefill", 0)
-    watch.enter("generate", 1)
-    watch.heard(3, progress=True)
-    watch.heard(5, progress=False)
-    assert watch.breach(5.9) is None
-    breach = watch.breach(6)
+def test_while_generating_only_text_counts_as_progress(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("prefill", 0)
+    watch.enter_phase("generate", 1)
+    watch.on_event(3, progress=True)
+    watch.on_event(5, progress=False)
+    assert watch.check(5.9) is None
+    breach = watch.check(6)
     assert breach is not None
     assert (breach.limit, breach.phase) == ("silence_s", "generate")
 
 
-def test_the_whole_run_is_bounded_however_it_talks(watch: Watch) -> None:
-    watch.enter("prefill", 0)
-    watch.enter("generate", 1)
+def test_the_whole_run_is_bounded_however_it_talks(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("prefill", 0)
+    watch.enter_phase("generate", 1)
     for second in range(2, 20):
-        watch.heard(second, progress=True)
-        assert watch.breach(second) is None
-    watch.heard(20, progress=True)
-    breach = watch.breach(20)
+        watch.on_event(second, progress=True)
+        assert watch.check(second) is None
+    watch.on_event(20, progress=True)
+    breach = watch.check(20)
     assert breach is not None
     assert breach.limit == "run_s"
 
 
-def test_between_runs_a_heartbeat_is_enough(watch: Watch) -> None:
-    watch.enter("idle", 0)
-    watch.heard(2.5, progress=False)
-    assert watch.breach(5) is None
-    assert watch.breach(5.5) is not None
+def test_between_runs_a_heartbeat_is_enough(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("idle", 0)
+    watch.on_event(2.5, progress=False)
+    assert watch.check(5) is None
+    assert watch.check(5.5) is not None
 
 
-def test_leaving_has_a_deadline(watch: Watch) -> None:
-    watch.enter("stop", 5)
+def test_leaving_has_a_deadline(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("stop", 5)
     assert watch.next_deadline() == 5 + STOP_S
 
 
-def test_memory_is_a_limit_in_every_phase(watch: Watch) -> None:
-    assert watch.breach(1, rss_bytes=1000) is None
-    breach = watch.breach(1, rss_bytes=1001)
+def test_memory_is_a_limit_in_every_phase(watch: DeadlineMonitor) -> None:
+    assert watch.check(1, rss_bytes=1000) is None
+    breach = watch.check(1, rss_bytes=1001)
     assert breach is not None
     assert (breach.limit, breach.phase) == ("memory_bytes", "start")

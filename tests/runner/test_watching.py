@@ -22,8 +22,8 @@ from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.times import utc_now
 from runner.watching import questions
-from runner.watching.onlooker import Onlooker
-from runner.watching.presence import supervised
+from runner.watching.onlooker import Watcher
+from runner.watching.presence import has_supervisor
 from schemas import stream
 
 from .test_cli import ROOT, SCRIPTED, env, sweep_file
@@ -31,19 +31,19 @@ from .test_cli import ROOT, SCRIPTED, env, sweep_file
 WAIT_S = 60
 
 
-class Watcher:
+class RecordingWatcher:
     """An onlooker and all that it told."""
 
     def __init__(self, database: Path, only: str | None = None) -> None:
         self.told: list[Any] = []
         self.returned: list[Any] = []
-        self.onlooker = Onlooker(database, self.told.append, only)
+        self.onlooker = Watcher(database, self.told.append, only)
 
     def until(self, kind: type, **facts: object) -> Any:
         """Looks until an event of a kind, and with such facts, is told anew; returns it."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            self.onlooker.look()
+            self.onlooker.poll()
             for event in self.of(kind):
                 known = asdict(event)
                 anew = not any(event is one for one in self.returned)
@@ -58,11 +58,11 @@ class Watcher:
 
 
 @pytest.fixture
-def watcher(tmp_path: Path) -> Iterator[Callable[..., Watcher]]:
-    made: list[Watcher] = []
+def watcher(tmp_path: Path) -> Iterator[Callable[..., RecordingWatcher]]:
+    made: list[RecordingWatcher] = []
 
-    def watch(only: str | None = None) -> Watcher:
-        made.append(Watcher(tmp_path / "history.db", only))
+    def watch(only: str | None = None) -> RecordingWatcher:
+        made.append(RecordingWatcher(tmp_path / "history.db", only))
         return made[-1]
 
     yield watch
@@ -93,10 +93,10 @@ def supervisor(folder: Path, prompts: list[str], **more: Any) -> Iterator[subpro
 
 
 def test_a_watcher_sees_what_the_supervisor_tells(
-    tmp_path: Path, watcher: Callable[..., Watcher]
+    tmp_path: Path, watcher: Callable[..., RecordingWatcher]
 ) -> None:
     seen = watcher()
-    seen.until(stream.Watching, state="no_database")
+    seen.until(stream.WatchIdle, state="no_database")
     prompts = ["a", "slowly", "hang midway", "error"]
     with supervisor(tmp_path, prompts, name="tonight", limits={"silence_s": 1}) as child:
         seen.until(stream.SweepFinished)
@@ -130,12 +130,12 @@ def test_a_watcher_sees_what_the_supervisor_tells(
         text = "".join(e.text for e in seen.of(stream.RunText) if e.run == run)
         assert text.startswith(event.text or "")
     assert "partial words" in [e.text for e in seen.of(stream.RunText)]
-    assert not seen.of(stream.JobsCounted)
-    seen.until(stream.Watching, state="nothing_running")
+    assert not seen.of(stream.JobCountsChanged)
+    seen.until(stream.WatchIdle, state="nothing_running")
 
 
 def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
-    tmp_path: Path, watcher: Callable[..., Watcher], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, watcher: Callable[..., RecordingWatcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.watching.onlooker.QUIET_S", 0.2)
     with supervisor(tmp_path, ["a", "hang"]) as child:
@@ -150,29 +150,29 @@ def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
         assert (running.prompt, running.worker, running.model) == ("hang", 1, "good")
         assert late.until(stream.WorkerLoaded).engine == "fake"
         assert late.until(stream.MemorySampled).rss_bytes > 0
-        assert supervised(tmp_path / "history.db")
+        assert has_supervisor(tmp_path / "history.db")
         os.kill(child.pid, signal.SIGKILL)
-        gone = first.until(stream.Watching, state="supervisor_gone")
+        gone = first.until(stream.WatchIdle, state="supervisor_gone")
         assert "gone" in gone.message
         assert "vlmsweep resume" in gone.message
-        assert not supervised(tmp_path / "history.db")
-        watcher().until(stream.Watching, state="supervisor_gone")
+        assert not has_supervisor(tmp_path / "history.db")
+        watcher().until(stream.WatchIdle, state="supervisor_gone")
 
 
 def test_a_database_that_is_replaced_or_removed(
-    tmp_path: Path, watcher: Callable[..., Watcher], store: Store, queued: Callable[..., int]
+    tmp_path: Path, watcher: Callable[..., RecordingWatcher], store: Store, queued: Callable[..., int]
 ) -> None:
     seen = watcher()
-    seen.until(stream.Watching, state="nothing_running")
+    seen.until(stream.WatchIdle, state="nothing_running")
     store.close()
     for file in tmp_path.glob("history.db*"):
         file.unlink()
-    seen.until(stream.Watching, state="no_database")
+    seen.until(stream.WatchIdle, state="no_database")
     (tmp_path / "history.db").write_text("no database at all, but long enough to be taken for one")
-    assert "cannot read" in seen.until(stream.Watching, state="no_database").message
+    assert "cannot read" in seen.until(stream.WatchIdle, state="no_database").message
     (tmp_path / "history.db").unlink()
     again = Store(tmp_path / "history.db")
-    seen.until(stream.Watching, state="nothing_running")
+    seen.until(stream.WatchIdle, state="nothing_running")
     again.close()
 
 
@@ -196,7 +196,7 @@ def running(store: Store, queued: Callable[..., int]) -> Callable[..., tuple[int
 def test_two_sweeps_at_once_and_jobs_tried_again(
     store: Store,
     running: Callable[..., tuple[int, int, list[int]]],
-    watcher: Callable[..., Watcher],
+    watcher: Callable[..., RecordingWatcher],
 ) -> None:
     one, first, jobs = running(["a"], ["x", "y"], name="one")
     two, second, others = running(["a"], ["x"], name="two")
@@ -212,7 +212,7 @@ def test_two_sweeps_at_once_and_jobs_tried_again(
     store.finish_run(runs[0], {"outcome": "timeout", "message": "late"})
     assert not seen.until(stream.RunFinished, run=runs[0]).tried_again
     store.update("jobs", jobs[0], {"state": "queued"})
-    counted = seen.until(stream.JobsCounted)
+    counted = seen.until(stream.JobCountsChanged)
     assert (counted.sweep, counted.outcomes_by_model) == (uids["one"], {"a": {}})
     again = store.start_run(jobs[0], first)
     assert seen.until(stream.RunStarted, run=again).attempt == 2
@@ -226,16 +226,16 @@ def test_two_sweeps_at_once_and_jobs_tried_again(
             store.connection.execute(f"DELETE FROM {table}")  # noqa: S608
         store.connection.execute("DELETE FROM sweep_models")
         store.connection.execute("DELETE FROM sweeps")
-    seen.until(stream.Watching, state="nothing_running")
+    seen.until(stream.WatchIdle, state="nothing_running")
     assert one
 
 
 def test_a_sweep_over_between_two_looks_is_not_missed(
-    store: Store, queued: Callable[..., int], watcher: Callable[..., Watcher]
+    store: Store, queued: Callable[..., int], watcher: Callable[..., RecordingWatcher]
 ) -> None:
     sweep = queued(["a"], ["x"])
     seen = watcher()
-    assert "1 in the queue" in seen.until(stream.Watching).message
+    assert "1 in the queue" in seen.until(stream.WatchIdle).message
     store.set_sweep_state(sweep, "running")
     (job,) = store.connection.execute("SELECT id FROM jobs").fetchone()
     store.finish_run(store.start_run(job, None), {"outcome": "skipped"})
@@ -246,7 +246,7 @@ def test_a_sweep_over_between_two_looks_is_not_missed(
 def test_more_runs_than_are_read_at_once(
     store: Store,
     running: Callable[..., tuple[int, int, list[int]]],
-    watcher: Callable[..., Watcher],
+    watcher: Callable[..., RecordingWatcher],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sweep, worker, jobs = running(["a"], [f"p{n}" for n in range(23)])
@@ -266,7 +266,7 @@ def test_more_runs_than_are_read_at_once(
     over = seen.until(stream.SweepFinished)
     assert (over.ok, over.waiting) == (23, 0)
     assert len(seen.of(stream.RunFinished)) == 23
-    assert not seen.of(stream.JobsCounted)
+    assert not seen.of(stream.JobCountsChanged)
 
 
 def test_every_question_goes_by_an_index(store: Store) -> None:

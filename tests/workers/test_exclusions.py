@@ -9,7 +9,7 @@ import pytest
 from schemas.commands import Turn
 from schemas.events import Loaded
 from schemas.family import Exclusion, Family
-from workers.exclusions import older, refuse_excluded
+from workers.exclusions import version_below, refuse_excluded
 from workers.failure import WorkerFailure
 
 RULE = Exclusion(engine="mlx", package="lib", below="0.1.27", pictures="square", reason="it fails")
@@ -57,4 +57,4 @@ def test_other_versions_pictures_and_engines_are_left_alone(pictures: dict[str, 
     ],
 )
 def test_versions_are_compared_number_by_number(version: str, bound: str, is_older: bool) -> None:
-    assert older(version, bound) is is_older
+    assert version_below(version, bound) is is_older

@@ -76,7 +76,7 @@ def test_a_cached_snapshot_is_found_with_its_commit(
 def test_bars_tell_bytes() -> None:
     pytest.importorskip("tqdm")
     told: list[Any] = []
-    with fetch._bars(told.append)(total=10, unit="B", desc="Reconstructing") as bar:
+    with fetch._progress_bar_class(told.append)(total=10, unit="B", desc="Reconstructing") as bar:
         bar.update(10)
         bar.refresh()
     assert told[-1] == Progress(

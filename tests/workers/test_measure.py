@@ -8,7 +8,7 @@ import pytest
 
 from schemas.events import FirstToken, Text
 from workers.failure import WorkerFailure
-from workers.measure import LoadClock, Meter
+from workers.measure import LoadClock, RunTimer
 
 
 class Clock:
@@ -26,9 +26,9 @@ def clock() -> Clock:
 def test_one_answer(clock: Clock) -> None:
     told: list[Any] = []
     phases: list[str] = []
-    meter = Meter(run=3, images=1, tell=told.append, enter=phases.append, clock=clock)
+    meter = RunTimer(run=3, images=1, tell=told.append, enter=phases.append, clock=clock)
     clock.now += 2
-    meter.preprocessed(40, image_tokens=30, tiles=2)
+    meter.mark_inputs_ready(40, image_tokens=30, tiles=2)
     for seconds, piece in [(4, ""), (1, " \n"), (0.5, "Hi"), (0.25, " you"), (0.25, "<end>")]:
         clock.now += seconds
         meter.token(piece, visible=bool(piece.strip()) and piece != "<end>")
@@ -47,8 +47,8 @@ def test_one_answer(clock: Clock) -> None:
 
 
 def test_one_token_has_no_rate(clock: Clock) -> None:
-    meter = Meter(run=1, images=0, tell=lambda event: None, clock=clock)
-    meter.preprocessed(4)
+    meter = RunTimer(run=1, images=0, tell=lambda event: None, clock=clock)
+    meter.mark_inputs_ready(4)
     clock.now += 1
     meter.token("a")
     figures = meter.finish("a")
@@ -58,8 +58,8 @@ def test_one_token_has_no_rate(clock: Clock) -> None:
 
 def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
     told: list[Any] = []
-    meter = Meter(run=1, images=0, tell=told.append, clock=clock)
-    meter.preprocessed(4)
+    meter = RunTimer(run=1, images=0, tell=told.append, clock=clock)
+    meter.mark_inputs_ready(4)
     meter.token("<end>", visible=False)
     assert meter.finish("<end>").ttft_s is None
     assert not [event for event in told if isinstance(event, FirstToken)]
@@ -67,8 +67,8 @@ def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
 
 def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
     told: list[Any] = []
-    meter = Meter(run=1, images=0, tell=told.append, clock=clock)
-    meter.preprocessed(4)
+    meter = RunTimer(run=1, images=0, tell=told.append, clock=clock)
+    meter.mark_inputs_ready(4)
     for number in range(1000):
         clock.now += 0.001
         meter.token(f"{number},")
@@ -81,17 +81,17 @@ def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
 
 
 def test_an_ignored_picture_is_a_failure(clock: Clock) -> None:
-    meter = Meter(run=1, images=2, tell=lambda event: None, clock=clock)
+    meter = RunTimer(run=1, images=2, tell=lambda event: None, clock=clock)
     with pytest.raises(WorkerFailure) as failure:
-        meter.preprocessed(6, image_tokens=0)
+        meter.mark_inputs_ready(6, image_tokens=0)
     assert failure.value.error_class == "image_ignored"
-    Meter(run=1, images=2, tell=lambda event: None).preprocessed(6, image_tokens=None)
+    RunTimer(run=1, images=2, tell=lambda event: None).mark_inputs_ready(6, image_tokens=None)
 
 
 def test_earlier_answers_are_silent(clock: Clock) -> None:
     told: list[Any] = []
-    meter = Meter(run=1, images=0, tell=told.append, clock=clock, silent=True)
-    meter.preprocessed(4)
+    meter = RunTimer(run=1, images=0, tell=told.append, clock=clock, silent=True)
+    meter.mark_inputs_ready(4)
     meter.token("a")
     assert meter.finish("a").output_tokens == 1
     assert told == []

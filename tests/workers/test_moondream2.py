@@ -172,12 +172,12 @@ def test_the_traps_are_there(
     from PIL import Image
 
     from workers.engines.transformers import remote
-    from workers.families.moondream2_query import Querying
+    from workers.families.moondream2_query import QueryInterface
 
     with monkeypatch.context() as patch, Image.open(pictures["dot"]) as picture:
         with pytest.raises(KeyError, match="variant"):
             engine._hooks.model.query(picture, "Hi", settings={"max_tokens": 3})
-        patch.setattr(Querying, "_cast_crops", lambda self: None)
+        patch.setattr(QueryInterface, "_cast_crops", lambda self: None)
         with pytest.raises(RuntimeError, match="dtype"):
             answer(load(tiny("moondream2")), Turn(text="Hi", images=(pictures["dot"],)))
     with monkeypatch.context() as patch:
@@ -201,7 +201,7 @@ def test_the_older_generation(older: Any, pictures: dict[str, str], monkeypatch:
     import torch
     from PIL import Image
 
-    from workers.engines.transformers.old_cache import OldCache
+    from workers.engines.transformers.old_cache import LegacyCache
 
     model, tokenizer = older._hooks.model, older._hooks.tokenizer
     lengths: list[int] = []
@@ -211,7 +211,7 @@ def test_the_older_generation(older: Any, pictures: dict[str, str], monkeypatch:
             x = model.input_embeds(prompt, model.encode_image(picture), tokenizer)
             size, ids = x.shape[1], []
             for _ in range(LIMIT):
-                logits = model.text_model(inputs_embeds=x, past_key_values=OldCache()).logits
+                logits = model.text_model(inputs_embeds=x, past_key_values=LegacyCache()).logits
                 ids.append(int(logits[0, -1].argmax()))
                 token = model.get_input_embeddings()(torch.tensor([[ids[-1]]]))
                 x = torch.cat([x, token], dim=1)

@@ -14,7 +14,7 @@ from schemas.sweep import Model
 from workers import secret
 from workers.engines.openai import sse
 from workers.engines.openai.client import _Connection, is_loopback
-from workers.measure import Meter
+from workers.measure import RunTimer
 
 URL = "http://127.0.0.1:11434/v1"
 
@@ -29,15 +29,15 @@ class Clock:
 def test_an_answer_counted_elsewhere() -> None:
     told: list[Any] = []
     clock = Clock()
-    meter = Meter(run=1, images=1, tell=told.append, clock=clock)
-    meter.preprocessed(None)
+    meter = RunTimer(run=1, images=1, tell=told.append, clock=clock)
+    meter.mark_inputs_ready(None)
     for piece in ("One ", "two.", ""):
         clock.now += 2
         meter.token(piece, None)
     meter.ended()
     clock.now += 50  # what the engine looks up besides
-    meter.counted(80, 64)
-    meter.produced(9)
+    meter.set_token_counts(80, 64)
+    meter.set_output_tokens(9)
     figures = meter.finish("One two.")
     assert (figures.latency_s, figures.ttft_s) == (6, 2)
     assert figures.prompt_tps == 80 / 2
@@ -50,8 +50,8 @@ def test_an_answer_counted_elsewhere() -> None:
 
 def test_an_answer_counted_nowhere() -> None:
     clock = Clock()
-    meter = Meter(run=1, images=1, tell=lambda event: None, clock=clock)
-    meter.preprocessed(None)
+    meter = RunTimer(run=1, images=1, tell=lambda event: None, clock=clock)
+    meter.mark_inputs_ready(None)
     meter.token("a", None)
     clock.now += 1
     meter.token("b", None)
@@ -114,8 +114,8 @@ def test_a_secret_learnt_late(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secret, "_learnt", set())
     scrub = secret.make_scrub({})
     assert scrub("say opensesame") == "say opensesame"
-    secret.learn("opensesame")
-    secret.learn("ollama")
+    secret.add_secret("opensesame")
+    secret.add_secret("ollama")
     assert scrub("say opensesame to ollama") == "say [secret] to ollama"
 
 

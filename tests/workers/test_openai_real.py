@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from runner.judging.folding import folded
+from runner.judging.folding import normalize
 from runner.pictures.preparation import prepare
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
@@ -99,7 +99,7 @@ def test_it_answers_as_the_manifest_says(
     found = said.named("run_finished")
     assert len(found) == len(asked) == 15
     for event, (_, prompt, right) in zip(found, asked, strict=True):
-        assert folded(event["text"]) in map(folded, right), prompt
+        assert normalize(event["text"]) in map(normalize, right), prompt
         assert 0 < event["image_tokens"] < event["input_tokens"]
         assert event["output_tokens"] > 1
         assert event["finish_reason"] == "stop"

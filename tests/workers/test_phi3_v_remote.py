@@ -167,10 +167,10 @@ def test_the_traps_are_there(
     for word in ("seen_tokens", "get_usable_length"):
         assert not hasattr(DynamicCache, word)
         with monkeypatch.context() as patch:
-            patch.delattr(old_cache.OldCache, word)
+            patch.delattr(old_cache.LegacyCache, word)
             assert refusal(lambda: answer(engine, turn)).message.endswith(f"'{word}'")
     with monkeypatch.context() as patch:  # -1 for "no limit", which the code takes for a length
-        patch.setattr(old_cache.OldCache, "get_max_length", lambda self: -1)
+        patch.setattr(old_cache.LegacyCache, "get_max_length", lambda self: -1)
         assert "size of tensor" in refusal(lambda: answer(engine, turn)).message
     with monkeypatch.context() as patch:
         patch.delattr(DynamicCache, "from_legacy_cache")

@@ -12,7 +12,7 @@ from schemas.commands import Load
 from workers import room
 from workers.checkpoint import Checkpoint, read_checkpoint
 from workers.failure import WorkerFailure
-from workers.room import Room, check_room, own_dtype, weights_bytes
+from workers.room import FreeMemory, check_memory, own_dtype, weights_bytes
 
 ASK = Load(model="m", local=True)
 WEIGHTS = "model.safetensors"
@@ -44,11 +44,11 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
     return write
 
 
-def refusal(needed: int, *, free: Room | None = None, limit: int | None = None) -> str:
+def refusal(needed: int, *, free: FreeMemory | None = None, limit: int | None = None) -> str:
     """Why float32 weights of so many bytes are refused; "" when they are not."""
     ask = Load(model="m", local=True, memory_bytes=limit)
     try:
-        check_room(checkpoint(F32=needed), ask, "float32", free, host=True)
+        check_memory(checkpoint(F32=needed), ask, "float32", free, host=True)
     except WorkerFailure as failure:
         return f"{failure.error_class}: {failure.message}"
     return ""
@@ -132,22 +132,22 @@ def test_what_the_sweep_allows(system) -> None:
 
 
 def test_what_the_device_has_free(system) -> None:
-    assert "50 are free on cuda:0" in refusal(51, free=Room(50, "free on cuda:0"))
+    assert "50 are free on cuda:0" in refusal(51, free=FreeMemory(50, "free on cuda:0"))
 
 
 def test_weights_that_go_straight_to_a_device_need_no_room_here(system) -> None:
-    roomy = Room(10**12, "free on cuda:0")
-    check_room(checkpoint(F32=10**11), ASK, "float32", roomy, host=False)
+    roomy = FreeMemory(10**12, "free on cuda:0")
+    check_memory(checkpoint(F32=10**11), ASK, "float32", roomy, host=False)
     with pytest.raises(WorkerFailure, match="free on this machine"):
-        check_room(checkpoint(F32=10**11), ASK, "float32", roomy, host=True)
+        check_memory(checkpoint(F32=10**11), ASK, "float32", roomy, host=True)
 
 
 def test_it_is_tried_all_the_same_where_that_was_asked_for(system) -> None:
     ask = Load(model="m", local=True, allow_oversize=True, memory_bytes=1)
-    check_room(checkpoint(F32=10**15), ask, "float32", Room(1, "free"), host=True)
+    check_memory(checkpoint(F32=10**15), ask, "float32", FreeMemory(1, "free"), host=True)
 
 
 def test_this_machine_tells() -> None:
-    rooms = list(room.host_rooms(None))
+    rooms = list(room.host_limits(None))
     assert rooms[0].where == "free on this machine"
     assert all(each.bytes > 10_000_000 for each in rooms)

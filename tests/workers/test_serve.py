@@ -16,9 +16,9 @@ from schemas.events import Loaded
 from schemas.generation import Generation
 from workers import serve
 from workers.checkpoint import Checkpoint
-from workers.engine import Answer, DeviceMemory
-from workers.fetch import Found
-from workers.measure import Meter
+from workers.engine import GeneratedAnswer, DeviceMemory
+from workers.fetch import FetchedModel
+from workers.measure import RunTimer
 
 
 class FakeEngine:
@@ -38,14 +38,14 @@ class FakeEngine:
             load_s=0.0,
         )
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
         text = turns[-1].text
         failures = {"memory": MemoryError("host"), "exit": SystemExit(1), "bug": KeyError("x")}
         if text in failures:
             raise failures[text]
-        meter.preprocessed(len(text))
+        meter.mark_inputs_ready(len(text))
         meter.token(text)
-        return Answer(raw_text=text, text=text, finish_reason="stop")
+        return GeneratedAnswer(raw_text=text, text=text, finish_reason="stop")
 
     def device_memory(self) -> DeviceMemory:
         return DeviceMemory(peak_allocated=5, peak_reserved=7, method="counted")
@@ -60,7 +60,7 @@ class FakeEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine()
-    monkeypatch.setattr(serve, "fetch", lambda ask, tell: Found(folder=Path("x")))
+    monkeypatch.setattr(serve, "fetch", lambda ask, tell: FetchedModel(folder=Path("x")))
     monkeypatch.setattr(serve, "read_config", lambda folder: {})
     monkeypatch.setattr(
         serve, "read_checkpoint", lambda folder, **_: Checkpoint(folder=folder, config={})

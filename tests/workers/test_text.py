@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from workers.text import Cleaner, StreamDecoder, special_tokens
+from workers.text import TextCleaner, StreamDecoder, special_tokens
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,21 @@ from workers.text import Cleaner, StreamDecoder, special_tokens
     ],
 )
 def test_clean(raw: str, text: str) -> None:
-    cleaner = Cleaner(["<|im_start|>", "<|im_end|>", "<end_of_utterance>", ""], ["Assistant:"])
+    cleaner = TextCleaner(["<|im_start|>", "<|im_end|>", "<end_of_utterance>", ""], ["Assistant:"])
     assert cleaner.clean(raw) == text
 
 
 def test_a_role_marker_made_of_tokens_is_no_word() -> None:
-    cleaner = Cleaner(["<|im_start|>", "<|im_end|>"], ["<|im_start|>assistant\n"])
+    cleaner = TextCleaner(["<|im_start|>", "<|im_end|>"], ["<|im_start|>assistant\n"])
     assert cleaner.clean("<|im_start|>assistant\nyes") == "yes"
     assert cleaner.clean("assistant") == "assistant"
 
 
 def test_visible() -> None:
-    cleaner = Cleaner(["<end>"])
+    cleaner = TextCleaner(["<end>"])
     assert cleaner.visible(" a")
     assert not cleaner.visible(" <end>\n")
-    assert Cleaner([]).visible("<end>")
+    assert TextCleaner([]).visible("<end>")
 
 
 def test_special_tokens_are_the_tokenizers_own() -> None:

@@ -134,7 +134,7 @@ def test_a_sweep_through_both(
         "prompts": ["What colour is it?"],
         "generation": {"max_new_tokens": 8},
     }
-    plan = jobs.expand(sweepfile.check(data, "test"), tmp_path, "test")
+    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     database = tmp_path / "history.db"
     assert sweeping.run(plan, database, lambda _: None).state == "done"
     with sqlite3.connect(database) as connection:

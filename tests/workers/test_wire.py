@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from schemas.commands import Load, Run, Stop, Turn
-from schemas.events import Bye, Progress, Text
+from schemas.events import WorkerExiting, Progress, Text
 from schemas.generation import Generation
 from workers.failure import WorkerFailure
 from workers.secret import make_scrub
@@ -73,7 +73,7 @@ def test_numbers_json_lacks_become_null() -> None:
 
 def test_each_line_has_its_number_and_time() -> None:
     times = iter([10.0, 10.5, 12.0])
-    lines = written(Bye(runs=0), Bye(runs=1), clock=lambda: next(times))
+    lines = written(WorkerExiting(runs=0), WorkerExiting(runs=1), clock=lambda: next(times))
     assert [(line["seq"], line["at_s"]) for line in lines] == [(1, 0.5), (2, 2.0)]
 
 

@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Protocol
 
-from ..engine import Answer, DeviceMemory
-from ..text import Cleaner
+from ..engine import GeneratedAnswer, DeviceMemory
+from ..text import TextCleaner
 
 MEMORY_EVERY_S = 0.1
 
 
-class WatchedDevice(Protocol):
+class DeviceMemoryProbe(Protocol):
     """The part of a library's `Device` that is needed here."""
 
     def memory(self) -> DeviceMemory:
@@ -29,11 +29,11 @@ class WatchedDevice(Protocol):
         """Gives back what the allocator keeps."""
 
 
-class LocalEngine:
+class InProcessEngine:
     """The half of `workers.engine.Engine` that is the same for every library."""
 
-    _device: WatchedDevice
-    _cleaner: Cleaner
+    _device: DeviceMemoryProbe
+    _cleaner: TextCleaner
 
     def __init__(self) -> None:
         self._memory = DeviceMemory()
@@ -45,23 +45,23 @@ class LocalEngine:
 
     def reset_device_peak(self) -> None:
         self._device.reset_peak()
-        self._look()
+        self._refresh_memory()
 
     def empty_caches(self) -> None:
         self._device.empty_cache()
-        self._look()
+        self._refresh_memory()
 
-    def _look(self) -> None:
+    def _refresh_memory(self) -> None:
         self._memory = self._device.memory()
         self._memory_at = time.monotonic()
 
-    def _look_sometimes(self) -> None:
+    def _refresh_memory_throttled(self) -> None:
         if time.monotonic() - self._memory_at >= MEMORY_EVERY_S:
-            self._look()
+            self._refresh_memory()
 
-    def _answer(self, raw: str, full: bool, ended: bool, notes: list[str]) -> Answer:
+    def _answer(self, raw: str, full: bool, ended: bool, notes: list[str]) -> GeneratedAnswer:
         """An answer of `raw` text; `full` when the limit was reached, `ended` at an end token."""
-        return Answer(
+        return GeneratedAnswer(
             raw_text=raw,
             text=self._cleaner.clean(raw),
             finish_reason="length" if full and not ended else "stop",

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from workers.engines.mlx.hooks import Hooks
+from workers.engines.mlx.hooks import ModelAdapter
 
 
-class LlavaHooks(Hooks):
+class LlavaHooks(ModelAdapter):
     """LLaVA 1.6 is loaded and asked in the ordinary way."""
 
     def load_model(self) -> None:

@@ -16,16 +16,16 @@ from workers.failure import WorkerFailure
 SAMPLING = ("temperature", "top_p", "top_k")
 
 
-class Answering:
+class LegacyInterface:
     """See `moondream2_hooks.Way`."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self._model, self._tokenizer = model, tokenizer
         self._text_model = model.text_model
         self._old = bool(old_cache.install())
-        remote.give_generate(self._text_model)
+        remote.add_generate(self._text_model)
         if self._old:
-            old_cache.adapt_preparation(self._text_model)
+            old_cache.patch_prepare_inputs(self._text_model)
 
     def check(self, pictures: int, ask: Generation) -> list[str]:
         if not pictures:
@@ -52,7 +52,7 @@ class Answering:
             options.update(self._settings(ask), streamer=streamer)
             options.setdefault("attention_mask", inputs_embeds.new_ones((1, tokens)).long())
             if self._old:
-                options["past_key_values"] = old_cache.OldCache()
+                options["past_key_values"] = old_cache.LegacyCache()
             ends.update(_ids(options.get("eos_token_id")))
             return generate(inputs_embeds=inputs_embeds, **options)
 

@@ -15,17 +15,17 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from schemas.commands import Turn
 from schemas.generation import Generation
 from workers.engines.transformers import remote
-from workers.engines.transformers.hooks import Hooks
+from workers.engines.transformers.hooks import ModelAdapter
 from workers.engines.transformers.prompt import Inputs, open_images
 from workers.engines.transformers.streamer import TokenStreamer
 from workers.failure import WorkerFailure
 from workers.fetch import named_tokenizers
 
-from .moondream2_answer import Answering
-from .moondream2_query import Querying
+from .moondream2_answer import LegacyInterface
+from .moondream2_query import QueryInterface
 
 
-class Way(Protocol):
+class MoondreamInterface(Protocol):
     """One generation of the interface."""
 
     def check(self, pictures: int, ask: Generation) -> list[str]:
@@ -37,7 +37,7 @@ class Way(Protocol):
         """Answer into `streamer`; the result is the ids that end an answer, where known."""
 
 
-class MoondreamHooks(Hooks):
+class MoondreamHooks(ModelAdapter):
     """Both generations; which of them shows once the model is there."""
 
     auto_model = AutoModelForCausalLM
@@ -66,9 +66,9 @@ class MoondreamHooks(Hooks):
         if not version.startswith("4."):
             self.notes.append(f"{count} buffers that no file holds were recomputed")
         if hasattr(type(self.model), "query"):
-            self.way: Way = Querying(self.model, self.device.name)
+            self.way: MoondreamInterface = QueryInterface(self.model, self.device.name)
         else:
-            self.way = Answering(self.model, self.tokenizer)
+            self.way = LegacyInterface(self.model, self.tokenizer)
 
     def check_keys(self, info: dict[str, Any]) -> None:
         """Some revisions make their (empty) KV caches in `__init__`: no file holds those."""

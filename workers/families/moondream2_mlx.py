@@ -18,12 +18,12 @@ from mlx_vlm.utils import StoppingCriteria
 from transformers import PreTrainedTokenizerFast
 
 from schemas.commands import Turn
-from workers.engines.mlx.hooks import Hooks
+from workers.engines.mlx.hooks import ModelAdapter
 from workers.engines.transformers.prompt import Inputs
 from workers.failure import WorkerFailure
 
 
-class MoondreamHooks(Hooks):
+class MoondreamHooks(ModelAdapter):
     """The 2025 generation; mlx-vlm knows no other."""
 
     def load_processor(self) -> None:

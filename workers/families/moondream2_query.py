@@ -18,7 +18,7 @@ from workers.failure import WorkerFailure
 BEGIN = 1  # the start token, which is encoded together with the picture
 
 
-class Querying:
+class QueryInterface:
     """See `moondream2_hooks.Way`."""
 
     def __init__(self, model: Any, device: str) -> None:

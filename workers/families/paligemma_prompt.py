@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.commands import Turn
-from workers.engines.transformers.hooks import Hooks
+from workers.engines.transformers.hooks import ModelAdapter
 from workers.engines.transformers.prompt import Inputs
 from workers.failure import WorkerFailure
 
 
-class PaliGemmaHooks(Hooks):
+class PaliGemmaHooks(ModelAdapter):
     """A checkpoint that was given a chat template is asked by it, as any other."""
 
     def render(self, turns: Sequence[Turn], generation: bool = True) -> str:

@@ -10,14 +10,14 @@ import mlx.core as mx
 from mlx_vlm.models.phi3_v.vision import VisionModel
 
 from schemas.commands import Turn
-from workers.engines.mlx.hooks import Hooks
+from workers.engines.mlx.hooks import ModelAdapter
 from workers.failure import WorkerFailure
 
 SLOT = re.compile(r"<\|image_\d+\|>")
 TILE = 336  # pixels
 
 
-class Phi3VHooks(Hooks):
+class Phi3VHooks(ModelAdapter):
     """The template wants text alone, so the slots are put there by us, as it was trained."""
 
     def load_model(self) -> None:

@@ -15,7 +15,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from schemas.commands import Turn
 from schemas.generation import Generation
 from workers.engines.transformers import old_cache, remote
-from workers.engines.transformers.hooks import Hooks
+from workers.engines.transformers.hooks import ModelAdapter
 from workers.engines.transformers.prompt import Inputs, open_images
 from workers.engines.transformers.streamer import TokenStreamer
 from workers.failure import WorkerFailure
@@ -23,7 +23,7 @@ from workers.failure import WorkerFailure
 SLOT = re.compile(r"<\|image_\d+\|>")
 
 
-class Phi3VRemoteHooks(Hooks):
+class Phi3VRemoteHooks(ModelAdapter):
     """`AutoModelForCausalLM` and `AutoProcessor` of the checkpoint's own code."""
 
     auto_model = AutoModelForCausalLM
@@ -39,7 +39,7 @@ class Phi3VRemoteHooks(Hooks):
         remote.rebuild_buffers(self.model, self.device.name, self.device.dtype)
         self._old = bool(shims)
         if shims:
-            old_cache.adapt_preparation(self.model)
+            old_cache.patch_prepare_inputs(self.model)
         version = remote.library_version()
         self._way = (
             f"Phi-3.5-vision's own code, transformers {version} with shims ({', '.join(shims)})"
@@ -132,5 +132,5 @@ class Phi3VRemoteHooks(Hooks):
                 "Leave repetition_penalty out for Phi-3.5-vision.",
             )
         if self._old:
-            inputs.tensors["past_key_values"] = old_cache.OldCache()
+            inputs.tensors["past_key_values"] = old_cache.LegacyCache()
         return super().generate(inputs, ask, streamer)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from workers.engines.transformers.hooks import Hooks
+from workers.engines.transformers.hooks import ModelAdapter
 
 
-class SmolVLMHooks(Hooks):
+class SmolVLMHooks(ModelAdapter):
     """SmolVLM (idefics3) needs nothing of its own; SmolVLM2 does without torchvision."""
 
     def make_processor(self) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.control.actions import Effect, carry_out
+from runner.control.actions import QueueChange, execute
 from runner.control.request import Request, RequestError
 from runner.database.store import Store
 from runner.times import utc_now
@@ -27,8 +27,8 @@ def sweeps(store: Store, queued: Callable[..., int]) -> list[int]:
     return made
 
 
-def ask(store: Store, action: str, level: str, id: int, **more: Any) -> tuple[Any, Effect]:
-    return carry_out(store, Request(action, {"level": level, "id": id, **more}))
+def ask(store: Store, action: str, level: str, id: int, **more: Any) -> tuple[Any, QueueChange]:
+    return execute(store, Request(action, {"level": level, "id": id, **more}))
 
 
 def order(store: Store) -> list[tuple[int, str]]:
@@ -65,11 +65,11 @@ def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -
     one, two = (way.id for way in Queue(store.connection, sweeps[0]).ready(utc_now()))
     ask(store, "move", "model", two, to="first")
     assert order(store)[:2] == [(sweeps[0], "two"), (sweeps[0], "one")]
-    jobs = Queue(store.connection).waiting(one)
+    jobs = Queue(store.connection).queued_job_ids(one)
     ask(store, "move", "job", jobs[2], to="first")
     assert first_job(store, one) == jobs[2]
     ask(store, "move", "job", jobs[1], to="before", before=jobs[2])
-    assert Queue(store.connection).waiting(one) == [jobs[1], jobs[2], jobs[0]]
+    assert Queue(store.connection).queued_job_ids(one) == [jobs[1], jobs[2], jobs[0]]
     ask(store, "move", "job", jobs[1], to="last")
     assert first_job(store, one) == jobs[2]
 
@@ -126,7 +126,7 @@ def test_retry_takes_up_what_failed_or_was_cancelled(store: Store, sweeps: list[
     ask(store, "cancel", "sweep", sweeps[0])
     store.connection.execute("UPDATE sweeps SET in_queue = 0")
     assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 5}
-    assert len(Queue(store.connection).waiting(way.id)) == 2
+    assert len(Queue(store.connection).queued_job_ids(way.id)) == 2
     (sweep,) = store.db.query("SELECT * FROM sweeps WHERE id = ?", [sweeps[0]])
     assert (sweep["state"], sweep["in_queue"]) == ("queued", 1)
 
@@ -144,9 +144,9 @@ def test_only_what_never_ran_is_removed(store: Store, sweeps: list[int]) -> None
 
 def test_asking_twice_does_it_once(store: Store, sweeps: list[int]) -> None:
     request = Request("cancel", {"level": "sweep", "id": sweeps[0]})
-    first = carry_out(store, request)
-    again = carry_out(store, request)
-    assert again == (first[0], Effect())
+    first = execute(store, request)
+    again = execute(store, request)
+    assert again == (first[0], QueueChange())
     (count,) = store.connection.execute("SELECT count(*) FROM runs").fetchone()
     assert count == 6
 
@@ -159,7 +159,7 @@ def test_a_request_that_fails_changes_nothing(store: Store, sweeps: list[int]) -
         ("add", {"staged": "/nowhere.db", "uid": "x"}),
     ):
         with pytest.raises(Exception, match=r"no action|not beside|no file"):
-            carry_out(store, Request(action, arguments))
+            execute(store, Request(action, arguments))
     assert list(store.db.query("SELECT * FROM sweeps")) == before
     assert list(store.db.query("SELECT * FROM requests")) == []
 
@@ -221,7 +221,7 @@ def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
     arguments = {"staged": str(copy), "uid": "another", "after_sweep_id": 99}
     arguments |= {"label": None, "priority": 0, "not_before": None}
     with pytest.raises(RequestError, match="not there any more"):
-        carry_out(store, Request("add", arguments))
+        execute(store, Request("add", arguments))
     assert len(list(store.db.query("SELECT * FROM sweeps"))) == 3
 
 

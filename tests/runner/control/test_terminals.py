@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 
 from runner.control import address
-from runner.control.asking import ask
-from runner.control.listener import Listener
+from runner.control.asking import send_request
+from runner.control.listener import ControlServer
 from runner.control.request import Reply, Request, RequestError
-from runner.database.store import Store, files_of
+from runner.database.store import Store, files_folder
 from runner.errors import BusyError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -142,7 +142,7 @@ def test_a_night_from_two_terminals(
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
-    assert not any(place.exists() for place in address.places(terminals.database))
+    assert not any(place.exists() for place in address.candidate_paths(terminals.database))
 
 
 def test_a_sweep_added_while_the_supervisor_works_is_worked(
@@ -188,7 +188,7 @@ def test_what_is_meant_is_found_or_said(terminals: Terminals) -> None:
 
 
 def test_only_its_user_may_reach_the_socket(store: Store) -> None:
-    with Listener(store) as listener:
+    with ControlServer(store) as listener:
         assert listener.path is not None
         assert stat.S_IMODE(listener.path.stat().st_mode) & 0o177 == 0
 
@@ -197,8 +197,8 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     store = Store(folder / "q.db")
-    with Listener(store) as listener:
-        assert listener.path == address.aside(store.path)
+    with ControlServer(store) as listener:
+        assert listener.path == address.path_in_tmp(store.path)
         assert stat.S_IMODE(listener.path.parent.stat().st_mode) == 0o700
     store.close()
 
@@ -206,12 +206,12 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "link").symlink_to(tmp_path / "open")
-    assert not address.own_folder(tmp_path / "open")
-    assert not address.own_folder(tmp_path / "link")
-    assert address.own_folder(tmp_path / "new")
+    assert not address.ensure_private_folder(tmp_path / "open")
+    assert not address.ensure_private_folder(tmp_path / "link")
+    assert address.ensure_private_folder(tmp_path / "new")
 
 
-def speaking(listener: Listener, said: bytes) -> bytes:
+def speaking(listener: ControlServer, said: bytes) -> bytes:
     """What the listener says to bytes, in this thread."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(str(listener.path))
@@ -226,12 +226,12 @@ def speaking(listener: Listener, said: bytes) -> bytes:
     "said", [b"\n", b"nonsense\n", b"[]\n", b'{"action": 1}\n', b"\x00\xff\n", b"[" * 5000 + b"\n"]
 )
 def test_nonsense_is_answered_and_survived(store: Store, said: bytes) -> None:
-    with Listener(store) as listener:
+    with ControlServer(store) as listener:
         with pytest.raises(RequestError, match="no request"):
-            Reply.from_line(speaking(listener, said)).get()
+            Reply.from_line(speaking(listener, said)).unwrap()
         unknown = Request("unheard of", {}).as_line()
         with pytest.raises(RequestError, match="no action"):
-            Reply.from_line(speaking(listener, unknown)).get()
+            Reply.from_line(speaking(listener, unknown)).unwrap()
 
 
 def test_who_says_too_much_or_nothing_is_dropped(
@@ -239,7 +239,7 @@ def test_who_says_too_much_or_nothing_is_dropped(
 ) -> None:
     monkeypatch.setattr("runner.control.listener.LONGEST", 1000)
     monkeypatch.setattr("runner.control.listener.CONNECTIONS", 3)
-    with Listener(store) as listener:
+    with ControlServer(store) as listener:
         assert speaking(listener, b"x" * 5000) == b""
         held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(6)]
         for connection in held:
@@ -254,7 +254,7 @@ def test_who_is_dropped_for_another_in_the_same_turn_is_no_fault(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.control.listener.CONNECTIONS", 2)
-    with Listener(store) as listener:
+    with ControlServer(store) as listener:
         held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(3)]
         for connection in held[:2]:
             connection.connect(str(listener.path))
@@ -270,7 +270,7 @@ def test_who_is_dropped_for_another_in_the_same_turn_is_no_fault(
 @pytest.mark.parametrize("number", ["1e999", "[]", "null", "9" * 30, '"x"', "true"])
 def test_numbers_that_are_none_are_answered(store: Store, number: str) -> None:
     said = f'{{"action": "pause", "uid": "u", "arguments": {{"level": "job", "id": {number}}}}}\n'
-    with Listener(store) as listener:
+    with ControlServer(store) as listener:
         reply = Reply.from_line(speaking(listener, said.encode()))
         assert reply.message is not None or reply.result == {"changed": 0}
 
@@ -284,8 +284,8 @@ def test_two_names_of_one_file_have_one_supervisor_and_one_socket(
     for other in (link, tmp_path / "there" / store.path.name):
         with pytest.raises(BusyError):
             Store(other)
-        assert address.places(other) == address.places(store.path)
-        assert files_of(other) == files_of(store.path)
+        assert address.candidate_paths(other) == address.candidate_paths(store.path)
+        assert files_folder(other) == files_folder(store.path)
     store.close()
     again = Store(link)
     assert again.path == store.path
@@ -298,17 +298,17 @@ def test_a_holder_that_does_not_answer_is_said(
     """The lock is held, by this very process, and nobody listens."""
     monkeypatch.setattr("runner.control.asking.PATIENCE_S", 0.1)
     with pytest.raises(BusyError, match="does not answer"):
-        ask(store.path, "pause", {"level": "sweep", "id": 1})
+        send_request(store.path, "pause", {"level": "sweep", "id": 1})
 
 
 def test_a_stale_socket_is_in_nobodys_way(tmp_path: Path) -> None:
     database = tmp_path / "q.db"
     stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path = address.beside(database) or address.aside(database)
+    path = address.path_beside_database(database) or address.path_in_tmp(database)
     stale.bind(os.fspath(path))
     stale.close()
     Store(database).close()
-    assert ask(database, "pause", {"level": "sweep", "id": 1}) == {"changed": 0}
+    assert send_request(database, "pause", {"level": "sweep", "id": 1}) == {"changed": 0}
 
 
 def test_a_sweep_without_a_job_to_run_is_stored_and_said_to_be_done(terminals: Terminals) -> None:

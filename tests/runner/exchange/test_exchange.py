@@ -18,7 +18,7 @@ from runner.database.migrations import NAMES
 from runner.database.store import Store
 from runner.errors import DatabaseError
 from runner.exchange import bundle, fresh, importing, telling
-from runner.exchange.importing import bring
+from runner.exchange.importing import import_file
 
 from . import histories
 from .conftest import Stores
@@ -43,7 +43,7 @@ def test_bundles_give_an_empty_database_the_same_rows(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     for path in export(theirs, tmp_path):
-        (sweep,) = bring(stores("ours"), path).sweeps
+        (sweep,) = import_file(stores("ours"), path).sweeps
         assert sweep.new
     found = histories.rows(stores("ours").connection, PLACES)
     assert found == histories.rows(theirs.connection, PLACES)
@@ -58,7 +58,7 @@ def test_bundles_give_a_filled_database_the_same_rows_beside_its_own(
     histories.work(ours, histories.add_sweep(ours, tmp_path, "mine", ["q", "s", "t"]), 7)
     before, other = (histories.rows(s.connection, PLACES) for s in (ours, theirs))
     for path in export(theirs, tmp_path):
-        bring(ours, path)
+        import_file(ours, path)
     after = histories.rows(ours.connection, PLACES)
     for table, found in after.items():
         assert set(found) == set(before[table]) | set(other[table]), table
@@ -69,11 +69,11 @@ def test_importing_twice_gives_no_more(stores: Stores, theirs: Store, tmp_path: 
     ours = stores("ours")
     paths = [*export(theirs, tmp_path), theirs.path]
     for path in paths:
-        bring(ours, path)
+        import_file(ours, path)
     before = list(ours.connection.iterdump())
     for path in paths:
-        done = bring(ours, path)
-        assert telling.complete([done])
+        done = import_file(ours, path)
+        assert telling.is_complete([done])
         assert [telling.state(sweep) for sweep in done.sweeps] == ["was here"] * len(done.sweeps)
     assert list(ours.connection.iterdump()) == before
 
@@ -83,7 +83,7 @@ def test_a_whole_database_gives_the_same_rows_and_is_not_touched(
 ) -> None:
     theirs.close()
     before = hashlib.sha256(theirs.path.read_bytes()).hexdigest()
-    done = bring(stores("ours"), theirs.path)
+    done = import_file(stores("ours"), theirs.path)
     assert len(done.sweeps) == 3
     assert hashlib.sha256(theirs.path.read_bytes()).hexdigest() == before
     with closing(sqlite3.connect(theirs.path)) as again:
@@ -98,7 +98,7 @@ def test_the_same_sweep_gives_the_same_bytes_wherever_it_lies(
     uid = uids(theirs)["two"]
     for number in (1, 2):
         bundle.write(theirs.path, uid, tmp_path / f"{number}.zip")
-    bring(ours, tmp_path / "2.zip")
+    import_file(ours, tmp_path / "2.zip")
     bundle.write(ours.path, uid, tmp_path / "3.zip")
     contents = {(tmp_path / f"{number}.zip").read_bytes() for number in (1, 2, 3)}
     assert len(contents) == 1
@@ -111,7 +111,7 @@ def test_pictures_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
     files = {"red.png": "red", "copy of red.png": "red", "blue.png": "blue"}
     histories.work(theirs, histories.add_real(theirs, tmp_path, data, files))
     (path,) = export(theirs, tmp_path)
-    done = bring(ours, path)
+    done = import_file(ours, path)
     assert (done.files.pictures, done.files.logs, done.files.refused) == (2, 1, 0)
     for name, colour in {"red.png": (255, 0, 0), "blue.png": (0, 0, 255)}.items():
         (prepared,) = ours.connection.execute(
@@ -123,9 +123,9 @@ def test_pictures_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
     (log,) = ours.connection.execute("SELECT log_path FROM workers").fetchone()
     assert Path(log).is_relative_to(ours.folder("logs"))
     assert Path(log).read_text().startswith("worker 1 of ")
-    again = bring(ours, path)
+    again = import_file(ours, path)
     assert (again.files.pictures, again.files.logs) == (0, 0)
-    assert bring(stores("third"), theirs.path).files == done.files
+    assert import_file(stores("third"), theirs.path).files == done.files
 
 
 def test_a_bundle_without_pictures_says_where_they_were(stores: Stores, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_bundle_without_pictures_says_where_they_were(stores: Stores, tmp_path
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         assert not [name for name in file.namelist() if name.endswith(".png")]
         assert str(tmp_path / "red.png") in file.read("sweep.yaml").decode()
-    bring(stores("ours"), tmp_path / "x.zip")
+    import_file(stores("ours"), tmp_path / "x.zip")
     found = histories.rows(stores("ours").connection, PLACES)
     assert found == histories.rows(theirs.connection, PLACES)
 
@@ -165,9 +165,9 @@ def test_logs_leave_without_secrets(
 
 def older(theirs: Store, path: Path) -> Path:
     """The same history as an older version would have stored it, before the queue."""
-    db = fresh.create(path, NAMES[:2])
+    db = fresh.create_staging(path, NAMES[:2])
     db.execute("ATTACH ? AS newer", [str(theirs.path)])
-    for table, columns in fresh.there(db).items():
+    for table, columns in fresh.table_columns(db).items():
         names = ", ".join(columns)
         db.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608
     db.execute("DETACH newer")
@@ -180,7 +180,7 @@ def test_an_older_database_is_brought_up_to_date_in_a_copy(
 ) -> None:
     path = older(theirs, tmp_path / "older.db")
     before = path.read_bytes()
-    bring(stores("ours"), path)
+    import_file(stores("ours"), path)
     assert path.read_bytes() == before
     judged, later = ("checks", "answers", "scores"), (*PLACES, "rank")
     found, want = (
@@ -195,7 +195,7 @@ def test_an_older_database_can_be_exported_from(
 ) -> None:
     path = older(theirs, tmp_path / "older.db")
     bundle.write(path, uids(theirs)["one"], tmp_path / "x.zip")
-    assert bring(stores("ours"), tmp_path / "x.zip").sweeps[0].added["runs"] == 8
+    assert import_file(stores("ours"), tmp_path / "x.zip").sweeps[0].added["runs"] == 8
 
 
 def test_an_older_bundle_is_read_as_what_it_is(
@@ -208,7 +208,7 @@ def test_an_older_bundle_is_read_as_what_it_is(
     about = json.loads(members["bundle.json"])
     about["schema"] = about["schema"][:2]
     members["bundle.json"] = json.dumps(about).encode()
-    old = fresh.there(fresh.create(tmp_path / "old.db", NAMES[:2]))
+    old = fresh.table_columns(fresh.create_staging(tmp_path / "old.db", NAMES[:2]))
     for name in [name for name in members if name.startswith("rows/")]:
         lines = [json.loads(line) for line in members.pop(name).splitlines()]
         if columns := old.get(Path(name).stem):
@@ -217,16 +217,16 @@ def test_an_older_bundle_is_read_as_what_it_is(
     with zipfile.ZipFile(tmp_path / "old.zip", "w") as file:
         for name, content in members.items():
             file.writestr(name, content)
-    assert bring(stores("ours"), tmp_path / "old.zip").sweeps[0].added["runs"] == 8
+    assert import_file(stores("ours"), tmp_path / "old.zip").sweeps[0].added["runs"] == 8
 
 
 def test_a_database_at_work_can_be_read_but_not_imported_into(
     stores: Stores, theirs: Store
 ) -> None:
-    done = bring(stores("ours"), theirs.path)  # theirs is held by a supervisor, as it were
+    done = import_file(stores("ours"), theirs.path)  # theirs is held by a supervisor, as it were
     assert len(done.sweeps) == 3
     with pytest.raises(DatabaseError, match="another vlmsweep"):
-        importing.bring_all(stores("ours").path, [theirs.path])
+        importing.import_all(stores("ours").path, [theirs.path])
 
 
 def command(*arguments: object) -> Result:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from runner.database.store import Store
 from runner.exchange import ExchangeError, bundle, zipped
-from runner.exchange.importing import bring
+from runner.exchange.importing import import_file
 
 from . import histories
 from .conftest import Stores
@@ -67,7 +67,7 @@ def refused(store: Store, path: Path, why: str) -> None:
     store.folder("images")
     before = state(store)
     with pytest.raises(ExchangeError, match=why) as raised:
-        bring(store, path)
+        import_file(store, path)
     assert str(path) in raised.value.message
     assert "Traceback" not in raised.value.message
     assert state(store) == before
@@ -86,7 +86,7 @@ def about(members: Members, **keys: Any) -> None:
 
 
 def test_the_sound_one_is_taken(stores: Stores, members: Members, tmp_path: Path) -> None:
-    done = bring(stores("ours"), pack(tmp_path / "x.zip", members))
+    done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
     assert (done.sweeps[0].new, done.files.pictures, done.files.logs) == (True, 1, 1)
 
 
@@ -204,7 +204,7 @@ def test_any_other_damage_is_told_and_not_raised(
         spoilt[at] ^= 0x55
         (tmp_path / "spoilt.zip").write_bytes(spoilt)
         try:
-            bring(ours, tmp_path / "spoilt.zip")
+            import_file(ours, tmp_path / "spoilt.zip")
         except ExchangeError:
             said += 1
     assert said > 15
@@ -225,7 +225,7 @@ def test_a_picture_that_shows_something_else_stays_out(
     Image.new("RGB", (40, 30), "blue").save(tmp_path / "blue.png")
     for content in ((tmp_path / "blue.png").read_bytes(), b"\x89PNG\r\n\x1a\n rubbish"):
         members[name] = content
-        done = bring(stores("ours"), pack(tmp_path / "x.zip", members))
+        done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
         assert (done.files.pictures, done.files.refused) == (0, 1)
     (prepared,) = stores("ours").connection.execute("SELECT prepared_path FROM images").fetchone()
     assert not Path(prepared).exists()
@@ -237,7 +237,7 @@ def test_no_path_in_a_row_decides_what_is_read(
     """A picture's row could name any file of this machine's, to be carried off later."""
     change(members, "images", prepared_path="/etc/passwd", prepared_sha256=None)
     change(members, "workers", log_path="/etc/passwd")
-    bring(stores("ours"), pack(tmp_path / "x.zip", members))
+    import_file(stores("ours"), pack(tmp_path / "x.zip", members))
     ours = stores("ours")
     ask = "SELECT prepared_path, frame_paths FROM images"
     assert ours.connection.execute(ask).fetchone() == (None, None)
@@ -284,7 +284,7 @@ def test_a_trigger_that_came_along_is_never_fired(stores: Stores, theirs: Store)
     theirs.connection.execute(
         "CREATE TRIGGER evil AFTER INSERT ON runs BEGIN DELETE FROM sweeps; END"
     )
-    assert len(bring(stores("ours"), theirs.path).sweeps) == 3
+    assert len(import_file(stores("ours"), theirs.path).sweeps) == 3
     ask = "SELECT count(*) FROM sqlite_master WHERE name = 'evil'"
     assert stores("ours").connection.execute(ask).fetchone() == (0,)
 
@@ -306,7 +306,7 @@ def test_a_link_out_of_their_folder_is_not_followed(
     Path(log).unlink()
     Path(log).symlink_to(tmp_path / "secret.txt")
     workers = theirs.db["workers"].count
-    assert bring(stores("ours"), theirs.path).files.logs == workers - 1
+    assert import_file(stores("ours"), theirs.path).files.logs == workers - 1
 
 
 def test_what_is_neither_is_refused(stores: Stores, tmp_path: Path) -> None:
@@ -328,6 +328,6 @@ def test_strange_but_harmless_files_are_passed_over(
 ) -> None:
     """As a zip gets them that was unpacked and packed again."""
     members |= {"images/": b"", "__MACOSX/._x": b"x", "notes.txt": b"mine"}
-    done = bring(stores("ours"), pack(tmp_path / "x.zip", members))
+    done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
     assert done.files.pictures == 1
     assert zipped.MOST_MEMBERS > 100_000

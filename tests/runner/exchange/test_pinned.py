@@ -13,7 +13,7 @@ import yaml
 from runner.database.store import Store
 from runner.errors import VlmsweepError
 from runner.exchange import bundle
-from runner.exchange.pinned import at_version
+from runner.exchange.pinned import pin_requirement
 from runner.pictures import preparation
 from runner.planning import wishes
 from runner.planning.plan import Plan
@@ -53,7 +53,7 @@ ALL = {
 FILES = {"a.png": "red", "b [1].png": "blue", "ünï=1.png": "green"}
 
 
-def bundled(store: Store, path: Path, **options: bool) -> bundle.Bundled:
+def bundled(store: Store, path: Path, **options: bool) -> bundle.BundleResult:
     (uid,) = store.connection.execute("SELECT uid FROM sweeps ORDER BY id DESC").fetchone()
     return bundle.write(store.path, uid, path, **options)
 
@@ -65,7 +65,7 @@ def unpacked(path: Path) -> Path:
 
 
 def plan(folder: Path) -> Plan:
-    return wishes.plan(wishes.Wish(file=folder / "sweep.yaml"))
+    return wishes.build_plan(wishes.SweepRequest(file=folder / "sweep.yaml"))
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def history(store: Store, tmp_path: Path) -> Store:
     sweep = histories.add_real(store, tmp_path, ALL, FILES)
     for model in (1, 3):
         worker = histories.begin_worker(store, sweep, model)
-        store.model_found(worker, Fetched(path="/x", commit="c0ffee" * 6, files={"config.json": 2}))
+        store.set_resolved_model(worker, Fetched(path="/x", commit="c0ffee" * 6, files={"config.json": 2}))
         store.update("workers", worker, {"ended_at": "2026-01-01T00:00:00.000000Z"})
     return store
 
@@ -100,7 +100,7 @@ def meaning(jobs: Plan, folder: Path) -> list[Any]:
 
 def test_the_same_jobs_are_asked_again(history: Store, tmp_path: Path) -> None:
     (tmp_path / "asked.yaml").write_text(yaml.safe_dump(ALL | {"images": list(FILES)}))
-    asked = wishes.plan(wishes.Wish(file=tmp_path / "asked.yaml"))
+    asked = wishes.build_plan(wishes.SweepRequest(file=tmp_path / "asked.yaml"))
     assert bundled(history, tmp_path / "x.zip").counts.left_out == []
     again = plan(unpacked(tmp_path / "x.zip"))
     assert meaning(again, tmp_path / "p") == meaning(asked, tmp_path / "p")
@@ -128,7 +128,7 @@ def test_models_are_pinned_to_what_ran(history: Store, tmp_path: Path) -> None:
 def test_versions_are_those_in_use() -> None:
     versions = {"torch": "2.9.0+cpu", "huggingface_hub": "1.2"}
     found = [
-        at_version(need, versions) for need in ("torch>=2", "Huggingface-Hub[x]", "else", "/x")
+        pin_requirement(need, versions) for need in ("torch>=2", "Huggingface-Hub[x]", "else", "/x")
     ]
     assert found == ["torch==2.9.0", "Huggingface-Hub[x]==1.2", "else", "/x"]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from runner.errors import SweepFileError
-from runner.judging.answers import Expected, read
+from runner.judging.answers import ReferenceAnswer, read
 
 IMAGES = Path(__file__).parents[3] / "images"
 
 
-def told(folder: Path, name: str, text: str) -> list[Expected]:
+def told(folder: Path, name: str, text: str) -> list[ReferenceAnswer]:
     (folder / name).write_text(text, encoding="utf-8")
     return read(folder / name)
 

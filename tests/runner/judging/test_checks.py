@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from runner.judging import language as languages
 from runner.judging import markers
 from runner.judging.checks import check, visible
-from runner.judging.echo import echoed
+from runner.judging.echo import echoes_prompt
 from runner.judging.language import language
-from runner.judging.remarks import remarks
+from runner.judging.remarks import summarize_checks
 from runner.judging.repetition import repetition
 
 CAT = "A cat sits on the mat beside the door, and looks at a bird in the tree."
@@ -103,7 +103,7 @@ def test_special_tokens_are_counted(text: str, count: int) -> None:
     ],
 )
 def test_an_echo_holds_the_whole_question(text: str, question: str, told: bool | None) -> None:
-    assert echoed(text, question) is told
+    assert echoes_prompt(text, question) is told
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_text_without_end_costs_little() -> None:
 
 
 def test_remarks_are_counts_the_most_frequent_first() -> None:
-    assert remarks(9, {"empty": 1, "cut_off": 4, "repeating": 0}) == (
+    assert summarize_checks(9, {"empty": 1, "cut_off": 4, "repeating": 0}) == (
         "of 9 texts 4 cut off at max_new_tokens, 1 empty"
     )
-    assert remarks(9, {}) is None
+    assert summarize_checks(9, {}) is None

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import SweepFileError
-from runner.judging.answers import Expected
-from runner.judging.matching import Asked, match
+from runner.judging.answers import ReferenceAnswer
+from runner.judging.matching import JobKey, match
 
 
 class Folder:
@@ -24,10 +24,10 @@ class Folder:
         path.write_text(name)
         return str(path)
 
-    def match(self, rows: list[Expected], asked: list[Asked]) -> dict[int, tuple[str, ...]]:
+    def match(self, rows: list[ReferenceAnswer], asked: list[JobKey]) -> dict[int, tuple[str, ...]]:
         return match(self.path / "answers.csv", rows, asked)
 
-    def complaint(self, rows: list[Expected], asked: list[Asked]) -> str:
+    def complaint(self, rows: list[ReferenceAnswer], asked: list[JobKey]) -> str:
         with pytest.raises(SweepFileError) as caught:
             self.match(rows, asked)
         return f"{caught.value.message} / {caught.value.hint}"
@@ -40,11 +40,11 @@ def folder(tmp_path: Path) -> Folder:
 
 def row(images: str | None, prompt: str | None, *accepted: str, sha256: str | None = None):
     names = tuple((images or "").split())
-    return Expected("line 2", names, sha256, prompt, accepted or ("yes",))
+    return ReferenceAnswer("line 2", names, sha256, prompt, accepted or ("yes",))
 
 
-def job(key: int, *images: str, prompt: str = "What is this?", name: str | None = None) -> Asked:
-    return Asked(key, images, name, prompt)
+def job(key: int, *images: str, prompt: str = "What is this?", name: str | None = None) -> JobKey:
+    return JobKey(key, images, name, prompt)
 
 
 @pytest.mark.parametrize("name", ["a.png", "train/a.png", "./train/../train/a.png"])
@@ -74,7 +74,7 @@ def test_a_picture_is_found_by_its_content(folder: Folder) -> None:
     digest = hashlib.sha256(b"b.png").hexdigest()
     assert folder.match([row(None, None, sha256=digest)], asked) == {2: ("yes",)}
     assert folder.match([row("was-renamed.png", None, sha256=digest)], asked) == {2: ("yes",)}
-    known = Asked(3, ("/gone/c.png",), None, "p", ("f" * 64,))
+    known = JobKey(3, ("/gone/c.png",), None, "p", ("f" * 64,))
     assert folder.match([row(None, None, sha256="f" * 64)], [known]) == {3: ("yes",)}
 
 

@@ -48,7 +48,7 @@ def test_every_metric_is_explained() -> None:
 
 @pytest.mark.parametrize(("answer", "normal"), table("answer", "normalised"))
 def test_normalisation(answer: str, normal: str) -> None:
-    assert vqa.normal(answer) == normal
+    assert vqa.normalize(answer) == normal
 
 
 def test_vqa_accuracy() -> None:
@@ -87,4 +87,4 @@ def test_the_forms_of_answers_say_the_same(tmp_path: Path) -> None:
 
 def test_the_sweep_file_is_one() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
-    assert sweepfile.check(yaml.safe_load(example), "docs/scoring.md").scoring
+    assert sweepfile.validate(yaml.safe_load(example), "docs/scoring.md").scoring

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.judging.vqa import CONTRACTIONS, accuracy, normal
+from runner.judging.vqa import CONTRACTIONS, accuracy, normalize
 
 
 @pytest.mark.parametrize(
@@ -49,11 +49,11 @@ from runner.judging.vqa import CONTRACTIONS, accuracy, normal
     ],
 )
 def test_normal_forms(answer: str, form: str) -> None:
-    assert normal(answer) == form
+    assert normalize(answer) == form
 
 
 def test_typographic_apostrophes_are_apostrophes() -> None:
-    assert normal("don’t") == normal("dont") == "don't"
+    assert normalize("don’t") == normalize("dont") == "don't"
 
 
 def test_no_contraction_is_another_word() -> None:
@@ -63,7 +63,7 @@ def test_no_contraction_is_another_word() -> None:
 
 @given(st.text(max_size=30))
 def test_normal_forms_need_no_second_pass(answer: str) -> None:
-    once = normal(answer)
+    once = normalize(answer)
     assert once == " ".join(once.split())
     assert accuracy(answer, [answer] * 10) == 1
 

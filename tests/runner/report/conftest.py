@@ -16,9 +16,9 @@ from runner.database import intake
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
-from runner.report.facts import Facts
-from runner.report.gather import gather
-from runner.work.launch import ShimHold, ShimLauncher, WorkerSpec
+from runner.report.facts import ReportData
+from runner.report.gather import load_report
+from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
 from runner.work.supervisor import Supervisor
 from tests.runner.conftest import FakeLauncher, picture
 
@@ -35,7 +35,7 @@ class FirstIsReal(ShimLauncher):
         self.fake = FakeLauncher()
         self.began = 0
 
-    def start(self, spec: WorkerSpec) -> ShimHold:
+    def start(self, spec: WorkerSpec) -> ShimHandle:
         self.began += 1
         return super().start(spec) if self.began == 1 else self.fake.start(spec)
 
@@ -77,10 +77,10 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("liar", "error-in-load", "good"):
         (folder / name).mkdir()
     store = Store(folder / "history.db")
-    plan = jobs.expand(sweepfile.check(asked(), "test"), folder, "test")
+    plan = jobs.expand(sweepfile.validate(asked(), "test"), folder, "test")
     pictures = [picture(path) for path in plan.images]
-    number = intake.add_sweep(store, plan, pictures, environment.supervisors())
-    Supervisor(store, lambda event: None, FirstIsReal()).run(number)
+    number = intake.add_sweep(store, plan, pictures, environment.supervisor_environment())
+    Supervisor(store, lambda event: None, FirstIsReal()).run_sweep(number)
     store.close()
     return folder / "history.db"
 
@@ -92,8 +92,8 @@ def reader(database: Path) -> Iterator[Reader]:
 
 
 @pytest.fixture
-def facts(reader: Reader) -> Facts:
-    return gather(reader, reader.sweep())
+def facts(reader: Reader) -> ReportData:
+    return load_report(reader, reader.sweep())
 
 
 @pytest.fixture(scope="session")

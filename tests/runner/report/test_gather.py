@@ -17,8 +17,8 @@ from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.plain import UNSAFE
 from runner.report import headline, judged, page, plots, scatter, timeline
-from runner.report.facts import Facts
-from runner.report.gather import gather, log_tail
+from runner.report.facts import ReportData
+from runner.report.gather import load_report, log_tail
 from runner.report.markdown import markdown
 from runner.view import grids
 from runner.view.output import write
@@ -27,7 +27,7 @@ from schemas.rows import Outcome, Phase
 from .conftest import ESCAPES, SCRIPT
 
 
-def test_every_job_is_told_of_once(facts: Facts, reader: Reader) -> None:
+def test_every_job_is_told_of_once(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
     told = [a for card in facts.cards for q in card.questions for a in q.answers]
     assert sum(answer.times for answer in told) == len(rows) == 24
@@ -37,7 +37,7 @@ def test_every_job_is_told_of_once(facts: Facts, reader: Reader) -> None:
     )
 
 
-def test_the_answers_are_those_of_the_models(facts: Facts) -> None:
+def test_the_answers_are_those_of_the_models(facts: ReportData) -> None:
     (card,) = (c for c in facts.cards if c.pictures and "circle" in c.pictures[0]["name"])
     said = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
     assert said[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
@@ -45,7 +45,7 @@ def test_the_answers_are_those_of_the_models(facts: Facts) -> None:
     assert said[SCRIPT][0]
 
 
-def test_failures_have_their_stack_and_the_end_of_the_log(facts: Facts) -> None:
+def test_failures_have_their_stack_and_the_end_of_the_log(facts: ReportData) -> None:
     by_outcome = {(f.model, f.row["outcome"]): f for f in facts.failures}
     timeout, crash = by_outcome[2, "timeout"], by_outcome[2, "crashed"]
     assert "forever" in timeout.row["traceback"]
@@ -57,10 +57,10 @@ def test_failures_have_their_stack_and_the_end_of_the_log(facts: Facts) -> None:
     assert (load.jobs, load.recovered) == (4, 2)
 
 
-def test_who_works_and_who_does_not(facts: Facts) -> None:
+def test_who_works_and_who_does_not(facts: ReportData) -> None:
     assert [model.works for model in facts.models] == ["all", "some", "some"]
-    assert headline.verdict(facts) == "1 of 3 models answered everything and 2 some of it."
-    assert headline.aside(facts) == "1 picture could not be read, so no model was asked about it."
+    assert headline.headline(facts) == "1 of 3 models answered everything and 2 some of it."
+    assert headline.image_failures_note(facts) == "1 picture could not be read, so no model was asked about it."
     figures = {figure.title: figure.detail for figure in headline.figures(facts)}
     assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}
     assert all(detail.startswith("demo") for detail in figures.values())
@@ -68,9 +68,9 @@ def test_who_works_and_who_does_not(facts: Facts) -> None:
     assert "cut off at max_new_tokens" in (headline.remarks(facts.models[0], facts) or "")
 
 
-def test_a_verdict_for_every_sort_of_sweep(facts: Facts) -> None:
+def test_a_verdict_for_every_sort_of_sweep(facts: ReportData) -> None:
     def said(*models: object) -> str:
-        return headline.verdict(dataclasses.replace(facts, models=list(models)))
+        return headline.headline(dataclasses.replace(facts, models=list(models)))
 
     demo, liar, _ = facts.models
     zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
@@ -109,7 +109,7 @@ def test_a_timeline_keeps_its_peak_when_thinned() -> None:
         {"at_s": i / 4, "rss_bytes": 1000 + (5000 if i == 4321 else i % 7), "phase": "load"}
         for i in range(10_000)
     ]
-    kept = timeline.thinned(samples)
+    kept = timeline.downsample(samples)
     assert len(kept) <= timeline.POINTS
     assert max(row["rss_bytes"] for row in kept) == 6000
     assert (kept[0], kept[-1]) == (samples[0], samples[-1])
@@ -133,10 +133,10 @@ def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, f
     numbers = [str(i) for i in range(1, len(points) + 1)]
     boxes = [
         (*at, scatter.LETTER * len(number) + 2, scatter.LINE)
-        for at, number in zip(scatter.placed(points, numbers), numbers, strict=True)
+        for at, number in zip(scatter.place_labels(points, numbers), numbers, strict=True)
     ]
     for i, box in enumerate(boxes):
-        assert not any(scatter.meet(box, other) for other in boxes[:i])
+        assert not any(scatter.boxes_overlap(box, other) for other in boxes[:i])
 
 
 def test_every_outcome_and_phase_has_its_colour() -> None:
@@ -151,18 +151,18 @@ def test_every_outcome_and_phase_has_its_colour() -> None:
 def test_checks_and_scores_become_words() -> None:
     seen = dict.fromkeys(("score", "empty", "cut_off", "repetition", "special_tokens"))
     seen["prompt_echoed"] = None
-    assert judged.marks(seen) == []
-    assert judged.marks(seen | {"score": 1.0, "repetition": 0.49, "special_tokens": 0}) == ["right"]
-    assert judged.marks(seen | {"score": 0.0, "cut_off": 1}) == ["wrong", "cut off"]
-    assert judged.marks(seen | {"score": 0.3, "repetition": 0.5}) == [
+    assert judged.score_flags(seen) == []
+    assert judged.score_flags(seen | {"score": 1.0, "repetition": 0.49, "special_tokens": 0}) == ["right"]
+    assert judged.score_flags(seen | {"score": 0.0, "cut_off": 1}) == ["wrong", "cut off"]
+    assert judged.score_flags(seen | {"score": 0.3, "repetition": 0.5}) == [
         "partly right",
         "repeats itself",
     ]
     every = dict.fromkeys(seen, 1) | {"score": None}
-    assert len(judged.marks(every)) == 5
+    assert len(judged.score_flags(every)) == 5
 
 
-def test_what_is_known_of_an_answer_goes_with_it(facts: Facts, reader: Reader) -> None:
+def test_what_is_known_of_an_answer_goes_with_it(facts: ReportData, reader: Reader) -> None:
     rows = {row["job_id"]: row for row in reader.judged(facts.sweep["id"])}
     told = [a for card in facts.cards for q in card.questions for a in q.answers]
     known = [answer for answer in told if answer.judged]
@@ -174,7 +174,7 @@ def test_what_is_known_of_an_answer_goes_with_it(facts: Facts, reader: Reader) -
 
 @pytest.mark.parametrize("format", [None, "csv"])
 def test_no_text_steers_the_terminal(
-    format: str | None, facts: Facts, reader: Reader, monkeypatch: pytest.MonkeyPatch
+    format: str | None, facts: ReportData, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Screen(io.StringIO):
         def isatty(self) -> bool:
@@ -192,7 +192,7 @@ def test_no_text_steers_the_terminal(
     assert "[31mred" in "".join(row["text"] or "" for row in rows)
 
 
-def test_a_sheet_reads_the_texts_as_they_were_said(facts: Facts, reader: Reader) -> None:
+def test_a_sheet_reads_the_texts_as_they_were_said(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
     out = io.StringIO()
     write(grids.results(rows), "csv", out)
@@ -206,7 +206,7 @@ def test_a_sweep_that_has_not_begun_can_be_told_of(
 ) -> None:
     number = queued(["zebra", "ape"], ["a"])
     with Reader(store.path) as reader:
-        facts = gather(reader, reader.sweep(str(number)))
+        facts = load_report(reader, reader.sweep(str(number)))
     assert [model.name for model in facts.models] == ["zebra", "ape"]
     assert [model.works for model in facts.models] == ["waiting"] * 2
     text = page.page(facts)

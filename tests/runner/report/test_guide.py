@@ -16,7 +16,7 @@ from runner.cli import cli
 from runner.plain import UNSAFE
 from runner.planning import families
 from runner.report import guide, snippet
-from runner.report.facts import Facts
+from runner.report.facts import ReportData
 
 from .conftest import LIAR, SCRIPT
 
@@ -24,16 +24,16 @@ from .conftest import LIAR, SCRIPT
 @pytest.fixture(scope="module")
 def known() -> list[dict[str, object]]:
     """The families, asked once."""
-    found: list[dict[str, object]] = families.ask()["families"]
+    found: list[dict[str, object]] = families.run_describe()["families"]
     return found
 
 
 @pytest.fixture
-def entries(facts: Facts, known: list[dict[str, object]]) -> list[guide.Entry]:
+def entries(facts: ReportData, known: list[dict[str, object]]) -> list[guide.GuideEntry]:
     return guide.entries(facts, known)
 
 
-def test_it_tells_how_each_was_loaded(entries: list[guide.Entry]) -> None:
+def test_it_tells_how_each_was_loaded(entries: list[guide.GuideEntry]) -> None:
     demo, liar, second = entries
     told = dict(demo.facts)
     assert told["Class"] == "Idefics3ForConditionalGeneration"
@@ -45,7 +45,7 @@ def test_it_tells_how_each_was_loaded(entries: list[guide.Entry]) -> None:
     assert second.model == "second way"
 
 
-def test_it_tells_what_failed_and_which_fallback_worked(entries: list[guide.Entry]) -> None:
+def test_it_tells_what_failed_and_which_fallback_worked(entries: list[guide.GuideEntry]) -> None:
     first, then = entries[2].ways
     assert "error-in-load: 4 jobs ended in error: num2words is missing (pip install it)" in first
     assert then.startswith("Fallback: ")
@@ -53,7 +53,7 @@ def test_it_tells_what_failed_and_which_fallback_worked(entries: list[guide.Entr
     assert "1 job ended in timeout" in then
 
 
-def test_the_markdown_shows_text_as_text(facts: Facts, entries: list[guide.Entry]) -> None:
+def test_the_markdown_shows_text_as_text(facts: ReportData, entries: list[guide.GuideEntry]) -> None:
     text = guide.markdown(facts, entries)
     assert not UNSAFE.search(text)
     html = MarkdownIt("commonmark").enable("table").render(text)
@@ -65,7 +65,7 @@ def test_the_markdown_shows_text_as_text(facts: Facts, entries: list[guide.Entry
 
 @pytest.mark.model
 def test_the_code_gives_the_answer_that_was_stored(
-    facts: Facts, entries: list[guide.Entry], tmp_path: Path
+    facts: ReportData, entries: list[guide.GuideEntry], tmp_path: Path
 ) -> None:
     (card,) = (c for c in facts.cards if c.pictures and "circle" in c.pictures[0]["name"])
     (answer,) = (a for a in card.questions[0].answers if a.model == 1)

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from runner.cli import cli
-from runner.plain import UNSAFE, clean, one_line
+from runner.plain import UNSAFE, strip_control_characters, one_line
 from runner.report import drawing, plots, writing
-from runner.report.facts import Facts
+from runner.report.facts import ReportData
 from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.thumbnails import thumbnail
@@ -74,7 +74,7 @@ def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
 
 def test_what_was_said_is_there_as_text(written: str) -> None:
     text = "".join(read(written).text)
-    for said in (f"you said {SCRIPT}", clean(f"you said {ESCAPES}"), LIAR, *NAMES):
+    for said in (f"you said {SCRIPT}", strip_control_characters(f"you said {ESCAPES}"), LIAR, *NAMES):
         assert said in text
     assert not UNSAFE.search(written)
     assert "49.png" not in text  # no template runs what a file is called
@@ -94,7 +94,7 @@ def test_the_policy_lets_in_this_style_and_this_script_alone(written: str) -> No
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_pictures_that_are_gone_are_no_error(facts: Facts, tmp_path: Path) -> None:
+def test_pictures_that_are_gone_are_no_error(facts: ReportData, tmp_path: Path) -> None:
     (picture,) = (p for card in facts.cards for p in card.pictures if "circle" in p["name"])
     assert thumbnail(picture, 200) is not None
     text = tmp_path / "text.png"
@@ -106,7 +106,7 @@ def test_pictures_that_are_gone_are_no_error(facts: Facts, tmp_path: Path) -> No
     assert (small.width, small.height) == (100, 75)
 
 
-def test_without_pictures_none_is_inside(facts: Facts, written: str) -> None:
+def test_without_pictures_none_is_inside(facts: ReportData, written: str) -> None:
     assert "data:image" in written
     assert "data:image" not in page(facts, pictures=False)
 
@@ -124,25 +124,25 @@ def test_a_drawing_is_built_of_what_is_listed_alone() -> None:
             "description": {"field": "a"},
         },
     }
-    drawn = drawing.draw(spec, f"title {nasty}")
+    drawn = drawing.render_svg(spec, f"title {nasty}")
     root = ElementTree.fromstring(drawn)
     elements = list(root.iter())
     assert {element.tag for element in elements} <= drawing.ELEMENTS | {"title"}
     allowed = drawing.ATTRIBUTES | {"role", "aria-label"}
     assert {name for element in elements for name in element.attrib} <= allowed
-    assert any(clean(nasty)[:12] in (element.text or "") for element in elements)
+    assert any(strip_control_characters(nasty)[:12] in (element.text or "") for element in elements)
     assert not UNSAFE.search(drawn)
 
 
-def test_a_model_that_never_loaded_has_its_row_in_every_plot(facts: Facts) -> None:
+def test_a_model_that_never_loaded_has_its_row_in_every_plot(facts: ReportData) -> None:
     for spec in (plots.load(facts.models), plots.latency(facts.models)):
         assert spec is not None
-        drawn = drawing.draw(spec, "x")
+        drawn = drawing.render_svg(spec, "x")
         assert drawn.count("demo") >= 1
         assert "3 second way" in drawn
 
 
-def test_markdown_shows_text_as_text(facts: Facts) -> None:
+def test_markdown_shows_text_as_text(facts: ReportData) -> None:
     html = MarkdownIt("commonmark").enable("table").render(markdown(facts))
     seen = read(html)
     wanted = "h1 h2 p ul li strong em table thead tbody tr th td code"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runner.upstream.case import Case
+from runner.upstream.case import RunRecord
 from schemas.rows import TABLES
 from schemas.sweep import Limits
 
@@ -29,7 +29,7 @@ def case(
     way: dict[str, Any] | None = None,
     worker: dict[str, Any] | None = None,
     **more: Any,
-) -> Case:
+) -> RunRecord:
     """An ordinary failure on the transformers engine, with other values laid over it."""
     turns = more.pop("turns", [{"role": "user", "text": "What is this?"}])
     generation = more.pop("generation", {"max_new_tokens": 50, "do_sample": False})
@@ -53,7 +53,7 @@ def case(
         "pictures": [picture()],
         "log": "",
     }
-    return Case(
+    return RunRecord(
         run=row("runs", **failed | (run or {})),
         way=row("sweep_models", **asked | (way or {})),
         worker=row("workers", **loaded | worker)

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from runner.cli import cli
 from runner.database.store import Store
-from runner.upstream.case import Case
-from runner.upstream.discretion import code, current_first, discreet, ends, fenced
+from runner.upstream.case import RunRecord
+from runner.upstream.discretion import inline_code, current_first, redact, last_lines, code_block
 from runner.upstream.project import project
 from runner.upstream.report import markdown
 
@@ -51,14 +51,14 @@ OWN = LIBRARY.replace("site-packages/transformers/models/x", "modules/transforme
         (case(), "transformers", "runs the model"),
     ],
 )
-def test_it_goes_to_the_project_whose_fault_it_is(made: Case, name: str, why: str) -> None:
+def test_it_goes_to_the_project_whose_fault_it_is(made: RunRecord, name: str, why: str) -> None:
     found = project(made)
     assert found.name == name
     assert why in found.why
     assert "/home" not in found.why
 
 
-def killed() -> Case:
+def killed() -> RunRecord:
     """A hang that was killed, with everything there can be."""
     run = {"outcome": "timeout", "phase": "prefill", "message": "no first token within 180 s"}
     worker = {"killed_for": "first_token_s", "kill_signals": "SIGUSR1 SIGKILL", "kill_s": 0.05}
@@ -102,7 +102,7 @@ def test_it_holds_the_evidence() -> None:
         (case(worker={"engine": None}, environment={}), "before it told them"),
     ],
 )
-def test_other_ends_are_told_too(made: Case, said: str) -> None:
+def test_other_ends_are_told_too(made: RunRecord, said: str) -> None:
     assert said in markdown(made)[0]
 
 
@@ -163,14 +163,14 @@ def test_nothing_that_should_stay_here_leaves(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_tools() -> None:
-    assert fenced("a") == "```text\na\n```"
-    assert fenced("a ```` b").startswith("`````text\n")
-    assert code("a`b") == "``a`b``"
-    assert code("`") == "`` ` ``"
-    assert code("") == "` `"
-    assert ends("a\nb\nc", 2, 99) == "[... 1 lines before]\nb\nc"
-    assert ends("a", 2, 99) == "a"
-    assert discreet("/rooted") == "/rooted"
+    assert code_block("a") == "```text\na\n```"
+    assert code_block("a ```` b").startswith("`````text\n")
+    assert inline_code("a`b") == "``a`b``"
+    assert inline_code("`") == "`` ` ``"
+    assert inline_code("") == "` `"
+    assert last_lines("a\nb\nc", 2, 99) == "[... 1 lines before]\nb\nc"
+    assert last_lines("a", 2, 99) == "a"
+    assert redact("/rooted") == "/rooted"
     assert current_first("a\nCurrent thread\nb", 2) == "Current thread\nb\n[... 2 lines more]"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.upstream.case import Case
+from runner.upstream.case import RunRecord
 from runner.upstream.snippet import snippet
 
 from .cases import LOCATION, case, picture, row
@@ -57,7 +57,7 @@ def test_every_program_compiles(name: str) -> None:
     compile(snippet(CASES[name]), name, "exec")
 
 
-def hostile(engine: str, family: str) -> Case:
+def hostile(engine: str, family: str) -> RunRecord:
     """A case with text in every place that text from outside can get to."""
     way = {"processor": json.dumps({HOSTILE: HOSTILE}), "revision": HOSTILE, "device": HOSTILE}
     generation: dict[str, Any] = {"max_new_tokens": HOSTILE, "top_k": HOSTILE, HOSTILE: 1}

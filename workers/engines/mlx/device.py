@@ -13,7 +13,7 @@ import mlx.core as mx
 
 from ...engine import DeviceMemory
 from ...failure import WorkerFailure
-from ...room import Room
+from ...room import FreeMemory
 
 
 class Device:
@@ -25,7 +25,7 @@ class Device:
         self.title = None if title is None else str(title)
         self._reserved_peak = 0
 
-    def free(self) -> Room | None:
+    def free(self) -> FreeMemory | None:
         """What a GPU has free, as far as MLX tells; None on a CPU.
 
         Metal shares the machine's memory: what it can work with at once, by its own word.
@@ -34,7 +34,7 @@ class Device:
             return None
         told = mx.device_info()
         most = told.get("free_memory", told.get("max_recommended_working_set_size"))
-        return None if most is None else Room(int(most), f"free on {self.name}")
+        return None if most is None else FreeMemory(int(most), f"free on {self.name}")
 
     def memory(self) -> DeviceMemory:
         """What MLX holds now and held at most, in bytes; on a CPU too, for it counts there."""

@@ -17,17 +17,17 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...engine import Answer
+from ...engine import GeneratedAnswer
 from ...failure import WorkerFailure
 from ...families import FamilyModule, hooks_for
-from ...measure import LoadClock, Meter, Tell
-from ...room import check_room, own_dtype
-from ...text import Cleaner, StreamDecoder, special_tokens
-from ..local import LocalEngine, versions
+from ...measure import LoadClock, RunTimer, Tell
+from ...room import check_memory, own_dtype
+from ...text import TextCleaner, StreamDecoder, special_tokens
+from ..local import InProcessEngine, versions
 
 if TYPE_CHECKING:
     from .device import Device
-    from .hooks import Hooks
+    from .hooks import ModelAdapter
 
 LIBRARIES = (
     "mlx",
@@ -42,10 +42,10 @@ LIBRARIES = (
 )
 
 
-class MlxEngine(LocalEngine):
+class MlxEngine(InProcessEngine):
     """See `workers.engine.Engine` for what each method promises."""
 
-    _hooks: Hooks
+    _hooks: ModelAdapter
     _device: Device
 
     def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
@@ -59,17 +59,17 @@ class MlxEngine(LocalEngine):
             device = self._device = choose_device(ask.device)
             dtype, _ = device.dtype(ask.dtype, own_dtype(checkpoint))
             # Without memory MLX crashes or hangs on a CPU, in threads of its own.
-            check_room(checkpoint, ask, dtype, device.free(), host=device.name == "cpu")
-            from .hooks import Hooks
-        hooks = self._hooks = (hooks_for(family, "mlx") or Hooks)(checkpoint, ask, device)
+            check_memory(checkpoint, ask, dtype, device.free(), host=device.name == "cpu")
+            from .hooks import ModelAdapter
+        hooks = self._hooks = (hooks_for(family, "mlx") or ModelAdapter)(checkpoint, ask, device)
         with clock.part("processor"):
             tell(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
-            self._cleaner = Cleaner(special_tokens(hooks.tokenizer), markers=hooks.markers())
+            self._cleaner = TextCleaner(special_tokens(hooks.tokenizer), markers=hooks.markers())
         with clock.part("weights"):
             tell(Progress(phase="load", message="loading the weights"))
             hooks.load_model()
-        self._look()
+        self._refresh_memory()
         return Loaded(
             engine="mlx",
             family=family.FAMILY.name,
@@ -90,20 +90,20 @@ class MlxEngine(LocalEngine):
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return False  # mlx-vlm's processors take videos of a few models, which we do not ask yet
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
         hooks = self._hooks
         inputs = hooks.prepare(turns)
-        meter.preprocessed(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
-        self._look()
+        meter.mark_inputs_ready(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
+        self._refresh_memory()
         decoder, ids = StreamDecoder(hooks.decode), []
         for token in hooks.generate(inputs, generation):
             ids.append(token)
             piece = decoder.add(token)
             meter.token(piece, visible=self._cleaner.visible(piece))
-            self._look_sometimes()
-        self._look()
+            self._refresh_memory_throttled()
+        self._refresh_memory()
         raw = hooks.decode(ids)
-        ended = bool(ids) and ids[-1] in hooks.ends()
+        ended = bool(ids) and ids[-1] in hooks.stop_token_ids()
         full = len(ids) >= generation.max_new_tokens
         return self._answer(raw, full, ended, inputs.notes)
 

@@ -26,21 +26,21 @@ from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...failure import WorkerFailure, otherwise
+from ...failure import WorkerFailure, classify_unknown_as
 from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
 from .device import Device
-from .prompt import adopt_template, check_pictures, is_bare, render_prompt
+from .prompt import adopt_template, check_pictures, takes_bare_prompt, render_prompt
 from .weights import (
     check_modules,
     check_types,
     compute_dtype,
     count_parameters,
     quantisation,
-    unused_noted,
+    note_unused_weights,
 )
 
 
-class Hooks:
+class ModelAdapter:
     """One loaded model. After `load_processor` and `load_model`: `processor`, `tokenizer`,
     `model` and `dtype` are set, and `notes` tells what was done out of the ordinary.
     """
@@ -66,7 +66,7 @@ class Hooks:
         # Said aloud, for mlx-vlm's own default is to trust; and never by way of a hub id.
         options = {**self.ask.processor, "trust_remote_code": trust, "local_files_only": True}
         hint = "Check preprocessor_config.json and processor_config.json of {model}."
-        with otherwise("bad_processor", hint):
+        with classify_unknown_as("bad_processor", hint):
             self.processor = load_processor(folder, True, **options)
             image_processor = load_image_processor(folder, trust_remote_code=trust)
         if image_processor is None and isinstance(self.processor, PreTrainedTokenizerBase):
@@ -92,7 +92,7 @@ class Hooks:
 
     def load_model(self) -> None:
         """Set `model` and `dtype`. Raises where weights are missing or have another shape."""
-        with unused_noted(self.notes):
+        with note_unused_weights(self.notes):
             model = load_model(
                 self.checkpoint.folder,
                 lazy=True,  # so that a change of dtype happens while reading
@@ -194,7 +194,7 @@ class Hooks:
         token = image_token_id(self.model, self.processor)
         if token is not None:
             return int((ids == token).sum())
-        if is_bare(self.model_type):
+        if takes_bare_prompt(self.model_type):
             return None
         bare = self.render([Turn(role=turn.role, text=turn.text) for turn in turns])
         return max(0, int(ids.shape[-1]) - len(self.tokenizer(bare)["input_ids"]))
@@ -222,7 +222,7 @@ class Hooks:
             )
         )
 
-    def ends(self) -> set[int]:
+    def stop_token_ids(self) -> set[int]:
         """Ids that end an answer: the config's, the tokenizer's and the processor's own."""
         return set(self.tokenizer.stopping_criteria.eos_token_ids)
 

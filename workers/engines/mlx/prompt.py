@@ -38,7 +38,7 @@ def form_of(model_type: str) -> str | None:
     return None if form is None else str(form.value)
 
 
-def is_bare(model_type: str) -> bool:
+def takes_bare_prompt(model_type: str) -> bool:
     """Whether the model takes a bare prompt, so that ids tell nothing of its pictures."""
     return form_of(model_type) in BARE
 

@@ -51,7 +51,7 @@ def check_types(model: nn.Module) -> None:
 
 
 @contextmanager
-def unused_noted(notes: list[str]) -> Iterator[None]:
+def note_unused_weights(notes: list[str]) -> Iterator[None]:
     """Weights that the model has no place for are noted, as in transformers, and not an error."""
     original = nn.Module.load_weights
 

@@ -18,7 +18,7 @@ Body = dict[str, Any]
 EXTRAS = ("top_k", "repetition_penalty")
 
 
-def question(model: str, turns: Sequence[Turn], generation: Generation) -> Body:
+def chat_request(model: str, turns: Sequence[Turn], generation: Generation) -> Body:
     """The request for an answer to the last of `turns`."""
     return {
         "model": model,
@@ -29,7 +29,7 @@ def question(model: str, turns: Sequence[Turn], generation: Generation) -> Body:
     }
 
 
-def blind(body: Body) -> Body:
+def without_images(body: Body) -> Body:
     """The same request without its pictures, for one token: what the text alone costs."""
     messages = []
     for message in body["messages"]:
@@ -42,10 +42,10 @@ def blind(body: Body) -> Body:
 
 def warm_up(model: str) -> Body:
     """The shortest request: makes the server load its model."""
-    return question(model, [Turn(text="Hello")], Generation(max_new_tokens=1))
+    return chat_request(model, [Turn(text="Hello")], Generation(max_new_tokens=1))
 
 
-def extras(generation: Generation) -> list[str]:
+def non_standard_settings(generation: Generation) -> list[str]:
     """The settings asked for that a server may ignore without saying so."""
     return [name for name in EXTRAS if getattr(generation, name) is not None]
 

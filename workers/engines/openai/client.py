@@ -78,7 +78,7 @@ class Client:
         except urllib.error.URLError as error:
             raise failures.unreachable(self.url, error.reason) from error
         except (OSError, http.client.HTTPException) as error:
-            raise failures.broken_off(error) from error
+            raise failures.connection_lost(error) from error
 
     def get_json(self, url: str) -> tuple[Any, dict[str, str]]:
         """The JSON a GET gives, and the headers with lower-case names. Raises WorkerFailure."""
@@ -88,7 +88,7 @@ class Client:
             return read_json(response), headers
 
 
-class Refusal(WorkerFailure):
+class HttpStatusError(WorkerFailure):
     """The server said no, with a status."""
 
     def __init__(self, status: int, failure: WorkerFailure) -> None:
@@ -105,7 +105,7 @@ def check(response: http.client.HTTPResponse) -> None:
         failure = failures.redirected(response.headers.get("Location") or "nowhere")
     else:
         failure = failures.of_status(status, response.read(LARGEST_ERROR))
-    raise Refusal(status, failure)
+    raise HttpStatusError(status, failure)
 
 
 def read_json(response: http.client.HTTPResponse) -> Any:
@@ -116,7 +116,7 @@ def read_json(response: http.client.HTTPResponse) -> Any:
             raise ValueError(f"over {LARGEST_BODY:,} bytes")
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise failures.not_the_protocol(f"its answer is not JSON: {error}") from error
+        raise failures.protocol_error(f"its answer is not JSON: {error}") from error
 
 
 def is_loopback(host: str) -> bool:

@@ -17,16 +17,16 @@ from schemas.generation import Generation
 
 from ... import secret
 from ...checkpoint import Checkpoint
-from ...engine import Answer, DeviceMemory
+from ...engine import GeneratedAnswer, DeviceMemory
 from ...failure import WorkerFailure
 from ...families import FamilyModule
-from ...measure import LoadClock, Meter, Tell
+from ...measure import LoadClock, RunTimer, Tell
 from . import asking
 from .client import Client
-from .hearing import Heard, listen
-from .pictures import PictureTokens
+from .hearing import StreamedAnswer, read_answer
+from .pictures import ImageTokenCounter
 from .reply import read_chunks
-from .server import Server
+from .server import OpenAIServer
 
 # A vision model may refuse a question without a picture and yet do its work.
 TOLERATED = ("unsupported", "server_error")
@@ -35,9 +35,9 @@ TOLERATED = ("unsupported", "server_error")
 class OpenAIEngine:
     """See `workers.engine.Engine` for what each method promises."""
 
-    _server: Server
+    _server: OpenAIServer
     _model: str
-    _pictures: PictureTokens
+    _pictures: ImageTokenCounter
 
     def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
         """Checks that the server answers and knows the model, and lets it load it."""
@@ -45,8 +45,8 @@ class OpenAIEngine:
         if not ask.url:
             raise WorkerFailure("protocol", "The openai engine needs the url of a server.")
         self._model = ask.model
-        self._server = Server(Client(ask.url, api_key(ask.api_key_env)))
-        self._pictures = PictureTokens(self._server)
+        self._server = OpenAIServer(Client(ask.url, api_key(ask.api_key_env)))
+        self._pictures = ImageTokenCounter(self._server)
         tell(Progress(phase="load", message=f"asking {ask.url} for {ask.model}"))
         notes = [f"served at {ask.url}", self._server.check_model(ask.model)]
         self._server.look_up_version()
@@ -67,19 +67,19 @@ class OpenAIEngine:
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return False  # the protocol knows pictures only
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
-        body = asking.question(self._model, turns, generation)
-        meter.preprocessed(None)
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
+        body = asking.chat_request(self._model, turns, generation)
+        meter.mark_inputs_ready(None)
         with self._server.chat(body) as response:
-            heard = listen(response, meter)
+            heard = read_answer(response, meter)
         meter.ended()
         self._count(body, heard, sum(len(turn.images) for turn in turns), meter)
-        if unsure := asking.extras(generation):
+        if unsure := asking.non_standard_settings(generation):
             heard.notes.append(
                 f"{' and '.join(unsure)} sent, but no part of the protocol: the server may have "
                 "ignored it"
             )
-        return Answer(
+        return GeneratedAnswer(
             raw_text=heard.raw,
             text=" ".join(heard.text.split()),
             finish_reason=heard.finish_reason(generation.max_new_tokens),
@@ -108,12 +108,12 @@ class OpenAIEngine:
             return []
         return ["the server tells no token counts"]
 
-    def _count(self, body: asking.Body, heard: Heard, pictures: int, meter: Meter) -> None:
+    def _count(self, body: asking.Body, heard: StreamedAnswer, pictures: int, meter: RunTimer) -> None:
         usage = heard.usage
         nothing_but_text = usage.output_tokens == 0 and heard.raw  # so it did not count
-        meter.produced(None if nothing_but_text else usage.output_tokens)
+        meter.set_output_tokens(None if nothing_but_text else usage.output_tokens)
         image_tokens = self._pictures.count(body, usage, pictures, heard.notes)
-        meter.counted(usage.input_tokens, image_tokens)
+        meter.set_token_counts(usage.input_tokens, image_tokens)
 
 
 def api_key(variable: str | None) -> str | None:
@@ -127,7 +127,7 @@ def api_key(variable: str | None) -> str | None:
             f"api_key_env names the environment variable {variable}, which is not set",
             f"Set it where vlmsweep is started: export {variable}=...",
         )
-    secret.learn(key)
+    secret.add_secret(key)
     if not key.isascii() or not key.isprintable():
         raise WorkerFailure("gated", f"The key in {variable} has characters no header can hold")
     return key

@@ -29,7 +29,7 @@ SERVER_LOG = "Look into the server's own log."
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ErrorPattern:
     """What a server's words mean."""
 
     error_class: ErrorClass
@@ -43,7 +43,7 @@ def _words(pattern: str) -> re.Pattern[str]:
 
 _PICTURE = r"(image|vision|multi-?modal|mmproj|picture)"
 SAID = (
-    Said(
+    ErrorPattern(
         "out_of_memory",
         _words(
             r"out of memory|more (system )?memory|(not enough|insufficient) (system )?memory"
@@ -51,7 +51,7 @@ SAID = (
         ),
         "Use a smaller model or picture, or close what else the server has loaded.",
     ),
-    Said(
+    ErrorPattern(
         "too_long",
         _words(
             r"context (length|window|size)|max_model_len|n_ctx|prompt is too long|too many tokens"
@@ -59,7 +59,7 @@ SAID = (
         ),
         "Use smaller or fewer pictures, or give the server a longer context.",
     ),
-    Said(
+    ErrorPattern(
         "unsupported",
         _words(
             rf"{_PICTURE}.{{0,60}}(not|n't|un)[ -]?(be )?(support|accept|allow|process)"
@@ -68,7 +68,7 @@ SAID = (
         ),
         "The model as served can't do this: use a vision model, or fewer pictures a job.",
     ),
-    Said(
+    ErrorPattern(
         "bad_image",
         _words(
             r"cannot identify image|(invalid|corrupt\w*|broken) image"
@@ -76,7 +76,7 @@ SAID = (
         ),
         "Open the picture elsewhere to check it.",
     ),
-    Said(
+    ErrorPattern(
         "not_found",
         _words(
             r"model.{0,200}(not found|does not exist|not exist)|no (such )?models? (loaded|named)"
@@ -99,7 +99,7 @@ BY_STATUS: dict[int, tuple[ErrorClass, str]] = {
 
 def of_status(status: int, body: bytes) -> WorkerFailure:
     """A refusal with an HTTP status."""
-    words = said(body) or "without a word"
+    words = error_text(body) or "without a word"
     error_class, hint = BY_STATUS.get(status, ("server_error", SERVER_LOG))
     if status not in (401, 403):
         error_class, hint = _by_words(words) or (error_class, hint)
@@ -117,7 +117,7 @@ def _by_words(words: str) -> tuple[ErrorClass, str] | None:
     return next(((s.error_class, s.hint) for s in SAID if s.words.search(words)), None)
 
 
-def said(body: bytes) -> str:
+def error_text(body: bytes) -> str:
     """A server's own words out of an error's body, in one bounded line."""
     text = body.decode("utf-8", "replace")
     try:
@@ -168,10 +168,10 @@ def unreachable(url: str, reason: object) -> WorkerFailure:
     return WorkerFailure("network", f"{url} can't be asked: {reason}", START)
 
 
-def broken_off(error: Exception | None = None) -> WorkerFailure:
+def connection_lost(error: Exception | None = None) -> WorkerFailure:
     """The connection ended before the answer was complete."""
     if isinstance(error, BadStatusLine) and not isinstance(error, RemoteDisconnected):
-        return not_the_protocol("what it answers is not HTTP")
+        return protocol_error("what it answers is not HTTP")
     why = f": {type(error).__name__}" if error is not None else ""
     return WorkerFailure(
         "network",
@@ -189,7 +189,7 @@ def redirected(location: str) -> WorkerFailure:
     )
 
 
-def not_the_protocol(what: str) -> WorkerFailure:
+def protocol_error(what: str) -> WorkerFailure:
     """The server answers, but not as such a server does."""
     return WorkerFailure(
         "protocol",

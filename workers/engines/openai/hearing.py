@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from schemas.events import FinishReason
 
-from ...measure import Meter
+from ...measure import RunTimer
 from . import failures
-from .reply import LARGEST_ANSWER, Chunk, Usage, read_chunks, streamed
+from .reply import LARGEST_ANSWER, Chunk, Usage, read_chunks, is_streamed
 
 OPEN, CLOSE = "<think>", "</think>"
 LENGTH = ("length", "max_tokens")
@@ -22,7 +22,7 @@ REASONED = f"the server sent its reasoning apart: raw_text has it between {OPEN}
 
 
 @dataclass(slots=True)
-class Heard:
+class StreamedAnswer:
     """An answer so far. `usage` is the last that was told."""
 
     usage: Usage = field(default_factory=Usage)
@@ -54,7 +54,7 @@ class Heard:
             self.notes.append(f"the server ended the answer with {self.finish[:100]!r}")
         return "stop"
 
-    def take(self, chunk: Chunk, meter: Meter) -> None:
+    def add_chunk(self, chunk: Chunk, meter: RunTimer) -> None:
         """One chunk's effect."""
         if chunk.reasoning:
             self._say(chunk.reasoning if self._reasoning else OPEN + chunk.reasoning, meter)
@@ -68,7 +68,7 @@ class Heard:
             meter.token("", None, visible=False)  # the end token has no text
         self.usage = chunk.usage or self.usage
 
-    def close(self, meter: Meter) -> None:
+    def close(self, meter: RunTimer) -> None:
         """Ends the reasoning, if it is open."""
         if self._reasoning:
             self._reasoning = False
@@ -76,23 +76,23 @@ class Heard:
             if REASONED not in self.notes:
                 self.notes.append(REASONED)
 
-    def _say(self, piece: str, meter: Meter, visible: bool | None = None) -> None:
+    def _say(self, piece: str, meter: RunTimer, visible: bool | None = None) -> None:
         self._size += len(piece)
         if self._size > LARGEST_ANSWER:
-            raise failures.not_the_protocol(f"an answer of over {LARGEST_ANSWER:,} characters")
+            raise failures.protocol_error(f"an answer of over {LARGEST_ANSWER:,} characters")
         self._raw.append(piece)
         meter.token(piece, None, visible=visible)
 
 
-def listen(response: http.client.HTTPResponse, meter: Meter) -> Heard:
+def read_answer(response: http.client.HTTPResponse, meter: RunTimer) -> StreamedAnswer:
     """The whole answer. Raises WorkerFailure where it breaks off before its end."""
-    heard, ended = Heard(), False
-    if not streamed(response):
+    heard, ended = StreamedAnswer(), False
+    if not is_streamed(response):
         heard.notes.append("the server did not stream: ttft_s is that of the whole answer")
     for chunk in read_chunks(response):
-        heard.take(chunk, meter)
+        heard.add_chunk(chunk, meter)
         ended = ended or chunk.last or chunk.finish is not None
     if not ended:
-        raise failures.broken_off()
+        raise failures.connection_lost()
     heard.close(meter)
     return heard

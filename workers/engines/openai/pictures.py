@@ -16,16 +16,16 @@ from ...failure import WorkerFailure
 from . import asking
 from .asking import Body
 from .reply import Usage, read_chunks
-from .server import Server
+from .server import OpenAIServer
 
 MOST_TEXTS = 1000
 HINT = "Use a vision model, and serve it with its vision part (with llama.cpp: its mmproj file)."
 
 
-class PictureTokens:
+class ImageTokenCounter:
     """Counts image tokens; remembers what each text costs alone."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: OpenAIServer) -> None:
         self._server = server
         self._alone: dict[str, int | None] = {}
 
@@ -39,7 +39,7 @@ class PictureTokens:
         if usage.image_tokens:
             return usage.image_tokens
         told = usage.input_tokens
-        alone = None if told is None else self._text_alone(asking.blind(body), notes)
+        alone = None if told is None else self._text_alone(asking.without_images(body), notes)
         found: int | None
         if told is None or alone is None:
             found, why = usage.image_tokens, "the server counts no image tokens"

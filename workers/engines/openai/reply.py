@@ -45,8 +45,8 @@ class Chunk:
 def read_chunks(response: http.client.HTTPResponse) -> Iterator[Chunk]:
     """The chunks as they arrive. Raises WorkerFailure for errors told amid them."""
     if response.headers.get_content_type() == "text/html":
-        raise failures.not_the_protocol("it answers with a web page")
-    if not streamed(response):
+        raise failures.protocol_error("it answers with a web page")
+    if not is_streamed(response):
         yield _chunk(read_json(response), last=True)
         return
     try:
@@ -56,10 +56,10 @@ def read_chunks(response: http.client.HTTPResponse) -> Iterator[Chunk]:
                 return
             yield _chunk(_parse(data, response))
     except ValueError as error:
-        raise failures.not_the_protocol(str(error)) from error
+        raise failures.protocol_error(str(error)) from error
 
 
-def streamed(response: http.client.HTTPResponse) -> bool:
+def is_streamed(response: http.client.HTTPResponse) -> bool:
     """Whether the answer comes as it is made."""
     return response.headers.get_content_type() != "application/json"
 
@@ -69,23 +69,23 @@ def _parse(data: str, response: http.client.HTTPResponse) -> Any:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
         if response.isclosed():  # torn at the stream's end: no nonsense, only half of something
-            raise failures.broken_off() from error
-        raise failures.not_the_protocol(f"not JSON: {data[:200]}") from error
+            raise failures.connection_lost() from error
+        raise failures.protocol_error(f"not JSON: {data[:200]}") from error
 
 
 def _chunk(value: Any, last: bool = False) -> Chunk:
     if not isinstance(value, dict):
-        raise failures.not_the_protocol(f"not an object: {value!r}"[:200])
+        raise failures.protocol_error(f"not an object: {value!r}"[:200])
     error = value.get("error")
     if error or value.get("object") == "error":
         raise failures.of_event(error or value)
     choices = value.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else {}
     if not isinstance(choice, dict) or ("choices" not in value and "usage" not in value):
-        raise _strange(value)
+        raise _unexpected_response(value)
     delta = choice.get("delta") or choice.get("message") or {}
     if not isinstance(delta, dict):
-        raise _strange(value)
+        raise _unexpected_response(value)
     finish = choice.get("finish_reason")
     return Chunk(
         text=_text(delta.get("content")),
@@ -96,8 +96,8 @@ def _chunk(value: Any, last: bool = False) -> Chunk:
     )
 
 
-def _strange(value: Any) -> WorkerFailure:
-    return failures.not_the_protocol(f"no chat completion: {json.dumps(value)[:200]}")
+def _unexpected_response(value: Any) -> WorkerFailure:
+    return failures.protocol_error(f"no chat completion: {json.dumps(value)[:200]}")
 
 
 def _text(value: Any) -> str:

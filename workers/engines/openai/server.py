@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from ...failure import WorkerFailure
 from . import failures
 from .asking import Body
-from .client import Client, Refusal, check
+from .client import Client, HttpStatusError, check
 
 USAGE = {"stream_options": {"include_usage": True}}
 VERSIONS = {"vllm": "/version", "ollama": "/api/version"}
@@ -24,7 +24,7 @@ REFUSED = (400, 422)
 LONGEST_VERSION = 100
 
 
-class Server:
+class OpenAIServer:
     """What is known of a server, and the way to ask it."""
 
     def __init__(self, client: Client) -> None:
@@ -41,13 +41,13 @@ class Server:
         """
         try:
             listing, headers = self._client.get_json(f"{self._client.url}/models")
-        except Refusal as refusal:
+        except HttpStatusError as refusal:
             if refusal.status not in (404, 405, 501):
                 raise
             return "the server has no list of its models: the name was not checked"
         if "server" in headers:
             self.versions["server"] = headers["server"][:LONGEST_VERSION]
-        models = _names(listing)
+        models = _model_ids(listing)
         if not models:
             return "the server's list of models is empty: the name was not checked"
         if name not in models and f"{name}:latest" not in models:  # Ollama's tag may be left out
@@ -81,7 +81,7 @@ class Server:
                 check(response)
                 self._settled = True
                 return response
-            except Refusal as refusal:
+            except HttpStatusError as refusal:
                 # Until the key was once accepted it may be what is refused, whatever is said.
                 named = "stream_options" in refusal.message or "include_usage" in refusal.message
                 if refusal.status not in REFUSED or (self._settled and not named):
@@ -92,13 +92,13 @@ class Server:
         return response
 
 
-def _names(listing: Any) -> list[str]:
+def _model_ids(listing: Any) -> list[str]:
     """The ids of a models list; of LM Studio, Ollama, vLLM and others alike."""
     data = listing.get("data") if isinstance(listing, dict) else listing
     if not isinstance(data, list):
         if isinstance(listing, dict) and data is None and "data" in listing:
             return []  # Ollama without any model
-        raise failures.not_the_protocol("its list of models is none")
+        raise failures.protocol_error("its list of models is none")
     return [str(model["id"]) for model in data if isinstance(model, dict) and "id" in model]
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ...engine import DeviceMemory
 from ...failure import WorkerFailure
-from ...room import Room
+from ...room import FreeMemory
 
 
 class Device:
@@ -27,20 +27,20 @@ class Device:
         self._mps_peak = 0
 
     @property
-    def straight(self) -> bool:
+    def loads_directly(self) -> bool:
         """Whether weights go there without being in this process's own memory on the way."""
         return self.kind != "cpu" and importlib.util.find_spec("accelerate") is not None
 
-    def free(self) -> Room | None:
+    def free(self) -> FreeMemory | None:
         """What a GPU has free; None on a CPU.
 
         Metal shares the machine's memory: what it can work with at once, by its own word.
         """
         if self.kind == "cuda":
-            return Room(torch.cuda.mem_get_info(self.name)[0], f"free on {self.name}")
+            return FreeMemory(torch.cuda.mem_get_info(self.name)[0], f"free on {self.name}")
         if self.kind == "mps":
             left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-            return Room(left, "left of what Metal recommends")
+            return FreeMemory(left, "left of what Metal recommends")
         return None
 
     def memory(self) -> DeviceMemory:

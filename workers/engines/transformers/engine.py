@@ -15,16 +15,16 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...engine import Answer
+from ...engine import GeneratedAnswer
 from ...families import FamilyModule, hooks_for
-from ...measure import LoadClock, Meter, Tell
-from ...room import check_room
-from ...text import Cleaner, special_tokens
-from ..local import LocalEngine, versions
+from ...measure import LoadClock, RunTimer, Tell
+from ...room import check_memory
+from ...text import TextCleaner, special_tokens
+from ..local import InProcessEngine, versions
 
 if TYPE_CHECKING:
     from .device import Device
-    from .hooks import Hooks
+    from .hooks import ModelAdapter
 
 LIBRARIES = (
     "torch",
@@ -37,10 +37,10 @@ LIBRARIES = (
 )
 
 
-class TransformersEngine(LocalEngine):
+class TransformersEngine(InProcessEngine):
     """See `workers.engine.Engine` for what each method promises."""
 
-    _hooks: Hooks
+    _hooks: ModelAdapter
     _device: Device
 
     def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
@@ -52,19 +52,19 @@ class TransformersEngine(LocalEngine):
             from .device import choose_device
 
             device = self._device = choose_device(ask.device, ask.dtype)
-            check_room(checkpoint, ask, device.dtype_name, device.free(), not device.straight)
-            from .hooks import Hooks
-        hooks = self._hooks = (hooks_for(family, "transformers") or Hooks)(checkpoint, ask, device)
+            check_memory(checkpoint, ask, device.dtype_name, device.free(), not device.loads_directly)
+            from .hooks import ModelAdapter
+        hooks = self._hooks = (hooks_for(family, "transformers") or ModelAdapter)(checkpoint, ask, device)
         with clock.part("processor"):
             tell(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
             special = special_tokens(hooks.tokenizer)
-            self._cleaner = Cleaner(special, markers=hooks.markers())
+            self._cleaner = TextCleaner(special, markers=hooks.markers())
         with clock.part("weights"):
             tell(Progress(phase="load", message="loading the weights"))
             hooks.load_model()
             device.synchronise()
-        self._look()
+        self._refresh_memory()
         return Loaded(
             engine="transformers",
             family=family.FAMILY.name,
@@ -86,16 +86,16 @@ class TransformersEngine(LocalEngine):
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return self._hooks.sees_videos(turns)
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: Meter) -> Answer:
+    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
         from .streamer import TokenStreamer
 
         hooks = self._hooks
         inputs = hooks.prepare(turns)
-        meter.preprocessed(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
-        self._look()
-        streamer = TokenStreamer(hooks.decode, meter, self._cleaner.visible, self._look_sometimes)
+        meter.mark_inputs_ready(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
+        self._refresh_memory()
+        streamer = TokenStreamer(hooks.decode, meter, self._cleaner.visible, self._refresh_memory_throttled)
         ends = hooks.generate(inputs, generation, streamer)
-        self._look()
+        self._refresh_memory()
         raw = hooks.decode(streamer.ids) if streamer.ids else streamer.written
         ended = streamer.ended or (bool(streamer.ids) and streamer.ids[-1] in ends)
         full = streamer.count >= generation.max_new_tokens

@@ -21,10 +21,10 @@ from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...failure import WorkerFailure, otherwise
+from ...failure import WorkerFailure, classify_unknown_as
 from ...video import has_videos
 from .device import Device
-from .no_video import drop_video, wants_torchvision
+from .no_video import disable_video_processor, wants_torchvision
 from .prompt import (
     Inputs,
     check_texts,
@@ -41,7 +41,7 @@ from .video import fills_slot, takes_one_kind, takes_videos, video_options, vide
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
 
 
-class Hooks:
+class ModelAdapter:
     """One loaded model. After `load_processor` and `load_model`: `processor`, `tokenizer` and
     `model` are set, and `notes` tells what was done out of the ordinary.
     """
@@ -63,10 +63,10 @@ class Hooks:
     def load_processor(self) -> None:
         """Set `processor` and `tokenizer`. Raises what is wrong with them, or with the config."""
         hint = "Compare config.json of {model} with the published one."
-        with otherwise("bad_config", hint):
+        with classify_unknown_as("bad_config", hint):
             AutoConfig.from_pretrained(str(self.checkpoint.folder), **self.common())
         hint = "Check preprocessor_config.json and processor_config.json of {model}."
-        with otherwise("bad_processor", hint):
+        with classify_unknown_as("bad_processor", hint):
             self.processor = self.make_processor()
         if isinstance(self.processor, PreTrainedTokenizerBase):
             message = "This transformers knows no processor of that name, only the tokenizer"
@@ -82,7 +82,7 @@ class Hooks:
         except (ImportError, ValueError) as error:
             if not wants_torchvision(error):
                 raise
-        drop_video()
+        disable_video_processor()
         self.notes.append("no torchvision here: the processor was built without video")
         return AutoProcessor.from_pretrained(folder, **options)
 
@@ -90,7 +90,7 @@ class Hooks:
         """Set `model`, on its device. Raises `missing_weights` where some stayed random."""
         options = {**self.common(), "dtype": self.device.dtype, "output_loading_info": True}
         options["use_safetensors"] = None if self.ask.allow_pickle else True
-        if self.device.straight:
+        if self.device.loads_directly:
             options["device_map"] = {"": self.device.name}
         options |= self.model_options()
         model, info = self.auto_model.from_pretrained(str(self.checkpoint.folder), **options)
@@ -231,13 +231,13 @@ class Hooks:
                 setattr(settings, name, value)
         if ask.repetition_penalty is not None:
             settings.repetition_penalty = ask.repetition_penalty
-        settings.eos_token_id = sorted(self.ends(settings.eos_token_id)) or None
+        settings.eos_token_id = sorted(self.stop_token_ids(settings.eos_token_id)) or None
         if settings.pad_token_id is None and settings.eos_token_id:
             settings.pad_token_id = settings.eos_token_id[0]
         self.model.generation_config = settings
         return settings
 
-    def ends(self, configured: int | list[int] | None) -> set[int]:
+    def stop_token_ids(self, configured: int | list[int] | None) -> set[int]:
         """Ids that end an answer: the generation config's, and the tokenizer's own end."""
         ids = [configured] if isinstance(configured, int) else list(configured or ())
         own = getattr(self.tokenizer, "eos_token_id", None)

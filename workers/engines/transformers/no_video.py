@@ -18,7 +18,7 @@ def wants_torchvision(error: Exception) -> bool:
     return missing and "torchvision" in str(error).lower()
 
 
-def drop_video() -> None:
+def disable_video_processor() -> None:
     """From now on processors are made without a video processor, where that comes last.
 
     For the whole process, which has one model: the processor asks for its parts again and again.

@@ -17,7 +17,7 @@ from transformers import DynamicCache
 WORDS = ("seen_tokens", "get_max_length", "get_usable_length", "to_legacy_cache")
 
 
-class OldCache(DynamicCache):  # type: ignore[misc]
+class LegacyCache(DynamicCache):  # type: ignore[misc]
     """A `DynamicCache` with the methods it had in transformers 4.43."""
 
     @property
@@ -46,7 +46,7 @@ class OldCache(DynamicCache):  # type: ignore[misc]
         return cache
 
 
-def lacking() -> list[str]:
+def missing_methods() -> list[str]:
     """Old words that this transformers lacks, or uses otherwise."""
     plain = DynamicCache()
     gone = {word for word in (*WORDS, "from_legacy_cache") if not hasattr(plain, word)}
@@ -60,15 +60,15 @@ def lacking() -> list[str]:
 
 def install() -> list[str]:
     """Give `DynamicCache` the one old word that code says to the class itself; see `lacking`."""
-    gone = lacking()
+    gone = missing_methods()
     if "from_legacy_cache" in gone:
         DynamicCache.from_legacy_cache = classmethod(
-            lambda cls, past=None: OldCache.from_legacy_cache(past)
+            lambda cls, past=None: LegacyCache.from_legacy_cache(past)
         )
     return gone
 
 
-def adapt_preparation(model: Any) -> None:
+def patch_prepare_inputs(model: Any) -> None:
     """Hand the model's `prepare_inputs_for_generation` what it got in transformers 4.43.
 
     An empty cache was none then, `position_ids` were of the new tokens alone, and there was

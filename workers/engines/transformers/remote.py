@@ -109,12 +109,12 @@ def rebuild_buffers(model: Any, device: str, dtype: torch.dtype) -> int:
     modules = dict(model.named_modules())
     for path, source in fresh.named_modules():
         if path in modules:
-            count += _take_over(source, modules[path], device)
+            count += _copy_buffers(source, modules[path], device)
     check_all_real(model)
     return count
 
 
-def _take_over(source: torch.nn.Module, target: torch.nn.Module, device: str) -> int:
+def _copy_buffers(source: torch.nn.Module, target: torch.nn.Module, device: str) -> int:
     lost = target._non_persistent_buffers_set
     names = [name for name, value in source._buffers.items() if name in lost and value is not None]
     for name in names:
@@ -158,7 +158,7 @@ def _weights_on_meta() -> Iterator[None]:
         torch.nn.Module.register_parameter = register
 
 
-def give_generate(model: Any) -> None:
+def add_generate(model: Any) -> None:
     """`generate()` for a model inside a model, which the Auto classes can't see to.
 
     Since transformers 4.50 models have it only by a class of its own.

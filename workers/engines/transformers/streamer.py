@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers.generation.streamers import BaseStreamer
 
-from ...measure import Meter
+from ...measure import RunTimer
 from ...text import StreamDecoder
 
 
@@ -24,7 +24,7 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
     def __init__(
         self,
         decode: Callable[[Sequence[int]], str],
-        meter: Meter,
+        meter: RunTimer,
         visible: Callable[[str], bool],
         after_token: Callable[[], None],
     ) -> None:
@@ -60,7 +60,7 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
 
     def counted(self, input_tokens: int, image_tokens: int | None) -> None:
         """What the model took in, where that shows only once it is at work."""
-        self._meter.counted(input_tokens, image_tokens)
+        self._meter.set_token_counts(input_tokens, image_tokens)
 
     def end(self) -> None:
         """Nothing is left to do: the whole text is told to the meter by the caller."""
