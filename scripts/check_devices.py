@@ -18,10 +18,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from runner import machine, sweeping
+from runner import api
 from runner.database.reader import Reader
-from runner.planning import jobs, sweepfile
-from runner.work import terms
+from runner.planning import expand, sweepfile
+from runner.supervisor import resources
+from runner.system import host
 
 ROOT = Path(__file__).resolve().parent.parent
 PROMPTS = ["What colour is the shape?", "How many shapes are there?"]
@@ -40,11 +41,11 @@ def night(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any]], 
         for model in ("left", "right")
     ]
     sweep = {"name": name, "models": models, "images": [str(ROOT / "images")], "prompts": PROMPTS}
-    plan = jobs.expand(sweepfile.validate(sweep, "check"), folder, "check")
+    plan = expand.expand(sweepfile.validate(sweep, "check"), folder, "check")
     database = folder / "devices.db"
-    added = sweeping.enqueue(plan, database, lambda event: None, TERMS)
-    wanted = terms.limits_for_machine(workers, 10**12 if workers > 1 else None)
-    sweeping.work_queue(database, lambda event: None, wanted)
+    added = api.enqueue(plan, database, lambda event: None, TERMS)
+    wanted = resources.limits_for_machine(workers, 10**12 if workers > 1 else None)
+    api.work_queue(database, lambda event: None, wanted)
     with Reader(database) as reader:
         rows = reader.results(added["sweep"])
         texts = {(row["model"], row["image"], row["prompt"]): row["raw_text"] for row in rows}
@@ -73,7 +74,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = machine.cuda_devices()
+    found = host.cuda_devices()
     if len(found) < 2:
         print(f"two NVIDIA devices are needed, and there are {len(found)}: nothing was checked")
         return 0

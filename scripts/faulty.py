@@ -17,12 +17,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runner import environment  # noqa: E402
-from runner.database import intake  # noqa: E402
+from runner.database import sweep_writer  # noqa: E402
 from runner.database.store import Store  # noqa: E402
-from runner.planning import jobs, sweepfile  # noqa: E402
-from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec  # noqa: E402
-from runner.work.supervisor import Supervisor  # noqa: E402
+from runner.planning import expand, sweepfile  # noqa: E402
+from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec  # noqa: E402
+from runner.supervisor.supervisor import Supervisor  # noqa: E402
+from runner.system import environment  # noqa: E402
 from schemas import stream  # noqa: E402
 
 FAKE = ROOT / "tests" / "runner" / "fake_worker.py"
@@ -51,8 +51,8 @@ def queue(
         "limits": limits,
         "repeats": repeats,
     }
-    plan = jobs.expand(sweepfile.validate(data, "faulty"), folder, "faulty")
-    return intake.add_sweep(store, plan, [], environment.supervisor_environment())
+    plan = expand.expand(sweepfile.validate(data, "faulty"), folder, "faulty")
+    return sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
 
 
 def supervisor(store: Store, marker: str, tell: Tell = lambda event: None) -> Supervisor:

@@ -54,7 +54,7 @@ from pathlib import Path
 from runner import sweeping
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
-from runner.work.launch import ShimLauncher
+from runner.process.launcher import ShimLauncher
 from schemas import stream
 
 class Scripted(ShimLauncher):

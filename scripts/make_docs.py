@@ -15,8 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from runner.database.dictionary import type_name
-from runner.planning import families
+from runner.database.schema_docs import type_name
+from runner.planning import family_info
 from schemas import rows
 from schemas.commands import Command
 from schemas.events import Event
@@ -78,7 +78,7 @@ def models() -> str:
         " this machine now.",
         "*Generated from `workers/families/` by `scripts/make_docs.py`.*",
     ]
-    for family in families.run_describe()["families"]:
+    for family in family_info.run_describe()["families"]:
         parts.append(f"## {family['title']}")
         rows = [(title, as_text(family[key])) for key, title in FACTS.items()]
         table = [f"| {title} | {text} |" for title, text in rows if text]

@@ -24,13 +24,13 @@ from typing import Any
 from history_models import KINDS, Kind, told
 from history_texts import QUESTIONS, Author
 
-from runner import environment
-from runner.database.intake import add_sweep
 from runner.database.store import Store
-from runner.judging.checks import check
-from runner.planning import jobs, sweepfile
-from runner.planning.plan import PlannedJob, Plan
-from schemas.picture import PreparedImage
+from runner.database.sweep_writer import add_sweep
+from runner.planning import expand, sweepfile
+from runner.planning.plan import Plan, PlannedJob
+from runner.scoring.checks import check
+from runner.system import environment
+from schemas.image import PreparedImage
 
 BEGAN = datetime(2026, 1, 1, 22, tzinfo=UTC)
 NIGHT = 12_000
@@ -63,7 +63,7 @@ class Nights:
             "models": [kind.name for kind in KINDS],
             "prompts": [{"name": n, "text": t, "images": "none"} for n, t in QUESTIONS.items()],
         }
-        plan = jobs.expand(sweepfile.validate(spec, "made up"), self.home, "made up")
+        plan = expand.expand(sweepfile.validate(spec, "made up"), self.home, "made up")
         shown = [self.picture(i) for i in range(pictures)]
         plan = with_pictures(plan, shown)
         with self.store.db.atomic():
@@ -114,7 +114,9 @@ class Nights:
 def with_pictures(plan: Plan, pictures: list[PreparedImage]) -> Plan:
     """The plan, each of its jobs asked about every picture: these files need not exist."""
     cells = [(job, image) for job in plan.jobs for image in range(len(pictures))]
-    made = tuple(PlannedJob(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells))
+    made = tuple(
+        PlannedJob(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells)
+    )
     return Plan(
         plan.sweep, plan.source, plan.entries, plan.prompts, tuple(p.path for p in pictures), made
     )

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import faulty
 
-from runner import machine
 from runner.database.store import Store
+from runner.system import host
 from schemas import stream
 
 GROWTH = 2_000_000
@@ -28,7 +28,7 @@ LONG = {"load_s": 60, "first_token_s": 1e6, "run_s": 1e6, "silence_s": 1e6}
 def resident() -> int:
     """Bytes of this process that no file backs, or all where that is not told."""
     gc.collect()
-    memory = machine.process_memory(os.getpid())
+    memory = host.process_memory(os.getpid())
     assert memory is not None
     return memory.anonymous or memory.rss
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import faulty
 
-from runner import machine
-from runner.database import judging
+from runner.database import score_writer
 from runner.database.store import Store
+from runner.system import host
 
 TEXT = (
     "The image shows a red bicycle that leans against a brick wall. Beside it a small dog lies on"
@@ -29,7 +29,7 @@ METRICS = ["exact", "contains", "vqa", "anls"]
 def resident() -> int:
     """Bytes of this process that no file backs, or all where that is not told."""
     gc.collect()
-    memory = machine.process_memory(os.getpid())
+    memory = host.process_memory(os.getpid())
     assert memory is not None
     return memory.anonymous or memory.rss
 
@@ -52,7 +52,7 @@ def judged(store: Store, runs: int) -> float:
     with store.db.atomic():
         for _ in range(runs):
             began = time.perf_counter()
-            judging.score_run(store.connection, run)
+            score_writer.score_run(store.connection, run)
             took.append((time.perf_counter() - began) * 1000)
     return statistics.median(took)
 
@@ -75,7 +75,7 @@ def main() -> None:
                 f" {len(TEXT) * times} characters; its checks {judged(store, runs):.2f} ms"
             )
         checks = resident()
-        judging.store_reference(store.connection, 1, ["a red bicycle"] * 10, METRICS)
+        score_writer.store_reference(store.connection, 1, ["a red bicycle"] * 10, METRICS)
         took = stored(store, row | {"text": TEXT, "raw_text": TEXT}, runs)
         print(
             f"with four metrics of ten answers: {took:.2f} ms; judging alone"

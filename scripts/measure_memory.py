@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from runner.work.memory import MemoryTracker  # noqa: E402
-from runner.work.process import SAMPLE_EVERY_S  # noqa: E402
+from runner.supervisor.memory_tracker import MemoryTracker  # noqa: E402
+from runner.supervisor.worker_process import SAMPLE_EVERY_S  # noqa: E402
 
 SUBJECT = """
 import mmap, sys, time

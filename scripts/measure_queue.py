@@ -20,17 +20,17 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from runner import environment
-from runner.control.actions import execute
-from runner.control.request import Request
-from runner.database import backlog, intake
+from runner.control.handlers import execute
+from runner.control.protocol import Request
+from runner.database import queue_status, sweep_writer
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from runner.times import utc_now
-from runner.work.queue import Queue
-from schemas.picture import PreparedImage
+from runner.supervisor.queue import Queue
+from runner.system import environment
+from runner.system.timestamps import utc_now
+from schemas.image import PreparedImage
 
 LONGEST_MS = 50.0
 MODELS = 5
@@ -46,7 +46,7 @@ def plan(folder: Path, number: int, size: int) -> Plan:
         "prompts": [{"text": f"question {p}?"} for p in range(PROMPTS)],
         "images": [f"{i}.png" for i in range(pictures)],
     }
-    return jobs.expand(sweepfile.validate(data, "measure"), folder, "measure")
+    return expand.expand(sweepfile.validate(data, "measure"), folder, "measure")
 
 
 def stage(folder: Path, number: int, size: int) -> tuple[Path, str]:
@@ -55,7 +55,7 @@ def stage(folder: Path, number: int, size: int) -> tuple[Path, str]:
     pictures = [PreparedImage(path=path, prepared_path=path) for path in made.images]
     staged = folder / f"staged-{number}.db"
     with closing(Store(staged)) as store:
-        sweep = intake.add_sweep(store, made, pictures, environment.supervisor_environment())
+        sweep = sweep_writer.add_sweep(store, made, pictures, environment.supervisor_environment())
         (uid,) = store.connection.execute("SELECT uid FROM sweeps WHERE id = ?", [sweep]).fetchone()
     return staged, uid
 
@@ -118,10 +118,11 @@ def questions(store: Store, queue: Queue, database: Path, repeats: int) -> dict[
             "claim_and_store_a_run": timed(repeats, claim),
             "what_is_ready": timed(repeats, lambda: queue.ready(utc_now())),
             "what_is_open": timed(repeats, queue.open_sweeps),
-            "list_sweeps": timed(repeats, lambda: backlog.queue_sweeps(reader)),
-            "list_models": timed(repeats, lambda: backlog.queue_models(reader, first.sweep)),
+            "list_sweeps": timed(repeats, lambda: queue_status.queue_sweeps(reader)),
+            "list_models": timed(repeats, lambda: queue_status.queue_models(reader, first.sweep)),
             "list_200_jobs": timed(
-                repeats, lambda: backlog.queue_jobs(reader, first.sweep, every=False, limit=200)
+                repeats,
+                lambda: queue_status.queue_jobs(reader, first.sweep, every=False, limit=200),
             ),
             "pause": timed(repeats, change("pause")),
             "resume": timed(repeats, change("resume")),

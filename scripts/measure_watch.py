@@ -16,12 +16,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from runner import environment
-from runner.database import intake
+from runner.database import sweep_writer
 from runner.database.store import Store
-from runner.planning import jobs, sweepfile
-from runner.times import utc_now
-from runner.watching.onlooker import Watcher
+from runner.planning import expand, sweepfile
+from runner.system import environment
+from runner.system.timestamps import utc_now
+from runner.watch.watcher import Watcher
 from schemas import stream
 
 LIMIT_S = 0.05
@@ -33,8 +33,8 @@ def fill(store: Store, folder: Path, runs: int) -> int:
     for name in ("a", "b"):
         (folder / name).mkdir()
     data = {"models": ["./a", "./b"], "prompts": [{"text": "What?", "images": "none"}]}
-    plan = jobs.expand(sweepfile.validate(data, "measure"), folder, "measure")
-    sweep = intake.add_sweep(store, plan, [], environment.supervisor_environment())
+    plan = expand.expand(sweepfile.validate(data, "measure"), folder, "measure")
+    sweep = sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
     connection = store.connection
     connection.execute("BEGIN")
     connection.execute("DELETE FROM jobs")

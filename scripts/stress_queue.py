@@ -28,15 +28,15 @@ from typing import Any
 import psutil
 from kill_supervisor import WORKER
 
-from runner import sweeping
-from runner.control.asking import send_request
-from runner.database import backlog
+from runner import api
+from runner.control.client import send_request
+from runner.database import queue_status
 from runner.database.reader import Reader
 from runner.database.recovery import MARK
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
-from runner.work.terms import SupervisorLimits
+from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec
+from runner.supervisor.resources import SupervisorLimits
 
 JOBS = 6
 TERMS = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
@@ -55,14 +55,14 @@ class Scripted(ShimLauncher):
 
 def work(database: Path) -> None:
     """The supervisor."""
-    sweeping.work_queue(database, lambda event: None, SupervisorLimits(stay=True, workers=2), Scripted())
+    api.work_queue(database, lambda event: None, SupervisorLimits(stay=True, workers=2), Scripted())
 
 
 def plan(folder: Path, name: str) -> Plan:
     """A small sweep."""
     asked = [{"text": f"{name} {i}", "images": "none"} for i in range(JOBS)]
     data = {"name": name, "models": [f"./m{random.randrange(3)}"], "prompts": asked}
-    return jobs.expand(sweepfile.validate(data, "stress"), folder, "stress")
+    return expand.expand(sweepfile.validate(data, "stress"), folder, "stress")
 
 
 def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> None:
@@ -77,11 +77,11 @@ def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> N
             if what == "add" or not mine:
                 what = "add"
                 name = f"p{number}-{len(mine)}"
-                added = sweeping.enqueue(plan(folder, name), database, lambda event: None, TERMS)
+                added = api.enqueue(plan(folder, name), database, lambda event: None, TERMS)
                 mine.append((added["sweep"], name))
             elif what == "list":
                 with Reader(database) as reader:
-                    backlog.queue_sweeps(reader)
+                    queue_status.queue_sweeps(reader)
             else:
                 target = {"level": "sweep", "id": random.choice(mine)[0]}
                 more = {"to": random.choice(["first", "last"])} if what == "move" else {}

@@ -128,6 +128,6 @@ def test_the_supervisors_side_never_imports_a_model_library(tmp_path: Path) -> N
     )
     assert done.returncode == 1, done.stderr
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "runner.work.supervisor" in imported
+    assert "runner.supervisor.supervisor" in imported
     tops = {name.partition(".")[0] for name in imported}
     assert not tops & {"torch", "transformers", "mlx", "mlx_vlm", "huggingface_hub", "workers"}

@@ -15,9 +15,9 @@ import sys
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
-from .secret import make_scrub
-from .serve import serve
-from .wire import EventWriter
+from .main_loop import serve
+from .protocol import EventWriter
+from .redact import make_scrub
 
 STACK_FILE = "VLMSWEEP_STACK_FILE"
 

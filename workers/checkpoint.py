@@ -17,8 +17,8 @@ from typing import Any
 from schemas.errors import ErrorClass
 
 from . import safetensors_file
-from .failure import WorkerFailure
-from .reach import check_reach
+from .error_classes import WorkerFailure
+from .path_safety import check_reach
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -216,7 +216,9 @@ def _files_in_index(folder: Path) -> list[Path]:
             continue
         names = _read_object(folder / index, "corrupt_weights").get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
-            raise WorkerFailure("corrupt_weights", f"{index} has no weight_map", refetch_hint(folder))
+            raise WorkerFailure(
+                "corrupt_weights", f"{index} has no weight_map", refetch_hint(folder)
+            )
         return [folder / name for name in sorted(set(names.values()))]
     return []
 

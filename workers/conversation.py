@@ -14,9 +14,9 @@ from schemas.events import Progress, RunFinished, WorkerPhase
 from schemas.generation import Generation
 
 from . import video
-from .engine import GeneratedAnswer, Engine
-from .failure import WorkerFailure
-from .measure import RunTimer, Tell
+from .engine import Engine, GeneratedAnswer
+from .error_classes import WorkerFailure
+from .timing import RunTimer, Tell
 
 
 def answer_all(
@@ -52,7 +52,9 @@ def answer_all(
     )
 
 
-def _answer(talk: list[Turn], generation: Generation, engine: Engine, meter: RunTimer) -> GeneratedAnswer:
+def _answer(
+    talk: list[Turn], generation: Generation, engine: Engine, meter: RunTimer
+) -> GeneratedAnswer:
     """One answer. An engine that sees no videos here gets their frames as pictures."""
     if not video.has_videos(talk) or engine.sees_videos(talk):
         return engine.generate(talk, generation, meter)

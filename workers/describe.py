@@ -18,7 +18,7 @@ from schemas.commands import Load
 
 from .checkpoint import read_checkpoint, read_config
 from .engine import ENGINES, choose_engine, missing_packages
-from .failure import WorkerFailure
+from .error_classes import WorkerFailure
 from .families import FamilyModule, all_families, find_family
 
 YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables

@@ -19,9 +19,9 @@ from schemas.events import FinishReason, Loaded
 from schemas.generation import Generation
 
 from .checkpoint import Checkpoint
-from .failure import WorkerFailure
+from .error_classes import WorkerFailure
 from .families import FamilyModule
-from .measure import RunTimer, Tell
+from .timing import RunTimer, Tell
 
 ENGINES = {
     "transformers": "workers.engines.transformers:TransformersEngine",
@@ -77,7 +77,9 @@ class Engine(Protocol):
         is given their frames as pictures.
         """
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
+    def generate(
+        self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
+    ) -> GeneratedAnswer:
         """Answer the last of `turns` (a user's; roles alternate, earlier answers included).
 
         Call `meter.preprocessed` when the inputs are ready and `meter.token` for each token;

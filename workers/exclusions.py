@@ -14,7 +14,7 @@ from schemas.commands import Turn
 from schemas.events import Loaded
 from schemas.family import Exclusion, Family
 
-from .failure import WorkerFailure
+from .error_classes import WorkerFailure
 
 
 def refuse_excluded(family: Family, loaded: Loaded, turns: Sequence[Turn]) -> None:
@@ -36,7 +36,9 @@ def refuse_excluded(family: Family, loaded: Loaded, turns: Sequence[Turn]) -> No
 def rule_applies(rule: Exclusion, loaded: Loaded) -> bool:
     """Whether a rule concerns the engine in use and the version installed."""
     version = loaded.versions.get(rule.package)
-    return loaded.engine == rule.engine and version is not None and version_below(version, rule.below)
+    return (
+        loaded.engine == rule.engine and version is not None and version_below(version, rule.below)
+    )
 
 
 def version_below(version: str, bound: str) -> bool:

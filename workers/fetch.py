@@ -19,8 +19,8 @@ from schemas.commands import Load
 from schemas.events import Progress
 from schemas.family import Family
 
-from .failure import WorkerFailure, classify
-from .measure import Tell
+from .error_classes import WorkerFailure, classify
+from .timing import Tell
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors")

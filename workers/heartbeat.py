@@ -13,7 +13,7 @@ from collections.abc import Callable
 from schemas.events import Heartbeat, WorkerPhase
 
 from .engine import DeviceMemory
-from .measure import Tell
+from .timing import Tell
 
 EVERY_S = 1.0
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from schemas.commands import Turn
 
-from .failure import WorkerFailure
+from .error_classes import WorkerFailure
 
 
 def has_videos(turns: Sequence[Turn]) -> bool:

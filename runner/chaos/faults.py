@@ -4,7 +4,7 @@ It speaks the workers' protocol with nothing but the standard library, so that i
 milliseconds and imports nothing from beside it. Which fault is asked for stands in the model's
 folder name or in the prompt. Every process it starts carries the mark given as first argument on
 its command line, and ends by itself after LAST_S, should every defence fail (all but one that is
-stopped). It judges nothing: that is `runner.chaos.trial`'s business.
+stopped). It judges nothing: that is `runner.chaos.runner`'s business.
 """
 
 from __future__ import annotations

@@ -6,19 +6,19 @@ that `vlmsweep --help` stays instant.
 
 from __future__ import annotations
 
-from .asking import history_command, schema, search
 from .browse import browse
+from .check_order import check_order
 from .compare import diff
+from .diagnose import chaos, doctor
 from .exchange import export, import_, issue
-from .history import models, show, sql, sweeps
-from .judging import judge
-from .keeping import backup, prune
-from .order import check_order
+from .judge import judge
+from .maintenance import backup, prune
+from .plan import fetch, plan
+from .query import history_command, schema, search
 from .queue import queue, start
-from .ready import fetch, plan
+from .read import models, show, sql, sweeps
 from .report import report
 from .root import cli
-from .safety import chaos, doctor
 from .service import service
 from .sweep import demo, resume, run
 from .watch import logs, watch

@@ -24,11 +24,11 @@ def browse(ctx: click.Context, /, port: int | None, no_open: bool, db: Path | No
 
     Exit codes: 0 ended by Ctrl-C, 2 no Datasette or the port is taken, 3 the database.
     """
-    from runner import browsing, places
+    from runner import paths, web
 
-    place = places.database_path(db)
+    place = paths.database_path(db)
 
     def say(address: str) -> None:
         click.echo(f"{click.format_filename(place)} at {address}\nCtrl-C ends it.")
 
-    ctx.exit(browsing.browse(place, port, not no_open, say))
+    ctx.exit(web.browse(place, port, not no_open, say))

@@ -11,7 +11,7 @@ import click
 from .options import database, formats
 
 if TYPE_CHECKING:
-    from runner.comparing import Comparison
+    from runner.diff import Comparison
 
 RATIO = click.FloatRange(min=1)
 
@@ -69,22 +69,23 @@ def diff(
     --json gives one object; --nl, --csv and --tsv a row per job.
     Exit codes: 0 no regression, 1 a regression, 2 no such side, or nothing in common.
     """
-    from runner import comparing, places
+    from runner import paths
     from runner.database.reader import Reader
+    from runner.diff import Thresholds, compare_sides
 
-    with Reader(places.database_path(db)) as reader:
-        found = comparing.compare_sides(reader, a, b, comparing.Thresholds(slower, memory, texts))
+    with Reader(paths.database_path(db)) as reader:
+        found = compare_sides(reader, a, b, Thresholds(slower, memory, texts))
     print_comparison(found, format, limit)
     ctx.exit(1 if found.regression else 0)
 
 
 def print_comparison(found: Comparison, format: str | None, limit: int) -> None:
     """A comparison in one of the formats."""
-    from runner.view import output
-    from runner.view.columns import grid
+    from runner.view import formats as view_formats
+    from runner.view.grid import grid
 
     if format == "json":
-        click.echo(output.as_json(found.as_dict()))
+        click.echo(view_formats.as_json(found.as_dict()))
     elif format in ("markdown", "md"):
         from runner.view import comparison_markdown
 
@@ -94,4 +95,6 @@ def print_comparison(found: Comparison, format: str | None, limit: int) -> None:
 
         comparison.write(found, sys.stdout, limit)
     else:
-        output.write(grid(list(found.rows()), []), cast("output.Format", format), sys.stdout)
+        view_formats.write(
+            grid(list(found.rows()), []), cast("view_formats.Format", format), sys.stdout
+        )

@@ -44,22 +44,22 @@ def export(
     sweep file pinned to what ran: in the unpacked bundle, vlmsweep run sweep.yaml runs it again.
     It is meant for others to read, and names the paths your pictures lay at.
     """
-    from runner import places
+    from runner import paths
     from runner.database.reader import Reader
-    from runner.exchange import bundle, rows, telling
+    from runner.transfer import bundle_writer, flat_rows, view
 
-    place = places.database_path(db)
-    kind = kind or rows.format_from_name(output)
+    place = paths.database_path(db)
+    kind = kind or flat_rows.format_from_name(output)
     with Reader(place) as reader:
         found = reader.sweep(sweep)
         if kind != "bundle":
             if no_images:
                 raise click.UsageError("--no-pictures is for bundles: rows hold no pictures")
-            rows.write_rows(rows.flat_rows(reader, found["id"]), kind, output, place)
+            flat_rows.write_rows(flat_rows.flat_rows(reader, found["id"]), kind, output, place)
             return
     target = output or Path(f"{found['uid']}.zip")
-    done = bundle.write(place, found["uid"], target, pictures=not no_images)
-    click.echo(telling.describe_bundle(done), err=True)
+    done = bundle_writer.write(place, found["uid"], target, pictures=not no_images)
+    click.echo(view.describe_bundle(done), err=True)
 
 
 @click.command("import", short_help="Add sweeps from bundles or other databases.")
@@ -82,18 +82,18 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
 
     Exit codes: 0 all is here now, 1 something was left out, 2 a file cannot be used.
     """
-    from runner import places
-    from runner.exchange import importing, telling
-    from runner.view.output import write
+    from runner import paths
+    from runner.transfer import importer, view
+    from runner.view.formats import write
 
-    done, failed = importing.import_all(places.database_path(db), files)
+    done, failed = importer.import_all(paths.database_path(db), files)
     if done:
-        write(telling.import_table(done), format or "table", sys.stdout)
+        write(view.import_table(done), format or "table", sys.stdout)
         if format in (None, "table"):
-            click.echo(f"\n{telling.files(done)}")
+            click.echo(f"\n{view.files(done)}")
     if failed is not None:
         raise failed
-    ctx.exit(0 if telling.is_complete(done) else 1)
+    ctx.exit(0 if view.is_complete(done) else 1)
 
 
 @click.command(short_help="Write a bug report about a run, for the project at fault.")
@@ -111,12 +111,12 @@ def issue(run: str, job: bool, db: Path | None) -> None:
     short Python program that makes the same call without vlmsweep, facts about the picture, and
     versions. Home folders are shortened and secrets left out, but read it before you post it.
     """
-    from runner import places
+    from runner import paths
+    from runner.bug_report import report, run_record
     from runner.database.reader import Reader
-    from runner.upstream import case, report
 
-    with Reader(places.database_path(db)) as reader:
-        found = case.find(reader, run, job)
+    with Reader(paths.database_path(db)) as reader:
+        found = run_record.find(reader, run, job)
     text, to = report.markdown(found)
     click.echo(text, nl=False)
     click.echo(f"Report to: {report.address(to)}", err=True)

@@ -52,7 +52,7 @@ parquet = click.option(
 
 def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
     """8GB as a number of bytes."""
-    from runner.view.units import parse_size
+    from runner.text.units import parse_size
 
     try:
         return None if value is None else parse_size(value)
@@ -65,7 +65,9 @@ def absolute_path(ctx: click.Context, param: click.Parameter, value: Path | None
     return None if value is None else str(value.absolute())
 
 
-def list_or_none(ctx: click.Context, param: click.Parameter, value: tuple[str, ...]) -> list[str] | None:
+def list_or_none(
+    ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
+) -> list[str] | None:
     """What was given several times, or None when it was not."""
     return list(value) or None
 
@@ -193,8 +195,8 @@ def listener_options(command: Command) -> Command:
 
 
 def to_listener_options(given: dict[str, Any]) -> Any:
-    """The options of `beside` as a runner.company.Company."""
-    from runner.company import ListenerOptions
+    """The options of `beside` as a runner.notify.listeners.Company."""
+    from runner.notify.listeners import ListenerOptions
 
     return ListenerOptions(given["allow_sleep"], given["notify"], given["notify_command"])
 
@@ -207,10 +209,10 @@ def resource_options(command: Command) -> Command:
 
 
 def to_supervisor_limits(given: dict[str, Any], **more: Any) -> Any:
-    """The options of `allowed` as runner.work.terms.Terms."""
-    from runner.work import terms
+    """The options of `allowed` as runner.supervisor.resources.Terms."""
+    from runner.supervisor import resources
 
-    return terms.limits_for_machine(given["workers"], given["memory_budget"], **more)
+    return resources.limits_for_machine(given["workers"], given["memory_budget"], **more)
 
 
 def sweep_options(command: Command) -> Command:
@@ -221,8 +223,8 @@ def sweep_options(command: Command) -> Command:
 
 
 def to_sweep_request(given: dict[str, Any], *, models_only: bool = False) -> Any:
-    """The options of `wish` as a runner.planning.wishes.Wish."""
-    from runner.planning.wishes import SweepRequest
+    """The options of `wish` as a runner.planning.request.Wish."""
+    from runner.planning.request import SweepRequest
 
     settings: dict[str, Any] = {}
     for option, place in SETTINGS.items():

@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import COUNT, resource_options, to_supervisor_limits, to_sweep_request, listener_options, database, formats, sweep_options
-from .told import event_output
+from .options import (
+    COUNT,
+    database,
+    formats,
+    listener_options,
+    resource_options,
+    sweep_options,
+    to_supervisor_limits,
+    to_sweep_request,
+)
+from .output import event_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,21 +64,21 @@ def list_queue(
 
     Times left and ends are guessed from what the same models took before.
     """
-    from runner import places
-    from runner.database import backlog
+    from runner import paths
+    from runner.database import queue_status
     from runner.database.reader import Reader
-    from runner.view import queued
-    from runner.view.output import write
+    from runner.view import queue_tables
+    from runner.view.formats import write
 
-    with Reader(places.database_path(db)) as reader:
+    with Reader(paths.database_path(db)) as reader:
         if sweep is None and not jobs:
-            grid = queued.sweeps(backlog.queue_sweeps(reader))
+            grid = queue_tables.sweeps(queue_status.queue_sweeps(reader))
         else:
             number = reader.sweep(sweep)["id"]
             grid = (
-                queued.jobs(backlog.queue_jobs(reader, number, every, limit))
+                queue_tables.jobs(queue_status.queue_jobs(reader, number, every, limit))
                 if jobs
-                else queued.models(backlog.queue_models(reader, number))
+                else queue_tables.models(queue_status.queue_models(reader, number))
             )
     write(grid, format or "table", sys.stdout)
 
@@ -102,26 +111,26 @@ def add(
     """
     from datetime import UTC, datetime
 
-    from runner import places, sweeping
+    from runner import api, paths
     from runner.control import targets
-    from runner.planning import hours, wishes
-    from runner.preflight import look
-    from runner.times import format_timestamp
-    from runner.view import queued, telling
+    from runner.planning import parse_time, request
+    from runner.preflight import run
+    from runner.system.timestamps import format_timestamp
+    from runner.view import queue_tables, sinks
 
-    place = places.database_path(db)
+    place = paths.database_path(db)
     terms = {
         "priority": priority,
         "label": label,
-        "not_before": format_timestamp(hours.parse(at, datetime.now(UTC))) if at else None,
+        "not_before": format_timestamp(parse_time.parse(at, datetime.now(UTC))) if at else None,
         "after_sweep_id": targets.sweep(place, after) if after else None,
     }
-    plan = wishes.build_plan(to_sweep_request(given))
-    how = telling.choose_mode(sys.stderr, json=False, quiet=quiet)
-    with telling.open_sink(how, sys.stderr, sys.stderr) as tell:
-        plan = look.prepare_and_check(plan, place, tell, strict=strict)
-        added = sweeping.enqueue(plan, place, tell, terms)
-    click.echo(queued.added_message(added))
+    plan = request.build_plan(to_sweep_request(given))
+    how = sinks.choose_mode(sys.stderr, json=False, quiet=quiet)
+    with sinks.open_sink(how, sys.stderr, sys.stderr) as tell:
+        plan = run.prepare_and_check(plan, place, tell, strict=strict)
+        added = api.enqueue(plan, place, tell, terms)
+    click.echo(queue_tables.added_message(added))
 
 
 def queue_action_command(name: str, short: str, said: str) -> Callable[[Any], Any]:
@@ -133,15 +142,15 @@ def queue_action_command(name: str, short: str, said: str) -> Callable[[Any], An
         @JOB
         @database
         def command(sweep: str | None, model: str | None, job: int | None, db: Path | None) -> None:
-            from runner import places
+            from runner import paths
             from runner.control import targets
-            from runner.control.asking import send_request
-            from runner.view import queued
+            from runner.control.client import send_request
+            from runner.view import queue_tables
 
-            place = places.database_path(db)
+            place = paths.database_path(db)
             reply = send_request(place, name, targets.resolve_target(place, sweep, model, job))
             kind = "job" if job else "model" if model else "sweep"
-            click.echo(queued.changed_message(said, kind, reply))
+            click.echo(queue_tables.changed_message(said, kind, reply))
 
         command.__doc__ = described.__doc__
         return queue.command(name, short_help=short)(command)
@@ -180,13 +189,14 @@ def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None
 
     Pictures that were pruned since are prepared again.
     """
-    from runner import places, restoring
+    from runner import paths
+    from runner.commands import retry as retry_module
     from runner.control import targets
-    from runner.view import queued
+    from runner.view import queue_tables
 
-    place = places.database_path(db)
-    reply = restoring.retry(place, targets.resolve_target(place, sweep, model, job))
-    click.echo(queued.changed_message("queued again", "job", reply))
+    place = paths.database_path(db)
+    reply = retry_module.retry(place, targets.resolve_target(place, sweep, model, job))
+    click.echo(queue_tables.changed_message("queued again", "job", reply))
 
 
 @queue_action_command("remove", "Delete jobs that have never run.", "removed")
@@ -219,11 +229,11 @@ def move(
 
     What runs now is not interrupted by it.
     """
-    from runner import places
+    from runner import paths
     from runner.control import targets
-    from runner.control.asking import send_request
+    from runner.control.client import send_request
 
-    place = places.database_path(db)
+    place = paths.database_path(db)
     send_request(place, "move", targets.move(place, sweep, model, job, to, before, priority))
     click.echo("moved")
 
@@ -254,15 +264,15 @@ def start(
     """
     from datetime import UTC, datetime
 
-    from runner import places, sweeping
-    from runner.planning import hours
+    from runner import api, paths
+    from runner.planning import parse_time
 
-    place = places.database_path(db)
+    place = paths.database_path(db)
     terms = to_supervisor_limits(
         given,
-        until=hours.parse(until, datetime.now(UTC)) if until else None,
+        until=parse_time.parse(until, datetime.now(UTC)) if until else None,
         stay=not drain,
     )
     with event_output(place, given, json=json, quiet=quiet) as tell:
-        worked = sweeping.work_queue(place, tell, terms)
-    ctx.exit(sweeping.exit_code_of_queue(worked))
+        worked = api.work_queue(place, tell, terms)
+    ctx.exit(api.exit_code_of_queue(worked))

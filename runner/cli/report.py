@@ -37,8 +37,8 @@ def report(
     vlmsweep report -o report.html
     vlmsweep report "tuesday night" -o docs/tuesday.md
     """
-    from runner import places
-    from runner.report import writing
+    from runner import paths
+    from runner.report import write
 
-    told = writing.write(places.database_path(db), sweep, output, format, pictures)
+    told = write.write(paths.database_path(db), sweep, output, format, pictures)
     click.echo(told, err=output == Path("-"))

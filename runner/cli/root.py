@@ -64,7 +64,7 @@ class SectionedGroup(click.Group):
 
 def fail(ctx: click.Context, message: str, code: int) -> None:
     """A message on standard error, harmless to the terminal, and the end."""
-    from runner.plain import strip_control_characters
+    from runner.text.sanitize import strip_control_characters
 
     click.echo(strip_control_characters(message), err=True)
     ctx.exit(code)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import resource_options, database
+from .options import database, resource_options
 
 HOUR = click.DateTime(["%H:%M"])
 
@@ -36,14 +36,16 @@ def service(kind: str, at: Any, until: Any, timer: bool, db: Path | None, **give
     vlmsweep service > ~/.config/systemd/user/vlmsweep.service
     vlmsweep service --at 22:00 --until 07:00 > ...
     """
-    from runner import places
-    from runner import service as unit
+    from runner import paths
+    from runner.commands import service_units as unit
 
     if until is not None and at is None:
         raise click.UsageError("--until stops it for good; give --at, when it begins each day")
     if timer and (at is None or kind != "systemd"):
         raise click.UsageError("--timer needs --at, and systemd")
-    options = {"db": places.database_path(db), "until": until and f"{until:%H:%M}", **given}
-    wanted = unit.ServiceSpec(unit.command(options), unit.inherited_environment(), at and (at.hour, at.minute))
+    options = {"db": paths.database_path(db), "until": until and f"{until:%H:%M}", **given}
+    wanted = unit.ServiceSpec(
+        unit.command(options), unit.inherited_environment(), at and (at.hour, at.minute)
+    )
     make = unit.timer if timer else {"systemd": unit.systemd, "launchd": unit.launchd}[kind]
     click.echo(make(wanted), nl=False)

@@ -10,11 +10,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import resource_options, to_supervisor_limits, to_sweep_request, listener_options, database, sweep_options
-from .told import event_output
+from .options import (
+    database,
+    listener_options,
+    resource_options,
+    sweep_options,
+    to_supervisor_limits,
+    to_sweep_request,
+)
+from .output import event_output
 
 if TYPE_CHECKING:
-    from runner.sweeping import SweepResult
+    from runner.api import SweepResult
 
 
 @click.command(short_help="Run models over pictures, now.")
@@ -41,14 +48,18 @@ def run(
     Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal
     error, 130 interrupted (Ctrl-C once: after the run in hand; twice: at once).
     """
-    from runner import places, sweeping
-    from runner.planning import wishes
-    from runner.preflight import look
+    from runner import api, paths
+    from runner.planning import request
+    from runner.preflight import run as run_module
 
-    plan, place, terms = wishes.build_plan(to_sweep_request(given)), places.database_path(db), to_supervisor_limits(given)
+    plan, place, terms = (
+        request.build_plan(to_sweep_request(given)),
+        paths.database_path(db),
+        to_supervisor_limits(given),
+    )
     with event_output(place, given, json=json, quiet=quiet) as tell:
-        plan = look.prepare_and_check(plan, place, tell, strict=strict)
-        swept = sweeping.run(plan, place, tell, terms=terms)
+        plan = run_module.prepare_and_check(plan, place, tell, strict=strict)
+        swept = api.run(plan, place, tell, terms=terms)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
@@ -74,39 +85,39 @@ def resume(
     SWEEP is its name, number or the beginning of its uid; the latest by default. What ended ok
     is not run again, and each further try is a run of its own. Exit codes are those of run.
     """
-    from runner import places, sweeping
+    from runner import api, paths
     from runner.database.reader import Reader
 
-    place, terms = places.database_path(db), to_supervisor_limits(given)
+    place, terms = paths.database_path(db), to_supervisor_limits(given)
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
     with event_output(place, given, json=json, quiet=quiet) as tell:
-        swept = sweeping.resume(place, number, tell, terms=terms)
+        swept = api.resume(place, number, tell, terms=terms)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
 def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int:
     """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
-    from runner import places, sweeping
+    from runner import api, paths
     from runner.database.reader import Reader
-    from runner.view import grids
-    from runner.view.output import write
+    from runner.view import tables
+    from runner.view.formats import write
 
     with Reader(swept.database) as reader:
         rows = reader.summary(swept.id)
     if table:
-        write(grids.summary(rows), "table", sys.stdout)
+        write(tables.summary(rows), "table", sys.stdout)
         there = click.format_filename(swept.database)
         given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
         db = f" --db {shlex.quote(there)}" if given else ""
         click.echo(f"\nStored in {there}. Ask it:")
-        called = places.shell_command_name()
+        called = paths.shell_command_name()
         click.echo(f"  {called} show --runs{db}")
         query = "select model, avg(latency_s) from results group by 1"
         click.echo(f'  {called} sql "{query}"{db}')
         if swept.state == "interrupted":
             click.echo(f"Go on with what is missing:\n  {called} resume {swept.id}{db}")
-    return sweeping.exit_code(swept.state, rows)
+    return api.exit_code(swept.state, rows)
 
 
 @click.command(short_help="See a small model answer questions, offline.")
@@ -118,22 +129,23 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
 
     Exit code 0 when every job ran and every answer was right, else 1.
     """
-    from runner import company, places, sweeping
-    from runner import demo as show
+    from runner import api, paths
+    from runner.commands import demo as show
     from runner.database.reader import Reader
     from runner.errors import EXIT_JOBS_FAILED
-    from runner.view import grids, telling
-    from runner.view.output import write
+    from runner.notify import listeners
+    from runner.view import sinks, tables
+    from runner.view.formats import write
 
     plan = show.plan()
     show.check_packages()
-    how = telling.choose_mode(sys.stdout, json=json, quiet=False)
-    place = places.database_path(db)
+    how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
+    place = paths.database_path(db)
     with (
-        telling.open_sink(how, sys.stdout, sys.stderr) as view,
-        company.attach_listeners(view, place, company.ListenerOptions()) as tell,
+        sinks.open_sink(how, sys.stdout, sys.stderr) as view,
+        listeners.attach_listeners(view, place, listeners.ListenerOptions()) as tell,
     ):
-        swept = sweeping.run(plan, place, tell)
+        swept = api.run(plan, place, tell)
     with Reader(swept.database) as reader:
         checked = show.check(reader.judged(swept.id))
     score = show.score(checked)
@@ -141,9 +153,11 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
         for event in show.score_events(checked):
             view(event)
     else:
-        write(grids.demo_table(checked), "table", sys.stdout)
+        write(tables.demo_table(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
     code = print_summary(ctx, swept, table=not json)
     if not json:
-        click.echo(f"Then try your own pictures:\n  {places.shell_command_name()} run -m demo -i PICTURES/")
+        click.echo(
+            f"Then try your own pictures:\n  {paths.shell_command_name()} run -m demo -i PICTURES/"
+        )
     ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))

@@ -23,13 +23,14 @@ def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
     or its beginning) it leaves when that has ended. Ctrl-C leaves, and disturbs nothing. Exit
     code 0; 2 for an unknown sweep.
     """
-    from runner import places, watching
-    from runner.view import telling
+    from runner import paths
+    from runner import watch as watch_module
+    from runner.view import sinks
 
-    place = places.database_path(db)
-    how = telling.choose_mode(sys.stdout, json=json, quiet=False)
-    with telling.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as tell:
-        watching.watch(place, tell, sweep, once=once, gone=lambda: tell.broken)
+    place = paths.database_path(db)
+    how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
+    with sinks.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as tell:
+        watch_module.watch(place, tell, sweep, once=once, gone=lambda: tell.broken)
 
 
 @click.command(short_help="Print what a worker printed.")
@@ -57,12 +58,12 @@ def logs(
     """
     from contextlib import suppress
 
-    from runner import places
+    from runner import paths
     from runner.database.reader import Reader
-    from runner.plain import strip_control_characters
-    from runner.watching import logs as kept
+    from runner.text.sanitize import strip_control_characters
+    from runner.watch import worker_logs as kept
 
-    place = places.database_path(db)
+    place = paths.database_path(db)
     with Reader(place) as reader:
         found = kept.find(reader, sweep, worker)
     if stack:
@@ -71,7 +72,10 @@ def logs(
     log = kept.log_path(found, place)
     state = "ended" if found["ended_at"] else "running"
     click.echo(
-        strip_control_characters(f"Worker {found['number']} of {found['sweep']}: {found['model']}, {state}"), err=True
+        strip_control_characters(
+            f"Worker {found['number']} of {found['sweep']}: {found['model']}, {state}"
+        ),
+        err=True,
     )
     pieces = kept.follow(log, lines, place, found["id"]) if follow else kept.tail(log, lines)
     with suppress(KeyboardInterrupt):

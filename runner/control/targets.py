@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..database.advice import suggest
+from ..database.error_hints import suggest
 from ..database.reader import Reader
-from .request import RequestError
+from .protocol import RequestError
 
 Target = dict[str, Any]
 

@@ -1,7 +1,7 @@
 """Reads the history: a connection that cannot write, and the questions the commands ask.
 
 It imports no sqlite-utils, which is slow to start, and changes nothing in any file. Turning
-SQLite's errors into advice is `runner.database.advice`; writing is `runner.database.store`.
+SQLite's errors into advice is `runner.database.error_hints`; writing is `runner.database.store`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from ..errors import DatabaseError, QueryError
 from . import APPLICATION_ID
-from .advice import explain_error, suggest
-from .scores import NOTHING, check_summaries, primary_scores
+from .error_hints import explain_error, suggest
+from .score_reader import NOTHING, check_summaries, primary_scores
 
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
@@ -118,7 +118,9 @@ class Reader:
             cursor = self.connection.execute(sql, parameters or {})
         if cursor.description is None:
             raise QueryError("that is no question: it gives no rows back")
-        return QueryResult(unique_names([column[0] for column in cursor.description]), self.rows(cursor, sql))
+        return QueryResult(
+            unique_names([column[0] for column in cursor.description]), self.rows(cursor, sql)
+        )
 
     def rows(self, cursor: sqlite3.Cursor, sql: str) -> Iterator[Sequence[Any]]:
         """The rows, one at a time."""
@@ -194,7 +196,8 @@ class Reader:
         names = self.records("SELECT name, uid FROM sweeps")
         known = [str(text) for row in names for text in row.values() if text]
         raise QueryError(
-            f"no sweep is called {named!r}{suggest(named, known)}", hint="vlmsweep sweeps lists them"
+            f"no sweep is called {named!r}{suggest(named, known)}",
+            hint="vlmsweep sweeps lists them",
         )
 
     def sweeps(self) -> list[dict[str, Any]]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import psutil
 
-from ..times import utc_now
-from . import judging
+from ..system.timestamps import utc_now
+from . import score_writer
 from .store import Store
 
 MARK = "VLMSWEEP_DATABASE"
@@ -50,7 +50,7 @@ def recover(store: Store) -> RecoverySummary:
         for run, phase in open_runs:
             row = {"outcome": "interrupted", "phase": phase, "message": DIED, "ended_at": utc_now()}
             store.update("runs", run, row)
-            judging.score_run(store.connection, run)
+            score_writer.score_run(store.connection, run)
         store.connection.execute(
             "UPDATE workers SET ended_at = ?, message = ifnull(message, ?) WHERE ended_at IS NULL",
             [utc_now(), DIED],

@@ -73,7 +73,9 @@ def search(
     values |= {"on": MARKS[0], "off": MARKS[1], "around": AROUND, "longest": LONGEST}
     values["limit"] = limit
     try:
-        return reader.records_with_parameters(PROMPTS, values) + reader.records_with_parameters(ANSWERS, values)
+        return reader.records_with_parameters(PROMPTS, values) + reader.records_with_parameters(
+            ANSWERS, values
+        )
     except QueryError as error:
         if raw and (cause := error.__cause__) is not None and "took over" not in error.message:
             raise QueryError(

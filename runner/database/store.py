@@ -1,8 +1,8 @@
 """Writes the history: the one connection that may, held by the supervisor.
 
 Every method commits before it returns, so what was told is on disk. What a sweep asks for is
-stored by `runner.database.intake`; reading for people is `runner.database.reader`, reading what
-is left to do is `runner.work.queue`, the schema is `runner.database.migrations`.
+stored by `runner.database.sweep_writer`; reading for people is `runner.database.reader`, reading what
+is left to do is `runner.supervisor.queue`, the schema is `runner.database.migrations`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from schemas.events import Fetched
 from schemas.rows import Environments
 
 from ..errors import BusyError, DatabaseError
-from ..plain import is_plain, display_path
-from ..times import utc_now
-from . import APPLICATION_ID, holder, judging
+from ..system.timestamps import utc_now
+from ..text.sanitize import display_path, is_plain
+from . import APPLICATION_ID, score_writer
+from . import lock as lock_module
 from .migrations import NAMES, migrations
 
 
@@ -41,7 +42,7 @@ class Store:
 
         Where somebody else writes it, that one's end is waited for, `wait_s` at most.
         """
-        self.path = path = holder.canonical_path(path)
+        self.path = path = lock_module.canonical_path(path)
         if not is_plain(str(path)):
             raise DatabaseError(
                 f"{path} cannot be a database: its name holds what is no letter",
@@ -207,7 +208,7 @@ class Store:
                 " AND id = (SELECT job_id FROM runs WHERE id = ?)",  # jobs are found by id alone
                 [state, way, run, run],
             )
-            judging.score_run(self.connection, run)
+            score_writer.score_run(self.connection, run)
 
     def move_to_fallback(self, way: int, to: int) -> None:
         """All that waits in one way to load a model is to be tried in another."""
@@ -260,7 +261,7 @@ def unusable_error(path: Path, error: Exception) -> DatabaseError:
 
 def files_folder(database: Path) -> Path:
     """The folder beside a database for files that belong to it."""
-    return holder.canonical_path(database).with_suffix(".files")
+    return lock_module.canonical_path(database).with_suffix(".files")
 
 
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:
@@ -268,17 +269,17 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
 
     Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
     """
-    held = FileLock(holder.lock_file(path))
+    held = FileLock(lock_module.lock_file(path))
     try:
         held.acquire(timeout=wait_s, poll_interval=0.02)
     except Timeout:
-        pid = holder.lock_owner_pid(path)
+        pid = lock_module.lock_owner_pid(path)
         raise BusyError(
             f"another vlmsweep{f' (process {pid})' if pid else ''} is working on {path}",
             hint="vlmsweep queue add hands it more to do, vlmsweep watch shows it; or give this"
             " sweep a database of its own with --db. Reading is fine",
         ) from None
-    holder.write_pid(path)
+    lock_module.write_pid(path)
     return held
 
 

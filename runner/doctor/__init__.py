@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
-from . import killing, measuring, models, storage, surroundings
+from . import environment_checks, kill_checks, measurement_checks, models, storage
 from .check import Check
 
 Probe = Callable[[], Iterable[Check]]
@@ -20,11 +20,11 @@ Probe = Callable[[], Iterable[Check]]
 def run_checks(database: Path, devices: bool, screen: TextIO) -> list[Check]:
     """All checks, in the order people read them."""
     probes: list[tuple[str, Probe]] = [
-        ("kill", killing.checks),
-        ("measure", measuring.checks),
+        ("kill", kill_checks.checks),
+        ("measure", measurement_checks.checks),
         ("store", lambda: storage.checks(database)),
         ("models", lambda: models.checks(devices)),
-        ("here", lambda: surroundings.checks(screen)),
+        ("here", lambda: environment_checks.checks(screen)),
     ]
     return [check for area, probe in probes for check in guarded(area, probe)]
 

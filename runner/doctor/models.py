@@ -13,8 +13,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..plain import one_line, display_path
-from ..planning import families, hubcache
+from schemas.shared import hub_cache
+
+from ..planning import family_info
+from ..text.sanitize import display_path, one_line
 from .check import Check, state_of
 
 DEVICES_S = 180.0
@@ -43,12 +45,12 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 def checks(devices: bool) -> Iterator[Check]:
     """Engines, devices if asked for, and the hub."""
-    said = families.run_describe()
+    said = family_info.run_describe()
     yield from engines({k: v["missing_packages"] for k, v in said["engines"].items()})
     if devices:
         yield from map(device, ASK)
     yield check_hub(said["offline"])
-    yield cache(hubcache.root())
+    yield cache(hub_cache.root())
 
 
 def engines(missing: dict[str, list[str]]) -> Iterator[Check]:
@@ -95,7 +97,7 @@ def device(library: str) -> Check:
 
 def check_hub(offline: bool) -> Check:
     """Whether models may be fetched. Of a token it is only said that there is one."""
-    stored = Path(os.environ.get("HF_TOKEN_PATH") or hubcache.root().parent / "token").expanduser()
+    stored = Path(os.environ.get("HF_TOKEN_PATH") or hub_cache.root().parent / "token").expanduser()
     token = any(os.environ.get(name) for name in TOKENS) or stored.exists()
     said = "a token is set" if token else "without a token, so public models only"
     if offline:

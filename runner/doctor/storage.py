@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ..database import holder
+from ..database import lock
 from ..database.migrations import NAMES
 from ..database.reader import Reader
 from ..errors import DatabaseError
-from ..plain import display_path
-from ..view import units
+from ..text import units
+from ..text.sanitize import display_path
 from .check import Check, state_of
 
 LOW_BYTES = 1_000_000_000
@@ -132,9 +132,9 @@ def history(database: Path) -> Check:
 def supervisor(database: Path) -> Check:
     """Who works on the database now. One may; the system's lock sees to that."""
     check = "one supervisor"
-    if not holder.is_locked(database):
+    if not lock.is_locked(database):
         return Check("store", check, "in force", "nobody works on the database now")
-    pid = holder.lock_owner_pid(database)
+    pid = lock.lock_owner_pid(database)
     who = f"process {pid}" if pid else "a process that cannot be named"
     said = f"{who} works on the database now: what is to be run goes into its queue"
     return Check("store", check, "in force", said)

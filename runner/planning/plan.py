@@ -1,6 +1,6 @@
 """A sweep made concrete: its models with their places, its prompts, pictures and jobs.
 
-Types only. How a sweep becomes one is `runner.planning.jobs`.
+Types only. How a sweep becomes one is `runner.planning.expand`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class LoadTarget:
     """Where a model is (hub, local or server; its id or absolute path), and how it is loaded.
 
     `python` is the interpreter its workers run in, None for our own; `requirements` are what is
-    to be installed on top of it (see `runner.interpreters`).
+    to be installed on top of it (see `runner.environments`).
     """
 
     source: str

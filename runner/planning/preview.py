@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from schemas.picture import VIDEO_SUFFIXES
+from schemas.image import VIDEO_SUFFIXES
+from schemas.shared import hub_cache
 
-from ..plain import display_path
-from . import hubcache
-from .plan import PlannedModel, LoadTarget, Plan
+from ..text.sanitize import display_path
+from .plan import LoadTarget, Plan, PlannedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,14 @@ def model(plan: Plan, entry: PlannedModel) -> ModelPreview:
     )
 
 
-def on_disk(place: LoadTarget) -> tuple[hubcache.CachedModel | None, str]:
+def on_disk(place: LoadTarget) -> tuple[hub_cache.CachedModel | None, str]:
     """What is on disk of a model, and that in words."""
     if place.source == "server":
         return None, f"at {place.how.url}"
     if place.source == "local":
-        found = hubcache.inspect_folder(Path(place.location))
+        found = hub_cache.inspect_folder(Path(place.location))
         return found, "folder" if found and found.whole else "folder without whole weights"
-    found = hubcache.find(place.location, place.how.revision)
+    found = hub_cache.find(place.location, place.how.revision)
     if found is None:
         return None, "not in the cache: will be downloaded"
     return found, "in the cache" if found.whole else "partly in the cache"

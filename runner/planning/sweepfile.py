@@ -1,7 +1,7 @@
 """Reads a sweep file (YAML or TOML) and says everything that is wrong with it at once.
 
 It knows files and sentences; what is allowed is said by `schemas.sweep`, and what a sweep
-expands to by `runner.planning.jobs`.
+expands to by `runner.planning.expand`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
-from . import syntax
+from . import safe_load
 
 MAX_BYTES = 10_000_000
 MOST_SAID = 100
@@ -47,7 +47,7 @@ def parse(text: str, path: Path) -> Any:
     suffix = path.suffix.lower()
     try:
         if suffix in {".toml", ".yaml", ".yml", ".json"}:
-            return syntax.load(text, suffix)
+            return safe_load.load(text, suffix)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise SweepFileError(f"{path} is not valid {suffix[1:].upper()}: {error}") from error
     raise SweepFileError(

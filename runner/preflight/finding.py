@@ -10,9 +10,9 @@ from typing import Any, Literal
 from schemas.commands import Load
 from schemas.sweep import Limits
 
-from ..interpreters import shelf
+from ..environments import cache
 from ..planning.plan import LoadTarget, Plan
-from ..work.queue import QueuedModel
+from ..supervisor.queue import QueuedModel
 
 Severity = Literal["problem", "warning", "note"]
 SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
@@ -98,7 +98,7 @@ def queued_variants(models: Iterable[QueuedModel]) -> Iterator[LoadVariant]:
     """The ways of models that wait in a database, each kind once."""
     seen = set()
     for model in models:
-        made = model.python is not None and shelf.find_cached_environment(model.python) is not None
+        made = model.python is not None and cache.find_cached_environment(model.python) is not None
         way = LoadVariant(
             name=model.name if model.id == model.first else f"{model.name} (fallback)",
             source=model.source,

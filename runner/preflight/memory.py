@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .. import machine
 from ..database.estimates import Estimate
-from ..view import units
+from ..system import host
+from ..text import units
 from .devices import Device
 from .finding import Finding, LoadVariant
-from .forecast import ProbeResult
+from .probe import ProbeResult
 
 HINT = "a smaller dtype, a smaller or quantised copy, or another device"
 
@@ -34,7 +34,7 @@ def findings(
     devices: Sequence[Device] | None,
 ) -> Iterator[Finding]:
     """What does not fit, or fits only just."""
-    total, free = machine.memory_limits()
+    total, free = host.memory_limits()
     main = MemoryPool(total, free, "memory")
     for outlook in outlooks:
         way, facts = outlook.way, outlook.facts
@@ -61,7 +61,9 @@ def number(device: str) -> int:
     return int(device.partition(":")[2] or 0)
 
 
-def target_memory(way: LoadVariant, engine: object, devices: Sequence[Device] | None, main: MemoryPool) -> MemoryPool:
+def target_memory(
+    way: LoadVariant, engine: object, devices: Sequence[Device] | None, main: MemoryPool
+) -> MemoryPool:
     """Where the weights will go. On a Mac all memory is one."""
     asked = way.load.device
     if engine == "mlx" or asked in ("cpu", "mps") or not devices:

@@ -6,11 +6,12 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..plain import display_path
-from ..planning import hubcache
-from ..view import units
+from schemas.shared import hub_cache
+
+from ..text import units
+from ..text.sanitize import display_path
 from .finding import Finding, LoadVariant
-from .forecast import ProbeResult
+from .probe import ProbeResult
 
 PIP_NAMES = {"PIL": "pillow"}
 
@@ -65,7 +66,7 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
         if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
             load, size = outlook.way.load, outlook.facts["fetch_bytes"]
             wanted[load.model, load.revision] = (outlook.way, size)
-    free = free_bytes(hubcache.root())
+    free = free_bytes(hub_cache.root())
     left = units.size(free) if free is not None else "unknown room"
     for way, size in wanted.values():
         much = "of unknown size" if size is None else f"{units.size(size)}"
@@ -73,7 +74,7 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
         yield Finding("note", "fetch", way.name, message, "vlmsweep fetch does it ahead")
     total = sum(size for _, size in wanted.values() if size is not None)
     if free is not None and total > free:
-        where = display_path(hubcache.root())
+        where = display_path(hub_cache.root())
         message = f"{units.size(total)} are to be fetched, and {left} are free"
         yield Finding("problem", "fetch", where, message, "free some room, or set HF_HUB_CACHE")
 

@@ -10,18 +10,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from schemas.picture import VIDEO_SUFFIXES
+from schemas.image import VIDEO_SUFFIXES
 
-from ..pictures.decoder import decoder_environment
-from ..plain import display_path
+from ..image_prep.decode_client import decoder_environment
 from ..planning.plan import Plan
-from ..view import units
+from ..text import units
+from ..text.sanitize import display_path
 from .finding import Finding
 from .models import free_bytes
 
 LIMIT_S = 10.0
 PICTURE = "picture"
-COMMAND = (sys.executable, "-P", "-m", "runner.pictures.glance")
+COMMAND = (sys.executable, "-P", "-m", "runner.image_prep.probe_worker")
 # Bytes a pixel takes in a prepared PNG: photographs come to about half of what is raw.
 PIXEL_BYTES = 1.6
 
@@ -39,7 +39,9 @@ def findings(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Fin
     yield from check_image_space(plan, answers, folder)
 
 
-def check_image_space(plan: Plan, answers: Sequence[dict[str, Any]], folder: Path) -> Iterator[Finding]:
+def check_image_space(
+    plan: Plan, answers: Sequence[dict[str, Any]], folder: Path
+) -> Iterator[Finding]:
     """What the prepared pictures will take, guessed from those looked at."""
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     sizes = [estimated_png_bytes(a["width"], a["height"], side) for a in answers if a.get("width")]
@@ -60,7 +62,7 @@ def estimated_png_bytes(width: int, height: int, side: int | None) -> float:
 
 
 def probe_images(paths: Sequence[Path], limit_s: float) -> list[dict[str, Any]]:
-    """What `runner.pictures.glance` says of each, in order, until its time is up.
+    """What `runner.image_prep.probe_worker` says of each, in order, until its time is up.
 
     One that kills the looking process is passed over.
     """

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from ..plain import one_line
+from ..text.sanitize import one_line
 from .finding import Finding, LoadVariant
 
 LIMIT_S = 1.0

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..database.advice import suggest
+from ..database.error_hints import suggest
 from ..errors import QueryError
 
 OURS = Path(__file__).parent
@@ -61,7 +61,9 @@ class NamedQuery:
         for name in given:
             if name not in known:
                 has = f"it has {', '.join(known)}" if known else "it has none"
-                raise QueryError(f"{self.name} has no parameter {name!r}{suggest(name, known)}: {has}")
+                raise QueryError(
+                    f"{self.name} has no parameter {name!r}{suggest(name, known)}: {has}"
+                )
         for parameter in self.parameters:
             if parameter.required and parameter.name not in given:
                 raise QueryError(

@@ -1,20 +1,22 @@
 """The report as Markdown, for a repository: the table, failures, machine, settings and answers.
 
-Text from models and files is escaped by `runner.view.markup`, so that it can mark up nothing.
+Text from models and files is escaped by `runner.view.markdown_html`, so that it can mark up nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..plain import strip_control_characters
-from ..view import grids, tables, units
-from ..view.columns import Column
-from ..view.markup import markdown as escaped
-from ..view.markup import markdown_table, piped
-from . import sheets, texts
-from .facts import ReportData
-from .headline import compared_models_note, image_failures_note, figures, remarks, headline
+from ..text import units
+from ..text.sanitize import strip_control_characters
+from ..view import table_renderer
+from ..view import tables as tables_module
+from ..view.grid import Column
+from ..view.markdown_html import markdown as escaped
+from ..view.markdown_html import markdown_table, piped
+from . import detail_tables, format
+from .data import ReportData
+from .summary import compared_models_note, figures, headline, image_failures_note, remarks
 
 MOST_ANSWERS = 1000
 
@@ -35,9 +37,9 @@ def lines(facts: ReportData) -> Iterator[str]:
     for figure in figures(facts):
         yield f"- {escaped(figure.title)}: **{escaped(figure.value)}**, {escaped(figure.detail)}"
     yield from heading("Models")
-    grid = grids.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
-    yield from markdown_table(*tables.visible_cells(grid))
-    told = sheets.detail_tables(facts)
+    grid = tables_module.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
+    yield from markdown_table(*table_renderer.visible_cells(grid))
+    told = detail_tables.detail_tables(facts)
     yield from heading("How each model was loaded")
     yield from table(told["loaded_titles"], [[c for _, c in row] for row in told["loaded"]])
     if told["failures"]:
@@ -93,7 +95,7 @@ def answers(facts: ReportData) -> Iterator[str]:
             yield piped(("Model", "Answer", "Time"))
             yield piped((":--", ":--", "--:"))
             for given in question.answers:
-                told = texts.answer(given, names[given.model - 1])
+                told = format.answer(given, names[given.model - 1])
                 text = " / ".join(escaped(turn["text"]) for turn in told["turns"])
                 notes = [given.outcome.replace("_", " ")] if given.outcome != "ok" else []
                 notes += told["flags"]

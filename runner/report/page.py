@@ -1,6 +1,6 @@
 """The report as one HTML page that needs nothing else: style, script, plots and pictures inside.
 
-Everything shown goes through `runner.plain`, then through Jinja's escaping, and the page forbids
+Everything shown goes through `runner.text.sanitize`, then through Jinja's escaping, and the page forbids
 itself every script and style but its own, by hash. What it tells comes from `facts`.
 """
 
@@ -16,12 +16,15 @@ from typing import Any
 
 from .. import __version__
 from ..errors import VlmsweepError
-from ..plain import strip_control_characters
-from ..times import utc_now
-from ..view import grids, tables, units
-from . import drawing, plots, scatter, sheets, texts, timeline
-from .facts import ImageCard, ReportData, Record
-from .headline import compared_models_note, image_failures_note, figures, remarks, headline
+from ..system.timestamps import utc_now
+from ..text import units
+from ..text.sanitize import strip_control_characters
+from ..view import table_renderer
+from ..view import tables as tables_module
+from . import detail_tables, format, plots, scatter, timeline
+from . import svg as svg_module
+from .data import ImageCard, Record, ReportData
+from .summary import compared_models_note, figures, headline, image_failures_note, remarks
 from .thumbnails import Thumbnail, side, thumbnail
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -47,7 +50,7 @@ def page(facts: ReportData, pictures: bool = True) -> str:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise VlmsweepError(f"{drawing.NEEDS}: {error}", drawing.HINT) from error
+        raise VlmsweepError(f"{svg_module.NEEDS}: {error}", svg_module.HINT) from error
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -73,7 +76,7 @@ def page(facts: ReportData, pictures: bool = True) -> str:
         **models_table(facts),
         **render_plots(facts, Markup),
         **answers(facts, pictures),
-        **sheets.detail_tables(facts),
+        **detail_tables.detail_tables(facts),
     )
 
 
@@ -99,7 +102,11 @@ def digest(text: str) -> str:
 
 def sanitize_value(value: Any, markup: type[str]) -> Any:
     """Any value as it may be shown: text without what steers or reorders a screen."""
-    return strip_control_characters(value) if isinstance(value, str) and not isinstance(value, markup) else value
+    return (
+        strip_control_characters(value)
+        if isinstance(value, str) and not isinstance(value, markup)
+        else value
+    )
 
 
 def kebab(name: str) -> str:
@@ -133,8 +140,8 @@ class Row(list[Cell]):
 
 def models_table(facts: ReportData) -> dict[str, Any]:
     """The guide's table, with the columns that the terminal shows too."""
-    grid = grids.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
-    columns, rows = tables.visible_cells(grid)
+    grid = tables_module.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
+    columns, rows = table_renderer.visible_cells(grid)
     table = []
     for model, words in zip(facts.models, rows, strict=True):
         cells = zip(columns, words, strict=True)
@@ -155,7 +162,7 @@ def render_plots(facts: ReportData, markup: type[str]) -> dict[str, Any]:
         (scatter.speed(models), "Speed against memory", "numbers as in the table", ()),
     )
     made = [
-        Plot(title, words, markup(drawing.render_svg(spec, title)), legend)
+        Plot(title, words, markup(svg_module.render_svg(spec, title)), legend)
         for spec, title, words, legend in wanted
         if spec
     ]
@@ -165,9 +172,9 @@ def render_plots(facts: ReportData, markup: type[str]) -> dict[str, Any]:
         {
             "worker": worker,
             "name": models[worker.model - 1].name,
-            "words": texts.worker_exit_text(worker.row),
+            "words": format.worker_exit_text(worker.row),
             "svg": (spec := timeline.memory(worker))
-            and markup(drawing.render_svg(spec, f"memory of worker {worker.row['number']}")),
+            and markup(svg_module.render_svg(spec, f"memory of worker {worker.row['number']}")),
         }
         for worker in facts.workers
         if id(worker) in chosen
@@ -211,14 +218,14 @@ def card_of(card: ImageCard, names: Sequence[str], thumb: Thumb) -> dict[str, An
     shown = card.pictures[:PICTURES_SHOWN]
     return {
         "pictures": [
-            {"row": row, "thumbnail": thumb(row), "facts": texts.picture(row)} for row in shown
+            {"row": row, "thumbnail": thumb(row), "facts": format.picture(row)} for row in shown
         ],
         "more": len(card.pictures) - len(shown),
         "questions": [
             {
                 "prompt": question.prompt,
                 "accepted": " / ".join(question.accepted[:MOST_ACCEPTED]),
-                "answers": [texts.answer(a, names[a.model - 1]) for a in question.answers],
+                "answers": [format.answer(a, names[a.model - 1]) for a in question.answers],
             }
             for question in card.questions
         ],

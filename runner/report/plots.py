@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from statistics import quantiles
 from typing import Any
 
-from ..plain import strip_control_characters
-from ..view import units
-from ..view.tables import truncate_middle
-from .facts import Model, Record
+from ..text import units
+from ..text.sanitize import strip_control_characters
+from ..view.table_renderer import truncate_middle
+from .data import Model, Record
 
 Spec = dict[str, Any]
 

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..view import units
-from .facts import Model
+from ..text import units
+from .data import Model
 from .plots import Spec, label
 
 WIDTH, HEIGHT = 345, 220  # pixels, without the axes' words
@@ -112,7 +112,9 @@ def place_labels(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]
             for far in (1, 1.7, 2.5, 3.5)
             for dx, dy in SIDES
         ]
-        free = (at for at in places if not any(boxes_overlap((*at, width, LINE), box) for box in taken))
+        free = (
+            at for at in places if not any(boxes_overlap((*at, width, LINE), box) for box in taken)
+        )
         at = next(free, places[0])
         taken.append((*at, width, LINE))
         out.append(at)

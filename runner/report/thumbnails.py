@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from .facts import Record
+from .data import Record
 
 # Longest side in pixels by how many pictures there are, so that a page stays a few megabytes.
 SIDES = ((60, 480), (250, 320), (1000, 192))

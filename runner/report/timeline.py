@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..view import units
-from .facts import Record, Worker
+from ..text import units
+from .data import Record, Worker
 from .plots import Spec
 
 POINTS = 240  # more would not be seen

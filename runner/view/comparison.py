@@ -1,7 +1,7 @@
 """Draws a comparison for people: the models' table, what failed, what changed, the verdict.
 
 On a terminal changed texts stand side by side, their words in colour; elsewhere, and without
-colour, they are one text with {-what went-}{+what came+}. All text goes through `runner.plain`.
+colour, they are one text with {-what went-}{+what came+}. All text goes through `runner.text.sanitize`.
 Words for figures here serve `runner.view.comparison_markdown` too.
 """
 
@@ -14,20 +14,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..comparing import words
-from ..plain import one_line
-from . import units
-from .columns import Column, Grid, grid, kind_of
-from .tables import console, draw
+from ..diff import text_diff
+from ..text import units
+from ..text.sanitize import one_line
+from .grid import Column, Grid, grid, kind_of
+from .table_renderer import console, draw
 
 if TYPE_CHECKING:
-    from ..comparing.changes import ConfigChange
-    from ..comparing.compared import ModelComparison
-    from ..comparing.comparison import Comparison
-    from ..comparing.pairs import Change, JobPair
-    from ..comparing.ratios import Ratio
-    from ..comparing.sides import Record
-    from ..comparing.verdict import Regression
+    from ..diff.comparison import Comparison
+    from ..diff.config_changes import ConfigChange
+    from ..diff.model_comparison import ModelComparison
+    from ..diff.pairing import Change, JobPair
+    from ..diff.ratios import Ratio
+    from ..diff.regression import Regression
+    from ..diff.side import Record
 
 NARROW = 60  # columns below which texts stand one below the other
 OLD, NEW = "red", "green"
@@ -204,19 +204,21 @@ def texts(found: Comparison, out: Console, limit: int) -> None:
         if beside:
             out.print(side_by_side(seen, out.width))
         else:
-            out.print(Text(f"    {words.format_inline_diff(seen)}"), soft_wrap=not out.is_terminal)
+            out.print(
+                Text(f"    {text_diff.format_inline_diff(seen)}"), soft_wrap=not out.is_terminal
+            )
     print_remaining(out, pairs, limit)
 
 
-def changed(pair: JobPair) -> list[words.DiffSegment]:
+def changed(pair: JobPair) -> list[text_diff.DiffSegment]:
     """The pieces of a pair's texts, harmless to a terminal."""
     assert pair.a
     assert pair.b
     old, new = one_line(pair.a["text"] or ""), one_line(pair.b["text"] or "")
-    return list(words.elide_unchanged(words.diff_segments(old, new)))
+    return list(text_diff.elide_unchanged(text_diff.diff_segments(old, new)))
 
 
-def side_by_side(seen: Sequence[words.DiffSegment], width: int) -> Table:
+def side_by_side(seen: Sequence[text_diff.DiffSegment], width: int) -> Table:
     """A's text left, B's right, changed words in colour."""
     drawn = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
     half = (width - 6) // 2
@@ -244,6 +246,6 @@ def differences(out: Console, title: str, found: Sequence[ConfigChange], models:
 
 def is_own(one: ConfigChange) -> bool:
     """Whether it is a change of vlmsweep's own environment alone."""
-    from ..comparing.changes import SUPERVISOR
+    from ..diff.config_changes import SUPERVISOR
 
     return one.models == [SUPERVISOR]

@@ -1,7 +1,7 @@
 """A comparison as Markdown for the comment of a pull request.
 
 What models say and files are called is hostile there too: it may hold HTML, Markdown, or names
-that would call people. So it is escaped as `runner.view.markup` does, and within code, where
+that would call people. So it is escaped as `runner.view.markdown_html` does, and within code, where
 forges look for no mentions.
 """
 
@@ -11,15 +11,15 @@ import html
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ..text import units
 from . import comparison as view
-from . import units
-from .markup import markdown, markdown_table
-from .tables import visible_cells
+from .markdown_html import markdown, markdown_table
+from .table_renderer import visible_cells
 
 if TYPE_CHECKING:
-    from ..comparing.changes import ConfigChange
-    from ..comparing.comparison import Comparison
-    from ..comparing.pairs import Change, JobPair
+    from ..diff.comparison import Comparison
+    from ..diff.config_changes import ConfigChange
+    from ..diff.pairing import Change, JobPair
 
 
 def write(found: Comparison, limit: int) -> str:

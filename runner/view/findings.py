@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..plain import one_line
-from . import units
-from .tables import print_on
+from ..text import units
+from ..text.sanitize import one_line
+from .table_renderer import print_on
 
 if TYPE_CHECKING:
     from schemas.stream import PreflightFinding
 
     from ..preflight.finding import Finding
-    from ..preflight.look import PreflightReport
+    from ..preflight.run import PreflightReport
 
 STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 SAME = 5  # of one severity and kind, then the others are counted

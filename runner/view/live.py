@@ -1,8 +1,8 @@
 """The live view on a terminal: when it is drawn, and what stays on the screen above it.
 
 Drawn from the thread that tells the events, whenever one arrives and the last drawing is old
-enough: no thread of rich's. What is drawn is `runner.view.scene`, what is known is kept by
-`runner.view.progress`; pipes and logs get `runner.view.linewise`.
+enough: no thread of rich's. What is drawn is `runner.view.live_layout`, what is known is kept by
+`runner.view.progress`; pipes and logs get `runner.view.log_lines`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rich.text import Text
 
 from schemas import stream
 
-from ..plain import one_line
-from .linewise import EventCounter, format_event
+from ..text.sanitize import one_line
+from .live_layout import cut, render_live
+from .log_lines import EventCounter, format_event
 from .progress import Progress
-from .scene import cut, render_live
 
 REDRAW_EVERY_S = 1 / 8
 # Rare events after which nothing may come for long: drawn at once.
@@ -98,7 +98,12 @@ def permanent_line_style(event: stream.StreamEvent) -> str | None:
             return "red" if event.message is not None else None
         case stream.WorkerKilled() | stream.Quarantined() | stream.Interrupting():
             return "red"
-        case stream.Recovered() | stream.FallingBack() | stream.DeadlineReached() | stream.JobsCancelled():
+        case (
+            stream.Recovered()
+            | stream.FallingBack()
+            | stream.DeadlineReached()
+            | stream.JobsCancelled()
+        ):
             return "yellow"
         case stream.SleepInhibited():
             return None if event.ok else "yellow"

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import IO, Any
 
 from ..errors import VlmsweepError
-from .columns import Grid, kind_of
+from .grid import Grid, kind_of
 
 BATCH = 10_000
 EXACT = 2**53  # whole numbers above it are not exact as floating-point ones

@@ -1,7 +1,7 @@
 """What events add up to: per sweep and model its state, counts, memory and time left.
 
 Pure bookkeeping, driven by events and a clock given from outside. Several sweeps may be under
-way, each with several workers. `runner.view.live` draws it, `runner.view.linewise` counts with it.
+way, each with several workers. `runner.view.live` draws it, `runner.view.log_lines` counts with it.
 """
 
 from __future__ import annotations

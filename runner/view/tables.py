@@ -1,252 +1,284 @@
-"""Draws a grid for people: a table that fits the screen, or a block a row where it cannot.
+"""Which columns each command shows, under which titles. Definitions only.
 
-Text is never taken as rich markup and never breaks a line: too long a cell ends in an
-ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.view.output`'s.
+Rows come from `runner.database.reader` and its like; `runner.view.formats` writes them.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
-from functools import partial
-from io import StringIO
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console, ConsoleDimensions
-from rich.table import Table
-from rich.text import Text
+from ..database.reader import QueryResult
+from ..text import units
+from ..text.sanitize import one_line
+from .grid import Column, Grid, grid, kind_of
 
-from ..plain import one_line
-from . import units
-from .columns import Column, Grid
+if TYPE_CHECKING:
+    from schemas.stream import ModelFetched
 
-GAP = 2
-UNLIMITED = 100_000
-SHOW = {
-    "seconds": units.seconds,
-    "bytes": units.size,
-    "rate": units.rate,
-    "share": units.share,
-    "number": units.number,
-}
-STYLES = {"ok": "green", "right": "green", "wrong": "red"}
+    from ..chaos.result import FaultResult
+    from ..commands.demo import CheckedAnswer
+    from ..doctor.check import Check
+    from ..planning.preview import Preview
+
+Record = Mapping[str, Any]
+
+SURVIVED = {True: "survived", False: "NOT survived"}
+VERDICTS = {True: "right", False: "wrong", None: "not checked"}
 
 
-def console(stream: TextIO) -> Console:
-    """A console on a stream; its own width on a terminal, none elsewhere."""
-    made = Console(file=stream, highlight=False, markup=False, emoji=False)
-    if not stream.isatty():  # made.is_terminal may be forced by FORCE_COLOR
-        made.width = UNLIMITED
-    elif made.is_dumb_terminal:  # rich takes such a one for 80 columns wide, whatever it is
-        made.size = ConsoleDimensions(*shutil.get_terminal_size())
-    return made
+def verdict(row: Record) -> str:
+    """The demo's mark for one answer."""
+    return VERDICTS[row["right"]] if row["answer"] is not None else "no answer"
 
 
-def print_on(stream: TextIO, lay_out: Callable[[Console], None]) -> None:
-    """What is laid out on a console. Into a pipe nothing is wrapped or padded."""
-    if stream.isatty():
-        lay_out(console(stream))
-        return
-    buffer = StringIO()
-    lay_out(console(buffer))
-    stream.writelines(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
+def expected_if_wrong(row: Record) -> str:
+    """What the demo's model should have said, where it did not: a right answer needs no twin."""
+    return "" if row["right"] or not row["expected"] else str(row["expected"][0])
 
 
-def draw(what: Grid, stream: TextIO) -> None:
-    """The whole grid."""
-    print_on(stream, partial(render, what))
+def answer_or_message(row: Record) -> Any:
+    """What a job's row says to people: the answer, or why there is none."""
+    return row["text"] if row["outcome"] == "ok" else row["message"]
 
 
-def render(what: Grid, out: Console) -> None:
-    """A table, one or two with notes below, or blocks: the first that fits."""
-    columns, rows = visible_cells(what)
-    if not rows:
-        out.print(what.nothing)
-        return
-    if what.blocks:
-        blocks(columns, rows, out)
-        return
-    aside = any(column.aside for column in columns)
-    widths = fit(columns, rows, out.width, only_aside=aside)
-    if widths is not None:
-        table(out, columns, rows, widths)
-        return
-    parts = split(columns, rows, out.width)
-    if parts is None:
-        blocks(columns, rows, out)
-        return
-    for number, part in enumerate(parts):
-        if number:
-            out.print()
-        table(out, *part)
-    said = footnotes(columns, rows)
-    if said:
-        out.print()
-    for text, names in said.items():
-        out.print(Text(f"{', '.join(names)}: {text}"))
+def outcome(row: Record) -> str:
+    """What came of a sweep, in words."""
+    counts = [f"{row[key]} {key}" for key in ("ok", "failed", "skipped", "waiting") if row[key]]
+    return ", ".join([*([row["state"]] if row["state"] != "done" else []), *counts])
 
 
-def footnotes(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """What stands below the tables, each text once, with the names it belongs to."""
-    said: dict[str, dict[str, None]] = {}
-    for row in rows:
-        for column, cell in zip(columns, row, strict=True):
-            if column.aside and cell:
-                said.setdefault(cell, {})[row[0]] = None
-    return {text: list(names) for text, names in said.items()}
+def settings(row: Record) -> str:
+    """A planned model's own choices."""
+    return ", ".join(row[key] for key in ("engine", "device", "dtype") if row[key] != "auto")
 
 
-Part = tuple[list[Column], list[list[str]], list[int]]
+def expected_if_different(row: Record) -> Any:
+    """What a fault should have come to, where it came to something else."""
+    return row["expected"] if row["expected"] != row["got"] else None
 
 
-def split(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
-) -> list[Part] | None:
-    """The table without what may stand aside; or without what may stand below too, and that
-    under the first column. None where nothing fits.
-    """
-    kept = [i for i, column in enumerate(columns) if not column.aside]
-    below = [i for i in kept if columns[i].below]
-    first = [i for i in kept if i not in below]
-    for choice in ([kept], [first, [0, *below]] if below else [kept]):
-        parts: list[Part] = []
-        for chosen in choice:
-            heads, cells = [columns[i] for i in chosen], [[row[i] for i in chosen] for row in rows]
-            widths = fit(heads, cells, width, only_aside=bool(below) and choice == [kept])
-            if widths is not None:
-                parts.append((heads, cells, widths))
-        if len(parts) == len(choice):
-            return parts
-    return None
+def percent(mean: float | None, low: float | None, high: float | None) -> str | None:
+    """A score and its interval in hundredths: `83.3% (71–91)`."""
+    if mean is None or low is None or high is None:
+        return None
+    return f"{units.share(mean)} ({100 * low:.0f}–{100 * high:.0f})"
 
 
-def visible_cells(what: Grid) -> tuple[list[Column], list[list[str]]]:
-    """The columns people see, and every cell in words; optional columns only when filled."""
-    rows = [
-        [format_value(v, c) for v, c in zip(row, what.columns, strict=True)] for row in what.for_people()
-    ]
-    kept = [i for i, c in enumerate(what.columns) if not c.optional or any(r[i] for r in rows)]
-    return [what.columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+def score(row: Record) -> str | None:
+    """A model's score by the metric that sums up."""
+    words = percent(row.get("score"), row.get("score_low"), row.get("score_high"))
+    return words and f"{row['score_metric']} {words}"
 
 
-def format_value(value: Any, column: Column) -> str:
-    """A value as a person reads it."""
-    if value is None:
-        return ""
-    if isinstance(value, bytes):
-        return f"({len(value)} bytes)"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float):
-        if column.kind == "text":
-            return units.number(value)
-        return SHOW[column.kind](value)
-    if isinstance(value, list | tuple):
-        return one_line(", ".join(map(str, value)))
-    return one_line(str(value))
+SUMMARY = (
+    Column("model", "Model", least=16, middle=True),
+    Column("load_s", "Load time", "seconds"),
+    Column("latency_s", "Inference time", "seconds"),
+    Column("status", "Status", least=12),
+    Column("prompt_tps", "Prompt tokens/s", "rate", below=True),
+    Column("generation_tps", "Answer tokens/s", "rate", below=True),
+    Column("peak_rss_bytes", "Peak memory", "bytes", below=True),
+    Column("peak_device_bytes", "Device memory", "bytes", optional=True, below=True),
+    Column("success_rate", "Success", "share", below=True),
+    Column("score", "Score", least=18, optional=True, of=score),
+    Column("notes", "Notes", least=30, aside=True),
+)
+SCORES = (
+    Column("sweep", "Sweep", least=8),
+    Column("model", "Model", least=16, middle=True),
+    Column("metric", "Metric"),
+    Column("mean", "Score", "share"),
+    Column("low", "95% from", "share"),
+    Column("high", "to", "share"),
+    Column("n", "Answered", "number"),
+    Column("known", "Of", "number"),
+)
+RESULTS = (
+    Column("model", "Model", least=8, middle=True),
+    Column("image", "Picture", least=8),
+    Column("prompt", "Prompt", least=8),
+    Column("repeat", "No", "number"),
+    Column("outcome", "Outcome", least=7),
+    Column("latency_s", "Time", "seconds"),
+    Column("output_tokens", "Tokens", "number"),
+    Column("text", "Text", least=12, of=answer_or_message),
+)
+SWEEPS = (
+    Column("number", "No", "number"),
+    Column("name", "Name"),
+    Column("created_at", "Stored (UTC)", of=lambda row: row["created_at"][:16].replace("T", " ")),
+    Column("uid", "Uid", least=15),
+    Column("models", "Models", "number"),
+    Column("jobs", "Jobs", "number"),
+    Column("state", "Outcome", least=14, of=outcome),
+)
+CHECKED = (
+    Column("image", "Picture", least=10),
+    Column("question", "Question", least=12),
+    Column("answer", "Answer", least=12),
+    Column("expected", "Expected", least=8, optional=True, of=expected_if_wrong),
+    Column("right", "", least=9, of=verdict),
+)
+PLANNED = (
+    Column("model", "Model", least=12, middle=True),
+    Column("jobs", "Jobs", "number"),
+    Column("skipped", "Excluded", "number"),
+    Column("bytes", "Weights", "bytes"),
+    Column("state", "On disk", least=12),
+    Column("engine", "Settings", least=8, optional=True, of=settings),
+)
+CHECK = (
+    Column("model", "Model"),
+    Column("ready", "Can run here"),
+    Column("family", "Family"),
+    Column("engine", "Engine"),
+    Column("weights_bytes", "Weights", "bytes"),
+    Column("folder", "Folder"),
+    Column("missing_packages", "Missing packages"),
+    Column("error_class", "Problem"),
+    Column("message", "In words"),
+    Column("hint", "What to do"),
+)
+CHECKS = (
+    Column("area", "Part"),
+    Column("check", "Check"),
+    Column("state", "State"),
+    Column("detail", "Detail", least=30),
+)
+FAULTS = (
+    Column("title", "Fault", least=16),
+    Column("expected", "Expected", optional=True, of=expected_if_different),
+    Column("got", "Outcome", of=lambda row: row["got"] or "nothing stored"),
+    Column("phase", "Phase", least=7),
+    Column("kill_s", "Killed in", "seconds"),
+    Column("survivors", "Left over", "number"),
+    Column("next_ok", "Next job", of=lambda row: "ok" if row["next_ok"] else "not done"),
+    Column("survived", "Verdict", of=lambda row: SURVIVED[row["survived"]]),
+    Column("why", "Why", least=30, aside=True, optional=True),
+)
+FETCHED = (
+    Column("model", "Model", least=12, middle=True),
+    Column("weights_bytes", "Weights", "bytes"),
+    Column("download_s", "Time", "seconds"),
+    Column("state", "State", of=lambda row: "there" if row["message"] is None else "missing"),
+    Column("message", "Why", least=30, aside=True, optional=True),
+    Column("hint", "What to do", least=30, aside=True, optional=True),
+)
+FAMILIES = (
+    Column("name", "Family"),
+    Column("title", "Title"),
+    Column("engines", "Engines"),
+    Column("how_loaded", "How loaded"),
+    Column("prompt_format", "Prompt"),
+    Column("image_form", "Pictures"),
+    Column("remote_code", "Remote code"),
+    Column("extra_packages", "Needs also"),
+    Column("what_fails", "What fails"),
+    Column("aliases", "Aliases"),
+    Column("example_ids", "Examples"),
+    Column("cached", "In the cache"),
+)
 
 
-def fit(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, only_aside: bool = False
-) -> list[int] | None:
-    """Widths that fit the screen, the widest text shrunk first; None where nothing fits.
-
-    With `only_aside`, no column is shrunk but those that may as well stand below the table.
-    """
-    data = [max([0, *(cell_len(row[i]) for row in rows)]) for i in range(len(columns))]
-    room = width - GAP * (len(columns) - 1)
-    for titles in (whole_title, broken_title):
-        heads = [max(map(cell_len, titles(c.title))) for c in columns]
-        widths = [max(pair) for pair in zip(data, heads, strict=True)]
-        if sum(widths) <= room:
-            return widths
-    least = [
-        min(widths[i], max(heads[i], c.least)) if may_shrink(c, only_aside) else widths[i]
-        for i, c in enumerate(columns)
-    ]
-    return shrink_widest(widths, least, room) if sum(least) <= room else None
+def summary(rows: Sequence[Record]) -> Grid:
+    """The guide's table."""
+    return grid(rows, SUMMARY)
 
 
-def may_shrink(column: Column, only_aside: bool) -> bool:
-    """Whether a column's cells may be cut."""
-    return column.kind == "text" and (column.aside or not only_aside)
+def results(rows: Sequence[Record]) -> Grid:
+    """A row per job; people see the message where there is no text."""
+    repeated = any(row["repeat"] > 1 for row in rows)
+    return grid(rows, [c for c in RESULTS if repeated or c.key != "repeat"])
 
 
-def shrink_widest(widths: list[int], least: Sequence[int], room: int) -> list[int]:
-    """Takes from the widest that may still shrink until all fit."""
-    out = list(widths)
-    while (over := sum(out) - room) > 0:
-        able = sorted((i for i in range(len(out)) if out[i] > least[i]), key=lambda i: -out[i])
-        widest = able[0]
-        next_width = max([out[i] for i in able[1:]], default=0)
-        step = max(1, min(over, out[widest] - max(next_width, least[widest])))
-        out[widest] -= step
-    return out
+def scores(rows: Sequence[Record]) -> Grid:
+    """A row per model and metric, of one sweep or several."""
+    several = len({row["sweep"] for row in rows}) > 1
+    return grid(rows, SCORES if several else SCORES[1:])
 
 
-def whole_title(title: str) -> list[str]:
-    """A title on one line."""
-    return [title]
+def sweeps(rows: Sequence[Record]) -> Grid:
+    """The sweeps stored."""
+    return grid(rows, SWEEPS)
 
 
-def broken_title(title: str) -> list[str]:
-    """A title with a line for each word."""
-    return title.split() or [""]
+def demo_table(rows: Iterable[CheckedAnswer]) -> Grid:
+    """The demo's answers."""
+    return grid([asdict(row) for row in rows], CHECKED)
 
 
-def table(
-    out: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]], widths: Sequence[int]
-) -> None:
-    """The table itself, in the widths found."""
-    drawn = Table(box=None, padding=(0, GAP, 0, 0), pad_edge=False, show_edge=False)
-    for column, width in zip(columns, widths, strict=True):
-        whole = cell_len(column.title) <= width
-        title = Text(column.title if whole else "\n".join(broken_title(column.title)))
-        right = column.kind != "text"
-        drawn.add_column(
-            title,
-            width=width,
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if right else "left",
-            vertical="top",
-            header_style="bold",
+def plan_table(seen: Preview) -> Grid:
+    """A row per model of what would run."""
+    return grid([asdict(model) for model in seen.models], PLANNED)
+
+
+def fetch_table(done: Iterable[ModelFetched]) -> Grid:
+    """What came of a fetch."""
+    return grid([asdict(one) for one in done], FETCHED)
+
+
+def checks(found: Iterable[Check]) -> Grid:
+    """What the doctor saw."""
+    return grid([asdict(one) for one in found], CHECKS)
+
+
+def verdicts(found: Iterable[FaultResult]) -> Grid:
+    """What faults were survived."""
+    return grid([asdict(one) for one in found], FAULTS)
+
+
+def families(rows: Sequence[Record]) -> Grid:
+    """The families known."""
+    return grid(rows, FAMILIES, blocks=True)
+
+
+def check(found: Record) -> Grid:
+    """What is known of one model."""
+    problem = found["problem"] or {}
+    return grid([{**found, **problem, "ready": readiness_text(found)}], CHECK, blocks=True)
+
+
+def readiness_text(found: Record) -> str:
+    """Whether a model can run, in words."""
+    if found["problem"]:
+        return "no"
+    if found["missing_packages"]:
+        return "no: packages are missing"
+    return "yes" if found["folder"] else "it has to be fetched first"
+
+
+def query_table(answer: QueryResult) -> Grid:
+    """A query's own columns, their units guessed by their names."""
+    columns = [Column(name, name, kind_of(name)) for name in answer.names]
+    return Grid(answer.names, answer.rows, columns)
+
+
+def plan_lines(seen: Preview) -> Iterator[str]:
+    """What a plan says besides its table."""
+    asked = units.pluralize(len(seen.prompts), "prompt")
+    repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
+    shown = [units.pluralize(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
+    shown += [units.pluralize(seen.videos, "video")] if seen.videos else []
+    yield f"{units.pluralize(seen.jobs, 'job')}: {asked}, {' and '.join(shown)}{repeats}"
+    shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
+    yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
+    if seen.scoring:
+        known = units.pluralize(seen.answers_known, "job")
+        yield f"Answers: known for {known}, scored by {', '.join(seen.scoring)}"
+    for row in seen.excluded:
+        yield one_line(
+            f"Excluded: {units.pluralize(row['jobs'], 'job')} of {row['model']}: {row['reason']}"
         )
-    for row in rows:
-        cells = [
-            truncate_middle(text, width) if column.middle else text
-            for column, text, width in zip(columns, row, widths, strict=True)
-        ]
-        drawn.add_row(*(Text(text, style=STYLES.get(text, "")) for text in cells))
-    out.print(drawn)
+    settings = ", ".join(f"{key} {value}" for key, value in seen.generation.items())
+    yield f"Generation: {settings}"
+    yield "Limits: " + ", ".join(limit(key, value) for key, value in seen.limits.items())
 
 
-def ellipsis(text: str, width: int) -> str:
-    """Text in at most `width` cells, its end marked when cut."""
-    return text if cell_len(text) <= width else set_cell_size(text, width - 1).rstrip() + "…"
-
-
-def truncate_middle(text: str, width: int) -> str:
-    """Text in at most `width` cells, cut in the middle: a model's name differs at its end."""
-    if cell_len(text) <= width:
-        return text
-    head = set_cell_size(text, (width - 1) // 3).rstrip()
-    tail = text
-    while cell_len(tail) > width - 1 - cell_len(head):
-        tail = tail[1:]
-    return f"{head}…{tail}"
-
-
-def blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: Console) -> None:
-    """A block of lines a row, `title  value`, for rows too wide or too wordy for a table."""
-    for number, row in enumerate(rows, 1):
-        drawn = Table.grid(padding=(0, GAP, 0, 0))
-        drawn.add_column(no_wrap=True, style="bold")
-        drawn.add_column(overflow="fold")
-        for column, text in zip(columns, row, strict=True):
-            if text:
-                drawn.add_row(Text(column.title), Text(text))
-        if number > 1:
-            out.print()
-        out.print(drawn)
+def limit(key: str, value: float) -> str:
+    """`load 10 min 0 s`, from load_s and 600."""
+    kind = kind_of(key)
+    name = key.removesuffix("_s").removesuffix("_bytes").replace("_", " ")
+    shown = units.size(value) if kind == "bytes" else f"{value:g}" + " s" * (kind == "seconds")
+    return f"{name} {shown}"

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from .asked import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
-from .happened import Environments as Environments
-from .happened import MemorySamples, Runs, Workers
-from .judged import Answers, Checks, Judged, ModelScores, Scores
+from .execution import Environments as Environments
+from .execution import MemorySamples, Runs, Workers
+from .inputs import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
 from .queue import Requests
+from .scores import Answers, Checks, Judged, ModelScores, Scores
 from .search import PromptsFts, RunsFts
 from .views import Results, Summary
 

@@ -8,35 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .around import (
-    NotifyFailed,
-    SleepInhibited,
-    WatchIdle,
-    WatchingState,
-)
-from .ready import (
+from .base import SweepScopedEvent
+from .preparation import (
     EnvironmentProgress,
     FetchStarted,
     ImagePrepared,
     ModelFetched,
     PreflightFinding,
 )
-from .runs import (
-    RunFinished,
-    RunFirstToken,
-    RunStarted,
-    RunText,
-)
-from .whole import (
+from .runs import RunFinished, RunFirstToken, RunStarted, RunText
+from .session import NotifyFailed, SleepInhibited, WatchIdle, WatchingState
+from .sweeps import (
     DeadlineReached,
     Interrupting,
-    JobsCancelled,
     JobCountsChanged,
+    JobsCancelled,
     Recovered,
     SweepFinished,
     SweepStarted,
 )
-from .within import SweepScopedEvent
 from .workers import (
     FallingBack,
     MemorySampled,
@@ -80,18 +70,17 @@ StreamEvent = (
 Tell = Callable[[StreamEvent], None]
 
 __all__ = [
+    "DeadlineReached",
     "EnvironmentProgress",
     "FallingBack",
     "FetchStarted",
-    "DeadlineReached",
     "ImagePrepared",
     "Interrupting",
-    "JobsCancelled",
     "JobCountsChanged",
+    "JobsCancelled",
     "MemorySampled",
     "ModelFetched",
     "NotifyFailed",
-    "SweepScopedEvent",
     "PreflightFinding",
     "Quarantined",
     "Recovered",
@@ -102,6 +91,7 @@ __all__ = [
     "SleepInhibited",
     "StreamEvent",
     "SweepFinished",
+    "SweepScopedEvent",
     "SweepStarted",
     "Tell",
     "WatchIdle",

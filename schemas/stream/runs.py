@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .within import SweepScopedEvent
+from .base import SweepScopedEvent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 These pydantic types are the one source of truth for its syntax; the JSON Schema that editors
 complete from is generated from them (`scripts/make_docs.py`). Reading files and turning problems
-into sentences is `runner.planning.sweepfile`; expansion into jobs is `runner.planning.jobs`.
+into sentences is `runner.planning.sweepfile`; expansion into jobs is `runner.planning.expand`.
 Only the runner imports this module, since a worker may live without pydantic.
 """
 
@@ -12,8 +12,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from .base import Glob, NonEmpty, SweepModelBase, as_list
 from .model import Model, ModelLike, Source
-from .part import Glob, NonEmpty, SweepModelBase, as_list
 from .prompt import Prompt, PromptLike, TurnSpec
 from .settings import (
     GenerationOverrides,

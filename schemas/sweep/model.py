@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from ..commands import Dtype, Engine
-from .part import NonEmpty, SweepModelBase, named
+from .base import NonEmpty, SweepModelBase, named
 from .server import address, variable
 from .settings import GenerationOverrides, LimitOverrides
 

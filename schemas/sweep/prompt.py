@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from .part import NonEmpty, SweepModelBase, named
+from .base import NonEmpty, SweepModelBase, named
 
 
 class TurnSpec(SweepModelBase):

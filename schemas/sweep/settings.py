@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, StrictBool, model_validator
 
-from .part import SweepModelBase, Seconds
+from .base import Seconds, SweepModelBase
 
 
 class GenerationSettings(SweepModelBase):

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from runner import environment
-from runner.database import intake
+from runner.database import sweep_writer
 from runner.database.store import Store
-from runner.planning import jobs, sweepfile
-from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
-from runner.work.supervisor import Supervisor
+from runner.planning import expand, sweepfile
+from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec
+from runner.supervisor.supervisor import Supervisor
+from runner.system import environment
 from schemas import stream
-from schemas.picture import PreparedImage
+from schemas.image import PreparedImage
 
 from .nights import Night
 
@@ -74,9 +74,9 @@ def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
         data: dict[str, Any] = {"models": tried or [f"./{name}" for name in models]}
         images = "each" if "images" in more else "none"
         data["prompts"] = [{"text": text, "images": images} for text in prompts]
-        plan = jobs.expand(sweepfile.validate(data | more, "test"), tmp_path, "test")
+        plan = expand.expand(sweepfile.validate(data | more, "test"), tmp_path, "test")
         pictures = [picture(path) for path in plan.images]
-        return intake.add_sweep(store, plan, pictures, environment.supervisor_environment())
+        return sweep_writer.add_sweep(store, plan, pictures, environment.supervisor_environment())
 
     return add
 
@@ -99,5 +99,5 @@ def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
 @pytest.fixture
 def night(store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Night:
     """Nights on scripted workers."""
-    monkeypatch.setattr("runner.work.supervisor.LOOK_S", 0.02)
+    monkeypatch.setattr("runner.supervisor.supervisor.LOOK_S", 0.02)
     return Night(store, queued, FakeLauncher())

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from runner.control.actions import execute
-from runner.control.listener import ControlServer
-from runner.control.request import Request
+from runner.control.handlers import execute
+from runner.control.protocol import Request
+from runner.control.server import ControlServer
 from runner.database.store import Store
-from runner.work.launch import Launcher
-from runner.work.supervisor import Supervisor
-from runner.work.terms import SupervisorLimits
+from runner.process.launcher import Launcher
+from runner.supervisor.resources import SupervisorLimits
+from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 
 QUICK = {"load_s": 20, "first_token_s": 20, "run_s": 20, "silence_s": 20}

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from runner.database import backlog
+from runner.database import queue_status
 from runner.database.estimates import estimate
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.times import format_timestamp
+from runner.system.timestamps import format_timestamp
 
 from .nights import Night
 
@@ -29,7 +29,7 @@ def known(night: Night) -> Night:
 
 def listed(store: Store) -> dict[str, dict[str, Any]]:
     with Reader(store.path) as reader:
-        return {row["name"]: row for row in backlog.queue_sweeps(reader, NOW)}
+        return {row["name"]: row for row in queue_status.queue_sweeps(reader, NOW)}
 
 
 def after(seconds: float) -> str:

@@ -26,13 +26,13 @@ from click.testing import CliRunner
 from PIL import Image
 
 from runner import queries
-from runner.browsing import pages, server
-from runner.browsing.questions import CannedQuery, to_canned_query
 from runner.cli import cli
-from runner.database.intake import add_image
 from runner.database.store import Store
+from runner.database.sweep_writer import add_image
+from runner.web import metadata, server
+from runner.web.canned_queries import CannedQuery, to_canned_query
 from schemas import rows
-from schemas.picture import PreparedImage
+from schemas.image import PreparedImage
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "<script>alert(1)</script> \x1b[31m red"
@@ -57,7 +57,9 @@ def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
     path = tmp_path / "<b>photo.jpg"
     made = PreparedImage(path=path, source_sha256="1", prepared_path=tmp_path / "prepared.png")
     image = add_image(store, made, 1024)
-    add_image(store, PreparedImage(path=Path("/etc/passwd"), prepared_path=Path("/etc/passwd")), 1024)
+    add_image(
+        store, PreparedImage(path=Path("/etc/passwd"), prepared_path=Path("/etc/passwd")), 1024
+    )
     said = {"outcome": "ok", "latency_s": 1.25, "peak_rss_bytes": 448_000_000}
     jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep]).fetchall()
     late = {"outcome": "timeout", "message": EVIL}
@@ -177,16 +179,16 @@ def test_a_file_with_an_odd_name(tmp_path: Path) -> None:
 
 
 def test_a_long_history_is_not_counted_page_by_page() -> None:
-    assert pages.tables(counted=True)["results"]["facets"] == ["sweep", "model", "outcome"]
-    assert "facets" not in pages.tables(counted=False)["results"]
-    assert pages.tables(counted=False)["runs"]["facets"] == ["outcome"]
+    assert metadata.tables(counted=True)["results"]["facets"] == ["sweep", "model", "outcome"]
+    assert "facets" not in metadata.tables(counted=False)["results"]
+    assert metadata.tables(counted=False)["runs"]["facets"] == ["outcome"]
 
 
 # The guard.
 
 
 def test_a_path_without_parameters_is_led_to_their_defaults(asked: list[CannedQuery]) -> None:
-    from runner.browsing.guard import HostGuardMiddleware
+    from runner.web.host_guard import HostGuardMiddleware
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         raise AssertionError
@@ -295,8 +297,8 @@ def test_a_file_that_could_change_unseen_is_refused(
     def refused(*_: Any, **more: Any) -> sqlite3.Connection:
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setattr("runner.browsing.Reader", lambda path: MagicMock())
-    monkeypatch.setattr("runner.browsing.sqlite3.connect", refused)
+    monkeypatch.setattr("runner.web.Reader", lambda path: MagicMock())
+    monkeypatch.setattr("runner.web.sqlite3.connect", refused)
     done = CliRunner().invoke(cli, ["browse", "--db", str(history.path)])
     assert done.exit_code == 3
     assert "browse a copy" in done.stderr

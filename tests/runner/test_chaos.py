@@ -16,9 +16,9 @@ import psutil
 import pytest
 from click.testing import CliRunner, Result
 
-from runner.chaos import catalogue, faults, marks, trial
+from runner.chaos import catalogue, faults, process_marks, runner
 from runner.cli import cli
-from runner.work import launch
+from runner.process import launcher
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ["fault", "title", "expected", "got", "phase", "kill_s", "survivors", "next_ok"]
@@ -34,12 +34,12 @@ def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shim like ours, but its kill does nothing."""
-    text = launch.SHIM.read_text()
+    text = launcher.SHIM.read_text()
     head = "    def kill(self) -> int:\n"
     assert head in text
     broken = tmp_path / "broken_shim.py"
     broken.write_text(text.replace(head, f"{head}        return 0\n\n    def unused(self):\n"))
-    monkeypatch.setattr(launch, "SHIM", broken)
+    monkeypatch.setattr(launcher, "SHIM", broken)
 
 
 def chaos(*arguments: str) -> Result:
@@ -107,7 +107,7 @@ def test_descendants_that_outlive_a_broken_kill_are_told_and_cleared_away(tmp_pa
 
 @pytest.mark.usefixtures("no_kill")
 def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "KILL_S", 1.0)
+    monkeypatch.setattr(runner, "KILL_S", 1.0)
     result = chaos("--fault", "brood")
     assert result.exit_code == 1
     assert "NOT survived" in result.stdout
@@ -115,8 +115,8 @@ def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.Monk
 
 
 def test_a_supervisor_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch.ShimHandle, "kill", lambda self: None)
-    monkeypatch.setattr(trial, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(launcher.ShimHandle, "kill", lambda self: None)
+    monkeypatch.setattr(runner, "PATIENCE_S", 3.0)
     result = chaos("--quick", "--json", "--fault", "hang-in-native-code")
     (row,) = json.loads(result.stdout)
     assert result.exit_code == 1
@@ -128,7 +128,7 @@ def test_a_store_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("runner.chaos.trial.sweeping.run", broken)
+    monkeypatch.setattr("runner.chaos.runner.sweeping.run", broken)
     result = chaos("--json", "--fault", "leave")
     (row,) = json.loads(result.stdout)
     assert result.exit_code == 1
@@ -145,22 +145,22 @@ def test_when_it_is_ended_itself_nothing_stays(tmp_path: Path, number: int) -> N
     os.kill(running.pid, number)
     _, said = running.communicate(timeout=20)
     assert running.returncode == 130, said
-    assert marks.marked_processes(mark) == []
+    assert process_marks.marked_processes(mark) == []
     assert left_in(tmp_path) == []
 
 
 def test_only_what_bears_the_mark_is_touched() -> None:
-    ours, other = marks.new_mark(), marks.new_mark()
+    ours, other = process_marks.new_mark(), process_marks.new_mark()
     sleeper = [sys.executable, "-c", "import time; time.sleep(60)"]
     started = [
         subprocess.Popen([*sleeper, ours]),
-        subprocess.Popen(sleeper, env={marks.VARIABLE: ours}),
+        subprocess.Popen(sleeper, env={process_marks.VARIABLE: ours}),
         subprocess.Popen([*sleeper, other]),
-        subprocess.Popen(sleeper, env={marks.VARIABLE: other}),
+        subprocess.Popen(sleeper, env={process_marks.VARIABLE: other}),
     ]
     try:
-        assert {p.pid for p in marks.wait_for(ours, 2, 5)} == {p.pid for p in started[:2]}
-        assert marks.kill_marked(ours) == 0
+        assert {p.pid for p in process_marks.wait_for(ours, 2, 5)} == {p.pid for p in started[:2]}
+        assert process_marks.kill_marked(ours) == 0
         assert [p.wait(5) for p in started[:2]] == [-signal.SIGKILL] * 2
         assert [p.poll() for p in started[2:]] == [None, None]
     finally:
@@ -181,7 +181,7 @@ def mark_of_a_worker_below(folder: Path) -> str:
         for process in psutil.process_iter(["cmdline"]):
             if bears_any_mark(process, folder):
                 found = [a for a in process.info["cmdline"] if a.startswith("vlmsweep-chaos-")]
-                if found and len(marks.marked_processes(found[0])) >= 3:
+                if found and len(process_marks.marked_processes(found[0])) >= 3:
                     return found[0]
         time.sleep(0.02)
     raise AssertionError("no trial began")

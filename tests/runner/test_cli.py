@@ -15,12 +15,13 @@ from typing import Any, get_args
 import pytest
 from click.testing import CliRunner, Result
 
-from runner import __main__, demo, places
+from runner import __main__, paths
 from runner.cli import cli, options
+from runner.commands import demo
 from runner.database.reader import Reader
-from runner.planning import hubcache
-from runner.view import output
+from runner.view import formats
 from schemas.commands import Dtype, Engine
+from schemas.shared import hub_cache
 from schemas.sweep import Sweep
 
 from .conftest import FakeLauncher
@@ -29,8 +30,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 HEAVY = ("torch", "transformers", "mlx", "sqlite_utils", "pandas", "pydantic", "rich", "yaml")
 # Our command with scripted workers in place of real ones.
 SCRIPTED = (
-    "import runner.work.supervisor; from tests.runner.conftest import FakeLauncher;"
-    "runner.work.supervisor.ShimLauncher = FakeLauncher; from runner.cli import main; main()"
+    "import runner.supervisor.supervisor; from tests.runner.conftest import FakeLauncher;"
+    "runner.supervisor.supervisor.ShimLauncher = FakeLauncher; from runner.cli import main; main()"
 )
 
 
@@ -39,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder to work in, with models' folders, a database of its own, and scripted workers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLMSWEEP_DB", str(tmp_path / "history.db"))
-    monkeypatch.setattr("runner.work.supervisor.ShimLauncher", FakeLauncher)
+    monkeypatch.setattr("runner.supervisor.supervisor.ShimLauncher", FakeLauncher)
     for name in ("good", "better", "error-in-load"):
         (tmp_path / name).mkdir()
     return tmp_path
@@ -87,7 +88,7 @@ def test_reading_imports_no_sqlite_utils(here: Path) -> None:
 def test_choices_are_those_of_the_schemas() -> None:
     assert get_args(Engine) == options.ENGINES
     assert get_args(Dtype) == options.DTYPES
-    assert list(get_args(output.Format)) == list(options.FORMATS)
+    assert list(get_args(formats.Format)) == list(options.FORMATS)
     for place in options.SETTINGS.values():
         here: Any = Sweep
         for part in place.split("."):
@@ -321,7 +322,7 @@ def test_a_snapshot_that_lacks_a_shard_is_not_whole(tmp_path: Path) -> None:
     (tmp_path / "a-1.safetensors").write_bytes(b"x")
     index = {"weight_map": {"x": "a-1.safetensors", "y": "a-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
-    found = hubcache.inspect_folder(tmp_path)
+    found = hub_cache.inspect_folder(tmp_path)
     assert found is not None
     assert not found.whole
 
@@ -366,7 +367,7 @@ def test_unforeseen_errors_are_one_line_unless_debugged(
     def broken(given: Path | None) -> Path:
         raise RuntimeError("two\nlines \x1b[31m")
 
-    monkeypatch.setattr("runner.places.database", broken)
+    monkeypatch.setattr("runner.paths.database", broken)
     result = vlmsweep("sweeps")
     assert result.exit_code == 70
     assert len(result.stderr.splitlines()) == 1
@@ -379,7 +380,7 @@ def test_ctrl_c_gives_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(given: Path | None) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.places.database", interrupted)
+    monkeypatch.setattr("runner.paths.database", interrupted)
     assert vlmsweep("sweeps").exit_code == 130
 
 
@@ -399,14 +400,14 @@ def test_models_are_described_by_the_workers_side(
 def test_the_database_lies_in_the_users_data_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from runner import places
+    from runner import paths
 
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert places.database_path(None).is_relative_to(tmp_path)
-    assert places.database_path(Path("~/x.db")) == tmp_path / "x.db"
+    assert paths.database_path(None).is_relative_to(tmp_path)
+    assert paths.database_path(Path("~/x.db")) == tmp_path / "x.db"
     monkeypatch.chdir(tmp_path)
-    assert places.database_path(Path("x.db")) == tmp_path / "x.db"
+    assert paths.database_path(Path("x.db")) == tmp_path / "x.db"
 
 
 def test_a_preset_is_planned_with_the_users_pictures(here: Path) -> None:
@@ -478,7 +479,7 @@ def test_the_demo_says_at_once_what_is_not_installed(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "runner.planning.families.check", lambda model: {"missing_packages": ["torch"]}
+        "runner.planning.family_info.check", lambda model: {"missing_packages": ["torch"]}
     )
     done = vlmsweep("demo")
     assert done.exit_code == 2
@@ -499,7 +500,7 @@ def test_what_is_to_be_typed_next_can_be_typed(
 ) -> None:
     monkeypatch.setattr(sys, "argv", [called])
     monkeypatch.setattr("shutil.which", lambda name: found)
-    assert places.shell_command_name() == named
+    assert paths.shell_command_name() == named
 
 
 def test_an_empty_answer_is_said_in_words(here: Path) -> None:

@@ -15,9 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import cli
-from runner.comparing import Comparison, Thresholds, compare_sides, ratios
 from runner.database.reader import Reader
 from runner.database.store import Store
+from runner.diff import Comparison, Thresholds, compare_sides, ratios
 from runner.errors import QueryError
 from runner.view import comparison
 
@@ -120,8 +120,8 @@ def test_a_model_elsewhere_is_known_by_its_folder(
 
 
 def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -> None:
-    from runner.database.intake import add_image
-    from schemas.picture import PreparedImage
+    from runner.database.sweep_writer import add_image
+    from schemas.image import PreparedImage
 
     sweeps = [ran(store, queued(["good"], ["a", "b"]), [OK, OK]) for _ in range(2)]
     moved = (

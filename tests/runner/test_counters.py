@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import counters, machine
+from runner.system import counters, host
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -16,11 +16,11 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A made-up system's files; returns how to write one."""
-    monkeypatch.setattr(machine, "LINUX", True)
+    monkeypatch.setattr(host, "LINUX", True)
     monkeypatch.setattr(counters, "LINUX", True)
     monkeypatch.setattr(counters, "MACOS", False)
-    monkeypatch.setattr(machine, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(machine, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(host, "CGROUPS", tmp_path / "cgroup")
+    monkeypatch.setattr(host, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(counters, "VMSTAT", tmp_path / "vmstat")
     monkeypatch.setattr(counters, "PRESSURE", tmp_path / "pressure")
     monkeypatch.setattr(counters, "PROCESSORS", tmp_path / "cpus")
@@ -88,7 +88,7 @@ def test_a_reading_that_was_broken_in_upon_is_done_again(monkeypatch) -> None:
     assert counters.clock_offset(1, 2) == 0
 
 
-@pytest.mark.skipif(not machine.LINUX, reason="Linux's own files")
+@pytest.mark.skipif(not host.LINUX, reason="Linux's own files")
 def test_this_machine_tells() -> None:
     slept = counters.slept_s()
     assert slept is not None

@@ -19,10 +19,10 @@ import pytest
 from runner.database import recovery
 from runner.database.estimates import Estimate
 from runner.database.store import Store
-from runner.times import utc_now
-from runner.work.crew import WorkerPool, weights_on_disk
-from runner.work.queue import Queue
-from runner.work.terms import SupervisorLimits
+from runner.supervisor.queue import Queue
+from runner.supervisor.resources import SupervisorLimits
+from runner.supervisor.worker_pool import WorkerPool, weights_on_disk
+from runner.system.timestamps import utc_now
 from schemas import stream
 
 from .conftest import FakeLauncher
@@ -34,7 +34,7 @@ WORK = """
 import sys
 from pathlib import Path
 from runner import sweeping
-from runner.work.terms import Terms
+from runner.supervisor.resources import Terms
 from tests.runner.conftest import FakeLauncher
 sweeping.start(Path(sys.argv[1]), lambda event: None, Terms(workers=3, stay=True), FakeLauncher())
 """
@@ -164,7 +164,9 @@ def test_models_that_were_never_run_share_by_what_lies_on_disk(
     known, empty = Queue(store.connection, 1).ready(utc_now())
     assert weights_on_disk(known.load) == 1000
     assert weights_on_disk(empty.load) is None
-    crew = WorkerPool(SupervisorLimits(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector())
+    crew = WorkerPool(
+        SupervisorLimits(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector()
+    )
     assert crew.allocate(Estimate(), known) is not None
     assert crew.allocate(Estimate(), empty) is None
     assert crew.allocate(Estimate(), known) is not None

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner import sweeping
+from runner import api
 from runner.database.store import Store
 from runner.errors import DatabaseError
 
@@ -71,7 +71,7 @@ def test_a_reader_that_holds_a_long_transaction_delays_nothing(filled: Path) -> 
     store.connection.execute("UPDATE jobs SET state = 'queued' WHERE id <= 3")
     store.close()
     began = time.monotonic()
-    swept = sweeping.resume(filled, 1, lambda event: None, FakeLauncher())
+    swept = api.resume(filled, 1, lambda event: None, FakeLauncher())
     assert swept.state == "done"
     assert time.monotonic() - began < 20
     assert reader.execute("SELECT count(*) FROM runs").fetchone() == (count,)

@@ -12,9 +12,9 @@ from typing import Any
 import psutil
 import pytest
 
-from runner import sweeping
+from runner import api
 from runner.errors import EXIT_DATABASE, DatabaseError
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
 
 from .conftest import FakeLauncher
 
@@ -37,10 +37,10 @@ def test_what_was_told_is_stored_and_the_rest_can_be_resumed(
     (tmp_path / "good").mkdir()
     prompts = [{"text": f"{n} {'x' * 200}", "images": "none"} for n in range(600)]
     data = {"models": ["./good"], "prompts": prompts}
-    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     told: list[Any] = []
     with pytest.raises(DatabaseError, match="full") as caught:
-        sweeping.run(plan, small_disk / "h.db", told.append, FakeLauncher())
+        api.run(plan, small_disk / "h.db", told.append, FakeLauncher())
     assert caught.value.exit_code == EXIT_DATABASE
     assert "vlmsweep resume" in str(caught.value.hint)
     assert not psutil.Process().children(recursive=True)

@@ -15,15 +15,16 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner import counters, doctor
+from runner import doctor
 from runner.cli import cli
-from runner.database import holder
+from runner.database import lock
 from runner.database.reader import connect
 from runner.database.store import Store
-from runner.doctor import killing, measuring, models, sheet, storage
+from runner.doctor import kill_checks, measurement_checks, models, storage, view
 from runner.doctor.check import Check
 from runner.errors import DatabaseError
-from runner.work import launch
+from runner.process import launcher
+from runner.system import counters
 
 ROOT = Path(__file__).resolve().parents[2]
 LINUX = sys.platform == "linux"
@@ -77,7 +78,7 @@ def test_details_are_wrapped_on_a_terminal_and_never_cut() -> None:
 
     detail = " ".join(f"word{i}" for i in range(60))
     out = Terminal()
-    sheet.draw([Check("kill", "pidfd", "in force", detail)], out)
+    view.draw([Check("kill", "pidfd", "in force", detail)], out)
     assert "word59" in out.getvalue()
     assert "…" not in out.getvalue()
 
@@ -87,7 +88,7 @@ def test_details_are_wrapped_on_a_terminal_and_never_cut() -> None:
 
 @pytest.mark.skipif(not LINUX, reason="Linux's own mechanisms")
 def test_what_linux_has_is_seen_to_work() -> None:
-    found = states(list(killing.checks()))
+    found = states(list(kill_checks.checks()))
     for check in ("orphans adopted", "kill of a whole tree", "supervisor dies", "shim itself dies"):
         assert found[check] == "in force", found
     assert found["pidfd"] == "in force"
@@ -98,20 +99,20 @@ def test_a_kill_that_does_not_work_is_a_problem(
 ) -> None:
     head = "    def kill(self) -> int:\n"
     broken = tmp_path / "broken_shim.py"
-    text = launch.SHIM.read_text().replace(
+    text = launcher.SHIM.read_text().replace(
         head, f"{head}        return 0\n\n    def unused(self):\n"
     )
     broken.write_text(text)
-    monkeypatch.setattr(launch, "SHIM", broken)
-    monkeypatch.setattr(killing, "GONE_S", 0.5)
-    found = states(list(killing.checks()))
+    monkeypatch.setattr(launcher, "SHIM", broken)
+    monkeypatch.setattr(kill_checks, "GONE_S", 0.5)
+    found = states(list(kill_checks.checks()))
     assert found["kill of a whole tree"] == found["supervisor dies"] == "problem"
 
 
 def test_a_worker_that_will_not_start_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(killing.faults, "__file__", "/nowhere/faults.py")
-    monkeypatch.setattr(killing, "UP_S", 0.5)
-    found = list(killing.checks())
+    monkeypatch.setattr(kill_checks.faults, "__file__", "/nowhere/faults.py")
+    monkeypatch.setattr(kill_checks, "UP_S", 0.5)
+    found = list(kill_checks.checks())
     assert not doctor.healthy(found)
     assert states(found)["supervisor dies"] == "problem"
 
@@ -211,14 +212,14 @@ def test_our_readers_cannot_checkpoint(tmp_path: Path) -> None:
 def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None:
     monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
     monkeypatch.setattr(counters, "heat_throttles", lambda: None)
-    said = measuring.check_interference_counters()
+    said = measurement_checks.check_interference_counters()
     assert said.state == "in force"
     told, _, rest = said.detail.partition("; ")
     assert "sleep" in told
     assert "slowing for heat" in rest
-    for name in measuring.HARDSHIPS:
+    for name in measurement_checks.HARDSHIPS:
         monkeypatch.setattr(counters, name, lambda: None)
-    assert measuring.check_interference_counters().state == "not here"
+    assert measurement_checks.check_interference_counters().state == "not here"
 
 
 def test_who_works_on_the_database_is_told(tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def test_a_number_of_a_process_that_is_gone_is_nobodys(tmp_path: Path) -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     (tmp_path / "x.db.lock").write_text(f"{done.pid}\n")
-    assert holder.lock_owner_pid(tmp_path / "x.db") is None
+    assert lock.lock_owner_pid(tmp_path / "x.db") is None
 
 
 def test_a_newer_schema_is_told(tmp_path: Path) -> None:

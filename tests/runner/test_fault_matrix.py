@@ -22,15 +22,15 @@ from typing import Any
 import psutil
 import pytest
 
-from runner import machine
-from runner.work import process
+from runner.supervisor import worker_process
+from runner.system import host
 from schemas import stream
 from scripts import faulty
 
 from .conftest import Sweeper
 
 QUICK = {"load_s": 20, "first_token_s": 2, "run_s": 10, "silence_s": 0.3}
-LINUX_ONLY = pytest.mark.skipif(not machine.LINUX, reason="a mechanism of Linux")
+LINUX_ONLY = pytest.mark.skipif(not host.LINUX, reason="a mechanism of Linux")
 KINDS = ("child", "setsid-grandchild", "daemon", "bare-daemon")
 FAULTY = Path(faulty.__file__)
 Row = dict[str, Any]
@@ -203,7 +203,9 @@ def test_a_worker_volunteers_for_the_oom_killer(faults) -> None:
 @pytest.fixture
 def memory_group(marker: str) -> Iterator[Path]:
     """A memory cgroup below our own, of 300 MB."""
-    found = [place.parent for place in machine.memory_cgroup_files("memory.max", "memory.limit_in_bytes")]
+    found = [
+        place.parent for place in host.memory_cgroup_files("memory.max", "memory.limit_in_bytes")
+    ]
     for parent in (folder for folder in found if folder.is_dir()):
         group = parent / marker
         limit = "memory.max" if (parent / "cgroup.type").exists() else "memory.limit_in_bytes"
@@ -238,13 +240,13 @@ def test_the_kernels_oom_killer_is_told_from_a_crash(
 
 
 def test_a_line_of_100_mb_is_skipped_and_takes_no_memory(faults) -> None:
-    machine.reset_peak(os.getpid())
-    before = machine.process_memory(os.getpid())
+    host.reset_peak(os.getpid())
+    before = host.process_memory(os.getpid())
     runs, workers = faults("long line", first_token_s=60)
-    after = machine.process_memory(os.getpid())
+    after = host.process_memory(os.getpid())
     assert outcomes(runs) == ["ok"]
     assert "a line of over" in workers[0]["notes"]
-    if machine.LINUX:
+    if host.LINUX:
         assert before
         assert after
         assert after.peak - before.rss < 60_000_000
@@ -297,7 +299,7 @@ def test_a_kill_from_outside_is_no_timeout(faults) -> None:
 
 
 def test_a_clean_exit_that_hangs_at_exit_is_ended(sweep: Sweeper, monkeypatch) -> None:
-    monkeypatch.setattr("runner.work.watch.STOP_S", 0.3)
+    monkeypatch.setattr("runner.supervisor.deadlines.STOP_S", 0.3)
     done = sweep(["hang-at-exit"], ["a"])
     assert done.rows[0]["outcome"] == "ok"
     assert done.workers[0]["killed_for"] == "stop_s"
@@ -350,7 +352,7 @@ def test_a_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
 
 @LINUX_ONLY
 def test_a_stopped_shim_is_not_waited_for(faults, marker: str, monkeypatch) -> None:
-    monkeypatch.setattr(process, "SHIM_PATIENCE_S", 0.3)
+    monkeypatch.setattr(worker_process, "SHIM_PATIENCE_S", 0.3)
     stop = Witness(stream.RunText, lambda pid: os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP))
     runs, workers = faults(f"offspring {marker}", "after", tell=stop)
     assert outcomes(runs) == ["timeout", "ok"]

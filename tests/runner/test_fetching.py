@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import cli
-from runner.interpreters import shelf
-from runner.planning import jobs
+from runner.environments import cache as cache_module
+from runner.planning import expand
 
 from .fake_hub import COMMIT, FakeHub, hub
 
@@ -25,7 +25,7 @@ pytest.importorskip("huggingface_hub")
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     """A hub with a real checkpoint under several names, and a cache of its own."""
-    folder = jobs.demo_model()
+    folder = expand.demo_model()
     files = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     files["pytorch_model.bin"] = b"x" * 10_000
     names = ("org/good", "gated/one", "slow/one", "org/broken")
@@ -36,7 +36,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv(shelf.VARIABLE, str(tmp_path / "environments"))
+        monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path / "environments"))
         yield server
 
 
@@ -148,7 +148,7 @@ def test_offline_it_says_so(
 def test_an_environment_is_made_ahead(
     vlmsweep: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(shelf.VARIABLE, str(tmp_path / "environments"))
+    monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path / "environments"))
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "uv").write_text("#!/bin/sh\necho 'error: no such thing'\nexit 1\n")

@@ -8,9 +8,9 @@ from collections import defaultdict
 import pytest
 from click.testing import CliRunner
 
-from runner import counters
 from runner.cli import cli
-from runner.work.hardship import InterferenceTracker, CounterSnapshot
+from runner.supervisor.interference import CounterSnapshot, InterferenceTracker
+from runner.system import counters
 
 from .conftest import Sweeper
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from runner.planning import hours
+from runner.planning import parse_time
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def parsed(text: str, now: str) -> str:
-    return hours.parse(text, datetime.fromisoformat(now)).isoformat()
+    return parse_time.parse(text, datetime.fromisoformat(now)).isoformat()
 
 
 @pytest.mark.parametrize(
@@ -43,5 +43,5 @@ def test_the_next_such_hour_is_meant(text: str, now: str, meant: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "25:00", "12:60", "noon", "7", "2020-01-01 07:00"])
 def test_what_is_no_hour_or_has_passed_is_said(text: str) -> None:
-    with pytest.raises(hours.HourError):
+    with pytest.raises(parse_time.HourError):
         parsed(text, "2026-11-23T22:00:00+01:00")

@@ -19,12 +19,12 @@ import psutil
 import pytest
 
 from runner.database.store import Store
-from runner.interpreters import building, making, probe, resolving, shelf
-from runner.interpreters.command import worker_command
-from runner.interpreters.probe import InterpreterError
-from runner.planning import jobs, sweepfile
-from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
-from runner.work.supervisor import Supervisor
+from runner.environments import build, cache, create_env, probe, resolve
+from runner.environments.probe import InterpreterError
+from runner.environments.worker_command import worker_command
+from runner.planning import expand, sweepfile
+from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec
+from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 
 from .conftest import FAKE
@@ -36,8 +36,8 @@ WAIT_S = 30.0
 @pytest.fixture(autouse=True)
 def shelf_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root = tmp_path / "environments"
-    monkeypatch.setenv(shelf.VARIABLE, str(root))
-    monkeypatch.setenv(making.TOOL, "uv")
+    monkeypatch.setenv(cache.VARIABLE, str(root))
+    monkeypatch.setenv(create_env.TOOL, "uv")
     return root
 
 
@@ -72,7 +72,7 @@ def fake_uv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return put
 
 
-needs_uv = pytest.mark.skipif(making.uv() is None, reason="uv is not installed")
+needs_uv = pytest.mark.skipif(create_env.uv() is None, reason="uv is not installed")
 HANGS = "(sleep 1000 & echo $! > child; wait)"
 
 
@@ -95,9 +95,9 @@ def test_it_is_made_of_the_registrys_packages(
 ) -> None:
     if tool == "pip":  # is tried after uv, and that is said
         fake_uv("echo 'error: I do not know this index'; exit 1")
-        monkeypatch.delenv(making.TOOL)
+        monkeypatch.delenv(create_env.TOOL)
     said: list[str] = []
-    made = building.build(sys.executable, ["iniconfig>=2"], said.append)
+    made = build.build(sys.executable, ["iniconfig>=2"], said.append)
     assert run(made.python, "import iniconfig; print(iniconfig.__name__)") == "iniconfig"
     assert "ModuleNotFoundError" in run(made.python, "import pydantic")
     assert any("iniconfig" in line for line in said)
@@ -106,22 +106,22 @@ def test_it_is_made_of_the_registrys_packages(
     assert made.log.read_text()
     assert not list(shelf_root.glob(".*making"))
     # It is found again, and nothing is told.
-    assert building.build(sys.executable, ["iniconfig>=2"], pytest.fail) == made
+    assert build.build(sys.executable, ["iniconfig>=2"], pytest.fail) == made
 
 
 @needs_uv
 def test_a_changed_file_is_another_environment(wheel: str) -> None:
-    first = building.build(sys.executable, [wheel], lambda _: None)
+    first = build.build(sys.executable, [wheel], lambda _: None)
     assert run(first.python, "import tiny_thing; print(tiny_thing.SIZE)") == "1"
     with zipfile.ZipFile(wheel, "a") as file:
         file.writestr("more.py", "")
-    assert building.build(sys.executable, [wheel], lambda _: None) != first
-    assert shelf.cached_environment(probe.probe(sys.executable), ["other"]).folder != first.folder
+    assert build.build(sys.executable, [wheel], lambda _: None) != first
+    assert cache.cached_environment(probe.probe(sys.executable), ["other"]).folder != first.folder
 
 
 @needs_uv
 def test_the_worker_sees_its_own_packages_and_ours_not(wheel: str) -> None:
-    made = building.build(sys.executable, [wheel], lambda _: None)
+    made = build.build(sys.executable, [wheel], lambda _: None)
     argv, env = worker_command(str(made.python))
     assert argv == (str(made.python), "-P", "-m", "workers")
     assert run(made.python, "import tiny_thing, workers, schemas; print('all')", env) == "all"
@@ -136,7 +136,7 @@ def test_a_failure_leaves_a_log_and_no_environment(
 ) -> None:
     fake_uv("mkdir -p half; echo some words; echo 'error: no such thing' >&2; exit 1")
     with pytest.raises(InterpreterError, match="could not be made: no such thing") as error:
-        building.build(sys.executable, ["x"], lambda _: None)
+        build.build(sys.executable, ["x"], lambda _: None)
     (log,) = shelf_root.glob("*.log")
     assert str(log) in str(error.value.hint)
     assert "some words" in log.read_text()
@@ -146,13 +146,13 @@ def test_a_failure_leaves_a_log_and_no_environment(
 def test_the_time_limit_kills_all_of_it(fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
     with pytest.raises(InterpreterError, match="not made within 3 s"):
-        building.build(sys.executable, ["x"], lambda _: None, limit_s=3)
+        build.build(sys.executable, ["x"], lambda _: None, limit_s=3)
     assert not psutil.pid_exists(int((place / "child").read_text()))
 
 
 MAKE = """
 import sys
-from runner.interpreters import building
+from runner.environments import building
 made = building.build(sys.executable, sys.argv[1:], lambda line: print(line, flush=True))
 print("made", made.folder)
 """
@@ -189,7 +189,7 @@ def test_an_end_of_ours_is_the_end_of_all(number: int, fake_uv: Callable[[str], 
 def test_two_at_once_make_it_once(
     fake_uv: Callable[[str], Path], tmp_path: Path, wheel: str, shelf_root: Path
 ) -> None:
-    real = making.uv()
+    real = create_env.uv()
     # The real tool, held up until the second one waits for it.
     place = fake_uv(f'echo x >> calls\nwhile [ ! -e go ]; do sleep 0.02; done\nexec {real} "$@"')
     with start(wheel) as first:
@@ -215,7 +215,7 @@ def test_an_old_or_broken_interpreter_is_refused(tmp_path: Path) -> None:
         with pytest.raises(InterpreterError, match=said):
             probe.probe(str(program))
         argv, _ = worker_command(str(program))
-        assert argv[3] == "workers.refusal"
+        assert argv[3] == "workers.failing_worker"
         assert said in json.loads(argv[4])["message"]
 
 
@@ -230,16 +230,16 @@ class ForeignLauncher(ShimLauncher):
 
 @pytest.fixture
 def swept(tmp_path: Path, store: Store) -> Callable[[list[Any]], list[dict[str, Any]]]:
-    from runner import environment
-    from runner.database import intake
+    from runner.database import sweep_writer
+    from runner.system import environment
 
     def sweep(models: list[Any]) -> list[dict[str, Any]]:
         (tmp_path / "fine").mkdir()
         data = {"models": models, "prompts": [{"text": "hello", "images": "none"}]}
-        plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
-        plan, unmade = resolving.resolve(plan, told.append)
+        plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+        plan, unmade = resolve.resolve(plan, told.append)
         assert {one.model for one in unmade} == {"bad", "again"}
-        number = intake.add_sweep(store, plan, [], environment.supervisor_environment())
+        number = sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
         Supervisor(store, lambda _: None, ForeignLauncher()).run_sweep(number)
         return list(store.db.query("SELECT * FROM results ORDER BY job_id"))
 
@@ -273,18 +273,18 @@ def test_what_cannot_be_made_costs_its_model_alone(
     assert states[-1] == "failed"
     stored = list(store.db.query("SELECT name, python, requirements FROM sweep_models ORDER BY id"))
     assert stored[0]["requirements"] == '["nothing==0"]'
-    assert stored[0]["python"].startswith(str(shelf.root()))
+    assert stored[0]["python"].startswith(str(cache.root()))
     assert stored[-1]["python"] is stored[-1]["requirements"] is None
 
 
 @needs_uv
 def test_what_was_cleared_away_is_made_again(wheel: str) -> None:
-    made = building.build(sys.executable, [wheel], lambda _: None)
+    made = build.build(sys.executable, [wheel], lambda _: None)
     shutil.rmtree(made.folder)
     argv, _ = worker_command(str(made.python))
     assert "not there any more" in argv[4]
     told: list[Any] = []
-    resolving.restore([("m", str(made.python)), ("other", sys.executable)], told.append)
+    resolve.restore([("m", str(made.python)), ("other", sys.executable)], told.append)
     assert made.exists
     assert (told[-1].model, told[-1].state) == ("m", "ready")
     assert worker_command(str(made.python))[0][0] == str(made.python)

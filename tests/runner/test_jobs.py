@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from runner.errors import SweepFileError
-from runner.planning import jobs, sweepfile
+from runner.planning import expand as expand_module
+from runner.planning import sweepfile
 from runner.planning.plan import Plan
 
 
@@ -24,7 +25,7 @@ def here(tmp_path: Path) -> Path:
 
 def expand(here: Path, **data: Any) -> Plan:
     base: dict[str, Any] = {"models": ["./one", "./two"], "images": ["pics"], "prompts": ["p"]}
-    return jobs.expand(sweepfile.validate(base | data, "test"), here, "test")
+    return expand_module.expand(sweepfile.validate(base | data, "test"), here, "test")
 
 
 def test_models_times_pictures_times_prompts_times_repeats(here: Path) -> None:

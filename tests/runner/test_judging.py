@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from runner import queries, rejudging, sweeping
-from runner.control.actions import execute
-from runner.control.listener import ControlServer
-from runner.control.request import Request
-from runner.database import judging
+from runner import api, queries
+from runner.commands import rescore as rescore_module
+from runner.commands.rescore import RescoreResult, rescore
+from runner.control.handlers import execute
+from runner.control.protocol import Request
+from runner.control.server import ControlServer
+from runner.database import score_writer
 from runner.database.reader import Reader
 from runner.database.recovery import recover
 from runner.database.store import Store
-from runner.planning import jobs, sweepfile
-from runner.rejudging import RescoreResult, rescore
+from runner.planning import expand, sweepfile
 
 from .conftest import Sweeper
 
@@ -54,7 +55,7 @@ def test_checks_are_stored_with_the_outcome_or_not_at_all(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr(judging, "record", fails)
+        patch.setattr(score_writer, "record", fails)
         with pytest.raises(RuntimeError):
             store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
     assert store.connection.execute("SELECT outcome FROM runs").fetchone() == (None,)
@@ -80,13 +81,13 @@ def test_the_question_is_the_users_last_turn() -> None:
     turns = (
         '[{"role":"user","text":"a"},{"role":"assistant","text":"b"},{"role":"user","text":"c"}]'
     )
-    assert judging.question(turns) == "c"
+    assert score_writer.question(turns) == "c"
 
 
 def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["What colour?", "Which shape?", "How many?"])
     for job in (1, 2):
-        judging.store_reference(store.connection, job, ["Red", "light red"], ["exact", "anls"])
+        score_writer.store_reference(store.connection, job, ["Red", "light red"], ["exact", "anls"])
     finish(store, 1, text="red.")
     finish(store, 2, outcome="error", error_class="image_ignored", text="red")
     finish(store, 3, text="red")
@@ -105,11 +106,15 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
     sweep = queued(["m"], ["What colour?"])
     finish(store, 1, text="blue")
     finish(store, 1, text="red")
-    judging.store_reference(store.connection, 1, ["red"], ["exact", "contains"])
-    assert rejudging.rescore_locally(store, sweep, None) == judging.ScoreProgress(checked=2, scored=2)
-    judging.store_reference(store.connection, 1, ["red"], ["exact"])
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact", "contains"])
+    assert rescore_module.rescore_locally(store, sweep, None) == score_writer.ScoreProgress(
+        checked=2, scored=2
+    )
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
     store.connection.execute("DELETE FROM checks")
-    assert rejudging.rescore_locally(store, sweep, None) == judging.ScoreProgress(checked=2, scored=2)
+    assert rescore_module.rescore_locally(store, sweep, None) == score_writer.ScoreProgress(
+        checked=2, scored=2
+    )
     assert store.db["checks"].count == 2
     values = store.connection.execute("SELECT run_id, metric, value FROM scores").fetchall()
     assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
@@ -118,7 +123,7 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
 def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., int]) -> None:
     sweep = queued(["m", "n"], ["a", "b"], repeats=2)
     for job in range(1, 9):
-        judging.store_reference(store.connection, job, ["yes"], ["exact"])
+        score_writer.store_reference(store.connection, job, ["yes"], ["exact"])
     for job, text in enumerate(["yes", "no", "yes", "yes", "no", "no"], start=1):
         finish(store, job, text=text)
     rows = list(store.db.query("SELECT * FROM model_scores WHERE sweep_id = ?", [sweep]))
@@ -140,8 +145,8 @@ def test_a_supervisor_that_works_is_asked_to_judge(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judging, "AT_ONCE", 2)
-    monkeypatch.setattr("runner.control.judging.LINES", 2)
+    monkeypatch.setattr(score_writer, "AT_ONCE", 2)
+    monkeypatch.setattr("runner.control.score_handlers.LINES", 2)
     sweep = queued(["m"], ["a", "b", "c", "d", "e"])
     for job in range(1, 6):
         finish(store, job, text="red", raw_text="red")
@@ -167,10 +172,10 @@ def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path
     (tmp_path / "answers.csv").write_text("prompt,answer\na,red\n")
     prompts = [{"text": text, "images": "none"} for text in "ab"]
     data = {"models": ["./m"], "prompts": prompts, "answers": "answers.csv", "scoring": "exact"}
-    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     terms = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
     made = by_the_supervisor(
-        store, lambda: sweeping.enqueue(plan, store.path, lambda event: None, terms)
+        store, lambda: api.enqueue(plan, store.path, lambda event: None, terms)
     )
     assert isinstance(made, dict)
     found = store.connection.execute("SELECT accepted, metrics FROM answers").fetchall()
@@ -183,11 +188,11 @@ def test_a_job_that_is_removed_takes_its_answers_along(
     store: Store, queued: Callable[..., int]
 ) -> None:
     sweep = queued(["m"], ["a"])
-    judging.store_reference(store.connection, 1, ["red"], ["exact"])
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
     request = Request("remove", {"level": "sweep", "id": sweep})
     assert execute(store, request)[0] == {"removed": 1}
     assert store.db["answers"].count == 0
-    judging.store_reference(store.connection, 1, ["red"], ["exact"])
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
     assert store.db["answers"].count == 0
 
 
@@ -202,7 +207,7 @@ def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
 def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["a", "b", "c", "d"], name="night")
     for job in (1, 2, 3):
-        judging.store_reference(store.connection, job, ["a red dog"], ["anls", "exact"])
+        score_writer.store_reference(store.connection, job, ["a red dog"], ["anls", "exact"])
     for job, text in enumerate(["a red dog", "a red fog", "blue", "blue"], start=1):
         finish(store, job, text=text)
     rows = told(store, "wrong")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import pruning
-from runner.control.listener import ControlServer
+from runner.commands import prune
+from runner.control.server import ControlServer
 from runner.database.backup import backup
 from runner.database.store import Store
 from runner.errors import DatabaseError
@@ -49,27 +49,27 @@ def runs(database: Path) -> list[tuple[object, ...]]:
 
 
 def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.control.actions.PRUNED_AT_ONCE", 7)
+    monkeypatch.setattr("runner.control.handlers.PRUNED_AT_ONCE", 7)
     before = runs(filled)
     aged(filled.with_suffix(".files"))
-    would = pruning.prune(filled, LATER, ALL, dry=True)
-    done = pruning.prune(filled, LATER, ALL)
+    would = prune.prune(filled, LATER, ALL, dry=True)
+    done = prune.prune(filled, LATER, ALL)
     assert would == done
     assert done.samples >= 50
     assert done.logs >= 1
     assert done.log_bytes > 100_000
     assert (done.pictures, done.picture_bytes) == (1, 100)
     assert runs(filled) == before
-    assert pruning.prune(filled, LATER, ALL) == pruning.PruneResult(0, 0, 0, 0, 0)
+    assert prune.prune(filled, LATER, ALL) == prune.PruneResult(0, 0, 0, 0, 0)
 
 
 def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
     aged(filled.with_suffix(".files"))
     early = datetime.now(UTC) - timedelta(days=1)
-    young = pruning.prune(filled, early, ("logs", "samples"))
-    assert young == pruning.PruneResult(0, 0, 0, 0, 0)
-    assert pruning.prune(filled, LATER, ("samples",)).logs == 0
-    assert pruning.prune(filled, LATER, ("logs",)).logs >= 1
+    young = prune.prune(filled, early, ("logs", "samples"))
+    assert young == prune.PruneResult(0, 0, 0, 0, 0)
+    assert prune.prune(filled, LATER, ("samples",)).logs == 0
+    assert prune.prune(filled, LATER, ("logs",)).logs >= 1
 
 
 def test_a_picture_that_a_job_needs_or_that_was_just_used_stays(
@@ -85,7 +85,7 @@ def test_a_picture_that_a_job_needs_or_that_was_just_used_stays(
     aged(shelf)
     os.utime(fresh)
     store.close()
-    assert pruning.prune(store.path, LATER, ALL).pictures == 1
+    assert prune.prune(store.path, LATER, ALL).pictures == 1
     assert (needed.exists(), fresh.exists(), old.exists()) == (True, True, False)
 
 
@@ -128,7 +128,7 @@ def test_nothing_outside_its_own_folder_is_deleted(
     mine.write_text("keep me")
     store.connection.execute("UPDATE workers SET log_path = ?", [str(mine)])
     store.close()
-    assert pruning.prune(store.path, LATER, ALL).logs == 0
+    assert prune.prune(store.path, LATER, ALL).logs == 0
     assert mine.exists()
 
 
@@ -144,5 +144,5 @@ def test_a_picture_that_is_needed_stays_whatever_its_folder_is_called(
     store.connection.execute("UPDATE images SET prepared_path = ?", [str(by_link)])
     aged(kept.parent)
     store.close()
-    pruning.prune(store.path, LATER, ALL)
+    prune.prune(store.path, LATER, ALL)
     assert kept.exists()

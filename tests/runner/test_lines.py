@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.work import lines
-from runner.work.lines import EndOfStream, InvalidLine, LineReader, decode
+from runner.process import event_reader
+from runner.process.event_reader import EndOfStream, InvalidLine, LineReader, decode
 from schemas import events
 
 
@@ -41,7 +41,7 @@ def test_nothing_yet_is_nothing(pipe) -> None:
 
 
 def test_an_endless_line_is_dropped_and_the_next_one_read(pipe, monkeypatch) -> None:
-    monkeypatch.setattr(lines, "MAX_LINE", 1000)
+    monkeypatch.setattr(event_reader, "MAX_LINE", 1000)
     reader, writer = pipe
     found: list[object] = []
     for _ in range(40):

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from runner import plain
-from runner.view.linewise import LineLogger
+from runner.text import sanitize
 from runner.view.live import REDRAW_EVERY_S, LiveView
+from runner.view.live_layout import wrapped
+from runner.view.log_lines import LineLogger
 from runner.view.progress import Progress, SweepProgress
-from runner.view.scene import wrapped
 from schemas import stream
 
 EVIL = "\x1b[31m\x1b]0;own\x07 \x9b \u202e [red]x[/red]"
@@ -254,7 +254,7 @@ def test_the_view_fits_and_shows_the_run_in_hand(screen: Terminal) -> None:
     assert "more models" in text
     assert "peak 2.0 GB" in text
     assert "[red]x[/red]" in text
-    assert not plain.UNSAFE.search(text)
+    assert not sanitize.UNSAFE.search(text)
 
 
 def test_every_run_in_hand_is_shown_with_its_model(screen: Terminal) -> None:
@@ -340,7 +340,7 @@ def test_plain_lines_say_what_matters_and_nothing_that_steers() -> None:
     for event in events:
         lines(event)
     said = out.getvalue().splitlines()
-    assert not plain.UNSAFE.search(out.getvalue())
+    assert not sanitize.UNSAFE.search(out.getvalue())
     assert said[0] == "picture /p/\ufffd[2Ja.png: is broken"
     assert said[3] == "a: loaded in 4.00 s (fake, cpu, float32)"
     assert said[4].startswith("a: 1/2 ok 1.50 s | a.png · What? | yes")

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from runner.cli import cli
 from runner.database.store import Store
-from runner.times import utc_now
-from runner.watching import logs
+from runner.system.timestamps import utc_now
+from runner.watch import worker_logs
 
 from .conftest import Sweeper
 
@@ -100,7 +100,7 @@ def test_following_goes_on_through_a_full_log_to_the_end(
     step = threading.Condition()
 
     def read() -> None:
-        for line in logs.follow(log, 1, store.path, number):
+        for line in worker_logs.follow(log, 1, store.path, number):
             with step:
                 got.append(line)
                 step.notify()
@@ -142,5 +142,5 @@ def test_nothing_steers_the_terminal() -> None:
         yield b"more\r\n 10%|#  |\r100%|###|\n\x9b2J\x1b"
         yield b"[Hend"
 
-    lines = list(logs.terminal_lines(pieces()))
+    lines = list(worker_logs.terminal_lines(pieces()))
     assert lines == ["red and \ufffdmore\n", "100%|###|\n", "\ufffd2Jend\n"]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from markdown_it import MarkdownIt
 
-from runner.plain import one_line
-from runner.view.columns import Column, grid
-from runner.view.markup import markdown
-from runner.view.output import write
+from runner.text.sanitize import one_line
+from runner.view.formats import write
+from runner.view.grid import Column, grid
+from runner.view.markdown_html import markdown
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from runner import machine
-from runner.work.memory import MemoryTracker
+from runner.supervisor.memory_tracker import MemoryTracker
+from runner.system import host
 
 MB = 1_000_000
 HOARDER = """
@@ -72,7 +72,7 @@ def test_the_whole_tree_is_counted(hoarder) -> None:
     assert memory.total.rss == after.rss
 
 
-@pytest.mark.skipif(not machine.LINUX, reason="the kernel's mark is read on Linux")
+@pytest.mark.skipif(not host.LINUX, reason="the kernel's mark is read on Linux")
 def test_a_spike_between_two_samples_is_not_missed(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)
@@ -87,7 +87,7 @@ def test_a_spike_between_two_samples_is_not_missed(hoarder) -> None:
     assert peak.method == "VmHWM"
 
 
-@pytest.mark.skipif(not machine.LINUX, reason="the kernel's mark can be reset on Linux only")
+@pytest.mark.skipif(not host.LINUX, reason="the kernel's mark can be reset on Linux only")
 def test_each_run_has_a_peak_of_its_own(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)
@@ -103,7 +103,7 @@ def test_each_run_has_a_peak_of_its_own(hoarder) -> None:
     assert memory.total.rss == first
 
 
-@pytest.mark.skipif(not machine.LINUX, reason="Linux tells files from the rest")
+@pytest.mark.skipif(not host.LINUX, reason="Linux tells files from the rest")
 def test_what_files_back_is_told_apart(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)

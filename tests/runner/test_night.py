@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.database.store import Store
-from runner.times import format_timestamp
+from runner.system.timestamps import format_timestamp
 from runner.view.progress import Progress
 from schemas import stream
 
@@ -34,7 +34,9 @@ def test_sweeps_are_worked_in_their_order_each_to_its_end(night: Any) -> None:
 
 
 def test_a_sweep_begins_at_its_hour_and_not_before(night: Any) -> None:
-    night.add(["good"], ["late"], name="late", not_before=format_timestamp(EVENING + timedelta(hours=1)))
+    night.add(
+        ["good"], ["late"], name="late", not_before=format_timestamp(EVENING + timedelta(hours=1))
+    )
     night.add(["good"], ["now"], name="now")
 
     def react(event: Any) -> None:

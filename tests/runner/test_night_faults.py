@@ -16,11 +16,11 @@ import pytest
 from runner.database import recovery
 from runner.database.store import Store
 from runner.errors import DatabaseError
-from runner.times import format_timestamp
-from runner.work.attendant import WorkerController
-from runner.work.crew import WorkerPool
-from runner.work.launch import ShimHandle, WorkerSpec
-from runner.work.supervisor import Supervisor
+from runner.process.launcher import ShimHandle, WorkerSpec
+from runner.supervisor.supervisor import Supervisor
+from runner.supervisor.worker_controller import WorkerController
+from runner.supervisor.worker_pool import WorkerPool
+from runner.system.timestamps import format_timestamp
 from schemas import stream
 
 from .conftest import FakeLauncher
@@ -118,7 +118,7 @@ def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, stor
 def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.work.supervisor.LOOK_S", 20.0)
+    monkeypatch.setattr("runner.supervisor.supervisor.LOOK_S", 20.0)
     sweep = night.add(["good"], ["a", "b"])
     used: list[float] = []
 
@@ -142,8 +142,8 @@ def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
 def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.work.supervisor.LOOK_S", 20.0)
-    monkeypatch.setattr("runner.work.retry.PAUSE_S", 0.5)
+    monkeypatch.setattr("runner.supervisor.supervisor.LOOK_S", 20.0)
+    monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.5)
     gate = tmp_path / "gate"
     night.add(["no-network", "good"], [f"until {gate}"])
     turns = 0
@@ -221,7 +221,7 @@ class Crowded(FakeLauncher):
 def test_a_system_without_room_for_a_process_is_asked_again_and_ends_no_night(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch, times: int, outcome: str
 ) -> None:
-    monkeypatch.setattr("runner.work.retry.PAUSE_S", 0.05)
+    monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.05)
     night.launcher = Crowded()
     night.launcher.times = times
     night.add(["good"], ["a"])
@@ -233,7 +233,7 @@ def test_a_system_without_room_for_a_process_is_asked_again_and_ends_no_night(
 def test_what_is_tried_again_while_its_model_is_given_up_is_loaded_again(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.work.abandon.AT_ONCE", 1)
+    monkeypatch.setattr("runner.supervisor.fail_jobs.AT_ONCE", 1)
     night.add(["exit-in-load"], ["a", "b", "c"])
 
     def react(event: Any) -> None:
@@ -248,7 +248,7 @@ def test_what_is_tried_again_while_its_model_is_given_up_is_loaded_again(
 def test_a_stop_at_once_does_not_wait_for_a_model_that_is_given_up(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.work.abandon.AT_ONCE", 1)
+    monkeypatch.setattr("runner.supervisor.fail_jobs.AT_ONCE", 1)
     night.add(["exit-in-load"], [f"p{n}" for n in range(200)], name="x")
 
     def react(event: Any) -> None:

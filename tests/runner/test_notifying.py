@@ -16,11 +16,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runner import company
 from runner.cli import cli
-from runner.company import ListenerOptions
-from runner.notifying import NotifyError, errand, send
-from runner.notifying.secrets import redacted_name, redact
+from runner.notify import NotifyError, listeners, send, send_process
+from runner.notify.listeners import ListenerOptions
+from runner.notify.redact import redact, redacted_name
 from schemas import stream
 
 from .conftest import Sweeper
@@ -99,7 +98,7 @@ def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[s
     """A sweep's events told again to the company; what was told in all."""
     done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_deaths": 2})
     told: list[Any] = []
-    with company.attach_listeners(told.append, done.store.path, wanted) as tell:
+    with listeners.attach_listeners(told.append, done.store.path, wanted) as tell:
         for event in done.told:
             tell(event)
     return told
@@ -158,19 +157,23 @@ def test_a_receiver_that_never_answers_holds_nothing_up(
     hook = receiver(silent=True)
     done = sweep(["a"], ["fine"])
     told: list[Any] = []
-    with company.attach_listeners(told.append, done.store.path, ListenerOptions(True, [hook.url])) as tell:
+    with listeners.attach_listeners(
+        told.append, done.store.path, ListenerOptions(True, [hook.url])
+    ) as tell:
         began = time.monotonic()
         for event in done.told:
             tell(event)
-        assert time.monotonic() - began < errand.LIMIT_S / 4
+        assert time.monotonic() - began < send_process.LIMIT_S / 4
         assert hook.asked.wait(WAIT_S)
         assert failures(told) == []
-        monkeypatch.setattr(errand, "LIMIT_S", 0.01)
+        monkeypatch.setattr(send_process, "LIMIT_S", 0.01)
     assert failures(told) == ["could not tell: no answer within 0.01 s"]
 
 
 def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
-    wanted = ListenerOptions(True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3")
+    wanted = ListenerOptions(
+        True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3"
+    )
     told = run(sweep, tmp_path, wanted, ["fine"])
     one, two = sorted(failures(told))
     assert one.startswith("could not tell: address 1 (json): ")
@@ -181,7 +184,9 @@ def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path
 
 def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -> None:
     out = tmp_path / "facts"
-    told = run(sweep, tmp_path, ListenerOptions(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"])
+    told = run(
+        sweep, tmp_path, ListenerOptions(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"]
+    )
     assert failures(told) == []
     facts = dict(line.split("=", 1) for line in out.read_text().splitlines())
     assert facts["VLMSWEEP_EVENT"] == "finished"
@@ -194,7 +199,9 @@ def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -
 def test_addresses_are_checked_before_anything_runs(tmp_path: Path) -> None:
     with (
         pytest.raises(NotifyError) as caught,
-        company.attach_listeners(lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost", SECRET])),
+        listeners.attach_listeners(
+            lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost", SECRET])
+        ),
     ):
         raise AssertionError("it began")
     assert "address 2" in caught.value.message
@@ -209,7 +216,9 @@ def test_without_apprise_it_says_so_at_the_start(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with (
         pytest.raises(NotifyError) as caught,
-        company.attach_listeners(lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost"])),
+        listeners.attach_listeners(
+            lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost"])
+        ),
     ):
         raise AssertionError("it began")
     assert "vlmsweep[notify]" in (caught.value.hint or "")
@@ -218,14 +227,14 @@ def test_without_apprise_it_says_so_at_the_start(
 def test_whatever_goes_wrong_in_it_the_sweep_goes_on(
     sweep: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(errand, "CHILD", ("/no/such/program",))
+    monkeypatch.setattr(send_process, "CHILD", ("/no/such/program",))
     told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     why = "no process could be started: No such file or directory"
     assert failures(told) == [f"could not tell: {why}"]
-    monkeypatch.setattr(errand, "CHILD", ("/bin/sh", "-c", "echo nonsense; exit 4"))
+    monkeypatch.setattr(send_process, "CHILD", ("/bin/sh", "-c", "echo nonsense; exit 4"))
     told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     assert failures(told) == ["could not tell: the sending process ended with status 4"]
-    monkeypatch.setattr("runner.notifying.Notifier.send", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("runner.notify.Notifier.send", lambda *_, **__: 1 / 0)
     told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     assert isinstance(told[-1], stream.SweepFinished)
 
@@ -234,7 +243,7 @@ def test_the_command_line_and_its_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Callable[..., Receiver]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("runner.work.supervisor.ShimLauncher", _launcher())
+    monkeypatch.setattr("runner.supervisor.supervisor.ShimLauncher", _launcher())
     for name in ("good", "better"):
         (tmp_path / name).mkdir()
     hook = receiver()

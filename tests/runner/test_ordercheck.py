@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from runner import ordercheck
+from runner.commands import check_order
 from runner.database.store import Store
 from runner.errors import SweepFileError
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
 
 from .conftest import FakeLauncher
 
 
-def check(folder: Path, prompts: list[str], **more: object) -> ordercheck.OrderCheckResult:
+def check(folder: Path, prompts: list[str], **more: object) -> check_order.OrderCheckResult:
     (folder / "good").mkdir()
     asked = [{"text": text, "images": "none"} for text in prompts]
     data = {"models": ["./good"], "prompts": asked, **more}
-    plan = jobs.expand(sweepfile.validate(data, "test"), folder, "test")
-    return ordercheck.check(plan, folder / "h.db", lambda event: None, FakeLauncher())
+    plan = expand.expand(sweepfile.validate(data, "test"), folder, "test")
+    return check_order.check(plan, folder / "h.db", lambda event: None, FakeLauncher())
 
 
 def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> No
         "2 before this one",
     )
     assert len(checked.sweeps) == 4
-    assert ordercheck.exit_code(checked) == 1
+    assert check_order.exit_code(checked) == 1
     assert checked.in_words().startswith("4 jobs: 1 same, 1 depends on order")
 
 
@@ -45,7 +45,7 @@ def test_nothing_more_is_run_when_all_is_alike(tmp_path: Path) -> None:
     checked = check(tmp_path, ["a", "b"])
     assert len(checked.sweeps) == 3
     assert checked.as_rows(every=False) == []
-    assert ordercheck.exit_code(checked) == 0
+    assert check_order.exit_code(checked) == 0
 
 
 def test_chance_is_no_order(tmp_path: Path) -> None:

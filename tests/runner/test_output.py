@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from runner import plain
-from runner.view import units
-from runner.view.columns import Column, Grid, grid
-from runner.view.output import as_json, write
-from runner.view.tables import truncate_middle
+from runner.text import sanitize, units
+from runner.view.formats import as_json, write
+from runner.view.grid import Column, Grid, grid
+from runner.view.table_renderer import truncate_middle
 
 EVIL = "\x1b[31mred\x1b]0;title\x07 \x9b2J \u202eorder\u2066 [bold]markup[/] \r gone"
 ROWS: list[dict[str, Any]] = [
@@ -93,7 +92,7 @@ def test_tables_show_units_and_nothing_that_steers(monkeypatch: pytest.MonkeyPat
         assert "1.23 s" in shown
         assert "1.3 GB" in shown
         assert "[bold]markup[/]" in shown
-        assert not plain.UNSAFE.search(shown.replace("\x1b[1m", "").replace("\x1b[0m", ""))
+        assert not sanitize.UNSAFE.search(shown.replace("\x1b[1m", "").replace("\x1b[0m", ""))
 
 
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 120])
@@ -162,12 +161,12 @@ def test_what_may_stand_below_does_so_only_where_one_table_has_no_room() -> None
 
 
 def test_text_is_made_harmless() -> None:
-    assert plain.strip_control_characters("a\x1b[2Jb\x00\x85\u2028\ud800c\td\ne\r\nf") == (
+    assert sanitize.strip_control_characters("a\x1b[2Jb\x00\x85\u2028\ud800c\td\ne\r\nf") == (
         "a\ufffd[2Jb\ufffd\ufffd\ufffd\ufffdc\td\ne\nf"
     )
-    assert plain.strip_control_characters("Käse 世界 🙂 👩‍👩‍👧") == "Käse 世界 🙂 👩‍👩‍👧"
-    assert plain.one_line("a\n\n b\tc") == "a b c"
-    assert plain.truncate("abcdef", 4) == "abc…"
+    assert sanitize.strip_control_characters("Käse 世界 🙂 👩‍👩‍👧") == "Käse 世界 🙂 👩‍👩‍👧"
+    assert sanitize.one_line("a\n\n b\tc") == "a b c"
+    assert sanitize.truncate("abcdef", 4) == "abc…"
     assert truncate_middle("HuggingFaceTB/SmolVLM2-500M-Instruct", 16) == "Huggi…M-Instruct"
 
 

@@ -19,9 +19,9 @@ import psutil
 import pytest
 from PIL import Image, ImageCms, features
 
-from runner.pictures import decoder
-from runner.pictures.preparation import prepare
-from schemas.picture import PreparedImage
+from runner.image_prep import decode_client
+from runner.image_prep.prepare import prepare
+from schemas.image import PreparedImage
 
 # Loaded by its path: with importmode=importlib, tests are no package.
 _spec = importlib.util.spec_from_file_location(
@@ -32,7 +32,7 @@ assert _spec.loader is not None
 make: Any = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(make)
 
-ROOT = Path(decoder.__file__).resolve().parent.parent
+ROOT = Path(decode_client.__file__).resolve().parent.parent
 
 
 class Desk:
@@ -92,7 +92,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
     script.write_text(
         "import os, signal, sys, time\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from runner.pictures import decode\n"
+        "from runner.image_prep import decode\n"
         "serve = decode.serve\n"
         f"{body}\n"
         "def shunt(order):\n"
@@ -101,7 +101,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
         "decode.serve = shunt\n"
         "decode.main()\n"
     )
-    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
 
 
 def children() -> list[psutil.Process]:
@@ -516,7 +516,7 @@ def test_a_damaged_folder_heals(desk: Desk, damage: str) -> None:
 
 def test_a_folder_that_can_not_be_written(desk: Desk) -> None:
     path = desk.put("a.png", make.drawing())
-    with pytest.raises(decoder.ImageFolderError, match="folder for prepared pictures"):
+    with pytest.raises(decode_client.ImageFolderError, match="folder for prepared pictures"):
         desk.prepare(path, folder=path / "below")
     assert not children()
 
@@ -576,8 +576,8 @@ def test_a_decoder_that_never_starts_is_no_fault_of_the_pictures(
 ) -> None:
     path = desk.put("a.png", make.drawing())
     for command in ((sys.executable, "-c", "raise SystemExit('no such thing')"), ("/nowhere",)):
-        monkeypatch.setattr(decoder, "COMMAND", command)
-        with pytest.raises(decoder.DecoderError, match=r"no such thing|No such file"):
+        monkeypatch.setattr(decode_client, "COMMAND", command)
+        with pytest.raises(decode_client.DecoderError, match=r"no such thing|No such file"):
             desk.prepare(path)
     assert not children()
 
@@ -604,8 +604,8 @@ def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
 PARENT = """
 import os, sys, threading
 from pathlib import Path
-from runner.pictures import decoder
-from runner.pictures.preparation import prepare
+from runner.image_prep import decoder
+from runner.image_prep.prepare import prepare
 decoder.COMMAND = (sys.executable, "-P", sys.argv[1])
 print("PIL" in sys.modules, flush=True)
 prepare([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=60)
@@ -626,7 +626,7 @@ def test_the_decoder_goes_when_its_parent_does(
     fake(monkeypatch, desk.home, f"def special(name): {deed}")
     path = desk.put("a.png", make.drawing())
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, decoder.COMMAND[-1], path, desk.folder],
+        [sys.executable, "-c", PARENT, decode_client.COMMAND[-1], path, desk.folder],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -654,7 +654,7 @@ def test_a_hanging_orphan_ends_itself(desk: Desk, monkeypatch: pytest.MonkeyPatc
     fake(monkeypatch, desk.home, body)
     order = {"number": 0, "path": "61", "folder": "62", "max_side": 1, "max_pixels": 1}
     done = subprocess.run(
-        [*decoder.COMMAND, "--answers", "1", "--memory", str(1 << 30)],
+        [*decode_client.COMMAND, "--answers", "1", "--memory", str(1 << 30)],
         input=json.dumps({**order, "limit_s": -2.0}).encode(),  # 2 × limit + 5 s = 1 s
         stdout=subprocess.DEVNULL,
         timeout=20,

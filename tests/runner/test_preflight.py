@@ -17,13 +17,13 @@ from PIL import Image
 
 from runner.cli import cli
 from runner.database.store import Store
-from runner.interpreters import shelf
-from runner.planning import jobs, sweepfile
+from runner.environments import cache
+from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from runner.preflight import devices, finding, forecast, look, models, pictures
+from runner.preflight import devices, finding, models, pictures, probe, run
 from runner.preflight.finding import Finding
+from runner.supervisor.queue import Queue
 from runner.view import findings
-from runner.work.queue import Queue
 
 # The interpreter below our environment: none of our packages is there.
 BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
@@ -31,7 +31,7 @@ BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(shelf.VARIABLE, str(tmp_path / "environments"))
+    monkeypatch.setenv(cache.VARIABLE, str(tmp_path / "environments"))
     monkeypatch.chdir(tmp_path)
 
 
@@ -39,11 +39,11 @@ def plan(model: Any, *images: str, **more: Any) -> Plan:
     models = model if isinstance(model, list) else [model]
     asked = {"text": "x", "images": "each" if images else "none"}
     data = {"models": models, "prompts": [asked], "images": list(images), **more}
-    return jobs.expand(sweepfile.validate(data, "test"), Path.cwd(), "test")
+    return expand.expand(sweepfile.validate(data, "test"), Path.cwd(), "test")
 
 
 def found(model: Any, *images: str, **more: Any) -> list[Finding]:
-    return list(look.run_preflight(plan(model, *images, **more), Path.cwd() / "history.db").findings)
+    return list(run.run_preflight(plan(model, *images, **more), Path.cwd() / "history.db").findings)
 
 
 def one(model: Any, *images: str, **more: Any) -> Finding:
@@ -71,11 +71,13 @@ def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_war
     said = one(model)
     assert said.severity == "note"
     assert "made when the sweep starts, of nothing==0" in said.message
-    place = look.resolving.with_expected_interpreters(plan(model)).entries[0].place
-    slot = shelf.find_cached_environment(place.python or "")
+    place = run.resolving.with_expected_interpreters(plan(model)).entries[0].place
+    slot = cache.find_cached_environment(place.python or "")
     assert slot is not None
     slot.folder.parent.mkdir()
-    slot.write(shelf.EnvironmentManifest(sys.executable, ["nothing==0"], "it failed", "see the log"))
+    slot.write(
+        cache.EnvironmentManifest(sys.executable, ["nothing==0"], "it failed", "see the log")
+    )
     said = one(model)
     assert (said.severity, said.hint) == ("warning", "see the log")
     assert "the last time, it failed" in said.message
@@ -171,7 +173,9 @@ def test_room_for_prepared_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_looking_ends_in_time(tmp_path: Path) -> None:
     wanted = plan("demo")
-    (outlook,) = forecast.probe_variants(list(finding.plan_variants(wanted)), hub=False, made=True, limit_s=0.001)
+    (outlook,) = probe.probe_variants(
+        list(finding.plan_variants(wanted)), hub=False, made=True, limit_s=0.001
+    )
     assert outlook.finding is not None
     assert (outlook.finding.severity, outlook.facts) == ("warning", None)
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
@@ -181,12 +185,12 @@ def test_looking_ends_in_time(tmp_path: Path) -> None:
 
 def test_history_says_how_long_it_takes(tmp_path: Path, sweep: Callable[..., Any]) -> None:
     sweep(["fine"], ["hello", "world"])
-    seen = look.run_preflight(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
+    seen = run.run_preflight(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
     assert seen.expected.unknown == ("demo",)
     assert seen.expected.known_s > 0
     assert "never measured" in findings.duration_text(seen)
     limits = {"load_s": 0.000001}
-    slow = look.run_preflight(plan("./fine", limits=limits), tmp_path / "history.db")
+    slow = run.run_preflight(plan("./fine", limits=limits), tmp_path / "history.db")
     assert "load_s" in {one.about for one in slow.of("warning")}
 
 
@@ -205,7 +209,9 @@ def test_a_strict_plan_and_a_strict_run_refuse(tmp_path: Path) -> None:
 def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
     told: list[Any] = []
     (tmp_path / "broken.png").touch()
-    look.prepare_and_check(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
+    run.prepare_and_check(
+        plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append
+    )
     said = [(event.event, event.severity, event.where) for event in told]
     assert said == [("preflight_finding", "problem", "org/none")], "pictures are told of later"
 
@@ -246,7 +252,7 @@ def test_what_waits_is_looked_at_again(store: Store, queued: Callable[..., int])
     told: list[Any] = []
     model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
     number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])
-    look.recheck_queue(Queue(store.connection, number), store.path, told.append)
+    run.recheck_queue(Queue(store.connection, number), store.path, told.append)
     said = {(event.where, event.severity, event.about) for event in told}
     # (The fallback waits for nothing yet; the scripted model's folder is empty.)
     assert said == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from runner.errors import SweepFileError
-from runner.planning import jobs, pythons, sweepfile
+from runner.planning import expand, python_spec, sweepfile
 from runner.planning.plan import Plan
 
 
 def plan(base: Path, **model: Any) -> Plan:
     data = {"models": [{"id": "demo", **model}], "prompts": [{"text": "x", "images": "none"}]}
-    return jobs.expand(sweepfile.validate(data, "test"), base, "test")
+    return expand.expand(sweepfile.validate(data, "test"), base, "test")
 
 
 def test_an_interpreter_is_a_file_an_environment_or_a_command(
@@ -28,7 +28,7 @@ def test_an_interpreter_is_a_file_an_environment_or_a_command(
         # The link itself: what it leads to knows nothing of the environment's packages.
         assert plan(tmp_path, python=named).entries[0].place.python == str(there)
     monkeypatch.setenv("PATH", str(there.parent))
-    assert pythons.interpreter("python", tmp_path) == str(there)
+    assert python_spec.interpreter("python", tmp_path) == str(there)
     assert plan(tmp_path).entries[0].place.python is None
 
 
@@ -77,7 +77,7 @@ def test_a_password_is_neither_taken_nor_repeated(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match="name or password") as error:
         plan(tmp_path, requirements=["x @ https://me:secret@host.invalid/x.whl"])
     assert "secret" not in error.value.message
-    assert pythons.requirements(["x @ git+https://host.invalid/x@v1"], tmp_path)
+    assert python_spec.requirements(["x @ git+https://host.invalid/x@v1"], tmp_path)
 
 
 def test_fallbacks_have_their_own(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from runner import environment, queries
-from runner.database import intake
+from runner import queries
+from runner.database import sweep_writer
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.errors import QueryError
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
+from runner.system import environment
 
 from .conftest import picture
 
@@ -243,9 +244,9 @@ def test_a_job_with_two_pictures_stands_once_by_image(made: History) -> None:
     (made.folder / "m").mkdir()
     prompt = {"text": "both?", "images": ["a.png", "b.png"]}
     data = {"models": ["./m"], "prompts": [prompt]}
-    plan = jobs.expand(sweepfile.validate(data, "test"), made.folder, "test")
+    plan = expand.expand(sweepfile.validate(data, "test"), made.folder, "test")
     pictures = [picture(path) for path in plan.images]
-    both = intake.add_sweep(made.store, plan, pictures, environment.supervisor_environment())
+    both = sweep_writer.add_sweep(made.store, plan, pictures, environment.supervisor_environment())
     found = made.ask("by-image", sweep=both)
     assert column(found, "image", "prompt") == [("a.png, b.png", "both?")]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.database.reader import Reader, parse_parameters, format_status, unique_names
+from runner.database.reader import Reader, format_status, parse_parameters, unique_names
 from runner.database.store import Store
 from runner.errors import DatabaseError, QueryError
 

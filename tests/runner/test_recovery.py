@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from runner import sweeping
+from runner import api
 from runner.database import recovery
 from runner.database.store import Store
 
@@ -123,7 +123,7 @@ def test_resume_does_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
     wait_for(driver, "run_started", 3)
     end(driver)
     told: list[Any] = []
-    swept = sweeping.resume(database, 1, told.append, FakeLauncher())
+    swept = api.resume(database, 1, told.append, FakeLauncher())
     assert swept.state == "done"
     assert told[0].event == "recovered"
     assert rows(database, "SELECT prompt, outcome, attempt FROM results ORDER BY job_id") == [
@@ -169,8 +169,8 @@ def test_resume_tries_failures_again_but_not_what_a_rule_excludes(
     rule = {"model": "better", "reason": "never"}
     queued(["good", "better"], ["a", "error"], exclude=[rule])
     store.close()
-    sweeping.resume(store.path, 1, lambda event: None, FakeLauncher())
-    sweeping.resume(store.path, 1, lambda event: None, FakeLauncher())
+    api.resume(store.path, 1, lambda event: None, FakeLauncher())
+    api.resume(store.path, 1, lambda event: None, FakeLauncher())
     found = rows(store.path, "SELECT model, prompt, outcome, attempt FROM results ORDER BY job_id")
     assert found == [
         ("good", "a", "ok", 1),
@@ -186,19 +186,19 @@ def test_a_picture_that_is_gone_is_prepared_again_unless_it_changed(
 ) -> None:
     from PIL import Image
 
-    from runner.planning import jobs, sweepfile
+    from runner.planning import expand, sweepfile
 
     Image.new("RGB", (8, 8), "red").save(tmp_path / "a.png")
     (tmp_path / "error-in-load").mkdir()
     (tmp_path / "good").mkdir()
     data = {"models": ["./error-in-load"], "images": "a.png", "prompts": ["p"]}
-    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
-    sweeping.run(plan, tmp_path / "h.db", lambda event: None, FakeLauncher())
+    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    api.run(plan, tmp_path / "h.db", lambda event: None, FakeLauncher())
     ((prepared,),) = rows(tmp_path / "h.db", "SELECT prepared_path FROM images")
     Path(prepared).unlink()
     if not same:
         Image.new("RGB", (8, 8), "blue").save(tmp_path / "a.png")
-    sweeping.resume(tmp_path / "h.db", 1, lambda event: None, FakeLauncher())
+    api.resume(tmp_path / "h.db", 1, lambda event: None, FakeLauncher())
     assert Path(prepared).exists() == same
     ((error_class, phase),) = rows(
         tmp_path / "h.db", "SELECT error_class, phase FROM runs WHERE attempt = 2"

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runner import environment, restoring
-from runner.database import intake
+from runner.commands import retry
+from runner.database import sweep_writer
 from runner.database.store import Store
-from runner.pictures import preparation
-from runner.planning import jobs, sweepfile
+from runner.image_prep import prepare
+from runner.planning import expand, sweepfile
+from runner.system import environment
 
 
 @dataclass
@@ -36,10 +37,10 @@ def shown(store: Store, tmp_path: Path) -> Shown:
     Image.new("RGB", (8, 8), "red").save(source)
     data = {"models": ["./good"], "prompts": ["what?"], "images": ["a.png"]}
     (tmp_path / "good").mkdir()
-    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     folder = store.folder("images")
-    made = preparation.prepare(plan.images, max_side=1024, max_frames=8, folder=folder)
-    sweep = intake.add_sweep(store, plan, made, environment.supervisor_environment())
+    made = prepare.prepare(plan.images, max_side=1024, max_frames=8, folder=folder)
+    sweep = sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
     store.finish_run(store.start_run(1, None), {"outcome": "error"})
     assert made[0].prepared_path is not None
     return Shown(store, sweep, source, made[0].prepared_path)
@@ -52,7 +53,7 @@ def nothing() -> None:
 def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
     shown.prepared.unlink()
     shown.store.close()
-    assert restoring.retry(shown.store.path, {"level": "sweep", "id": shown.sweep}) == {"queued": 1}
+    assert retry.retry(shown.store.path, {"level": "sweep", "id": shown.sweep}) == {"queued": 1}
     assert shown.prepared.is_file()
 
 
@@ -60,7 +61,7 @@ def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
 def test_every_kind_of_target_is_understood(shown: Shown, level: str) -> None:
     shown.prepared.unlink()
     shown.store.close()
-    assert restoring.retry(shown.store.path, {"level": level, "id": 1}) == {"queued": 1}
+    assert retry.retry(shown.store.path, {"level": level, "id": 1}) == {"queued": 1}
     assert shown.prepared.is_file()
 
 
@@ -71,7 +72,7 @@ def test_a_picture_that_lies_elsewhere_now_is_named_there(
     """The database was moved with its folder, or came from another machine."""
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
-    restoring.restore_images(shown.store, shown.sweep, nothing)
+    retry.restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["prepared_path"] == str(shown.prepared)
 
 
@@ -84,5 +85,5 @@ def test_a_picture_whose_source_is_not_what_it_was_cannot_be_asked_about(
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.prepared.unlink()
     spoil(shown.source)
-    restoring.restore_images(shown.store, shown.sweep, nothing)
+    retry.restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["error_class"] == "not_found"

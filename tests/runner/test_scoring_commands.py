@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from runner.cli import cli, options
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.judging.metrics import METRICS
+from runner.scoring.metrics import METRICS
 
 from .conftest import FakeLauncher
 
@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a sweep of two questions and the answers to them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLMSWEEP_DB", str(tmp_path / "history.db"))
-    monkeypatch.setattr("runner.work.supervisor.ShimLauncher", FakeLauncher)
+    monkeypatch.setattr("runner.supervisor.supervisor.ShimLauncher", FakeLauncher)
     (tmp_path / "good").mkdir()
     (tmp_path / "answers.csv").write_text(ANSWERS)
     save(tmp_path)
@@ -136,7 +136,7 @@ def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
 
 
 def test_judging_says_when_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.control.asking.PATIENCE_S", 0.1)
+    monkeypatch.setattr("runner.control.client.PATIENCE_S", 0.1)
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")
     try:

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runner import service
 from runner.cli import cli
+from runner.commands import service_units
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in service.KEPT:
+    for name in service_units.KEPT:
         monkeypatch.delenv(name, raising=False)
 
 
@@ -74,10 +74,10 @@ def test_systemd_finds_no_fault_in_them(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_words_are_quoted_as_systemd_reads_them() -> None:
-    assert service.quoted("plain/word") == "plain/word"
-    assert service.quoted("50% of $HOME") == '"50%% of $$HOME"'
-    assert service.quoted('say "\\"') == '"say \\"\\\\\\""'
-    assert service.quoted("A=$B", "") == "A=$B"
+    assert service_units.quoted("plain/word") == "plain/word"
+    assert service_units.quoted("50% of $HOME") == '"50%% of $$HOME"'
+    assert service_units.quoted('say "\\"') == '"say \\"\\\\\\""'
+    assert service_units.quoted("A=$B", "") == "A=$B"
 
 
 def test_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,9 @@ def test_the_agent_s_command_runs_with_the_secrets(
 ) -> None:
     home = tmp_path / "a 'home'"
     monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setattr(service, "program", lambda: [sys.executable, str(tmp_path / "my own.py")])
+    monkeypatch.setattr(
+        service_units, "program", lambda: [sys.executable, str(tmp_path / "my own.py")]
+    )
     (tmp_path / "my own.py").write_text("import os, sys; print(sys.argv[1:], os.environ.get('S'))")
     agent = plistlib.loads(made("--for", "launchd", "--db", "/data/my 'own'.db").encode())
     start = ["start", "--db", "/data/my 'own'.db", "--workers", "1"]

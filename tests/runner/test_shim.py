@@ -16,13 +16,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner import machine
-from runner.work import launch, shim
-from runner.work.launch import SHIM, ShimHandle, ShimLauncher, WorkerSpec, compiled_shim
-from runner.work.leftovers import OrphanReaper
+from runner.process import launcher, shim
+from runner.process.launcher import SHIM, ShimHandle, ShimLauncher, WorkerSpec, compiled_shim
+from runner.process.orphans import OrphanReaper
+from runner.system import host
 
 SLEEP = ("/bin/sh", "-c", "sleep 1000 & exec sleep 1000")
-LINUX_ONLY = pytest.mark.skipif(not machine.LINUX, reason="a mechanism of Linux")
+LINUX_ONLY = pytest.mark.skipif(not host.LINUX, reason="a mechanism of Linux")
 EXIT_OF_A_THREAD = {"x86_64": 60, "aarch64": 93}.get(platform.machine())
 Begin = Callable[..., ShimHandle]
 
@@ -100,7 +100,7 @@ def test_a_program_that_cannot_be_started_is_an_exit(begin: Begin, tmp_path: Pat
 def test_it_is_small(begin: Begin) -> None:
     hold = begin(*SLEEP)
     next_report(hold)
-    memory = machine.process_memory(hold.guardian)
+    memory = host.process_memory(hold.guardian)
     assert memory
     assert memory.peak
     assert memory.peak < 10_000_000
@@ -131,8 +131,8 @@ def test_stale_byte_code_is_not_run() -> None:
     header = stale.read_bytes()[:16]
     other = stale.with_name(f"shim.{secrets.token_hex(4)}")
     other.write_bytes(header[:8] + b"\0\0\0\0" + header[12:])
-    assert launch.is_fresh(stale)
-    assert not launch.is_fresh(other)
+    assert launcher.is_fresh(stale)
+    assert not launcher.is_fresh(other)
     other.unlink()
 
 
@@ -165,7 +165,7 @@ def test_a_recycled_number_is_not_killed() -> None:
     pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
     try:
         shim.kill_one(pid, b"born at another time")
-        if machine.LINUX:
+        if host.LINUX:
             assert psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     finally:
         os.kill(pid, signal.SIGKILL)
@@ -175,7 +175,7 @@ def test_a_recycled_number_is_not_killed() -> None:
 def test_what_bears_a_token_is_found_and_killed() -> None:
     token = secrets.token_hex(8)
     leftovers = OrphanReaper(token)
-    env = {launch.TOKEN: token}
+    env = {launcher.TOKEN: token}
     pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], env)  # in our session: not adopted
     with suppress(ChildProcessError):
         assert leftovers.close(kill=True) == 1

@@ -11,8 +11,8 @@ import pytest
 from runner.database.reader import Reader
 from runner.database.store import Store, display_path
 from runner.errors import DatabaseError
-from runner.times import utc_now
-from runner.work.queue import Queue
+from runner.supervisor.queue import Queue
+from runner.system.timestamps import utc_now
 from schemas.events import Fetched
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner.work.supervisor import Supervisor
+from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 
 from .conftest import FakeLauncher, Sweeper
@@ -184,7 +184,7 @@ def test_an_answer_in_between_forgives(sweep: Sweeper) -> None:
 
 
 def test_a_worker_that_will_not_leave_is_made_to(sweep: Sweeper, monkeypatch) -> None:
-    monkeypatch.setattr("runner.work.watch.STOP_S", 0.3)
+    monkeypatch.setattr("runner.supervisor.deadlines.STOP_S", 0.3)
     done = sweep(["hang-at-exit"], ["a"])
     assert done.rows[0]["outcome"] == "ok"
     assert done.workers[0]["killed_for"] == "stop_s"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from runner.database.estimates import Estimate
-from runner.work.terms import LIBRARIES, ResourceAllocator, SupervisorLimits
+from runner.supervisor.resources import LIBRARIES, ResourceAllocator, SupervisorLimits
 
 SMALL, BIG, UNKNOWN = Estimate(peak_rss_bytes=100), Estimate(peak_rss_bytes=900), Estimate()
 
@@ -38,7 +38,10 @@ def test_who_is_not_known_works_alone() -> None:
 
 
 def test_too_big_for_the_budget_still_gets_its_turn_alone() -> None:
-    assert ResourceAllocator(SupervisorLimits(workers=2, memory_bytes=10)).allocate(BIG, "cpu", "auto") is not None
+    assert (
+        ResourceAllocator(SupervisorLimits(workers=2, memory_bytes=10)).allocate(BIG, "cpu", "auto")
+        is not None
+    )
 
 
 def test_weights_stand_in_for_a_peak_that_is_not_known() -> None:
@@ -50,7 +53,10 @@ def test_weights_stand_in_for_a_peak_that_is_not_known() -> None:
 
 def test_each_device_has_one_worker() -> None:
     room = ResourceAllocator(SupervisorLimits(workers=4, devices=("0", "GPU-b")))
-    first, second = room.allocate(SMALL, "auto", "auto"), room.allocate(SMALL, "cuda", "transformers")
+    first, second = (
+        room.allocate(SMALL, "auto", "auto"),
+        room.allocate(SMALL, "cuda", "transformers"),
+    )
     assert first is not None
     assert second is not None
     assert (first.env, second.env) == (

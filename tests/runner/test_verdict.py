@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from runner.work.verdict import WorkerExit, outcome_of_exit, outcome_of_error
+from runner.supervisor.outcome import WorkerExit, outcome_of_error, outcome_of_exit
 from schemas.events import Error
 
 

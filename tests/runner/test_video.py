@@ -18,12 +18,13 @@ import av
 import pytest
 from PIL import Image
 
-from runner.database import intake
+from runner.database import sweep_writer
 from runner.errors import SweepFileError
-from runner.pictures import decoder, preparation
-from runner.planning import jobs, sweepfile
+from runner.image_prep import decode_client
+from runner.image_prep import prepare as prepare_module
+from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from schemas.picture import PreparedImage
+from schemas.image import PreparedImage
 
 STEP = 8  # grey levels between frames: lossy codecs miss by less than half
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".m4v": "libx264", ".mkv": "libx264"} | {
@@ -66,7 +67,7 @@ def film(
 
 def prepare(path: Path, **options: Any) -> PreparedImage:
     folder = path.parent / "prepared"
-    [picture] = preparation.prepare([path], **{"max_side": None, "folder": folder, **options})
+    [picture] = prepare_module.prepare([path], **{"max_side": None, "folder": folder, **options})
     return picture
 
 
@@ -141,7 +142,7 @@ def test_a_seek_that_leads_astray_is_made_good(
 ) -> None:
     script = tmp_path / "astray.py"
     script.write_text(
-        "from runner.pictures import decode, video\n"
+        "from runner.image_prep import decode, video\n"
         "honest = video._index\n"
         "def index(*args):\n"
         "    found = honest(*args)\n"
@@ -149,7 +150,7 @@ def test_a_seek_that_leads_astray_is_made_good(
         "video._index = index\n"
         "decode.main()\n"
     )
-    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     assert numbers(prepare(film(tmp_path / "a.mp4"), max_frames=4)) == [2, 7, 12, 17]
 
 
@@ -242,7 +243,7 @@ def test_pictures_beside_videos_stay_pictures(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), (level,) * 3) for level in (0, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     paths = [tmp_path / "a.gif", film(tmp_path / "A.MP4", 2)]
-    found = preparation.prepare(paths, max_side=None, folder=tmp_path / "prepared")
+    found = prepare_module.prepare(paths, max_side=None, folder=tmp_path / "prepared")
     assert [p.kind for p in found] == ["image", "video"]
     assert (found[0].frames, found[0].frame_paths, found[0].max_frames) == (2, (), None)
 
@@ -330,7 +331,7 @@ def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: P
         paths.append(tmp_path / f"{number}.mp4")
         paths[-1].write_bytes(data)
     paths.append(film(tmp_path / "sound.mp4", 6))
-    found = preparation.prepare(paths, max_side=None, folder=tmp_path / "prepared", limit_s=5)
+    found = prepare_module.prepare(paths, max_side=None, folder=tmp_path / "prepared", limit_s=5)
     assert {p.error_class for p in found[:-1]} <= {"bad_image", None}
     assert numbers(found[-1]) == list(range(6))
 
@@ -338,10 +339,10 @@ def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: P
 def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "hang.py"
     script.write_text(
-        "import signal\nfrom runner.pictures import decode, video\n"
+        "import signal\nfrom runner.image_prep import decode, video\n"
         "video.look = lambda *_: signal.pause()\ndecode.main()\n"
     )
-    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     said = refused(film(tmp_path / "a.mp4", 2), limit_s=0.25)
     assert "took over 1 s" in said  # videos may take four times as long
 
@@ -351,9 +352,9 @@ def test_without_pyav_it_says_what_to_install(
 ) -> None:
     script = tmp_path / "without.py"
     script.write_text(
-        "import sys\nsys.modules['av'] = None\nfrom runner.pictures import decode\ndecode.main()\n"
+        "import sys\nsys.modules['av'] = None\nfrom runner.image_prep import decode\ndecode.main()\n"
     )
-    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     picture = prepare(film(tmp_path / "a.mp4", 2))
     assert picture.error_class == "missing_package"
     assert "pip install 'vlmsweep[video]'" in str(picture.message)
@@ -373,11 +374,11 @@ def test_a_decoder_taken_over_is_not_believed(
 ) -> None:
     script = tmp_path / "lie.py"
     script.write_text(
-        "import dataclasses\nfrom runner.pictures import decode\nserve = decode.serve\n"
+        "import dataclasses\nfrom runner.image_prep import decode\nserve = decode.serve\n"
         f"decode.serve = lambda order: dataclasses.replace(serve(order), **{lie!r})\n"
         "decode.main()\n"
     )
-    monkeypatch.setattr(decoder, "COMMAND", (sys.executable, "-P", str(script)))
+    monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     assert "nonsense" in refused(film(tmp_path / "a.mp4", 2))
 
 
@@ -387,7 +388,7 @@ def test_a_decoder_taken_over_is_not_believed(
 def sweep(here: Path, **data: Any) -> Plan:
     (here / "m").mkdir(exist_ok=True)
     base: dict[str, Any] = {"models": ["./m"], "prompts": ["p"]}
-    return jobs.expand(sweepfile.validate(base | data, "test"), here, "test")
+    return expand.expand(sweepfile.validate(base | data, "test"), here, "test")
 
 
 def test_videos_are_named_or_matched_but_not_walked_into(tmp_path: Path) -> None:
@@ -410,9 +411,9 @@ def test_how_many_frames_makes_sense(tmp_path: Path, frames: Any) -> None:
 
 
 def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> None:
-    from runner import environment
-    from runner.times import utc_now
-    from runner.work.queue import Queue
+    from runner.supervisor.queue import Queue
+    from runner.system import environment
+    from runner.system.timestamps import utc_now
 
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     film(tmp_path / "b.mp4", 4)
@@ -423,10 +424,10 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
         {"text": "r", "images": ["c.mp4"]},
     ]
     plan = sweep(tmp_path, prompts=prompts, video={"frames": 2})
-    made = preparation.prepare(
+    made = prepare_module.prepare(
         plan.images, max_side=64, max_frames=2, folder=store.folder("images")
     )
-    number = intake.add_sweep(store, plan, made, environment.supervisor_environment())
+    number = sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
     queue = Queue(store.connection, number)
     [model] = queue.ready(utc_now())
     first, second, third = queue.queued_among(queue.queued_job_ids(model.id))
@@ -445,5 +446,5 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
     assert json.loads(rows[1]["frame_paths"]) == list(video.frames)
     assert json.loads(rows[1]["frame_times_s"]) == list(video.times_s)
     assert (rows[0]["frame_paths"], rows[2]["frame_paths"]) == (None, None)
-    intake.add_sweep(store, plan, made, environment.supervisor_environment())
+    sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
     assert len(list(store.db.query("SELECT * FROM images"))) == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.work.watch import STOP_S, DeadlineMonitor
+from runner.supervisor.deadlines import STOP_S, DeadlineMonitor
 from schemas.sweep import Limits
 
 LIMITS = Limits(

@@ -20,10 +20,10 @@ from click.testing import CliRunner
 from runner.cli import cli
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.times import utc_now
-from runner.watching import questions
-from runner.watching.onlooker import Watcher
-from runner.watching.presence import has_supervisor
+from runner.system.timestamps import utc_now
+from runner.watch import queries
+from runner.watch.liveness import has_supervisor
+from runner.watch.watcher import Watcher
 from schemas import stream
 
 from .test_cli import ROOT, SCRIPTED, env, sweep_file
@@ -137,7 +137,7 @@ def test_a_watcher_sees_what_the_supervisor_tells(
 def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
     tmp_path: Path, watcher: Callable[..., RecordingWatcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.watching.onlooker.QUIET_S", 0.2)
+    monkeypatch.setattr("runner.watch.watcher.QUIET_S", 0.2)
     with supervisor(tmp_path, ["a", "hang"]) as child:
         first = watcher()
         first.until(stream.RunStarted, prompt="hang")
@@ -160,7 +160,10 @@ def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
 
 
 def test_a_database_that_is_replaced_or_removed(
-    tmp_path: Path, watcher: Callable[..., RecordingWatcher], store: Store, queued: Callable[..., int]
+    tmp_path: Path,
+    watcher: Callable[..., RecordingWatcher],
+    store: Store,
+    queued: Callable[..., int],
 ) -> None:
     seen = watcher()
     seen.until(stream.WatchIdle, state="nothing_running")
@@ -252,8 +255,8 @@ def test_more_runs_than_are_read_at_once(
     sweep, worker, jobs = running(["a"], [f"p{n}" for n in range(23)])
     seen = watcher()
     seen.until(stream.SweepStarted)
-    monkeypatch.setattr("runner.watching.questions.BATCH", 5)
-    monkeypatch.setattr("runner.watching.onlooker.BATCH", 5)
+    monkeypatch.setattr("runner.watch.queries.BATCH", 5)
+    monkeypatch.setattr("runner.watch.watcher.BATCH", 5)
     with store.db.atomic():
         for job in jobs:
             run = store.insert(
@@ -270,10 +273,10 @@ def test_more_runs_than_are_read_at_once(
 
 
 def test_every_question_goes_by_an_index(store: Store) -> None:
-    asked = [value for name, value in vars(questions).items() if name.isupper()]
+    asked = [value for name, value in vars(queries).items() if name.isupper()]
     asked = [sql for sql in asked if isinstance(sql, str)]
-    asked += [f"{questions.RUN} runs.id > ?", f"{questions.RUN} runs.id = ?"]
-    asked += [f"{questions.WORKER} id = ?", f"{questions.WORKER} sweep_id = ? AND number > ?"]
+    asked += [f"{queries.RUN} runs.id > ?", f"{queries.RUN} runs.id = ?"]
+    asked += [f"{queries.WORKER} id = ?", f"{queries.WORKER} sweep_id = ? AND number > ?"]
     for sql in asked:
         if sql.strip().endswith("WHERE"):
             continue

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.comparing import words
+from runner.diff import text_diff
 
 
 @pytest.mark.parametrize(
@@ -24,12 +24,12 @@ from runner.comparing import words
     ],
 )
 def test_changed_words_are_marked(a: str, b: str, marked: str) -> None:
-    assert words.format_inline_diff(words.diff_segments(a, b)) == marked
+    assert text_diff.format_inline_diff(text_diff.diff_segments(a, b)) == marked
 
 
 @given(st.text("ab .ç猫", max_size=30), st.text("ab .ç猫", max_size=30))
 def test_both_texts_are_whole(a: str, b: str) -> None:
-    found = words.diff_segments(a, b)
+    found = text_diff.diff_segments(a, b)
     assert "".join(one.old for one in found) == a
     assert "".join(one.new for one in found) == b
     assert all(one.same for one in found) == (a == b)
@@ -37,9 +37,13 @@ def test_both_texts_are_whole(a: str, b: str) -> None:
 
 def test_long_stretches_that_stayed_are_left_out() -> None:
     same = "one two three four five six seven eight nine ten " * 10
-    shown = words.format_inline_diff(words.elide_unchanged(words.diff_segments(same + "end", same + "finish")))
+    shown = text_diff.format_inline_diff(
+        text_diff.elide_unchanged(text_diff.diff_segments(same + "end", same + "finish"))
+    )
     assert shown == " … five six seven eight nine ten {-end-}{+finish+}"
-    middle = words.format_inline_diff(words.elide_unchanged(words.diff_segments(f"a {same}b", f"c {same}d")))
+    middle = text_diff.format_inline_diff(
+        text_diff.elide_unchanged(text_diff.diff_segments(f"a {same}b", f"c {same}d"))
+    )
     assert middle.startswith("{-a-}{+c+} one two")
     assert middle.endswith("nine ten {-b-}{+d+}")
     assert middle.count("…") == 1
@@ -47,7 +51,11 @@ def test_long_stretches_that_stayed_are_left_out() -> None:
 
 def test_long_texts_are_compared_by_sentences() -> None:
     a = "".join(f"This is sentence number {n}. " for n in range(3000))
-    found = [one for one in words.diff_segments(a, a.replace("number 7.", "number X.")) if not one.same]
+    found = [
+        one
+        for one in text_diff.diff_segments(a, a.replace("number 7.", "number X."))
+        if not one.same
+    ]
     assert [(one.old, one.new) for one in found] == [
         (" This is sentence number 7.", " This is sentence number X.")
     ]

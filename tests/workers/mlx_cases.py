@@ -24,7 +24,7 @@ from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
 from workers.engine import make_engine
-from workers.failure import classify
+from workers.error_classes import classify
 from workers.families import find_family
 
 

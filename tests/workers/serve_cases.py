@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.events import Event
 from schemas.generation import Generation
-from workers.serve import serve
+from workers.main_loop import serve
 
 TOLD = ("loaded", "run_finished", "error", "bye")
 

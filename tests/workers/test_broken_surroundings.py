@@ -17,7 +17,7 @@ import pytest
 
 from schemas.commands import Load, Stop
 from schemas.events import Error, Event
-from workers.serve import serve
+from workers.main_loop import serve
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
 

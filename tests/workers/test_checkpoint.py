@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from workers.checkpoint import read_checkpoint
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 CONFIG = {"model_type": "smolvlm", "architectures": ["X"], "auto_map": {"AutoModel": "m.X"}}
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n"

@@ -9,8 +9,8 @@ import pytest
 from schemas.commands import Turn
 from schemas.events import Loaded
 from schemas.family import Exclusion, Family
-from workers.exclusions import version_below, refuse_excluded
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
+from workers.exclusions import refuse_excluded, version_below
 
 RULE = Exclusion(engine="mlx", package="lib", below="0.1.27", pictures="square", reason="it fails")
 FAMILY = Family(name="f", title="F", exclusions=(RULE,))

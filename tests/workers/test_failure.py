@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workers.failure import WorkerFailure, classify
+from workers.error_classes import WorkerFailure, classify
 
 
 def kind(name: str, base: type[Exception] = Exception) -> type[Exception]:

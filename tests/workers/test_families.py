@@ -16,7 +16,7 @@ from schemas.commands import Load
 from schemas.family import Family
 from workers import describe, engine, families
 from workers.checkpoint import Checkpoint
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 ROOT = Path(__file__).parents[2]
 

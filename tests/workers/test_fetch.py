@@ -10,7 +10,7 @@ import pytest
 from schemas.commands import Load
 from schemas.events import Progress
 from workers import fetch
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

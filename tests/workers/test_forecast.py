@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from schemas.commands import Load
-from workers import forecast
+from workers import preflight
 
-DEMO = Path(forecast.__file__).parent / "demo_model"
+DEMO = Path(preflight.__file__).parent / "demo_model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -24,21 +24,23 @@ def load(**more: Any) -> Load:
 
 
 def test_a_sound_folder_has_no_problem() -> None:
-    facts = forecast.check_load(load())
+    facts = preflight.check_load(load())
     assert facts["problem"] is None
     assert facts["engine"] in ("transformers", "mlx")
     size = (DEMO / "model.safetensors").stat().st_size
     assert 0.99 * size < facts["weights_bytes"] < size
-    assert forecast.check_load(load(dtype="float16"))["weights_bytes"] * 2 == facts["weights_bytes"]
+    assert (
+        preflight.check_load(load(dtype="float16"))["weights_bytes"] * 2 == facts["weights_bytes"]
+    )
     assert not facts["fetch"]
 
 
 def test_a_broken_folder_is_told_apart(tmp_path: Path) -> None:
-    assert forecast.check_load(load(model=str(tmp_path)))["problem"]["error_class"] == "bad_config"
+    assert preflight.check_load(load(model=str(tmp_path)))["problem"]["error_class"] == "bad_config"
     shutil.copytree(DEMO, tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-10])
-    problem = forecast.check_load(load(model=str(tmp_path / "cut")))["problem"]
+    problem = preflight.check_load(load(model=str(tmp_path / "cut")))["problem"]
     assert problem["error_class"] == "corrupt_weights"
     assert str(tmp_path / "cut") in problem["hint"]
 
@@ -50,11 +52,11 @@ def test_code_that_is_not_allowed_is_seen_beforehand(tmp_path: Path) -> None:
         json.dumps({"model_type": "moondream1", "auto_map": {"AutoConfig": "a.HfMoondream"}})
     )
     ask = load(model=str(tmp_path / "moon"), engine="transformers")
-    assert forecast.check_load(ask)["problem"]["error_class"] == "remote_code_not_allowed"
+    assert preflight.check_load(ask)["problem"]["error_class"] == "remote_code_not_allowed"
     allowed = load(model=ask.model, engine="transformers", trust_remote_code=True)
-    assert forecast.check_load(allowed)["problem"] is None
+    assert preflight.check_load(allowed)["problem"] is None
     unpinned = Load(model="a/b", local=False, trust_remote_code=True)
-    assert forecast.check_load(unpinned)["problem"]["error_class"] == "remote_code_not_allowed"
+    assert preflight.check_load(unpinned)["problem"]["error_class"] == "remote_code_not_allowed"
 
 
 def test_the_cache_is_looked_into_at_the_revision(
@@ -68,12 +70,12 @@ def test_the_cache_is_looked_into_at_the_revision(
     (repository / "refs" / "v1").write_text(COMMIT)
     for revision in (None, "main", "v1", COMMIT):
         ask = Load(model="some/model", local=False, revision=revision)
-        assert forecast.check_load(ask)["weights_bytes"], revision
+        assert preflight.check_load(ask)["weights_bytes"], revision
     for revision in ("v2", "../../refs"):
-        problem = forecast.check_load(Load(model="some/model", local=False, revision=revision))
+        problem = preflight.check_load(Load(model="some/model", local=False, revision=revision))
         assert problem["problem"]["error_class"] == "not_in_cache"
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    facts = forecast.check_load(Load(model="some/other", local=False))
+    facts = preflight.check_load(Load(model="some/other", local=False))
     assert (facts["fetch"], facts["fetch_bytes"], facts["asked"]) == (True, None, False)
 
 
@@ -85,9 +87,9 @@ def test_a_broken_off_download_is_fetched_again(
     shutil.copytree(DEMO, snapshot)
     (snapshot / "model.safetensors").unlink()
     ask = Load(model="some/model", local=False)
-    assert forecast.check_load(ask)["problem"]["error_class"] == "missing_shards"
+    assert preflight.check_load(ask)["problem"]["error_class"] == "missing_shards"
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    assert forecast.check_load(ask)["fetch"]
+    assert preflight.check_load(ask)["fetch"]
 
 
 def test_it_answers_line_by_line_and_imports_no_model_library() -> None:

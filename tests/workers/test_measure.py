@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from schemas.events import FirstToken, Text
-from workers.failure import WorkerFailure
-from workers.measure import LoadClock, RunTimer
+from workers.error_classes import WorkerFailure
+from workers.timing import LoadClock, RunTimer
 
 
 class Clock:

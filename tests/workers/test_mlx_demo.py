@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.pictures.preparation import prepare
+from runner.image_prep.prepare import prepare
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from workers import engine
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 CASES = Path(__file__).with_name("mlx_cases.py")

@@ -16,7 +16,7 @@ from schemas.events import RunFinished, Text
 from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
-from workers.failure import WorkerFailure, classify
+from workers.error_classes import WorkerFailure, classify
 from workers.families import find_family
 from workers.fetch import fetch_extras, named_tokenizers
 
@@ -171,7 +171,7 @@ def test_the_traps_are_there(
     """What happens without our handling: if this stops failing, the handling can go."""
     from PIL import Image
 
-    from workers.engines.transformers import remote
+    from workers.engines.transformers import remote_code
     from workers.families.moondream2_query import QueryInterface
 
     with monkeypatch.context() as patch, Image.open(pictures["dot"]) as picture:
@@ -181,16 +181,16 @@ def test_the_traps_are_there(
         with pytest.raises(RuntimeError, match="dtype"):
             answer(load(tiny("moondream2")), Turn(text="Hi", images=(pictures["dot"],)))
     with monkeypatch.context() as patch:
-        patch.setattr(remote, "ensure_post_init", lambda kind: None)
+        patch.setattr(remote_code, "ensure_post_init", lambda kind: None)
         folder = shutil.copytree(tiny("moondream2"), tiny("moondream2").parent / "fresh")
         with pytest.raises(AttributeError, match="all_tied_weights_keys"):
             load(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(remote, "cast_weights", lambda *args: None)
+        patch.setattr(remote_code, "cast_weights", lambda *args: None)
         asked = next(load(tiny("moondream2"))._hooks.model.parameters())
         assert str(asked.dtype) == "torch.bfloat16"
     with monkeypatch.context() as patch:
-        patch.setattr(remote, "rebuild_buffers", lambda *args: 0)
+        patch.setattr(remote_code, "rebuild_buffers", lambda *args: 0)
         lost, kept = (each._hooks.model.model for each in (load(tiny("moondream2")), engine))
         assert not lost.attn_mask.equal(kept.attn_mask)
         assert not lost.text.freqs_cis.equal(kept.text.freqs_cis)
@@ -201,7 +201,7 @@ def test_the_older_generation(older: Any, pictures: dict[str, str], monkeypatch:
     import torch
     from PIL import Image
 
-    from workers.engines.transformers.old_cache import LegacyCache
+    from workers.engines.transformers.legacy_cache import LegacyCache
 
     model, tokenizer = older._hooks.model, older._hooks.tokenizer
     lengths: list[int] = []

@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from schemas.events import FirstToken, Text
 from schemas.sweep import Model
-from workers import secret
+from workers import redact
 from workers.engines.openai import sse
 from workers.engines.openai.client import _Connection, is_loopback
-from workers.measure import RunTimer
+from workers.timing import RunTimer
 
 URL = "http://127.0.0.1:11434/v1"
 
@@ -111,11 +111,11 @@ def test_only_connecting_has_a_limit() -> None:
 
 
 def test_a_secret_learnt_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secret, "_learnt", set())
-    scrub = secret.make_scrub({})
+    monkeypatch.setattr(redact, "_learnt", set())
+    scrub = redact.make_scrub({})
     assert scrub("say opensesame") == "say opensesame"
-    secret.add_secret("opensesame")
-    secret.add_secret("ollama")
+    redact.add_secret("opensesame")
+    redact.add_secret("ollama")
     assert scrub("say opensesame to ollama") == "say [secret] to ollama"
 
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from runner.judging.folding import normalize
-from runner.pictures.preparation import prepare
+from runner.image_prep.prepare import prepare
+from runner.scoring.normalize import normalize
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 

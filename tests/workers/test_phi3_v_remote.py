@@ -15,7 +15,7 @@ from schemas.events import RunFinished
 from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
-from workers.failure import WorkerFailure, classify
+from workers.error_classes import WorkerFailure, classify
 from workers.families import find_family
 
 pytestmark = [
@@ -158,7 +158,7 @@ def test_the_traps_are_there(
     import torch
     from transformers import DynamicCache
 
-    from workers.engines.transformers import old_cache, remote
+    from workers.engines.transformers import legacy_cache, remote_code
     from workers.families.phi3_v_remote import Phi3VRemoteHooks
 
     folder = tiny("phi3_v_remote")
@@ -167,23 +167,23 @@ def test_the_traps_are_there(
     for word in ("seen_tokens", "get_usable_length"):
         assert not hasattr(DynamicCache, word)
         with monkeypatch.context() as patch:
-            patch.delattr(old_cache.LegacyCache, word)
+            patch.delattr(legacy_cache.LegacyCache, word)
             assert refusal(lambda: answer(engine, turn)).message.endswith(f"'{word}'")
     with monkeypatch.context() as patch:  # -1 for "no limit", which the code takes for a length
-        patch.setattr(old_cache.LegacyCache, "get_max_length", lambda self: -1)
+        patch.setattr(legacy_cache.LegacyCache, "get_max_length", lambda self: -1)
         assert "size of tensor" in refusal(lambda: answer(engine, turn)).message
     with monkeypatch.context() as patch:
         patch.delattr(DynamicCache, "from_legacy_cache")
         grows = Turn(text="How many squares are there? " * 8)
         assert "from_legacy_cache" in refusal(lambda: answer(engine, grows)).message
     with monkeypatch.context() as patch:
-        patch.setattr(old_cache, "_trim", lambda inputs: None)
+        patch.setattr(legacy_cache, "_trim", lambda inputs: None)
         assert "Sizes of tensors" in refusal(lambda: answer(engine, turn)).message
     with monkeypatch.context() as patch:
         patch.setattr(Phi3VRemoteHooks, "model_options", lambda self: {})
         assert "flash" in refusal(lambda: load(folder)).message.lower()
     with monkeypatch.context() as patch:
-        patch.setattr(remote, "rebuild_buffers", lambda *args: 0)
+        patch.setattr(remote_code, "rebuild_buffers", lambda *args: 0)
         lost = load(folder)._hooks.model.model.vision_embed_tokens.places
         kept = engine._hooks.model.model.vision_embed_tokens.places
         assert not lost.equal(kept)

@@ -151,7 +151,7 @@ def test_descriptors_and_signals_are_in_hand(talk: Callable[..., Any]) -> None:
     """No child inherits the stream, nobody eats commands, Ctrl-C is the supervisor's."""
     before = """
 import subprocess, sys, os, signal
-import workers.serve as serve
+import workers.main_loop as serve
 def look(commands, tell):
     inside = sys.stdin.read() + os.read(0, 9).decode()
     code = f'import os; print("child has it:", os.path.exists("/dev/fd/{tell._fd}"))'
@@ -173,7 +173,7 @@ def test_a_stack_on_demand(tmp_path: Path, talk: Callable[..., Any]) -> None:
     stack = tmp_path / "stack"
     before = """
 import os, signal
-import workers.serve as serve
+import workers.main_loop as serve
 def hang_here(commands, tell):
     os.kill(os.getpid(), signal.SIGUSR1)
     return 0
@@ -187,7 +187,7 @@ serve.serve = hang_here
 def test_a_worker_that_nobody_hears_leaves(talk: Callable[..., Any]) -> None:
     before = """
 import os
-import workers.wire as wire
+import workers.protocol as wire
 def closed(fd, data):
     raise BrokenPipeError
 wire.os.write = closed
@@ -203,7 +203,7 @@ def test_exit_handlers_cost_nothing(talk: Callable[..., Any]) -> None:
 def test_a_crash_leaves_a_stack_in_the_log(talk: Callable[..., Any]) -> None:
     before = """
 import ctypes
-import workers.serve as serve
+import workers.main_loop as serve
 serve.serve = lambda commands, tell: ctypes.string_at(0)
 """
     said = talk(b"", before=before)

@@ -11,7 +11,7 @@ import pytest
 
 import workers
 from workers.checkpoint import read_checkpoint
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 DEMO = Path(workers.__file__).with_name("demo_model")
 

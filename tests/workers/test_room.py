@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from schemas.commands import Load
-from workers import room
+from workers import memory_check
 from workers.checkpoint import Checkpoint, read_checkpoint
-from workers.failure import WorkerFailure
-from workers.room import FreeMemory, check_memory, own_dtype, weights_bytes
+from workers.error_classes import WorkerFailure
+from workers.memory_check import FreeMemory, check_memory, own_dtype, weights_bytes
 
 ASK = Load(model="m", local=True)
 WEIGHTS = "model.safetensors"
@@ -28,10 +28,10 @@ def checkpoint(**types: int) -> Checkpoint:
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], None]:
     """A made-up system: 1,000,000 kB free, and a process of 10 pages mapped, 5 in memory."""
-    monkeypatch.setattr(room, "MEMINFO", tmp_path / "meminfo")
-    monkeypatch.setattr(room, "STATM", tmp_path / "statm")
-    monkeypatch.setattr(room, "OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(room, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(memory_check, "MEMINFO", tmp_path / "meminfo")
+    monkeypatch.setattr(memory_check, "STATM", tmp_path / "statm")
+    monkeypatch.setattr(memory_check, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(memory_check, "CGROUPS", tmp_path / "groups")
     nothing = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda _: nothing)
 
@@ -84,7 +84,7 @@ def test_copies_of_the_weights_are_not_counted_twice() -> None:
 
 
 def test_a_real_checkpoint_tells_its_types() -> None:
-    demo = read_checkpoint(Path(room.__file__).with_name("demo_model"))
+    demo = read_checkpoint(Path(memory_check.__file__).with_name("demo_model"))
     (types,) = demo.types.values()
     stored = sum(types.values())
     assert demo.weights[WEIGHTS] - 100_000 < stored < demo.weights[WEIGHTS]
@@ -118,14 +118,14 @@ def test_what_an_older_control_group_leaves(system) -> None:
 
 
 def test_what_the_process_may_map(system, monkeypatch) -> None:
-    limit = 10 * room.PAGE + 700
+    limit = 10 * memory_check.PAGE + 700
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
     assert not refusal(700)
     assert "700 are left to this process (RLIMIT_AS)" in refusal(701)
 
 
 def test_what_the_sweep_allows(system) -> None:
-    limit = 5 * room.PAGE + 700
+    limit = 5 * memory_check.PAGE + 700
     assert not refusal(700, limit=limit)
     assert "700 are left of the sweep's memory_bytes" in refusal(701, limit=limit)
     assert "and 0 are left of the sweep's" in refusal(1, limit=3)
@@ -148,6 +148,6 @@ def test_it_is_tried_all_the_same_where_that_was_asked_for(system) -> None:
 
 
 def test_this_machine_tells() -> None:
-    rooms = list(room.host_limits(None))
+    rooms = list(memory_check.host_limits(None))
     assert rooms[0].where == "free on this machine"
     assert all(each.bytes > 10_000_000 for each in rooms)

@@ -14,11 +14,11 @@ import pytest
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.events import Loaded
 from schemas.generation import Generation
-from workers import serve
+from workers import main_loop
 from workers.checkpoint import Checkpoint
-from workers.engine import GeneratedAnswer, DeviceMemory
+from workers.engine import DeviceMemory, GeneratedAnswer
 from workers.fetch import FetchedModel
-from workers.measure import RunTimer
+from workers.timing import RunTimer
 
 
 class FakeEngine:
@@ -38,7 +38,9 @@ class FakeEngine:
             load_s=0.0,
         )
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
+    def generate(
+        self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
+    ) -> GeneratedAnswer:
         text = turns[-1].text
         failures = {"memory": MemoryError("host"), "exit": SystemExit(1), "bug": KeyError("x")}
         if text in failures:
@@ -60,20 +62,20 @@ class FakeEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine()
-    monkeypatch.setattr(serve, "fetch", lambda ask, tell: FetchedModel(folder=Path("x")))
-    monkeypatch.setattr(serve, "read_config", lambda folder: {})
+    monkeypatch.setattr(main_loop, "fetch", lambda ask, tell: FetchedModel(folder=Path("x")))
+    monkeypatch.setattr(main_loop, "read_config", lambda folder: {})
     monkeypatch.setattr(
-        serve, "read_checkpoint", lambda folder, **_: Checkpoint(folder=folder, config={})
+        main_loop, "read_checkpoint", lambda folder, **_: Checkpoint(folder=folder, config={})
     )
-    monkeypatch.setattr(serve, "make_engine", lambda name: engine)
-    monkeypatch.setattr(serve, "go_offline", lambda: None)
+    monkeypatch.setattr(main_loop, "make_engine", lambda name: engine)
+    monkeypatch.setattr(main_loop, "go_offline", lambda: None)
     return engine
 
 
 def live(*commands: Load | Run | Stop) -> tuple[int, list[Any]]:
     lines = b"".join(json.dumps(asdict(command)).encode() + b"\n" for command in commands)
     told: list[Any] = []
-    return serve.serve(io.BytesIO(lines), told.append), told
+    return main_loop.serve(io.BytesIO(lines), told.append), told
 
 
 def run(number: int, *texts: str) -> Run:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from workers.text import TextCleaner, StreamDecoder, special_tokens
+from workers.detokenize import StreamDecoder, TextCleaner, special_tokens
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
 from workers.engines.transformers import TransformersEngine
-from workers.failure import WorkerFailure, classify
+from workers.error_classes import WorkerFailure, classify
 from workers.families import find_family
 
 pytestmark = pytest.mark.model
@@ -163,9 +163,9 @@ def test_the_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: P
 def test_pictures_are_counted_where_no_id_stands_for_them(
     engine: TransformersEngine, pictures: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from workers.engines.transformers import hooks
+    from workers.engines.transformers import adapter
 
-    monkeypatch.setattr(hooks, "image_token_id", lambda model, processor: None)
+    monkeypatch.setattr(adapter, "image_token_id", lambda model, processor: None)
     found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)))
     assert found.image_tokens
     assert found.image_tokens >= 68

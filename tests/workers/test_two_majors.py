@@ -19,8 +19,8 @@ from typing import Any
 
 import pytest
 
-from runner import sweeping
-from runner.planning import jobs, sweepfile
+from runner import api
+from runner.planning import expand, sweepfile
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 
@@ -134,9 +134,9 @@ def test_a_sweep_through_both(
         "prompts": ["What colour is it?"],
         "generation": {"max_new_tokens": 8},
     }
-    plan = jobs.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
     database = tmp_path / "history.db"
-    assert sweeping.run(plan, database, lambda _: None).state == "done"
+    assert api.run(plan, database, lambda _: None).state == "done"
     with sqlite3.connect(database) as connection:
         rows = connection.execute(
             "SELECT model, outcome, text, json_extract(packages, '$.transformers'),"

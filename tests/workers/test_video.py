@@ -23,10 +23,10 @@ from schemas.events import RunFinished
 from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
-from workers.failure import WorkerFailure, classify
+from workers.error_classes import WorkerFailure, classify
 from workers.families import find_family
+from workers.protocol import parse_command
 from workers.video import as_pictures
-from workers.wire import parse_command
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).parents[2]

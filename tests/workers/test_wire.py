@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from schemas.commands import Load, Run, Stop, Turn
-from schemas.events import WorkerExiting, Progress, Text
+from schemas.events import Progress, Text, WorkerExiting
 from schemas.generation import Generation
-from workers.failure import WorkerFailure
-from workers.secret import make_scrub
-from workers.wire import EventWriter, parse_command, read_commands
+from workers.error_classes import WorkerFailure
+from workers.protocol import EventWriter, parse_command, read_commands
+from workers.redact import make_scrub
 
 
 def written(*events: Any, **options: Any) -> list[dict[str, Any]]:

@@ -14,14 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from schemas.commands import Turn
 from schemas.generation import Generation
-from workers.engines.transformers import remote
-from workers.engines.transformers.hooks import ModelAdapter
+from workers.engines.transformers import remote_code
+from workers.engines.transformers.adapter import ModelAdapter
 from workers.engines.transformers.prompt import Inputs, open_images
 from workers.engines.transformers.streamer import TokenStreamer
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 from workers.fetch import named_tokenizers
 
-from .moondream2_answer import LegacyInterface
+from .moondream2_legacy import LegacyInterface
 from .moondream2_query import QueryInterface
 
 
@@ -43,7 +43,7 @@ class MoondreamHooks(ModelAdapter):
     auto_model = AutoModelForCausalLM
 
     def load_processor(self) -> None:
-        remote.check_allowed(self.checkpoint, self.ask)
+        remote_code.check_allowed(self.checkpoint, self.ask)
         self.tokenizer = self.processor = self._find_tokenizer()
 
     def _find_tokenizer(self) -> Any:
@@ -56,12 +56,12 @@ class MoondreamHooks(ModelAdapter):
         return AutoTokenizer.from_pretrained(str(self.checkpoint.folder), **self.common())
 
     def load_model(self) -> None:
-        kind = remote.remote_class(self.checkpoint, "AutoModelForCausalLM")
-        remote.ensure_post_init(kind)
+        kind = remote_code.remote_class(self.checkpoint, "AutoModelForCausalLM")
+        remote_code.ensure_post_init(kind)
         super().load_model()
-        remote.cast_weights(self.model, self.device.dtype)
-        count = remote.rebuild_buffers(self.model, self.device.name, self.device.dtype)
-        version = remote.library_version()
+        remote_code.cast_weights(self.model, self.device.dtype)
+        count = remote_code.rebuild_buffers(self.model, self.device.name, self.device.dtype)
+        version = remote_code.library_version()
         self.notes.append(f"Moondream's own code on transformers {version}")
         if not version.startswith("4."):
             self.notes.append(f"{count} buffers that no file holds were recomputed")

@@ -20,7 +20,7 @@ from transformers import PreTrainedTokenizerFast
 from schemas.commands import Turn
 from workers.engines.mlx.hooks import ModelAdapter
 from workers.engines.transformers.prompt import Inputs
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 
 class MoondreamHooks(ModelAdapter):

@@ -13,7 +13,7 @@ from typing import Any
 
 from schemas.generation import Generation
 from workers.engines.transformers.streamer import TokenStreamer
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 BEGIN = 1  # the start token, which is encoded together with the picture
 

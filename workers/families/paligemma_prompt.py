@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.commands import Turn
-from workers.engines.transformers.hooks import ModelAdapter
+from workers.engines.transformers.adapter import ModelAdapter
 from workers.engines.transformers.prompt import Inputs
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 
 class PaliGemmaHooks(ModelAdapter):

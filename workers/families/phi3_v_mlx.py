@@ -11,7 +11,7 @@ from mlx_vlm.models.phi3_v.vision import VisionModel
 
 from schemas.commands import Turn
 from workers.engines.mlx.hooks import ModelAdapter
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 SLOT = re.compile(r"<\|image_\d+\|>")
 TILE = 336  # pixels

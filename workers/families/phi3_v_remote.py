@@ -14,11 +14,11 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from schemas.commands import Turn
 from schemas.generation import Generation
-from workers.engines.transformers import old_cache, remote
-from workers.engines.transformers.hooks import ModelAdapter
+from workers.engines.transformers import legacy_cache, remote_code
+from workers.engines.transformers.adapter import ModelAdapter
 from workers.engines.transformers.prompt import Inputs, open_images
 from workers.engines.transformers.streamer import TokenStreamer
-from workers.failure import WorkerFailure
+from workers.error_classes import WorkerFailure
 
 SLOT = re.compile(r"<\|image_\d+\|>")
 
@@ -29,18 +29,20 @@ class Phi3VRemoteHooks(ModelAdapter):
     auto_model = AutoModelForCausalLM
 
     def load_processor(self) -> None:
-        remote.check_allowed(self.checkpoint, self.ask)
+        remote_code.check_allowed(self.checkpoint, self.ask)
         super().load_processor()
 
     def load_model(self) -> None:
-        shims = old_cache.install()
-        remote.ensure_post_init(remote.remote_class(self.checkpoint, "AutoModelForCausalLM"))
+        shims = legacy_cache.install()
+        remote_code.ensure_post_init(
+            remote_code.remote_class(self.checkpoint, "AutoModelForCausalLM")
+        )
         super().load_model()
-        remote.rebuild_buffers(self.model, self.device.name, self.device.dtype)
+        remote_code.rebuild_buffers(self.model, self.device.name, self.device.dtype)
         self._old = bool(shims)
         if shims:
-            old_cache.patch_prepare_inputs(self.model)
-        version = remote.library_version()
+            legacy_cache.patch_prepare_inputs(self.model)
+        version = remote_code.library_version()
         self._way = (
             f"Phi-3.5-vision's own code, transformers {version} with shims ({', '.join(shims)})"
             if shims
@@ -132,5 +134,5 @@ class Phi3VRemoteHooks(ModelAdapter):
                 "Leave repetition_penalty out for Phi-3.5-vision.",
             )
         if self._old:
-            inputs.tensors["past_key_values"] = old_cache.LegacyCache()
+            inputs.tensors["past_key_values"] = legacy_cache.LegacyCache()
         return super().generate(inputs, ask, streamer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
-from workers.engines.transformers.hooks import ModelAdapter
+from workers.engines.transformers.adapter import ModelAdapter
 
 
 class SmolVLMHooks(ModelAdapter):

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from runner.control.actions import QueueChange, execute
-from runner.control.request import Request, RequestError
+from runner.control.handlers import QueueChange, execute
+from runner.control.protocol import Request, RequestError
 from runner.database.store import Store
-from runner.times import utc_now
-from runner.work.queue import Queue
+from runner.supervisor.queue import Queue
+from runner.system.timestamps import utc_now
 
 
 @pytest.fixture
@@ -179,8 +179,8 @@ def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int
 
 def test_every_action_is_known_wherever_requests_are_carried_out() -> None:
     code = (
-        "import json, pathlib, sys, runner.control.asking as asking\n"
-        "from runner.control.request import RequestError\n"
+        "import json, pathlib, sys, runner.control.client as asking\n"
+        "from runner.control.protocol import RequestError\n"
         "for name in sys.argv[2:]:\n"
         "    try:\n        asking.ask(pathlib.Path(sys.argv[1]), name, {})\n"
         "    except RequestError as error:\n        assert 'no action' not in error.message, name\n"

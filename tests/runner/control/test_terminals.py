@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from runner.control import address
-from runner.control.asking import send_request
-from runner.control.listener import ControlServer
-from runner.control.request import Reply, Request, RequestError
+from runner.control import socket_path
+from runner.control.client import send_request
+from runner.control.protocol import Reply, Request, RequestError
+from runner.control.server import ControlServer
 from runner.database.store import Store, files_folder
 from runner.errors import BusyError
 
@@ -30,7 +30,7 @@ START = """
 import sys
 from pathlib import Path
 from runner import sweeping
-from runner.work.terms import Terms
+from runner.supervisor.resources import Terms
 from tests.runner.conftest import FakeLauncher
 sweeping.start(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
                Terms(stay=True), FakeLauncher())
@@ -142,7 +142,7 @@ def test_a_night_from_two_terminals(
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
-    assert not any(place.exists() for place in address.candidate_paths(terminals.database))
+    assert not any(place.exists() for place in socket_path.candidate_paths(terminals.database))
 
 
 def test_a_sweep_added_while_the_supervisor_works_is_worked(
@@ -198,7 +198,7 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
     folder.mkdir()
     store = Store(folder / "q.db")
     with ControlServer(store) as listener:
-        assert listener.path == address.path_in_tmp(store.path)
+        assert listener.path == socket_path.path_in_tmp(store.path)
         assert stat.S_IMODE(listener.path.parent.stat().st_mode) == 0o700
     store.close()
 
@@ -206,9 +206,9 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
 def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "link").symlink_to(tmp_path / "open")
-    assert not address.ensure_private_folder(tmp_path / "open")
-    assert not address.ensure_private_folder(tmp_path / "link")
-    assert address.ensure_private_folder(tmp_path / "new")
+    assert not socket_path.ensure_private_folder(tmp_path / "open")
+    assert not socket_path.ensure_private_folder(tmp_path / "link")
+    assert socket_path.ensure_private_folder(tmp_path / "new")
 
 
 def speaking(listener: ControlServer, said: bytes) -> bytes:
@@ -237,8 +237,8 @@ def test_nonsense_is_answered_and_survived(store: Store, said: bytes) -> None:
 def test_who_says_too_much_or_nothing_is_dropped(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.control.listener.LONGEST", 1000)
-    monkeypatch.setattr("runner.control.listener.CONNECTIONS", 3)
+    monkeypatch.setattr("runner.control.server.LONGEST", 1000)
+    monkeypatch.setattr("runner.control.server.CONNECTIONS", 3)
     with ControlServer(store) as listener:
         assert speaking(listener, b"x" * 5000) == b""
         held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(6)]
@@ -253,7 +253,7 @@ def test_who_says_too_much_or_nothing_is_dropped(
 def test_who_is_dropped_for_another_in_the_same_turn_is_no_fault(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.control.listener.CONNECTIONS", 2)
+    monkeypatch.setattr("runner.control.server.CONNECTIONS", 2)
     with ControlServer(store) as listener:
         held = [socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) for _ in range(3)]
         for connection in held[:2]:
@@ -284,7 +284,7 @@ def test_two_names_of_one_file_have_one_supervisor_and_one_socket(
     for other in (link, tmp_path / "there" / store.path.name):
         with pytest.raises(BusyError):
             Store(other)
-        assert address.candidate_paths(other) == address.candidate_paths(store.path)
+        assert socket_path.candidate_paths(other) == socket_path.candidate_paths(store.path)
         assert files_folder(other) == files_folder(store.path)
     store.close()
     again = Store(link)
@@ -296,7 +296,7 @@ def test_a_holder_that_does_not_answer_is_said(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is held, by this very process, and nobody listens."""
-    monkeypatch.setattr("runner.control.asking.PATIENCE_S", 0.1)
+    monkeypatch.setattr("runner.control.client.PATIENCE_S", 0.1)
     with pytest.raises(BusyError, match="does not answer"):
         send_request(store.path, "pause", {"level": "sweep", "id": 1})
 
@@ -304,7 +304,7 @@ def test_a_holder_that_does_not_answer_is_said(
 def test_a_stale_socket_is_in_nobodys_way(tmp_path: Path) -> None:
     database = tmp_path / "q.db"
     stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    path = address.path_beside_database(database) or address.path_in_tmp(database)
+    path = socket_path.path_beside_database(database) or socket_path.path_in_tmp(database)
     stale.bind(os.fspath(path))
     stale.close()
     Store(database).close()

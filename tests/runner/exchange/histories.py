@@ -9,13 +9,13 @@ from typing import Any
 
 from PIL import Image
 
-from runner import environment
-from runner.database import intake, judging
+from runner.database import score_writer, sweep_writer
 from runner.database.store import Store
-from runner.pictures import preparation
-from runner.planning import jobs, sweepfile
+from runner.image_prep import prepare
+from runner.planning import expand, sweepfile
+from runner.system import environment
 from schemas.events import Fetched
-from schemas.picture import PreparedImage
+from schemas.image import PreparedImage
 
 # What a row is known by wherever it lies, in SQL, with its table as `t`.
 SWEEP = "(SELECT uid FROM sweeps WHERE id = {0})"
@@ -78,17 +78,19 @@ def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more:
         "images": ["a.png", "b.png"],
         "prompts": prompts,
     }
-    plan = jobs.expand(sweepfile.validate(data | more, "test"), folder, "test")
+    plan = expand.expand(sweepfile.validate(data | more, "test"), folder, "test")
     for path in plan.images:
         digest = (path.stem * 64)[:64]
         prepared = store.folder("images") / digest[:2] / f"{digest}.png"
         pictures.append(
-            PreparedImage(path=path, source_sha256=digest, prepared_path=prepared, prepared_sha256=digest)
+            PreparedImage(
+                path=path, source_sha256=digest, prepared_path=prepared, prepared_sha256=digest
+            )
         )
-    sweep = intake.add_sweep(store, plan, pictures, environment.supervisor_environment())
+    sweep = sweep_writer.add_sweep(store, plan, pictures, environment.supervisor_environment())
     ask = "SELECT id FROM jobs WHERE sweep_id = ? AND position % 2"
     for (job,) in store.connection.execute(ask, [sweep]).fetchall():
-        judging.store_reference(store.connection, job, ["answer"], ["exact"])
+        score_writer.store_reference(store.connection, job, ["answer"], ["exact"])
     return sweep
 
 
@@ -96,9 +98,9 @@ def add_real(store: Store, folder: Path, data: dict[str, Any], files: dict[str, 
     """A sweep about real pictures (name to colour), really prepared."""
     for name, colour in files.items():
         Image.new("RGB", (40, 30), colour).save(folder / name)
-    plan = jobs.expand(sweepfile.validate({"images": list(files)} | data, "test"), folder, "test")
-    made = preparation.prepare(plan.images, max_side=1024, folder=store.folder("images"))
-    return intake.add_sweep(store, plan, made, environment.supervisor_environment())
+    plan = expand.expand(sweepfile.validate({"images": list(files)} | data, "test"), folder, "test")
+    made = prepare.prepare(plan.images, max_side=1024, folder=store.folder("images"))
+    return sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
 
 
 def work(store: Store, sweep: int, most: int = 1000, outcome: str = "ok") -> None:
@@ -128,7 +130,9 @@ def begin_worker(store: Store, sweep: int, model: int) -> int:
     log = store.folder(f"logs/{uid}") / f"worker-{number}.log"
     log.write_text(f"worker {number} of {uid}\n")
     worker = store.start_worker(model, log, number)
-    store.set_resolved_model(worker, Fetched(path="/x", files={"model.safetensors": 5}, weights_bytes=5))
+    store.set_resolved_model(
+        worker, Fetched(path="/x", files={"model.safetensors": 5}, weights_bytes=5)
+    )
     facts = environment.worker_environment({"torch": "2.9"}, "3.11", None)
     loaded = {"engine": "transformers", "device": "cpu", "dtype": "float32", "load_s": 0.1 + number}
     store.update("workers", worker, {**loaded, "environment_id": store.environment(facts)})

@@ -17,8 +17,8 @@ from runner.cli import cli
 from runner.database.migrations import NAMES
 from runner.database.store import Store
 from runner.errors import DatabaseError
-from runner.exchange import bundle, fresh, importing, telling
-from runner.exchange.importing import import_file
+from runner.transfer import bundle_writer, importer, staging, view
+from runner.transfer.importer import import_file
 
 from . import histories
 from .conftest import Stores
@@ -35,7 +35,7 @@ def export(store: Store, folder: Path) -> list[Path]:
     paths = []
     for name, uid in uids(store).items():
         paths.append(folder / f"{name}.zip")
-        bundle.write(store.path, uid, paths[-1])
+        bundle_writer.write(store.path, uid, paths[-1])
     return paths
 
 
@@ -73,8 +73,8 @@ def test_importing_twice_gives_no_more(stores: Stores, theirs: Store, tmp_path: 
     before = list(ours.connection.iterdump())
     for path in paths:
         done = import_file(ours, path)
-        assert telling.is_complete([done])
-        assert [telling.state(sweep) for sweep in done.sweeps] == ["was here"] * len(done.sweeps)
+        assert view.is_complete([done])
+        assert [view.state(sweep) for sweep in done.sweeps] == ["was here"] * len(done.sweeps)
     assert list(ours.connection.iterdump()) == before
 
 
@@ -97,9 +97,9 @@ def test_the_same_sweep_gives_the_same_bytes_wherever_it_lies(
     histories.work(ours, histories.add_sweep(ours, tmp_path, "mine", ["s"]))
     uid = uids(theirs)["two"]
     for number in (1, 2):
-        bundle.write(theirs.path, uid, tmp_path / f"{number}.zip")
+        bundle_writer.write(theirs.path, uid, tmp_path / f"{number}.zip")
     import_file(ours, tmp_path / "2.zip")
-    bundle.write(ours.path, uid, tmp_path / "3.zip")
+    bundle_writer.write(ours.path, uid, tmp_path / "3.zip")
     contents = {(tmp_path / f"{number}.zip").read_bytes() for number in (1, 2, 3)}
     assert len(contents) == 1
 
@@ -134,7 +134,7 @@ def test_a_bundle_without_pictures_says_where_they_were(stores: Stores, tmp_path
     data = {"models": ["./m"], "prompts": ["p"]}
     histories.work(theirs, histories.add_real(theirs, tmp_path, data, {"red.png": "red"}))
     (uid,) = theirs.connection.execute("SELECT uid FROM sweeps").fetchone()
-    done = bundle.write(theirs.path, uid, tmp_path / "x.zip", pictures=False)
+    done = bundle_writer.write(theirs.path, uid, tmp_path / "x.zip", pictures=False)
     assert done.counts.pictures == 0
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         assert not [name for name in file.namelist() if name.endswith(".png")]
@@ -154,7 +154,7 @@ def test_logs_leave_without_secrets(
         f"GET {token}\nkey 0123-very-secret\nAuthorization: Bearer abcdefghijk\nhttp://me:pw@h/\n"
     )
     Path(log).write_text(said + "TOKENIZERS_PARALLELISM=false\n")
-    bundle.write(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
+    bundle_writer.write(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         text = file.read("logs/worker-1.log").decode()
     for secret in (token, "0123-very-secret", "abcdefghijk", "me:pw"):
@@ -165,9 +165,9 @@ def test_logs_leave_without_secrets(
 
 def older(theirs: Store, path: Path) -> Path:
     """The same history as an older version would have stored it, before the queue."""
-    db = fresh.create_staging(path, NAMES[:2])
+    db = staging.create_staging(path, NAMES[:2])
     db.execute("ATTACH ? AS newer", [str(theirs.path)])
-    for table, columns in fresh.table_columns(db).items():
+    for table, columns in staging.table_columns(db).items():
         names = ", ".join(columns)
         db.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608
     db.execute("DETACH newer")
@@ -194,7 +194,7 @@ def test_an_older_database_can_be_exported_from(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     path = older(theirs, tmp_path / "older.db")
-    bundle.write(path, uids(theirs)["one"], tmp_path / "x.zip")
+    bundle_writer.write(path, uids(theirs)["one"], tmp_path / "x.zip")
     assert import_file(stores("ours"), tmp_path / "x.zip").sweeps[0].added["runs"] == 8
 
 
@@ -202,13 +202,13 @@ def test_an_older_bundle_is_read_as_what_it_is(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     """Rows without the columns and tables that came later."""
-    bundle.write(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
+    bundle_writer.write(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         members = {name: file.read(name) for name in file.namelist()}
     about = json.loads(members["bundle.json"])
     about["schema"] = about["schema"][:2]
     members["bundle.json"] = json.dumps(about).encode()
-    old = fresh.table_columns(fresh.create_staging(tmp_path / "old.db", NAMES[:2]))
+    old = staging.table_columns(staging.create_staging(tmp_path / "old.db", NAMES[:2]))
     for name in [name for name in members if name.startswith("rows/")]:
         lines = [json.loads(line) for line in members.pop(name).splitlines()]
         if columns := old.get(Path(name).stem):
@@ -226,7 +226,7 @@ def test_a_database_at_work_can_be_read_but_not_imported_into(
     done = import_file(stores("ours"), theirs.path)  # theirs is held by a supervisor, as it were
     assert len(done.sweeps) == 3
     with pytest.raises(DatabaseError, match="another vlmsweep"):
-        importing.import_all(stores("ours").path, [theirs.path])
+        importer.import_all(stores("ours").path, [theirs.path])
 
 
 def command(*arguments: object) -> Result:

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from runner.database.store import Store
-from runner.exchange import ExchangeError, bundle, zipped
-from runner.exchange.importing import import_file
+from runner.transfer import ExchangeError, bundle_reader, bundle_writer
+from runner.transfer.importer import import_file
 
 from . import histories
 from .conftest import Stores
@@ -34,7 +34,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Members:
     data = {"name": "real", "models": ["./m"], "prompts": ["p"]}
     histories.work(theirs, histories.add_real(theirs, folder, data, {"red.png": "red"}))
     (uid,) = theirs.connection.execute("SELECT uid FROM sweeps").fetchone()
-    bundle.write(theirs.path, uid, folder / "sound.zip")
+    bundle_writer.write(theirs.path, uid, folder / "sound.zip")
     theirs.close()
     with zipfile.ZipFile(folder / "sound.zip") as file:
         return {name: file.read(name) for name in file.namelist()}
@@ -330,4 +330,4 @@ def test_strange_but_harmless_files_are_passed_over(
     members |= {"images/": b"", "__MACOSX/._x": b"x", "notes.txt": b"mine"}
     done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
     assert done.files.pictures == 1
-    assert zipped.MOST_MEMBERS > 100_000
+    assert bundle_reader.MOST_MEMBERS > 100_000

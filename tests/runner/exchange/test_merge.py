@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from runner.database.merge import merge
+from runner.database.merge.tables import LEFT_OUT, TABLES
 from runner.database.store import Store
-from runner.exchange import ExchangeError
-from runner.exchange.merge import merge
-from runner.exchange.tables import LEFT_OUT, TABLES
-from runner.interpreters.command import worker_command
-from runner.times import utc_now
-from runner.work.queue import Queue
+from runner.environments.worker_command import worker_command
+from runner.supervisor.queue import Queue
+from runner.system.timestamps import utc_now
+from runner.transfer import ExchangeError
 
 from . import histories
 from .conftest import Stores
@@ -24,7 +24,7 @@ def number_of_rows(store: Store) -> dict[str, int]:
 
 
 def test_every_table_travels_or_is_left_out(stores: Stores) -> None:
-    """Fails when a table is added: give it a line in runner/exchange/tables.py."""
+    """Fails when a table is added: give it a line in runner/database/merge/tables.py."""
     there = set(histories.tables(stores("x").connection)) | set(LEFT_OUT)
     assert there == {table.name for table in TABLES} | set(LEFT_OUT)
 
@@ -282,7 +282,7 @@ def test_no_import_brings_a_program_that_would_be_run(stores: Stores, theirs: St
     stored = {row[0] for row in ours.connection.execute("SELECT python FROM sweep_models")}
     assert stored == {"imported:/tmp/evil/bin/python"}
     argv, _ = worker_command(stored.pop())
-    assert argv[3] == "workers.refusal"
+    assert argv[3] == "workers.failing_worker"
     assert "another machine's" in argv[4]
     waits = stores("waits")
     merge(waits, theirs.path, waiting=True)  # as the queue takes over what was staged beside it

@@ -12,11 +12,11 @@ import yaml
 
 from runner.database.store import Store
 from runner.errors import VlmsweepError
-from runner.exchange import bundle
-from runner.exchange.pinned import pin_requirement
-from runner.pictures import preparation
-from runner.planning import wishes
+from runner.image_prep import prepare
+from runner.planning import request
 from runner.planning.plan import Plan
+from runner.transfer import bundle_writer
+from runner.transfer.pinned_sweep import pin_requirement
 from schemas.events import Fetched
 
 from . import histories
@@ -53,9 +53,9 @@ ALL = {
 FILES = {"a.png": "red", "b [1].png": "blue", "ünï=1.png": "green"}
 
 
-def bundled(store: Store, path: Path, **options: bool) -> bundle.BundleResult:
+def bundled(store: Store, path: Path, **options: bool) -> bundle_writer.BundleResult:
     (uid,) = store.connection.execute("SELECT uid FROM sweeps ORDER BY id DESC").fetchone()
-    return bundle.write(store.path, uid, path, **options)
+    return bundle_writer.write(store.path, uid, path, **options)
 
 
 def unpacked(path: Path) -> Path:
@@ -65,7 +65,7 @@ def unpacked(path: Path) -> Path:
 
 
 def plan(folder: Path) -> Plan:
-    return wishes.build_plan(wishes.SweepRequest(file=folder / "sweep.yaml"))
+    return request.build_plan(request.SweepRequest(file=folder / "sweep.yaml"))
 
 
 @pytest.fixture
@@ -76,14 +76,16 @@ def history(store: Store, tmp_path: Path) -> Store:
     sweep = histories.add_real(store, tmp_path, ALL, FILES)
     for model in (1, 3):
         worker = histories.begin_worker(store, sweep, model)
-        store.set_resolved_model(worker, Fetched(path="/x", commit="c0ffee" * 6, files={"config.json": 2}))
+        store.set_resolved_model(
+            worker, Fetched(path="/x", commit="c0ffee" * 6, files={"config.json": 2})
+        )
         store.update("workers", worker, {"ended_at": "2026-01-01T00:00:00.000000Z"})
     return store
 
 
 def meaning(jobs: Plan, folder: Path) -> list[Any]:
     """What is asked of whom, whatever files are called: pictures by their pixels."""
-    made = preparation.prepare(jobs.images, max_side=32, folder=folder)
+    made = prepare.prepare(jobs.images, max_side=32, folder=folder)
     return [
         (
             jobs.entries[job.entry].name,
@@ -100,7 +102,7 @@ def meaning(jobs: Plan, folder: Path) -> list[Any]:
 
 def test_the_same_jobs_are_asked_again(history: Store, tmp_path: Path) -> None:
     (tmp_path / "asked.yaml").write_text(yaml.safe_dump(ALL | {"images": list(FILES)}))
-    asked = wishes.build_plan(wishes.SweepRequest(file=tmp_path / "asked.yaml"))
+    asked = request.build_plan(request.SweepRequest(file=tmp_path / "asked.yaml"))
     assert bundled(history, tmp_path / "x.zip").counts.left_out == []
     again = plan(unpacked(tmp_path / "x.zip"))
     assert meaning(again, tmp_path / "p") == meaning(asked, tmp_path / "p")

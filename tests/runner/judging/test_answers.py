@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import SweepFileError
-from runner.judging.answers import ReferenceAnswer, read
+from runner.scoring.reference_file import ReferenceAnswer, read
 
 IMAGES = Path(__file__).parents[3] / "images"
 

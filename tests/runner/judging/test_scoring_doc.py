@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner.judging import vqa
-from runner.judging.answers import read
-from runner.judging.interval import interval
-from runner.judging.metrics import METRICS, score
-from runner.judging.repetition import repetition
 from runner.planning import sweepfile
+from runner.scoring import vqa
+from runner.scoring.confidence import interval
+from runner.scoring.metrics import METRICS, score
+from runner.scoring.reference_file import read
+from runner.scoring.repetition import repetition
 
 DOC = (Path(__file__).parents[3] / "docs" / "scoring.md").read_text()
 

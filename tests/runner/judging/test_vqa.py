@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.judging.vqa import CONTRACTIONS, accuracy, normalize
+from runner.scoring.vqa import CONTRACTIONS, accuracy, normalize
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from runner import environment
 from runner.cli import cli
-from runner.database import intake
+from runner.database import sweep_writer
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.planning import jobs, sweepfile
-from runner.report.facts import ReportData
-from runner.report.gather import load_report
-from runner.work.launch import ShimHandle, ShimLauncher, WorkerSpec
-from runner.work.supervisor import Supervisor
+from runner.planning import expand, sweepfile
+from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec
+from runner.report.data import ReportData
+from runner.report.load import load_report
+from runner.supervisor.supervisor import Supervisor
+from runner.system import environment
 from tests.runner.conftest import FakeLauncher, picture
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"--></style>"
@@ -77,9 +77,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("liar", "error-in-load", "good"):
         (folder / name).mkdir()
     store = Store(folder / "history.db")
-    plan = jobs.expand(sweepfile.validate(asked(), "test"), folder, "test")
+    plan = expand.expand(sweepfile.validate(asked(), "test"), folder, "test")
     pictures = [picture(path) for path in plan.images]
-    number = intake.add_sweep(store, plan, pictures, environment.supervisor_environment())
+    number = sweep_writer.add_sweep(store, plan, pictures, environment.supervisor_environment())
     Supervisor(store, lambda event: None, FirstIsReal()).run_sweep(number)
     store.close()
     return folder / "history.db"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.plain import strip_control_characters
+from runner.text.sanitize import strip_control_characters
 
 from .conftest import ESCAPES, NAMES, SCRIPT
 
@@ -75,7 +75,9 @@ def test_nothing_runs_and_everything_is_there_as_text(opened: Open) -> None:
     assert page.evaluate("violations") == []
     assert page.locator("script").count() == 1
     assert page.get_by_text(f"you said {SCRIPT}", exact=True).count() == 4 - 1
-    assert page.get_by_text(strip_control_characters(f"you said {ESCAPES}"), exact=True).count() == 3
+    assert (
+        page.get_by_text(strip_control_characters(f"you said {ESCAPES}"), exact=True).count() == 3
+    )
     for name in NAMES:
         assert page.locator("figcaption").get_by_text(name, exact=True).count() == 1
     assert page.locator(".open img").first.get_attribute("alt") in NAMES

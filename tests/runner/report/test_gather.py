@@ -15,13 +15,13 @@ import pytest
 
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.plain import UNSAFE
-from runner.report import headline, judged, page, plots, scatter, timeline
-from runner.report.facts import ReportData
-from runner.report.gather import load_report, log_tail
+from runner.report import page, plots, scatter, scores, summary, timeline
+from runner.report.data import ReportData
+from runner.report.load import load_report, log_tail
 from runner.report.markdown import markdown
-from runner.view import grids
-from runner.view.output import write
+from runner.text.sanitize import UNSAFE
+from runner.view import tables
+from runner.view.formats import write
 from schemas.rows import Outcome, Phase
 
 from .conftest import ESCAPES, SCRIPT
@@ -59,18 +59,21 @@ def test_failures_have_their_stack_and_the_end_of_the_log(facts: ReportData) -> 
 
 def test_who_works_and_who_does_not(facts: ReportData) -> None:
     assert [model.works for model in facts.models] == ["all", "some", "some"]
-    assert headline.headline(facts) == "1 of 3 models answered everything and 2 some of it."
-    assert headline.image_failures_note(facts) == "1 picture could not be read, so no model was asked about it."
-    figures = {figure.title: figure.detail for figure in headline.figures(facts)}
+    assert summary.headline(facts) == "1 of 3 models answered everything and 2 some of it."
+    assert (
+        summary.image_failures_note(facts)
+        == "1 picture could not be read, so no model was asked about it."
+    )
+    figures = {figure.title: figure.detail for figure in summary.figures(facts)}
     assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}
     assert all(detail.startswith("demo") for detail in figures.values())
-    assert "num2words is missing" in (headline.remarks(facts.models[2], facts) or "")
-    assert "cut off at max_new_tokens" in (headline.remarks(facts.models[0], facts) or "")
+    assert "num2words is missing" in (summary.remarks(facts.models[2], facts) or "")
+    assert "cut off at max_new_tokens" in (summary.remarks(facts.models[0], facts) or "")
 
 
 def test_a_verdict_for_every_sort_of_sweep(facts: ReportData) -> None:
     def said(*models: object) -> str:
-        return headline.headline(dataclasses.replace(facts, models=list(models)))
+        return summary.headline(dataclasses.replace(facts, models=list(models)))
 
     demo, liar, _ = facts.models
     zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
@@ -151,15 +154,17 @@ def test_every_outcome_and_phase_has_its_colour() -> None:
 def test_checks_and_scores_become_words() -> None:
     seen = dict.fromkeys(("score", "empty", "cut_off", "repetition", "special_tokens"))
     seen["prompt_echoed"] = None
-    assert judged.score_flags(seen) == []
-    assert judged.score_flags(seen | {"score": 1.0, "repetition": 0.49, "special_tokens": 0}) == ["right"]
-    assert judged.score_flags(seen | {"score": 0.0, "cut_off": 1}) == ["wrong", "cut off"]
-    assert judged.score_flags(seen | {"score": 0.3, "repetition": 0.5}) == [
+    assert scores.score_flags(seen) == []
+    assert scores.score_flags(seen | {"score": 1.0, "repetition": 0.49, "special_tokens": 0}) == [
+        "right"
+    ]
+    assert scores.score_flags(seen | {"score": 0.0, "cut_off": 1}) == ["wrong", "cut off"]
+    assert scores.score_flags(seen | {"score": 0.3, "repetition": 0.5}) == [
         "partly right",
         "repeats itself",
     ]
     every = dict.fromkeys(seen, 1) | {"score": None}
-    assert len(judged.score_flags(every)) == 5
+    assert len(scores.score_flags(every)) == 5
 
 
 def test_what_is_known_of_an_answer_goes_with_it(facts: ReportData, reader: Reader) -> None:
@@ -184,7 +189,7 @@ def test_no_text_steers_the_terminal(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "5000")
     rows = reader.results(facts.sweep["id"])
-    for shown in (grids.results(rows), grids.summary(reader.summary(facts.sweep["id"]))):
+    for shown in (tables.results(rows), tables.summary(reader.summary(facts.sweep["id"]))):
         screen = Screen()
         write(shown, format or "table", screen)  # type: ignore[arg-type]
         plain = re.sub("\x1b\\[[01]m", "", screen.getvalue())
@@ -195,7 +200,7 @@ def test_no_text_steers_the_terminal(
 def test_a_sheet_reads_the_texts_as_they_were_said(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
     out = io.StringIO()
-    write(grids.results(rows), "csv", out)
+    write(tables.results(rows), "csv", out)
     read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert [row["text"] for row in read] == [row["text"] or "" for row in rows]
     assert {SCRIPT, ESCAPES} <= {row["text"].removeprefix("you said ") for row in read}

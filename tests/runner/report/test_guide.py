@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from runner.cli import cli
-from runner.plain import UNSAFE
-from runner.planning import families
-from runner.report import guide, snippet
-from runner.report.facts import ReportData
+from runner.planning import family_info
+from runner.report import loading_guide, loading_snippet
+from runner.report.data import ReportData
+from runner.text.sanitize import UNSAFE
 
 from .conftest import LIAR, SCRIPT
 
@@ -24,16 +24,16 @@ from .conftest import LIAR, SCRIPT
 @pytest.fixture(scope="module")
 def known() -> list[dict[str, object]]:
     """The families, asked once."""
-    found: list[dict[str, object]] = families.run_describe()["families"]
+    found: list[dict[str, object]] = family_info.run_describe()["families"]
     return found
 
 
 @pytest.fixture
-def entries(facts: ReportData, known: list[dict[str, object]]) -> list[guide.GuideEntry]:
-    return guide.entries(facts, known)
+def entries(facts: ReportData, known: list[dict[str, object]]) -> list[loading_guide.GuideEntry]:
+    return loading_guide.entries(facts, known)
 
 
-def test_it_tells_how_each_was_loaded(entries: list[guide.GuideEntry]) -> None:
+def test_it_tells_how_each_was_loaded(entries: list[loading_guide.GuideEntry]) -> None:
     demo, liar, second = entries
     told = dict(demo.facts)
     assert told["Class"] == "Idefics3ForConditionalGeneration"
@@ -45,7 +45,9 @@ def test_it_tells_how_each_was_loaded(entries: list[guide.GuideEntry]) -> None:
     assert second.model == "second way"
 
 
-def test_it_tells_what_failed_and_which_fallback_worked(entries: list[guide.GuideEntry]) -> None:
+def test_it_tells_what_failed_and_which_fallback_worked(
+    entries: list[loading_guide.GuideEntry],
+) -> None:
     first, then = entries[2].ways
     assert "error-in-load: 4 jobs ended in error: num2words is missing (pip install it)" in first
     assert then.startswith("Fallback: ")
@@ -53,8 +55,10 @@ def test_it_tells_what_failed_and_which_fallback_worked(entries: list[guide.Guid
     assert "1 job ended in timeout" in then
 
 
-def test_the_markdown_shows_text_as_text(facts: ReportData, entries: list[guide.GuideEntry]) -> None:
-    text = guide.markdown(facts, entries)
+def test_the_markdown_shows_text_as_text(
+    facts: ReportData, entries: list[loading_guide.GuideEntry]
+) -> None:
+    text = loading_guide.markdown(facts, entries)
     assert not UNSAFE.search(text)
     html = MarkdownIt("commonmark").enable("table").render(text)
     assert "<script" not in html
@@ -65,7 +69,7 @@ def test_the_markdown_shows_text_as_text(facts: ReportData, entries: list[guide.
 
 @pytest.mark.model
 def test_the_code_gives_the_answer_that_was_stored(
-    facts: ReportData, entries: list[guide.GuideEntry], tmp_path: Path
+    facts: ReportData, entries: list[loading_guide.GuideEntry], tmp_path: Path
 ) -> None:
     (card,) = (c for c in facts.cards if c.pictures and "circle" in c.pictures[0]["name"])
     (answer,) = (a for a in card.questions[0].answers if a.model == 1)
@@ -79,7 +83,7 @@ def test_the_code_gives_the_answer_that_was_stored(
 
 @pytest.mark.parametrize("text", ['a "b"', "c:\\d", "line\nbreak", "\u202eevil", "```", LIAR])
 def test_a_text_in_the_code_is_that_text(text: str) -> None:
-    written = snippet.quoted(text)
+    written = loading_snippet.quoted(text)
     assert ast.literal_eval(written) == text
     assert written.isprintable()
     assert not UNSAFE.search(written)

@@ -16,12 +16,12 @@ from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
 from runner.cli import cli
-from runner.plain import UNSAFE, strip_control_characters, one_line
-from runner.report import drawing, plots, writing
-from runner.report.facts import ReportData
+from runner.report import plots, svg, write
+from runner.report.data import ReportData
 from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.thumbnails import thumbnail
+from runner.text.sanitize import UNSAFE, one_line, strip_control_characters
 
 from .conftest import ESCAPES, LIAR, NAMES, SCRIPT
 
@@ -74,7 +74,12 @@ def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
 
 def test_what_was_said_is_there_as_text(written: str) -> None:
     text = "".join(read(written).text)
-    for said in (f"you said {SCRIPT}", strip_control_characters(f"you said {ESCAPES}"), LIAR, *NAMES):
+    for said in (
+        f"you said {SCRIPT}",
+        strip_control_characters(f"you said {ESCAPES}"),
+        LIAR,
+        *NAMES,
+    ):
         assert said in text
     assert not UNSAFE.search(written)
     assert "49.png" not in text  # no template runs what a file is called
@@ -124,11 +129,11 @@ def test_a_drawing_is_built_of_what_is_listed_alone() -> None:
             "description": {"field": "a"},
         },
     }
-    drawn = drawing.render_svg(spec, f"title {nasty}")
+    drawn = svg.render_svg(spec, f"title {nasty}")
     root = ElementTree.fromstring(drawn)
     elements = list(root.iter())
-    assert {element.tag for element in elements} <= drawing.ELEMENTS | {"title"}
-    allowed = drawing.ATTRIBUTES | {"role", "aria-label"}
+    assert {element.tag for element in elements} <= svg.ELEMENTS | {"title"}
+    allowed = svg.ATTRIBUTES | {"role", "aria-label"}
     assert {name for element in elements for name in element.attrib} <= allowed
     assert any(strip_control_characters(nasty)[:12] in (element.text or "") for element in elements)
     assert not UNSAFE.search(drawn)
@@ -137,7 +142,7 @@ def test_a_drawing_is_built_of_what_is_listed_alone() -> None:
 def test_a_model_that_never_loaded_has_its_row_in_every_plot(facts: ReportData) -> None:
     for spec in (plots.load(facts.models), plots.latency(facts.models)):
         assert spec is not None
-        drawn = drawing.render_svg(spec, "x")
+        drawn = svg.render_svg(spec, "x")
         assert drawn.count("demo") >= 1
         assert "3 second way" in drawn
 
@@ -154,11 +159,11 @@ def test_markdown_shows_text_as_text(facts: ReportData) -> None:
 
 
 def test_the_format_goes_by_the_file_name(database: Path, tmp_path: Path) -> None:
-    told = writing.write(database, None, tmp_path / "out.md", None, True)
+    told = write.write(database, None, tmp_path / "out.md", None, True)
     assert told.endswith("3 models, 24 answers")
     assert (tmp_path / "out.md").read_text().startswith("# tuesday ")
     with pytest.raises(Exception, match="cannot write"):
-        writing.write(database, None, tmp_path / "no folder" / "out.md", None, True)
+        write.write(database, None, tmp_path / "no folder" / "out.md", None, True)
     assert [path.name for path in tmp_path.iterdir()] == ["out.md"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from runner.upstream.case import RunRecord
+from runner.bug_report.run_record import RunRecord
 from schemas.rows import TABLES
 from schemas.sweep import Limits
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from runner.bug_report.project import project
+from runner.bug_report.redact import code_block, current_first, inline_code, last_lines, redact
+from runner.bug_report.report import markdown
+from runner.bug_report.run_record import RunRecord
 from runner.cli import cli
 from runner.database.store import Store
-from runner.upstream.case import RunRecord
-from runner.upstream.discretion import inline_code, current_first, redact, last_lines, code_block
-from runner.upstream.project import project
-from runner.upstream.report import markdown
 
 from .cases import LOCATION, case, picture, row
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.upstream.case import RunRecord
-from runner.upstream.snippet import snippet
+from runner.bug_report.repro import snippet
+from runner.bug_report.run_record import RunRecord
 
 from .cases import LOCATION, case, picture, row
 

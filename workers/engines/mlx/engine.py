@@ -17,13 +17,13 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
+from ...detokenize import StreamDecoder, TextCleaner, special_tokens
 from ...engine import GeneratedAnswer
-from ...failure import WorkerFailure
+from ...error_classes import WorkerFailure
 from ...families import FamilyModule, hooks_for
-from ...measure import LoadClock, RunTimer, Tell
-from ...room import check_memory, own_dtype
-from ...text import TextCleaner, StreamDecoder, special_tokens
-from ..local import InProcessEngine, versions
+from ...memory_check import check_memory, own_dtype
+from ...timing import LoadClock, RunTimer, Tell
+from ..in_process import InProcessEngine, versions
 
 if TYPE_CHECKING:
     from .device import Device
@@ -90,7 +90,9 @@ class MlxEngine(InProcessEngine):
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return False  # mlx-vlm's processors take videos of a few models, which we do not ask yet
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
+    def generate(
+        self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
+    ) -> GeneratedAnswer:
         hooks = self._hooks
         inputs = hooks.prepare(turns)
         meter.mark_inputs_ready(inputs.input_tokens, inputs.image_tokens, inputs.tiles)

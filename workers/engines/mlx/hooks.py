@@ -26,17 +26,17 @@ from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...failure import WorkerFailure, classify_unknown_as
+from ...error_classes import WorkerFailure, classify_unknown_as
 from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
 from .device import Device
-from .prompt import adopt_template, check_pictures, takes_bare_prompt, render_prompt
+from .prompt import adopt_template, check_pictures, render_prompt, takes_bare_prompt
 from .weights import (
     check_modules,
     check_types,
     compute_dtype,
     count_parameters,
-    quantisation,
     note_unused_weights,
+    quantisation,
 )
 
 

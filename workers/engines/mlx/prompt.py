@@ -14,7 +14,7 @@ from mlx_vlm.prompt_utils import MODEL_CONFIG, SINGLE_IMAGE_ONLY_MODELS, apply_c
 
 from schemas.commands import Turn
 
-from ...failure import WorkerFailure
+from ...error_classes import WorkerFailure
 from ..transformers.prompt import messages, render
 
 # mlx-vlm's forms for models that were trained without any template.

@@ -11,7 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 
-from ...failure import WorkerFailure
+from ...error_classes import WorkerFailure
 
 AUXILIARY = ("scales", "biases")  # a quantised layer's, beside its weight
 

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...failure import WorkerFailure
-from . import failures
+from ...error_classes import WorkerFailure
+from . import errors
 
 CONNECT_S = 10.0
 LARGEST_BODY = 4 << 20
@@ -76,9 +76,9 @@ class Client:
             with self._opener.open(request, timeout=self._connect_s) as response:
                 yield response
         except urllib.error.URLError as error:
-            raise failures.unreachable(self.url, error.reason) from error
+            raise errors.unreachable(self.url, error.reason) from error
         except (OSError, http.client.HTTPException) as error:
-            raise failures.connection_lost(error) from error
+            raise errors.connection_lost(error) from error
 
     def get_json(self, url: str) -> tuple[Any, dict[str, str]]:
         """The JSON a GET gives, and the headers with lower-case names. Raises WorkerFailure."""
@@ -102,9 +102,9 @@ def check(response: http.client.HTTPResponse) -> None:
     if status == 200:
         return
     if 300 <= status < 400:
-        failure = failures.redirected(response.headers.get("Location") or "nowhere")
+        failure = errors.redirected(response.headers.get("Location") or "nowhere")
     else:
-        failure = failures.of_status(status, response.read(LARGEST_ERROR))
+        failure = errors.of_status(status, response.read(LARGEST_ERROR))
     raise HttpStatusError(status, failure)
 
 
@@ -116,7 +116,7 @@ def read_json(response: http.client.HTTPResponse) -> Any:
             raise ValueError(f"over {LARGEST_BODY:,} bytes")
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise failures.protocol_error(f"its answer is not JSON: {error}") from error
+        raise errors.protocol_error(f"its answer is not JSON: {error}") from error
 
 
 def is_loopback(host: str) -> bool:

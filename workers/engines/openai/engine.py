@@ -15,18 +15,18 @@ from schemas.commands import Load, Turn
 from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
-from ... import secret
+from ... import redact
 from ...checkpoint import Checkpoint
-from ...engine import GeneratedAnswer, DeviceMemory
-from ...failure import WorkerFailure
+from ...engine import DeviceMemory, GeneratedAnswer
+from ...error_classes import WorkerFailure
 from ...families import FamilyModule
-from ...measure import LoadClock, RunTimer, Tell
-from . import asking
+from ...timing import LoadClock, RunTimer, Tell
+from . import request
 from .client import Client
-from .hearing import StreamedAnswer, read_answer
-from .pictures import ImageTokenCounter
-from .reply import read_chunks
+from .image_tokens import ImageTokenCounter
+from .response import read_chunks
 from .server import OpenAIServer
+from .stream import StreamedAnswer, read_answer
 
 # A vision model may refuse a question without a picture and yet do its work.
 TOLERATED = ("unsupported", "server_error")
@@ -67,14 +67,16 @@ class OpenAIEngine:
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return False  # the protocol knows pictures only
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
-        body = asking.chat_request(self._model, turns, generation)
+    def generate(
+        self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
+    ) -> GeneratedAnswer:
+        body = request.chat_request(self._model, turns, generation)
         meter.mark_inputs_ready(None)
         with self._server.chat(body) as response:
             heard = read_answer(response, meter)
         meter.ended()
         self._count(body, heard, sum(len(turn.images) for turn in turns), meter)
-        if unsure := asking.non_standard_settings(generation):
+        if unsure := request.non_standard_settings(generation):
             heard.notes.append(
                 f"{' and '.join(unsure)} sent, but no part of the protocol: the server may have "
                 "ignored it"
@@ -98,7 +100,7 @@ class OpenAIEngine:
     def _warm_up(self) -> list[str]:
         """Lets the server load the model now, so that no answer is timed with it."""
         try:
-            with self._server.chat(asking.warm_up(self._model)) as response:
+            with self._server.chat(request.warm_up(self._model)) as response:
                 usages = [chunk.usage for chunk in read_chunks(response)]
         except WorkerFailure as failure:
             if failure.error_class not in TOLERATED:
@@ -108,7 +110,9 @@ class OpenAIEngine:
             return []
         return ["the server tells no token counts"]
 
-    def _count(self, body: asking.Body, heard: StreamedAnswer, pictures: int, meter: RunTimer) -> None:
+    def _count(
+        self, body: request.Body, heard: StreamedAnswer, pictures: int, meter: RunTimer
+    ) -> None:
         usage = heard.usage
         nothing_but_text = usage.output_tokens == 0 and heard.raw  # so it did not count
         meter.set_output_tokens(None if nothing_but_text else usage.output_tokens)
@@ -127,7 +131,7 @@ def api_key(variable: str | None) -> str | None:
             f"api_key_env names the environment variable {variable}, which is not set",
             f"Set it where vlmsweep is started: export {variable}=...",
         )
-    secret.add_secret(key)
+    redact.add_secret(key)
     if not key.isascii() or not key.isprintable():
         raise WorkerFailure("gated", f"The key in {variable} has characters no header can hold")
     return key

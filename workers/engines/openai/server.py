@@ -13,10 +13,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...failure import WorkerFailure
-from . import failures
-from .asking import Body
+from ...error_classes import WorkerFailure
+from . import errors
 from .client import Client, HttpStatusError, check
+from .request import Body
 
 USAGE = {"stream_options": {"include_usage": True}}
 VERSIONS = {"vllm": "/version", "ollama": "/api/version"}
@@ -98,7 +98,7 @@ def _model_ids(listing: Any) -> list[str]:
     if not isinstance(data, list):
         if isinstance(listing, dict) and data is None and "data" in listing:
             return []  # Ollama without any model
-        raise failures.protocol_error("its list of models is none")
+        raise errors.protocol_error("its list of models is none")
     return [str(model["id"]) for model in data if isinstance(model, dict) and "id" in model]
 
 

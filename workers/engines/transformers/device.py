@@ -12,8 +12,8 @@ import platform
 import torch
 
 from ...engine import DeviceMemory
-from ...failure import WorkerFailure
-from ...room import FreeMemory
+from ...error_classes import WorkerFailure
+from ...memory_check import FreeMemory
 
 
 class Device:

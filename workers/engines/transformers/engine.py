@@ -15,16 +15,16 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
+from ...detokenize import TextCleaner, special_tokens
 from ...engine import GeneratedAnswer
 from ...families import FamilyModule, hooks_for
-from ...measure import LoadClock, RunTimer, Tell
-from ...room import check_memory
-from ...text import TextCleaner, special_tokens
-from ..local import InProcessEngine, versions
+from ...memory_check import check_memory
+from ...timing import LoadClock, RunTimer, Tell
+from ..in_process import InProcessEngine, versions
 
 if TYPE_CHECKING:
+    from .adapter import ModelAdapter
     from .device import Device
-    from .hooks import ModelAdapter
 
 LIBRARIES = (
     "torch",
@@ -52,9 +52,13 @@ class TransformersEngine(InProcessEngine):
             from .device import choose_device
 
             device = self._device = choose_device(ask.device, ask.dtype)
-            check_memory(checkpoint, ask, device.dtype_name, device.free(), not device.loads_directly)
-            from .hooks import ModelAdapter
-        hooks = self._hooks = (hooks_for(family, "transformers") or ModelAdapter)(checkpoint, ask, device)
+            check_memory(
+                checkpoint, ask, device.dtype_name, device.free(), not device.loads_directly
+            )
+            from .adapter import ModelAdapter
+        hooks = self._hooks = (hooks_for(family, "transformers") or ModelAdapter)(
+            checkpoint, ask, device
+        )
         with clock.part("processor"):
             tell(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
@@ -86,14 +90,18 @@ class TransformersEngine(InProcessEngine):
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return self._hooks.sees_videos(turns)
 
-    def generate(self, turns: Sequence[Turn], generation: Generation, meter: RunTimer) -> GeneratedAnswer:
+    def generate(
+        self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
+    ) -> GeneratedAnswer:
         from .streamer import TokenStreamer
 
         hooks = self._hooks
         inputs = hooks.prepare(turns)
         meter.mark_inputs_ready(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
         self._refresh_memory()
-        streamer = TokenStreamer(hooks.decode, meter, self._cleaner.visible, self._refresh_memory_throttled)
+        streamer = TokenStreamer(
+            hooks.decode, meter, self._cleaner.visible, self._refresh_memory_throttled
+        )
         ends = hooks.generate(inputs, generation, streamer)
         self._refresh_memory()
         raw = hooks.decode(streamer.ids) if streamer.ids else streamer.written

@@ -14,7 +14,7 @@ from PIL import Image
 
 from schemas.commands import Turn
 
-from ...failure import WorkerFailure
+from ...error_classes import WorkerFailure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

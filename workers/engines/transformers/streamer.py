@@ -7,8 +7,8 @@ from typing import Any
 
 from transformers.generation.streamers import BaseStreamer
 
-from ...measure import RunTimer
-from ...text import StreamDecoder
+from ...detokenize import StreamDecoder
+from ...timing import RunTimer
 
 
 class TokenStreamer(BaseStreamer):  # type: ignore[misc]

@@ -1,0 +1,118 @@
+"""Which project a failure is to be reported to, by where in the code it happened.
+
+A guess that says why: the innermost frame of a library that knows the model is better evidence
+than the engine's name, and a file that is not there is nobody's bug but its author's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from .run_record import RunRecord
+
+FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+PACKAGE = re.compile(r"(?:site|dist)-packages[/\\](\w+)[/\\]")
+MODELS_OWN = "transformers_modules"
+# Libraries that know models, before those that all of them stand on.
+KNOWING = {
+    "transformers": "huggingface/transformers",
+    "mlx_vlm": "Blaizzy/mlx-vlm",
+    "tokenizers": "huggingface/tokenizers",
+    "safetensors": "huggingface/safetensors",
+    "huggingface_hub": "huggingface/huggingface_hub",
+    "accelerate": "huggingface/accelerate",
+    "PIL": "python-pillow/Pillow",
+    "av": "PyAV-Org/PyAV",
+}
+BELOW = {"mlx": "ml-explore/mlx", "torchvision": "pytorch/vision", "torch": "pytorch/pytorch"}
+OF_THE_FILES = {
+    "pointer_only_weights",
+    "missing_shards",
+    "corrupt_weights",
+    "missing_weights",
+    "bad_config",
+    "bad_tokenizer",
+    "bad_template",
+    "bad_processor",
+}
+OF_THIS_MACHINE = {
+    "environment",
+    "missing_package",
+    "not_in_cache",
+    "not_found",
+    "gated",
+    "network",
+    "remote_code_not_allowed",
+    "pickle_not_allowed",
+    "too_large",
+    "too_long",
+    "excluded",
+    "quarantined",
+}
+OURS = {"internal", "protocol"}
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Where to report: a name, its address for new reports where it is known, and why there."""
+
+    name: str
+    url: str | None
+    why: str
+
+
+def project(case: RunRecord) -> Project:
+    """The project to report a run's failure to."""
+    failure = case.run["error_class"]
+    if failure in OURS:
+        return Project("vlmsweep", None, "it is a fault of the program that ran the model")
+    if case.engine == "openai":
+        return Project("the server's project", None, "the model runs in the server")
+    if case.run["phase"] == "prepare":
+        return github("Pillow", KNOWING["PIL"], "the picture could not be decoded")
+    if failure in OF_THE_FILES:
+        return repository(case, "its files are at fault")
+    if failure in OF_THIS_MACHINE:
+        return by_engine(case, "perhaps nobody's fault: it looks like this machine's set-up")
+    if found := by_frames(case):
+        return found
+    return by_engine(case, "it is the library that runs the model")
+
+
+def by_frames(case: RunRecord) -> Project | None:
+    """By the innermost frame of a library."""
+    stack = case.run["traceback"] or case.worker.get("stack") or ""
+    # A stack taken at a kill begins with the innermost frame, of each thread; a traceback ends
+    # with it, and that of the exception that was raised last comes last.
+    taken = stack.partition("Current thread")[2]
+    frames = FRAME.findall(taken) if taken else FRAME.findall(stack)[::-1]
+    for known in (KNOWING, BELOW):
+        for path, line in frames:
+            if MODELS_OWN in path:
+                return repository(case, "the failure is in the Python that it brings")
+            package = PACKAGE.search(path)
+            if package and package[1] in known:
+                inside = path[package.start(1) :].replace("\\", "/")
+                return github(package[1], known[package[1]], f"the failure is in {inside}:{line}")
+    return None
+
+
+def by_engine(case: RunRecord, why: str) -> Project:
+    """By the library that ran the model."""
+    if case.engine == "mlx":
+        return github("mlx-vlm", KNOWING["mlx_vlm"], why)
+    return github("transformers", KNOWING["transformers"], why)
+
+
+def repository(case: RunRecord, why: str) -> Project:
+    """The model's own."""
+    if case.model["source"] == "hub":
+        name = str(case.model["location"])
+        return Project(name, f"https://huggingface.co/{name}/discussions/new", why)
+    return Project("whoever made the model's folder", None, why)
+
+
+def github(name: str, place: str, why: str) -> Project:
+    """A project on GitHub."""
+    return Project(name, f"https://github.com/{place}/issues/new", why)

@@ -1,0 +1,94 @@
+"""What the programs of all engines are made of: the model's name, pictures, turns, calls.
+
+Whatever was stored is written as a Python literal: nothing in a history becomes code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .redact import redact
+from .run_record import RunRecord
+
+
+def call(name: str, *first: str, **options: Any) -> str:
+    """A call's text; options that are None are left out."""
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    text = f"{name}({', '.join([*first, *given])})"
+    if len(text) <= 96:
+        return text
+    inside = "".join(f"    {part},\n" for part in [*first, *given])
+    return f"{name}(\n{inside})"
+
+
+def model_lines(case: RunRecord) -> list[str]:
+    """The model's name; of a folder its path, home folder and all left to be filled in."""
+    location = redact(str(case.model["location"]))
+    if case.model["source"] == "local" and location.startswith("~"):
+        return ["from pathlib import Path", "", f"MODEL = str(Path({location!r}).expanduser())"]
+    return [f"MODEL = {location!r}"]
+
+
+def loading(case: RunRecord) -> dict[str, Any]:
+    """Options that say which files to load, and whether their Python may run."""
+    commit = case.found.get("commit_hash") or case.way.get("revision") or case.model["revision"]
+    return {
+        "revision": repr(commit) if commit and case.model["source"] == "hub" else None,
+        "trust_remote_code": "True" if case.way["trust_remote_code"] else None,
+    }
+
+
+def files(case: RunRecord) -> list[list[str]]:
+    """Names for each picture's file (of a video, its frames') as it lies beside the program."""
+    found: list[list[str]] = []
+    number = 1
+    for row in case.pictures:
+        count = len(json.loads(row["frame_paths"])) if row["frame_paths"] else 1
+        found.append([f"picture-{n}.png" for n in range(number, number + count)])
+        number += count
+    return found
+
+
+def pictures(case: RunRecord) -> list[str]:
+    """All those names, in order."""
+    return [name for names in files(case) for name in names]
+
+
+def opened(case: RunRecord) -> list[str]:
+    """The pictures, opened."""
+    names = ", ".join(f'Image.open("{name}")' for name in pictures(case))
+    note = ["# Frames of a video, given as pictures."] if frames(case) else []
+    return [*note, f"images = [{names}]"]
+
+
+def frames(case: RunRecord) -> bool:
+    """Whether there is a video among the pictures."""
+    return any(row["frame_paths"] for row in case.pictures)
+
+
+def turns(case: RunRecord) -> list[dict[str, str]]:
+    """The conversation up to the last question that was put, the model's own answers in it."""
+    asked = json.loads(case.prompt["turns"])
+    said = json.loads(case.run["transcript"] or "[]")
+    answers = [turn["text"] for turn in said if turn["role"] == "assistant"]
+    found: list[dict[str, str]] = []
+    for turn in asked:
+        if found and turn["role"] == "user" and found[-1]["role"] == "user":
+            number = sum(one["role"] == "assistant" for one in found)
+            if number >= len(answers):
+                break
+            found.append({"role": "assistant", "text": answers[number]})
+        found.append({"role": turn["role"], "text": turn["text"]})
+    return found
+
+
+def first_question(said: Sequence[Mapping[str, Any]]) -> int:
+    """Which turn the pictures go with."""
+    return next((i for i, turn in enumerate(said) if turn["role"] == "user"), 0)
+
+
+def listed(name: str, values: Sequence[Any]) -> list[str]:
+    """A list as Python, an item a line."""
+    return [f"{name} = [", *(f"    {value!r}," for value in values), "]"]

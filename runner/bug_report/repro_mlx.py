@@ -1,0 +1,44 @@
+"""The program for the mlx engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .repro_common import call, loading, model_lines, pictures, turns
+from .run_record import RunRecord
+
+TYPES = ("float32", "bfloat16", "float16")
+
+
+def mlx(case: RunRecord) -> list[str]:
+    """Any model that mlx-vlm knows."""
+    said = turns(case)
+    prompt: Any = said[0]["text"] if len(said) == 1 else None
+    if prompt is None:
+        prompt = [{"role": turn["role"], "content": turn["text"]} for turn in said]
+    same = ("temperature", "top_p", "top_k", "repetition_penalty")
+    settings = {name: repr(case.generation[name]) for name in same if name in case.generation}
+    settings["max_tokens"] = repr(case.generation["max_new_tokens"])
+    if not case.generation.get("do_sample"):
+        settings["temperature"] = "0.0"
+    dtype = case.worker.get("dtype")
+    cpu = case.worker.get("device") == "cpu"
+    shown = ", ".join(f'"{name}"' for name in pictures(case))
+    images = f"[{shown}]" if shown else None
+    return [
+        "import mlx.core as mx",
+        "from mlx_vlm import generate, load",
+        "from mlx_vlm.prompt_utils import apply_chat_template",
+        "",
+        *(["mx.set_default_device(mx.cpu)"] if cpu else []),
+        *([f"mx.random.seed({case.generation['seed']})"] if "seed" in case.generation else []),
+        *model_lines(case),
+        call("model, processor = load", "MODEL", **loading(case)),
+        *([f"model.set_dtype(mx.{dtype})"] if dtype in TYPES else []),
+        f"prompt = {prompt!r}",
+        "text = apply_chat_template(",
+        f"    processor, model.config, prompt, num_images={len(pictures(case))}",
+        ")",
+        call("answer = generate", "model, processor, text", image=images, **settings),
+        "print(answer.text)",
+    ]

@@ -1,0 +1,28 @@
+"""How commands that run sweeps tell what happens: on the terminal, and to what stands beside."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .options import to_listener_options
+
+if TYPE_CHECKING:
+    from schemas.stream import Tell
+
+
+@contextmanager
+def event_output(place: Path, given: dict[str, Any], *, json: bool, quiet: bool) -> Iterator[Tell]:
+    """A `tell` for standard output and for the company of the options of `beside`."""
+    from runner.notify import listeners
+    from runner.view import sinks
+
+    how = sinks.choose_mode(sys.stdout, json=json, quiet=quiet)
+    with (
+        sinks.open_sink(how, sys.stdout, sys.stderr) as view,
+        listeners.attach_listeners(view, place, to_listener_options(given)) as tell,
+    ):
+        yield tell

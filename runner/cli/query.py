@@ -1,0 +1,141 @@
+"""The commands that ask the history by name or by words: history, search and schema."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import COUNT, SECONDS, database, formats, parameters, parquet
+
+
+@click.command(
+    "history",
+    short_help="Ask a question that has a name: failures, slowest, ...",
+    add_help_option=False,
+)
+@click.argument("name", required=False)
+@click.option("-h", "--help", "explain", is_flag=True, help="Tell this, or what NAME tells.")
+@parameters
+@click.option("--sql", "as_sql", is_flag=True, help="Print the query instead of its answer.")
+@click.option(
+    "--limit-s",
+    type=SECONDS,
+    default=30.0,
+    metavar="S",
+    show_default=True,
+    help="Longest time it may take.",
+)
+@parquet
+@database
+@formats
+@click.pass_context
+def history_command(
+    ctx: click.Context,
+    /,
+    name: str | None,
+    explain: bool,
+    given: tuple[tuple[str, str], ...],
+    as_sql: bool,
+    limit_s: float,
+    file: Path | None,
+    db: Path | None,
+    format: Any,
+) -> None:
+    """Run the query called NAME, or list those there are; with NAME -h tell its parameters.
+
+    Queries are files of SQL. Put your own as NAME.sql into the folder `queries` of your settings,
+    or where VLMSWEEP_QUERIES says; a file of yours wins over ours of the same name.
+
+    \b
+    vlmsweep history failures
+    vlmsweep history slowest -p limit 5 -p sweep nightly --csv
+    vlmsweep history flaky --sql > my-flaky.sql
+    """
+    from runner import paths, queries
+    from runner.database.reader import Reader, parse_parameters
+    from runner.text.sanitize import strip_control_characters
+    from runner.view import query_tables
+    from runner.view.formats import write_or_save
+
+    if name is None:
+        if explain:
+            click.echo(ctx.get_help())
+            return
+        found = queries.list_queries(paths.queries_folder())
+        write_or_save(query_tables.queries(found), format or "table", sys.stdout, file)
+        return
+    query = queries.find_query(name, paths.queries_folder())
+    if explain:
+        click.echo(strip_control_characters(query.help_text()))
+    elif as_sql:
+        click.echo(strip_control_characters(query.sql), nl=False)
+    else:
+        with Reader(paths.database_path(db), limit_s) as reader:
+            values = query.values(
+                parse_parameters(given), lambda named: int(reader.sweep(named)["id"])
+            )
+            answer = reader.query(query.sql, values)
+            write_or_save(query_tables.query_table(answer), format or "table", sys.stdout, file)
+
+
+@click.command(short_help="Find words in answers and prompts.")
+@click.argument("words", nargs=-1, required=True)
+@click.option(
+    "--sweep", metavar="SWEEP", help="Only in this sweep: a name, a number, a uid or its beginning."
+)
+@click.option(
+    "--limit", type=COUNT, default=20, metavar="N", show_default=True, help="How many of each."
+)
+@click.option("--fts", is_flag=True, help="The words are a query in SQLite's FTS5 language.")
+@database
+@formats
+def search(
+    words: tuple[str, ...],
+    sweep: str | None,
+    limit: int,
+    fts: bool,
+    db: Path | None,
+    format: Any,
+) -> None:
+    """Find prompts and answers that hold all the WORDS, in any order; the newest come first.
+
+    Words match in any case and inflection (bicycle finds bicycles), with or without accents.
+    Hits stand in brackets. What a model had said before it was killed is found too.
+
+    \b
+    vlmsweep search red bicycle
+    vlmsweep search '"red bicycle" street' --sweep nightly
+    vlmsweep search --fts 'bicycle NOT red'
+    """
+    from runner import paths
+    from runner.database.reader import Reader
+    from runner.database.search import search as find
+    from runner.view import query_tables
+    from runner.view.formats import write
+
+    with Reader(paths.database_path(db)) as reader:
+        number = None if sweep is None else reader.sweep(sweep)["id"]
+        rows = find(reader, " ".join(words), raw=fts, sweep=number, limit=limit)
+    write(query_tables.search_table(rows), format or "table", sys.stdout)
+
+
+@click.command(short_help="Say what tables and columns mean.")
+@click.argument("table", required=False)
+@formats
+def schema(table: str | None, format: Any) -> None:
+    """List the tables and views of the database, or the columns of one TABLE with their meaning.
+
+    Durations are seconds, sizes bytes, rates tokens a second; unknown is NULL.
+    """
+    from runner.database import schema_docs
+    from runner.view import query_tables, schema_view
+    from runner.view.formats import write
+
+    rows = schema_docs.tables() if table is None else schema_docs.columns(table)
+    if format in (None, "table"):
+        (schema_view.columns if table else schema_view.tables)(rows, sys.stdout)
+    else:
+        write((query_tables.columns if table else query_tables.tables)(rows), format, sys.stdout)

@@ -1,0 +1,159 @@
+"""Asks whether a model's answers depend on what it was asked before: the same jobs in three orders.
+
+Each job runs alone in a fresh process, then all on one worker in the plan's order, then in the
+opposite one. Where a text differs, the job runs alone once more: if that differs too, the model is
+unsteady by itself, and nothing is said about the order. Every run is stored, in sweeps of their
+own; how a sweep runs is `runner.api`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.stream import Tell
+
+from .. import api
+from ..database.reader import Reader
+from ..errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, SweepFileError
+from ..planning.plan import Plan, PlannedJob
+from ..text import units
+
+if TYPE_CHECKING:
+    from ..process.launcher import Launcher
+
+Key = tuple[int, int, tuple[int, ...], int]
+Said = dict[Key, dict[str, Any]]
+SAME, LEAKS, UNSTEADY, FAILED = "same", "depends on order", "unsteady by itself", "not answered"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderComparison:
+    """One job's texts: alone, after those before it, after those behind it; and what follows."""
+
+    model: str
+    image: str | None
+    prompt: str
+    repeat: int
+    verdict: str
+    alone: str | None
+    in_order: str | None
+    reversed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderCheckResult:
+    """All jobs compared; `sweeps` are the numbers under which the runs are stored."""
+
+    jobs: list[OrderComparison]
+    sweeps: list[int]
+    whole: bool
+
+    def count(self, verdict: str) -> int:
+        """How many jobs have a verdict."""
+        return sum(job.verdict == verdict for job in self.jobs)
+
+    def in_words(self) -> str:
+        """How many jobs have which verdict."""
+        counts = (f"{self.count(verdict)} {verdict}" for verdict in (SAME, LEAKS, UNSTEADY, FAILED))
+        return f"{units.pluralize(len(self.jobs), 'job')}: {', '.join(counts)}"
+
+    def as_rows(self, every: bool) -> list[dict[str, Any]]:
+        """Plain data: the jobs that are not the same, or every one."""
+        return [asdict(job) for job in self.jobs if every or job.verdict != SAME]
+
+
+def check(
+    plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None
+) -> OrderCheckResult:
+    """Runs and compares. Raises SweepFileError when texts may differ by chance alone."""
+    if any(entry.generation.do_sample for entry in plan.entries):
+        raise SweepFileError(
+            "with do_sample texts differ by themselves", hint="check the order with greedy decoding"
+        )
+    done: list[api.SweepResult] = []
+
+    def run(part: Plan) -> Said:
+        done.append(api.run(part, database, tell, launcher))
+        return texts_by_job(part, done[-1])
+
+    def interrupted() -> bool:
+        return any(swept.state != "done" for swept in done)
+
+    alone = run(variant(plan, "alone", plan.jobs, "job"))
+    found = [alone]
+    for name, order in (("in order", plan.jobs), ("reversed", plan.jobs[::-1])):
+        found.append({} if interrupted() else run(variant(plan, name, order, "worker")))
+    differing = [job for job in plan.jobs if texts_differ(job, found)]
+    again: Said = {}
+    if differing and not interrupted():
+        again = run(variant(plan, "alone again", differing, "job"))
+    jobs = [compare(job, found, again) for job in plan.jobs if job.skip_reason is None]
+    return OrderCheckResult(jobs, [swept.id for swept in done], not interrupted())
+
+
+def variant(plan: Plan, name: str, order: Sequence[PlannedJob], isolation: str) -> Plan:
+    """The plan's jobs in an order, each in a fresh worker or all of a model's on one.
+
+    Without fallbacks: texts of another model say nothing of this one's order.
+    """
+    wanted = [job for job in order if job.skip_reason is None]
+    named = f"{plan.sweep.name or 'check-order'}: {name}"
+    return replace(
+        plan,
+        sweep=plan.sweep.model_copy(update={"name": named, "order": "listed"}),
+        entries=tuple(replace(one, isolation=isolation, fallbacks=()) for one in plan.entries),
+        jobs=tuple(replace(job, position=i) for i, job in enumerate(wanted)),
+    )
+
+
+def texts_by_job(part: Plan, swept: api.SweepResult) -> Said:
+    """What each job said, by what it asks."""
+    with Reader(swept.database) as reader:
+        rows = reader.results(swept.id)
+    return {job_key(job): row for job, row in zip(part.jobs, rows, strict=True)}
+
+
+def job_key(job: PlannedJob) -> Key:
+    """A job, whatever its position."""
+    return job.entry, job.prompt, job.images, job.repeat
+
+
+def texts_differ(job: PlannedJob, found: Sequence[Said]) -> bool:
+    """Whether a job that was always answered was not always answered alike."""
+    rows = [one.get(job_key(job)) for one in found]
+    if any(row is None or row["outcome"] != "ok" for row in rows):
+        return False
+    return len({row["raw_text"] for row in rows if row is not None}) > 1
+
+
+def compare(job: PlannedJob, found: Sequence[Said], again: Said) -> OrderComparison:
+    """One job's texts, and what they mean."""
+    rows = [one.get(job_key(job)) or {} for one in found]
+    verdict = SAME
+    if any(row.get("outcome") != "ok" for row in rows):
+        verdict = FAILED
+    elif texts_differ(job, found):
+        second = again.get(job_key(job)) or {}
+        steady = second.get("raw_text") == rows[0]["raw_text"]
+        verdict = LEAKS if steady else UNSTEADY
+    first = next((row for row in rows if row), {})
+    return OrderComparison(
+        model=first.get("model", ""),
+        image=first.get("image"),
+        prompt=first.get("prompt", ""),
+        repeat=job.repeat,
+        verdict=verdict,
+        alone=rows[0].get("text"),
+        in_order=rows[1].get("text"),
+        reversed=rows[2].get("text"),
+    )
+
+
+def exit_code(checked: OrderCheckResult) -> int:
+    """What a shell is told."""
+    if not checked.whole:
+        return EXIT_INTERRUPTED
+    return EXIT_JOBS_FAILED if checked.count(LEAKS) or checked.count(FAILED) else EXIT_OK

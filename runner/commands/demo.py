@@ -1,0 +1,111 @@
+"""The demo: the embedded model looks at the packaged pictures, and its answers are scored.
+
+It is an ordinary sweep with nothing special-cased; only the questions, the pictures and what
+should be answered are fixed here and in `images/manifest.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import VlmsweepError
+from ..planning import expand, family_info, sweepfile
+from ..planning.plan import Plan
+
+QUESTIONS = (
+    "Describe this image.",
+    "How many shapes are there?",
+    "What is the background colour?",
+)
+# Beside this package, and not looked up by its name: `images` may be a folder of the user's.
+MANIFEST = "manifest.json"
+PICTURES = Path(__file__).resolve().parents[2] / "images"
+
+
+class DemoError(VlmsweepError):
+    """The demo's own files are not there: the installation is at fault."""
+
+    exit_code = 70
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """One answer held against what is right. `right` is None where nothing is expected."""
+
+    image: str
+    question: str
+    answer: str | None
+    expected: list[str]
+    right: bool | None
+
+
+class NotReadyError(VlmsweepError):
+    """What the demo's model needs is not installed."""
+
+
+def expected_answers(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
+    """Per picture and question the answers that count as right."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return {row["file"]: row["answers"] for row in manifest["images"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DemoError(f"the demo's pictures are not installed: {error}") from error
+
+
+def check_packages() -> None:
+    """Raises NotReadyError, before 24 jobs fail for the same reason."""
+    missing = family_info.check(expand.DEMO)["missing_packages"]
+    if missing:
+        raise NotReadyError(
+            f"the demo needs {', '.join(missing)}, not installed beside vlmsweep",
+            hint="pip install 'vlmsweep[transformers]', or scripts/demo in a clone",
+        )
+
+
+def plan(folder: Path = PICTURES) -> Plan:
+    """The demo's jobs."""
+    if not (expand.demo_model() / "config.json").is_file():
+        raise DemoError(f"the demo's model is not installed: {expand.demo_model()} is empty")
+    data = {
+        "name": "demo",
+        "models": [expand.DEMO],
+        "images": list(expected_answers(folder)),
+        "prompts": list(QUESTIONS),
+        "answers": MANIFEST,
+    }
+    return expand.expand(sweepfile.validate(data, "demo"), folder, "demo")
+
+
+def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
+    """The demo's rows of `judged`, each with what should have been said and whether it was."""
+    out = []
+    for row in rows:
+        accepted = json.loads(row["accepted"] or "[]")
+        right = row["exact"] == 1 if accepted else None
+        out.append(CheckedAnswer(row["image"], row["prompt"], row["text"], accepted, right))
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How many of the answers that could be checked are right."""
+
+    right: int
+    asked: int
+
+
+def score(checked: Iterable[CheckedAnswer]) -> Score:
+    """The demo's mark."""
+    marks = [row.right for row in checked if row.right is not None]
+    return Score(sum(marks), len(marks))
+
+
+def score_events(checked: list[CheckedAnswer]) -> Iterator[dict[str, Any]]:
+    """The marks as lines that follow a sweep's event stream."""
+    for row in checked:
+        yield {"event": "answer_checked", **asdict(row)}
+    yield {"event": "demo_checked", **asdict(score(checked))}

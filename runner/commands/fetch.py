@@ -1,0 +1,149 @@
+"""Fetches ahead what a sweep needs: its environments, and the models it takes from the hub.
+
+Each model is fetched by a worker under a shim, held to its model's download_s, so that a download
+that hangs is killed for certain; what was fetched of it is kept by the hub's cache. Nothing is
+loaded, and no database is touched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from schemas import events, stream
+from schemas.commands import Stop
+from schemas.stream import Tell
+
+from ..environments import resolve
+from ..environments.worker_command import worker_command
+from ..planning.plan import Plan
+from ..preflight import finding, models, probe
+from ..preflight.finding import LoadVariant
+from ..preflight.run import PreflightError
+from ..process import guarded
+from ..process.event_reader import InvalidLine, decode
+from ..process.launcher import Launcher, WorkerSpec
+from ..supervisor.deadlines import DeadlineMonitor
+
+
+def fetch(plan: Plan, tell: Tell, launcher: Launcher | None = None) -> list[stream.ModelFetched]:
+    """What came of each model, those whose environment could not be made among them.
+
+    Blocks until all is there or has failed. Raises PreflightError, before anything is fetched,
+    when the disk has not the room for what the hub says is to come.
+    """
+    plan, unmade = resolve.resolve(plan, tell)
+    wanted = list(unique_hub_models(list(finding.plan_variants(plan))))
+    check_disk_space(wanted)
+    tell(stream.FetchStarted(models=[way.name for way in wanted]))
+    done = [
+        stream.ModelFetched(
+            model=one.model, location="", error_class="environment", message=one.message
+        )
+        for one in unmade
+    ]
+    with tempfile.TemporaryDirectory(prefix="vlmsweep-fetch-") as folder:
+        for number, way in enumerate(wanted, start=1):
+            fetched = Fetching(way, number, tell).run(Path(folder), launcher)
+            tell(fetched)
+            done.append(fetched)
+    return done
+
+
+def unique_hub_models(ways: Sequence[LoadVariant]) -> Iterator[LoadVariant]:
+    """The ways that lead to the hub, each repository at each revision once."""
+    seen = set()
+    for way in ways:
+        load = way.load
+        key = (load.model, load.revision, load.trust_remote_code, load.allow_pickle)
+        if way.source == "hub" and key not in seen:
+            seen.add(key)
+            yield way
+
+
+def check_disk_space(wanted: Sequence[LoadVariant]) -> None:
+    """Asks the hub how much it is, as far as it answers. Raises PreflightError."""
+    outlooks = probe.probe_variants(
+        [in_own_environment(way) for way in wanted], hub=True, made=True
+    )
+    for found in models.check_download_space(outlooks):
+        if found.severity == "problem":
+            raise PreflightError(found.message, hint=found.hint)
+
+
+def in_own_environment(way: LoadVariant) -> LoadVariant:
+    """The way, gone in our own environment where that can fetch: the hub's cache is one."""
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return way
+    return replace(way, python=None, requirements=None)
+
+
+class Fetching:
+    """The fetching of one model."""
+
+    def __init__(self, way: LoadVariant, number: int, tell: Tell) -> None:
+        self.way, self.number, self.tell = way, number, tell
+        self.watch = DeadlineMonitor(way.limits, time.monotonic())
+        self.result = stream.ModelFetched(model=way.name, location=way.load.model)
+        self.there = False
+
+    def run(self, folder: Path, launcher: Launcher | None) -> stream.ModelFetched:
+        """Blocks until it is there, has failed or was killed."""
+        argv, env = worker_command(in_own_environment(self.way).python)
+        name = f"worker-{self.number}"
+        log, stack = folder / f"{name}.log", folder / f"{name}.stack"
+        spec = WorkerSpec(log=log, stack=stack, argv=argv, env=env)
+        self.tell(
+            stream.WorkerStarted(worker=self.number, model=self.way.name, pid=None, log=str(log))
+        )
+        load = replace(self.way.load, fetch_only=True)
+        commands = [json.dumps(asdict(one)).encode() + b"\n" for one in (load, Stop())]
+        end = guarded.run_guarded(spec, self.hear, self.watch.next_deadline, commands, launcher)
+        if self.there or self.result.message is not None:
+            return self.result
+        breach = self.watch.check(time.monotonic()) if end.overdue else None
+        message = breach.message if breach else f"the worker ended with status {end.status}"
+        hint = "what was fetched is kept: fetch again" if breach else None
+        return replace(self.result, error_class="network", message=message, hint=hint)
+
+    def hear(self, line: bytes) -> None:
+        """One event of the worker's."""
+        event, now = decode(line), time.monotonic()
+        match event:
+            case InvalidLine() | events.Heartbeat() | events.Started():
+                pass
+            case events.Progress():
+                self.watch.enter_phase("download" if event.phase == "download" else "load", now)
+                self.tell(
+                    stream.WorkerProgress(
+                        worker=self.number,
+                        model=self.way.name,
+                        phase=event.phase,
+                        message=event.message,
+                        done=event.done,
+                        total=event.total,
+                        unit=event.unit,
+                    )
+                )
+            case events.Fetched():
+                self.there = True
+                self.watch.enter_phase("stop", now)
+                self.result = replace(
+                    self.result,
+                    download_s=event.download_s,
+                    weights_bytes=event.weights_bytes,
+                    commit=event.commit,
+                )
+            case events.Error():
+                self.watch.enter_phase("stop", now)
+                self.result = replace(
+                    self.result,
+                    error_class=event.error_class,
+                    message=event.message or event.exception,
+                    hint=event.hint,
+                )

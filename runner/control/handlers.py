@@ -1,0 +1,285 @@
+"""What may be asked of the queue, and what it does: each action changes rows, all of it at once.
+
+Targets are numbers: the asking command has found out what its user means. Runs are never deleted;
+a job that is cancelled gets a run that says so. Workers are the supervisor's business: it is told
+by an `Effect` what a request means for those that run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..database.merge import merge
+from ..database.store import Store, canonical_json
+from ..system.timestamps import utc_now
+from .protocol import Request, RequestError
+
+LEVELS = {"sweep": "sweep_id", "model": "sweep_model_id", "job": "id"}
+TABLES = {"sweep": "sweeps", "model": "sweep_models", "job": "jobs"}
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChange:
+    """What a request means for the supervisor: jobs that must not run on; something may begin.
+
+    `skipped` counts jobs that were given up, by sweep's uid and model; `recounted` are the numbers
+    of sweeps whose jobs are not what they were.
+    """
+
+    cancelled: frozenset[int] = frozenset()
+    skipped: dict[tuple[str, str], int] = field(default_factory=dict)
+    recounted: frozenset[int] = frozenset()
+
+
+Outcome = tuple[dict[str, Any], QueueChange]
+Action = Callable[[Store, dict[str, Any]], Outcome]
+ACTIONS: dict[str, Action] = {}
+
+
+def action(name: str) -> Callable[[Action], Action]:
+    """Registers an action under the name it is asked by."""
+
+    def register(function: Action) -> Action:
+        ACTIONS[name] = function
+        return function
+
+    return register
+
+
+def execute(store: Store, request: Request) -> Outcome:
+    """Does what is asked, unless it was done before; raises RequestError when it cannot be done."""
+    from . import reorder_handlers, score_handlers  # noqa: F401  they register their actions, and need ours
+
+    done = store.connection.execute(
+        "SELECT reply FROM requests WHERE uid = ?", [request.uid]
+    ).fetchone()
+    if done:
+        return json.loads(done[0]), QueueChange()
+    if request.action not in ACTIONS:
+        raise RequestError(f"there is no action {request.action!r}", "is this vlmsweep older?")
+    if request.action == "add":  # merging makes its own transaction, and may be done twice
+        merge_staged_sweep(store, request.arguments)
+    with store.db.atomic():
+        reply, effect = ACTIONS[request.action](store, request.arguments)
+        row = {
+            "uid": request.uid,
+            "asked_at": utc_now(),
+            "action": request.action,
+            "arguments": canonical_json(request.arguments),
+            "reply": canonical_json(reply),
+        }
+        store.insert("requests", row)
+    return reply, effect
+
+
+def jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
+    """The condition on `jobs` that a target stands for, and its number."""
+    return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
+
+
+def failed_jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
+    """The condition on `jobs` of a target that ended, but not ok, nor by a rule; its number."""
+    condition, id = jobs_condition(arguments)
+    ended = (
+        f"jobs.{condition} AND jobs.state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
+        " latest_run_id AND outcome <> 'ok' AND error_class IS NOT 'excluded')"
+    )
+    return ended, id
+
+
+def row_exists(store: Store, level: str, id: int) -> bool:
+    """Whether there is such a row."""
+    found = store.connection.execute(f"SELECT 1 FROM {TABLES[level]} WHERE id = ?", [id])
+    return found.fetchone() is not None
+
+
+def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
+    """A sweep's rows, from the file in which the asking command staged them."""
+    after = arguments.get("after_sweep_id")
+    if after is not None and not row_exists(store, "sweep", after):
+        raise RequestError("the sweep it is to come after is not there any more")
+    for made in merge(store, Path(arguments["staged"]), uids=[arguments["uid"]], waiting=True):
+        if made.refused:
+            raise RequestError(made.refused)
+
+
+@action("add")
+def add(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Puts a sweep that was brought in into the queue, under its terms."""
+    row = store.connection.execute(
+        "SELECT id, (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id AND state = 'queued')"
+        " FROM sweeps WHERE uid = ?",
+        [arguments["uid"]],
+    ).fetchone()
+    if row is None:
+        raise RequestError("the sweep is not in the file it was staged in")
+    sweep, jobs = row
+    terms = ("label", "priority", "not_before", "after_sweep_id")
+    store.update("sweeps", sweep, {"in_queue": 1} | {name: arguments[name] for name in terms})
+    store.set_sweep_state(sweep, "queued" if jobs else "done")
+    return {"sweep": sweep, "uid": arguments["uid"], "jobs": jobs}, QueueChange()
+
+
+@action("pause")
+def pause(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Holds a sweep, a model or a job back; a run in hand goes on to its end."""
+    return set_paused(store, arguments, 1)
+
+
+@action("resume")
+def resume(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Lets go what was held back."""
+    return set_paused(store, arguments, 0)
+
+
+def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
+    """Sets whether something is held back. What is done is not: it would be when tried again."""
+    level = arguments["level"]
+    open_ones = "1" if level == "model" else "state <> 'done'"
+    changed = store.connection.execute(
+        f"UPDATE {TABLES[level]} SET paused = ?1 WHERE id = ?2 AND paused <> ?1 AND {open_ones}",
+        [paused, int(arguments["id"])],
+    )
+    return {"changed": changed.rowcount}, QueueChange()
+
+
+@action("cancel")
+def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Gives up what waits, each job with a run that says so; what runs is killed."""
+    condition, id = jobs_condition(arguments)
+    now = utc_now()
+    models = store.connection.execute(
+        "SELECT sweeps.uid, sweep_models.name, count(*) FROM jobs"
+        " JOIN sweep_models ON sweep_models.id = sweep_model_id"
+        " JOIN sweeps ON sweeps.id = jobs.sweep_id"
+        f" WHERE jobs.{condition} AND jobs.state = 'queued' GROUP BY sweep_model_id",
+        [id],
+    ).fetchall()
+    store.connection.execute(
+        "INSERT INTO runs (job_id, attempt, started_at, ended_at, outcome, error_class, message)"
+        " SELECT id, ifnull((SELECT max(attempt) FROM runs WHERE job_id = jobs.id), 0) + 1, ?, ?,"
+        " 'skipped', 'cancelled', 'cancelled by the user'"
+        f" FROM jobs WHERE {condition} AND state = 'queued'",
+        [now, now, id],
+    )
+    store.connection.execute(
+        "UPDATE jobs SET state = 'done', latest_run_id = (SELECT id FROM runs"
+        " WHERE job_id = jobs.id ORDER BY attempt DESC LIMIT 1)"
+        f" WHERE {condition} AND state = 'queued'",
+        [id],
+    )
+    running = store.connection.execute(
+        f"SELECT id FROM jobs WHERE {condition} AND state = 'running'", [id]
+    ).fetchall()
+    finish_empty_sweeps(store)
+    skipped = {(uid, name): count for uid, name, count in models}
+    effect = QueueChange(frozenset(job for (job,) in running), skipped)
+    return {"skipped": sum(skipped.values()), "killed": len(running)}, effect
+
+
+@action("retry")
+def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
+    condition, id = jobs_condition(arguments)
+    queued = store.connection.execute(
+        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed_jobs_condition(arguments)[0]}",
+        [id],
+    ).rowcount
+    found = store.connection.execute(
+        "SELECT sweeps.id, in_queue OR sweeps.state = 'running', (SELECT count(*) FROM jobs"
+        f" WHERE {condition} AND jobs.state = 'queued') FROM sweeps"
+        f" WHERE sweeps.id = (SELECT sweep_id FROM jobs WHERE {condition} LIMIT 1)",
+        [id, id],
+    ).fetchone()
+    if found is None:
+        return {"queued": 0}, QueueChange()
+    sweep, in_queue, waiting = found
+    if not in_queue:  # what an interrupted run left waits in no queue: from now on it does
+        queued = waiting
+    if queued:
+        store.connection.execute(
+            "UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ?", [sweep]
+        )
+        store.connection.execute(
+            "UPDATE sweeps SET state = 'queued', in_queue = 1, paused = paused AND state <> 'done'"
+            " WHERE id = ? AND state <> 'running'",
+            [sweep],
+        )
+    return {"queued": queued}, QueueChange(recounted=frozenset([sweep]))
+
+
+@action("remove")
+def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Takes jobs that never ran out of the database; a sweep none of which ran goes wholly."""
+    condition, id = jobs_condition(arguments)
+    never = f"{condition} AND state = 'queued' AND latest_run_id IS NULL"
+    (ran,) = store.connection.execute(
+        f"SELECT count(*) FROM jobs WHERE {condition} AND latest_run_id IS NOT NULL", [id]
+    ).fetchone()
+    if arguments["level"] == "sweep" and not ran:
+        ensure_not_started(store, id)
+    if ran and arguments["level"] != "model":
+        raise RequestError(
+            f"{ran} of its jobs have run, and what has run is never deleted",
+            hint="vlmsweep queue cancel gives up what waits",
+        )
+    store.connection.execute(
+        f"DELETE FROM job_images WHERE job_id IN (SELECT id FROM jobs WHERE {never})", [id]
+    )
+    sweeps = store.connection.execute(f"SELECT sweep_id FROM jobs WHERE {never} LIMIT 1", [id])
+    recounted = frozenset(row[0] for row in sweeps.fetchall())
+    gone = store.connection.execute(f"DELETE FROM jobs WHERE {never}", [id]).rowcount
+    if arguments["level"] == "sweep":
+        store.connection.execute(
+            "UPDATE sweeps SET after_sweep_id = NULL WHERE after_sweep_id = ?", [id]
+        )
+        store.connection.execute(
+            "DELETE FROM sweep_models WHERE sweep_id = ? AND fallback_of IS NOT NULL", [id]
+        )
+        store.connection.execute("DELETE FROM sweep_models WHERE sweep_id = ?", [id])
+        store.connection.execute("DELETE FROM sweeps WHERE id = ?", [id])
+    finish_empty_sweeps(store)
+    return {"removed": gone}, QueueChange(recounted=recounted)
+
+
+def ensure_not_started(store: Store, sweep: int) -> None:
+    """Raises RequestError when workers were started for a sweep: their records stay."""
+    (begun,) = store.connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM workers WHERE sweep_id = ?1)"
+        " OR EXISTS (SELECT 1 FROM sweeps WHERE id = ?1 AND state = 'running')",
+        [sweep],
+    ).fetchone()
+    if begun:
+        raise RequestError(
+            "it has begun, and what was recorded of it is never deleted",
+            hint="vlmsweep queue cancel gives up what waits",
+        )
+
+
+def finish_empty_sweeps(store: Store) -> None:
+    """Sweeps that wait without a job are done; one that runs is ended by its supervisor."""
+    store.connection.execute(
+        "UPDATE sweeps SET state = 'done', ended_at = ? WHERE state IN ('queued', 'interrupted')"
+        " AND NOT EXISTS (SELECT 1 FROM jobs WHERE sweep_id = sweeps.id"
+        " AND jobs.state IN ('queued', 'running'))",
+        [utc_now()],
+    )
+
+
+PRUNED_AT_ONCE = 20_000
+
+
+@action("prune")
+def prune(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Deletes some of the memory samples of workers that ended before a moment; says how many."""
+    gone = store.connection.execute(
+        "DELETE FROM memory_samples WHERE (worker_id, at_s) IN (SELECT worker_id, at_s"
+        " FROM memory_samples WHERE worker_id IN (SELECT id FROM workers WHERE ended_at < ?)"
+        " LIMIT ?)",
+        [arguments["before"], PRUNED_AT_ONCE],
+    )
+    return {"samples": gone.rowcount}, QueueChange()

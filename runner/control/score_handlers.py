@@ -1,0 +1,50 @@
+"""What `vlmsweep judge` asks of a supervisor that works: a part at a time, so that none waits long.
+
+Which answers belong to which jobs is found by the asking command; how they are stored and scored
+is `runner.database.score_writer`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ..database import score_writer
+from ..database.store import Store
+from .handlers import Outcome, QueueChange, action
+from .protocol import RequestError
+
+LINES = 500
+
+
+@action("expect")
+def store_references(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Takes up some accepted answers from the file they were staged in, a line for each job.
+
+    Returns where in the file to go on, None at its end.
+    """
+    at = int(arguments["at"])
+    if not at:
+        score_writer.delete_references(store.connection, int(arguments["sweep"]))
+    try:
+        with Path(arguments["staged"]).open("rb") as file:
+            file.seek(at)
+            lines = list(islice(file, LINES))
+    except OSError as error:
+        raise RequestError(f"the staged answers cannot be read: {error}") from error
+    for line in lines:
+        job, accepted = json.loads(line)
+        score_writer.store_reference(store.connection, job, accepted, arguments["metrics"])
+    there = at + sum(map(len, lines))
+    return {"at": there if len(lines) == LINES else None}, QueueChange()
+
+
+@action("judge")
+def judge(store: Store, arguments: dict[str, Any]) -> Outcome:
+    """Checks and scores some of a sweep's runs anew; returns the last of them, None at the end."""
+    some = score_writer.score_batch(
+        store.connection, int(arguments["sweep"]), int(arguments["after"])
+    )
+    return {"checked": some.checked, "scored": some.scored, "last": some.last}, QueueChange()

@@ -1,0 +1,152 @@
+"""The supervisor's ear for other terminals: takes requests within its loop, answers, never waits.
+
+What a request does is `runner.control.handlers`' business; this module knows sockets. Only the
+holder of the database's lock may listen, so that whatever lies at the address is stale.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+from ..database.store import Store
+from ..errors import VlmsweepError
+from . import socket_path
+from .handlers import QueueChange, execute
+from .protocol import LONGEST, Reply, Request, RequestError
+
+CONNECTIONS = 64
+ANSWER_S = 1.0
+
+
+class ControlServer:
+    """Listens while it is open; `selector` must be turned for anything to happen.
+
+    `heed` is called with what a request means for workers that run now.
+    """
+
+    def __init__(self, store: Store, selector: selectors.BaseSelector | None = None) -> None:
+        self.store = store
+        self.selector = selector or selectors.DefaultSelector()
+        self.heed: Callable[[QueueChange], None] = lambda effect: None
+        self.unread: OrderedDict[socket.socket, bytearray] = OrderedDict()
+        self.path: Path | None = None
+        self.bound: int | None = None
+        self.socket = self.listen()
+
+    def listen(self) -> socket.socket | None:
+        """A socket at the first address that can be had; None where there is none at all."""
+        for path in socket_path.candidate_paths(self.store.path):
+            if path == socket_path.path_in_tmp(
+                self.store.path
+            ) and not socket_path.ensure_private_folder(path.parent):
+                continue
+            listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            mask = os.umask(0o177)
+            try:
+                path.unlink(missing_ok=True)
+                listening.bind(str(path))
+                listening.listen(CONNECTIONS)
+            except OSError:
+                listening.close()
+                continue
+            finally:
+                os.umask(mask)
+            listening.setblocking(False)
+            self.selector.register(listening, selectors.EVENT_READ, self.accept)
+            self.path, self.bound = path, path.lstat().st_ino
+            return listening
+        return None
+
+    def rebind_if_removed(self) -> None:
+        """Listens anew where somebody has taken the socket's file away, a cleaner of /tmp say."""
+        try:
+            if self.path is not None and self.path.lstat().st_ino == self.bound:
+                return
+        except OSError:
+            pass
+        self.close()
+        self.socket = self.listen()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hears no more."""
+        for connection in list(self.unread):
+            self.drop(connection)
+        if self.socket is not None:
+            self.selector.unregister(self.socket)
+            self.socket.close()
+            self.socket = None
+        if self.path is not None:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            self.path = None
+
+    def poll(self) -> None:
+        """Takes what is there, for a caller that has no loop of its own yet."""
+        for key, _ in self.selector.select(0):
+            key.data()
+
+    def accept(self) -> None:
+        """Somebody wants to ask something."""
+        assert self.socket is not None
+        try:
+            connection, _ = self.socket.accept()
+        except OSError:
+            return
+        connection.setblocking(False)
+        self.unread[connection] = bytearray()
+        self.selector.register(connection, selectors.EVENT_READ, lambda: self.read(connection))
+        if len(self.unread) > CONNECTIONS:  # somebody keeps them open without asking
+            self.drop(next(iter(self.unread)))
+
+    def read(self, connection: socket.socket) -> None:
+        """More of a request; when it is whole it is carried out and answered."""
+        if connection not in self.unread:  # it was dropped for another in this very turn
+            return
+        try:
+            piece = connection.recv(65_536)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        said = self.unread[connection]
+        said += piece
+        if b"\n" not in said:
+            if not piece or len(said) > LONGEST:
+                self.drop(connection)
+            return
+        answer = self.answer(bytes(said.partition(b"\n")[0]))
+        with contextlib.suppress(OSError):
+            connection.settimeout(ANSWER_S)
+            connection.sendall(answer.as_line())
+        self.drop(connection)
+
+    def answer(self, line: bytes) -> Reply:
+        """Carries a request out. A fault of its own must not end the night."""
+        try:
+            request = Request.from_line(line)
+            result, effect = execute(self.store, request)
+        except VlmsweepError as error:
+            return Reply.of(error)
+        except Exception as error:
+            return Reply.of(RequestError(f"that failed: {type(error).__name__}: {error}"))
+        self.heed(effect)
+        return Reply(result=result)
+
+    def drop(self, connection: socket.socket) -> None:
+        """Ends a conversation."""
+        if self.unread.pop(connection, None) is not None:
+            self.selector.unregister(connection)
+            connection.close()

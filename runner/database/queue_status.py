@@ -1,0 +1,113 @@
+"""The queue as people ask for it: what waits, what runs, how far it is, when it will be done.
+
+It reads only, through `runner.database.reader`; what is run next is `runner.supervisor.queue`'s business,
+and both order by the same columns. When something ends is guessed from history, and unknown where
+that knows nothing of a model.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..system.timestamps import format_timestamp
+from .estimates import Estimate, estimate
+from .reader import Reader
+
+SWEEPS = """
+SELECT id AS number, name, uid, label, state, paused, priority, not_before,
+    (SELECT ifnull(name, CAST(id AS TEXT)) FROM sweeps AS other
+        WHERE other.id = sweeps.after_sweep_id
+        AND other.state IN ('queued', 'running')) AS after, created_at
+FROM sweeps WHERE (in_queue AND state <> 'done') OR state = 'running'
+ORDER BY state <> 'running', priority DESC, rank, id
+"""
+MODELS = """
+SELECT sweep_models.id, sweep_models.name AS model, sweep_models.paused, source, location, engine,
+    (SELECT count(*) FROM jobs WHERE sweep_id = ?1 AND state = 'queued'
+        AND sweep_model_id = sweep_models.id) AS waiting,
+    (SELECT count(*) FROM jobs WHERE sweep_id = ?1 AND state = 'running'
+        AND sweep_model_id = sweep_models.id) AS running,
+    (SELECT count(*) FROM jobs WHERE sweep_id = ?1 AND state = 'done'
+        AND sweep_model_id = sweep_models.id) AS done
+FROM sweep_models JOIN models ON models.id = model_id
+WHERE sweep_id = ?1 AND fallback_of IS NULL ORDER BY rank, position
+"""
+JOBS = """
+SELECT jobs.id AS job, sweep_models.name AS model,
+    (SELECT group_concat(images.name, ', ') FROM job_images JOIN images ON images.id = image_id
+        WHERE job_id = jobs.id) AS image,
+    ifnull(prompts.name, prompts.text) AS prompt, repeat,
+    CASE WHEN jobs.paused AND jobs.state = 'queued' THEN 'paused' ELSE jobs.state END AS state,
+    runs.outcome, runs.attempt, runs.message
+FROM jobs JOIN sweep_models ON sweep_models.id = sweep_model_id
+JOIN prompts ON prompts.id = prompt_id LEFT JOIN runs ON runs.id = latest_run_id
+WHERE jobs.sweep_id = ? AND (? OR jobs.state <> 'done')
+ORDER BY sweep_models.rank, sweep_models.position, jobs.rank, jobs.position LIMIT ?
+"""
+
+HELD = ("paused", "pausing", "scheduled", "after")
+
+
+def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
+    """A row per sweep in the queue, in the order in which they will be worked.
+
+    `expected_s` is what is left of it, `ends_at` when that will be done by one worker if nothing
+    else happens; both are None while some model of it was never run. What is held back - paused, or
+    waiting for an hour or another sweep - has no end yet, and delays none.
+    """
+    now = now or datetime.now(UTC)
+    moment: datetime | None = now
+    known: dict[tuple[str, str], Estimate] = {}
+    rows = reader.records(SWEEPS)
+    for row in rows:
+        parts = queue_models(reader, row["number"], known)
+        for name in ("waiting", "running", "done"):
+            row[name] = sum(part[name] for part in parts)
+        row["jobs"] = row["waiting"] + row["running"] + row["done"]
+        row["models"] = len(parts)
+        takes = [part["expected_s"] for part in parts if part["waiting"] + part["running"]]
+        row["expected_s"] = None if None in takes else sum(takes)
+        soon = [part["expected_s"] for part in parts if part["state"] in ("waiting", "running")]
+        row["state"] = state_of(row, now)
+        row["ends_at"] = None
+        if row["state"] not in HELD:
+            moment = (
+                None if moment is None or None in soon else moment + timedelta(seconds=sum(soon))
+            )
+            held = any(part["state"] == "paused" for part in parts)
+            row["ends_at"] = None if moment is None or held else format_timestamp(moment)
+    return rows
+
+
+def state_of(row: dict[str, Any], now: datetime) -> str:
+    """What a sweep in the queue does: running, paused, waiting for the hour or another, queued."""
+    if row["paused"]:
+        return "pausing" if row["state"] == "running" and row["running"] else "paused"
+    if row["state"] == "queued" and row["not_before"] and row["not_before"] > format_timestamp(now):
+        return "scheduled"
+    return "after" if row["state"] == "queued" and row["after"] else str(row["state"])
+
+
+def queue_models(
+    reader: Reader, sweep: int, known: dict[tuple[str, str], Estimate] | None = None
+) -> list[dict[str, Any]]:
+    """A row per model of a sweep, with its jobs counted and the seconds it will likely take."""
+    known = {} if known is None else known
+    rows = reader.records(MODELS, sweep)
+    for row in rows:
+        place = row.pop("source"), row.pop("location")
+        if place not in known:
+            known[place] = estimate(reader.connection, *place)
+        left = row["waiting"] + row["running"]
+        row["jobs"] = left + row["done"]
+        row["expected_s"] = known[place].takes_s(left, loads=int(bool(row["waiting"])))
+        row["state"] = "running" if row["running"] else "waiting" if row["waiting"] else "done"
+        if row["paused"] and row["waiting"]:
+            row["state"] = "paused"
+    return rows
+
+
+def queue_jobs(reader: Reader, sweep: int, every: bool, limit: int) -> list[dict[str, Any]]:
+    """A row per job of a sweep that is not done, or per `every` job, in order."""
+    return reader.records(JOBS, sweep, every, limit)

@@ -1,0 +1,127 @@
+"""Writes what was seen of texts and how answers scored: beside each outcome, or all anew.
+
+The figures come from `runner.scoring`, which knows no database. Reading is
+`runner.database.score_reader`.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..scoring import metrics
+from ..scoring.checks import check
+from ..scoring.match_references import JobKey
+
+AT_ONCE = 200
+
+RUNS = """
+SELECT runs.id, runs.outcome, runs.text, runs.raw_text, runs.finish_reason, prompts.turns,
+    answers.accepted, answers.metrics
+FROM runs JOIN jobs ON jobs.id = runs.job_id JOIN prompts ON prompts.id = jobs.prompt_id
+LEFT JOIN answers ON answers.job_id = jobs.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreProgress:
+    """How many texts were checked, how many of them scored; `last` run, None when none is left."""
+
+    checked: int
+    scored: int
+    last: int | None = None
+
+
+def score_run(connection: sqlite3.Connection, run: int) -> ScoreProgress:
+    """Stores the checks and scores of one run, within the caller's transaction.
+
+    A run that said nothing gets no row.
+    """
+    row = connection.execute(RUNS + "WHERE runs.id = ?", [run]).fetchone()
+    _, outcome, text, raw_text, finish_reason, turns, accepted, chosen = row
+    seen = check(text, raw_text, finish_reason, question(turns))
+    if seen is None:
+        return ScoreProgress(0, 0)
+    replace_row(connection, "checks", {"run_id": run, **asdict(seen)})
+    if outcome != "ok" or text is None or accepted is None:
+        return ScoreProgress(1, 0)
+    for score in metrics.score(text, json.loads(accepted), json.loads(chosen)):
+        replace_row(connection, "scores", {"run_id": run, **asdict(score)})
+    return ScoreProgress(1, 1)
+
+
+def question(turns: str) -> str:
+    """The user's last turn, which an answer is the answer to."""
+    asked = [turn["text"] for turn in json.loads(turns) if turn["role"] == "user"]
+    return str(asked[-1]) if asked else ""
+
+
+def replace_row(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
+    """A row, in place of the one that was there."""
+    columns, marks = ", ".join(row), ", ".join("?" * len(row))
+    statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    connection.execute(statement, list(row.values()))
+
+
+def store_reference(
+    connection: sqlite3.Connection, job: int, accepted: Sequence[str], chosen: Iterable[str]
+) -> None:
+    """Stores what is accepted as the answer to a job, if that is there, and how it is scored."""
+    connection.execute(
+        "INSERT OR REPLACE INTO answers (job_id, accepted, metrics)"
+        " SELECT id, ?, ? FROM jobs WHERE id = ?",
+        [as_json(accepted), as_json(list(chosen)), job],
+    )
+
+
+def delete_references(connection: sqlite3.Connection, sweep: int) -> None:
+    """Drops what was accepted as answers to a sweep's jobs."""
+    connection.execute(
+        "DELETE FROM answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)", [sweep]
+    )
+
+
+def as_json(value: object) -> str:
+    """JSON as all of the database has it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def score_batch(connection: sqlite3.Connection, sweep: int, after: int) -> ScoreProgress:
+    """Checks and scores a few runs of a sweep anew, within the caller's transaction.
+
+    They are those that come after a run; 0 begins.
+    """
+    runs = connection.execute(
+        "SELECT runs.id FROM jobs JOIN runs ON runs.job_id = jobs.id WHERE jobs.sweep_id = ?"
+        " AND runs.outcome IS NOT NULL AND runs.id > ? ORDER BY runs.id LIMIT ?",
+        [sweep, after, AT_ONCE],
+    ).fetchall()
+    done = []
+    for run in runs:
+        connection.execute("DELETE FROM checks WHERE run_id = ?", run)
+        connection.execute("DELETE FROM scores WHERE run_id = ?", run)
+        done.append(score_run(connection, run[0]))
+    last = runs[-1][0] if len(runs) == AT_ONCE else None
+    return ScoreProgress(sum(one.checked for one in done), sum(one.scored for one in done), last)
+
+
+def job_keys(connection: sqlite3.Connection, sweep: int) -> Iterator[JobKey]:
+    """A stored sweep's jobs, as answers are matched to them."""
+    pictures: dict[int, list[tuple[str, str | None]]] = {}
+    for job, path, digest in connection.execute(
+        "SELECT jobs.id, path, source_sha256 FROM jobs JOIN job_images AS at ON job_id = jobs.id"
+        " JOIN images ON images.id = image_id WHERE sweep_id = ? ORDER BY jobs.id, at.position",
+        [sweep],
+    ):
+        pictures.setdefault(job, []).append((path, digest))
+    for job, name, text in connection.execute(
+        "SELECT jobs.id, name, text FROM jobs JOIN prompts ON prompts.id = prompt_id"
+        " WHERE sweep_id = ? ORDER BY jobs.id",
+        [sweep],
+    ):
+        seen = pictures.get(job, [])
+        paths, digests = tuple(path for path, _ in seen), tuple(digest for _, digest in seen)
+        yield JobKey(job, paths, name, text, digests)

@@ -1,0 +1,124 @@
+"""Makes an environment once for all that want it, or finds it made.
+
+One process at a time makes one, in a folder that gets its name only when it is whole. A failed
+making leaves its log and a note of why, and no environment.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ..process import guarded
+from ..process.launcher import WorkerSpec
+from ..text.sanitize import display_path
+from .cache import CachedEnvironment, EnvironmentManifest, cached_environment
+from .probe import InterpreterError, probe
+
+LIMIT_S = 3600.0
+
+
+def build(
+    base: str,
+    requirements: Sequence[str],
+    say: Callable[[str], None],
+    limit_s: float = LIMIT_S,
+    between: Callable[[], None] | None = None,
+) -> CachedEnvironment:
+    """The environment with these packages on top of an interpreter, made unless it is there.
+
+    `say` gets what happens, a line each; nothing when it was there. `between` is called a few
+    times a second while it is made. Raises InterpreterError.
+    """
+    wanted = cached_environment(probe(base), requirements)
+    if wanted.exists:
+        return wanted
+    wanted.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    until = time.monotonic() + limit_s
+    with build_lock(wanted, say, limit_s):
+        if not wanted.exists:
+            create(
+                wanted, EnvironmentManifest(base, list(requirements)), say, until, limit_s, between
+            )
+    return wanted
+
+
+@contextmanager
+def build_lock(
+    wanted: CachedEnvironment, say: Callable[[str], None], limit_s: float
+) -> Iterator[None]:
+    """The right to make it; waits for another process that has it."""
+    lock = FileLock(wanted.sidecar_file("lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        say("waiting: another vlmsweep is making it")
+        try:
+            lock.acquire(timeout=limit_s)
+        except Timeout:
+            message = f"another vlmsweep did not finish making it within {limit_s:g} s"
+            raise InterpreterError(message, hint=f"its log: {display_path(wanted.log)}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def create(
+    wanted: CachedEnvironment,
+    note: EnvironmentManifest,
+    say: Callable[[str], None],
+    until: float,
+    limit_s: float,
+    between: Callable[[], None] | None = None,
+) -> None:
+    """Makes it under a shim; whatever happens, no half of it is left."""
+    temporary = wanted.folder.with_name(f".{wanted.folder.name}.making")
+    shutil.rmtree(temporary, ignore_errors=True)
+    wanted.write(note)
+    wanted.log.unlink(missing_ok=True)
+    listed = wanted.sidecar_file("txt")
+    listed.write_text("\n".join(note.requirements) + "\n", encoding="utf-8")
+    failed: list[str] = []
+
+    def hear(line: bytes) -> None:
+        said = json.loads(line)
+        failed.extend([said["failed"]] if "failed" in said else [])
+        if "message" in said:
+            say(said["message"])
+
+    what = ["-P", "-m", "runner.environments.create_env", str(temporary), note.base, str(listed)]
+    spec = WorkerSpec(
+        log=wanted.log, stack=wanted.sidecar_file("stack"), argv=[sys.executable, *what]
+    )
+    try:
+        end = guarded.run_guarded(spec, hear, lambda: until, between=between)
+        if end.overdue:
+            failed.append(f"it was not made within {limit_s:g} s")
+        elif end.status != 0 and not failed:
+            failed.append(f"its making ended with status {end.status}")
+        if not failed:
+            install(temporary, wanted.folder)
+    except OSError as error:
+        failed.append(str(error))
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if failed:
+        message = f"the environment could not be made: {failed[0]}"
+        hint = f"see {display_path(wanted.log)}; mend requirements: or python: in the sweep file"
+        wanted.write(EnvironmentManifest(note.base, note.requirements, message, hint))
+        raise InterpreterError(message, hint=hint)
+
+
+def install(made: Path, folder: Path) -> None:
+    """Gives a whole environment its name; one whose interpreter is gone makes room."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    made.rename(folder)

@@ -1,0 +1,133 @@
+"""`python -m runner.environments.create_env`: makes one environment, by uv or by venv and pip.
+
+It runs under a shim, so that its whole tree can be killed; what the tools print goes to its log,
+line by line also to whoever waits. Where packages come from is uv's and pip's own settings'
+business. Locks, renaming and limits are `runner.environments.build`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from .probe import clean_environment
+
+Say = Callable[..., None]
+Way = Callable[[Path, str, Path, Say], None]
+QUIETLY = {
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    "PIP_NO_INPUT": "1",
+    "PIP_PROGRESS_BAR": "off",
+    "PYTHONUNBUFFERED": "1",
+    "UV_NO_PROGRESS": "1",
+    "NO_COLOR": "1",
+}
+ADDRESSES = ("Looking in ",)  # whose business it is where packages come from
+TOOL = "VLMSWEEP_INSTALLER"
+
+
+class InstallerError(Exception):
+    """A tool gave up; the message is its own last word."""
+
+
+def main() -> None:
+    """Make it; exit status 0 when it is whole, 1 when not."""
+    parser = argparse.ArgumentParser(prog="python -m runner.environments.create_env")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("base")
+    parser.add_argument("requirements", type=Path)
+    parser.add_argument("--events-fd", type=int, required=True)
+    given = parser.parse_args()
+    events = os.fdopen(given.events_fd, "w", encoding="utf-8", errors="replace", buffering=1)
+    os.set_inheritable(given.events_fd, False)
+
+    def say(**what: Any) -> None:
+        events.write(json.dumps(what) + "\n")
+
+    found = installers()
+    for number, (tool, make) in enumerate(found, start=1):
+        shutil.rmtree(given.folder, ignore_errors=True)
+        try:
+            make(given.folder, given.base, given.requirements, say)
+        except InstallerError as error:
+            if number == len(found):
+                say(failed=str(error))
+                sys.exit(1)
+            print(f"{tool} could not: {error}", flush=True)
+            say(message=f"{tool} could not ({error}); trying pip")
+        else:
+            say(made=tool)
+            return
+
+
+def installers() -> list[tuple[str, Way]]:
+    """The tools to try, in order. VLMSWEEP_INSTALLER names one alone."""
+    only = os.environ.get(TOOL)
+    found: list[tuple[str, Way]] = [("pip", create_with_pip)]
+    if uv() is not None:
+        found.insert(0, ("uv", create_with_uv))
+    return [way for way in found if way[0] == only] or found
+
+
+def uv() -> str | None:
+    """The program uv, on the path or beside our interpreter."""
+    beside = Path(sys.executable).with_name("uv")
+    return shutil.which("uv") or (str(beside) if beside.exists() else None)
+
+
+def create_with_uv(folder: Path, base: str, requirements: Path, say: Say) -> None:
+    """With uv, which is quick and shares files between environments."""
+    program = uv()
+    assert program is not None
+    made = ["--relocatable", "--no-project", "--no-python-downloads", "--python", base]
+    call([program, "venv", *made, str(folder)], say)
+    there = ["--python", str(folder / "bin" / "python")]
+    call([program, "pip", "install", *there, "-r", str(requirements)], say)
+
+
+def create_with_pip(folder: Path, base: str, requirements: Path, say: Say) -> None:
+    """With the two tools that every Python brings."""
+    call([base, "-m", "venv", str(folder)], say)
+    python = str(folder / "bin" / "python")
+    call([python, "-m", "pip", "install", "-r", str(requirements)], say)
+
+
+def call(command: Sequence[str], say: Say) -> None:
+    """Runs a tool, telling each line it prints. Raises Failed."""
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        env=clean_environment() | QUIETLY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip():
+                lines = [*lines[-50:], line.strip()]
+                print(line, end="", flush=True)
+                if not line.startswith(ADDRESSES):
+                    say(message=line.strip())
+    if process.returncode != 0:
+        raise InstallerError(error_line(lines) or f"{Path(command[0]).name} failed")
+
+
+def error_line(lines: list[str]) -> str:
+    """The line that says what went wrong, as pip and uv mark it; else the last."""
+    marked = [line for line in lines if line.startswith(("ERROR:", "error:", "╰─▶", "×"))]
+    last = (marked or lines or [""])[-1].lstrip("╰─▶× ")
+    return " ".join(last.removeprefix("ERROR:").removeprefix("error:").split())
+
+
+if __name__ == "__main__":
+    main()

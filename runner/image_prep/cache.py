@@ -1,0 +1,105 @@
+"""The folder of prepared pictures: kept by content, found again by source.
+
+A file is under its name either whole or not there. What is in it is `runner.image_prep.pixels`'
+business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from schemas.image import ImageFacts
+
+# Part of the index's key: raise it when the same file would give other pixels.
+RECIPE = 1
+TOUCH_S = 3600.0
+
+
+class CacheFolderError(Exception):
+    """The folder for prepared pictures can't be used; no picture is to blame."""
+
+
+def index_entry(
+    folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
+) -> Path:
+    """Where the folder keeps what it knows of one source file prepared in one way."""
+    how = f"{max_side or 'full'}" + (f".{max_frames}-frames" if max_frames else "")
+    return folder / "index" / f"{source_sha256}.{how}.{RECIPE}.json"
+
+
+def load_cached(
+    folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
+) -> ImageFacts | None:
+    """What the index knows, if its entry is whole and the prepared files are there."""
+    try:
+        path = index_entry(folder, source_sha256, max_side, max_frames)
+        entry = json.loads(path.read_bytes())
+        facts = ImageFacts(**entry["facts"])
+        sizes = [picture_path(folder, name).stat().st_size for name in _prepared(facts)]
+        if entry["check"] == _check(entry) and sizes == entry["png_bytes"]:
+            _touch(path, *(picture_path(folder, name) for name in _prepared(facts)))
+            frames, times = tuple(facts.frame_sha256s), tuple(facts.frame_times_s)
+            return replace(facts, frame_sha256s=frames, frame_times_s=times, reused=True)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        pass
+    return None
+
+
+def _touch(*files: Path) -> None:
+    """In use again: not to be pruned now."""
+    for file in files:
+        if file.stat().st_mtime < time.time() - TOUCH_S:
+            os.utime(file)
+
+
+def _prepared(facts: ImageFacts) -> list[str]:
+    return list(facts.frame_sha256s) or [str(facts.prepared_sha256)]
+
+
+def save_cached(
+    folder: Path, facts: ImageFacts, max_side: int | None, png_bytes: list[int]
+) -> None:
+    """Write the index entry, with the sizes of the picture's file or the frames' files.
+
+    Raises FolderError.
+    """
+    entry: dict[str, Any] = {"facts": asdict(facts), "png_bytes": png_bytes}
+    entry["check"] = _check(entry)
+    path = index_entry(folder, str(facts.source_sha256), max_side, facts.max_frames)
+    atomic_write(path, lambda file: file.write(json.dumps(entry).encode()))
+
+
+def _check(entry: dict[str, Any]) -> str:
+    text = json.dumps([entry["facts"], entry["png_bytes"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def picture_path(folder: Path, prepared_sha256: str) -> Path:
+    """Where the folder keeps the pixels with this sha256."""
+    return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
+
+
+def atomic_write(path: Path, fill: Any) -> int:
+    """Write a file so that under its name it is either whole or not there; its size in bytes."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+                file.flush()
+                os.fsync(file.fileno())
+                size = os.fstat(file.fileno()).st_size
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise CacheFolderError(f"can't write to the folder for prepared pictures: {why}") from error
+    return size

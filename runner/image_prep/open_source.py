@@ -1,0 +1,84 @@
+"""Opens and hashes the file a user named, whatever it is, without ever waiting for it.
+
+It looks at no pixel: that is `runner.image_prep.pixels`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import IO
+
+from schemas.image import PictureError
+
+MAX_SOURCE_BYTES = 1 << 30
+CHUNK = 1 << 20
+
+
+class UnusableImageError(Exception):
+    """This file can't become a picture, for a reason a person can act on."""
+
+    def __init__(self, error_class: PictureError, message: str) -> None:
+        super().__init__(message)
+        self.error_class = error_class
+
+
+def open_source(path: bytes) -> IO[bytes]:
+    """Open a regular, non-empty file of at most 1 GiB without ever waiting for it.
+
+    Raises RefusedError for anything else. The look before opening spares devices, for which
+    opening alone can do something; the look after it is the one that counts.
+    """
+    try:
+        _check_kind(os.stat(path))  # noqa: PTH116 (paths are bytes here)
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags), "rb")
+    except PermissionError:
+        raise UnusableImageError("bad_image", "may not be read: check its permissions") from None
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(path):  # noqa: PTH114
+            text = "is a symbolic link to something that does not exist: fix the link"
+        else:
+            text = "does not exist: check the path"
+        raise UnusableImageError("not_found", text) from None
+    except OSError as error:  # ELOOP, ENAMETOOLONG, EIO and whatever a file system thinks up
+        why = (error.strerror or type(error).__name__).lower()
+        raise UnusableImageError("not_found", f"can't be opened ({why}): check the path") from None
+    _check_kind(os.fstat(file.fileno()))
+    return file
+
+
+def _check_kind(found: os.stat_result) -> None:
+    kinds = {
+        stat.S_IFDIR: "a folder",
+        stat.S_IFIFO: "a named pipe (FIFO)",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    if not stat.S_ISREG(found.st_mode):
+        kind = kinds.get(stat.S_IFMT(found.st_mode), "not a file")
+        raise UnusableImageError(
+            "bad_image", f"is {kind}, not a regular file: name a picture's file"
+        )
+    if found.st_size == 0:
+        raise UnusableImageError("bad_image", "is empty (0 bytes): fetch it again")
+    if found.st_size > MAX_SOURCE_BYTES:
+        raise UnusableImageError("bad_image", "is over 1 GiB: make a smaller copy")
+
+
+def hash_source(file: IO[bytes]) -> str:
+    """The sha256 of a file's bytes. Raises RefusedError where it grows or shrinks meanwhile."""
+    size, seen, digest = os.fstat(file.fileno()).st_size, 0, hashlib.sha256()
+    try:
+        while seen <= size and (chunk := file.read(CHUNK)):
+            seen += len(chunk)
+            digest.update(chunk)
+    except OSError as error:
+        raise UnusableImageError("bad_image", f"can't be read ({error.strerror})") from None
+    if seen != size:
+        raise UnusableImageError(
+            "bad_image", "changed while it was read: try again when it is whole"
+        )
+    return digest.hexdigest()

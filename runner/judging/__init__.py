@@ -1,5 +1,0 @@
-"""What can be said of a text without knowing the model: checks of its form, and its score.
-
-Pure functions, a noun a file. They give columns and pass no verdict; what is stored is written
-by `runner.database.judging`, and what the figures mean is told by docs/scoring.md.
-"""

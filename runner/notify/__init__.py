@@ -1,0 +1,129 @@
+"""Tells people elsewhere how their sweeps go: at the end, on the first failure, on quarantine.
+
+A consumer of stream events. Each message is handed to a process of its own (`send`), so that no
+receiver, however slow, holds a sweep up. Addresses are secrets: they go through a pipe, never into
+an argument, an environment, a log, an event or the database.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..errors import VlmsweepError
+from .send_process import SendProcess, SendRequest, check
+
+
+class NotifyError(VlmsweepError):
+    """Messages were asked for that cannot be sent."""
+
+
+class Notifier:
+    """Sends messages about the sweeps whose events it is given."""
+
+    def __init__(
+        self, tell: Tell, database: Path, urls: Sequence[str], command: str | None
+    ) -> None:
+        """Checks that the addresses can be used. Raises NotifyError when not."""
+        self.tell, self.database = tell, str(database)
+        self.urls, self.command = list(urls), command
+        self.names: dict[str, str] = {}
+        self.latest = ""
+        self.failed: set[str] = set()
+        self.errands: list[SendProcess] = []
+        if urls:
+            self.check()
+
+    def check(self) -> None:
+        """Whether apprise is there and knows every address."""
+        if importlib.util.find_spec("apprise") is None:
+            raise NotifyError(
+                "--notify needs the package apprise, which is not installed",
+                hint="pip install 'vlmsweep[notify]', or use --notify-command",
+            )
+        if wrong := check(self.urls):
+            raise NotifyError(
+                f"no address that apprise knows: {', '.join(wrong)}",
+                hint="https://appriseit.com lists them; they look like ntfy://topic",
+            )
+
+    def __call__(self, event: stream.StreamEvent) -> None:
+        """One event. Never raises, and never waits."""
+        self.collect_finished()
+        match event:
+            case stream.SweepStarted():
+                self.latest, self.names[event.sweep] = event.sweep, event.name or event.sweep
+                self.failed.discard(event.sweep)
+            case stream.RunFinished():
+                self.run_finished(event)
+            case stream.Quarantined():
+                where = self.of(event)
+                title = f"{event.model} was given up in {self.name(where)}"
+                self.send("quarantined", where, title, event.message, model=event.model)
+            case stream.SweepFinished():
+                self.sweep_finished(event)
+
+    def run_finished(self, event: stream.RunFinished) -> None:
+        """The first failure of a sweep is worth a message."""
+        where = self.of(event)
+        if event.outcome in ("ok", "skipped", "interrupted") or event.tried_again:
+            return
+        if where in self.failed:
+            return
+        self.failed.add(where)
+        outcome = event.outcome.replace("_", " ")
+        asked = " · ".join(filter(None, (event.image, event.prompt)))
+        why = "\n".join(filter(None, (asked, event.message, event.hint)))
+        title = f"first failure in {self.name(where)}: {event.model}, {outcome}"
+        self.send("failed", where, title, why, model=event.model, outcome=event.outcome)
+
+    def sweep_finished(self, event: stream.SweepFinished) -> None:
+        """A sweep has ended, or stops for now."""
+        counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
+        counts["waiting"] = event.waiting
+        told = ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "ok")
+        title = f"{self.name(event.sweep)} {STATES.get(event.state, event.state)}: {told}"
+        facts = {"state": event.state, "elapsed_s": event.elapsed_s, **counts}
+        self.send("finished", event.sweep, title, "", **facts)
+
+    def of(self, event: stream.SweepScopedEvent) -> str:
+        """The uid of an event's sweep."""
+        return event.sweep or self.latest
+
+    def name(self, uid: str) -> str:
+        """A sweep's name, or its uid."""
+        return self.names.get(uid, uid)
+
+    def send(self, kind: str, sweep: str, title: str, body: str, **facts: object) -> None:
+        """Has a message sent, on its way at once."""
+        facts = {"event": kind, "sweep": sweep, "name": self.name(sweep), **facts}
+        self.errands.append(
+            SendProcess(SendRequest(self.urls, self.command, self.database, title, body, facts))
+        )
+
+    def collect_finished(self, wait: bool = False) -> None:
+        """Sees which messages have gone out, and tells of those that could not."""
+        left = []
+        for errand in self.errands:
+            failures = errand.poll(wait)
+            if failures is None:
+                left.append(errand)
+                continue
+            for failure in failures:
+                self.tell(stream.NotifyFailed(message=f"could not tell: {failure}"))
+        self.errands = left
+
+    def close(self) -> None:
+        """Waits for the messages that are on their way, a minute at most."""
+        try:
+            self.collect_finished(wait=True)
+        finally:
+            for errand in self.errands:  # the wait was interrupted
+                errand.kill()
+
+
+STATES = {"done": "is done", "interrupted": "was interrupted", "queued": "stopped for now"}

@@ -1,0 +1,60 @@
+"""What stands beside a sweep while it runs: the machine kept awake, people told elsewhere.
+
+Both hear the same events as the view; neither may harm the sweep, whatever goes wrong in it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas import stream
+from schemas.stream import Tell
+
+SECRET = ("VLMSWEEP_NOTIFY", "VLMSWEEP_NOTIFY_COMMAND")
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerOptions:
+    """What the user wants beside the sweep."""
+
+    allow_sleep: bool = False
+    notify: Sequence[str] = ()
+    command: str | None = None
+
+
+@contextmanager
+def attach_listeners(tell: Tell, database: Path, wanted: ListenerOptions) -> Iterator[Tell]:
+    """A `tell` that also tells the company. Raises NotifyError when messages cannot be sent."""
+    for name in SECRET:  # workers run models' own code, and would inherit it
+        os.environ.pop(name, None)
+    listeners: list[Tell] = []
+    closing = []
+    if wanted.notify or wanted.command:
+        from . import Notifier
+
+        notifier = Notifier(tell, database, wanted.notify, wanted.command)
+        listeners.append(notifier)
+        closing.append(notifier.close)
+    if not wanted.allow_sleep:
+        from ..system.keep_awake import SleepInhibitor
+
+        awake = SleepInhibitor(tell)
+        listeners.append(awake)
+        closing.append(awake.close)
+
+    def everyone(event: stream.StreamEvent) -> None:
+        tell(event)
+        for listener in listeners:
+            with suppress(Exception):
+                listener(event)
+
+    try:
+        yield everyone
+    finally:
+        for close in reversed(closing):
+            with suppress(Exception):
+                close()

@@ -1,0 +1,44 @@
+"""What a message says: a title, what happened, and the sweep's table, as text and as Markdown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+
+from ..database.reader import Reader
+from ..errors import VlmsweepError
+from ..text.sanitize import one_line, strip_control_characters
+from ..view import tables as tables_module
+from ..view.formats import write
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message in both its forms."""
+
+    title: str
+    text: str
+    markdown: str
+
+
+def compose(database: Path, title: str, body: str, sweep: str) -> Message:
+    """A message with the table of a sweep as it stands; without, where it cannot be read."""
+    tables = {"table": "", "md": ""}
+    try:
+        with Reader(database) as reader:
+            rows = reader.summary(reader.sweep(sweep)["id"])
+        for form in tables:
+            out = StringIO()
+            write(tables_module.summary(rows), "table" if form == "table" else "md", out)
+            tables[form] = out.getvalue()
+    except VlmsweepError as error:
+        tables = dict.fromkeys(tables, f"(no table: {error.message})\n")
+    said = strip_control_characters(body).strip()
+    quoted = "\n".join(f"    {line}" for line in said.splitlines())  # a model's text is no Markdown
+    end = f"\nStored in {strip_control_characters(str(database))}\n"
+    return Message(
+        one_line(f"vlmsweep: {title}"),
+        "\n\n".join(filter(None, (said, tables["table"]))) + end,
+        "\n\n".join(filter(None, (quoted, tables["md"]))) + end,
+    )

@@ -1,0 +1,260 @@
+"""Expands a sweep into its jobs: models x prompts x images x repeats.
+
+Pure but for looking at the file system to expand globs and to tell local folders from hub ids.
+It decides neither the order in which jobs run (that is the queue's) nor what pictures hold.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import glob
+import importlib.util
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
+
+from ..errors import SweepFileError
+from . import python_spec
+from . import references as expectations
+from .plan import LoadTarget, Plan, PlannedJob, PlannedModel
+
+PICTURE_SUFFIXES = {
+    f".{suffix}"
+    for suffix in (
+        "avif",
+        "bmp",
+        "gif",
+        "heic",
+        "heif",
+        "jfif",
+        "jpeg",
+        "jpg",
+        "png",
+        "tif",
+        "tiff",
+        "webp",
+    )
+}
+HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
+DEMO = "demo"
+
+
+def expand(sweep: Sweep, base: Path, source: str) -> Plan:
+    """All jobs of a sweep. Relative paths are relative to `base`.
+
+    Raises SweepFileError with every path that leads nowhere and every name used twice.
+    """
+    problems: list[str] = []
+    entries = tuple(entry(i, model, sweep, base, problems) for i, model in enumerate(sweep.models))
+    problems += duplicate_name_problems([e.name for e in entries])
+    shared = find_pictures(sweep.images, base, "images", problems)
+    pictures = dict.fromkeys(shared)
+    choices = [
+        picture_groups(i, p, shared, base, pictures, problems) for i, p in enumerate(sweep.prompts)
+    ]
+    if problems:
+        raise SweepFileError(f"{source}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    number = {path: i for i, path in enumerate(pictures)}
+    jobs: list[PlannedJob] = []
+    for one in entries:
+        for prompt, groups in enumerate(choices):
+            for group in groups:
+                reason = exclusion_reason(sweep, one, group)
+                images = tuple(number[path] for path in group)
+                for repeat in range(1, sweep.repeats + 1):
+                    jobs.append(PlannedJob(len(jobs), one.position, prompt, images, repeat, reason))
+    known = expectations.references_of_sweep(sweep, base, list(pictures), jobs)
+    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs), known)
+
+
+def entry(
+    position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]
+) -> PlannedModel:
+    """A model with its settings merged and its place found."""
+    where = f"models[{position}]"
+    place = resolve_target(model, base, where, problems)
+    fallbacks = [
+        resolve_target(source, base, f"{where}.fallback[{i}]", problems)
+        for i, source in enumerate(model.fallback)
+    ]
+    given = model.generation.model_dump(exclude_none=True)
+    merged: dict[str, Any] = sweep.generation.model_dump() | given
+    try:
+        generation = GenerationSettings.model_validate(merged)
+    except ValidationError as error:
+        problems.append(f"{where}.generation: {error.errors()[0]['msg'].split(', ', 1)[-1]}")
+        generation = sweep.generation
+    overrides = sorted(k for k, v in given.items() if getattr(sweep.generation, k) != v)
+    limits = sweep.limits.model_copy(update=model.limits.model_dump(exclude_none=True))
+    name = model.name or default_name(place)
+    return PlannedModel(
+        position,
+        name,
+        place,
+        tuple(fallbacks),
+        generation,
+        tuple(overrides),
+        limits,
+        model.priority,
+        model.isolation,
+    )
+
+
+def resolve_target(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
+    """Where a model is, with the interpreter and the requirements that it names."""
+    place = resolve_location(source, base, where, problems)
+    python, needs = source.python, source.requirements
+    at = f"{where}.python"
+    try:
+        found = None if python is None else python_spec.interpreter(python, base)
+        at = f"{where}.requirements"
+        lines = None if needs is None else python_spec.requirements(needs, base)
+    except ValueError as error:
+        problems.append(f"{at}: {error}")
+        return place
+    return replace(place, python=found, requirements=lines)
+
+
+def resolve_location(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
+    """Where a model is. What is neither a folder nor a hub id is a problem."""
+    if source.engine == "openai":
+        return LoadTarget("server", source.id, source)
+    if source.id == DEMO:
+        return LoadTarget("local", str(demo_model()), source)
+    path = Path(os.path.abspath(base / Path(source.id).expanduser()))  # noqa: PTH100 - keeps links
+    if path.is_dir():
+        return LoadTarget("local", str(path), source)
+    if is_local_name(source.id):
+        problems.append(f"{where}: {source.id!r} is neither a folder nor a hub id (org/name)")
+    return LoadTarget("hub", source.id, source)
+
+
+def is_local_name(name: str) -> bool:
+    """Whether a name can only be that of a folder."""
+    return name.startswith((".", "/", "~")) or not HUB_ID.match(name)
+
+
+def default_name(place: LoadTarget) -> str:
+    """The name a model is shown by when it was given none."""
+    if place.how.id == DEMO or place.source != "local":
+        return place.how.id
+    return Path(place.location).name
+
+
+def demo_model() -> Path:
+    """The folder of the embedded demo model, found without importing the model's side."""
+    spec = importlib.util.find_spec("workers")
+    if spec is None or not spec.submodule_search_locations:
+        raise SweepFileError("the package 'workers' is not installed beside the runner")
+    return Path(spec.submodule_search_locations[0]) / "demo_model"
+
+
+def duplicate_name_problems(names: Sequence[str]) -> list[str]:
+    """A problem for every name that stands more than once."""
+    return [
+        f"models: {name!r} stands {names.count(name)} times: give each a name of its own"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+
+
+def picture_groups(
+    position: int,
+    prompt: Prompt,
+    shared: list[Path],
+    base: Path,
+    pictures: dict[Path, None],
+    problems: list[str],
+) -> list[tuple[Path, ...]]:
+    """The groups of pictures a prompt is asked about: one job each."""
+    if prompt.images == "none":
+        return [()]
+    if isinstance(prompt.images, list):
+        own = find_pictures(prompt.images, base, f"prompts[{position}].images", problems)
+        pictures.update(dict.fromkeys(own))
+        return [tuple(own)]
+    if not shared and not problems:
+        problems.append(
+            f"prompts[{position}]: asked about pictures, but images names none"
+            " (set images: none in the prompt to ask without)"
+        )
+    return [tuple(shared)] if prompt.images == "all" else [(path,) for path in shared]
+
+
+def find_pictures(
+    patterns: Iterable[str], base: Path, place: str, problems: list[str]
+) -> list[Path]:
+    """Files named, in folders named (with their subfolders) and matched by globs, each once."""
+    found: dict[Path, None] = {}
+    for i, pattern in enumerate(patterns):
+        path = base / Path(pattern).expanduser()
+        if path.is_dir():
+            files = list_images(path)
+            missing = "holds no pictures (videos are named, or matched: *.mp4)"
+        elif os.path.lexists(path):
+            files, missing = [path], ""
+        elif glob.has_magic(pattern):
+            # The sweep's own folder is no pattern, whatever brackets its name holds.
+            wanted = str(Path(pattern).expanduser())
+            names = glob.glob(wanted, root_dir=base, recursive=True)  # noqa: PTH207
+            matches = [base / name for name in sorted(names)]
+            files = [f for m in matches for f in (list_images(m) if m.is_dir() else [m])]
+            missing = "matches nothing"
+        else:
+            files, missing = [], f"does not exist{suggest_path(path)}"
+        if not files:
+            problems.append(f"{place}[{i}]: {pattern!r} {missing}")
+        for file in files:
+            found[Path(os.path.abspath(file))] = None  # noqa: PTH100 - links stay as they are
+    return list(found)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """The pictures in a folder and its subfolders, by their suffix; hidden ones are left out.
+
+    So are videos: a phone's folder has one beside many a picture, which nobody asked about.
+    """
+    found = []
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found += [
+            Path(here, name)
+            for name in sorted(files)
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+        ]
+    return found
+
+
+def suggest_path(path: Path) -> str:
+    """` (did you mean ...?)` when the folder holds something of nearly that name."""
+    try:
+        names = [other.name for other in path.parent.iterdir()]
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def exclusion_reason(sweep: Sweep, one: PlannedModel, group: tuple[Path, ...]) -> str | None:
+    """Why a job must not run, or None."""
+    for rule in sweep.exclude:
+        model = matches(rule.model, [one.name, one.place.how.id, one.place.location])
+        image = rule.image == "*" or any(
+            matches(rule.image, [path.name, str(path)]) for path in group
+        )
+        if model and image:
+            return rule.reason
+    return None
+
+
+def matches(pattern: str, names: Iterable[str]) -> bool:
+    """Whether a glob matches any of the names, without regard to case."""
+    return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)

@@ -1,0 +1,103 @@
+"""Finds the interpreter and the requirements that a model of a sweep names.
+
+It looks at files only: what an interpreter is, and whether an environment can be made, is
+`runner.environments`' business. Every fault is a ValueError in words, without the value where
+that could hold a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+MAX_BYTES = 1_000_000
+LOGIN = re.compile(r"://[^/\s]*@")
+VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
+# pip's and uv's common options for whole files; what else may stand there is left to them.
+READ = ("-r", "--requirement")
+PINS = ("-c", "--constraint")
+EDITABLE = ("-e", "--editable")
+
+
+def interpreter(named: str, base: Path) -> str:
+    """The absolute path of an interpreter: a file, in an environment's folder, or a command."""
+    path = Path(os.path.abspath(base / Path(named).expanduser()))  # noqa: PTH100 - a venv is a link
+    if path.is_dir():
+        inside = path / "bin" / "python"
+        if not inside.exists():
+            raise ValueError(f"{named!r} is no environment: it has no bin/python")
+        path = inside
+    if path.is_file():
+        if not os.access(path, os.X_OK):
+            raise ValueError(f"{named!r} is not a program")
+        return str(path)
+    on_path = shutil.which(named) if "/" not in named else None
+    if on_path is None:
+        raise ValueError(f"{named!r} is neither an interpreter nor an environment's folder")
+    return str(Path(on_path).absolute())
+
+
+def requirements(named: str | Iterable[str], base: Path) -> tuple[str, ...]:
+    """The requirements in a list, or in a file and those that it names, as lines of their own.
+
+    Paths in them become absolute.
+    """
+    lines = from_file(base / Path(named).expanduser(), 0) if isinstance(named, str) else None
+    if lines is None:
+        lines = [line for text in named for line in resolve_requirement_line(text, base, 0)]
+    if not any(not line.startswith("-") for line in lines):
+        raise ValueError("names no package")
+    return tuple(dict.fromkeys(lines))
+
+
+def from_file(path: Path, depth: int) -> list[str]:
+    """A requirements file's lines."""
+    if depth > 8:
+        raise ValueError(f"{path.name} names itself, or files too deep")
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"{path.name} is too large for a requirements file")
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise ValueError(f"cannot read {str(path)!r}: {reason}") from error
+    joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
+    return [
+        one
+        for line in joined.splitlines()
+        for one in resolve_requirement_line(line, path.parent, depth)
+    ]
+
+
+def resolve_requirement_line(line: str, base: Path, depth: int) -> list[str]:
+    """A line as it holds anywhere: comments gone, other files read in, paths absolute."""
+    line = " ".join(re.sub(r"(^|\s)#.*$", "", line).split())
+    if not line:
+        return []
+    if LOGIN.search(VARIABLE.sub("", line)):
+        raise ValueError(
+            "holds an address with a name or password: keep that in pip's or uv's own settings"
+        )
+    option, _, rest = line.replace("=", " ", 1).partition(" ") if line[0] == "-" else ("", "", line)
+    if option in READ:
+        return from_file(base / Path(rest).expanduser(), depth + 1)
+    if option in PINS:
+        return [f"-c {existing(rest, base)}"]
+    if option in EDITABLE:
+        raise ValueError(f"{line!r}: a folder may change unnoticed, build a wheel of it")
+    if not option and line.startswith((".", "/", "~")):
+        return [existing(line, base)]
+    return [line]
+
+
+def existing(path: str, base: Path) -> str:
+    """A file's absolute path."""
+    found = Path(os.path.abspath(base / Path(path).expanduser()))  # noqa: PTH100
+    if found.is_dir():
+        raise ValueError(f"{path!r} is a folder, which may change unnoticed: build a wheel of it")
+    if not found.is_file():
+        raise ValueError(f"{path!r} does not exist")
+    return str(found)

@@ -1,0 +1,134 @@
+"""Turns what a user asked for - a file, options, or options over a file - into a plan of jobs.
+
+Paths in a sweep file are relative to the file, paths on the command line to where it was typed.
+Running a plan is `runner.api`; nothing here touches a database.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from schemas.sweep import Sweep
+
+from ..errors import SweepFileError
+from . import expand as expand_module
+from . import family_info, sweepfile
+from .plan import Plan
+
+PRESETS = Path(__file__).with_name("presets")
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """What was asked for on the command line. `each_model` holds for every model alike.
+
+    With `models_only` no pictures are needed: nothing is asked about any.
+    """
+
+    file: Path | None = None
+    preset: str | None = None
+    models: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    each_model: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    models_only: bool = False
+
+
+def build_plan(wish: SweepRequest) -> Plan:
+    """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
+    if wish.preset is not None:
+        if wish.file is not None:
+            raise SweepFileError("give a sweep file or a preset, not both")
+        if wish.preset not in presets():
+            known = ", ".join(presets())
+            raise SweepFileError(f"there is no preset {wish.preset!r}; known: {known}")
+        sweep = from_file(wish, PRESETS / f"{wish.preset}.yaml")
+        return expand(sweep, Path.cwd(), f"preset {wish.preset}")
+    if wish.file is None:
+        return expand(from_options(wish), Path.cwd(), "command line")
+    base = wish.file.absolute().parent
+    return expand(from_file(wish, wish.file), base, str(wish.file.absolute()))
+
+
+def presets() -> list[str]:
+    """The names of the sweeps that come with vlmsweep."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def expand(sweep: Sweep, base: Path, source: str) -> Plan:
+    """The jobs of a sweep in which families' short names stand for the models they mean."""
+    bare = {
+        m.id
+        for m in sweep.models
+        if "/" not in m.id and m.engine != "openai" and not (base / m.id).is_dir()
+    }
+    if bare - {expand_module.DEMO}:
+        meant = family_info.aliases()
+        models = [
+            m.model_copy(update={"id": meant[m.id], "name": m.name or m.id})
+            if m.id in bare and m.id in meant
+            else m
+            for m in sweep.models
+        ]
+        sweep = sweep.model_copy(update={"models": models})
+    return expand_module.expand(sweep, base, source)
+
+
+def from_options(wish: SweepRequest) -> Sweep:
+    """A sweep without a file."""
+    if not wish.models:
+        raise SweepFileError(
+            "nothing to run: give a sweep file, or models with -m",
+            hint="vlmsweep run -m demo -i photos/    (or, to see one at work: vlmsweep demo)",
+        )
+    over = wish.settings | {"models": override_models(list(wish.models), wish.each_model)}
+    if not wish.images and wish.models_only:
+        over["prompts"] = [{"text": text, "images": "none"} for text in wish.prompts or ("-",)]
+    elif not wish.images:
+        raise SweepFileError(
+            "no pictures to ask about: give some with -i",
+            hint="-i photos/ or -i 'scans/*.png'; a prompt without any wants a sweep file,"
+            " and images: none",
+        )
+    return sweepfile.from_options(wish.models, wish.images, wish.prompts, over)
+
+
+def from_file(wish: SweepRequest, file: Path) -> Sweep:
+    """A file's sweep with the options laid over it; lists given replace the file's."""
+    lists = {
+        "models": [absolute_path(model, hub=True) for model in wish.models],
+        "images": [absolute_path(image) for image in wish.images],
+        "prompts": list(wish.prompts),
+    }
+    over = wish.settings | {key: value for key, value in lists.items() if value}
+    if not over and not wish.each_model:
+        return sweepfile.read(file)
+    data = sweepfile.load_data(file)
+    if not isinstance(data, dict):
+        return sweepfile.validate(data, str(file))
+    data = sweepfile.merge(data, over)
+    data["models"] = override_models(data.get("models"), wish.each_model)
+    return sweepfile.validate(data, f"{file} with the options given")
+
+
+def override_models(models: Any, settings: dict[str, Any]) -> Any:
+    """Every model with the same settings laid over it; what is no model is left to the check."""
+    if not settings or not isinstance(models, list):
+        return models
+    named = [{"id": model} if isinstance(model, str) else model for model in models]
+    return [model | settings if isinstance(model, dict) else model for model in named]
+
+
+def absolute_path(place: str, hub: bool = False) -> str:
+    """A path typed on the command line, made independent of the sweep file's folder."""
+    path = Path(place).expanduser()
+    if hub and not path.is_dir() and not place.startswith((".", "~")):
+        return place
+    if glob.has_magic(place) and not os.path.lexists(path):
+        return place if path.is_absolute() else str(Path(glob.escape(str(Path.cwd())), place))
+    return str(path.absolute())

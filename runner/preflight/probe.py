@@ -1,0 +1,115 @@
+"""Asks the workers' side, in each model's own environment, what would stand in a load's way."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..environments import cache
+from ..environments.probe import InterpreterError
+from ..environments.worker_command import check, worker_command
+from ..text.sanitize import one_line
+from .finding import Finding, LoadVariant
+
+LIMIT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """What is known of a way: `facts` as workers.preflight gives them, None where nobody could say,
+    and then perhaps `finding`, which says why.
+    """
+
+    way: LoadVariant
+    facts: dict[str, Any] | None
+    finding: Finding | None = None
+
+
+def probe_variants(
+    ways: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float = LIMIT_S
+) -> list[ProbeResult]:
+    """What is known of each way, in their order; servers are not asked about.
+
+    `made` tells that environments have been made, so that one that is missing is a problem.
+    """
+    groups: dict[str | None, list[LoadVariant]] = defaultdict(list)
+    for way in ways:
+        if way.source != "server":
+            groups[way.python].append(way)
+    found = {}
+    for python, mine in groups.items():
+        for outlook in probe_environment(python, mine, hub, made, limit_s):
+            found[id(outlook.way)] = outlook
+    return [found[id(way)] for way in ways if id(way) in found]
+
+
+def probe_environment(
+    python: str | None, ways: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float
+) -> Iterator[ProbeResult]:
+    """The ways of one environment. One that is still to be made can be asked nothing."""
+    slot = cache.find_cached_environment(python) if python is not None else None
+    if slot is not None and not slot.exists and not made:
+        yield from (ProbeResult(way, None, pending_environment_finding(way, slot)) for way in ways)
+        return
+    try:
+        if python is not None:
+            check(python)
+        answers, why = run_probe(python, ways, hub, limit_s)
+    except InterpreterError as error:
+        for way in ways:
+            finding = Finding(way.severity, "environment", way.name, error.message, error.hint)
+            yield ProbeResult(way, None, finding)
+        return
+    for number, way in enumerate(ways):
+        if number < len(answers):
+            yield ProbeResult(way, answers[number])
+        else:
+            message = f"could not be looked at beforehand: {why}"
+            yield ProbeResult(way, None, Finding("warning", "model", way.name, message))
+
+
+def pending_environment_finding(way: LoadVariant, slot: cache.CachedEnvironment) -> Finding:
+    """That its environment will be made when the sweep starts, or why it could not be before."""
+    note = slot.read()
+    if note is not None and note.message:
+        message = f"the last time, {note.message}; it is tried again when the sweep starts"
+        return Finding("warning", "environment", way.name, message, note.hint)
+    needs = ", ".join(way.requirements or ())
+    message = f"its environment is made when the sweep starts, of {needs}"
+    return Finding("note", "environment", way.name, message, "vlmsweep fetch makes it ahead")
+
+
+def run_probe(
+    python: str | None, ways: Sequence[LoadVariant], hub: bool, limit_s: float
+) -> tuple[list[dict[str, Any]], str]:
+    """The answers that came in time, one a way, and why no more did."""
+    argv, env = worker_command(python, "workers.preflight")
+    questions = "".join(json.dumps(asdict(way.load)) + "\n" for way in ways)
+    why = "its answer is missing"
+    try:
+        done = subprocess.run(
+            [*argv, *(["--hub"] if hub else [])],
+            env={**os.environ, **env},
+            input=questions.encode(),
+            capture_output=True,
+            timeout=limit_s,
+        )
+        said = done.stdout
+        if done.returncode:
+            why = one_line(b"".join(done.stderr.splitlines()[-1:]).decode("utf-8", "replace"))
+    except subprocess.TimeoutExpired as error:
+        said, why = error.stdout or b"", f"no answer within {limit_s:g} s"
+    except OSError as error:
+        return [], str(error)
+    answers = []
+    for line in said.split(b"\n")[:-1]:
+        try:
+            answers.append(json.loads(line))
+        except ValueError:
+            break
+    return answers, why

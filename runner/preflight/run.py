@@ -1,0 +1,114 @@
+"""Looks at everything a sweep needs, and says what it found, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..environments import resolve
+from ..errors import VlmsweepError
+from ..planning.plan import Plan
+from ..supervisor.queue import Queue
+from . import devices, eta, memory, models, pictures, probe, servers
+from .eta import ExpectedDuration
+from .finding import SEVERITIES, Finding, LoadVariant, plan_variants, queued_variants
+
+LATEST = "9999"  # an hour that holds nothing back
+
+
+class PreflightError(VlmsweepError):
+    """Problems were found, and the user wants no sweep with any."""
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightReport:
+    """All that was found, and how long the sweep will take by what is known."""
+
+    findings: tuple[Finding, ...]
+    expected: ExpectedDuration
+
+    def of(self, severity: str) -> list[Finding]:
+        """The findings of one severity."""
+        return [found for found in self.findings if found.severity == severity]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "findings": [found.as_dict() for found in self.findings],
+            "expected_s": self.expected.known_s,
+            "never_measured": list(self.expected.unknown),
+        }
+
+
+def run_preflight(
+    plan: Plan, database: Path | None, *, hub: bool = True, made: bool = False
+) -> PreflightReport:
+    """What stands in a plan's way. Takes a second or two as a rule, bounded in any case.
+
+    `hub` asks the hub about models that are not on disk (unless offline), `made` tells that
+    environments have been made. `database` is where history lies and results will.
+    """
+    plan = resolve.with_expected_interpreters(plan)
+    asked = list(plan_variants(plan))
+    known = eta.load_estimates(asked, database)
+    found = [
+        *of_models(asked, known, hub, made),
+        *pictures.findings(plan, database or Path.cwd()),
+    ]
+    found.sort(key=lambda one: SEVERITIES.index(one.severity))
+    return PreflightReport(tuple(found), eta.expected(plan, known))
+
+
+def of_models(
+    asked: Sequence[LoadVariant], known: eta.Estimates, hub: bool, made: bool
+) -> Iterator[Finding]:
+    """All but the pictures."""
+    outlooks = probe.probe_variants(asked, hub, made)
+    yield from models.findings(outlooks)
+    yield from servers.findings(asked)
+    yield from memory.findings(outlooks, known, devices.nvidia_devices())
+    yield from eta.findings(asked, known)
+
+
+def recheck_queue(queue: Queue, database: Path, tell: Tell) -> None:
+    """Looks at the models of what waits in a database, and tells what was found.
+
+    Its pictures were prepared when it was stored.
+    """
+    asked = list(queued_variants(queue.ready(LATEST)))
+    found = list(of_models(asked, eta.load_estimates(asked, database), hub=True, made=True))
+    emit_findings(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), tell)
+
+
+def emit_findings(findings: Iterable[Finding], tell: Tell) -> None:
+    """Tells problems and warnings; of broken pictures preparing them tells in a moment."""
+    for found in findings:
+        if found.severity != "note" and found.about != pictures.PICTURE:
+            tell(stream.PreflightFinding(**found.as_dict()))
+
+
+def prepare_and_check(plan: Plan, database: Path, tell: Tell, *, strict: bool = False) -> Plan:
+    """Makes the environments, looks, and tells what was found: what comes before every start.
+
+    Returns the plan as it will run. Raises PreflightError when `strict` and jobs would fail.
+    """
+    plan, _ = resolve.resolve(plan, tell)
+    seen = run_preflight(plan, database, made=True)
+    emit_findings(seen.findings, tell)
+    if strict:
+        raise_on_problems(seen)
+    return plan
+
+
+def raise_on_problems(seen: PreflightReport) -> None:
+    """Raises PreflightError with all problems, if there are any."""
+    problems = seen.of("problem")
+    if problems:
+        lines = "".join(f"\n  {one.where}: {one.message}" for one in problems)
+        count = f"{len(problems)} problems stand" if len(problems) > 1 else "1 problem stands"
+        raise PreflightError(f"{count} in the way:{lines}", hint="without --strict it runs")

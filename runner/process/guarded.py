@@ -1,0 +1,106 @@
+"""Runs one program under a shim until it and all it started are gone: no job, no row, no model.
+
+For what must be killable for certain though it is no sweep: making an environment, fetching.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from .event_reader import EndOfStream, InvalidLine, LineReader
+from .launcher import Launcher, ShimLauncher, WorkerHandle, WorkerSpec
+
+DRAIN_S = 1.0
+EVERY_S = 0.2
+
+
+@dataclass(slots=True)
+class ExitResult:
+    """How it ended: its exit status (negative: a signal), None where nobody saw it."""
+
+    status: int | None = None
+    overdue: bool = False
+
+
+class GuardedProcess:
+    """A program under its shim, and what it and the shim say."""
+
+    def __init__(self, hold: WorkerHandle, hear: Callable[[bytes], None]) -> None:
+        self.hold = hold
+        self.hear = hear
+        self.events, self.reports = LineReader(hold.events_fd), LineReader(hold.reports_fd)
+        self.end = ExitResult()
+
+    def read_events(self) -> bool:
+        """Passes its lines on; False when no more can come."""
+        for line in self.events.read():
+            if isinstance(line, EndOfStream):
+                return False
+            if not isinstance(line, InvalidLine):
+                self.hear(line)
+        return True
+
+    def read_reports(self) -> bool:
+        """The shim's word on how it ended; False when the shim is gone."""
+        for line in self.reports.read():
+            if isinstance(line, EndOfStream):
+                return False
+            if isinstance(line, bytes) and line.startswith(b"exited "):
+                self.end.status = int(line.split()[1])
+        return True
+
+    def wait(self, deadline: Callable[[], float], between: Callable[[], None] | None) -> None:
+        """Listens until the shim is gone; past the deadline all is killed."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.hold.events_fd, selectors.EVENT_READ, self.read_events)
+            selector.register(self.hold.reports_fd, selectors.EVENT_READ, self.read_reports)
+            while self.hold.reports_fd in selector.get_map():
+                left = deadline() - time.monotonic()
+                if left <= 0 and not self.end.overdue:
+                    self.end.overdue = True
+                    self.hold.kill()
+                wait_s = None if self.end.overdue else left
+                if between is not None:
+                    between()
+                    wait_s = EVERY_S if wait_s is None else min(wait_s, EVERY_S)
+                for key, _ in selector.select(wait_s):
+                    if not key.data():
+                        selector.unregister(key.fd)
+                self.hold.flush()
+
+    def drain(self) -> None:
+        """What it wrote before its end and nobody read yet."""
+        until = time.monotonic() + DRAIN_S
+        while self.read_events() and not self.events.dry and time.monotonic() < until:
+            pass
+
+
+def run_guarded(
+    spec: WorkerSpec,
+    hear: Callable[[bytes], None],
+    deadline: Callable[[], float],
+    commands: Iterable[bytes] = (),
+    launcher: Launcher | None = None,
+    between: Callable[[], None] | None = None,
+) -> ExitResult:
+    """Blocks until it is gone; `hear` gets each line it writes to its events' descriptor.
+
+    `deadline` (monotonic seconds) is asked again after each line; past it all is killed, as it is
+    when anything is raised meanwhile, Ctrl-C included. `between` is called a few times a second.
+    Raises OSError when it cannot be started.
+    """
+    spec.log.parent.mkdir(parents=True, exist_ok=True)
+    hold = (launcher or ShimLauncher()).start(spec)
+    watched = GuardedProcess(hold, hear)
+    try:
+        for command in commands:
+            hold.send(command)
+        watched.wait(deadline, between)
+        watched.drain()
+    finally:
+        hold.kill()
+        hold.close()
+    return watched.end

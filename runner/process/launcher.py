@@ -1,0 +1,205 @@
+"""Starts workers, each behind a shim of its own, and gives hold of them.
+
+`Launcher` is the one small interface behind which a worker begins: today a fresh process,
+later a fork of a preloaded template or a process on another machine. What a worker says is
+read by `runner.process.event_reader`, when it must die is decided by `runner.supervisor.worker_controller`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import py_compile
+import secrets
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from .orphans import TOKEN as TOKEN
+from .orphans import OrphanReaper
+
+SHIM = Path(__file__).with_name("shim.py")
+LOG_BYTES = 8_000_000
+STACK_FILE = "VLMSWEEP_STACK_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker needs to begin. `stack` is where it writes its stack when asked."""
+
+    log: Path
+    stack: Path
+    # -P: a stray json.py in the user's folder must not be imported.
+    argv: Sequence[str] = (sys.executable, "-P", "-m", "workers")
+    env: Mapping[str, str] = field(default_factory=dict)
+
+
+class WorkerHandle(Protocol):
+    """A worker that was started: two streams to read, and four things to ask."""
+
+    events_fd: int
+    reports_fd: int
+    guardian: int
+
+    def send(self, line: bytes) -> None:
+        """A command line; never blocks."""
+
+    def flush(self) -> None:
+        """Sends on what could not be sent at once."""
+
+    def dump_stack(self) -> None:
+        """Asks the worker to write where it is."""
+
+    def kill(self) -> None:
+        """Asks for the death of the worker and all that it started."""
+
+    def kill_guardian(self) -> None:
+        """Kills the guardian, which does not obey any more; `close` sees to the rest."""
+
+    def close(self) -> int:
+        """Gives everything back; kills first if anything still lives.
+
+        Returns how many processes it had to kill because their guardian was dead.
+        """
+
+
+class Launcher(Protocol):
+    """A way to start workers."""
+
+    def start(self, spec: WorkerSpec) -> WorkerHandle:
+        """Starts one. Raises OSError when the system has no room for it."""
+
+
+def compiled_shim() -> str:
+    """The shim's byte code, which saves a megabyte and its parsing; its source if need be."""
+    compiled = Path(importlib.util.cache_from_source(str(SHIM)))
+    try:
+        if not is_fresh(compiled):
+            py_compile.compile(str(SHIM), str(compiled), doraise=True)
+    except (OSError, py_compile.PyCompileError):
+        return str(SHIM)
+    return str(compiled)
+
+
+def is_fresh(compiled: Path) -> bool:
+    """Whether byte code was made from the shim as it is, by the header that Python gives it."""
+    source = SHIM.stat()
+    made_from = struct.pack("<III", 0, int(source.st_mtime) & 0xFFFFFFFF, source.st_size)
+    try:
+        with compiled.open("rb") as file:
+            return bool(file.read(16) == importlib.util.MAGIC_NUMBER + made_from)
+    except FileNotFoundError:
+        return False
+
+
+class ShimLauncher:
+    """Starts workers on this machine, each as shim + worker in a session of their own."""
+
+    def start(self, spec: WorkerSpec) -> ShimHandle:
+        """Starts one; returns as soon as the shim is forked, without waiting for it."""
+        commands_read, commands_write = os.pipe()
+        events_read, events_write = os.pipe()
+        token = secrets.token_hex(16)
+        argv = [sys.executable, "-I", "-S", compiled_shim(), str(commands_read), str(events_write)]
+        argv += [str(spec.log), str(LOG_BYTES), token, *spec.argv]
+        argv += ["--events-fd", str(events_write)]
+        env = {**os.environ, **spec.env, TOKEN: token, STACK_FILE: str(spec.stack)}
+        env.setdefault("PYTHONUNBUFFERED", "1")
+        leftovers = OrphanReaper(token)
+        try:
+            shim = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                pass_fds=(commands_read, events_write),
+                start_new_session=True,
+                env=env,
+            )
+        except OSError:
+            os.close(commands_write)
+            os.close(events_read)
+            leftovers.close(kill=False)
+            raise
+        finally:
+            os.close(commands_read)
+            os.close(events_write)
+        leftovers.set_shim(shim.pid)
+        return ShimHandle(shim, commands_write, events_read, leftovers)
+
+
+class ShimHandle:
+    """A worker held through its shim."""
+
+    def __init__(
+        self,
+        shim: subprocess.Popen[bytes],
+        commands_fd: int,
+        events_fd: int,
+        leftovers: OrphanReaper,
+    ) -> None:
+        assert shim.stdin is not None
+        assert shim.stdout is not None
+        self.shim, self.guardian, self.leftovers = shim, shim.pid, leftovers
+        self.requests = shim.stdin
+        self.reports_fd = shim.stdout.fileno()
+        self.commands_fd = commands_fd
+        self.events_fd = events_fd
+        self.unsent = bytearray()
+        for descriptor in (commands_fd, events_fd, self.reports_fd):
+            os.set_blocking(descriptor, False)
+
+    def send(self, line: bytes) -> None:
+        """A command line. What a full pipe does not take waits for `flush`."""
+        self.unsent += line
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends on; a worker that no longer reads is noticed by its silence or its end."""
+        while self.unsent:
+            try:
+                del self.unsent[: os.write(self.commands_fd, self.unsent)]
+            except BlockingIOError:
+                return
+            except OSError:
+                self.unsent.clear()
+
+    def dump_stack(self) -> None:
+        """Asks for the worker's stack."""
+        self.request(b"s")
+
+    def kill(self) -> None:
+        """Asks the shim to kill all."""
+        self.request(b"k")
+
+    def request(self, what: bytes) -> None:
+        """One byte to the shim."""
+        with contextlib.suppress(OSError, ValueError):
+            self.requests.write(what)
+
+    def kill_guardian(self) -> None:
+        """Kills the shim. On Linux the kernel then kills the worker."""
+        self.shim.kill()
+
+    def close(self) -> int:
+        """Ends the shim, which takes all else with it, and closes every descriptor."""
+        with contextlib.suppress(OSError):
+            self.requests.close()
+        try:
+            self.shim.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.kill_guardian()
+            self.shim.wait()
+        killed = self.leftovers.close(kill=self.shim.returncode != 0)
+        for descriptor in (self.commands_fd, self.events_fd):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        if self.shim.stdout is not None:
+            self.shim.stdout.close()
+        return killed

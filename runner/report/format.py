@@ -1,0 +1,98 @@
+"""How answers, pictures and workers are put in words for a report: plain text, not made harmless.
+
+Shared by the page and the Markdown.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..text import units
+from .data import AnswerRow, Record
+from .scores import score_flags
+
+LONG = 360
+LONG_LINES = 7
+
+
+def answer(told: AnswerRow, name: str) -> dict[str, Any]:
+    """An answer for showing: whose, its turns, how long it took, and what is to be noted."""
+    turns = [*answer_turns(told.row), *notes(told.row)]
+    length = sum(len(turn["text"]) for turn in turns)
+    lines = sum(turn["text"].count("\n") + 1 for turn in turns)
+    return {
+        "model": told.model,
+        "name": name,
+        "outcome": told.outcome,
+        "times": told.times,
+        "latency": told.row["latency_s"] if told.outcome == "ok" else None,
+        "flags": flags(told),
+        "language": told.judged["language"] if told.judged is not None else None,
+        "turns": turns,
+        "long": length > LONG or lines > LONG_LINES,
+    }
+
+
+def notes(row: Record) -> list[dict[str, str]]:
+    """What was out of the ordinary with a run."""
+    return [{"kind": "why", "text": f"Note: {note}"} for note in json.loads(row["notes"] or "[]")]
+
+
+def answer_turns(row: Record) -> list[dict[str, str]]:
+    """The turns of an answer; of a failure why, and what had been said by then."""
+    if row["outcome"] == "ok":
+        turns = json.loads(row["transcript"] or "[]")
+        if len(turns) > 2:
+            kinds = {"user": "asking", "assistant": "text"}
+            return [{"kind": kinds.get(t["role"], "why"), "text": t["text"]} for t in turns]
+        return [{"kind": "text", "text": row["text"]} if row["text"] else EMPTY]
+    out = [{"kind": "why", "text": row["message"]}] if row["message"] else []
+    if row["raw_text"]:
+        out.append({"kind": "why", "text": f"It had said: {row['raw_text']}"})
+    return out
+
+
+EMPTY = {"kind": "why", "text": "(nothing)"}
+
+
+def flags(told: AnswerRow) -> list[str]:
+    """What is to be noted about an answer, in a word or two."""
+    cut = told.outcome == "ok" and told.row["finish_reason"] == "length"
+    out = score_flags(told.judged) if told.judged is not None else ["cut off"] * cut
+    return out + (["by fallback"] if told.fallback else [])
+
+
+def picture(row: Record) -> list[tuple[str, str]]:
+    """What is known of a picture's file."""
+    told: list[tuple[str, str | None]] = [("File", row["path"]), ("Kind", kind(row))]
+    if row["width"]:
+        told.append(("Size", f"{row['width']} × {row['height']} px"))
+    if row["prepared_width"]:
+        prepared = f"{row['prepared_width']} × {row['prepared_height']} px"
+        told.append(("As models saw it", prepared))
+    if row["source_bytes"] is not None:
+        told.append(("Bytes", units.size(row["source_bytes"])))
+    told.append(("Problem", row["message"]))
+    return [(name, text) for name, text in told if text]
+
+
+def kind(row: Record) -> str | None:
+    """`JPEG, RGB, turned (EXIF 6)`, `video of 4.2 s`."""
+    parts = [row["format"], row["mode"]]
+    if row["duration_s"] is not None:
+        parts.append(f"{units.seconds(row['duration_s'])} long, {row['max_frames']} frames shown")
+    if (row["orientation"] or 1) != 1:
+        parts.append(f"turned (EXIF {row['orientation']})")
+    return ", ".join(part for part in parts if part) or None
+
+
+def worker_exit_text(row: Record) -> str | None:
+    """How a worker ended, where that is worth a word."""
+    if row["killed_for"]:
+        return f"killed for {row['killed_for']}"
+    if row["exit_signal"]:
+        return f"died of {row['exit_signal']}"
+    if row["error_class"]:
+        return str(row["error_class"]).replace("_", " ")
+    return f"exit status {row['exit_code']}" if row["exit_code"] else None

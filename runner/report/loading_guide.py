@@ -1,0 +1,220 @@
+"""A model loading reference, made of what was measured: how each model of a sweep was loaded.
+
+Facts of families come from the workers' side, by `runner.planning.family_info`; all else from the
+sweep's rows. Nothing is said of a model that was not seen, but what its family is known for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..text import units
+from ..view.grid import Column
+from ..view.markdown_html import markdown as escaped
+from ..view.markdown_html import markdown_table
+from . import loading_snippet
+from .data import FailureGroup, LoadAttempt, Model, Record, ReportData, Worker
+
+Family = Mapping[str, Any]
+Pairs = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class GuideEntry:
+    """One model: what was measured, each way it was tried, what its family is known for.
+
+    `code` loads it by hand, where a few lines can; else `no_code` says why not.
+    """
+
+    model: str
+    status: str
+    facts: Pairs
+    ways: list[str]
+    known: Pairs
+    code: str | None
+    no_code: str | None
+
+
+def entries(facts: ReportData, families: Sequence[Family]) -> list[GuideEntry]:
+    """One per model of the sweep."""
+    named = {family["name"]: family for family in families}
+    return [entry(model, facts, named) for model in facts.models]
+
+
+def as_records(told: Sequence[GuideEntry]) -> list[dict[str, Any]]:
+    """For machines: the same, facts under their titles."""
+    return [{**asdict(one), "facts": dict(one.facts), "known": dict(one.known)} for one in told]
+
+
+def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> GuideEntry:
+    """All that is told of one model."""
+    way = next((way for way in reversed(model.ways) if way.loaded), None)
+    worker = way.loaded if way is not None else None
+    family = families.get(worker.row["family"], {}) if worker is not None else {}
+    code: str | None = None
+    why: str | None = "it was never loaded here"
+    if way is not None and worker is not None:
+        code, why = loading_snippet.snippet(way, worker, family, facts)
+    return GuideEntry(
+        model=model.name,
+        status=str(model.summary["status"]),
+        facts=[*(loading(way, worker, family) if way and worker else []), *measured(model)],
+        ways=[describe_attempt(w, model, facts.failures) for w in model.ways],
+        known=family_facts(family),
+        code=code,
+        no_code=why,
+    )
+
+
+def loading(way: LoadAttempt, worker: Worker, family: Family) -> Pairs:
+    """How it was loaded."""
+    row, asked = worker.row, way.row
+    packages = json.loads(worker.environment["packages"]) if worker.environment else {}
+    library = {"mlx": "mlx-vlm"}.get(row["engine"], row["engine"])
+    version = f" {packages[library]}" if library in packages else ""
+    with_torch = f", torch {packages['torch']}" if "torch" in packages else ""
+    commit = worker.found.get("commit_hash") or way.asked["revision"]
+    extra = json.loads(asked["requirements"] or "[]") or list(family.get("extra_packages", ()))
+    allowed = "allowed, as asked"
+    own_code = "not allowed" if family.get("remote_code") else None
+    pairs: list[tuple[str, Any]] = [
+        ("From", way.asked["location"]),
+        ("Commit", commit),
+        ("Engine", f"{library}{version}{with_torch}"),
+        ("Class", row["model_class"]),
+        ("Processor class", row["processor_class"]),
+        ("Numbers", f"{row['dtype']} ({row['dtype_reason']})"),
+        ("Device", row["device"]),
+        ("Attention", row["attention"]),
+        ("Parameters", row["parameters"] and f"{row['parameters']:,}"),
+        ("Weights", sized(worker.found.get("weights_bytes"))),
+        ("Family", family.get("title")),
+        ("Prompt format", family.get("prompt_format")),
+        ("Image form", family.get("image_form")),
+        ("Extra packages", ", ".join(extra)),
+        ("Python of its own", asked["python"]),
+        ("Its own code", allowed if asked["trust_remote_code"] else own_code),
+        ("Pickled weights", allowed if asked["allow_pickle"] else None),
+        ("Settings of its processor", settings(json.loads(asked["processor"]))),
+        ("Notes of the load", "; ".join(json.loads(row["notes"] or "[]"))),
+    ]
+    return [(name, str(value)) for name, value in pairs if value]
+
+
+def measured(model: Model) -> Pairs:
+    """What it cost, as the table has it."""
+    row = model.summary
+    parts = [way.loaded.row for way in model.ways if way.loaded]
+    detail = ""
+    if parts and None not in (last := [parts[-1][key] for key in LOAD_PARTS.values()]):
+        shown = zip(LOAD_PARTS, map(units.seconds, last), strict=True)
+        detail = f" (latest: {', '.join(f'{name} {took}' for name, took in shown)})"
+    speeds = ("prompt", row["prompt_tps"]), ("answer", row["generation_tps"])
+    pairs = [
+        ("Load time", row["load_s"] is not None and units.seconds(row["load_s"]) + detail),
+        ("Inference time", row["latency_s"] is not None and units.seconds(row["latency_s"])),
+        ("First word after", row["ttft_s"] is not None and units.seconds(row["ttft_s"])),
+        (
+            "Tokens a second",
+            ", ".join(f"{name} {units.rate(v)}" for name, v in speeds if v is not None),
+        ),
+        ("Peak memory", sized(row["peak_rss_bytes"])),
+        ("Device memory", sized(row["peak_device_bytes"])),
+        ("Success", row["success_rate"] is not None and units.share(row["success_rate"])),
+    ]
+    return [(name, str(value)) for name, value in pairs if value]
+
+
+LOAD_PARTS = {"imports": "import_s", "weights": "weights_s", "processor": "processor_s"}
+
+
+def sized(value: int | None) -> str | None:
+    """Bytes in words."""
+    return None if value is None else units.size(value)
+
+
+def settings(given: Record) -> str:
+    """`do_image_splitting false`."""
+    return ", ".join(f"{name} {json.dumps(value)}" for name, value in given.items())
+
+
+def describe_attempt(way: LoadAttempt, model: Model, failures: Sequence[FailureGroup]) -> str:
+    """One way and what came of it, in a sentence."""
+    first = way.row["fallback_of"] is None
+    keys = ("engine", "dtype", "device")
+    asked = [f"{key} {way.row[key]}" for key in keys if way.row[key] != "auto"]
+    name = f"{'As named' if first else 'Fallback'}: {way.asked['location']}"
+    name += f" ({', '.join(asked)})" if asked else ""
+    if not way.workers:
+        return f"{name}: not tried"
+    parts = []
+    if way.loaded is not None:
+        parts.append(f"loaded in {units.seconds(way.loaded.row['load_s'])}")
+    parts += [
+        f"{count(failure)}: {failure.row['message'] or failure.row['outcome']}"
+        + (f" ({failure.row['hint']})" if failure.row["hint"] else "")
+        for failure in failures
+        if failure.model == model.number
+        and (failure.row["way_id"] or model.ways[0].row["id"]) == way.row["id"]
+    ]
+    return f"{name}: {'; '.join(parts) or 'nothing was asked of it'}"
+
+
+def count(failure: FailureGroup) -> str:
+    """`3 jobs ended in timeout`."""
+    jobs = "1 job" if failure.jobs == 1 else f"{failure.jobs} jobs"
+    return f"{jobs} ended in {failure.row['outcome'].replace('_', ' ')}"
+
+
+def family_facts(family: Family) -> Pairs:
+    """What the family is known for, whether or not it was seen here."""
+    pairs = [
+        ("Loaded by", family.get("how_loaded")),
+        ("Official use", family.get("official_use")),
+        ("What fails", family.get("what_fails")),
+        ("Notes", " ".join(family.get("notes", ()))),
+    ]
+    return [(name, text) for name, text in pairs if text]
+
+
+def markdown(facts: ReportData, told: Sequence[GuideEntry]) -> str:
+    """The reference as a Markdown file."""
+    return "\n".join(lines(facts, told)) + "\n"
+
+
+def lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
+    """Its lines."""
+    yield "# Model loading reference"
+    yield ""
+    yield from provenance(facts)
+    for number, one in enumerate(told, start=1):
+        yield from ("", f"## {number}. {escaped(one.model)}", "")
+        columns = [Column("", ""), Column("", "")]
+        yield from markdown_table(columns, [["Status", one.status], *map(list, one.facts)])
+        yield from ("", "**What was tried**", "")
+        yield from (f"{i}. {escaped(way)}" for i, way in enumerate(one.ways, start=1))
+        if one.known:
+            yield from ("", "**What is known of the family**", "")
+            yield from (f"- {escaped(name)}: {escaped(text)}" for name, text in one.known)
+        yield ""
+        if one.code:
+            yield from ("```python", *one.code.splitlines(), "```")
+        else:
+            yield f"No short code: {escaped(one.no_code or '')}."
+
+
+def provenance(facts: ReportData) -> Iterator[str]:
+    """Where and when it was measured."""
+    row = facts.environments[0].row
+    memory = f", {units.size(row['memory_bytes'])}" if row["memory_bytes"] is not None else ""
+    used = dict.fromkeys(each.row["accelerator"] for each in facts.environments)
+    device = "".join(f", {name}" for name in used if name and name != row["cpu"])
+    machine = f"{row['cpu'] or row['machine']}, {row['cores'] or '?'} cores{memory}{device}"
+    day = (facts.sweep["started_at"] or facts.sweep["created_at"])[:10]
+    uid = f" ({facts.sweep['uid']})" if facts.sweep["name"] else ""
+    yield escaped(f"What was measured on {day} in sweep {facts.title}{uid}.")
+    yield ""
+    yield escaped(f"{machine}; {row['platform']}; Python {row['python']}.")

@@ -1,0 +1,62 @@
+"""Reads what was seen of each text and how it scored, for a report of one sweep.
+
+A file that only an older vlmsweep wrote has neither; then nothing is told. What the checks and
+scores mean is told by docs/scoring.md.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..database.reader import Reader
+from ..database.score_reader import has_scores
+from ..scoring.check_summary import MUCH
+from .data import Record
+
+CHECKS = """
+SELECT checks.*, answers.accepted,
+    (SELECT value FROM scores WHERE scores.run_id = checks.run_id
+        AND metric = json_extract(answers.metrics, '$[0]')) AS score
+FROM jobs JOIN checks ON checks.run_id = jobs.latest_run_id
+LEFT JOIN answers ON answers.job_id = jobs.id
+WHERE jobs.sweep_id = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreData:
+    """Checks and score by run, and what was accepted as an answer by job."""
+
+    runs: dict[int, Record]
+    accepted: dict[int, list[str]]
+
+
+def read_judged(reader: Reader, sweep: int) -> ScoreData:
+    """All of a sweep's."""
+    if not has_scores(reader):
+        return ScoreData({}, {})
+    accepted = reader.records(
+        "SELECT job_id, accepted FROM answers JOIN jobs ON jobs.id = job_id WHERE sweep_id = ?",
+        sweep,
+    )
+    return ScoreData(
+        runs={row["run_id"]: row for row in reader.records(CHECKS, sweep)},
+        accepted={row["job_id"]: json.loads(row["accepted"]) for row in accepted},
+    )
+
+
+def score_flags(row: Record) -> list[str]:
+    """What is worth a word of a text's checks and score, by its row of `CHECKS`."""
+    out = []
+    if row["score"] is not None:
+        out.append(MARKS.get(row["score"], "partly right"))
+    out += ["empty"] if row["empty"] else []
+    out += ["cut off"] if row["cut_off"] else []
+    out += ["repeats itself"] if (row["repetition"] or 0) >= MUCH else []
+    out += ["special tokens left"] if row["special_tokens"] else []
+    out += ["prompt echoed"] if row["prompt_echoed"] else []
+    return out
+
+
+MARKS = {1.0: "right", 0.0: "wrong"}

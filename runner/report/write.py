@@ -1,0 +1,66 @@
+"""Writes a report to its file: whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ..database.reader import Reader
+from ..errors import VlmsweepError
+from ..text import units
+from ..text.sanitize import strip_control_characters
+from .data import ReportData
+from .load import load_report
+
+
+def write(
+    database: Path, sweep: str | None, output: Path | None, format: str | None, pictures: bool
+) -> str:
+    """A sweep's report; returns what to tell about it. `-` is standard output.
+
+    Raises VlmsweepError where it cannot be made or written.
+    """
+    format = format or (
+        "md" if output and output.suffix.lower() in (".md", ".markdown") else "html"
+    )
+    with Reader(database) as reader:
+        facts = load_report(reader, reader.sweep(sweep))
+    text = render_report(facts, format, pictures)
+    if output == Path("-"):
+        sys.stdout.write(text)
+        return written_message(facts, "", text)
+    path = output or Path(f"report.{format}")
+    atomic_write(path, text)
+    return strip_control_characters(written_message(facts, f"{path}: ", text))
+
+
+def render_report(facts: ReportData, format: str, pictures: bool) -> str:
+    """The report's text."""
+    if format == "md":
+        from .markdown import markdown
+
+        return markdown(facts)
+    from .page import page
+
+    return page(facts, pictures)
+
+
+def atomic_write(path: Path, text: str) -> None:
+    """Writes a file: under its name it is whole or as it was. Raises VlmsweepError."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8", errors="replace")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise VlmsweepError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def written_message(facts: ReportData, where: str, text: str) -> str:
+    """`report.html: 1.2 MB, 8 models, 192 answers`."""
+    size = units.size(len(text.encode("utf-8", "replace")))
+    models = len(facts.models)
+    return (
+        f"{where}{size}, {models} {'model' if models == 1 else 'models'}, {facts.answers} answers"
+    )

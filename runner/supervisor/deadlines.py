@@ -1,0 +1,100 @@
+"""Which limit a worker is under, and whether it broke it: deadlines by phase.
+
+Pure: it is told what happened and when (seconds of one monotonic clock), and asked. What a
+breach leads to is `runner.supervisor.worker_controller`'s business.
+
+    start, load   load_s         from the process's start, and again from the files being there
+    download      download_s
+    prefill       first_token_s  from handing the run over to its first text; a library may hold
+                                 the interpreter all the while, so signs of life are not asked for
+    generate      silence_s      since the last text: a heartbeat alone is no progress
+    prefill and generate         run_s, from handing the run over
+    idle          silence_s      since the last event of any kind
+    stop          STOP_S
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.events import WorkerPhase
+from schemas.sweep import Limits
+
+STOP_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class LimitViolation:
+    """A broken limit, in words too."""
+
+    limit: str
+    phase: WorkerPhase
+    message: str
+
+
+class DeadlineMonitor:
+    """The deadlines of one worker."""
+
+    def __init__(self, limits: Limits, now: float) -> None:
+        self.limits = limits
+        self.phase: WorkerPhase = "start"
+        self.entered = now
+        self.progress = now
+        self.run_began: float | None = None
+
+    def enter_phase(self, phase: WorkerPhase, now: float) -> None:
+        """The worker is in another phase from now on."""
+        if phase == self.phase:
+            return
+        if phase == "prefill":
+            self.run_began = now
+        elif phase != "generate":
+            self.run_began = None
+        self.phase, self.entered, self.progress = phase, now, now
+
+    def on_event(self, now: float, progress: bool) -> None:
+        """The worker said something; `progress` when it was more than a heartbeat."""
+        if progress or self.phase == "idle":
+            self.progress = now
+
+    def deadlines(self) -> list[tuple[float, str, float]]:
+        """The deadlines in force: when, which limit, its value."""
+        limits = self.limits
+        if self.phase in ("start", "load"):
+            found = [(self.entered, "load_s", limits.load_s)]
+        elif self.phase == "download":
+            found = [(self.entered, "download_s", limits.download_s)]
+        elif self.phase == "prefill":
+            found = [(self.entered, "first_token_s", limits.first_token_s)]
+        elif self.phase == "stop":
+            found = [(self.entered, "stop_s", STOP_S)]
+        else:
+            found = [(self.progress, "silence_s", limits.silence_s)]
+        if self.run_began is not None:
+            found.append((self.run_began, "run_s", limits.run_s))
+        return [(since + value, name, value) for since, name, value in found]
+
+    def next_deadline(self) -> float:
+        """When the next limit will be broken, unless something happens before."""
+        return min(when for when, _, _ in self.deadlines())
+
+    def check(self, now: float, rss_bytes: int | None = None) -> LimitViolation | None:
+        """The limit that is broken, if one is; the earliest of several."""
+        memory = self.limits.memory_bytes
+        if memory is not None and rss_bytes is not None and rss_bytes > memory:
+            message = f"used {rss_bytes:,} bytes of memory, over the limit of {memory:,}"
+            return LimitViolation("memory_bytes", self.phase, message)
+        when, name, value = min(self.deadlines())
+        if now < when:
+            return None
+        return LimitViolation(name, self.phase, f"{SAID[name]} within {value:g} s ({name})")
+
+
+SAID = {
+    "load_s": "the model was not loaded",
+    "download_s": "the model's files were not fetched",
+    "first_token_s": "no first token came",
+    "run_s": "the run did not finish",
+    "silence_s": "nothing was heard",
+    "stop_s": "the worker did not leave",
+}

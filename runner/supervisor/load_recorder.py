@@ -1,0 +1,84 @@
+"""A worker's way from its start to a model that can answer: its row kept true, and told.
+
+How long it may take is `runner.supervisor.deadlines`'s business, what follows is the attendant's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas import events, stream
+from schemas.stream import Tell
+
+from ..database.store import Store
+from ..system import environment
+from ..system.timestamps import utc_now
+
+LOADED = (
+    "engine",
+    "family",
+    "model_class",
+    "processor_class",
+    "device",
+    "dtype",
+    "dtype_reason",
+    "attention",
+    "parameters",
+    "load_s",
+    "import_s",
+    "weights_s",
+    "processor_s",
+)
+
+
+class LoadRecorder:
+    """What is learned of a worker before its first run. `row` is its number in the database."""
+
+    def __init__(self, store: Store, tell: Tell, model: str, row: int, number: int) -> None:
+        self.store, self.tell = store, tell
+        self.model, self.row, self.number = model, row, number
+        self.python = ""
+        self.download_s: float | None = None
+
+    def on_start_failure(self, error: OSError) -> dict[str, Any]:
+        """The system has no room for a process; returns what that is in columns of a run."""
+        said = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
+        self.store.update("workers", self.row, {"ended_at": utc_now(), **said})
+        return {"outcome": "error", "phase": "start", **said}
+
+    def progress(self, event: events.Progress) -> None:
+        """A download or a load moves."""
+        self.tell(
+            stream.WorkerProgress(
+                worker=self.number,
+                model=self.model,
+                phase=event.phase,
+                message=event.message,
+                done=event.done,
+                total=event.total,
+                unit=event.unit,
+            )
+        )
+
+    def fetched(self, event: events.Fetched) -> None:
+        """The model's files are there."""
+        self.download_s = event.download_s
+        self.store.set_resolved_model(self.row, event)
+
+    def loaded(self, event: events.Loaded) -> None:
+        """The model can answer."""
+        facts = environment.worker_environment(event.versions, self.python, event.device_name)
+        row = {name: getattr(event, name) for name in LOADED}
+        row["environment_id"] = self.store.environment(facts)
+        self.store.update("workers", self.row, row)
+        self.tell(
+            stream.WorkerLoaded(
+                worker=self.number,
+                model=self.model,
+                engine=event.engine,
+                device=event.device,
+                dtype=event.dtype,
+                load_s=event.load_s,
+                download_s=self.download_s,
+            )
+        )

@@ -1,0 +1,102 @@
+"""What a run's end means: the outcome, by how its worker ended.
+
+Pure. A signal that we did not send never reads as a timeout, and a kill of ours never as a
+crash.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+from schemas.events import Error
+
+OUTCOME_BY_LIMIT = {
+    "memory_bytes": "memory_limit",
+    "interrupted": "interrupted",
+    "cancelled": "skipped",
+}
+OUTCOME_BY_CLASS = {
+    "out_of_memory": "out_of_memory",
+    "unsupported": "unsupported",
+    "excluded": "skipped",
+}
+
+
+@dataclass(slots=True)
+class WorkerExit:
+    """How a worker ended: by which limit of ours, or with which status of its own."""
+
+    killed_for: str | None = None
+    message: str | None = None
+    phase: str | None = None
+    status: int | None = None
+    oom_kills: int = 0
+    stack: str | None = None
+
+
+def outcome_of_error(error: Error) -> dict[str, Any]:
+    """The columns of a run that failed inside the worker, in an orderly way."""
+    return {
+        "outcome": OUTCOME_BY_CLASS.get(error.error_class, "error"),
+        "phase": error.phase if error.phase != "idle" else "generate",
+        "error_class": error.error_class,
+        "message": error.message or error.exception,
+        "hint": error.hint,
+        "traceback": error.traceback,
+    }
+
+
+def outcome_of_exit(ending: WorkerExit, phase: str) -> dict[str, Any]:
+    """The columns of a run whose worker ended under it."""
+    row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}
+    if ending.killed_for == "protocol":
+        return row | {"outcome": "error", "error_class": "protocol", "message": ending.message}
+    if ending.killed_for is not None:
+        outcome = OUTCOME_BY_LIMIT.get(ending.killed_for, "timeout")
+        if ending.killed_for == "cancelled":
+            row["error_class"] = "cancelled"
+        return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
+    if ending.status == -signal.SIGKILL and ending.oom_kills > 0:
+        return row | OOM_KILLED
+    return (
+        row | {"outcome": "crashed", "message": exit_text(ending.status)} | hint_for(ending.status)
+    )
+
+
+def exit_text(status: int | None) -> str:
+    """How a process ended, in words."""
+    if status is None:
+        return "the worker vanished without an exit status"
+    if status < 0:
+        return f"the worker was ended by {signal_name(-status)}"
+    return f"the worker left with exit status {status} before it had finished"
+
+
+def hint_for(status: int | None) -> dict[str, Any]:
+    """What to do about an ending."""
+    if status == -signal.SIGKILL:
+        return {"hint": "something outside killed it; most often the system was out of memory"}
+    return {"hint": "the worker's log holds what its libraries last printed"}
+
+
+def signal_name(number: int) -> str:
+    """SIGSEGV for 11, and so on."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+OOM_KILLED = {
+    "outcome": "out_of_memory",
+    "error_class": "out_of_memory",
+    "message": "the kernel ended the worker, because the memory of the machine or of its memory"
+    " group (container) was used up",
+    "hint": "set limits.memory_bytes below what there is, or take a smaller model or dtype",
+}
+HINTS = {
+    "timeout": "raise the limit in the sweep file if the model is only slow",
+    "memory_limit": "raise limits.memory_bytes, or take a smaller model or dtype",
+}

@@ -1,0 +1,188 @@
+"""The run in hand: keeps its row true while it goes on, and tells what was stored.
+
+One object per attempt at a job. It knows rows and the stream, nothing of processes.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from schemas import stream
+from schemas.events import FirstToken, RunFinished, Text
+from schemas.stream import Tell as Tell
+
+from ..database.store import Store
+from . import interference
+from .memory_tracker import PeakMemory
+from .queue import QueuedJob, QueuedModel
+
+KEEP_TEXT_EVERY_S = 0.2
+
+FIGURES = (
+    "latency_s",
+    "preprocess_s",
+    "ttft_s",
+    "input_tokens",
+    "image_tokens",
+    "image_tiles",
+    "output_tokens",
+    "prompt_tps",
+    "generation_tps",
+    "finish_reason",
+    "raw_text",
+    "text",
+)
+TOLD = (
+    "outcome",
+    "phase",
+    "error_class",
+    "message",
+    "hint",
+    "text",
+    "finish_reason",
+    "latency_s",
+    "ttft_s",
+    "input_tokens",
+    "image_tokens",
+    "output_tokens",
+    "prompt_tps",
+    "generation_tps",
+    "peak_rss_bytes",
+    "peak_device_bytes",
+)
+
+
+class RunRecorder:
+    """An attempt at a job, from its row being there to its outcome.
+
+    `worker` is the worker's row, `number` its number in the sweep; both None without one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        tell: Tell,
+        model: QueuedModel,
+        job: QueuedJob,
+        worker: int | None = None,
+        number: int | None = None,
+    ) -> None:
+        self.store, self.tell = store, tell
+        self.model, self.job, self.number = model, job, number
+        self.id = store.start_run(job.id, worker)
+        self.pieces: list[str] = []
+        self.so_far: dict[str, Any] = {}
+        self.kept_at = float("-inf")
+
+    def announce(self, number: int) -> None:
+        """Tells that the run was handed to a worker."""
+        (attempt,) = self.store.connection.execute(
+            "SELECT attempt FROM runs WHERE id = ?", [self.id]
+        ).fetchone()
+        self.tell(
+            stream.RunStarted(
+                run=self.id,
+                job=self.job.id,
+                worker=number,
+                model=self.model.name,
+                image=self.job.image,
+                prompt=self.job.prompt,
+                repeat=self.job.repeat,
+                attempt=attempt,
+            )
+        )
+
+    def first_token(self, event: FirstToken) -> None:
+        """The first visible text is there."""
+        row = {
+            "ttft_s": event.ttft_s,
+            "preprocess_s": event.preprocess_s,
+            "input_tokens": event.input_tokens,
+            "image_tokens": event.image_tokens,
+        }
+        self.store.update("runs", self.id, row)
+        self.tell(
+            stream.RunFirstToken(
+                run=self.id,
+                ttft_s=event.ttft_s,
+                input_tokens=event.input_tokens,
+                image_tokens=event.image_tokens,
+            )
+        )
+
+    def text(self, event: Text, now: float) -> None:
+        """More text. It is committed a few times a second, and with the outcome in any case."""
+        self.pieces.append(event.text)
+        self.so_far = {"output_tokens": event.output_tokens}
+        if now - self.kept_at >= KEEP_TEXT_EVERY_S:
+            self.kept_at = now
+            self.store.update("runs", self.id, self.partial())
+        self.tell(stream.RunText(run=self.id, text=event.text))
+
+    def partial(self) -> dict[str, Any]:
+        """What is known of an answer that has not ended."""
+        if not self.pieces:
+            return dict(self.so_far)
+        return {"raw_text": "".join(self.pieces), **self.so_far}
+
+    def finish(self, event: RunFinished, peak: PeakMemory) -> None:
+        """The worker's answer, with the memory it took."""
+        row = {name: getattr(event, name) for name in FIGURES}
+        row["outcome"] = "ok"
+        notes = [*event.notes, *self.nondeterminism_notes(event.raw_text)]
+        row["notes"] = json.dumps(notes) if notes else None
+        row["transcript"] = json.dumps(event.transcript) if event.transcript else None
+        peak.device_at_least(event.peak_device_bytes, event.peak_device_method)
+        self.end(row, peak)
+
+    def nondeterminism_notes(self, raw_text: str) -> list[str]:
+        """A note when greedy decoding gave another text than in the job's first repeat."""
+        if self.model.generation.do_sample or self.job.repeat == 1:
+            return []
+        first = self.store.first_repeat(self.job.id)
+        if first is None or first[1] == raw_text:
+            return []
+        return [f"nondeterministic: greedy, and yet another text than run {first[0]} gave"]
+
+    def fail(
+        self,
+        verdict: dict[str, Any],
+        peak: PeakMemory | None = None,
+        again: bool = False,
+        way: int | None = None,
+    ) -> None:
+        """Any other end; what had been said so far is kept.
+
+        With `again` the job goes back to the queue, in another `way` if one is given.
+        """
+        self.end(self.partial() | verdict, peak or PeakMemory(), again, way)
+
+    def end(
+        self, row: dict[str, Any], peak: PeakMemory, again: bool = False, way: int | None = None
+    ) -> None:
+        """Commits the outcome, then tells it."""
+        row |= {
+            "peak_rss_bytes": peak.rss,
+            "peak_rss_method": peak.method,
+            "peak_device_bytes": peak.device,
+            "peak_device_method": peak.device_method,
+            "peak_swap_bytes": peak.swap,
+            **peak.hardship,
+        }
+        if suffered := interference.interference_notes(peak.hardship.get("slept_s"), "this run"):
+            row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *suffered])
+        self.store.finish_run(self.id, row, again, way)
+        self.tell(
+            stream.RunFinished(
+                run=self.id,
+                job=self.job.id,
+                worker=self.number,
+                model=self.model.name,
+                image=self.job.image,
+                prompt=self.job.prompt,
+                repeat=self.job.repeat,
+                tried_again=again,
+                **{name: row.get(name) for name in TOLD},  # type: ignore[arg-type]
+            )
+        )

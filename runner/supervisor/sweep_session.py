@@ -1,0 +1,112 @@
+"""A sweep's part in a supervisor's work: its begin and its end, stored and then told.
+
+Which of its jobs run when is `runner.supervisor.supervisor`'s business.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..database.store import Store
+from ..watch.job_counts import JobCounts
+from ..watch.queries import WatchQueries
+from .queue import QueuedModel
+
+
+class SweepSession:
+    """One sweep, from its first worker to its last. `why` is what last went wrong, by model."""
+
+    def __init__(self, store: Store, tell: Tell, sweep: int) -> None:
+        self.store, self.sweep = store, sweep
+        self.tell_all = tell
+        self.began = time.monotonic()
+        self.uid, self.name, self.in_queue = store.connection.execute(
+            "SELECT uid, name, in_queue FROM sweeps WHERE id = ?", [sweep]
+        ).fetchone()
+        self.folder = store.folder(f"logs/{self.uid}")
+        self.why: dict[int, str | None] = {}
+        self.ways_told: set[int] = set()
+        self.state = "queued"
+        self.ended = False
+
+    def tell(self, event: stream.StreamEvent) -> None:
+        """Tells an event with the sweep it belongs to: others may be under way too."""
+        mine = isinstance(event, stream.SweepScopedEvent)
+        self.tell_all(replace(event, sweep=self.uid) if mine else event)
+
+    def begin(self) -> None:
+        """Tells what the sweep holds."""
+        self.state = "running"
+        self.store.set_sweep_state(self.sweep, self.state)
+        jobs = dict(
+            self.store.connection.execute(
+                "SELECT name, (SELECT count(*) FROM jobs WHERE sweep_model_id = sweep_models.id"
+                " AND state = 'queued') AS jobs FROM sweep_models WHERE sweep_id = ?"
+                " AND fallback_of IS NULL AND jobs > 0 ORDER BY rank, position",
+                [self.sweep],
+            )
+        )
+        self.tell(
+            stream.SweepStarted(
+                sweep=self.uid,
+                name=self.name,
+                database=str(self.store.path),
+                models=list(jobs),
+                jobs=sum(jobs.values()),
+                jobs_by_model=jobs,
+            )
+        )
+
+    def recount(self) -> None:
+        """Tells how its jobs stand, after some were added, queued again or taken away."""
+        questions = WatchQueries()
+        questions.connect(self.store.connection)
+        counts = JobCounts(questions, self.sweep)
+        counts.refresh()
+        jobs, outcomes = counts.snapshot()
+        self.tell(
+            stream.JobCountsChanged(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
+        )
+
+    def announce_fallback(self, model: QueuedModel, jobs: int) -> None:
+        """Tells, once, that a model goes on in another way."""
+        if model.id == model.first or model.id in self.ways_told:
+            return
+        self.ways_told.add(model.id)
+        to = f"{model.load.model} ({model.load.engine})"
+        why = self.why.get(model.first)
+        self.tell(stream.FallingBack(model=model.name, to=to, jobs=jobs, why=why))
+
+    def end(self) -> None:
+        """Every job has its outcome."""
+        self.close("done")
+
+    def stop(self) -> None:
+        """The supervisor leaves; what waits goes on with the queue, or with `resume`."""
+        if not self.ended:
+            self.close("queued" if self.in_queue else "interrupted")
+
+    def close(self, state: str) -> None:
+        """Stores how it ended, then tells it."""
+        self.state, self.ended = state, True
+        self.store.set_sweep_state(self.sweep, state)
+        ok, failed, skipped, waiting = self.store.connection.execute(
+            "SELECT sum(ok), sum(failed), sum(skipped), sum(waiting) FROM summary"
+            " WHERE sweep_id = ?",
+            [self.sweep],
+        ).fetchone()
+        self.tell(
+            stream.SweepFinished(
+                sweep=self.uid,
+                state=state,
+                ok=ok,
+                failed=failed,
+                skipped=skipped,
+                waiting=waiting,
+                elapsed_s=time.monotonic() - self.began,
+            )
+        )

@@ -1,0 +1,297 @@
+"""Tends one worker through its life: loads the model, hands over jobs, holds it to its limits.
+
+It is a state machine driven from outside, by bytes that arrived and by the time; it never waits.
+The process itself is `runner.supervisor.worker_process`, a run's row `runner.supervisor.run_recorder`, and which models get
+workers is `runner.supervisor.supervisor`'s business.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas import events
+from schemas.commands import Command, Run, Stop
+from schemas.stream import Tell
+
+from ..database.store import Store
+from ..process.event_reader import EndOfStream, InvalidLine, LineReader, decode
+from ..process.launcher import Launcher
+from . import outcome, retry_policy
+from .deadlines import DeadlineMonitor, LimitViolation
+from .load_recorder import LoadRecorder
+from .memory_tracker import PeakMemory
+from .queue import QueuedJob, QueuedModel
+from .run_recorder import RunRecorder
+from .worker_process import WorkerProcess
+
+GARBAGE_LIMIT = 1000
+DRAIN_S = 1.0  # for what the dead left in the pipe, should somebody else go on filling it
+CANCELLED = {
+    "outcome": "skipped",
+    "error_class": "cancelled",
+    "message": "cancelled by the user",
+}
+NAMED = ("error_class", "message", "hint")
+OfRun = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
+
+
+Claim = Callable[[QueuedModel], QueuedJob | None]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerResult:
+    """What the supervisor must know of a worker that is gone.
+
+    `ended` counts the runs that ended as the worker said, `lost_a_run` tells that it went with a
+    run in hand or before it was given one, `row` says why it went, in columns of a run.
+    """
+
+    loaded: bool
+    ended: int
+    lost_a_run: bool
+    row: dict[str, Any]
+
+
+class WorkerController:
+    """One worker and the jobs it is to do; gets them by asking `claim`, None being the last."""
+
+    def __init__(
+        self,
+        store: Store,
+        tell: Tell,
+        model: QueuedModel,
+        claim: Claim,
+        folder: Path,
+        env: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.store, self.tell, self.clock = store, tell, clock
+        self.model, self.claim = model, claim
+        self.number = store.next_worker_number(model.sweep)
+        log = folder / f"worker-{self.number}.log"
+        self.row = store.start_worker(model.id, log, self.number)
+        self.process = WorkerProcess(
+            store, tell, clock, model.name, self.row, self.number, log, model.python
+        )
+        self.loading = LoadRecorder(store, tell, model.name, self.row, self.number)
+        self.env = dict(env or {})
+        self.watch = DeadlineMonitor(model.limits, clock())
+        self.running: RunRecorder | None = None
+        self.verdict: dict[str, Any] = {}
+        self.loaded = self.refused = self.draining = False
+        self.dismissed = self.buried = self.unwanted = False
+        self.garbage = self.ended = 0
+        self.heard: set[int] = set()
+
+    def start(self, launcher: Launcher) -> None:
+        """Starts the process and asks it to load the model. Raises OSError."""
+        self.process.begin(launcher, self.env)
+        self.events = LineReader(self.process.hold.events_fd)
+        self.send(self.model.load)
+
+    @property
+    def has_exited(self) -> bool:
+        """Whether its shim is gone, and so the worker and all that it started."""
+        return self.process.hold.reports_fd not in self.heard
+
+    def stream_closed(self, descriptor: int) -> None:
+        """One of the two streams came to its end."""
+        self.heard.discard(descriptor)
+
+    def send(self, command: Command) -> None:
+        """A command, as a line."""
+        self.process.hold.send(json.dumps(asdict(command)).encode() + b"\n")
+
+    # What it says.
+
+    def read_events(self) -> bool:
+        """Takes in what the worker sent; False at the end of its stream."""
+        for line in self.events.read():
+            if isinstance(line, EndOfStream):
+                return False
+            event = line if isinstance(line, InvalidLine) else decode(line)
+            if isinstance(event, InvalidLine):
+                self.on_invalid_line(event)
+            else:
+                now = self.clock()
+                self.watch.on_event(now, progress=not isinstance(event, events.Heartbeat))
+                self.handle_event(event, now)
+        return True
+
+    def on_invalid_line(self, garbage: InvalidLine) -> None:
+        """Nonsense on the event stream: noted; too much of it is the end."""
+        self.garbage += 1
+        if self.garbage <= 3:
+            self.process.notes.append(f"event stream: {garbage.reason}: {garbage.sample}")
+        if self.garbage == GARBAGE_LIMIT:
+            message = f"{GARBAGE_LIMIT} lines that are no events, the last: {garbage.reason}"
+            self.process.kill(LimitViolation("protocol", self.watch.phase, message))
+
+    def handle_event(self, event: events.Event, now: float) -> None:
+        """One event's effect."""
+        match event:
+            case events.Started():
+                self.loading.python = event.python
+            case events.Progress():
+                self.progress(event, now)
+            case events.Fetched() if not self.loaded:
+                self.loading.fetched(event)
+                self.watch.enter_phase("load", now)
+            case events.Loaded() if not self.loaded and not self.process.kill_requested:
+                self.model_loaded(event, now)
+            case events.Heartbeat():
+                self.process.device_report(event.device_bytes, "heartbeat")
+            case events.Error(run=None) if not self.loaded:
+                self.on_load_error(event, now)
+            case events.WorkerExiting() if self.running is None:
+                self.watch.enter_phase("stop", now)
+            case (
+                events.RunStarted()
+                | events.FirstToken()
+                | events.Text()
+                | events.RunFinished()
+                | events.Error()
+            ) if self.running is not None and event.run == self.running.id:
+                self.handle_run_event(self.running, event, now)
+            case _:
+                self.on_invalid_line(InvalidLine("out of order", type(event).__name__))
+
+    def handle_run_event(self, running: RunRecorder, event: OfRun, now: float) -> None:
+        """An event of the run in hand."""
+        if self.outcome_decided and isinstance(event, events.RunFinished | events.Error):
+            self.on_invalid_line(InvalidLine("too late", type(event).__name__))
+            return
+        match event:
+            case events.FirstToken():
+                self.watch.enter_phase("generate", now)
+                running.first_token(event)
+            case events.Text():
+                self.watch.enter_phase("generate", now)
+                running.text(event, now)
+            case events.RunFinished():
+                self.running = None
+                self.ended += 1
+                self.process.device_peak(event.peak_device_bytes, event.peak_device_method)
+                running.finish(event, self.process.end_span())
+                self.start_next_run(now)
+            case events.Error():
+                self.running = None
+                self.ended += 1
+                self.fail(running, outcome.outcome_of_error(event), self.process.end_span())
+                self.start_next_run(now)
+
+    @property
+    def outcome_decided(self) -> bool:
+        """Whether the run's outcome is decided: it broke a limit, and no answer mends that."""
+        return self.process.ending.killed_for not in (None, "interrupted", "cancelled")
+
+    def progress(self, event: events.Progress, now: float) -> None:
+        """A download or a load moves."""
+        if not self.loaded:
+            self.watch.enter_phase("download" if event.phase == "download" else "load", now)
+        self.loading.progress(event)
+
+    def model_loaded(self, event: events.Loaded, now: float) -> None:
+        """The model can answer: the first job goes to it."""
+        self.loaded = True
+        self.process.notes += event.notes
+        self.process.device_report(event.device_bytes, "after load")
+        self.loading.loaded(event)
+        self.start_next_run(now)
+
+    def on_load_error(self, event: events.Error, now: float) -> None:
+        """The model cannot be made ready, and the worker said why; it leaves by itself."""
+        self.refused = True
+        self.verdict = outcome.outcome_of_error(event) | {"phase": self.watch.phase}
+        self.watch.enter_phase("stop", now)
+
+    def start_next_run(self, now: float) -> None:
+        """Hands the next job over, or lets the worker go when none is left."""
+        self.watch.enter_phase("idle", now)
+        if self.process.kill_requested or self.buried:
+            return
+        alone = self.model.isolation == "job" and self.ended
+        job = None if self.draining or alone else self.claim(self.model)
+        if job is None:
+            self.dismissed = True
+            self.watch.enter_phase("stop", now)
+            self.send(Stop())
+            return
+        self.running = RunRecorder(self.store, self.tell, self.model, job, self.row, self.number)
+        self.process.begin_span()
+        self.watch.enter_phase("prefill", now)
+        self.running.announce(self.number)
+        self.send(Run(run=self.running.id, turns=job.turns, generation=self.model.generation))
+
+    # Time passing.
+
+    def tick(self) -> None:
+        """Samples memory and holds the worker to its limits."""
+        self.process.tick()
+        if not self.process.kill_requested:
+            rss = self.process.sample(self.watch.phase)
+            if breach := self.watch.check(self.clock(), rss):
+                self.process.kill(breach)
+
+    def next_deadline(self) -> float:
+        """When `tick` must be called next, monotonic seconds."""
+        if self.process.kill_requested:
+            return self.process.next_deadline()
+        return min(self.watch.next_deadline(), self.process.next_deadline())
+
+    # Its end.
+
+    def drain(self) -> None:
+        """Takes no more jobs; the run in hand may finish, a load is not waited for."""
+        self.draining = True
+        if not self.loaded and not self.refused:
+            self.interrupt()
+
+    def interrupt(self, limit: str = "interrupted", why: str = "interrupted by the user") -> None:
+        """Ends it at once: interrupted or cancelled."""
+        self.draining = True
+        self.process.kill(LimitViolation(limit, self.watch.phase, why), at_once=True)
+
+    def cancel(self) -> None:
+        """Its job is no longer wanted, whatever else it may be dying of."""
+        self.unwanted = True
+        self.interrupt("cancelled", CANCELLED["message"])
+
+    def finalize(self) -> WorkerResult:
+        """Everything is gone: reads what was still in the pipe and stores how it ended."""
+        phase = self.process.ending.phase or self.watch.phase
+        self.buried = True
+        self.process.hold.kill()
+        until = self.clock() + DRAIN_S
+        while self.read_events() and not self.events.dry and self.clock() < until:
+            pass
+        self.process.close()
+        lost = self.running is not None or (self.loaded and not self.dismissed)
+        if lost or not (self.loaded or self.refused):
+            self.verdict = outcome.outcome_of_exit(self.process.ending, phase)
+        if self.running is not None:
+            memory = self.process.memory
+            self.fail(self.running, self.verdict, memory.span if memory else None)
+            self.running = None
+        row = {"phase": phase, "notes": json.dumps(self.process.notes) or None}
+        if not self.loaded:
+            row |= {key: self.verdict.get(key) for key in NAMED}
+            row["stack"] = self.verdict.get("traceback")
+        self.process.store_exit(row)
+        return WorkerResult(self.loaded, self.ended, lost, self.verdict)
+
+    def fail(
+        self, running: RunRecorder, row: dict[str, Any], peak: PeakMemory | None = None
+    ) -> None:
+        """A run that did not end ok; its job may be tried again, or in another way."""
+        if self.unwanted and row["outcome"] == "interrupted":
+            row = row | CANCELLED
+        again, way = retry_policy.retry_run(self.store, self.model, running.job.id, row)
+        if self.unwanted:
+            again, way = False, None
+        running.fail(row, peak, again, way)

@@ -1,0 +1,115 @@
+"""The workers there are, each behind its attendant and with the room it was granted.
+
+Which models get one, and what a worker's end means, is `runner.supervisor.supervisor`'s business.
+"""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from schemas.commands import Load
+from schemas.shared import hub_cache
+
+from ..database.estimates import Estimate
+from ..process.launcher import Launcher
+from .queue import QueuedModel
+from .resources import Allocation, ResourceAllocator, SupervisorLimits
+from .worker_controller import WorkerController
+
+
+def weights_on_disk(load: Load) -> int | None:
+    """Bytes of a model's weights, where they lie whole on this disk."""
+    if load.url is not None:
+        return None
+    found = (
+        hub_cache.inspect_folder(Path(load.model))
+        if load.local
+        else hub_cache.find(load.model, load.revision)
+    )
+    return found.weights_bytes if found is not None and found.whole else None
+
+
+class WorkerPool:
+    """Attendants, heard through the selector until their workers are gone."""
+
+    def __init__(
+        self, terms: SupervisorLimits, launcher: Launcher, selector: selectors.BaseSelector
+    ) -> None:
+        self.terms, self.launcher, self.selector = terms, launcher, selector
+        self.room = ResourceAllocator(terms)
+        self.grants: dict[WorkerController, Allocation] = {}
+
+    def __iter__(self) -> Iterator[WorkerController]:
+        return iter(list(self.grants))
+
+    def __len__(self) -> int:
+        return len(self.grants)
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many as the terms allow."""
+        return len(self) >= self.terms.workers
+
+    def has(self, model: QueuedModel) -> bool:
+        """Whether one of them tends this model, in whichever sweep and way."""
+        return any(is_same_model(model, attendant.model) for attendant in self)
+
+    def allocate(self, expected: Estimate, model: QueuedModel) -> Allocation | None:
+        """Room for one more, to be given back or joined with; None when there is none."""
+        unknown = expected.peak_rss_bytes is None and expected.weights_bytes is None
+        if unknown and self.terms.workers > 1:
+            expected = replace(expected, weights_bytes=weights_on_disk(model.load))
+        return self.room.allocate(expected, model.load.device, model.load.engine)
+
+    def release(self, grant: Allocation) -> None:
+        """It is not needed after all."""
+        self.room.release(grant)
+
+    def start_worker(self, attendant: WorkerController, grant: Allocation) -> None:
+        """Starts its worker and listens. Raises OSError when there is no room for a process."""
+        attendant.start(self.launcher)
+        self.grants[attendant] = grant
+        self.listen(attendant)
+
+    def listen(self, attendant: WorkerController) -> None:
+        """Hears the worker and its shim in the loop, each until the end of its stream."""
+        hold = attendant.process.hold
+
+        def register(descriptor: int, take: Callable[[], bool]) -> None:
+            def hear() -> None:
+                if not take():
+                    self.selector.unregister(descriptor)
+                    attendant.stream_closed(descriptor)
+
+            self.selector.register(descriptor, selectors.EVENT_READ, hear)
+            attendant.heard.add(descriptor)
+
+        register(hold.events_fd, attendant.read_events)
+        register(hold.reports_fd, attendant.process.read_reports)
+
+    def remove(self, attendant: WorkerController) -> None:
+        """Its worker is gone."""
+        for descriptor in attendant.heard:
+            self.selector.unregister(descriptor)
+        self.room.release(self.grants.pop(attendant))
+
+    @contextmanager
+    def kill_all_on_exit(self) -> Iterator[None]:
+        """Whatever goes wrong while it lasts, a full disk say: no worker outlives it."""
+        try:
+            yield
+        finally:
+            for attendant in self:
+                attendant.process.hold.kill()
+            for attendant in self:
+                attendant.process.hold.close()
+
+
+def is_same_model(one: QueuedModel, other: QueuedModel) -> bool:
+    """Whether two ways are of one model of a sweep, or load the same one."""
+    place = (one.load.model, one.load.url) == (other.load.model, other.load.url)
+    return one.first == other.first or place

@@ -1,0 +1,297 @@
+"""One worker as a process: started, sampled, killed, buried; with its row kept true.
+
+It knows pids, signals and bytes of memory, nothing of models, jobs or events. Who decides that
+it must die, and what its death means for a run, is `runner.supervisor.worker_controller`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas import stream
+from schemas.events import WorkerPhase
+from schemas.stream import Tell
+
+from ..database.recovery import MARK
+from ..database.store import Store
+from ..environments.worker_command import worker_command
+from ..process.event_reader import EndOfStream, LineReader
+from ..process.launcher import Launcher, WorkerHandle, WorkerSpec
+from ..system import host
+from ..system.timestamps import utc_now
+from . import interference, outcome
+from .deadlines import LimitViolation
+from .interference import InterferenceTracker
+from .memory_tracker import MemoryTracker, PeakMemory
+from .outcome import WorkerExit
+
+SAMPLE_EVERY_S = 0.25
+STORE_SAMPLE_EVERY_S = 1.0
+STACK_GRACE_S = 0.1
+STACK_LOOK_S = 0.01
+SHIM_PATIENCE_S = 12.0  # a little more than the shim itself takes before it gives up
+STACK_BYTES = 20_000
+
+
+class WorkerProcess:
+    """A worker's process tree and its row in `workers`."""
+
+    def __init__(
+        self,
+        store: Store,
+        tell: Tell,
+        clock: Callable[[], float],
+        model: str,
+        row: int,
+        number: int,
+        log: Path,
+        python: str | None = None,
+    ) -> None:
+        self.store, self.tell, self.clock = store, tell, clock
+        self.model, self.row, self.number, self.log = model, row, number, log
+        self.python = python
+        self.stack_file = log.with_suffix(".stack")
+        self.began = clock()
+        self.memory: MemoryTracker | None = None
+        self.hardship = InterferenceTracker()
+        self.device = PeakMemory()
+        self.device_now: int | None = None
+        self.ending = WorkerExit()
+        self.facts: dict[str, Any] = {}
+        self.notes: list[str] = []
+        self.kill_asked: float | None = None
+        self.kill_sent_at: float | None = None
+        self.stack_bytes = self.stack_began = 0
+        self.stack_looked = 0.0
+        self.available = 0
+        self.sampled_at = self.stored_at = float("-inf")
+
+    def begin(self, launcher: Launcher, env: Mapping[str, str]) -> None:
+        """Starts it, with more in its environment."""
+        # An earlier worker may have deleted its folder.
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.oom_kills = host.oom_kills()
+        argv, ours = worker_command(self.python)
+        ours = {**ours, **env, MARK: str(self.store.path)}
+        spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=ours)
+        self.hold: WorkerHandle = launcher.start(spec)
+        self.reports = LineReader(self.hold.reports_fd)
+
+    # What the shim reports.
+
+    def read_reports(self) -> bool:
+        """Takes in the shim's reports; False when it is gone and the worker can be buried."""
+        for line in self.reports.read():
+            if isinstance(line, EndOfStream):
+                return False
+            if isinstance(line, bytes):
+                self.report(*line.decode("utf-8", "replace").split(" "))
+        return True
+
+    def report(self, kind: str, *words: str) -> None:
+        """One report, as `runner.process.shim` defines them."""
+        if kind == "started":
+            pid = int(words[0])
+            self.memory = MemoryTracker(pid, self.hold.guardian)
+            self.store.update("workers", self.row, {"pid": pid})
+            started = stream.WorkerStarted(
+                worker=self.number, model=self.model, pid=pid, log=str(self.log)
+            )
+            self.tell(started)
+        elif kind == "exited":
+            status, user_s, system_s, maxrss = words
+            self.ending.status = int(status)
+            self.facts["cpu_s"] = float(user_s) + float(system_s)
+            if self.memory is not None:
+                self.memory.total.rss_at_least(int(maxrss), "rusage maxrss")
+        elif kind == "gone" and self.kill_requested:
+            self.facts |= {"killed_processes": int(words[0]), "survivors": int(words[1])}
+        elif kind == "failed":
+            self.notes.append(" ".join(words))
+
+    # Memory.
+
+    def device_report(self, now: int | None, method: str) -> None:
+        """What the worker says of its device's memory."""
+        self.device_now = now
+        self.device.device_at_least(now, method)
+
+    def device_peak(self, peak: int | None, method: str | None) -> None:
+        """The device's own peak over a run, which heartbeats may have missed."""
+        self.device.device_at_least(peak, method)
+
+    def begin_span(self) -> None:
+        """A run begins: its peak and its hardships are measured from here on."""
+        if self.memory is not None:
+            self.memory.start_run()
+        self.facts |= self.hardship.begin_run()
+
+    def end_span(self) -> PeakMemory:
+        """The peak and the hardships since `begin_span`."""
+        peak = PeakMemory() if self.memory is None else self.memory.end_run(self.clock())
+        peak.hardship = self.hardship.end_run()
+        return peak
+
+    def sample(self, phase: WorkerPhase) -> int | None:
+        """Resident bytes of the whole tree, if a sample is due; the timeline gets some of them."""
+        now = self.clock()
+        if self.memory is None or now < self.sampled_at + SAMPLE_EVERY_S:
+            return None
+        self.sampled_at = now
+        sample = self.memory.sample(now)
+        if sample is None:
+            return None
+        if now >= self.stored_at + STORE_SAMPLE_EVERY_S:
+            self.stored_at = now
+            row = {
+                "at_s": now - self.began,
+                "phase": phase,
+                "rss_bytes": sample.rss,
+                "anonymous_bytes": sample.anonymous,
+                "file_bytes": sample.file,
+                "device_bytes": self.device_now,
+            }
+            self.store.add_sample(self.row, row)
+            self.tell(
+                stream.MemorySampled(
+                    worker=self.number,
+                    model=self.model,
+                    rss_bytes=sample.rss,
+                    peak_rss_bytes=self.memory.total.rss,
+                    device_bytes=self.device_now,
+                )
+            )
+        return sample.rss
+
+    # Its death.
+
+    @property
+    def kill_requested(self) -> bool:
+        """Whether its death was decided."""
+        return self.kill_asked is not None
+
+    def kill(self, breach: LimitViolation, at_once: bool = False) -> None:
+        """Begins the kill: its stack is asked for, and a moment later it dies."""
+        if not self.kill_requested:
+            self.ending.killed_for, self.ending.message = breach.limit, breach.message
+            self.ending.phase = breach.phase
+            self.kill_asked = self.clock()
+            self.facts["kill_asked_at"] = utc_now()
+            self.available = host.available_memory()
+            self.tell(
+                stream.WorkerKilled(
+                    worker=self.number,
+                    model=self.model,
+                    killed_for=breach.limit,
+                    phase=breach.phase,
+                    message=breach.message,
+                )
+            )
+            if not at_once:
+                self.stack_bytes, self.stack_looked = self.stack_size(), self.clock()
+                self.stack_began = self.stack_bytes
+                self.facts["kill_signals"] = "SIGUSR1"
+                self.hold.dump_stack()
+        if at_once:
+            self.send_kill()
+
+    def send_kill(self) -> None:
+        """The kill itself. No SIGTERM: a worker has nothing to tidy, and hung ones do not hear."""
+        if self.kill_sent_at is None:
+            self.kill_sent_at = self.clock()
+            sent = self.facts.get("kill_signals")
+            self.facts["kill_signals"] = f"{sent} SIGKILL" if sent else "SIGKILL"
+        self.hold.kill()
+
+    def stack_size(self) -> int:
+        """Bytes of stack that were written."""
+        try:
+            return self.stack_file.stat().st_size
+        except OSError:
+            return 0
+
+    def stack_taken(self, now: float) -> bool:
+        """Whether the stack is there as a whole: it grew, and then for one look no more."""
+        size, before = self.stack_size(), self.stack_bytes
+        self.stack_bytes, self.stack_looked = size, now
+        if size == before > self.stack_began:
+            assert self.kill_asked is not None
+            self.facts["stack_s"] = now - self.kill_asked
+            return True
+        return False
+
+    def tick(self) -> None:
+        """Sends on what waits: commands, and the kill once the stack was taken or is overdue."""
+        self.hold.flush()
+        if self.kill_asked is None or (now := self.clock()) < self.next_deadline():
+            return
+        if self.kill_sent_at is not None:
+            self.kill_sent_at = now
+            self.hold.kill_guardian()
+            self.notes.append("the shim did not obey, and was killed")
+        elif self.stack_taken(now) or now >= self.kill_asked + STACK_GRACE_S:
+            self.send_kill()
+
+    def next_deadline(self) -> float:
+        """When `tick` or `sample` is next of use, monotonic seconds."""
+        if self.kill_asked is None:  # before it has started there is nothing to sample
+            return float("inf") if self.memory is None else self.sampled_at + SAMPLE_EVERY_S
+        if self.kill_sent_at is not None:
+            return self.kill_sent_at + SHIM_PATIENCE_S
+        return min(self.stack_looked + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)
+
+    def close(self) -> None:
+        """Everything is gone: gives back what was held, and reads the stack it left."""
+        self.facts |= self.hardship.end_load()
+        self.notes += interference.interference_notes(self.facts.get("load_slept_s"), "its load")
+        if self.memory is not None:
+            self.memory.span.hardship = self.hardship.end_run()
+        if orphans := self.hold.close():
+            self.notes.append(f"the shim was killed; {orphans} processes it guarded were killed")
+        if self.kill_requested:
+            self.facts["freed_bytes"] = host.available_memory() - self.available
+        self.ending.oom_kills = host.oom_kills() - self.oom_kills
+        try:
+            stack = self.stack_file.read_bytes()[-STACK_BYTES:].decode("utf-8", "replace")
+            self.stack_file.unlink()
+        except OSError:
+            stack = ""
+        if self.kill_requested:
+            self.ending.stack = stack or None
+
+    def store_exit(self, row: dict[str, Any]) -> None:
+        """The last of its row, `row` included, and the telling of it."""
+        status, total = self.ending.status, self.memory.total if self.memory else PeakMemory()
+        died_of = outcome.signal_name(-status) if status is not None and status < 0 else None
+        exit_code = status if status is not None and status >= 0 else None
+        kill_s = None if self.kill_asked is None else self.clock() - self.kill_asked
+        if self.ending.stack:
+            row["stack"] = self.ending.stack
+        row |= self.facts | {
+            "ended_at": utc_now(),
+            "exit_code": exit_code,
+            "exit_signal": died_of,
+            "killed_for": self.ending.killed_for,
+            "kill_s": kill_s,
+            "peak_rss_bytes": total.rss,
+            "peak_rss_method": total.method,
+            "peak_anonymous_bytes": total.anonymous,
+            "peak_file_bytes": total.file,
+            "peak_swap_bytes": total.swap,
+            "peak_device_bytes": self.device.device,
+            "peak_device_method": self.device.device_method,
+        }
+        self.store.update("workers", self.row, row)
+        self.tell(
+            stream.WorkerEnded(
+                worker=self.number,
+                model=self.model,
+                exit_code=exit_code,
+                exit_signal=died_of,
+                killed_for=self.ending.killed_for,
+                kill_s=kill_s,
+                peak_rss_bytes=total.rss,
+            )
+        )

@@ -1,0 +1,101 @@
+"""Reads somebody else's whole database into a fresh history, without trusting or changing it.
+
+Values alone are taken from it, of tables whose names we know; what its files hold is looked for
+beside it, in the folder a database keeps, whatever paths its rows name.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from ..database import APPLICATION_ID
+from ..database.reader import connect
+from . import ExchangeError, staging
+
+HEAD = b"SQLite format 3\x00"
+
+
+class DatabaseSource:
+    """A database file and the folder beside it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.files = path.with_suffix(".files")
+
+    def schema(self) -> list[str]:
+        """The migrations it has had. Raises ExchangeError when it is not ours."""
+        try:
+            with closing(connect(self.path)) as connection:
+                (ours,) = connection.execute("PRAGMA application_id").fetchone()
+                if ours != APPLICATION_ID:
+                    raise ExchangeError("it is a database of some other program")
+                ask = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'vlmsweep'"
+                return [str(name) for (name,) in connection.execute(ask)]
+        except sqlite3.Error as error:
+            raise ExchangeError(f"it cannot be read: {error}") from error
+
+    def fill(self, db: Database) -> None:
+        """Copies all values into a fresh history, as they are at one moment.
+
+        Raises ExchangeError.
+        """
+        try:
+            db.execute("ATTACH ? AS theirs", [read_only(self.path)])
+            with db.atomic():
+                for table, columns in staging.table_columns(db).items():
+                    self.copy(db, table, ", ".join(columns))
+            db.execute("DETACH theirs")
+        except sqlite3.IntegrityError as error:
+            raise ExchangeError(f"its rows break the schema's rules: {error}") from error
+        except sqlite3.Error as error:
+            raise ExchangeError(f"it cannot be read: {error}") from error
+
+    @staticmethod
+    def copy(db: Database, table: str, names: str) -> None:
+        """A table's values, if it is a real one."""
+        kind = db.execute(
+            "SELECT sql FROM theirs.sqlite_master WHERE type = 'table' AND name = ?", [table]
+        ).fetchone()
+        if kind is None or re.match(r"\s*CREATE\s+VIRTUAL", str(kind[0]), re.IGNORECASE):
+            raise ExchangeError(f"it has no table {table}")
+        db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM theirs.{table}")  # noqa: S608
+
+    def size(self) -> int:
+        """Bytes that its rows may take at most."""
+        return self.path.stat().st_size
+
+    def picture(self, digest: str) -> Path | None:
+        """The prepared picture with this hash, if it is there."""
+        return self.file_inside(Path("images", digest[:2], f"{digest}.png"))
+
+    def log(self, uid: str, number: int) -> Path | None:
+        """A worker's log, if it is there."""
+        return self.file_inside(Path("logs", uid, f"worker-{number}.log"))
+
+    def file_inside(self, name: Path) -> Path | None:
+        """A file in its folder; a link that leads out of it is none."""
+        path = self.files / name
+        inside = path.resolve().is_relative_to(self.files.resolve())
+        return path if inside and path.is_file() else None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def read_only(path: Path) -> str:
+    """The URI by which a database can be read without writing anything. Raises sqlite3.Error."""
+    uri = path.absolute().as_uri() + "?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # As runner.database.reader does where no file can be made beside it.
+            if path.with_name(path.name + "-wal").exists():
+                raise
+            uri += "&immutable=1"
+    return uri

@@ -1,0 +1,140 @@
+"""Puts the pictures and logs that came with a merged sweep beside our database.
+
+A picture is decoded by the same guarded process as any stranger's picture, and kept only if its
+pixels are those that its row names: what is in our folder was written by us. What is missing is
+no fault: rows say what was, and a bundle may leave pictures out.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import zipfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from sqlite_utils import Database
+
+from ..database.store import Store, canonical_json
+from ..errors import DatabaseError
+from ..image_prep import cache, decode_client, prepare
+from . import ExchangeError
+from .bundle_reader import BundleSource
+from .database_source import DatabaseSource
+from .staging import DIGEST
+
+Source = DatabaseSource | BundleSource
+MOST_LOG_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedFiles:
+    """Files that came: pictures and logs put beside the database, and pictures that lied."""
+
+    pictures: int = 0
+    logs: int = 0
+    refused: int = 0
+
+
+def rewrite_paths(db: Database, store: Store) -> None:
+    """Rows of a fresh history name the places that their files have here, there or not."""
+    images = store.folder("images")
+    # A path that we do not know the pixels of could be any file of this machine's.
+    db.execute(
+        "UPDATE images SET prepared_path = NULL, frame_paths = NULL WHERE prepared_sha256 IS NULL"
+    )
+    ask = "SELECT id, prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
+    for row, digest, frames in db.execute(ask).fetchall():
+        places = [str(cache.picture_path(images, one)) for one in digests(digest, frames)]
+        db.execute(
+            "UPDATE images SET prepared_path = ?, frame_paths = ? WHERE id = ?",
+            [places[0], frames and canonical_json(places), row],
+        )
+    logs = store.folder("logs")
+    ask = "SELECT workers.id, uid, number FROM workers JOIN sweeps ON sweeps.id = sweep_id"
+    for row, uid, number in db.execute(ask).fetchall():
+        place = str(logs / uid / f"worker-{number}.log")
+        db.execute("UPDATE workers SET log_path = ? WHERE id = ?", [place, row])
+
+
+def digests(prepared: str, frames: str | None) -> list[str]:
+    """The hashes of a picture's pixels: of a video's frames, by their files' names."""
+    if frames is None:
+        return [prepared]
+    names = [Path(str(path).replace("\\\\", "/")).stem for path in json.loads(frames)]
+    if not names or not all(DIGEST.fullmatch(name) for name in names):
+        raise ExchangeError("a video's frames are no files of ours")
+    return names
+
+
+def copy_files(source: Source, db: Database, store: Store, folder: Path) -> ImportedFiles:
+    """Brings the files of what is in our database now. `folder` is for what is on its way."""
+    try:
+        came, refused = copy_images(source, db, store, folder)
+        return ImportedFiles(came, copy_logs(source, db, store), refused)
+    except (OSError, decode_client.DecoderError) as error:
+        raise DatabaseError(
+            f"the rows are in, but not all of their files: {error}",
+            hint="see to the disk, then import it again: what is there is not added twice",
+        ) from error
+
+
+def copy_images(source: Source, db: Database, store: Store, folder: Path) -> tuple[int, int]:
+    """The pictures that are not here yet; how many came, and how many were not what they said."""
+    images = store.folder("images")
+    wanted: dict[str, Path] = {}
+    ask = "SELECT prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
+    for prepared, frames in db.execute(ask):
+        for digest in digests(prepared, frames):
+            if cache.picture_path(images, digest).is_file() or digest in wanted:
+                continue
+            if (path := extract_image(source, digest, folder)) is not None:
+                wanted[digest] = path
+    made = prepare.prepare(list(wanted.values()), max_side=None, folder=images)
+    came = sum(
+        picture.prepared_sha256 == digest for digest, picture in zip(wanted, made, strict=True)
+    )
+    return came, len(wanted) - came
+
+
+def extract_image(source: Source, digest: str, folder: Path) -> Path | None:
+    """A picture as a file."""
+    found = source.picture(digest)
+    if found is None or isinstance(found, Path):
+        return found
+    path = folder / f"{digest}.png"
+    with open_member(source, found) as file, path.open("wb") as out:
+        shutil.copyfileobj(file, out)
+    return path
+
+
+def copy_logs(source: Source, db: Database, store: Store) -> int:
+    """The logs of workers that are here as they are there; how many came."""
+    came = 0
+    ask = "SELECT uid, number, workers.started_at FROM workers JOIN sweeps ON sweeps.id = sweep_id"
+    same = ask + " WHERE uid = ? AND number = ? AND workers.started_at = ?"
+    for row in db.execute(ask).fetchall():
+        uid, number, _ = row
+        found = source.log(uid, number)
+        place = store.folder("logs") / uid / f"worker-{number}.log"
+        if found is None or place.exists() or not store.connection.execute(same, row).fetchone():
+            continue
+        with open_member(source, found) as file:
+            cache.atomic_write(place, partial(write_bytes, file.read(MOST_LOG_BYTES)))
+        came += 1
+    return came
+
+
+def write_bytes(text: bytes, file: IO[bytes]) -> None:
+    """Writes a file's text."""
+    file.write(text)
+
+
+def open_member(source: Source, found: Path | zipfile.ZipInfo) -> IO[bytes]:
+    """A file of the source's, for reading."""
+    if isinstance(found, Path):
+        return found.open("rb")
+    assert isinstance(source, BundleSource)
+    return source.zip.open(found)

@@ -1,0 +1,131 @@
+"""A fresh history in a file of its own, where rows from outside are held to our schema's rules.
+
+It is made as old as the rows are, filled, checked, and only then brought up to date: the file
+they came from is never written to, and nothing of it but values gets here - no trigger, no view.
+Where the rows come from is `runner.transfer.database_source`'s and `runner.transfer.bundle_reader`'s business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sqlite3
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from schemas import rows
+
+from ..database import APPLICATION_ID
+from ..database.merge.tables import TABLES
+from ..database.migrations import NAMES, migrations
+from ..database.store import canonical_json
+from . import ExchangeError
+
+# It names a folder and is shown.
+UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
+SPINE = {"python", "platform", "machine", "cpu", "cores", "memory_bytes", "accelerator", "packages"}
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def create_staging(path: Path, schema: Sequence[str] = NAMES) -> Database:
+    """An empty history as `schema`, the names of its migrations, says.
+
+    Files may be attached to its connection by URI. Raises ExchangeError for schemas unknown.
+    """
+    if newer := set(schema) - set(NAMES):
+        raise ExchangeError(
+            f"it was written by a newer vlmsweep ({max(newer)})", hint="upgrade vlmsweep"
+        )
+    if set(schema) != set(NAMES[: len(set(schema))]) or not schema:
+        raise ExchangeError("its schema is none that vlmsweep ever had")
+    db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rwc", uri=True))
+    db.conn.isolation_level = None
+    # It lives as long as the import does: nothing in it must outlast a power cut.
+    pragmas = ("journal_mode = OFF", "synchronous = OFF", "trusted_schema = OFF")
+    for pragma in (f"application_id = {APPLICATION_ID}", *pragmas, "foreign_keys = OFF"):
+        db.execute(f"PRAGMA {pragma}").fetchall()
+    following = NAMES[len(set(schema)) :]
+    migrations.apply(db, stop_before=following[0] if following else None)
+    for trigger in db.triggers:  # only an index's, which nobody will ask here
+        db.execute(f"DROP TRIGGER {trigger.name}")
+    return db
+
+
+def table_columns(db: Database) -> dict[str, list[str]]:
+    """The tables that travel, as far as this history has them, with their columns."""
+    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    ask = "SELECT name FROM pragma_table_info(?)"
+    return {
+        table.name: [column for (column,) in db.execute(ask, [table.name])]
+        for table in TABLES
+        if table.name in names
+    }
+
+
+def validate_and_migrate(db: Database) -> None:
+    """Checks a filled history, then brings it up to date. Raises ExchangeError."""
+    if astray := db.execute("PRAGMA foreign_key_check").fetchone():
+        raise ExchangeError(f"its {astray[0]} point to {astray[2]} that are not there")
+    migrations.apply(db)
+    check_json(db)
+    check_names(db)
+    check_hashes(db)
+
+
+# What a column's documentation begins with, and what SQLite calls that.
+KINDS = {"JSON list": "array", "JSON object": "object", "JSON:": "object"}
+
+
+def check_json(db: Database) -> None:
+    """Columns that are documented as JSON hold JSON, of the kind that is documented."""
+    for table, columns in table_columns(db).items():
+        hints = typing.get_type_hints(rows.TABLES[table], include_extras=True)
+        for column in columns:
+            meaning = typing.get_args(hints[column])[1]
+            kind = next((KINDS[start] for start in KINDS if meaning.startswith(start)), None)
+            if kind is None:
+                continue
+            ask = f"""
+                SELECT 1 FROM {table} WHERE {column} NOT NULL AND CASE json_valid({column})
+                WHEN 1 THEN json_type({column}) <> ? ELSE 1 END
+            """  # noqa: S608
+            if db.execute(ask, [kind]).fetchone():
+                raise ExchangeError(f"{table}.{column} is no JSON {kind}")
+
+
+def check_names(db: Database) -> None:
+    """What becomes part of a file's name here is harmless as such."""
+    for (uid,) in db.execute("SELECT uid FROM sweeps"):
+        if not UID.fullmatch(uid):
+            raise ExchangeError(f"{uid!r} is no sweep's uid")
+    ask = "SELECT prepared_sha256 FROM images WHERE prepared_sha256 NOT NULL"
+    for (digest,) in db.execute(ask):
+        if not DIGEST.fullmatch(digest):
+            raise ExchangeError(f"{digest!r} is no picture's hash")
+
+
+def check_hashes(db: Database) -> None:
+    """Rows that all sweeps share are what they are known by, so that none can pass for ours."""
+    for digest, name, turns in db.execute("SELECT sha256, name, turns FROM prompts"):
+        if digest != sha256(canonical_json([name, json.loads(turns)])):
+            raise ExchangeError("a prompt is not what its hash says")
+    for digest, files in db.execute("SELECT fingerprint, files FROM models"):
+        if (digest or files) and digest != sha256(files or ""):
+            raise ExchangeError("a model's files are not what its fingerprint says")
+    names = [name for name in table_columns(db)["environments"] if name not in ("id", "sha256")]
+    ask = f"SELECT sha256, {', '.join(names)} FROM environments"  # noqa: S608
+    for digest, *values in db.execute(ask):
+        facts = dict(zip(names, values, strict=True))
+        # Columns of a later version were not there when the row was hashed.
+        spine = {key: facts[key] for key in facts if key in SPINE or facts[key] is not None}
+        if digest not in (sha256(canonical_json(facts)), sha256(canonical_json(spine))):
+            raise ExchangeError("an environment is not what its hash says")
+
+
+def sha256(text: str) -> str:
+    """A text's hash."""
+    return hashlib.sha256(text.encode()).hexdigest()

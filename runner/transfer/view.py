@@ -1,0 +1,101 @@
+"""What came of an export or an import, as rows and sentences for people. It prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..database.merge import MergeResult
+from ..text.sanitize import display_path, one_line
+from ..text.units import size
+from ..view.grid import Column, Grid, grid
+from .bundle_writer import BundleResult
+from .importer import ImportResult
+
+IMPORTED = (
+    Column("sweep", "Sweep", least=12, middle=True),
+    Column("number", "No", "number"),
+    Column("state", "State", least=10),
+    Column("runs", "New runs", "number"),
+    Column("note", "Note", least=30, aside=True, optional=True),
+)
+
+
+def describe_bundle(done: BundleResult) -> str:
+    """A bundle in some lines."""
+    counts = done.counts
+    held = f"{pluralize(counts.runs, 'run')}, {pluralize(counts.pictures, 'file')} of pictures"
+    lines = [
+        f"{one_line(display_path(done.path))}: {held}, {pluralize(counts.logs, 'log')}, {size(done.bytes)}"
+    ]
+    if counts.runs_again:
+        lines.append("Unpacked, it runs again with: vlmsweep run sweep.yaml")
+    else:
+        lines.append("It holds no sweep file: of its pictures none is left to ask about")
+    lines += [f"  not asked again: {line}" for line in counts.left_out]
+    return "\n".join(lines)
+
+
+def import_table(done: Sequence[ImportResult]) -> Grid:
+    """A row for each sweep of each file."""
+    return grid([row for one in done for row in import_rows(one)], IMPORTED)
+
+
+def import_rows(done: ImportResult) -> Iterator[dict[str, Any]]:
+    """A file's rows."""
+    for sweep in done.sweeps:
+        yield {
+            "file": display_path(done.path),
+            "sweep": sweep.name or sweep.uid,
+            "uid": sweep.uid,
+            "number": sweep.id,
+            "state": state(sweep),
+            "runs": sweep.added.get("runs", 0),
+            "added": sweep.added,
+            "kept": sweep.kept,
+            "left": sweep.left,
+            "note": note(sweep) or None,
+        }
+
+
+def state(sweep: MergeResult) -> str:
+    """What became of a sweep, in a word or two."""
+    if sweep.refused is not None:
+        return "left out"
+    if sweep.new:
+        return "new"
+    return "went on" if sweep.added else "was here"
+
+
+def note(sweep: MergeResult) -> str:
+    """What was not taken over, and why."""
+    if sweep.refused is not None:
+        return sweep.refused
+    kept = [f"{table} ({count})" for table, count in sweep.kept.items()]
+    left = [f"{table} ({count})" for table, count in sweep.left.items()]
+    parts = [f"ours kept where they differ: {', '.join(kept)}"] if kept else []
+    parts += [f"left out with them: {', '.join(left)}"] if left else []
+    return "; ".join(parts)
+
+
+def files(done: Sequence[ImportResult]) -> str:
+    """The files that came along, in a line."""
+    pictures, logs, refused = (
+        sum(getattr(one.files, name) for one in done) for name in ("pictures", "logs", "refused")
+    )
+    text = "No files came along."
+    if pictures or logs:
+        text = f"{pluralize(pictures, 'picture')} and {pluralize(logs, 'log')} came along."
+    if refused:
+        text += f" {pluralize(refused, 'picture')} did not show what the rows say, and stayed out."
+    return text
+
+
+def is_complete(done: Sequence[ImportResult]) -> bool:
+    """Whether all that the files hold is here now, as they have it."""
+    return not any(s.refused or s.kept or s.left for one in done for s in one.sweeps)
+
+
+def pluralize(count: int, noun: str) -> str:
+    """1 run, 2 runs."""
+    return f"{count} {noun}" + ("" if count == 1 else "s")

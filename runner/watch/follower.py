@@ -1,0 +1,98 @@
+"""Follows one sweep, from when it was joined until it runs no more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..system.timestamps import seconds_since
+from .job_counts import JobCounts
+from .queries import Row, WatchQueries
+from .run_poller import RunPoller
+from .worker_poller import WorkerPoller
+
+RECOUNT_SHARE = 0.01  # of the time may go into counting all jobs anew
+
+
+class SweepFollower:
+    """One sweep that runs, and all that was told of it."""
+
+    def __init__(self, questions: WatchQueries, tell: Tell, sweep: Row, database: str) -> None:
+        self.tell, self.id, self.uid = tell, int(sweep["id"]), str(sweep["uid"])
+        self.name, self.database = sweep["name"], database
+        self.title = str(self.name or self.uid)
+        self.counts = JobCounts(questions, self.id)
+        self.workers = WorkerPoller(questions, tell, self.uid, self.counts)
+        self.runs = RunPoller(questions, tell, self.uid, self.counts, self.workers)
+        self.recount_at = 0.0
+        self.stale = False
+
+    def join(self, sweep: Row) -> None:
+        """Tells the sweep as it is, with the workers that live and the runs in hand."""
+        self.recount(told=False)
+        jobs, outcomes = self.counts.snapshot()
+        self.tell(
+            stream.SweepStarted(
+                sweep=self.uid,
+                name=self.name,
+                database=self.database,
+                models=list(jobs),
+                jobs=sum(jobs.values()),
+                jobs_by_model=jobs,
+                outcomes_by_model=outcomes,
+                pace_by_model=self.counts.pace(),
+                elapsed_s=seconds_since(sweep["started_at"]),
+            )
+        )
+        self.workers.join()
+        self.runs.join()
+
+    def poll(self, new_runs: Iterable[Row], caught_up: bool) -> None:
+        """Tells what is new. Unless `caught_up`, there are more new runs than these."""
+        self.workers.look()
+        self.runs.look()
+        self.workers.emit_exits()
+        self.workers.look_for_new()
+        self.runs.take(new_runs)
+        self.workers.emit_exits()
+        self.stale = True
+        if caught_up and self.due():
+            self.recount()
+
+    def due(self) -> bool:
+        """Whether something changed since the jobs were counted, and they may be counted again."""
+        return self.stale and time.monotonic() >= self.recount_at
+
+    def recount(self, told: bool = True) -> None:
+        """Counts the jobs, and tells it where some were added, queued again or taken away."""
+        began = time.monotonic()
+        differs = self.counts.refresh()
+        now = time.monotonic()
+        self.recount_at, self.stale = now + (now - began) / RECOUNT_SHARE, False
+        if told and differs:
+            jobs, outcomes = self.counts.snapshot()
+            self.tell(
+                stream.JobCountsChanged(
+                    sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes
+                )
+            )
+
+    def end(self, sweep: Row) -> None:
+        """The sweep runs no more."""
+        self.recount()
+        done = sum(sum(of.values()) for of in self.counts.outcomes.values())
+        ok, skipped = self.counts.of("ok"), self.counts.of("skipped")
+        self.tell(
+            stream.SweepFinished(
+                sweep=self.uid,
+                state=sweep["state"],
+                ok=ok,
+                failed=done - ok - skipped,
+                skipped=skipped,
+                waiting=sum(self.counts.jobs.values()) - done,
+                elapsed_s=seconds_since(sweep["started_at"], sweep["ended_at"]),
+            )
+        )

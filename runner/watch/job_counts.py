@@ -1,0 +1,64 @@
+"""A sweep's models and how many of their jobs have which outcome, as it was told last.
+
+Counted by the database now and then, by what is seen in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from .queries import WAYS, Row, WatchQueries
+
+
+@dataclass(slots=True)
+class JobCounts:
+    """Jobs by model, and by model and outcome; `names` goes from a way's row to its model."""
+
+    questions: WatchQueries
+    sweep: int
+    ways: dict[int, Row] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    jobs: dict[str, int] = field(default_factory=dict)
+    outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def refresh(self) -> bool:
+        """Counts; whether that gave anything else than what was known."""
+        ways = self.questions.all(WAYS, self.sweep)
+        self.ways = {way["id"]: way for way in ways}
+        self.names = {
+            id: self.ways[way["fallback_of"] or id]["name"] for id, way in self.ways.items()
+        }
+        jobs, outcomes = self.questions.count(self.sweep, ways)
+        before = self.jobs, self.outcomes
+        self.jobs = {self.names[first]: count for first, count in jobs.items()}
+        self.outcomes = {self.names[first]: counts for first, counts in outcomes.items()}
+        return before != (self.jobs, self.outcomes)
+
+    def pace(self) -> dict[str, float]:
+        """Seconds from run to run lately, of the models that have begun."""
+        found = {}
+        for id in self.ways:  # a fallback's row comes after its model's
+            if (seconds := self.questions.pace(id)) is not None:
+                found[self.names[id]] = seconds
+        return found
+
+    def model(self, way: int) -> str:
+        """The model's name by any of its ways' rows."""
+        return self.names.get(way, "?")
+
+    def add(self, model: str, outcome: str, jobs: int = 1) -> None:
+        """So many jobs more are done."""
+        counted = self.outcomes.setdefault(model, {})
+        counted[outcome] = counted.get(outcome, 0) + jobs
+
+    def of(self, *outcomes: str) -> int:
+        """Jobs with one of the outcomes, over all models."""
+        return sum(of.get(one, 0) for of in self.outcomes.values() for one in outcomes)
+
+    def left(self, model: str) -> int:
+        """A model's jobs without an outcome."""
+        return self.jobs.get(model, 0) - sum(self.outcomes.get(model, {}).values())
+
+    def snapshot(self) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
+        """Both, as an event may keep them."""
+        return dict(self.jobs), {name: dict(of) for name, of in self.outcomes.items()}

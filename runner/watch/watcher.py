@@ -1,0 +1,217 @@
+"""The watcher: opens the database, sees which sweeps run, and has each followed.
+
+A database that is not there yet, is replaced or cannot be read for a while is waited for. A sweep
+that claims to run without a supervisor is said to.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+from schemas import stream
+from schemas.stream import Tell
+
+from ..database.reader import Reader
+from ..errors import DatabaseError
+from .follower import SweepFollower
+from .liveness import has_supervisor
+from .queries import BATCH, Row, WatchQueries
+
+QUIET_S = 3.0  # a living supervisor writes more often while a worker of it lives
+PATIENCE_S = 5.0
+
+
+class Watcher:
+    """Looks at a database again and again. With `only`, a uid, at that sweep alone."""
+
+    def __init__(
+        self, database: Path, tell: Tell, only: str | None = None, *, waits: bool = True
+    ) -> None:
+        self.waits = waits
+        self.database, self.tell, self.only = database, tell, only
+        self.reader: Reader | None = None
+        self.said: stream.WatchIdle | None = None
+        self.troubled_since: float | None = None
+        self.events: list[stream.StreamEvent] = []
+        self.questions = WatchQueries()
+        self.reset()
+
+    def reset(self) -> None:
+        """Knows nothing of the database any more."""
+        self.followed: dict[int, SweepFollower] = {}
+        self.open: dict[int, str] = {}
+        self.ended: set[int] = set()
+        self.newest_run = 0
+        self.version: int | None = None
+        self.file: tuple[int, int, bool] | None = None
+        self.judge_at = float("-inf")
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        if self.reader is not None:
+            self.reader.connection.close()
+            self.reader = None
+
+    def poll(self) -> bool:
+        """One look; False when the only sweep asked for has ended."""
+        going_on = True
+        try:
+            if self.opened():
+                going_on = self.poll_changes()
+                self.troubled_since = None
+        except (sqlite3.Error, DatabaseError) as error:
+            self.on_error(error)
+        # Told after the file was let go of: whoever reads slowly must keep no transaction open.
+        events = self.events.copy()
+        self.events.clear()
+        for event in events:
+            self.tell(event)
+        return going_on
+
+    def on_error(self, error: Exception) -> None:
+        """It cannot be read; that is said when it lasts."""
+        self.close()
+        now = time.monotonic()
+        self.troubled_since = self.troubled_since or now
+        if isinstance(error, DatabaseError):
+            self.reset()
+            self.say("no_database", error.message)
+        elif now - self.troubled_since >= PATIENCE_S:
+            self.reset()
+            self.say("no_database", f"cannot read {self.database}: {error}")
+
+    # The file.
+
+    def opened(self) -> bool:
+        """Whether the database is open; opens it anew when it is another file by now."""
+        found = self.found()
+        if found is None:
+            self.close()
+            self.reset()
+            self.say(
+                "no_database",
+                f"There is no database at {self.database} yet{'; waiting' * self.waits}.",
+            )
+            return False
+        if self.reader is not None and found != self.file:
+            self.close()
+            if self.file is None or found[:2] != self.file[:2]:
+                self.reset()
+        if self.reader is None:
+            self.reader = Reader(self.database)
+            self.questions.connect(self.reader.connection)
+            self.version, self.file = None, self.found()
+        return True
+
+    def found(self) -> tuple[int, int, bool] | None:
+        """Which file is there, and whether a log lies beside it.
+
+        Without a log SQLite may take a file for unchangeable, and would never look at it again.
+        """
+        try:
+            status = self.database.stat()
+        except OSError:
+            return None
+        logged = self.database.with_name(self.database.name + "-wal").exists()
+        return status.st_dev, status.st_ino, logged
+
+    def poll_changes(self) -> bool:
+        """Looks at what changed, all of it as it was at one moment."""
+        going_on = True
+        version = int(self.questions.one("PRAGMA data_version"))
+        now = time.monotonic()
+        if version != self.version or any(one.due() for one in self.followed.values()):
+            with self.questions.read_transaction():
+                caught_up = self.look_at_runs()
+                if caught_up:
+                    going_on = self.look_at_sweeps()
+            self.version = version if caught_up else None
+            self.judge_at = now + QUIET_S
+        elif self.followed and now >= self.judge_at:
+            self.judge_at = now + 1
+            if not has_supervisor(self.database):
+                self.report_no_supervisor(next(iter(self.followed.values())).title)
+        return going_on
+
+    # What is in it.
+
+    def look_at_runs(self) -> bool:
+        """Has the sweeps followed look at what is new; whether that was all there is."""
+        newest = self.questions.newest_run()
+        self.newest_run = min(self.newest_run, newest)  # the newest may have been pruned
+        rows = self.questions.new_runs(self.newest_run) if self.followed else []
+        caught_up = len(rows) < BATCH
+        for id, follower in self.followed.items():
+            follower.poll([row for row in rows if row["sweep_id"] == id], caught_up)
+        self.newest_run = newest if caught_up else rows[-1]["id"]
+        return caught_up
+
+    def look_at_sweeps(self) -> bool:
+        """Joins those that began, ends those that ended; False when the only one did."""
+        before, self.open = self.open, self.questions.open_sweeps()
+        running = {id for id, state in self.open.items() if state == "running"}
+        ended = {id for id in self.followed if id not in running}
+        missed = {id for id in before if id not in self.open} - ended
+        for id in ended | missed:
+            if (row := self.questions.sweep(id)) and self.wanted(row):
+                (self.followed.get(id) or self.join(row)).end(row)
+                self.ended.add(id)
+            self.followed.pop(id, None)
+        for id in sorted(running - self.followed.keys()):
+            if (row := self.questions.sweep(id)) and self.wanted(row):
+                if not has_supervisor(self.database):
+                    self.report_no_supervisor(row["name"] or row["uid"])
+                    return True
+                self.followed[id] = self.join(row)
+        if self.followed:
+            return True
+        return self.report_idle() if self.only is None else self.report_target_state()
+
+    def wanted(self, sweep: Row) -> bool:
+        """Whether a sweep is looked at, and ever began."""
+        return self.only in (None, sweep["uid"]) and sweep["started_at"] is not None
+
+    def join(self, sweep: Row) -> SweepFollower:
+        """Begins to follow a sweep."""
+        self.said = None
+        follower = SweepFollower(self.questions, self.events.append, sweep, str(self.database))
+        follower.join(sweep)
+        return follower
+
+    # When there is nothing to show.
+
+    def say(self, state: stream.WatchingState, message: str) -> None:
+        """Tells why there is nothing to show, once."""
+        event = stream.WatchIdle(state=state, message=message)
+        if event != self.said:
+            self.said = event
+            self.events.append(event)
+
+    def report_no_supervisor(self, title: str) -> None:
+        """A sweep claims to run, and nobody runs it."""
+        self.followed = {}
+        self.say(
+            "supervisor_gone",
+            f"The supervisor of {title} is gone; what had finished is stored."
+            " vlmsweep resume goes on with it.",
+        )
+
+    def report_idle(self) -> bool:
+        """Says so; the next sweep is waited for."""
+        queued = sum(state == "queued" for state in self.open.values())
+        waiting = f" {queued} in the queue." if queued else ""
+        then = " Waiting for one to begin." if self.waits else ""
+        self.say("nothing_running", f"No sweep is running.{waiting}{then}")
+        return True
+
+    def report_target_state(self) -> bool:
+        """The only sweep asked for waits, or has ended; False when it has."""
+        row = self.questions.sweep_of(self.only)
+        if row is not None and row["state"] == "queued":
+            self.say("nothing_running", f"{row['name'] or row['uid']} waits in the queue.")
+            return True
+        if row is not None and row["id"] not in self.ended:
+            self.join(row).end(row)
+        return False

@@ -1,0 +1,80 @@
+"""What the engines that hold a model in this process share: watching its device's memory.
+
+How memory is counted is each library's `Device`; when it is looked at is said here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Protocol
+
+from ..detokenize import TextCleaner
+from ..engine import DeviceMemory, GeneratedAnswer
+
+MEMORY_EVERY_S = 0.1
+
+
+class DeviceMemoryProbe(Protocol):
+    """The part of a library's `Device` that is needed here."""
+
+    def memory(self) -> DeviceMemory:
+        """The library's own counts."""
+
+    def reset_peak(self) -> None:
+        """Lets the peaks start anew."""
+
+    def empty_cache(self) -> None:
+        """Gives back what the allocator keeps."""
+
+
+class InProcessEngine:
+    """The half of `workers.engine.Engine` that is the same for every library."""
+
+    _device: DeviceMemoryProbe
+    _cleaner: TextCleaner
+
+    def __init__(self) -> None:
+        self._memory = DeviceMemory()
+        self._memory_at = 0.0
+
+    def device_memory(self) -> DeviceMemory:
+        # What the main thread last saw: the allocator's lock may be held by a hanging device.
+        return self._memory
+
+    def reset_device_peak(self) -> None:
+        self._device.reset_peak()
+        self._refresh_memory()
+
+    def empty_caches(self) -> None:
+        self._device.empty_cache()
+        self._refresh_memory()
+
+    def _refresh_memory(self) -> None:
+        self._memory = self._device.memory()
+        self._memory_at = time.monotonic()
+
+    def _refresh_memory_throttled(self) -> None:
+        if time.monotonic() - self._memory_at >= MEMORY_EVERY_S:
+            self._refresh_memory()
+
+    def _answer(self, raw: str, full: bool, ended: bool, notes: list[str]) -> GeneratedAnswer:
+        """An answer of `raw` text; `full` when the limit was reached, `ended` at an end token."""
+        return GeneratedAnswer(
+            raw_text=raw,
+            text=self._cleaner.clean(raw),
+            finish_reason="length" if full and not ended else "stop",
+            notes=notes,
+        )
+
+
+def versions(libraries: Iterable[str]) -> dict[str, str]:
+    """Versions of the libraries that decide what the answers are, where installed."""
+    found = {}
+    for name in libraries:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,73 @@
+"""From a conversation to a request's body. Pictures go as the very bytes that were prepared."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from schemas.commands import Turn
+from schemas.generation import Generation
+
+from ...error_classes import WorkerFailure
+
+PNG = b"\x89PNG\r\n\x1a\n"
+Body = dict[str, Any]
+# Keys that the protocol does not have; servers that do not know them ignore them in silence.
+EXTRAS = ("top_k", "repetition_penalty")
+
+
+def chat_request(model: str, turns: Sequence[Turn], generation: Generation) -> Body:
+    """The request for an answer to the last of `turns`."""
+    return {
+        "model": model,
+        "messages": [_message(turn) for turn in turns],
+        "max_tokens": generation.max_new_tokens,
+        "stream": True,
+        **_sampling(generation),
+    }
+
+
+def without_images(body: Body) -> Body:
+    """The same request without its pictures, for one token: what the text alone costs."""
+    messages = []
+    for message in body["messages"]:
+        content = message["content"]
+        if isinstance(content, list):
+            content = [part for part in content if part["type"] == "text"]
+        messages.append({**message, "content": content})
+    return {**body, "messages": messages, "max_tokens": 1}
+
+
+def warm_up(model: str) -> Body:
+    """The shortest request: makes the server load its model."""
+    return chat_request(model, [Turn(text="Hello")], Generation(max_new_tokens=1))
+
+
+def non_standard_settings(generation: Generation) -> list[str]:
+    """The settings asked for that a server may ignore without saying so."""
+    return [name for name in EXTRAS if getattr(generation, name) is not None]
+
+
+def _sampling(generation: Generation) -> Body:
+    names = [*EXTRAS]
+    if generation.do_sample:
+        names += ["temperature", "top_p", "seed"]
+    given = {name: getattr(generation, name) for name in names}
+    greedy = {} if generation.do_sample else {"temperature": 0}
+    return greedy | {name: value for name, value in given.items() if value is not None}
+
+
+def _message(turn: Turn) -> Body:
+    if not turn.images:
+        return {"role": turn.role, "content": turn.text}
+    pictures = [{"type": "image_url", "image_url": {"url": _url(path)}} for path in turn.images]
+    return {"role": turn.role, "content": [*pictures, {"type": "text", "text": turn.text}]}
+
+
+def _url(path: str) -> str:
+    data = Path(path).read_bytes()
+    if not data.startswith(PNG):
+        raise WorkerFailure("bad_image", f"{Path(path).name} is not a prepared picture (PNG)")
+    return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"

@@ -1,0 +1,43 @@
+"""`python -m workers.failing_worker JSON --events-fd N`: a worker that only says why there is none.
+
+It runs in vlmsweep's own environment in place of a worker whose environment could not be made,
+so that its model fails as any other model that cannot be loaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+
+from schemas.events import Error, Started
+
+from .main_loop import EXIT_LOAD_FAILED
+from .protocol import EventWriter
+
+
+def main() -> None:
+    """Say it, and leave as after a load that failed."""
+    parser = argparse.ArgumentParser(prog="python -m workers.failing_worker", description=__doc__)
+    parser.add_argument("said", metavar="JSON")
+    parser.add_argument("--events-fd", type=int, required=True, metavar="N")
+    options = parser.parse_args()
+    said = json.loads(options.said)
+    tell = EventWriter(options.events_fd)
+    tell(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
+    tell(
+        Error(
+            phase="start",
+            error_class="environment",
+            exception="EnvironmentError",
+            message=said["message"],
+            hint=said["hint"],
+        )
+    )
+    sys.exit(EXIT_LOAD_FAILED)
+
+
+if __name__ == "__main__":
+    main()

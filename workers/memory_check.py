@@ -1,0 +1,172 @@
+"""Can a model's weights fit where they are to go? Asked before a byte of them is read.
+
+What is counted is a lower bound: the weights alone, in the type they will have, against all that
+is free now. So what is refused here could only have swapped, crashed or been killed; what is
+not refused may still run out of memory. Imports no model library: what a device has free is told
+by the engines' own `Device.free`. The figures for macOS were written from documentation.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from schemas.commands import Load
+
+from .checkpoint import Checkpoint
+from .error_classes import WorkerFailure
+from .safetensors_file import WIDTHS
+
+TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+BITS = {name: WIDTHS[stored] for stored, name in TYPES.items()}
+WHOLE = "model.safetensors"  # where it is there, the libraries look at no other
+COPY = "consolidated"  # the makers' own form of the same weights, which no library here reads
+MEMINFO = Path("/proc/meminfo")
+STATM = Path("/proc/self/statm")
+OWN_GROUPS = Path("/proc/self/cgroup")
+CGROUPS = Path("/sys/fs/cgroup")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+CACHED = ("active_file", "inactive_file")  # read from disk and kept only while nobody needs room
+
+
+@dataclass(frozen=True, slots=True)
+class FreeMemory:
+    """Bytes that are free, and `where`, as the end of a sentence."""
+
+    bytes: int
+    where: str
+    hint: str = "use another device for {model}"
+
+
+def check_memory(
+    checkpoint: Checkpoint, ask: Load, dtype: str, free: FreeMemory | None, host: bool
+) -> None:
+    """Raises `too_large` where weights in `dtype` can't fit into a device's `free` memory.
+
+    `host` where they take this process's own memory, on the way or for good. With
+    `allow_oversize` nothing is asked.
+    """
+    if ask.allow_oversize:
+        return
+    needed = weights_bytes(checkpoint, dtype)
+    rooms = [free] if free else []
+    if host:
+        rooms += host_limits(ask.memory_bytes)
+    for room in sorted(rooms, key=lambda room: room.bytes):
+        if needed > room.bytes:
+            raise WorkerFailure(
+                "too_large",
+                f"The weights take {needed:,} bytes in {dtype}, and {max(0, room.bytes):,} are "
+                f"{room.where}",
+                f"Use a smaller dtype or a smaller or quantised copy, or {room.hint}; "
+                "`allow_oversize: true` tries it all the same.",
+            )
+
+
+def weights_bytes(checkpoint: Checkpoint, dtype: str) -> int:
+    """Bytes of the weights once loaded: floats in `dtype`, all else as on disk."""
+    total = 0
+    for size, kind in stored_sizes(checkpoint):
+        if kind in TYPES:
+            size = size * BITS[dtype] // WIDTHS[kind]
+        elif kind is None:  # a pickle: nobody looked inside, so the widest that is usual
+            size = size * min(BITS[dtype], 32) // 32
+        total += size
+    return total
+
+
+def own_dtype(checkpoint: Checkpoint) -> str:
+    """The floating type that most of the weights have on disk."""
+    sizes: Counter[str] = Counter()
+    for size, kind in stored_sizes(checkpoint):
+        if kind in TYPES:
+            sizes[TYPES[kind]] += size
+    return sizes.most_common(1)[0][0] if sizes else "float32"
+
+
+def stored_sizes(checkpoint: Checkpoint) -> Iterator[tuple[int, str | None]]:
+    """Bytes on disk and their type, None where it isn't known; of what will be read alone."""
+    names = [name for name in checkpoint.weights if not name.startswith(COPY)]
+    for name in [WHOLE] if WHOLE in checkpoint.weights else names:
+        types = checkpoint.types.get(name)
+        if types is None:
+            yield checkpoint.weights[name], None
+        else:
+            yield from ((size, kind) for kind, size in types.items())
+
+
+def host_limits(limit: int | None) -> Iterator[FreeMemory]:
+    """What this process may still take, by each who has a say; `limit` is the sweep's own."""
+    virtual, resident = map(PAGE.__mul__, own_pages())
+    yield FreeMemory(available_memory(), "free on this machine", "close other programs")
+    for left in cgroup_memory_left():
+        yield FreeMemory(left, "left to this container or control group", "give it more memory")
+    soft, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if soft != resource.RLIM_INFINITY:
+        yield FreeMemory(
+            soft - virtual, "left to this process (RLIMIT_AS)", "raise its limit (ulimit)"
+        )
+    if limit is not None:
+        hint = "raise limits.memory_bytes"
+        yield FreeMemory(limit - resident, "left of the sweep's memory_bytes", hint)
+
+
+def own_pages() -> tuple[int, int]:
+    """Pages this process has mapped and has in memory; 0 where the system does not tell."""
+    try:
+        mapped, resident, *_ = map(int, STATM.read_text().split())
+    except OSError:
+        return 0, 0
+    return mapped, resident
+
+
+def available_memory() -> int:
+    """Bytes to be had without swapping; where that isn't told, all that the machine has."""
+    try:
+        return read_key_values(MEMINFO)["MemAvailable:"] * 1024
+    except (OSError, KeyError):
+        return PAGE * os.sysconf("SC_PHYS_PAGES")
+
+
+def cgroup_memory_left() -> Iterator[int]:
+    """What the memory limit of our control group, and of each above it, leaves. Both versions."""
+    files = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
+    for folder in group_folders():
+        for limit, usage in files:
+            try:
+                most = int((folder / limit).read_text())  # "max" is no limit, and no number
+                used = int((folder / usage).read_text())
+                told = read_key_values(folder / "memory.stat")
+            except (OSError, ValueError):
+                continue
+            yield most - used + sum(told.get(f"total_{x}", told.get(x, 0)) for x in CACHED)
+
+
+def group_folders() -> Iterable[Path]:
+    """Our memory control group and those above it, as far as they are to be seen."""
+    try:
+        lines = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
+    except OSError:
+        return []
+    found: dict[Path, None] = {}
+    for _, controllers, path in lines:
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top = CGROUPS / controllers
+        # In a container the path may be the host's, while our group is mounted as the root.
+        folder = top / path.lstrip("/")
+        while folder != top and folder.is_relative_to(top):
+            found[folder] = None
+            folder = folder.parent
+        found[top] = None
+    return found
+
+
+def read_key_values(file: Path) -> dict[str, int]:
+    """A file of lines `name number`, whatever follows. Raises OSError."""
+    rows = (line.split() for line in file.read_text().splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}

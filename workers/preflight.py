@@ -1,0 +1,179 @@
+"""`python -m workers.preflight`: what would stand in the way of loads, before any is tried.
+
+Reads a `Load` a line on its standard input and answers each with an object a line, as soon as it
+is known, so that whoever stops waiting has the answers so far. It looks at files and imports no
+model library; with `--hub` it asks the hub about what is not on disk, which imports
+huggingface_hub. Nothing is fetched, and no model's code is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from schemas.commands import Load
+
+from . import memory_check
+from .checkpoint import read_checkpoint, read_config
+from .describe import _missing, cached_snapshot, offline
+from .engine import choose_engine
+from .error_classes import WorkerFailure, fill_hint
+from .families import find_family
+from .fetch import COMMIT, UNWANTED, check_remote_code, hub_failure, patterns
+
+HUB_S = 10.0  # for one question to the hub
+
+
+def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
+    """What can be said of a load now.
+
+    `problem` is None where nothing stands in the way, else class, message and hint. `fetch` tells
+    that files have to be fetched first, `fetch_bytes` how many, None when nobody was asked;
+    `asked` whether the hub was.
+    """
+    facts: dict[str, Any] = {
+        "family": None,
+        "engine": None if ask.engine == "auto" else ask.engine,
+        "missing_packages": [],
+        "weights_bytes": None,
+        "fetch": False,
+        "fetch_bytes": None,
+        "asked": False,
+        "own_code": False,
+        "problem": None,
+    }
+    try:
+        if not ask.local:
+            check_remote_code(ask)
+        folder = Path(ask.model) if ask.local else in_cache(ask.model, ask.revision)
+        if folder is None and offline():
+            raise not_in_cache(ask)
+        if folder is None:
+            return facts | check_hub(ask, hub, None)
+        try:
+            return facts | check_folder(ask, folder)
+        except WorkerFailure as failure:
+            if ask.local or offline() or failure.error_class not in INCOMPLETE:
+                raise
+        return facts | check_hub(ask, hub, folder)
+    except WorkerFailure as failure:
+        return facts | {"problem": as_dict(failure, ask)}
+
+
+# What a fetch that was broken off leaves, and the next one mends.
+INCOMPLETE = {"missing_shards", "missing_weights", "bad_config", "bad_tokenizer", "corrupt_weights"}
+
+
+def in_cache(model: str, revision: str | None) -> Path | None:
+    """The snapshot of a hub model at a revision, as far as it is in the cache."""
+    newest = cached_snapshot(model)
+    if revision is None or newest is None:
+        return newest
+    repository = newest.parents[1]
+    ref = repository / "refs" / revision
+    try:
+        commit = ref.read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        commit = revision
+    found = repository / "snapshots" / commit
+    return found if found.is_dir() and found.parent == repository / "snapshots" else None
+
+
+def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
+    """What a folder's files say. Raises `WorkerFailure`."""
+    family = find_family(read_config(folder))
+    checkpoint = read_checkpoint(folder, allow_pickle=ask.allow_pickle)
+    engine = choose_engine(checkpoint, family, ask)
+    needs_code = family.FAMILY.remote_code and engine == "transformers"
+    if needs_code and not ask.trust_remote_code:
+        raise WorkerFailure(
+            "remote_code_not_allowed",
+            f"{ask.model} runs only by its own code",
+            "If you trust its authors, set trust_remote_code for this model and pin its revision.",
+        )
+    dtype = memory_check.own_dtype(checkpoint) if ask.dtype == "auto" else ask.dtype
+    return {
+        "family": family.FAMILY.name,
+        "engine": engine,
+        "missing_packages": _missing(family, engine),
+        "weights_bytes": memory_check.weights_bytes(checkpoint, dtype),
+        "own_code": bool(checkpoint.auto_map) and not needs_code,
+    }
+
+
+def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
+    """What the hub says of a model that is not, or not wholly, in the cache."""
+    if find_spec("huggingface_hub") is None:
+        return {"fetch": True, "missing_packages": ["huggingface_hub"]}
+    if not hub:
+        return {"fetch": True}
+    from huggingface_hub import HfApi
+    from huggingface_hub.utils import filter_repo_objects
+
+    try:
+        api = HfApi()
+        info: Any = api.model_info(
+            ask.model, revision=ask.revision, files_metadata=True, timeout=HUB_S
+        )
+        if info.gated:
+            api.auth_check(ask.model)
+    except Exception as error:
+        raise hub_failure(error, ask.model, ask.revision) from error
+    sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
+    wanted = list(
+        filter_repo_objects(
+            list(sizes), allow_patterns=patterns(ask), ignore_patterns=list(UNWANTED)
+        )
+    )
+    there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder else {}
+    missing = sum(sizes[name] for name in wanted if there.get(name) != sizes[name])
+    weights = sum(sizes[n] for n in wanted if n.endswith((".safetensors", ".bin", ".pt", ".pth")))
+    facts = {"fetch": True, "fetch_bytes": missing, "weights_bytes": weights or None, "asked": True}
+    if not weights:
+        raise WorkerFailure(
+            "missing_weights",
+            f"{ask.model} has no weights on the hub that may be fetched",
+            "Take another copy of it; pickled weights (.bin) need allow_pickle.",
+        )
+    return facts
+
+
+def not_in_cache(ask: Load) -> WorkerFailure:
+    """A model that is not in the cache, on a machine that stays offline."""
+    at = f" --revision {ask.revision}" if ask.revision else ""
+    commit = ask.revision if COMMIT.fullmatch(ask.revision or "") else ask.revision or "main"
+    return WorkerFailure(
+        "not_in_cache",
+        f"{ask.model} ({commit}) is not in the local cache, and HF_HUB_OFFLINE is set",
+        f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {ask.model}{at}",
+    )
+
+
+def as_dict(failure: WorkerFailure, ask: Load) -> dict[str, Any]:
+    """A failure as it is told, its hint naming the model."""
+    return {
+        "error_class": failure.error_class,
+        "message": failure.message,
+        "hint": fill_hint(failure.hint, ask),
+    }
+
+
+def main() -> None:
+    """Answer each line."""
+    parser = argparse.ArgumentParser(prog="python -m workers.preflight", description=__doc__)
+    parser.add_argument("--hub", action="store_true", help="ask the hub what is not on disk")
+    options = parser.parse_args()
+    hub = options.hub
+    for line in sys.stdin:
+        said = check_load(Load(**json.loads(line)), hub)
+        # A hub that cannot be reached is waited for once, not for every model.
+        hub = hub and (said["problem"] or {}).get("error_class") != "network"
+        print(json.dumps(said), flush=True)
+
+
+if __name__ == "__main__":
+    main()
