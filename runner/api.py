@@ -1,4 +1,4 @@
-"""The spine from a plan to a sweep that ran: prepare the pictures, store the jobs, supervise.
+"""The spine from a plan to a sweep that ran: prepare the images, store the jobs, supervise.
 
 The command line, the demo and the overnight queue all come through here. It parses no
 options and prints nothing; what a user's wish comes to is `runner.planning.request`.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import stream
 from schemas.image import PreparedImage
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from .commands import retry
 from .control.client import send_request
@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from .process.launcher import Launcher
 
 
-SHORT_S = 3.0  # another terminal's request, carried out by itself, may hold the file for a moment
+LOCK_WAIT_S = (
+    3.0  # another terminal's request, carried out by itself, may hold the file for a moment
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,68 +66,68 @@ class QueueResult:
 def run(
     plan: Plan,
     database: Path,
-    tell: Tell,
+    emit: EventSink,
     launcher: Launcher | None = None,
     terms: SupervisorLimits | None = None,
 ) -> SweepResult:
     """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
-    plan, _ = resolve.resolve(plan, tell)
-    with open_for_work(database, tell) as (store, listener):
-        made = prepare(plan, store, tell, listener.poll)
+    plan, _ = resolve.resolve(plan, emit)
+    with open_for_work(database, emit) as (store, listener):
+        made = prepare(plan, store, emit, listener.poll)
         sweep = sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
-        state = Supervisor(store, tell, launcher, terms, listener).run_sweep(sweep)
+        state = Supervisor(store, emit, launcher, terms, listener).run_sweep(sweep)
         return SweepResult(sweep, state, database)
 
 
 def resume(
     database: Path,
     sweep: int,
-    tell: Tell,
+    emit: EventSink,
     launcher: Launcher | None = None,
     terms: SupervisorLimits | None = None,
 ) -> SweepResult:
     """Runs the jobs of a stored sweep that are missing or did not end ok."""
-    with open_for_work(database, tell) as (store, listener):
+    with open_for_work(database, emit) as (store, listener):
         recovery.requeue_sweep(store, sweep)
-        restore(store, sweep, tell, listener.poll)
-        run_module.recheck_queue(Queue(store.connection, sweep), database, tell)
-        state = Supervisor(store, tell, launcher, terms, listener).run_sweep(sweep)
+        restore(store, sweep, emit, listener.poll)
+        run_module.recheck_queue(Queue(store.connection, sweep), database, emit)
+        state = Supervisor(store, emit, launcher, terms, listener).run_sweep(sweep)
         return SweepResult(sweep, state, database)
 
 
 def work_queue(
     database: Path,
-    tell: Tell,
+    emit: EventSink,
     terms: SupervisorLimits,
     launcher: Launcher | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> QueueResult:
     """Works the queue, until nothing is left, the hour comes, or it is interrupted."""
-    with open_for_work(database, tell) as (store, listener):
-        supervisor = Supervisor(store, tell, launcher, terms, listener, now)
+    with open_for_work(database, emit) as (store, listener):
+        supervisor = Supervisor(store, emit, launcher, terms, listener, now)
         for (sweep,) in store.connection.execute(
             "SELECT id FROM sweeps WHERE in_queue AND state <> 'done' ORDER BY id"
         ).fetchall():
-            restore(store, sweep, tell, listener.poll)
-        run_module.recheck_queue(Queue(store.connection), database, tell)
+            restore(store, sweep, emit, listener.poll)
+        run_module.recheck_queue(Queue(store.connection), database, emit)
         whole = supervisor.run_queue()
-        return QueueResult(list(supervisor.chapters), whole, database)
+        return QueueResult(list(supervisor.sessions), whole, database)
 
 
 @contextmanager
-def open_for_work(database: Path, tell: Tell) -> Iterator[tuple[Store, ControlServer]]:
+def open_for_work(database: Path, emit: EventSink) -> Iterator[tuple[Store, ControlServer]]:
     """The database, held by us alone, and an ear for other terminals."""
-    with open_store(database, tell, SHORT_S) as store, ControlServer(store) as listener:
+    with open_store(database, emit, LOCK_WAIT_S) as store, ControlServer(store) as listener:
         yield store, listener
 
 
-def enqueue(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> dict[str, Any]:
+def enqueue(plan: Plan, database: Path, emit: EventSink, terms: dict[str, Any]) -> dict[str, Any]:
     """Puts a plan into the queue: prepared here, handed over whole to whoever may write.
 
     `terms` are label, priority, not_before and after_sweep_id. Returns the sweep's number, uid
     and count of jobs.
     """
-    plan, _ = resolve.resolve(plan, tell)
+    plan, _ = resolve.resolve(plan, emit)
     folder = files_folder(database) / "queue"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -134,7 +136,7 @@ def enqueue(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> di
     staged = folder / f"{secrets.token_hex(8)}.db"
     try:
         with closing(Store(staged)) as store:
-            made = prepare(plan, store, tell, folder=files_folder(database) / "images")
+            made = prepare(plan, store, emit, folder=files_folder(database) / "images")
             ranks = known_ranks(plan, database)
             sweep = sweep_writer.add_sweep(
                 store, plan, made, environment.supervisor_environment(), ranks
@@ -144,7 +146,7 @@ def enqueue(plan: Plan, database: Path, tell: Tell, terms: dict[str, Any]) -> di
             ).fetchone()
             store.connection.execute("PRAGMA journal_mode = DELETE")
         arguments = {"staged": str(staged), "uid": uid, **terms}
-        return send_request(database, "add", arguments, tell)
+        return send_request(database, "add", arguments, emit)
     finally:
         for left in folder.glob(staged.name + "*"):
             left.unlink(missing_ok=True)
@@ -162,54 +164,56 @@ def known_ranks(plan: Plan, database: Path) -> dict[int, int] | None:
 def prepare(
     plan: Plan,
     store: Store,
-    tell: Tell,
-    between: Callable[[], None] = lambda: None,
+    emit: EventSink,
+    on_idle: Callable[[], None] = lambda: None,
     folder: Path | None = None,
 ) -> list[PreparedImage]:
-    """The plan's pictures, each told of as it is done; `between` is called after each."""
+    """The plan's images, each told of as it is done; `between` is called after each."""
     done = 0
 
-    def on_picture(picture: PreparedImage) -> None:
+    def on_image(image: PreparedImage) -> None:
         nonlocal done
         done += 1
-        tell(
+        emit(
             stream.ImagePrepared(
-                path=display_path(picture.path),
+                path=display_path(image.path),
                 done=done,
                 total=len(plan.images),
-                error_class=picture.error_class,
-                message=picture.message,
+                error_class=image.error_class,
+                message=image.message,
             )
         )
-        between()
+        on_idle()
 
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     try:
         folder = folder or store.folder("images")
         return prepare_module.prepare(
-            plan.images, max_side=side, max_frames=frames, folder=folder, on_picture=on_picture
+            plan.images, max_side=side, max_frames=frames, folder=folder, on_image=on_image
         )
     except OSError as error:
         raise DatabaseError(
-            f"cannot keep pictures beside {store.path}: {error}",
+            f"cannot keep images beside {store.path}: {error}",
             hint="free some room or give another place with --db",
         ) from error
 
 
-def restore(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
+def restore(store: Store, sweep: int, emit: EventSink, on_idle: Callable[[], None]) -> None:
     """Makes again what a sweep needs and somebody has deleted."""
-    retry.restore_images(store, sweep, between)
-    restore_environments(store, sweep, tell, between)
+    retry.restore_images(store, sweep, on_idle)
+    restore_environments(store, sweep, emit, on_idle)
 
 
-def restore_environments(store: Store, sweep: int, tell: Tell, between: Callable[[], None]) -> None:
+def restore_environments(
+    store: Store, sweep: int, emit: EventSink, on_idle: Callable[[], None]
+) -> None:
     """Makes environments again that are gone, or could not be made."""
     rows = store.connection.execute(
         "SELECT name, python FROM sweep_models WHERE sweep_id = ? AND python IS NOT NULL"
         " AND requirements IS NOT NULL",
         [sweep],
     ).fetchall()
-    resolve.restore(rows, tell, between)
+    resolve.restore(rows, emit, on_idle)
 
 
 def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:

@@ -49,7 +49,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Video:
-    """Frames of a video, already sampled: absolute paths of prepared pictures, and their times.
+    """Frames of a video, already sampled: absolute paths of prepared images, and their times.
 
     `before` is how many of its turn's `images` stand ahead of it.
     """
@@ -62,7 +62,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One turn of a conversation; `images` are absolute paths of prepared pictures."""
+    """One turn of a conversation; `images` are absolute paths of prepared images."""
 
     role: Literal["user", "assistant"] = "user"
     text: str

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
-    """Pictures that one engine can't do with this family, in old versions of a package.
+    """Images that one engine can't do with this family, in old versions of a package.
 
-    It concerns versions of `package` lower than `below`, and pictures of the shape `pictures`
+    It concerns versions of `package` lower than `below`, and images of the shape `images`
     ("square", "portrait", "landscape" or "any", as prepared). `reason` is told with the job.
     """
 
     engine: str
     package: str
     below: str
-    pictures: str
+    images: str
     reason: str
 
 

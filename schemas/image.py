@@ -1,4 +1,4 @@
-"""What is known of one picture, and what the supervisor and the decoding subprocess say of it.
+"""What is known of one image, and what the supervisor and the decoding subprocess say of it.
 
 Plain dataclasses, so that the subprocess needs nothing but the standard library and Pillow.
 There is no behaviour here: `runner.image_prep` asks, `runner.decode` answers.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-PictureError = Literal["bad_image", "not_found", "missing_package"]
+ImageError = Literal["bad_image", "not_found", "missing_package"]
 Kind = Literal["image", "video"]
 
 # A path's suffix, in lower case, says that it is asked about as a video.
@@ -51,7 +51,7 @@ class ImageFacts:
     frame_sha256s: tuple[str, ...] = ()
     frame_times_s: tuple[float, ...] = ()
     reused: bool = False
-    error_class: PictureError | None = None
+    error_class: ImageError | None = None
     message: str | None = None
 
 
@@ -59,7 +59,7 @@ class ImageFacts:
 class PreparedImage(ImageFacts):
     """One path a user named. `prepared_path` is absolute, and None where there is an error.
 
-    `frame_paths` are a video's frames, in order; a picture has none.
+    `frame_paths` are a video's frames, in order; an image has none.
     """
 
     path: Path
@@ -69,7 +69,7 @@ class PreparedImage(ImageFacts):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeRequest:
-    """Prepare one picture, or (with `max_frames`) that many frames of a video.
+    """Prepare one image, or (with `max_frames`) that many frames of a video.
 
     `path` and `folder` are hexadecimal: a path is bytes, not text.
     """
@@ -87,7 +87,7 @@ class DecodeRequest:
 class DecodeResult(ImageFacts):
     """What became of the order with the same number.
 
-    `folder_error` is a failure of the folder for prepared pictures, not of the picture.
+    `folder_error` is a failure of the folder for prepared images, not of the image.
     `retire` asks to be replaced: after a failed allocation nothing is certain.
     """
 

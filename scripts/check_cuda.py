@@ -1,6 +1,6 @@
 """Checks on a machine with an NVIDIA GPU that CUDA gives the texts that the CPU gives.
 
-    python scripts/check_cuda.py [--pictures images/] [--family smolvlm2 ...] [--json]
+    python scripts/check_cuda.py [--images images/] [--family smolvlm2 ...] [--json]
 
 Runs a real sweep of the demo model and of tiny random checkpoints, each on the CPU and on the
 device, in float32, and holds text against text. Prints per model how many texts are equal, the
@@ -39,7 +39,7 @@ GROUP BY here.model
 """
 
 
-def sweep(models: dict[str, Path], pictures: Path, device: str) -> dict[str, Any]:
+def sweep(models: dict[str, Path], images: Path, device: str) -> dict[str, Any]:
     """Every model twice: on the CPU, and on the device."""
     both = [
         {"id": str(folder), "name": name + suffix, "device": where, "dtype": "float32"}
@@ -48,7 +48,7 @@ def sweep(models: dict[str, Path], pictures: Path, device: str) -> dict[str, Any
     ]
     return {
         "models": both,
-        "images": [str(pictures)],
+        "images": [str(images)],
         "prompts": PROMPTS,
         "generation": {"max_new_tokens": 32},
     }
@@ -59,7 +59,7 @@ def compare(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     models = {family: make(family, folder) for family in options.family}
     models["demo"] = ROOT / "workers" / "demo_model"
     (folder / "sweep.json").write_text(
-        json.dumps(sweep(models, options.pictures.resolve(), options.device))
+        json.dumps(sweep(models, options.images.resolve(), options.device))
     )
     command = [sys.executable, "-m", "runner", "run", "sweep.json", "--db", "h.db", "--quiet"]
     subprocess.run(command, cwd=folder, check=False, stdout=sys.stderr)
@@ -71,7 +71,7 @@ def compare(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
 def main() -> int:
     """Prints the comparison."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--pictures", type=Path, default=ROOT / "images")
+    parser.add_argument("--images", type=Path, default=ROOT / "images")
     parser.add_argument("--family", action="append", choices=sorted(FAMILIES))
     parser.add_argument("--device", default="cuda", help="what is held against the CPU")
     parser.add_argument("--json", action="store_true")

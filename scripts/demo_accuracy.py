@@ -35,7 +35,7 @@ BATCH = 32
 class Trial:
     """One question about one picture (or about none)."""
 
-    picture: Image.Image | None
+    image: Image.Image | None
     asked: Answered
 
 
@@ -52,20 +52,20 @@ def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def trials(pictures: int, seed: int) -> list[Trial]:
+def trials(images: int, seed: int) -> list[Trial]:
     """Ask each picture one question of every kind that fits it, and one aside."""
-    if seed < 0 or seed + pictures > FIRST_TRAINING_SEED:
+    if seed < 0 or seed + images > FIRST_TRAINING_SEED:
         raise SystemExit(f"held-out seeds lie from 0 to {FIRST_TRAINING_SEED - 1}")
     made = []
-    for index in range(seed, seed + pictures):
+    for index in range(seed, seed + images):
         scene, rng = random_scene(index), random.Random(f"held out {index}")
-        picture = draw(scene)
+        image = draw(scene)
         for ask in ASKERS.values():
             asked = next((a for a in (ask(scene, rng) for _ in range(4)) if a is not None), None)
             if asked is not None:
-                made.append(Trial(picture, vary(asked, rng)))
+                made.append(Trial(image, vary(asked, rng)))
         aside = ask_aside(scene, rng)
-        made.append(Trial(picture if aside.sees else None, aside))
+        made.append(Trial(image if aside.sees else None, aside))
     return made
 
 
@@ -74,12 +74,12 @@ def answer_batch(model: Any, processor: Any, batch: list[Trial]) -> list[str]:
     texts = []
     for trial in batch:
         parts: list[dict[str, str]] = [{"type": "text", "text": trial.asked.question}]
-        if trial.picture is not None:
+        if trial.image is not None:
             parts.insert(0, {"type": "image"})
         message = [{"role": "user", "content": parts}]
         texts.append(processor.apply_chat_template(message, add_generation_prompt=True))
-    pictures = [[trial.picture] for trial in batch if trial.picture is not None]
-    inputs = processor(text=texts, images=pictures or None, padding=True, return_tensors="pt")
+    images = [[trial.image] for trial in batch if trial.image is not None]
+    inputs = processor(text=texts, images=images or None, padding=True, return_tensors="pt")
     with torch.inference_mode():
         output = model.generate(**inputs, max_new_tokens=64, do_sample=False)
     new = output[:, inputs["input_ids"].shape[1] :]
@@ -92,8 +92,8 @@ def measure(folder: Path, made: list[Trial], show: int) -> dict[str, dict[str, A
     model = AutoModelForImageTextToText.from_pretrained(folder)
     tally: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     # Long answers hold a batch up, so questions of a kind go together.
-    made = sorted(made, key=lambda t: (t.picture is None, t.asked.kind, len(t.asked.answer)))
-    seeing = sum(trial.picture is not None for trial in made)
+    made = sorted(made, key=lambda t: (t.image is None, t.asked.kind, len(t.asked.answer)))
+    seeing = sum(trial.image is not None for trial in made)
     edges = [*range(0, seeing, BATCH), *range(seeing, len(made), BATCH), len(made)]
     for start, end in itertools.pairwise(edges):
         batch = made[start:end]
@@ -121,7 +121,7 @@ def main() -> int:
     parser.add_argument("--show-wrong", type=int, default=0, help="show so many wrong answers")
     args = parser.parse_args()
     began = time.monotonic()
-    results = measure(args.model, trials(args.pictures, args.seed), args.show_wrong)
+    results = measure(args.model, trials(args.images, args.seed), args.show_wrong)
     missed = [
         kind for kind, bar in BARS.items() if kind not in results or results[kind]["share"] < bar
     ]
@@ -135,7 +135,7 @@ def main() -> int:
                 f"{kind:14} {row['share']:7.2%}  n={row['n']:<5} "
                 f"95% interval {low:.1%} to {high:.1%}{bar}"
             )
-        print(f"{args.pictures} pictures in {time.monotonic() - began:.0f} s")
+        print(f"{args.images} pictures in {time.monotonic() - began:.0f} s")
         print(f"below the bar: {', '.join(missed)}" if missed else "every bar is met")
     return 1 if missed else 0
 

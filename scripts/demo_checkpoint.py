@@ -47,9 +47,9 @@ CHAT_TEMPLATE = (
 )
 
 
-def squeeze(picture: Image.Image) -> Image.Image:
+def squeeze(image: Image.Image) -> Image.Image:
     """Resize as the shipped image processor does: longest edge to SIDE, then to a square."""
-    width, height = picture.size
+    width, height = image.size
     aspect = width / height
     if width >= height:
         width, height = SIDE, int(SIDE / aspect)
@@ -57,15 +57,15 @@ def squeeze(picture: Image.Image) -> Image.Image:
     else:
         width, height = int(SIDE * aspect), SIDE
         width = max(width + width % 2, 1)
-    once = picture.resize((width, height), Image.Resampling.BILINEAR)
+    once = image.resize((width, height), Image.Resampling.BILINEAR)
     return once.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
 
 
-def corpus(pictures: int = 3000) -> list[str]:
+def corpus(images: int = 3000) -> list[str]:
     """Questions and answers to train the tokenizer on."""
     rng = random.Random(0)
     lines = []
-    for index in range(pictures):
+    for index in range(images):
         scene = random_scene(FIRST_TRAINING_SEED + index)
         for asked in (ask_any(scene, rng), ask_any(scene, rng), ask_aside(scene, rng)):
             lines.append(f"\nUser: {asked.question}")

@@ -268,7 +268,7 @@ def _backdrop(scene: Scene) -> np.ndarray:
     return np.clip(base, 0, 255).astype(np.uint8)
 
 
-def _paint(picture: Image.Image, scene: Scene, shape: Shape) -> None:
+def _paint(image: Image.Image, scene: Scene, shape: Shape) -> None:
     """Paint one shape with smooth edges, through a mask drawn three times as large."""
     grain = 3 if scene.scale < 500 else 2
     outline = corners(shape, scene.width, scene.height)
@@ -283,25 +283,25 @@ def _paint(picture: Image.Image, scene: Scene, shape: Shape) -> None:
         pen.polygon(
             points, outline=255, width=max(4, round(shape.radius * scene.scale * 0.2 * grain))
         )
-    picture.paste(shape.rgb, (left, top), mask.reduce(grain))
+    image.paste(shape.rgb, (left, top), mask.reduce(grain))
 
 
 def draw(scene: Scene) -> Image.Image:
     """Paint a scene as an RGB picture."""
-    picture = Image.fromarray(_backdrop(scene))
+    image = Image.fromarray(_backdrop(scene))
     for shape in scene.shapes:
-        _paint(picture, scene, shape)
+        _paint(image, scene, shape)
     if scene.noise:
         rough = np.random.default_rng(scene.seed + 1).standard_normal(
             (scene.height, scene.width, 1), np.float32
         )
-        spoilt = np.asarray(picture, np.float32) + rough * scene.noise
-        picture = Image.fromarray(np.clip(spoilt, 0, 255).astype(np.uint8))
+        spoilt = np.asarray(image, np.float32) + rough * scene.noise
+        image = Image.fromarray(np.clip(spoilt, 0, 255).astype(np.uint8))
     if scene.jpeg is not None:
         stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=scene.jpeg)
-        picture = Image.open(stream).convert("RGB")
-    return picture
+        image.save(stream, "JPEG", quality=scene.jpeg)
+        image = Image.open(stream).convert("RGB")
+    return image
 
 
 def patch_labels(scene: Scene, side: int) -> tuple[np.ndarray, np.ndarray]:

@@ -122,17 +122,17 @@ class Feed:
         self.free, self.ready = context.SimpleQueue(), context.Queue()
         for slot in range(count):
             self.free.put(slot)
-        self.crew = []
+        self.pool = []
         for worker in range(workers):
             start = FIRST_TRAINING_SEED * (1 + seed) + worker
             seeds = iter(range(start, start + 10**9 * 900, workers))
             work = (Rows(tokenizer), seeds, self.slots, self.free, self.ready)
-            self.crew.append(context.Process(target=_draw_forever, args=work, daemon=True))
-            self.crew[-1].start()
+            self.pool.append(context.Process(target=_draw_forever, args=work, daemon=True))
+            self.pool[-1].start()
 
     def stop(self) -> None:
         """End the workers."""
-        for process in self.crew:
+        for process in self.pool:
             process.terminate()
 
 

@@ -26,7 +26,7 @@ from runner.system import environment  # noqa: E402
 from schemas import stream  # noqa: E402
 
 FAKE = ROOT / "tests" / "runner" / "fake_worker.py"
-Tell = Callable[[stream.StreamEvent], None]
+EventSink = Callable[[stream.StreamEvent], None]
 
 
 class FaultyLauncher(ShimLauncher):
@@ -55,9 +55,9 @@ def queue(
     return sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
 
 
-def supervisor(store: Store, marker: str, tell: Tell = lambda event: None) -> Supervisor:
+def supervisor(store: Store, marker: str, emit: EventSink = lambda event: None) -> Supervisor:
     """A supervisor of such workers."""
-    return Supervisor(store, tell, FaultyLauncher(marker))
+    return Supervisor(store, emit, FaultyLauncher(marker))
 
 
 def marked(marker: str) -> dict[int, str]:

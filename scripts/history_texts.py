@@ -111,7 +111,7 @@ class Author:
 
 QUESTIONS = {
     "describe": "Describe this image.",
-    "caption": "Write one sentence of alt text for this picture.",
+    "caption": "Write one sentence of alt text for this image.",
     "colour": "What is the main colour? Answer with one word.",
     "count": "How many people are there? Answer with a number.",
 }

@@ -38,13 +38,13 @@ FACTS = {
     "example_ids": "Ids",
     "aliases": "Short names",
     "prompt_format": "Prompt",
-    "image_form": "Pictures",
+    "image_form": "Images",
     "official_use": "Official use",
     "what_fails": "What fails",
     "remote_code": "Remote code",
     "extra_packages": "Needs also",
     "extra_repositories": "Reads also from",
-    "exclusions": "Excluded pictures",
+    "exclusions": "Excluded images",
     "notes": "Notes",
 }
 
@@ -93,7 +93,7 @@ def as_text(value: Any) -> str:
     if isinstance(value, list):
         return "<br>".join(as_text(part) for part in value)
     if isinstance(value, dict):
-        return f"{value['package']} below {value['below']}, {value['pictures']}: {value['reason']}"
+        return f"{value['package']} below {value['below']}, {value['images']}: {value['reason']}"
     return str(value).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
 
 

@@ -57,15 +57,15 @@ class Nights:
     def night(self, size: int) -> int:
         """One sweep of about so many jobs, with all that came of it; returns its number."""
         began = self.at = BEGAN + timedelta(days=2 * self.number)
-        pictures = max(1, size // (len(KINDS) * len(QUESTIONS)))
+        images = max(1, size // (len(KINDS) * len(QUESTIONS)))
         spec = {
             "name": "nightly" if self.number % 3 else f"night-{self.number}",
             "models": [kind.name for kind in KINDS],
             "prompts": [{"name": n, "text": t, "images": "none"} for n, t in QUESTIONS.items()],
         }
         plan = expand.expand(sweepfile.validate(spec, "made up"), self.home, "made up")
-        shown = [self.picture(i) for i in range(pictures)]
-        plan = with_pictures(plan, shown)
+        shown = [self.image(i) for i in range(images)]
+        plan = with_images(plan, shown)
         with self.store.db.atomic():
             sweep = add_sweep(self.store, plan, shown, environment.supervisor_environment())
             for kind, model, todo in self.todo(sweep):
@@ -75,14 +75,14 @@ class Nights:
         self.number += 1
         return sweep
 
-    def picture(self, number: int) -> PreparedImage:
-        """One of the pictures; a new album every ten nights."""
+    def image(self, number: int) -> PreparedImage:
+        """One of the images; a new album every ten nights."""
         name = f"IMG_{number:04}.jpg"
         path = Path(f"/home/ann/photos/album-{self.number // 10}/{name}")
         key = hashlib.sha256(str(path).encode()).hexdigest()
         facts: dict[str, Any] = {"format": "JPEG", "mode": "RGB", "width": 4032, "height": 3024}
         facts |= {"prepared_sha256": key[::-1], "prepared_width": 1024, "prepared_height": 768}
-        folder = Path("/home/ann/.local/share/vlmsweep/vlmsweep.files/pictures")
+        folder = Path("/home/ann/.local/share/vlmsweep/vlmsweep.files/images")
         return PreparedImage(
             path=path,
             source_sha256=key,
@@ -111,14 +111,14 @@ class Nights:
         return {"torch": f"2.{7 + era // 3}.0", "transformers": f"5.{era}.0", "pillow": "13.0.0"}
 
 
-def with_pictures(plan: Plan, pictures: list[PreparedImage]) -> Plan:
-    """The plan, each of its jobs asked about every picture: these files need not exist."""
-    cells = [(job, image) for job in plan.jobs for image in range(len(pictures))]
+def with_images(plan: Plan, images: list[PreparedImage]) -> Plan:
+    """The plan, each of its jobs asked about every image: these files need not exist."""
+    cells = [(job, image) for job in plan.jobs for image in range(len(images))]
     made = tuple(
         PlannedJob(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells)
     )
     return Plan(
-        plan.sweep, plan.source, plan.entries, plan.prompts, tuple(p.path for p in pictures), made
+        plan.sweep, plan.source, plan.entries, plan.prompts, tuple(p.path for p in images), made
     )
 
 
@@ -259,15 +259,15 @@ COLUMNS = (
 )
 
 
-def make(store: Store, runs: int, seed: int = 7, tell: Any = None) -> Nights:
+def make(store: Store, runs: int, seed: int = 7, emit: Any = None) -> Nights:
     """At least so many runs, in nights; from 400,000 runs one sweep has 100,000 jobs."""
     nights = Nights(store, seed)
     night = min(NIGHT, max(64, runs // 5))
     while nights.total < runs:
         big = runs >= 400_000 and nights.number == 20
         nights.night(BIG if big else night)
-        if tell:
-            tell(nights)
+        if emit:
+            emit(nights)
     return nights
 
 

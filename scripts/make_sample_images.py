@@ -1,10 +1,10 @@
-"""Make the sample pictures in images/, and the manifest that says what is true of each.
+"""Make the sample images in images/, and the manifest that says what is true of each.
 
-This file exists so that the demo has pictures that are ours to give away (CC0), that can be made
+This file exists so that the demo has images that are ours to give away (CC0), that can be made
 again byte for byte with the same Pillow, and that try what real folders hold: EXIF rotation,
-transparency, a palette, WebP, a tall, a wide and a large picture. It runs no model.
+transparency, a palette, WebP, a tall, a wide and a large image. It runs no model.
 
-Answers hold for the prepared picture: upright, flattened on white, RGB, at most 1024 px.
+Answers hold for the prepared image: upright, flattened on white, RGB, at most 1024 px.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SPELLINGS = (("grey", "gray"), ("Grey", "Gray"), ("entre", "enter"))
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample picture: what it shows, how it is stored and why it is there."""
+    """One sample image: what it shows, how it is stored and why it is there."""
 
     file: str
     note: str
@@ -47,45 +47,45 @@ def _scene(size: tuple[int, int], background: str, backdrop: str, *shapes: Shape
     return Scene(width, height, background, shapes, backdrop, COLOURS[background], seed=len(shapes))
 
 
-def _png(picture: Image.Image, path: Path) -> None:
-    picture.save(path, "PNG", optimize=True)
+def _png(image: Image.Image, path: Path) -> None:
+    image.save(path, "PNG", optimize=True)
 
 
-def _jpeg(picture: Image.Image, path: Path) -> None:
-    picture.save(path, "JPEG", quality=82)
+def _jpeg(image: Image.Image, path: Path) -> None:
+    image.save(path, "JPEG", quality=82)
 
 
-def _webp(picture: Image.Image, path: Path) -> None:
-    picture.save(path, "WEBP", lossless=True)
+def _webp(image: Image.Image, path: Path) -> None:
+    image.save(path, "WEBP", lossless=True)
 
 
-def _palette(picture: Image.Image, path: Path) -> None:
-    picture.quantize(64, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
+def _palette(image: Image.Image, path: Path) -> None:
+    image.quantize(64, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
 
-def _sideways(picture: Image.Image, path: Path) -> None:
+def _sideways(image: Image.Image, path: Path) -> None:
     """Store the pixels turned a quarter anticlockwise, and say so in EXIF (Orientation 6)."""
     exif = Image.Exif()
     exif[0x0112] = 6
-    picture.transpose(Image.Transpose.ROTATE_90).save(path, "JPEG", quality=90, exif=exif)
+    image.transpose(Image.Transpose.ROTATE_90).save(path, "JPEG", quality=90, exif=exif)
 
 
-def _see_through(picture: Image.Image, path: Path) -> None:
+def _see_through(image: Image.Image, path: Path) -> None:
     """Make the white background transparent, and black beneath, so that flattening shows."""
-    opacity = picture.getchannel("G").point([255 - value for value in range(256)])
+    opacity = image.getchannel("G").point([255 - value for value in range(256)])
     least, most = 255 - COLOURS["white"][1], 255 - COLOURS["purple"][1]
     opacity = opacity.point(
         [max(0, min(255, round((v - least) * 255 / (most - least)))) for v in range(256)]
     )
-    clear = Image.new("RGBA", picture.size, (0, 0, 0, 0))
-    solid = Image.new("RGBA", picture.size, (*COLOURS["purple"], 255))
+    clear = Image.new("RGBA", image.size, (0, 0, 0, 0))
+    solid = Image.new("RGBA", image.size, (*COLOURS["purple"], 255))
     clear.paste(solid, mask=opacity)
     clear.putalpha(opacity)
     _png(clear, path)
 
 
 def samples() -> list[Sample]:
-    """All sample pictures, in the order of the manifest."""
+    """All sample images, in the order of the manifest."""
     return [
         Sample(
             "circle.png",
@@ -199,7 +199,7 @@ def _accepted(answer: str) -> list[str]:
 
 
 def entry(sample: Sample, path: Path) -> dict[str, Any]:
-    """What the manifest says of one picture; width and height are those of the stored pixels."""
+    """What the manifest says of one image; width and height are those of the stored pixels."""
     answers = {
         "Describe this image.": describe(sample.scene),
         "How many shapes are there?": str(len(sample.scene.shapes)),
@@ -221,8 +221,8 @@ def entry(sample: Sample, path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the pictures and their manifest."""
-    parser = argparse.ArgumentParser(description="Make the sample pictures and their manifest.")
+    """Write the images and their manifest."""
+    parser = argparse.ArgumentParser(description="Make the sample images and their manifest.")
     parser.add_argument("--out", type=Path, default=IMAGES, help="folder to write to")
     folder: Path = parser.parse_args().out
     folder.mkdir(parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def main() -> None:
         entries.append(entry(sample, path))
     manifest = json.dumps({"images": entries}, indent=2, ensure_ascii=False) + "\n"
     (folder / "manifest.json").write_text(manifest, encoding="utf-8")
-    print(f"{len(entries)} pictures in {folder}")
+    print(f"{len(entries)} images in {folder}")
 
 
 if __name__ == "__main__":

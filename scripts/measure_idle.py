@@ -39,10 +39,10 @@ def waiting(folder: Path, seconds: float) -> float:
     number = faulty.queue(store, folder, ["hang"], LONG | {"first_token_s": seconds})
     at: dict[type, tuple[float, float]] = {}
 
-    def tell(event: stream.StreamEvent) -> None:
+    def emit(event: stream.StreamEvent) -> None:
         at.setdefault(type(event), (time.process_time(), time.monotonic()))
 
-    faulty.supervisor(store, f"idle-{secrets.token_hex(6)}", tell).run_sweep(number)
+    faulty.supervisor(store, f"idle-{secrets.token_hex(6)}", emit).run_sweep(number)
     store.close()
     began, ended = at[stream.RunStarted], at[stream.WorkerKilled]
     return (ended[0] - began[0]) / (ended[1] - began[1])
@@ -57,14 +57,14 @@ def over(folder: Path, jobs: int) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     done = 0
 
-    def tell(event: stream.StreamEvent) -> None:
+    def emit(event: stream.StreamEvent) -> None:
         nonlocal done
         if isinstance(event, stream.RunFinished):
             done += 1
             if done in (jobs // 20, jobs // 4, jobs // 2, jobs):
                 found.append((done, resident()))
 
-    faulty.supervisor(store, f"jobs-{secrets.token_hex(6)}", tell).run_sweep(number)
+    faulty.supervisor(store, f"jobs-{secrets.token_hex(6)}", emit).run_sweep(number)
     store.close()
     return found
 

@@ -74,18 +74,18 @@ def by_deadline(kills: int, folder: Path, marker: str) -> list[float]:
         mine = [p for p in all_up(marker) if p != os.getpid()]
         ends.append(last_death(mine))
 
-    def tell(event: stream.StreamEvent) -> None:
+    def emit(event: stream.StreamEvent) -> None:
         if isinstance(event, stream.RunText):
             watchers.append(threading.Thread(target=watch))
             watchers[-1].start()
         elif isinstance(event, stream.WorkerKilled):
-            (attendant,) = supervisor.attendants
-            deadlines.append(min(attendant.watch.deadlines())[0])
+            (controller,) = supervisor.attendants
+            deadlines.append(min(controller.watch.deadlines())[0])
         elif isinstance(event, stream.WorkerEnded):
             watchers[-1].join()
             print(f"{ends[-1] - deadlines[-1]:.3f}", end=" ", flush=True)
 
-    supervisor.tell = tell
+    supervisor.emit = emit
     supervisor.run_sweep(number)
     store.close()
     print()

@@ -38,13 +38,13 @@ PROMPTS = 20
 
 
 def plan(folder: Path, number: int, size: int) -> Plan:
-    """A sweep of `size` jobs: models x prompts x pictures that need not exist."""
-    pictures = size // (MODELS * PROMPTS)
+    """A sweep of `size` jobs: models x prompts x images that need not exist."""
+    images = size // (MODELS * PROMPTS)
     data = {
         "name": f"sweep-{number}",
         "models": [f"org/model-{m}" for m in range(MODELS)],
         "prompts": [{"text": f"question {p}?"} for p in range(PROMPTS)],
-        "images": [f"{i}.png" for i in range(pictures)],
+        "images": [f"{i}.png" for i in range(images)],
     }
     return expand.expand(sweepfile.validate(data, "measure"), folder, "measure")
 
@@ -52,10 +52,10 @@ def plan(folder: Path, number: int, size: int) -> Plan:
 def stage(folder: Path, number: int, size: int) -> tuple[Path, str]:
     """A sweep in a file of its own, as `queue add` hands it over."""
     made = plan(folder, number, size)
-    pictures = [PreparedImage(path=path, prepared_path=path) for path in made.images]
+    images = [PreparedImage(path=path, prepared_path=path) for path in made.images]
     staged = folder / f"staged-{number}.db"
     with closing(Store(staged)) as store:
-        sweep = sweep_writer.add_sweep(store, made, pictures, environment.supervisor_environment())
+        sweep = sweep_writer.add_sweep(store, made, images, environment.supervisor_environment())
         (uid,) = store.connection.execute("SELECT uid FROM sweeps WHERE id = ?", [sweep]).fetchone()
     return staged, uid
 
@@ -74,8 +74,8 @@ def timed(repeats: int, ask: Callable[[], Any]) -> dict[str, float]:
 def measure(folder: Path, total: int, sweeps: int, repeats: int) -> dict[str, Any]:
     """All figures."""
     database = folder / "queue.db"
-    for picture in range(total // sweeps // (MODELS * PROMPTS)):
-        (folder / f"{picture}.png").touch()
+    for image in range(total // sweeps // (MODELS * PROMPTS)):
+        (folder / f"{image}.png").touch()
     adding = []
     terms = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
     with closing(Store(database)) as store:

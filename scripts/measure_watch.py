@@ -25,7 +25,7 @@ from runner.watch.watcher import Watcher
 from schemas import stream
 
 LIMIT_S = 0.05
-TEXT = "the picture shows a red circle on a blue square " * 4
+TEXT = "the image shows a red circle on a blue square " * 4
 
 
 def fill(store: Store, folder: Path, runs: int) -> int:
@@ -39,8 +39,8 @@ def fill(store: Store, folder: Path, runs: int) -> int:
     connection.execute("BEGIN")
     connection.execute("DELETE FROM jobs")
     first, second = (row[0] for row in connection.execute("SELECT id FROM sweep_models"))
-    for way in (first, second):
-        store.start_worker(way, folder / "log", store.next_worker_number(sweep))
+    for variant in (first, second):
+        store.start_worker(variant, folder / "log", store.next_worker_number(sweep))
     connection.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO jobs (id, sweep_id, position, sweep_model_id, prompt_id, repeat, state)"
@@ -70,9 +70,9 @@ def main() -> int:
         store = Store(folder / f"{secrets.token_hex(4)}.db")
         done = fill(store, folder, asked.runs)
         told: list[stream.StreamEvent] = []
-        onlooker = Watcher(store.path, told.append)
+        watcher = Watcher(store.path, told.append)
         began = time.perf_counter()
-        onlooker.poll()
+        watcher.poll()
         print(f"{asked.runs:,} runs, {store.path.stat().st_size / 1e9:.2f} GB")
         print(f"joining: {time.perf_counter() - began:.3f} s")
         looks = []
@@ -82,12 +82,12 @@ def main() -> int:
             store.finish_run(run, {"outcome": "ok", "raw_text": TEXT, "text": TEXT})
             store.add_sample(1, {"at_s": float(job), "phase": "generate", "rss_bytes": job})
             began = time.perf_counter()
-            onlooker.poll()
+            watcher.poll()
             looks.append(time.perf_counter() - began)
         began = time.perf_counter()
-        onlooker.poll()
+        watcher.poll()
         quiet = time.perf_counter() - began
-        onlooker.close()
+        watcher.close()
         store.close()
     finished = sum(isinstance(event, stream.RunFinished) for event in told)
     median, most = statistics.median(looks), max(looks)

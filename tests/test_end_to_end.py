@@ -20,8 +20,8 @@ TOKENS = 24
 pytestmark = pytest.mark.model
 
 
-def direct(folder: Path, pictures: list[str]) -> dict[tuple[str, str], tuple[str, int, int, int]]:
-    """(picture, prompt) -> raw text and counts, by a plain transformers call.
+def direct(folder: Path, images: list[str]) -> dict[tuple[str, str], tuple[str, int, int, int]]:
+    """(image, prompt) -> raw text and counts, by a plain transformers call.
 
     The processor is made of its parts, since SmolVLM2's own wants torchvision; all three models
     share the prompt's form.
@@ -48,7 +48,7 @@ def direct(folder: Path, pictures: list[str]) -> dict[tuple[str, str], tuple[str
         chat_template=chat,
     )
     found = {}
-    for path in pictures:
+    for path in images:
         for prompt in PROMPTS:
             content = [{"type": "image"}, {"type": "text", "text": prompt}]
             text = processor.apply_chat_template(
@@ -99,18 +99,18 @@ def test_every_job_has_its_row_and_every_text_is_the_models_own(
     assert events[-1]["event"] == "sweep_finished"
 
     database = sqlite3.connect(tmp_path / "h.db")
-    pictures = [row[0] for row in database.execute("SELECT prepared_path FROM images")]
+    images = [row[0] for row in database.execute("SELECT prepared_path FROM images")]
     rows = database.execute(
         "SELECT model, images.prepared_path, prompt, outcome, raw_text, input_tokens,"
         " image_tokens, output_tokens FROM results JOIN job_images USING (job_id)"
         " JOIN images ON images.id = image_id"
     ).fetchall()
     database.close()
-    assert len(pictures) >= 5
-    assert len(rows) == len(models) * len(pictures) * len(PROMPTS)
+    assert len(images) >= 5
+    assert len(rows) == len(models) * len(images) * len(PROMPTS)
     assert {row[3] for row in rows} == {"ok"}
     for name, folder in models.items():
-        expected = direct(folder, pictures)
+        expected = direct(folder, images)
         got = {(row[1], row[2]): tuple(row[4:]) for row in rows if row[0] == name}
         assert got == expected
 

@@ -32,7 +32,7 @@ MLX = (
 
 
 def draw(folder: Path) -> None:
-    """Six pictures: square, 4:3, tall, one pixel, with transparency, and turned by EXIF."""
+    """Six images: square, 4:3, tall, one pixel, with transparency, and turned by EXIF."""
     square = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
     square.save(folder / "square.png")
     wide = Image.radial_gradient("L").resize((64, 48)).convert("RGB")
@@ -49,8 +49,8 @@ def draw(folder: Path) -> None:
 
 def test_all_five_run_in_both_engines(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     folders = {name: tiny(name) for name in (*TRANSFORMERS, *MLX)}
-    (tmp_path / "pictures").mkdir()
-    draw(tmp_path / "pictures")
+    (tmp_path / "images").mkdir()
+    draw(tmp_path / "images")
     models: list[dict[str, Any]] = [
         {
             "id": str(folders[name]),
@@ -63,7 +63,7 @@ def test_all_five_run_in_both_engines(tiny: Callable[[str], Path], tmp_path: Pat
     ]
     sweep = {
         "models": models,
-        "images": ["pictures"],
+        "images": ["images"],
         "prompts": ["Describe this image."],
         "generation": {"max_new_tokens": TOKENS},
     }

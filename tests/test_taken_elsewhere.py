@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURES = [str(ROOT / "images" / name) for name in ("sideways.jpg", "circle.png")]
+IMAGES = [str(ROOT / "images" / name) for name in ("sideways.jpg", "circle.png")]
 
 pytestmark = pytest.mark.model
 
@@ -29,9 +29,9 @@ def run(folder: Path, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a history of the demo model on two pictures."""
+    """A folder with a history of the demo model on two images."""
     folder = tmp_path_factory.mktemp("taken")
-    asked = ["-i", PICTURES[0], "-i", PICTURES[1], "-p", "Describe this image."]
+    asked = ["-i", IMAGES[0], "-i", IMAGES[1], "-p", "Describe this image."]
     run(folder, "vlmsweep", "run", "-q", "-m", "demo", "--device", "cpu", *asked)
     return folder
 
@@ -69,6 +69,6 @@ def test_a_reports_program_gives_the_text_that_the_worker_gave(history: Path) ->
     )
     report = run(history, "vlmsweep", "issue", "1")
     program = report.partition("```python\n")[2].partition("```")[0]
-    (history / "picture-1.png").write_bytes(Path(str(prepared)).read_bytes())
+    (history / "image-1.png").write_bytes(Path(str(prepared)).read_bytes())
     assert str(said).strip()
     assert run(history, sys.executable, "-c", program) == f"{said}\n"

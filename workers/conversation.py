@@ -16,11 +16,11 @@ from schemas.generation import Generation
 from . import video
 from .engine import Engine, GeneratedAnswer
 from .error_classes import WorkerFailure
-from .timing import RunTimer, Tell
+from .timing import EventSink, RunTimer
 
 
 def answer_all(
-    ask: Run, engine: Engine, tell: Tell, enter: Callable[[WorkerPhase], None]
+    ask: Run, engine: Engine, emit: EventSink, enter: Callable[[WorkerPhase], None]
 ) -> RunFinished:
     """Answer every open user turn of `ask` in order; the result is the run's last answer."""
     whole = 0.0  # what an engine looks up besides answering is nobody's latency
@@ -30,13 +30,13 @@ def answer_all(
         talk += turns
         last = number == len(questions)
         images = sum(len(turn.images) + len(turn.videos) for turn in talk)
-        meter = RunTimer(run=ask.run, images=images, tell=tell, enter=enter, silent=not last)
+        meter = RunTimer(run=ask.run, images=images, emit=emit, enter=enter, silent=not last)
         answer = _answer(talk, ask.generation, engine, meter)
         figures = meter.finish(answer.raw_text)
         whole += figures.latency_s
         talk.append(Turn(role="assistant", text=answer.text))
         if not last:
-            tell(_progress(number, len(questions)))
+            emit(_progress(number, len(questions)))
     memory = engine.device_memory()
     return RunFinished(
         run=ask.run,
@@ -55,11 +55,11 @@ def answer_all(
 def _answer(
     talk: list[Turn], generation: Generation, engine: Engine, meter: RunTimer
 ) -> GeneratedAnswer:
-    """One answer. An engine that sees no videos here gets their frames as pictures."""
+    """One answer. An engine that sees no videos here gets their frames as images."""
     if not video.has_videos(talk) or engine.sees_videos(talk):
         return engine.generate(talk, generation, meter)
     try:
-        answer = engine.generate(video.as_pictures(talk), generation, meter)
+        answer = engine.generate(video.as_images(talk), generation, meter)
     except WorkerFailure as failure:
         raise video.video_failure(failure) from failure
     return replace(answer, notes=[*answer.notes, *video.notes(talk)])

@@ -21,7 +21,7 @@ from schemas.generation import Generation
 from .checkpoint import Checkpoint
 from .error_classes import WorkerFailure
 from .families import FamilyModule
-from .timing import RunTimer, Tell
+from .timing import EventSink, RunTimer
 
 ENGINES = {
     "transformers": "workers.engines.transformers:TransformersEngine",
@@ -65,7 +65,9 @@ class Engine(Protocol):
     come from the main thread, in this order: `load` once, then `generate` many times.
     """
 
-    def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
+    def load(
+        self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink
+    ) -> Loaded:
         """Load the local folder `checkpoint`; never touch the network (but for `REMOTE` ones).
 
         Import the library here, and time with `measure.LoadClock`. Raises `WorkerFailure`, or
@@ -74,7 +76,7 @@ class Engine(Protocol):
 
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         """Whether the loaded model takes the videos of these turns as such. If not, `generate`
-        is given their frames as pictures.
+        is given their frames as images.
         """
 
     def generate(

@@ -49,14 +49,14 @@ _LOADING: tuple[WorkerPhase, ...] = ("load", "download")
 RULES = (
     ErrorRule(
         "out_of_memory",
-        "Use a smaller model or picture, a smaller dtype, or another device for {model}.",
+        "Use a smaller model or image, a smaller dtype, or another device for {model}.",
         words=r"out of memory|can't allocate memory|not enough memory|\[metal::malloc\]"
         r"|\[malloc_or_wait\]|Cannot allocate memory|[Uu]nable to allocate|std::bad_alloc"
         r"|unable to mmap",
     ),
     ErrorRule(
         "out_of_memory",
-        "Use a smaller model than {model} or smaller pictures, or close other programs.",
+        "Use a smaller model than {model} or smaller images, or close other programs.",
         kind=r"^(MemoryError|OutOfMemoryError)$",
     ),
     ErrorRule(
@@ -160,12 +160,12 @@ RULES = (
     ),
     ErrorRule(
         "too_long",
-        "Use smaller pictures or a shorter prompt for {model}.",
+        "Use smaller images or a shorter prompt for {model}.",
         words=r"longer than the (specified )?maximum|exceeds? the (model's )?maximum",
     ),
     ErrorRule(
         "bad_image",
-        "Open the picture elsewhere to check it, or leave it out of the sweep.",
+        "Open the image elsewhere to check it, or leave it out of the sweep.",
         kind=r"^UnidentifiedImageError$",
     ),
 )

@@ -1,4 +1,4 @@
-"""Applies the families' exclusion rules: pictures that an old version of a library can't do.
+"""Applies the families' exclusion rules: images that an old version of a library can't do.
 
 The rules are data in the families' files. This says which of them concerns a run; the run then
 counts as skipped, with the rule's reason.
@@ -18,13 +18,13 @@ from .error_classes import WorkerFailure
 
 
 def refuse_excluded(family: Family, loaded: Loaded, turns: Sequence[Turn]) -> None:
-    """Raises WorkerFailure("excluded") where a rule concerns these versions and pictures."""
+    """Raises WorkerFailure("excluded") where a rule concerns these versions and images."""
     rules = [rule for rule in family.exclusions if rule_applies(rule, loaded)]
     if not rules:
         return
     shapes = {shape(path) for turn in turns for path in turn.images}
     for rule in rules:
-        if shapes and (rule.pictures == "any" or rule.pictures in shapes):
+        if shapes and (rule.images == "any" or rule.images in shapes):
             version = loaded.versions[rule.package]
             raise WorkerFailure(
                 "excluded",
@@ -54,11 +54,11 @@ def numbers(version: str) -> list[int]:
 
 
 def shape(path: str) -> str:
-    """square, portrait or landscape, by the prepared picture's own size."""
+    """square, portrait or landscape, by the prepared image's own size."""
     from PIL import Image
 
-    with Image.open(path) as picture:
-        width, height = picture.size
+    with Image.open(path) as image:
+        width, height = image.size
     if width == height:
         return "square"
     return "landscape" if width > height else "portrait"

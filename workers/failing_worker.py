@@ -25,9 +25,9 @@ def main() -> None:
     parser.add_argument("--events-fd", type=int, required=True, metavar="N")
     options = parser.parse_args()
     said = json.loads(options.said)
-    tell = EventWriter(options.events_fd)
-    tell(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
-    tell(
+    emit = EventWriter(options.events_fd)
+    emit(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
+    emit(
         Error(
             phase="start",
             error_class="environment",

@@ -20,7 +20,7 @@ from schemas.events import Progress
 from schemas.family import Family
 
 from .error_classes import WorkerFailure, classify
-from .timing import Tell
+from .timing import EventSink
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors")
@@ -44,7 +44,7 @@ class FetchedModel:
     download_s: float | None = None
 
 
-def fetch(ask: Load, tell: Tell) -> FetchedModel:
+def fetch(ask: Load, emit: EventSink) -> FetchedModel:
     """The folder that holds what `ask` names, downloaded where it is not in the cache.
 
     Raises `WorkerFailure`: not_found, gated, network, not_in_cache, remote_code_not_allowed,
@@ -54,13 +54,13 @@ def fetch(ask: Load, tell: Tell) -> FetchedModel:
         return FetchedModel(folder=Path(ask.model))
     check_remote_code(ask)
     start = time.monotonic()
-    folder = snapshot(ask.model, ask.revision, patterns(ask), tell)
+    folder = snapshot(ask.model, ask.revision, patterns(ask), emit)
     seconds = time.monotonic() - start
     commit = folder.name if COMMIT.fullmatch(folder.name) else None
     return FetchedModel(folder=folder, source=ask.model, commit=commit, download_s=seconds)
 
 
-def fetch_extras(family: Family, ask: Load, folder: Path, tell: Tell) -> None:
+def fetch_extras(family: Family, ask: Load, folder: Path, emit: EventSink) -> None:
     """Fetch the other repositories that the code in `folder` reads its tokenizer from.
 
     Only where that code will run, and only what the family's file (ours) names as well: code
@@ -69,7 +69,7 @@ def fetch_extras(family: Family, ask: Load, folder: Path, tell: Tell) -> None:
     if ask.trust_remote_code and family.extra_repositories:
         for model, revision in named_tokenizers(folder):
             if model in family.extra_repositories:
-                snapshot(model, revision, list(TOKENIZER), tell)
+                snapshot(model, revision, list(TOKENIZER), emit)
 
 
 def named_tokenizers(folder: Path) -> list[tuple[str, str | None]]:
@@ -99,20 +99,20 @@ def patterns(ask: Load) -> list[str]:
     return [*WANTED, *code, *pickles]
 
 
-def snapshot(model: str, revision: str | None, wanted: list[str], tell: Tell) -> Path:
+def snapshot(model: str, revision: str | None, wanted: list[str], emit: EventSink) -> Path:
     """The local folder of a hub repository at a revision; progress goes to `tell`."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise classify(error, "download") from error
-    tell(Progress(phase="download", message=f"looking for {model}"))
+    emit(Progress(phase="download", message=f"looking for {model}"))
     try:
         folder = snapshot_download(
             model,
             revision=revision,
             allow_patterns=wanted,
             ignore_patterns=list(UNWANTED),
-            tqdm_class=_progress_bar_class(tell),
+            tqdm_class=_progress_bar_class(emit),
         )
     except Exception as error:
         raise hub_failure(error, model, revision) from error
@@ -156,7 +156,7 @@ def hub_failure(error: Exception, model: str, revision: str | None) -> WorkerFai
     return failure
 
 
-def _progress_bar_class(tell: Tell) -> type[Any]:
+def _progress_bar_class(emit: EventSink) -> type[Any]:
     """A progress bar class for the hub's library that draws nothing and tells us instead."""
     from tqdm import tqdm  # type: ignore[import-untyped, unused-ignore]
 
@@ -171,6 +171,6 @@ def _progress_bar_class(tell: Tell) -> type[Any]:
             if self.unit == "B" and self.desc != "Downloading bytes":  # its twin has the total
                 done, total = float(self.n), float(self.total) if self.total else None
                 message = "downloading"
-                tell(Progress(phase="download", message=message, done=done, total=total, unit="B"))
+                emit(Progress(phase="download", message=message, done=done, total=total, unit="B"))
 
     return Bar

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from schemas.events import Heartbeat, WorkerPhase
 
 from .engine import DeviceMemory
-from .timing import Tell
+from .timing import EventSink
 
 EVERY_S = 1.0
 
@@ -21,10 +21,10 @@ EVERY_S = 1.0
 class Heart:
     """Knows the worker's phase and tells it each `every_s` seconds once started."""
 
-    def __init__(self, tell: Tell, every_s: float = EVERY_S) -> None:
+    def __init__(self, emit: EventSink, every_s: float = EVERY_S) -> None:
         self.phase: WorkerPhase = "start"
         self.device_memory: Callable[[], DeviceMemory] = DeviceMemory
-        self._tell, self._every_s = tell, every_s
+        self._emit, self._every_s = emit, every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -47,7 +47,7 @@ class Heart:
                 memory = self.device_memory()
             except Exception:  # a library in the middle of its own import or failure
                 memory = DeviceMemory()
-            self._tell(
+            self._emit(
                 Heartbeat(
                     phase=self.phase,
                     device_bytes=memory.allocated,

@@ -27,7 +27,7 @@ from .families import FamilyModule, find_family, server
 from .fetch import fetch, fetch_extras, go_offline
 from .heartbeat import Heart
 from .protocol import read_commands
-from .timing import Tell
+from .timing import EventSink
 
 EXIT_OK = 0
 EXIT_LOAD_FAILED = 3
@@ -42,10 +42,10 @@ class LoadedModel:
     loaded: Loaded
 
 
-def serve(commands: BinaryIO, tell: Tell) -> int:
+def serve(commands: BinaryIO, emit: EventSink) -> int:
     """Live through all commands; the result is the process's exit code."""
-    tell(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
-    heart = Heart(tell)
+    emit(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
+    heart = Heart(emit)
     heart.start()
     runs = 0
     ready: LoadedModel | None = None
@@ -55,22 +55,22 @@ def serve(commands: BinaryIO, tell: Tell) -> int:
             if isinstance(command, Load):
                 asked = command
                 if command.fetch_only:
-                    _local_checkpoint(command, tell, heart)
+                    _local_checkpoint(command, emit, heart)
                     continue
-                ready = _load(command, tell, heart)
+                ready = _load(command, emit, heart)
                 heart.enter("idle")
             elif ready is None:
                 raise WorkerFailure("protocol", "The first command must be a load.")
             else:
-                _run(command, ready, tell, heart, asked)
+                _run(command, ready, emit, heart, asked)
                 runs += 1
     except (Exception, SystemExit) as error:
         heart.stop()
-        tell(_error(error, None, heart, asked))
+        emit(_error(error, None, heart, asked))
         return EXIT_LOAD_FAILED
     heart.enter("stop")
     heart.stop()
-    tell(WorkerExiting(runs=runs))
+    emit(WorkerExiting(runs=runs))
     return EXIT_OK
 
 
@@ -81,34 +81,34 @@ def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
         yield command
 
 
-def _load(ask: Load, tell: Tell, heart: Heart) -> LoadedModel:
+def _load(ask: Load, emit: EventSink, heart: Heart) -> LoadedModel:
     where = _remote_checkpoint if ask.engine in REMOTE else _local_checkpoint
-    checkpoint, family = where(ask, tell, heart)
+    checkpoint, family = where(ask, emit, heart)
     engine = make_engine(choose_engine(checkpoint, family, ask))
-    loaded: Loaded = engine.load(checkpoint, family, ask, tell)
+    loaded: Loaded = engine.load(checkpoint, family, ask, emit)
     heart.device_memory = engine.device_memory
-    tell(loaded)
+    emit(loaded)
     return LoadedModel(engine, family.FAMILY, loaded)
 
 
-def _remote_checkpoint(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
+def _remote_checkpoint(ask: Load, emit: EventSink, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
     """A server has the model: there is nothing to fetch and no file to look at."""
     heart.enter("load")
     return Checkpoint(folder=Path(os.devnull), config={}, source=ask.model), server
 
 
-def _local_checkpoint(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
+def _local_checkpoint(ask: Load, emit: EventSink, heart: Heart) -> tuple[Checkpoint, FamilyModule]:
     """The model's files, fetched where they are not there yet, and looked through."""
     heart.enter("download")
-    found = fetch(ask, tell)
+    found = fetch(ask, emit)
     family = find_family(read_config(found.folder))
-    fetch_extras(family.FAMILY, ask, found.folder, tell)
+    fetch_extras(family.FAMILY, ask, found.folder, emit)
     go_offline()
     heart.enter("load")
     checkpoint = read_checkpoint(
         found.folder, allow_pickle=ask.allow_pickle, commit=found.commit, source=found.source
     )
-    tell(
+    emit(
         Fetched(
             path=str(checkpoint.folder),
             commit=found.commit,
@@ -120,19 +120,19 @@ def _local_checkpoint(ask: Load, tell: Tell, heart: Heart) -> tuple[Checkpoint, 
     return checkpoint, family
 
 
-def _run(ask: Run, ready: LoadedModel, tell: Tell, heart: Heart, asked: Load | None) -> None:
-    tell(RunStarted(run=ask.run))
+def _run(ask: Run, ready: LoadedModel, emit: EventSink, heart: Heart, asked: Load | None) -> None:
+    emit(RunStarted(run=ask.run))
     heart.enter("prefill")
     try:
         refuse_excluded(ready.family, ready.loaded, ask.turns)
         ready.engine.reset_device_peak()
-        finished: RunFinished = answer_all(ask, ready.engine, tell, heart.enter)
-        tell(finished)
+        finished: RunFinished = answer_all(ask, ready.engine, emit, heart.enter)
+        emit(finished)
     except (Exception, SystemExit) as error:  # a library's sys.exit() ends a run, not us
         failed = _error(error, ask.run, heart, asked)
         if failed.error_class == "out_of_memory":
             ready.engine.free_cached_memory()
-        tell(failed)
+        emit(failed)
     heart.enter("idle")
 
 

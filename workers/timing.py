@@ -28,7 +28,7 @@ from schemas.events import Event, FirstToken, Text, WorkerPhase
 from .error_classes import WorkerFailure
 
 Clock = Callable[[], float]
-Tell = Callable[[Event], None]
+EventSink = Callable[[Event], None]
 
 TEXT_EVERY_S = 0.1
 
@@ -76,7 +76,7 @@ class RunTimer:
 
     Where tokens are counted elsewhere: `ended`, `counted` and `produced` before `finish`.
 
-    `images` is how many pictures the conversation holds; `silent` meters an answer that is not
+    `images` is how many images the conversation holds; `silent` meters an answer that is not
     the run's last (no events for it); `enter` hears of the phases.
     """
 
@@ -85,13 +85,13 @@ class RunTimer:
         *,
         run: int,
         images: int,
-        tell: Tell,
+        emit: EventSink,
         enter: Callable[[WorkerPhase], None] = lambda phase: None,
         clock: Clock = time.monotonic,
         silent: bool = False,
     ) -> None:
         self._run, self._images, self._silent = run, images, silent
-        self._tell, self._enter, self._clock = tell, enter, clock
+        self._emit, self._enter, self._clock = emit, enter, clock
         self._start = clock()
         self._ready: float | None = None
         self._first: float | None = None
@@ -110,7 +110,7 @@ class RunTimer:
     ) -> None:
         """The model's inputs are ready. A count is None where it can't be known (yet).
 
-        Raises `image_ignored` where pictures were given and no token stands for them: an
+        Raises `image_ignored` where images were given and no token stands for them: an
         answer that never looked must not pass for one.
         """
         self._ready = self._clock()
@@ -127,8 +127,8 @@ class RunTimer:
         if self._images and image_tokens == 0:
             raise WorkerFailure(
                 "image_ignored",
-                f"{self._images} picture(s) given, but none of the {input_tokens} input tokens "
-                "stands for a picture: the model would answer without looking",
+                f"{self._images} image(s) given, but none of the {input_tokens} input tokens "
+                "stands for an image: the model would answer without looking",
                 "Check that the model's chat template has image slots.",
             )
 
@@ -186,7 +186,7 @@ class RunTimer:
         if self._silent:
             return
         ready = self._ready if self._ready is not None else now
-        self._tell(
+        self._emit(
             FirstToken(
                 run=self._run,
                 ttft_s=now - self._start,
@@ -199,7 +199,7 @@ class RunTimer:
     def _send_text(self, now: float) -> None:
         if self._pending and not self._silent:
             text = Text(run=self._run, text=self._pending, output_tokens=self._output_tokens)
-            self._tell(text)
+            self._emit(text)
         self._sent, self._pending, self._sent_at = self._sent + self._pending, "", now
 
 

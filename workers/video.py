@@ -1,4 +1,4 @@
-"""Videos for models that take none: their frames as pictures, in order, and said so in the run.
+"""Videos for models that take none: their frames as images, in order, and said so in the run.
 
 Frames were sampled and prepared by the runner; nothing here opens a file. What a model that does
 take videos is given is its engine's affair.
@@ -19,8 +19,8 @@ def has_videos(turns: Sequence[Turn]) -> bool:
     return any(turn.videos for turn in turns)
 
 
-def as_pictures(turns: Sequence[Turn]) -> list[Turn]:
-    """The same turns, with each video's frames standing among the pictures in its place."""
+def as_images(turns: Sequence[Turn]) -> list[Turn]:
+    """The same turns, with each video's frames standing among the images in its place."""
     return [_frames_as_images(turn) if turn.videos else turn for turn in turns]
 
 
@@ -33,17 +33,17 @@ def _frames_as_images(turn: Turn) -> Turn:
 
 
 def notes(turns: Sequence[Turn]) -> list[str]:
-    """What a run says of videos that were given as pictures."""
+    """What a run says of videos that were given as images."""
     counts = [len(video.frames) for turn in turns for video in turn.videos]
-    return [f"video given as {n} picture{'s' if n != 1 else ''}" for n in counts]
+    return [f"video given as {n} image{'s' if n != 1 else ''}" for n in counts]
 
 
 def video_failure(failure: WorkerFailure) -> WorkerFailure:
-    """A refusal of the pictures that a video became, in words about the video."""
+    """A refusal of the images that a video became, in words about the video."""
     if failure.error_class != "unsupported":
         return failure
     return WorkerFailure(
         "unsupported",
-        f"The model takes no video, nor its frames as pictures: {failure.message}",
+        f"The model takes no video, nor its frames as images: {failure.message}",
         "Leave this model out of prompts about videos, or set video: {frames: 1}.",
     )

@@ -70,7 +70,7 @@ def project(case: RunRecord) -> Project:
     if case.engine == "openai":
         return Project("the server's project", None, "the model runs in the server")
     if case.run["phase"] == "prepare":
-        return github("Pillow", KNOWING["PIL"], "the picture could not be decoded")
+        return github("Pillow", KNOWING["PIL"], "the image could not be decoded")
     if failure in OF_THE_FILES:
         return repository(case, "its files are at fault")
     if failure in OF_THIS_MACHINE:

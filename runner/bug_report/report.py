@@ -37,7 +37,7 @@ EXPECTED = {
     "run_s": "The whole answer within {0}.",
     "silence_s": "New text, or between two questions a sign of life, at least every {0}.",
     "memory_bytes": "An answer with at most {0} of memory in the whole process tree.",
-    "image_ignored": "The picture's tokens among the input, and an answer that looks at it.",
+    "image_ignored": "The image's tokens among the input, and an answer that looks at it.",
     "out_of_memory": "An answer with the memory that there was, or an error that says how much.",
     "crashed": "An answer or a Python exception, but not the end of the process.",
     "ok": "(This run ended well: please say what the answer should have been.)",
@@ -55,7 +55,7 @@ def markdown(case: RunRecord) -> tuple[str, Project]:
         section_expected(case),
         "## To reproduce",
         code_block(snippet(case), "python"),
-        *pictures(case),
+        *images(case),
         "## Where it ran",
         *versions(case),
     ]
@@ -150,16 +150,16 @@ def section_expected(case: RunRecord) -> str:
     for key in (run["error_class"], run["outcome"]):
         if key in EXPECTED:
             return EXPECTED[key]
-    return "An answer to the question, as the same call gives for other models and pictures."
+    return "An answer to the question, as the same call gives for other models and images."
 
 
-def pictures(case: RunRecord) -> Iterator[str]:
-    """What is known of the pictures, which may not be public themselves."""
-    if not case.pictures:
+def images(case: RunRecord) -> Iterator[str]:
+    """What is known of the images, which may not be public themselves."""
+    if not case.images:
         return
     rows = ["| file | stored as | pixels | EXIF orientation | bytes | sha256 | given as |"]
     rows.append("|---|---|---|---|---|---|---|")
-    for row, names in zip(case.pictures, repro_common.files(case), strict=True):
+    for row, names in zip(case.images, repro_common.files(case), strict=True):
         stored = " ".join(str(row[key]) for key in ("format", "mode") if row[key])
         frames = f", {row['frames']} frames" if (row["frames"] or 1) > 1 else ""
         given = "not decodable"
@@ -178,7 +178,7 @@ def pictures(case: RunRecord) -> Iterator[str]:
         rows.append(
             "| " + " | ".join(inline_code(cell).replace("|", "\\|") for cell in cells) + " |"
         )
-    yield "The program reads the pictures as the model got them. What they were made of:"
+    yield "The program reads the images as the model got them. What they were made of:"
     yield "\n".join(rows)
 
 

@@ -1,7 +1,7 @@
 """A short Python program that does what a worker did, by the library's own documented calls.
 
 For somebody without vlmsweep: the same model, numbers, device, prompt and settings, and a place
-for the picture. What our workers do on top (counting, streaming, repairs) is left out; what a
+for the image. What our workers do on top (counting, streaming, repairs) is left out; what a
 family needs to be asked at all is not. Where the conversation stopped, the program stops too.
 """
 
@@ -32,6 +32,6 @@ def snippet(case: RunRecord) -> str:
 
 def placeholder_name(case: RunRecord) -> str:
     """A name for the file that could not be prepared."""
-    broken = next((row for row in case.pictures if row["error_class"]), None)
+    broken = next((row for row in case.images if row["error_class"]), None)
     suffix = str(broken["name"]).rpartition(".")[2] if broken else "png"
-    return f"picture.{suffix}" if suffix.isalnum() else "picture"
+    return f"image.{suffix}" if suffix.isalnum() else "image"

@@ -1,4 +1,4 @@
-"""What the programs of all engines are made of: the model's name, pictures, turns, calls.
+"""What the programs of all engines are made of: the model's name, images, turns, calls.
 
 Whatever was stored is written as a Python literal: nothing in a history becomes code.
 """
@@ -33,39 +33,39 @@ def model_lines(case: RunRecord) -> list[str]:
 
 def loading(case: RunRecord) -> dict[str, Any]:
     """Options that say which files to load, and whether their Python may run."""
-    commit = case.found.get("commit_hash") or case.way.get("revision") or case.model["revision"]
+    commit = case.found.get("commit_hash") or case.variant.get("revision") or case.model["revision"]
     return {
         "revision": repr(commit) if commit and case.model["source"] == "hub" else None,
-        "trust_remote_code": "True" if case.way["trust_remote_code"] else None,
+        "trust_remote_code": "True" if case.variant["trust_remote_code"] else None,
     }
 
 
 def files(case: RunRecord) -> list[list[str]]:
-    """Names for each picture's file (of a video, its frames') as it lies beside the program."""
+    """Names for each image's file (of a video, its frames') as it lies beside the program."""
     found: list[list[str]] = []
     number = 1
-    for row in case.pictures:
+    for row in case.images:
         count = len(json.loads(row["frame_paths"])) if row["frame_paths"] else 1
-        found.append([f"picture-{n}.png" for n in range(number, number + count)])
+        found.append([f"image-{n}.png" for n in range(number, number + count)])
         number += count
     return found
 
 
-def pictures(case: RunRecord) -> list[str]:
+def images(case: RunRecord) -> list[str]:
     """All those names, in order."""
     return [name for names in files(case) for name in names]
 
 
 def opened(case: RunRecord) -> list[str]:
-    """The pictures, opened."""
-    names = ", ".join(f'Image.open("{name}")' for name in pictures(case))
-    note = ["# Frames of a video, given as pictures."] if frames(case) else []
+    """The images, opened."""
+    names = ", ".join(f'Image.open("{name}")' for name in images(case))
+    note = ["# Frames of a video, given as images."] if frames(case) else []
     return [*note, f"images = [{names}]"]
 
 
 def frames(case: RunRecord) -> bool:
-    """Whether there is a video among the pictures."""
-    return any(row["frame_paths"] for row in case.pictures)
+    """Whether there is a video among the images."""
+    return any(row["frame_paths"] for row in case.images)
 
 
 def turns(case: RunRecord) -> list[dict[str, str]]:
@@ -85,7 +85,7 @@ def turns(case: RunRecord) -> list[dict[str, str]]:
 
 
 def first_question(said: Sequence[Mapping[str, Any]]) -> int:
-    """Which turn the pictures go with."""
+    """Which turn the images go with."""
     return next((i for i, turn in enumerate(said) if turn["role"] == "user"), 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .repro_common import call, loading, model_lines, pictures, turns
+from .repro_common import call, images, loading, model_lines, turns
 from .run_record import RunRecord
 
 TYPES = ("float32", "bfloat16", "float16")
@@ -23,8 +23,8 @@ def mlx(case: RunRecord) -> list[str]:
         settings["temperature"] = "0.0"
     dtype = case.worker.get("dtype")
     cpu = case.worker.get("device") == "cpu"
-    shown = ", ".join(f'"{name}"' for name in pictures(case))
-    images = f"[{shown}]" if shown else None
+    shown = ", ".join(f'"{name}"' for name in images(case))
+    image = f"[{shown}]" if shown else None
     return [
         "import mlx.core as mx",
         "from mlx_vlm import generate, load",
@@ -37,8 +37,8 @@ def mlx(case: RunRecord) -> list[str]:
         *([f"model.set_dtype(mx.{dtype})"] if dtype in TYPES else []),
         f"prompt = {prompt!r}",
         "text = apply_chat_template(",
-        f"    processor, model.config, prompt, num_images={len(pictures(case))}",
+        f"    processor, model.config, prompt, num_images={len(images(case))}",
         ")",
-        call("answer = generate", "model, processor, text", image=images, **settings),
+        call("answer = generate", "model, processor, text", image=image, **settings),
         "print(answer.text)",
     ]

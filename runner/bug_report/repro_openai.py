@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .repro_common import pictures, turns
+from .repro_common import images, turns
 from .run_record import RunRecord
 
 
@@ -14,7 +14,7 @@ def server(case: RunRecord) -> list[str]:
     body = {"model": case.model["location"], "max_tokens": case.generation["max_new_tokens"]}
     body |= {} if case.generation.get("do_sample") else {"temperature": 0}
     body |= {name: case.generation[name] for name in names if name in case.generation}
-    key = case.way["api_key_env"]
+    key = case.variant["api_key_env"]
     said = turns(case)
     return [
         "import base64",
@@ -23,14 +23,14 @@ def server(case: RunRecord) -> list[str]:
         "import urllib.request",
         "from pathlib import Path",
         "",
-        "def picture(name):",
+        "def image(name):",
         "    data = base64.b64encode(Path(name).read_bytes()).decode()",
         '    url = f"data:image/png;base64,{data}"',
         '    return {"type": "image_url", "image_url": {"url": url}}',
         "",
-        f"pictures = [picture(name) for name in {pictures(case)!r}]",
+        f"images = [image(name) for name in {images(case)!r}]",
         f'text = {{"type": "text", "text": {said[0]["text"]!r}}}',
-        'messages = [{"role": "user", "content": [*pictures, text]}]',
+        'messages = [{"role": "user", "content": [*images, text]}]',
         *(
             f"messages.append({{'role': {t['role']!r}, 'content': {t['text']!r}}})"
             for t in said[1:]
@@ -38,7 +38,7 @@ def server(case: RunRecord) -> list[str]:
         f"body = {body!r} | {{'messages': messages}}",
         "headers = {'Content-Type': 'application/json'}",
         *([f"headers['Authorization'] = 'Bearer ' + os.environ[{key!r}]"] if key else []),
-        f"url = {str(case.way['url']).rstrip('/') + '/chat/completions'!r}",
+        f"url = {str(case.variant['url']).rstrip('/') + '/chat/completions'!r}",
         "request = urllib.request.Request(url, json.dumps(body).encode(), headers)",
         'print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])',
     ]

@@ -7,11 +7,11 @@ import json
 from .repro_common import (
     call,
     first_question,
+    images,
     listed,
     loading,
     model_lines,
     opened,
-    pictures,
     turns,
 )
 from .run_record import RunRecord
@@ -21,17 +21,17 @@ TORCH_TYPES = ("float32", "bfloat16", "float16")
 
 def transformers(case: RunRecord) -> list[str]:
     """Any image-text-to-text model."""
-    images = {"images": "images"} if case.pictures else {}
+    images = {"images": "images"} if case.images else {}
     return [
         "import torch",
-        *(["from PIL import Image"] if case.pictures else []),
+        *(["from PIL import Image"] if case.images else []),
         "from transformers import AutoModelForImageTextToText, AutoProcessor",
         "",
         *model_lines(case),
         processor(case),
         *torch_loading(case, "AutoModelForImageTextToText"),
         "",
-        *(opened(case) if case.pictures else []),
+        *(opened(case) if case.images else []),
         *messages(case),
         "text = processor.apply_chat_template(messages, add_generation_prompt=True)",
         call("inputs = processor", text="[text]", **images, return_tensors='"pt"'),
@@ -40,11 +40,11 @@ def transformers(case: RunRecord) -> list[str]:
 
 
 def messages(case: RunRecord) -> list[str]:
-    """The turns as chat templates take them: slots for the pictures, then the text."""
+    """The turns as chat templates take them: slots for the images, then the text."""
     said = turns(case)
     first, found = first_question(said), []
     for number, turn in enumerate(said):
-        slots = [{"type": "image"}] * len(pictures(case)) if number == first else []
+        slots = [{"type": "image"}] * len(images(case)) if number == first else []
         parts = [*slots, {"type": "text", "text": turn["text"]}]
         found.append({"role": turn["role"], "content": parts})
     return listed("messages", found)
@@ -52,14 +52,14 @@ def messages(case: RunRecord) -> list[str]:
 
 def torch_loading(case: RunRecord, auto: str) -> list[str]:
     """The model, in the numbers and on the device that were used."""
-    dtype = case.worker.get("dtype") or case.way["dtype"]
-    device = case.worker.get("device") or case.way["device"]
+    dtype = case.worker.get("dtype") or case.variant["dtype"]
+    device = case.worker.get("device") or case.variant["device"]
     made = call(
         f"model = {auto}.from_pretrained",
         "MODEL",
         **loading(case),
         dtype=f"torch.{dtype}" if dtype in TORCH_TYPES else '"auto"',
-        use_safetensors=None if case.way["allow_pickle"] else "True",
+        use_safetensors=None if case.variant["allow_pickle"] else "True",
         attn_implementation='"eager"' if case.worker.get("family") == "phi3_v" else None,
     )
     place = f".to({device!r})" if device != "auto" else ""
@@ -84,14 +84,14 @@ def generating(case: RunRecord) -> list[str]:
 
 def processor(case: RunRecord) -> str:
     """The processor, with the settings that were given for it."""
-    given = json.loads(case.way["processor"])
+    given = json.loads(case.variant["processor"])
     more = [f"**{given!r}"] if given else []
     return call("processor = AutoProcessor.from_pretrained", "MODEL", *more, **loading(case))
 
 
 def phi3_v(case: RunRecord) -> list[str]:
     """Phi-3.5-vision's own code: numbered slots in plain text, eager attention."""
-    slots = "".join(f"<|image_{n}|>\n" for n in range(1, len(pictures(case)) + 1))
+    slots = "".join(f"<|image_{n}|>\n" for n in range(1, len(images(case)) + 1))
     said = [{"role": turn["role"], "content": turn["text"]} for turn in turns(case)]
     first = said[first_question(said)]
     first["content"] = slots + first["content"]

@@ -29,31 +29,31 @@ class RunRecord:
     """
 
     run: Row
-    way: Row
+    variant: Row
     model: Row
     found: Row
     worker: Row
     environment: Row
     supervisor: Row
     prompt: Row
-    pictures: Sequence[Row]
+    images: Sequence[Row]
     log: str
 
     @property
     def engine(self) -> str:
         """The engine used, or meant."""
-        named = self.worker.get("engine") or self.way["engine"]
+        named = self.worker.get("engine") or self.variant["engine"]
         return "transformers" if named == "auto" else str(named)
 
     @property
     def limits(self) -> dict[str, Any]:
         """The limits in force."""
-        return dict(json.loads(self.way["limits"]))
+        return dict(json.loads(self.variant["limits"]))
 
     @property
     def generation(self) -> dict[str, Any]:
         """The generation settings that were given, those that we know."""
-        given = json.loads(self.way["generation"])
+        given = json.loads(self.variant["generation"])
         known = (field.name for field in fields(Generation))
         return {name: given[name] for name in known if given.get(name) is not None}
 
@@ -108,17 +108,17 @@ def case(reader: Reader, run: Row) -> RunRecord:
 
     job = one("jobs", run["job_id"])
     worker = one("workers", run["worker_id"])
-    way = one("sweep_models", worker.get("sweep_model_id", job["sweep_model_id"]))
+    variant = one("sweep_models", worker.get("sweep_model_id", job["sweep_model_id"]))
     return RunRecord(
         run=run,
-        way=way,
-        model=one("models", way["model_id"]),
+        variant=variant,
+        model=one("models", variant["model_id"]),
         found=one("models", worker.get("model_id")),
         worker=worker,
         environment=one("environments", worker.get("environment_id")),
         supervisor=one("environments", one("sweeps", job["sweep_id"])["environment_id"]),
         prompt=one("prompts", job["prompt_id"]),
-        pictures=reader.records(
+        images=reader.records(
             "SELECT images.* FROM job_images JOIN images ON images.id = image_id"
             " WHERE job_id = ? ORDER BY position",
             job["id"],

@@ -37,7 +37,7 @@ from . import faults, process_marks
 from .catalogue import Fault
 from .result import KILL_S, FaultResult, Row, check_result, log_bytes
 
-PATIENCE_S = 20.0  # for a whole trial; hang-at-exit takes 10 s of it
+TIMEOUT_S = 20.0  # for a whole trial; hang-at-exit takes 10 s of it
 BROOD = 6  # shim, worker and the four kinds of descendant
 HANG_S, QUICK_HANG_S = 1.5, 0.8
 LOAD_S = 2.5  # an interpreter must start within it
@@ -90,7 +90,7 @@ class FaultRunner:
         }
         return expand.expand(sweepfile.validate(data, "chaos"), self.folder, "chaos")
 
-    def start(self, plan: Plan, tell: Callable[[Any], None]) -> None:
+    def start(self, plan: Plan, emit: Callable[[Any], None]) -> None:
         """Forks a supervisor that works a plan off."""
         self.log.unlink(missing_ok=True)
         pid = os.fork()
@@ -99,7 +99,7 @@ class FaultRunner:
             return
         status = 1
         try:
-            api.run(plan, self.database, tell, self.launcher(self.mark))
+            api.run(plan, self.database, emit, self.launcher(self.mark))
             status = 0
         except BaseException:
             with contextlib.suppress(OSError):
@@ -110,7 +110,7 @@ class FaultRunner:
     def wait(self) -> str | None:
         """Waits for the supervisor's end; says what was wrong with it."""
         assert self.supervisor is not None
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
             pid, status = os.waitpid(self.supervisor, os.WNOHANG)
             if pid:
@@ -118,7 +118,7 @@ class FaultRunner:
                 return None if status == 0 else f"the supervisor failed: {self.last_words()}"
             time.sleep(0.01)
         self.kill_supervisor()
-        return f"the supervisor did not end within {PATIENCE_S:g} s"
+        return f"the supervisor did not end within {TIMEOUT_S:g} s"
 
     def last_words(self) -> str:
         """The last line of what a failed supervisor left."""
@@ -180,7 +180,7 @@ class FaultRunner:
         """A supervisor that is killed amid a run; the next one must close what it left open."""
         wrong = []
         self.start(self.plan(fault), lambda _: None)
-        if len(process_marks.wait_for(self.mark, BROOD, PATIENCE_S)) < BROOD:
+        if len(process_marks.wait_for(self.mark, BROOD, TIMEOUT_S)) < BROOD:
             wrong.append("its worker did not come up")
         self.kill_supervisor()
         began = time.monotonic()

@@ -17,7 +17,7 @@ from .options import database
 @database
 @click.pass_context
 def browse(ctx: click.Context, /, port: int | None, no_open: bool, db: Path | None) -> None:
-    """Look through the history in a web browser, by Datasette: tables, named queries, pictures.
+    """Look through the history in a web browser, by Datasette: tables, named queries, images.
 
     Serves this machine only (127.0.0.1), read-only, also while a sweep runs; Ctrl-C ends it.
     Needs Datasette: pip install 'vlmsweep[browse]'

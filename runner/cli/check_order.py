@@ -1,4 +1,4 @@
-"""The command that asks whether a model's state leaks between pictures: check-order."""
+"""The command that asks whether a model's state leaks between images: check-order."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def check_order(
     from runner.view.formats import write
 
     how = sinks.choose_mode(sys.stderr, json=False, quiet=False)
-    with sinks.open_sink(how, sys.stderr, sys.stderr) as tell:
+    with sinks.open_sink(how, sys.stderr, sys.stderr) as emit:
         checked = check_order_module.check(
-            request.build_plan(to_sweep_request(given)), paths.database_path(db), tell
+            request.build_plan(to_sweep_request(given)), paths.database_path(db), emit
         )
     write(queue_tables.compared(checked.as_rows(every)), format or "table", sys.stdout)
     if format in (None, "table"):

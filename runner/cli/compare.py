@@ -62,7 +62,7 @@ def diff(
     vlmsweep diff 2026-11-20 2026-11-27  # the latest run of every job until the end of a day
     vlmsweep diff transformers==5.22.0 transformers==5.23.0
 
-    Jobs are equal when model, picture's bytes, prompt and repeat are. A regression is a job that
+    Jobs are equal when model, image's bytes, prompt and repeat are. A regression is a job that
     was ok and failed, or a model whose whole interval of B/A lies above --slower or --memory.
 
     \b

@@ -18,11 +18,11 @@ FORMATS = ("jsonl", "csv", "parquet", "bundle")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="By -o's ending, else jsonl.")
 @click.option("--bundle", "kind", flag_value="bundle", help="The same as --format bundle.")
 @click.option(
-    "--no-pictures",
+    "--no-images",
     "--no-images",
     "no_images",
     is_flag=True,
-    help="Leave the pictures out of a bundle.",
+    help="Leave the images out of a bundle.",
 )
 @click.option(
     "-o",
@@ -40,9 +40,9 @@ def export(
     vlmsweep export --format csv -o night.csv     # jsonl, csv, parquet: a row for each run
     vlmsweep export demo --bundle -o demo.zip     # all of it, to be imported elsewhere
 
-    A bundle holds every row, the pictures as models got them, the logs, the environments, and a
+    A bundle holds every row, the images as models got them, the logs, the environments, and a
     sweep file pinned to what ran: in the unpacked bundle, vlmsweep run sweep.yaml runs it again.
-    It is meant for others to read, and names the paths your pictures lay at.
+    It is meant for others to read, and names the paths your images lay at.
     """
     from runner import paths
     from runner.database.reader import Reader
@@ -54,11 +54,11 @@ def export(
         found = reader.sweep(sweep)
         if kind != "bundle":
             if no_images:
-                raise click.UsageError("--no-pictures is for bundles: rows hold no pictures")
+                raise click.UsageError("--no-images is for bundles: rows hold no images")
             flat_rows.write_rows(flat_rows.flat_rows(reader, found["id"]), kind, output, place)
             return
     target = output or Path(f"{found['uid']}.zip")
-    done = bundle_writer.write(place, found["uid"], target, pictures=not no_images)
+    done = bundle_writer.write(place, found["uid"], target, images=not no_images)
     click.echo(view.describe_bundle(done), err=True)
 
 
@@ -108,7 +108,7 @@ def issue(run: str, job: bool, db: Path | None) -> None:
     vlmsweep issue 17 > report.md
 
     It holds the error with its traceback or stack, how the process ended, the end of its log, a
-    short Python program that makes the same call without vlmsweep, facts about the picture, and
+    short Python program that makes the same call without vlmsweep, facts about the image, and
     versions. Home folders are shortened and secrets left out, but read it before you post it.
     """
     from runner import paths

@@ -8,10 +8,10 @@ import click
 
 from .options import PLACE, database
 
-KINDS = ("logs", "pictures", "samples")
+KINDS = ("logs", "images", "samples")
 
 
-@click.command(short_help="Delete old logs, prepared pictures and memory samples.")
+@click.command(short_help="Delete old logs, prepared images and memory samples.")
 @click.option(
     "--days",
     type=click.FloatRange(min=0),
@@ -26,9 +26,9 @@ KINDS = ("logs", "pictures", "samples")
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @database
 def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) -> None:
-    """Delete old logs, prepared pictures and memory samples. Runs are never deleted.
+    """Delete old logs, prepared images and memory samples. Runs are never deleted.
 
-    Pictures are prepared again when they are needed; until then reports show none of them. What a
+    Images are prepared again when they are needed; until then reports show none of them. What a
     job that waits needs is kept. Safe while a supervisor works.
     """
     from datetime import UTC, datetime, timedelta
@@ -41,8 +41,8 @@ def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) ->
     done = prune_module.prune(paths.database_path(db), before, only or KINDS, dry_run)
     click.echo(
         f"{'would delete' if dry_run else 'deleted'} {units.pluralize(done.logs, 'log')}"
-        f" ({units.size(done.log_bytes)}), {units.pluralize(done.pictures, 'picture file')}"
-        f" ({units.size(done.picture_bytes)}), {units.pluralize(done.samples, 'memory sample')}"
+        f" ({units.size(done.log_bytes)}), {units.pluralize(done.images, 'image file')}"
+        f" ({units.size(done.image_bytes)}), {units.pluralize(done.samples, 'memory sample')}"
     )
 
 
@@ -53,7 +53,7 @@ def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) ->
 def backup(copy: Path, replace: bool, db: Path | None) -> None:
     """Copy the database to COPY, whole, packed and checked, also while a supervisor works.
 
-    Pictures and logs beside it are not copied: `vlmsweep export --bundle` takes those along.
+    Images and logs beside it are not copied: `vlmsweep export --bundle` takes those along.
     """
     from runner import paths
     from runner.database.backup import backup as make

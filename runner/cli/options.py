@@ -89,14 +89,14 @@ SETTINGS = {
 }
 EACH_MODEL = ("engine", "device", "dtype", "revision", "trust_remote_code")
 
-WISH = (
+SWEEP_OPTIONS = (
     click.argument("sweep_file", required=False, type=PLACE),
     click.option("--preset", metavar="NAME", help="A sweep that comes with vlmsweep: guide."),
     click.option(
         "-m", "--model", "models", multiple=True, metavar="MODEL", help="Hub id or local folder."
     ),
     click.option(
-        "-i", "--image", "images", multiple=True, metavar="PATH", help="Picture, folder or glob."
+        "-i", "--image", "images", multiple=True, metavar="PATH", help="Image, folder or glob."
     ),
     click.option("-p", "--prompt", "prompts", multiple=True, help="What to ask about each."),
     click.option("--name", metavar="NAME", help="A name to find the sweep by."),
@@ -149,7 +149,7 @@ WISH = (
 )
 
 
-ALLOWED = (
+RESOURCE_OPTIONS = (
     click.option(
         "--workers",
         type=COUNT,
@@ -167,7 +167,7 @@ ALLOWED = (
 )
 
 
-BESIDE = (
+LISTENER_OPTIONS = (
     click.option("--allow-sleep", is_flag=True, help="Let the machine fall asleep meanwhile."),
     click.option(
         "--notify",
@@ -189,7 +189,7 @@ BESIDE = (
 
 def listener_options(command: Command) -> Command:
     """What stands beside sweeps that run."""
-    for option in reversed(BESIDE):
+    for option in reversed(LISTENER_OPTIONS):
         command = option(command)
     return command
 
@@ -203,7 +203,7 @@ def to_listener_options(given: dict[str, Any]) -> Any:
 
 def resource_options(command: Command) -> Command:
     """What a supervisor may take of the machine."""
-    for option in reversed(ALLOWED):
+    for option in reversed(RESOURCE_OPTIONS):
         command = option(command)
     return command
 
@@ -217,7 +217,7 @@ def to_supervisor_limits(given: dict[str, Any], **more: Any) -> Any:
 
 def sweep_options(command: Command) -> Command:
     """What a sweep is made of: a file, options, or options laid over a file."""
-    for option in reversed(WISH):
+    for option in reversed(SWEEP_OPTIONS):
         command = option(command)
     return command
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from .options import to_listener_options
 
 if TYPE_CHECKING:
-    from schemas.stream import Tell
+    from schemas.stream import EventSink
 
 
 @contextmanager
-def event_output(place: Path, given: dict[str, Any], *, json: bool, quiet: bool) -> Iterator[Tell]:
+def event_output(
+    place: Path, given: dict[str, Any], *, json: bool, quiet: bool
+) -> Iterator[EventSink]:
     """A `tell` for standard output and for the company of the options of `beside`."""
     from runner.notify import listeners
     from runner.view import sinks
@@ -23,6 +25,6 @@ def event_output(place: Path, given: dict[str, Any], *, json: bool, quiet: bool)
     how = sinks.choose_mode(sys.stdout, json=json, quiet=quiet)
     with (
         sinks.open_sink(how, sys.stdout, sys.stderr) as view,
-        listeners.attach_listeners(view, place, to_listener_options(given)) as tell,
+        listeners.attach_listeners(view, place, to_listener_options(given)) as emit,
     ):
-        yield tell
+        yield emit

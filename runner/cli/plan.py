@@ -19,7 +19,7 @@ from .options import database, formats, sweep_options, to_sweep_request
 def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
     """Say what `run` would do with the same arguments, and what would go wrong, without doing it.
 
-    Looked at: files of models and pictures, packages, memory, disk, servers and their keys; unless
+    Looked at: files of models and images, packages, memory, disk, servers and their keys; unless
     offline, the hub is asked about models that are not in the cache. How long it will take is
     known from history.
 
@@ -55,7 +55,7 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     """Fetch what `run` would need with the same arguments: models from the hub, environments.
 
     One model after another, each within its download limit; what is there already is looked
-    through and not fetched again. No picture is needed or prepared, and no model loaded.
+    through and not fetched again. No image is needed or prepared, and no model loaded.
 
     \b
     vlmsweep fetch -m HuggingFaceTB/SmolVLM2-500M-Video-Instruct
@@ -71,8 +71,8 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
 
     wanted = request.build_plan(to_sweep_request(given, models_only=True))
     how = sinks.choose_mode(sys.stdout, json=json, quiet=quiet)
-    with sinks.open_sink(how, sys.stdout, sys.stderr) as tell:
-        done = fetch_module.fetch(wanted, tell)
+    with sinks.open_sink(how, sys.stdout, sys.stderr) as emit:
+        done = fetch_module.fetch(wanted, emit)
     if not done and not json:
         click.echo("nothing to fetch: no model of it comes from the hub")
     elif not json:

@@ -92,7 +92,7 @@ def list_queue(
 @click.option("--at", metavar="HOUR", help="Not before 23:00, or 2026-11-24 07:00.")
 @click.option("--label", help="A word to group sweeps by.")
 @database
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing of the pictures.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing of the images.")
 @click.option("--strict", is_flag=True, help="Do not add it when jobs would fail (see plan).")
 def add(
     priority: int,
@@ -106,7 +106,7 @@ def add(
 ) -> None:
     """Add a sweep: a SWEEP_FILE, options, or both, as `vlmsweep run` takes them.
 
-    Its pictures are prepared now, and what will go wrong is said now, not at three in the
+    Its images are prepared now, and what will go wrong is said now, not at three in the
     morning.
     """
     from datetime import UTC, datetime
@@ -127,9 +127,9 @@ def add(
     }
     plan = request.build_plan(to_sweep_request(given))
     how = sinks.choose_mode(sys.stderr, json=False, quiet=quiet)
-    with sinks.open_sink(how, sys.stderr, sys.stderr) as tell:
-        plan = run.prepare_and_check(plan, place, tell, strict=strict)
-        added = api.enqueue(plan, place, tell, terms)
+    with sinks.open_sink(how, sys.stderr, sys.stderr) as emit:
+        plan = run.prepare_and_check(plan, place, emit, strict=strict)
+        added = api.enqueue(plan, place, emit, terms)
     click.echo(queue_tables.added_message(added))
 
 
@@ -187,7 +187,7 @@ def cancel() -> None:
 def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None) -> None:
     """Queue again what did not end ok of a SWEEP, a model, or one job.
 
-    Pictures that were pruned since are prepared again.
+    Images that were pruned since are prepared again.
     """
     from runner import paths
     from runner.commands import retry as retry_module
@@ -273,6 +273,6 @@ def start(
         until=parse_time.parse(until, datetime.now(UTC)) if until else None,
         stay=not drain,
     )
-    with event_output(place, given, json=json, quiet=quiet) as tell:
-        worked = api.work_queue(place, tell, terms)
+    with event_output(place, given, json=json, quiet=quiet) as emit:
+        worked = api.work_queue(place, emit, terms)
     ctx.exit(api.exit_code_of_queue(worked))

@@ -25,7 +25,7 @@ def show(
 
     SWEEP is a name, a number, a uid or its beginning; without it the latest is shown. --guide
     writes a model loading reference from what was measured: classes, versions, number types,
-    prompt and picture forms, what failed and what worked, and code that loads it by hand.
+    prompt and image forms, what failed and what worked, and code that loads it by hand.
     """
     from runner import paths
     from runner.database.reader import Reader

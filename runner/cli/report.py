@@ -22,12 +22,12 @@ from .options import database
     type=click.Choice(("html", "md")),
     help="A page to open, or Markdown for a repository. [by the name of the file, else html]",
 )
-@click.option("--pictures/--no-pictures", default=True, help="Whether small pictures are inside.")
+@click.option("--images/--no-images", default=True, help="Whether small images are inside.")
 @database
 def report(
-    sweep: str | None, output: Path | None, format: str | None, pictures: bool, db: Path | None
+    sweep: str | None, output: Path | None, format: str | None, images: bool, db: Path | None
 ) -> None:
-    """Write a report about a SWEEP: the table, plots, every answer beside its picture, failures.
+    """Write a report about a SWEEP: the table, plots, every answer beside its image, failures.
 
     SWEEP is a name, a number, a uid or its beginning; without it the latest is told of. The page
     holds everything inside itself and opens without a network. It needs the report extra;
@@ -40,5 +40,5 @@ def report(
     from runner import paths
     from runner.report import write
 
-    told = write.write(paths.database_path(db), sweep, output, format, pictures)
+    told = write.write(paths.database_path(db), sweep, output, format, images)
     click.echo(told, err=output == Path("-"))

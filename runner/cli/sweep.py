@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.api import SweepResult
 
 
-@click.command(short_help="Run models over pictures, now.")
+@click.command(short_help="Run models over images, now.")
 @sweep_options
 @resource_options
 @listener_options
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def run(
     ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, strict: bool, **given: Any
 ) -> None:
-    """Run models over pictures: a SWEEP_FILE (YAML or TOML), options, or both.
+    """Run models over images: a SWEEP_FILE (YAML or TOML), options, or both.
 
     Options are laid over the file: -m, -i and -p replace its lists, the others its settings.
     Without -p, "Describe this image." is asked. Every run is stored as it ends.
@@ -57,9 +57,9 @@ def run(
         paths.database_path(db),
         to_supervisor_limits(given),
     )
-    with event_output(place, given, json=json, quiet=quiet) as tell:
-        plan = run_module.prepare_and_check(plan, place, tell, strict=strict)
-        swept = api.run(plan, place, tell, terms=terms)
+    with event_output(place, given, json=json, quiet=quiet) as emit:
+        plan = run_module.prepare_and_check(plan, place, emit, strict=strict)
+        swept = api.run(plan, place, emit, terms=terms)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
@@ -91,8 +91,8 @@ def resume(
     place, terms = paths.database_path(db), to_supervisor_limits(given)
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
-    with event_output(place, given, json=json, quiet=quiet) as tell:
-        swept = api.resume(place, number, tell, terms=terms)
+    with event_output(place, given, json=json, quiet=quiet) as emit:
+        swept = api.resume(place, number, emit, terms=terms)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
@@ -125,7 +125,7 @@ def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.pass_context
 def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
-    """See a small embedded model answer questions about sample pictures. Needs no network.
+    """See a small embedded model answer questions about sample images. Needs no network.
 
     Exit code 0 when every job ran and every answer was right, else 1.
     """
@@ -143,9 +143,9 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     place = paths.database_path(db)
     with (
         sinks.open_sink(how, sys.stdout, sys.stderr) as view,
-        listeners.attach_listeners(view, place, listeners.ListenerOptions()) as tell,
+        listeners.attach_listeners(view, place, listeners.ListenerOptions()) as emit,
     ):
-        swept = api.run(plan, place, tell)
+        swept = api.run(plan, place, emit)
     with Reader(swept.database) as reader:
         checked = show.check(reader.judged(swept.id))
     score = show.score(checked)
@@ -158,6 +158,6 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     code = print_summary(ctx, swept, table=not json)
     if not json:
         click.echo(
-            f"Then try your own pictures:\n  {paths.shell_command_name()} run -m demo -i PICTURES/"
+            f"Then try your own images:\n  {paths.shell_command_name()} run -m demo -i IMAGES/"
         )
     ctx.exit(code or (0 if score.right == score.asked else EXIT_JOBS_FAILED))

@@ -29,8 +29,8 @@ def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
 
     place = paths.database_path(db)
     how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
-    with sinks.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as tell:
-        watch_module.watch(place, tell, sweep, once=once, gone=lambda: tell.broken)
+    with sinks.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as emit:
+        watch_module.watch(place, emit, sweep, once=once, gone=lambda: emit.broken)
 
 
 @click.command(short_help="Print what a worker printed.")

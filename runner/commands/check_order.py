@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from .. import api
 from ..database.reader import Reader
@@ -66,7 +66,7 @@ class OrderCheckResult:
 
 
 def check(
-    plan: Plan, database: Path, tell: Tell, launcher: Launcher | None = None
+    plan: Plan, database: Path, emit: EventSink, launcher: Launcher | None = None
 ) -> OrderCheckResult:
     """Runs and compares. Raises SweepFileError when texts may differ by chance alone."""
     if any(entry.generation.do_sample for entry in plan.entries):
@@ -76,7 +76,7 @@ def check(
     done: list[api.SweepResult] = []
 
     def run(part: Plan) -> Said:
-        done.append(api.run(part, database, tell, launcher))
+        done.append(api.run(part, database, emit, launcher))
         return texts_by_job(part, done[-1])
 
     def interrupted() -> bool:

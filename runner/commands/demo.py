@@ -1,6 +1,6 @@
-"""The demo: the embedded model looks at the packaged pictures, and its answers are scored.
+"""The demo: the embedded model looks at the packaged images, and its answers are scored.
 
-It is an ordinary sweep with nothing special-cased; only the questions, the pictures and what
+It is an ordinary sweep with nothing special-cased; only the questions, the images and what
 should be answered are fixed here and in `images/manifest.json`.
 """
 
@@ -23,7 +23,7 @@ QUESTIONS = (
 )
 # Beside this package, and not looked up by its name: `images` may be a folder of the user's.
 MANIFEST = "manifest.json"
-PICTURES = Path(__file__).resolve().parents[2] / "images"
+IMAGES = Path(__file__).resolve().parents[2] / "images"
 
 
 class DemoError(VlmsweepError):
@@ -47,13 +47,13 @@ class NotReadyError(VlmsweepError):
     """What the demo's model needs is not installed."""
 
 
-def expected_answers(folder: Path = PICTURES) -> dict[str, dict[str, list[str]]]:
-    """Per picture and question the answers that count as right."""
+def expected_answers(folder: Path = IMAGES) -> dict[str, dict[str, list[str]]]:
+    """Per image and question the answers that count as right."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return {row["file"]: row["answers"] for row in manifest["images"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DemoError(f"the demo's pictures are not installed: {error}") from error
+        raise DemoError(f"the demo's images are not installed: {error}") from error
 
 
 def check_packages() -> None:
@@ -66,7 +66,7 @@ def check_packages() -> None:
         )
 
 
-def plan(folder: Path = PICTURES) -> Plan:
+def plan(folder: Path = IMAGES) -> Plan:
     """The demo's jobs."""
     if not (expand.demo_model() / "config.json").is_file():
         raise DemoError(f"the demo's model is not installed: {expand.demo_model()} is empty")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from schemas import events, stream
 from schemas.commands import Stop
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..environments import resolve
 from ..environments.worker_command import worker_command
@@ -31,16 +31,18 @@ from ..process.launcher import Launcher, WorkerSpec
 from ..supervisor.deadlines import DeadlineMonitor
 
 
-def fetch(plan: Plan, tell: Tell, launcher: Launcher | None = None) -> list[stream.ModelFetched]:
+def fetch(
+    plan: Plan, emit: EventSink, launcher: Launcher | None = None
+) -> list[stream.ModelFetched]:
     """What came of each model, those whose environment could not be made among them.
 
     Blocks until all is there or has failed. Raises PreflightError, before anything is fetched,
     when the disk has not the room for what the hub says is to come.
     """
-    plan, unmade = resolve.resolve(plan, tell)
+    plan, unmade = resolve.resolve(plan, emit)
     wanted = list(unique_hub_models(list(finding.plan_variants(plan))))
     check_disk_space(wanted)
-    tell(stream.FetchStarted(models=[way.name for way in wanted]))
+    emit(stream.FetchStarted(models=[variant.name for variant in wanted]))
     done = [
         stream.ModelFetched(
             model=one.model, location="", error_class="environment", message=one.message
@@ -48,60 +50,62 @@ def fetch(plan: Plan, tell: Tell, launcher: Launcher | None = None) -> list[stre
         for one in unmade
     ]
     with tempfile.TemporaryDirectory(prefix="vlmsweep-fetch-") as folder:
-        for number, way in enumerate(wanted, start=1):
-            fetched = Fetching(way, number, tell).run(Path(folder), launcher)
-            tell(fetched)
+        for number, variant in enumerate(wanted, start=1):
+            fetched = Fetching(variant, number, emit).run(Path(folder), launcher)
+            emit(fetched)
             done.append(fetched)
     return done
 
 
-def unique_hub_models(ways: Sequence[LoadVariant]) -> Iterator[LoadVariant]:
+def unique_hub_models(variants: Sequence[LoadVariant]) -> Iterator[LoadVariant]:
     """The ways that lead to the hub, each repository at each revision once."""
     seen = set()
-    for way in ways:
-        load = way.load
+    for variant in variants:
+        load = variant.load
         key = (load.model, load.revision, load.trust_remote_code, load.allow_pickle)
-        if way.source == "hub" and key not in seen:
+        if variant.source == "hub" and key not in seen:
             seen.add(key)
-            yield way
+            yield variant
 
 
 def check_disk_space(wanted: Sequence[LoadVariant]) -> None:
     """Asks the hub how much it is, as far as it answers. Raises PreflightError."""
     outlooks = probe.probe_variants(
-        [in_own_environment(way) for way in wanted], hub=True, made=True
+        [in_own_environment(variant) for variant in wanted], hub=True, made=True
     )
     for found in models.check_download_space(outlooks):
         if found.severity == "problem":
             raise PreflightError(found.message, hint=found.hint)
 
 
-def in_own_environment(way: LoadVariant) -> LoadVariant:
+def in_own_environment(variant: LoadVariant) -> LoadVariant:
     """The way, gone in our own environment where that can fetch: the hub's cache is one."""
     if importlib.util.find_spec("huggingface_hub") is None:
-        return way
-    return replace(way, python=None, requirements=None)
+        return variant
+    return replace(variant, python=None, requirements=None)
 
 
 class Fetching:
     """The fetching of one model."""
 
-    def __init__(self, way: LoadVariant, number: int, tell: Tell) -> None:
-        self.way, self.number, self.tell = way, number, tell
-        self.watch = DeadlineMonitor(way.limits, time.monotonic())
-        self.result = stream.ModelFetched(model=way.name, location=way.load.model)
+    def __init__(self, variant: LoadVariant, number: int, emit: EventSink) -> None:
+        self.variant, self.number, self.emit = variant, number, emit
+        self.watch = DeadlineMonitor(variant.limits, time.monotonic())
+        self.result = stream.ModelFetched(model=variant.name, location=variant.load.model)
         self.there = False
 
     def run(self, folder: Path, launcher: Launcher | None) -> stream.ModelFetched:
         """Blocks until it is there, has failed or was killed."""
-        argv, env = worker_command(in_own_environment(self.way).python)
+        argv, env = worker_command(in_own_environment(self.variant).python)
         name = f"worker-{self.number}"
         log, stack = folder / f"{name}.log", folder / f"{name}.stack"
         spec = WorkerSpec(log=log, stack=stack, argv=argv, env=env)
-        self.tell(
-            stream.WorkerStarted(worker=self.number, model=self.way.name, pid=None, log=str(log))
+        self.emit(
+            stream.WorkerStarted(
+                worker=self.number, model=self.variant.name, pid=None, log=str(log)
+            )
         )
-        load = replace(self.way.load, fetch_only=True)
+        load = replace(self.variant.load, fetch_only=True)
         commands = [json.dumps(asdict(one)).encode() + b"\n" for one in (load, Stop())]
         end = guarded.run_guarded(spec, self.hear, self.watch.next_deadline, commands, launcher)
         if self.there or self.result.message is not None:
@@ -119,10 +123,10 @@ class Fetching:
                 pass
             case events.Progress():
                 self.watch.enter_phase("download" if event.phase == "download" else "load", now)
-                self.tell(
+                self.emit(
                     stream.WorkerProgress(
                         worker=self.number,
-                        model=self.way.name,
+                        model=self.variant.name,
                         phase=event.phase,
                         message=event.message,
                         done=event.done,

@@ -1,7 +1,7 @@
 """Makes room: deletes what can be made again or was only of use for a while. Never a run.
 
 Rows go by request (`runner.control`), a slice at a time, so that a supervisor that works is not
-held up; files are deleted here. A picture that some job still needs stays, as does one that was
+held up; files are deleted here. An image that some job still needs stays, as does one that was
 used a short while ago: somebody may be about to queue it.
 """
 
@@ -41,30 +41,28 @@ class PruneResult:
 
     logs: int
     log_bytes: int
-    pictures: int
-    picture_bytes: int
+    images: int
+    image_bytes: int
     samples: int
 
 
 def prune(database: Path, before: datetime, what: Iterable[str], dry: bool = False) -> PruneResult:
-    """Deletes logs, pictures and samples (of `what`) of sweeps that ended before a moment.
+    """Deletes logs, images and samples (of `what`) of sweeps that ended before a moment.
 
     A `dry` run only says what that would be.
     """
     wanted, moment = set(what), format_timestamp(before)
     with Reader(database) as reader:
         logs = dict(expired_logs(reader, database, moment)) if "logs" in wanted else {}
-        pictures = dict(expired_images(reader, database, moment)) if "pictures" in wanted else {}
+        images = dict(expired_images(reader, database, moment)) if "images" in wanted else {}
         samples = count_expired_samples(reader, moment) if "samples" in wanted else 0
     if not dry:
         while samples and send_request(database, "prune", {"before": moment})["samples"]:
             pass
-        for file in (*logs, *pictures):
+        for file in (*logs, *images):
             with suppress(OSError):
                 file.unlink()
-    return PruneResult(
-        len(logs), sum(logs.values()), len(pictures), sum(pictures.values()), samples
-    )
+    return PruneResult(len(logs), sum(logs.values()), len(images), sum(images.values()), samples)
 
 
 def expired_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
@@ -80,7 +78,7 @@ def expired_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[
 
 
 def expired_images(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
-    """Prepared pictures and what is known of them, but those that are or may be needed."""
+    """Prepared images and what is known of them, but those that are or may be needed."""
     needed: set[str] = set()
     for row in reader.records(NEEDED, moment):
         named = [row["prepared_path"], *json.loads(row["frame_paths"] or "[]")]

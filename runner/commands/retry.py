@@ -1,6 +1,6 @@
-"""Makes prepared pictures again that a stored sweep needs and somebody has deleted.
+"""Makes prepared images again that a stored sweep needs and somebody has deleted.
 
-A picture is known by its source's content: one whose source has changed since cannot be had again,
+An image is known by its source's content: one whose source has changed since cannot be had again,
 and the jobs that ask about it cannot run. Environments are `runner.environments`' business.
 """
 
@@ -28,7 +28,7 @@ WHERE images.error_class IS NULL AND
 
 
 def retry(database: Path, target: dict[str, Any]) -> dict[str, Any]:
-    """Asks for what failed to be queued again, its pictures made first: a supervisor that works
+    """Asks for what failed to be queued again, its images made first: a supervisor that works
     has no time for that, and may have pruned them."""
     condition, id = failed_jobs_condition(target)
     with Reader(database) as reader:
@@ -38,20 +38,20 @@ def retry(database: Path, target: dict[str, Any]) -> dict[str, Any]:
     return send_request(database, "retry", target)
 
 
-def restore_images(store: Store, sweep: int, between: Callable[[], None]) -> None:
+def restore_images(store: Store, sweep: int, on_idle: Callable[[], None]) -> None:
     """Makes what a sweep's queued jobs need, and says in their rows where it is now."""
     rows = store.connection.execute(
         f"{NEEDED} sweep_id = ? AND state = 'queued'", [sweep]
     ).fetchall()
     for row in rows:
-        between()
+        on_idle()
         made = reprepare(row, store.folder("images"))
         if made is not None:
             store.update("images", row[0], image_row(made, row[2]))
 
 
 def reprepare(row: Sequence[Any], folder: Path) -> PreparedImage | None:
-    """The picture of a row, prepared anew; None where it lies where it should."""
+    """The image of a row, prepared anew; None where it lies where it should."""
     _, path, _, max_side, prepared, frames = row
     wanted = [Path(name) for name in (json.loads(frames) if frames else [prepared]) if name]
     if wanted and all(one.is_file() for one in wanted):
@@ -63,7 +63,7 @@ def reprepare(row: Sequence[Any], folder: Path) -> PreparedImage | None:
 
 
 def image_row(made: PreparedImage, digest: str) -> dict[str, Any]:
-    """What the row of a picture is to say."""
+    """What the row of an image is to say."""
     if made.source_sha256 != digest or made.error_class is not None:
         message = "has changed since it was asked about"
         return {"error_class": "not_found", "message": message}

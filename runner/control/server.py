@@ -22,7 +22,7 @@ from .handlers import QueueChange, execute
 from .protocol import LONGEST, Reply, Request, RequestError
 
 CONNECTIONS = 64
-ANSWER_S = 1.0
+REPLY_TIMEOUT_S = 1.0
 
 
 class ControlServer:
@@ -129,7 +129,7 @@ class ControlServer:
             return
         answer = self.answer(bytes(said.partition(b"\n")[0]))
         with contextlib.suppress(OSError):
-            connection.settimeout(ANSWER_S)
+            connection.settimeout(REPLY_TIMEOUT_S)
             connection.sendall(answer.as_line())
         self.drop(connection)
 

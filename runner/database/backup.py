@@ -14,7 +14,7 @@ from .reader import Reader, connect
 def backup(database: Path, copy: Path, replace: bool = False) -> int:
     """Writes the copy, by VACUUM INTO, and looks whether it is sound; returns its size in bytes.
 
-    Pictures and logs beside the database are not in it. Raises DatabaseError; a copy that did not
+    Images and logs beside the database are not in it. Raises DatabaseError; a copy that did not
     become whole is not left behind.
     """
     Reader(database).connection.close()  # says so when it is none of ours

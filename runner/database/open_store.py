@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..errors import DatabaseError
 from . import recovery
@@ -16,13 +16,13 @@ from .store import Store
 
 
 @contextmanager
-def open_store(database: Path, tell: Tell, wait_s: float = 0.0) -> Iterator[Store]:
+def open_store(database: Path, emit: EventSink, wait_s: float = 0.0) -> Iterator[Store]:
     """The database, held by us alone. Raises DatabaseError when it cannot be had, or fails."""
     store = Store(database, wait_s)
     try:
         left = recovery.recover(store)
         if left.processes or left.runs:
-            tell(stream.Recovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
+            emit(stream.Recovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
         yield store
     except sqlite3.Error as error:
         raise DatabaseError(

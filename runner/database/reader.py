@@ -19,7 +19,7 @@ from typing import Any, Self
 from ..errors import DatabaseError, QueryError
 from . import APPLICATION_ID
 from .error_hints import explain_error, suggest
-from .score_reader import NOTHING, check_summaries, primary_scores
+from .score_reader import EMPTY, check_summaries, primary_scores
 
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
@@ -224,7 +224,7 @@ class Reader:
         )
         scored, remarks = primary_scores(self, sweep), check_summaries(self, sweep)
         for row in rows:
-            row |= scored.get(row["sweep_model_id"], NOTHING)
+            row |= scored.get(row["sweep_model_id"], EMPTY)
             said = (row["notes"], remarks.get(row["sweep_model_id"]))
             row["notes"] = "; ".join(text for text in said if text) or None
             mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]

@@ -20,7 +20,7 @@ class RecordSource(Protocol):
         """A question's rows."""
 
 
-NOTHING = dict.fromkeys(("score_metric", "score", "score_low", "score_high", "score_n"))
+EMPTY = dict.fromkeys(("score_metric", "score", "score_low", "score_high", "score_n"))
 
 
 MEANS = """

@@ -110,18 +110,18 @@ def score_batch(connection: sqlite3.Connection, sweep: int, after: int) -> Score
 
 def job_keys(connection: sqlite3.Connection, sweep: int) -> Iterator[JobKey]:
     """A stored sweep's jobs, as answers are matched to them."""
-    pictures: dict[int, list[tuple[str, str | None]]] = {}
+    images: dict[int, list[tuple[str, str | None]]] = {}
     for job, path, digest in connection.execute(
         "SELECT jobs.id, path, source_sha256 FROM jobs JOIN job_images AS at ON job_id = jobs.id"
         " JOIN images ON images.id = image_id WHERE sweep_id = ? ORDER BY jobs.id, at.position",
         [sweep],
     ):
-        pictures.setdefault(job, []).append((path, digest))
+        images.setdefault(job, []).append((path, digest))
     for job, name, text in connection.execute(
         "SELECT jobs.id, name, text FROM jobs JOIN prompts ON prompts.id = prompt_id"
         " WHERE sweep_id = ? ORDER BY jobs.id",
         [sweep],
     ):
-        seen = pictures.get(job, [])
+        seen = images.get(job, [])
         paths, digests = tuple(path for path, _ in seen), tuple(digest for _, digest in seen)
         yield JobKey(job, paths, name, text, digests)

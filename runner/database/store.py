@@ -194,7 +194,7 @@ class Store:
         return run
 
     def finish_run(
-        self, run: int, row: Mapping[str, Any], again: bool = False, way: int | None = None
+        self, run: int, row: Mapping[str, Any], again: bool = False, variant: int | None = None
     ) -> None:
         """A run's outcome. The job is done, unless a newer run has taken it over.
 
@@ -206,24 +206,24 @@ class Store:
             self.connection.execute(
                 "UPDATE jobs SET state = ?, way_id = ifnull(?, way_id) WHERE latest_run_id = ?"
                 " AND id = (SELECT job_id FROM runs WHERE id = ?)",  # jobs are found by id alone
-                [state, way, run, run],
+                [state, variant, run, run],
             )
             score_writer.score_run(self.connection, run)
 
-    def move_to_fallback(self, way: int, to: int) -> None:
+    def move_to_fallback(self, variant: int, to: int) -> None:
         """All that waits in one way to load a model is to be tried in another."""
         self.connection.execute(
             "UPDATE jobs SET way_id = ? WHERE ifnull(way_id, sweep_model_id) = ?"
             " AND state = 'queued'",
-            [to, way],
+            [to, variant],
         )
 
-    def increment(self, way: int, column: str, value: int | None = None) -> int:
+    def increment(self, variant: int, column: str, value: int | None = None) -> int:
         """Counts one more of `load_tries` or `deaths` of a way, or sets it; returns the new one."""
         (counted,) = self.connection.execute(
             f"UPDATE sweep_models SET {column} = ifnull(?, {column} + 1) WHERE id = ?"  # noqa: S608
             f" RETURNING {column}",
-            [value, way],
+            [value, variant],
         ).fetchone()
         return int(counted)
 

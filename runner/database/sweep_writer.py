@@ -1,4 +1,4 @@
-"""Stores what a sweep asks for: its models, prompts, pictures and jobs, all of it at once.
+"""Stores what a sweep asks for: its models, prompts, images and jobs, all of it at once.
 
 What happens to the jobs later is written by `runner.database.store`; what a sweep means is
 `runner.planning.expand`' business.
@@ -28,7 +28,7 @@ from .store import Store, canonical_json
 def add_sweep(
     store: Store,
     plan: Plan,
-    pictures: Sequence[PreparedImage],
+    images: Sequence[PreparedImage],
     environment: Environments,
     ranks: Mapping[int, int] | None = None,
 ) -> int:
@@ -53,15 +53,15 @@ def add_sweep(
         ranks = ranks or model_ranks(store.connection, plan)
         models = [add_model(store, sweep, entry, ranks[entry.position]) for entry in plan.entries]
         prompts = [add_prompt(store, prompt) for prompt in plan.prompts]
-        images = [add_image(store, p, plan.sweep.image.max_side) for p in pictures]
-        add_jobs(store, sweep, plan, models, prompts, images)
+        image_ids = [add_image(store, p, plan.sweep.image.max_side) for p in images]
+        add_jobs(store, sweep, plan, models, prompts, image_ids)
     return sweep
 
 
 def add_jobs(
     store: Store, sweep: int, plan: Plan, models: list[int], prompts: list[int], images: list[int]
 ) -> None:
-    """The sweep's jobs with their pictures and accepted answers; what is excluded has ended."""
+    """The sweep's jobs with their images and accepted answers; what is excluded has ended."""
     for job in plan.jobs:
         number = store.insert(
             "jobs",
@@ -174,15 +174,15 @@ def add_prompt(store: Store, prompt: Prompt) -> int:
     return store.find_or_add("prompts", ["sha256"], row)
 
 
-def add_image(store: Store, picture: PreparedImage, max_side: int | None) -> int:
-    """A picture or video, once for every content it had and every way it was prepared."""
-    row = asdict(picture) | {"max_side": max_side}
-    row["path"] = display_path(picture.path)
-    row["name"] = display_path(picture.path.name)
-    row["prepared_path"] = picture.prepared_path and display_path(picture.prepared_path)
-    frames = [display_path(path) for path in picture.frame_paths]
+def add_image(store: Store, image: PreparedImage, max_side: int | None) -> int:
+    """An image or video, once for every content it had and every way it was prepared."""
+    row = asdict(image) | {"max_side": max_side}
+    row["path"] = display_path(image.path)
+    row["name"] = display_path(image.path.name)
+    row["prepared_path"] = image.prepared_path and display_path(image.prepared_path)
+    frames = [display_path(path) for path in image.frame_paths]
     row["frame_paths"] = canonical_json(frames) if frames else None
-    row["frame_times_s"] = canonical_json(picture.frame_times_s) if frames else None
+    row["frame_times_s"] = canonical_json(image.frame_times_s) if frames else None
     del row["reused"], row["frame_sha256s"]
     keys = ["path", "source_sha256", "max_side", "max_frames"]
     return store.find_or_add("images", keys, row)

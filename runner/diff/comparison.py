@@ -21,7 +21,7 @@ from .regression import Regression, Thresholds, find_regressions
 from .side import Record, Snapshot
 
 UNCHANGED = ("same", "not_again")
-TOLD = (
+STREAM_FIELDS = (
     *("outcome", "text", "message", "latency_s", "output_tokens", "peak_rss_bytes"),
     *("peak_device_bytes", "job_id", "run_id"),
 )
@@ -57,13 +57,13 @@ class Comparison:
         """One job, with both sides' figures."""
         job = pair.newest
         row: Record = {
-            "model": self.models[pair.twin].name,
-            "image": ", ".join(picture["name"] for picture in job["pictures"]) or None,
+            "model": self.models[pair.model_pair].name,
+            "image": ", ".join(image["name"] for image in job["images"]) or None,
             "prompt": job["prompt"],
             "repeat": job["repeat"],
             "change": pair.change,
         }
-        for key in TOLD:
+        for key in STREAM_FIELDS:
             for side, of in (("a", pair.a), ("b", pair.b)):
                 row[f"{key}_{side}"] = of[key] if of else None
         return row
@@ -91,13 +91,13 @@ def compare(a: Snapshot, b: Snapshot, limits: Thresholds) -> Comparison:
     if not any(pair.a and pair.b for pair in found):
         raise QueryError(
             f"{a.choice.said!r} and {b.choice.said!r} have no job in common",
-            hint="jobs are equal when model, picture's bytes, prompt and repeat are;"
+            hint="jobs are equal when model, image's bytes, prompt and repeat are;"
             " vlmsweep show SWEEP --runs lists them",
         )
     mine: dict[int, list[JobPair]] = {}
     for pair in found:
-        mine.setdefault(pair.twin, []).append(pair)
-    models = [compared(a, b, twin, mine.get(i, [])) for i, twin in enumerate(both)]
+        mine.setdefault(pair.model_pair, []).append(pair)
+    models = [compared(a, b, model_pair, mine.get(i, [])) for i, model_pair in enumerate(both)]
     settings = config_changes.settings(a, b, both, found)
     around = config_changes.environments(a, b, both)
     return Comparison(
@@ -105,13 +105,15 @@ def compare(a: Snapshot, b: Snapshot, limits: Thresholds) -> Comparison:
     )
 
 
-def compared(a: Snapshot, b: Snapshot, twin: ModelPair, mine: list[JobPair]) -> ModelComparison:
+def compared(
+    a: Snapshot, b: Snapshot, model_pair: ModelPair, mine: list[JobPair]
+) -> ModelComparison:
     """One model's counts and ratios."""
     counted = Counter(pair.change for pair in mine)
     counts: dict[Change, int] = {change: counted[change] for change in get_args(Change)}
-    if twin.a is None or twin.b is None:
-        side, place, of = ("a", twin.a, a) if twin.b is None else ("b", twin.b, b)
+    if model_pair.a is None or model_pair.b is None:
+        side, place, of = ("a", model_pair.a, a) if model_pair.b is None else ("b", model_pair.b, b)
         return ModelComparison(of.models[place or 0].name, side, counts, {})
     answered = [pair for pair in mine if pair.both_ok]
-    figures = ratios(answered, a.models[twin.a], b.models[twin.b])
-    return ModelComparison(b.models[twin.b].name, "both", counts, figures)
+    figures = ratios(answered, a.models[model_pair.a], b.models[model_pair.b])
+    return ModelComparison(b.models[model_pair.b].name, "both", counts, figures)

@@ -33,14 +33,14 @@ class ConfigChange:
 
 
 def settings(
-    a: Snapshot, b: Snapshot, twins: Sequence[ModelPair], pairs: Iterable[JobPair]
+    a: Snapshot, b: Snapshot, model_pairs: Sequence[ModelPair], pairs: Iterable[JobPair]
 ) -> list[ConfigChange]:
     """Settings asked for, and the ways models were loaded."""
     found: list[tuple[str, Any, Any, str]] = []
-    for twin in twins:
-        if twin.a is None or twin.b is None:
+    for model_pair in model_pairs:
+        if model_pair.a is None or model_pair.b is None:
             continue
-        mine, other = a.models[twin.a], b.models[twin.b]
+        mine, other = a.models[model_pair.a], b.models[model_pair.b]
         for what, left, right in sorted(settings_diff(mine, other)):
             found.append((what, left, right, other.name))
         for key in LOADED:
@@ -49,8 +49,8 @@ def settings(
                 found.append((f"loaded.{key}", left, right, other.name))
     for pair in pairs:
         for what, left, right in image_preparation_diff(pair):
-            twin = twins[pair.twin]
-            found.append((what, left, right, b.models[twin.b or 0].name))
+            model_pair = model_pairs[pair.model_pair]
+            found.append((what, left, right, b.models[model_pair.b or 0].name))
     return group_by_change(found)
 
 
@@ -65,20 +65,20 @@ def settings_diff(a: SnapshotModel, b: SnapshotModel) -> Iterator[tuple[str, Any
 
 
 def image_preparation_diff(pair: JobPair) -> Iterator[tuple[str, Any, Any]]:
-    """How a pair's pictures were prepared, where that differs."""
+    """How a pair's images were prepared, where that differs."""
     if pair.a and pair.b:
-        for mine, other in zip(pair.a["pictures"], pair.b["pictures"], strict=True):
+        for mine, other in zip(pair.a["images"], pair.b["images"], strict=True):
             for key in ("max_side", "max_frames"):
                 if mine[key] != other[key]:
                     yield f"image.{key}", mine[key], other[key]
 
 
-def environments(a: Snapshot, b: Snapshot, twins: Sequence[ModelPair]) -> list[ConfigChange]:
+def environments(a: Snapshot, b: Snapshot, model_pairs: Sequence[ModelPair]) -> list[ConfigChange]:
     """Libraries and machines, by what each model's workers reported and by the supervisors."""
     found: list[tuple[str, Any, Any, str]] = []
-    for twin in twins:
-        if twin.a is not None and twin.b is not None:
-            mine, other = a.models[twin.a], b.models[twin.b]
+    for model_pair in model_pairs:
+        if model_pair.a is not None and model_pair.b is not None:
+            mine, other = a.models[model_pair.a], b.models[model_pair.b]
             found += environment_diff(
                 worker_environments(a, mine), worker_environments(b, other), other.name
             )

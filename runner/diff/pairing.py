@@ -1,7 +1,7 @@
 """Which models and which jobs of two sides belong together: by what they are, not by their names.
 
 Models are matched first: equal with equal settings, then equal under one name, then equal, then
-with the same files elsewhere. Their jobs belong together when the prompt's words, the pictures'
+with the same files elsewhere. Their jobs belong together when the prompt's words, the images'
 bytes and the repeat are equal.
 """
 
@@ -33,7 +33,7 @@ class ModelPair:
 class JobPair:
     """A job on both sides, or on one only."""
 
-    twin: int
+    model_pair: int
     a: Record | None
     b: Record | None
     change: Change
@@ -106,9 +106,9 @@ def folder(model: SnapshotModel) -> Hashable | None:
 def pair_jobs(a: Snapshot, b: Snapshot, models: Sequence[ModelPair]) -> Iterator[JobPair]:
     """All jobs of both sides, in the order of A's models and jobs."""
     of_a, of_b = by_model(a), by_model(b)
-    for number, twin in enumerate(models):
-        left = of_a.get(twin.a, []) if twin.a is not None else []
-        right = of_b.get(twin.b, []) if twin.b is not None else []
+    for number, model_pair in enumerate(models):
+        left = of_a.get(model_pair.a, []) if model_pair.a is not None else []
+        right = of_b.get(model_pair.b, []) if model_pair.b is not None else []
         for i, j in match(left, right, (job_key_by_source, job_key_by_pixels)):
             mine, other = None if i is None else left[i], None if j is None else right[j]
             yield JobPair(number, mine, other, classify_change(mine, other))
@@ -124,13 +124,13 @@ def by_model(side: Snapshot) -> dict[int, list[Record]]:
 
 def job_key_by_source(job: Record) -> Hashable:
     """What was asked, about which bytes."""
-    shown = tuple(picture["content"] or picture["path"] for picture in job["pictures"])
+    shown = tuple(image["content"] or image["path"] for image in job["images"])
     return job["turns"], shown, job["repeat"]
 
 
 def job_key_by_pixels(job: Record) -> Hashable | None:
-    """The same by the pictures' pixels: a file may have been saved anew."""
-    shown: tuple[Any, ...] = tuple(picture["prepared_sha256"] for picture in job["pictures"])
+    """The same by the images' pixels: a file may have been saved anew."""
+    shown: tuple[Any, ...] = tuple(image["prepared_sha256"] for image in job["images"])
     return (job["turns"], shown, job["repeat"]) if shown and all(shown) else None
 
 

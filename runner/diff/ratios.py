@@ -37,7 +37,7 @@ class Ratio:
         return self.low is not None and self.low > limit
 
 
-NOTHING = Ratio(None, None, None, 0)
+EMPTY = Ratio(None, None, None, 0)
 
 
 def ratios(answered: Sequence[JobPair], a: SnapshotModel, b: SnapshotModel) -> dict[str, Ratio]:
@@ -56,7 +56,7 @@ def median_ratio(figures: Iterable[tuple[float | None, float | None]]) -> Ratio:
     """The ratio of pairs of figures; pairs where one is unknown do not count."""
     known = sorted(b / a for a, b in figures if a and b is not None)
     if not known:
-        return NOTHING
+        return EMPTY
     if len(known) == 1:
         return Ratio(known[0], None, None, 1)
     low, high = median_confidence_interval(known)
@@ -88,7 +88,7 @@ def load_ratio(a: SnapshotModel, b: SnapshotModel) -> Ratio:
     mine = [worker["load_s"] for worker in a.workers if worker["load_s"]]
     other = [worker["load_s"] for worker in b.workers if worker["load_s"]]
     if not mine or not other:
-        return NOTHING
+        return EMPTY
     count = min(len(mine), len(other))
     ratio = median(other) / median(mine)
     if count == 1:

@@ -39,28 +39,28 @@ OF_RUNS = RUNS.format(
     source="runs JOIN jobs ON jobs.id = runs.job_id"
     " WHERE runs.id IN (SELECT value FROM json_each(?))"
 )
-# Of all equal jobs the latest run. Equal pictures, and equal prompts, go by their first row.
+# Of all equal jobs the latest run. Equal images, and equal prompts, go by their first row.
 LATEST = """
 SELECT runs.id AS run, max(runs.ended_at)
 FROM runs JOIN jobs ON jobs.id = runs.job_id
 JOIN (
     SELECT json_extract(value, '$[0]') AS id, json_extract(value, '$[1]') AS same
     FROM json_each(?3)
-) AS way ON way.id = jobs.sweep_model_id
+) AS variant ON variant.id = jobs.sweep_model_id
 JOIN (SELECT id, min(id) OVER (PARTITION BY turns) AS same FROM prompts) AS question
     ON question.id = jobs.prompt_id
 LEFT JOIN (
-    SELECT job_id, group_concat(picture.same) AS shown FROM job_images
+    SELECT job_id, group_concat(image.same) AS shown FROM job_images
     JOIN (
         SELECT id, min(id) OVER (PARTITION BY coalesce(source_sha256, prepared_sha256, path),
             max_side, max_frames) AS same FROM images
-    ) AS picture ON picture.id = image_id
+    ) AS image ON image.id = image_id
     GROUP BY job_id
 ) AS asked ON asked.job_id = jobs.id
 WHERE runs.outcome NOT IN ('skipped', 'interrupted') AND {condition}
-GROUP BY way.same, question.same, asked.shown, jobs.repeat
+GROUP BY variant.same, question.same, asked.shown, jobs.repeat
 """
-WAYS = """
+VARIANTS_SQL = """
 SELECT sweep_models.*, source, location, revision FROM sweep_models
 JOIN models ON models.id = model_id WHERE fallback_of IS NULL ORDER BY sweep_models.id
 """
@@ -91,7 +91,7 @@ class Snapshot:
     """One side: in words, its models, and a row for each of its jobs.
 
     A job's row has the columns of RUNS, `model` (its place in `models`), `prompt` and `turns`,
-    and `pictures`: rows of `images`, in order. `environments` are rows by id; `supervisors`
+    and `images`: rows of `images`, in order. `environments` are rows by id; `supervisors`
     those of them that the sweeps ran under.
     """
 
@@ -111,52 +111,55 @@ class Snapshot:
 def load_side(reader: Reader, said: str | None) -> Snapshot:
     """The side a user means. Raises QueryError when there is none, or nothing ran in it."""
     what = parse_selector(reader, said)
-    ways = reader.records(WAYS)
+    variants = reader.records(VARIANTS_SQL)
     if what.sweep is not None:
         jobs = reader.records(OF_SWEEP, what.sweep)
-        same = {way["id"]: way["id"] for way in ways}
+        same = {variant["id"]: variant["id"] for variant in variants}
     else:
         first: dict[tuple[str, str, str], int] = {}
-        same = {way["id"]: first.setdefault(model(way).identity, way["id"]) for way in ways}
+        same = {
+            variant["id"]: first.setdefault(model(variant).identity, variant["id"])
+            for variant in variants
+        }
         chosen = LATEST.format(condition=what.condition)
         found = reader.records(chosen, *what.values, json.dumps([*same.items()]))
         jobs = reader.records(OF_RUNS, json.dumps([row["run"] for row in found]))
     if not jobs:
         raise QueryError(f"nothing is stored that counts as {what.said!r}: no job, no run")
     made = Snapshot(what, [], jobs, {}, [])
-    add_models(made, ways, same)
+    add_models(made, variants, same)
     add_questions(reader, made)
     add_workers(reader, made)
     return made
 
 
-def model(way: Record) -> SnapshotModel:
+def model(variant: Record) -> SnapshotModel:
     """A model as a sweep asked for it."""
-    settings = {key: way[key] for key in SETTINGS}
+    settings = {key: variant[key] for key in SETTINGS}
     for name in OBJECTS:
-        settings |= {f"{name}.{key}": value for key, value in json.loads(way[name]).items()}
-    return SnapshotModel(way["name"], way["source"], way["location"], settings)
+        settings |= {f"{name}.{key}": value for key, value in json.loads(variant[name]).items()}
+    return SnapshotModel(variant["name"], variant["source"], variant["location"], settings)
 
 
-def add_models(made: Snapshot, ways: Iterable[Record], same: dict[int, int]) -> None:
+def add_models(made: Snapshot, variants: Iterable[Record], same: dict[int, int]) -> None:
     """The models that have jobs here, in the order of the sweep; a later name wins."""
     used = {job["sweep_model_id"] for job in made.jobs}
     place: dict[int, int] = {}
-    for way in ways:
-        if way["id"] not in used:
+    for variant in variants:
+        if variant["id"] not in used:
             continue
-        key = same[way["id"]]
+        key = same[variant["id"]]
         if key in place:
-            made.models[place[key]] = model(way)
+            made.models[place[key]] = model(variant)
         else:
             place[key] = len(made.models)
-            made.models.append(model(way))
+            made.models.append(model(variant))
     for job in made.jobs:
         job["model"] = place[same[job["sweep_model_id"]]]
 
 
 def add_questions(reader: Reader, made: Snapshot) -> None:
-    """Each job's prompt and pictures."""
+    """Each job's prompt and images."""
     prompts = rows_by_id(
         reader, "SELECT id, name, text, turns FROM prompts", made.jobs, "prompt_id"
     )
@@ -173,7 +176,7 @@ def add_questions(reader: Reader, made: Snapshot) -> None:
     for job in made.jobs:
         prompt = prompts[job["prompt_id"]]
         job["prompt"], job["turns"] = prompt["name"] or prompt["text"], prompt["turns"]
-        job["pictures"] = [images[image] for image in asked.get(job["job_id"], ())]
+        job["images"] = [images[image] for image in asked.get(job["job_id"], ())]
 
 
 def add_workers(reader: Reader, made: Snapshot) -> None:

@@ -1,4 +1,4 @@
-"""What pictures can be read and what this terminal can show."""
+"""What images can be read and what this terminal can show."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .models import version
 
 
 def checks(screen: TextIO) -> Iterator[Check]:
-    """Pictures, videos, the terminal, and the machine as such."""
-    yield from pictures()
+    """Images, videos, the terminal, and the machine as such."""
+    yield from images()
     yield terminal(screen)
     said = f"vlmsweep {__version__}, Python {platform.python_version()}, {platform.system()}"
     said += f" {platform.release()}, {platform.machine()}, {host.cores()} cores"
     yield Check("here", "machine", "in force", said)
 
 
-def pictures() -> Iterator[Check]:
+def images() -> Iterator[Check]:
     """What Pillow was built with, and what may be installed beside it."""
     from PIL import features
 
     found = [name for name in ("webp", "avif") if features.check(name)]
     said = f"Pillow {version('pillow')} with {', '.join(['JPEG, PNG', *found])}"
-    yield Check("here", "pictures", "in force", said)
+    yield Check("here", "images", "in force", said)
     for check, package, extra in (
-        ("HEIC pictures", "pillow-heif", "heif"),
+        ("HEIC images", "pillow-heif", "heif"),
         ("videos", "av", "video"),
     ):
         have = version(package)

@@ -46,17 +46,17 @@ class KillTarget:
         argv = (sys.executable, "-I", "-S", faults.__file__, self.mark)
         log, stack = self.folder / f"{self.mark}.log", self.folder / f"{self.mark}.stack"
         spec = WorkerSpec(log=log, stack=stack, argv=argv, env={process_marks.VARIABLE: self.mark})
-        self.hold: ShimHandle = ShimLauncher().start(spec)
-        self.shim = self.hold.shim.pid
+        self.handle: ShimHandle = ShimLauncher().start(spec)
+        self.shim = self.handle.shim.pid
         return self
 
     def __exit__(self, *_: object) -> None:
         process_marks.kill_marked(self.mark)
-        self.hold.close()
+        self.handle.close()
 
     def command(self, **what: object) -> None:
         """A command to the worker."""
-        self.hold.send(json.dumps(what).encode() + b"\n")
+        self.handle.send(json.dumps(what).encode() + b"\n")
 
     def wait_until_started(self, count: int) -> list[psutil.Process]:
         """Waits until so many of its processes are there."""
@@ -89,7 +89,7 @@ def check_tree_kill(folder: Path) -> Iterator[Check]:
             said = "no subreaper: daemons are found by group and by a token in their environment"
         yield Check("kill", "orphans adopted", state_of(adopted == 2, "not here"), said)
         yield check_oom_priority(subject, family)
-        subject.hold.kill()
+        subject.handle.kill()
         yield kill_result("kill of a whole tree", "all six", subject)
 
 
@@ -120,7 +120,7 @@ def check_supervisor_death(folder: Path) -> Check:
     with KillTarget(folder) as subject:
         if len(subject.raise_brood()) < BROOD:
             return Check("kill", check, "problem", "its worker did not come up")
-        subject.hold.requests.close()
+        subject.handle.requests.close()
         return kill_result(check, "all six", subject)
 
 
@@ -132,7 +132,7 @@ def check_shim_death(folder: Path) -> Check:
         if len(subject.wait_until_started(2)) < 2:
             return Check("kill", check, "problem", "its worker did not come up")
         time.sleep(0.05)  # the worker asks for its parent's death signal before it is itself
-        subject.hold.shim.send_signal(signal.SIGKILL)
+        subject.handle.shim.send_signal(signal.SIGKILL)
         left, took_s = subject.wait_until_gone()
         if not left:
             said = f"the kernel killed its worker (PDEATHSIG) in {took_s * 1000:.0f} ms"

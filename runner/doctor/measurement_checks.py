@@ -16,7 +16,7 @@ from ..text import units
 from .check import Check, state_of
 from .kill_checks import lines
 
-HARDSHIPS = {
+INTERFERENCE_COLUMNS = {
     "slept_s": "sleep",
     "swapped_bytes": "swapping",
     "throttled_s": "a quota of processor time",
@@ -87,7 +87,7 @@ def address_space() -> Check:
     except (OSError, subprocess.TimeoutExpired):
         held = False
     said = "kept" if held else "not kept"
-    said += ": a hostile picture's decoder " + ("cannot" if held else "could") + " take all memory"
+    said += ": a hostile image's decoder " + ("cannot" if held else "could") + " take all memory"
     return Check("measure", check, state_of(held, "not here"), said)
 
 
@@ -150,8 +150,8 @@ def clock() -> Check:
 def check_interference_counters() -> Check:
     """Which of the things that spoil a time are noticed, run by run."""
     counts = CounterSnapshot.now().counts
-    told = [word for name, word in HARDSHIPS.items() if counts[name] is not None]
-    rest = [word for name, word in HARDSHIPS.items() if counts[name] is None]
+    told = [word for name, word in INTERFERENCE_COLUMNS.items() if counts[name] is not None]
+    rest = [word for name, word in INTERFERENCE_COLUMNS.items() if counts[name] is None]
     said = f"noted with each run: {', '.join(told)}" if told else "nothing is told"
     said += f"; not told here: {', '.join(rest)}" if rest else ""
     return Check("measure", "what spoils a time", state_of(bool(told), "not here"), said)

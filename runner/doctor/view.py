@@ -24,7 +24,7 @@ TITLES = {
     "measure": "Measuring memory and time",
     "store": "Keeping results",
     "models": "Models",
-    "here": "Pictures, screen, machine",
+    "here": "Images, screen, machine",
 }
 STYLES = {"in force": "green", "not here": "yellow", "problem": "bold red"}
 

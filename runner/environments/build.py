@@ -30,7 +30,7 @@ def build(
     requirements: Sequence[str],
     say: Callable[[str], None],
     limit_s: float = LIMIT_S,
-    between: Callable[[], None] | None = None,
+    on_idle: Callable[[], None] | None = None,
 ) -> CachedEnvironment:
     """The environment with these packages on top of an interpreter, made unless it is there.
 
@@ -45,7 +45,7 @@ def build(
     with build_lock(wanted, say, limit_s):
         if not wanted.exists:
             create(
-                wanted, EnvironmentManifest(base, list(requirements)), say, until, limit_s, between
+                wanted, EnvironmentManifest(base, list(requirements)), say, until, limit_s, on_idle
             )
     return wanted
 
@@ -77,7 +77,7 @@ def create(
     say: Callable[[str], None],
     until: float,
     limit_s: float,
-    between: Callable[[], None] | None = None,
+    on_idle: Callable[[], None] | None = None,
 ) -> None:
     """Makes it under a shim; whatever happens, no half of it is left."""
     temporary = wanted.folder.with_name(f".{wanted.folder.name}.making")
@@ -99,7 +99,7 @@ def create(
         log=wanted.log, stack=wanted.sidecar_file("stack"), argv=[sys.executable, *what]
     )
     try:
-        end = guarded.run_guarded(spec, hear, lambda: until, between=between)
+        end = guarded.run_guarded(spec, hear, lambda: until, on_idle=on_idle)
         if end.overdue:
             failed.append(f"it was not made within {limit_s:g} s")
         elif end.status != 0 and not failed:

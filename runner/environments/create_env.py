@@ -20,7 +20,7 @@ from typing import Any
 from .probe import clean_environment
 
 Say = Callable[..., None]
-Way = Callable[[Path, str, Path, Say], None]
+Variant = Callable[[Path, str, Path, Say], None]
 QUIETLY = {
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     "PIP_NO_INPUT": "1",
@@ -67,13 +67,13 @@ def main() -> None:
             return
 
 
-def installers() -> list[tuple[str, Way]]:
+def installers() -> list[tuple[str, Variant]]:
     """The tools to try, in order. VLMSWEEP_INSTALLER names one alone."""
     only = os.environ.get(TOOL)
-    found: list[tuple[str, Way]] = [("pip", create_with_pip)]
+    found: list[tuple[str, Variant]] = [("pip", create_with_pip)]
     if uv() is not None:
         found.insert(0, ("uv", create_with_uv))
-    return [way for way in found if way[0] == only] or found
+    return [variant for variant in found if variant[0] == only] or found
 
 
 def uv() -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..planning.plan import LoadTarget, Plan, PlannedModel
 from ..text.sanitize import one_line
@@ -35,26 +35,26 @@ Outcome = tuple[str | None, InterpreterError | None]
 Known = dict[tuple[str | None, tuple[str, ...] | None], Outcome]
 
 
-def resolve(plan: Plan, tell: Tell) -> tuple[Plan, list[EnvironmentFailure]]:
+def resolve(plan: Plan, emit: EventSink) -> tuple[Plan, list[EnvironmentFailure]]:
     """The plan with the interpreter that each model runs in, made where need be.
 
     Blocks while environments are made, one after another, each within its model's download_s.
     """
     unmade: list[EnvironmentFailure] = []
     known: Known = {}
-    entries = [resolve_model(entry, tell, unmade, known) for entry in plan.entries]
+    entries = [resolve_model(entry, emit, unmade, known) for entry in plan.entries]
     return replace(plan, entries=tuple(entries)), unmade
 
 
 def resolve_model(
-    entry: PlannedModel, tell: Tell, unmade: list[EnvironmentFailure], known: Known
+    entry: PlannedModel, emit: EventSink, unmade: list[EnvironmentFailure], known: Known
 ) -> PlannedModel:
     """A model with its interpreters, and its fallbacks'; what is known is not tried twice."""
 
     def settled(place: LoadTarget) -> LoadTarget:
         wanted = (place.python, place.requirements)
         if wanted not in known:
-            known[wanted] = resolve_interpreter(entry.name, *wanted, tell, entry.limits.download_s)
+            known[wanted] = resolve_interpreter(entry.name, *wanted, emit, entry.limits.download_s)
         python, problem = known[wanted]
         if problem is not None:
             unmade.append(EnvironmentFailure(entry.name, problem.message, problem.hint))
@@ -68,9 +68,9 @@ def resolve_interpreter(
     model: str,
     python: str | None,
     requirements: Sequence[str] | None,
-    tell: Tell,
+    emit: EventSink,
     limit_s: float,
-    between: Callable[[], None] | None = None,
+    on_idle: Callable[[], None] | None = None,
 ) -> Outcome:
     """The interpreter that one model's workers run in, and what is wrong with it."""
     if (
@@ -80,16 +80,16 @@ def resolve_interpreter(
     ):
         return python, environment_error(python)  # settled before
     base = python or sys.executable
-    teller = EnvironmentProgressReporter(model, tell)
+    reporter = EnvironmentProgressReporter(model, emit)
     try:
         if requirements is None:
             if python is not None:
                 probe(python)
             return python, None
-        made = build.build(base, requirements, teller.making, limit_s, between)
-        teller.end("ready", "the environment is ready")
+        made = build.build(base, requirements, reporter.making, limit_s, on_idle)
+        reporter.end("ready", "the environment is ready")
     except InterpreterError as error:
-        teller.end("failed", error.message)
+        reporter.end("failed", error.message)
         return expected_interpreter(base, requirements), error
     return str(made.python), None
 
@@ -133,21 +133,21 @@ def expected_interpreter(base: str, requirements: Sequence[str] | None) -> str:
 
 
 def restore(
-    pythons: Sequence[tuple[str, str]], tell: Tell, between: Callable[[], None] | None = None
+    pythons: Sequence[tuple[str, str]], emit: EventSink, on_idle: Callable[[], None] | None = None
 ) -> None:
     """Makes again the environments of a stored sweep (model, interpreter) that are not there."""
     for model, python in dict.fromkeys(pythons):
         slot = cache.find_cached_environment(python)
         if slot is None or slot.exists or (note := slot.read()) is None:
             continue
-        resolve_interpreter(model, note.base, note.requirements, tell, build.LIMIT_S, between)
+        resolve_interpreter(model, note.base, note.requirements, emit, build.LIMIT_S, on_idle)
 
 
 class EnvironmentProgressReporter:
     """Tells how the making of one environment goes; says nothing of one that was there."""
 
-    def __init__(self, model: str, tell: Tell) -> None:
-        self.model, self.tell = model, tell
+    def __init__(self, model: str, emit: EventSink) -> None:
+        self.model, self.emit = model, emit
         self.began = time.monotonic()
         self.begun = False
 
@@ -163,7 +163,7 @@ class EnvironmentProgressReporter:
 
     def send(self, state: str, message: str) -> None:
         """One event."""
-        self.tell(
+        self.emit(
             stream.EnvironmentProgress(
                 model=self.model,
                 state=state,

@@ -1,1 +1,1 @@
-"""Pictures made ready once, by a process of their own; `preparation` is the way in."""
+"""Images made ready once, by a process of their own; `preparation` is the way in."""

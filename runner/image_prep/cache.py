@@ -1,4 +1,4 @@
-"""The folder of prepared pictures: kept by content, found again by source.
+"""The folder of prepared images: kept by content, found again by source.
 
 A file is under its name either whole or not there. What is in it is `runner.image_prep.pixels`'
 business.
@@ -22,7 +22,7 @@ TOUCH_S = 3600.0
 
 
 class CacheFolderError(Exception):
-    """The folder for prepared pictures can't be used; no picture is to blame."""
+    """The folder for prepared images can't be used; no image is to blame."""
 
 
 def index_entry(
@@ -41,9 +41,9 @@ def load_cached(
         path = index_entry(folder, source_sha256, max_side, max_frames)
         entry = json.loads(path.read_bytes())
         facts = ImageFacts(**entry["facts"])
-        sizes = [picture_path(folder, name).stat().st_size for name in _prepared(facts)]
+        sizes = [image_path(folder, name).stat().st_size for name in _prepared(facts)]
         if entry["check"] == _check(entry) and sizes == entry["png_bytes"]:
-            _touch(path, *(picture_path(folder, name) for name in _prepared(facts)))
+            _touch(path, *(image_path(folder, name) for name in _prepared(facts)))
             frames, times = tuple(facts.frame_sha256s), tuple(facts.frame_times_s)
             return replace(facts, frame_sha256s=frames, frame_times_s=times, reused=True)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
@@ -65,7 +65,7 @@ def _prepared(facts: ImageFacts) -> list[str]:
 def save_cached(
     folder: Path, facts: ImageFacts, max_side: int | None, png_bytes: list[int]
 ) -> None:
-    """Write the index entry, with the sizes of the picture's file or the frames' files.
+    """Write the index entry, with the sizes of the image's file or the frames' files.
 
     Raises FolderError.
     """
@@ -80,7 +80,7 @@ def _check(entry: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def picture_path(folder: Path, prepared_sha256: str) -> Path:
+def image_path(folder: Path, prepared_sha256: str) -> Path:
     """Where the folder keeps the pixels with this sha256."""
     return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
 
@@ -101,5 +101,5 @@ def atomic_write(path: Path, fill: Any) -> int:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         why = error.strerror or str(error)
-        raise CacheFolderError(f"can't write to the folder for prepared pictures: {why}") from error
+        raise CacheFolderError(f"can't write to the folder for prepared images: {why}") from error
     return size

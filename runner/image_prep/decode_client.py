@@ -1,7 +1,7 @@
-"""The supervisor's end of the process that decodes pictures.
+"""The supervisor's end of the process that decodes images.
 
 It starts `runner.image_prep.decode_worker`, gives it an order at a time with a deadline, checks what it
-says, and kills and replaces it when it hangs, dies or talks nonsense. It opens no picture.
+says, and kills and replaces it when it hangs, dies or talks nonsense. It opens no image.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ _GARBAGE = "made the decoder answer nonsense: the file is broken or hostile"
 
 
 class DecoderError(RuntimeError):
-    """The decoding subprocess can't even start; no picture is to blame."""
+    """The decoding subprocess can't even start; no image is to blame."""
 
 
 class ImageFolderError(OSError):
-    """The folder for prepared pictures can't be written; no picture is to blame."""
+    """The folder for prepared images can't be written; no image is to blame."""
 
 
 class DecoderLostError(Exception):
-    """This decoder can't be used any more; the text says why, about the picture, for people."""
+    """This decoder can't be used any more; the text says why, about the image, for people."""
 
     def __init__(self, message: str, *, late: bool = False) -> None:
         super().__init__(message)
@@ -84,7 +84,7 @@ class DecodeClient:
             answer = self._ask(order)
         except DecoderLostError as lost:
             self._kill()
-            if not fresh and not lost.late:  # an earlier picture may have broken the decoder
+            if not fresh and not lost.late:  # an earlier image may have broken the decoder
                 return self.answer(order)
             return DecodeResult(number=order.number, error_class="bad_image", message=str(lost))
         if answer.folder_error is not None:
@@ -107,7 +107,7 @@ class DecodeClient:
                 env=decoder_environment(),
             )
         except OSError as error:
-            raise DecoderError(f"can't start the picture decoder: {error}") from error
+            raise DecoderError(f"can't start the image decoder: {error}") from error
         finally:
             os.close(writer)
         try:
@@ -115,7 +115,7 @@ class DecodeClient:
         except DecoderLostError as lost:
             self._kill()
             said = _last_line(self._stderr)
-            raise DecoderError(f"the picture decoder does not start: {said or lost}") from None
+            raise DecoderError(f"the image decoder does not start: {said or lost}") from None
 
     def _ask(self, order: DecodeRequest) -> DecodeResult:
         assert self._process is not None
@@ -163,7 +163,7 @@ class DecodeClient:
         return line
 
     def _death(self) -> str:
-        """Kill and reap what is left; how the decoder ended, about the picture, for people."""
+        """Kill and reap what is left; how the decoder ended, about the image, for people."""
         self._last_words()
         status = self._kill()
         if status is None:
@@ -213,9 +213,9 @@ class DecodeClient:
                     stream.close()
         with suppress(subprocess.TimeoutExpired):  # in a hung file system nothing dies
             process.wait(timeout=5)
-        for leftover in self._folder.glob(f"*/.*.{process.pid}.tmp"):
+        for orphan in self._folder.glob(f"*/.*.{process.pid}.tmp"):
             with suppress(OSError):
-                leftover.unlink()
+                orphan.unlink()
         return process.returncode
 
 

@@ -1,4 +1,4 @@
-"""The subprocess that decodes pictures: hostile files meet the image libraries here alone.
+"""The subprocess that decodes images: hostile files meet the image libraries here alone.
 
 `python -m runner.image_prep.decode_worker --answers FD --memory BYTES` takes one `Order` a line on its
 standard input and gives one `Answer` a line on FD; what libraries print goes elsewhere and can't
@@ -85,12 +85,12 @@ def _check_unchanged(file: IO[bytes], stamp: int) -> None:
 
 def _write_png(folder: Path, image: Image) -> tuple[str, int]:
     digest = pixels.hash_pixels(image)
-    path = cache.picture_path(folder, digest)
+    path = cache.image_path(folder, digest)
     return digest, cache.atomic_write(path, lambda png: image.save(png, "PNG", compress_level=1))
 
 
 def serve(order: DecodeRequest) -> DecodeResult:
-    """Do one order. Never raises for a bad picture, nor for a bad folder."""
+    """Do one order. Never raises for a bad image, nor for a bad folder."""
     kind: Kind = "image" if order.max_frames is None else "video"
     facts, retire = ImageFacts(kind=kind, max_frames=order.max_frames), False
     try:

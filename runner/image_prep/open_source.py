@@ -10,16 +10,16 @@ import os
 import stat
 from typing import IO
 
-from schemas.image import PictureError
+from schemas.image import ImageError
 
 MAX_SOURCE_BYTES = 1 << 30
 CHUNK = 1 << 20
 
 
 class UnusableImageError(Exception):
-    """This file can't become a picture, for a reason a person can act on."""
+    """This file can't become an image, for a reason a person can act on."""
 
-    def __init__(self, error_class: PictureError, message: str) -> None:
+    def __init__(self, error_class: ImageError, message: str) -> None:
         super().__init__(message)
         self.error_class = error_class
 
@@ -60,7 +60,7 @@ def _check_kind(found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = kinds.get(stat.S_IFMT(found.st_mode), "not a file")
         raise UnusableImageError(
-            "bad_image", f"is {kind}, not a regular file: name a picture's file"
+            "bad_image", f"is {kind}, not a regular file: name an image's file"
         )
     if found.st_size == 0:
         raise UnusableImageError("bad_image", "is empty (0 bytes): fetch it again")

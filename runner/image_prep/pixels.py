@@ -40,7 +40,7 @@ STRANGERS = (
     (b"\xff\x0a", "JPEG XL, which is not supported: convert it to PNG"),
     (b"\0\0\0\x0cJXL ", "JPEG XL, which is not supported: convert it to PNG"),
     (b"PK", "a zip archive: unpack it first"),
-    (b"<", "text such as HTML or SVG, not pixels: fetch the picture itself or export it as PNG"),
+    (b"<", "text such as HTML or SVG, not pixels: fetch the image itself or export it as PNG"),
 )
 
 
@@ -72,7 +72,7 @@ def load_pillow(head: bytes) -> list[str]:
         pillow_heif.register_heif_opener()
         pillow_heif.options.DECODE_THREADS = 1
     elif brands:
-        text = "is a film, not a picture: extract a frame as PNG, or name it .mp4 or .mov"
+        text = "is a film, not an image: extract a frame as PNG, or name it .mp4 or .mov"
         raise UnusableImageError("bad_image", text)
     return [name for name in FORMATS if name in module.OPEN]
 
@@ -80,7 +80,7 @@ def load_pillow(head: bytes) -> list[str]:
 def read_header(
     file: IO[bytes], facts: ImageFacts, order: DecodeRequest
 ) -> tuple[ImageFacts, Image]:
-    """What the file says of itself, and the picture, not decoded yet. Raises RefusedError."""
+    """What the file says of itself, and the image, not decoded yet. Raises RefusedError."""
     from PIL import Image as module
 
     file.seek(0)
@@ -102,7 +102,7 @@ def read_header(
 def decode(
     file: IO[bytes], facts: ImageFacts, image: Image, order: DecodeRequest
 ) -> tuple[int | None, Image]:
-    """Decode, turn upright, flatten, shrink, convert to sRGB: orientation and RGB picture.
+    """Decode, turn upright, flatten, shrink, convert to sRGB: orientation and RGB image.
 
     Raises RefusedError, and whatever Pillow raises for a broken file.
     """
@@ -143,7 +143,7 @@ def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
         text = f"has over {2 * (module.MAX_IMAGE_PIXELS or 0):,} pixels: shrink it"
         raise UnusableImageError("bad_image", text) from None
     except UnidentifiedImageError:
-        text = wrong_kind_reason(head) or "not a picture in a known format, or its start is broken"
+        text = wrong_kind_reason(head) or "not an image in a known format, or its start is broken"
         raise UnusableImageError("bad_image", f"is {text}") from None
 
 
@@ -169,7 +169,7 @@ def _orientation(image: Image) -> int | None:
 
 
 def apply_orientation(image: Image, orientation: int | None) -> Image:
-    """A picture turned as EXIF's orientation asks for."""
+    """An image turned as EXIF's orientation asks for."""
     from PIL.Image import Transpose as T
 
     turns = [T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270]
@@ -205,7 +205,7 @@ def _zero_filled(file: IO[bytes], name: str | None) -> bool:
 
 
 def _flatten_alpha(image: Image, name: str | None) -> Image:
-    """The picture as L, RGB or CMYK with nothing transparent: white shows through."""
+    """The image as L, RGB or CMYK with nothing transparent: white shows through."""
     from PIL import Image as module
 
     if image.mode.startswith("I;16") or (image.mode == "I" and name in ("PNG", "PPM")):

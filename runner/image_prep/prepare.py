@@ -1,7 +1,7 @@
-"""Prepare a sweep's pictures once, in a subprocess, so that no file can harm the supervisor.
+"""Prepare a sweep's images once, in a subprocess, so that no file can harm the supervisor.
 
-An order a path goes to `runner.image_prep.decode_client`, and what is made of each becomes a Picture.
-No picture is opened here and no image library imported.
+An order a path goes to `runner.image_prep.decode_client`, and what is made of each becomes a Image.
+No image is opened here and no image library imported.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .decode_client import DecodeClient, printable
 
 LEAST_MEMORY_BYTES = 128 << 20
 MAX_PATH_BYTES = 4096
-VIDEO_TIMES = 4  # so much longer than a picture may a video take
+VIDEO_TIMES = 4  # so much longer than an image may a video take
 
 
 def prepare(
@@ -29,20 +29,20 @@ def prepare(
     memory_bytes: int = 2 << 30,
     max_pixels: int = 200_000_000,
     max_frames: int = 8,
-    on_picture: Callable[[PreparedImage], None] | None = None,
+    on_image: Callable[[PreparedImage], None] | None = None,
 ) -> list[PreparedImage]:
-    """Prepare pictures as upright RGB PNG files in `folder`: one Picture per path, in order.
+    """Prepare images as upright RGB PNG files in `folder`: one Image per path, in order.
 
     The longest side is shrunk to `max_side` pixels (None keeps the size; nothing is enlarged).
-    A picture that takes over `limit_s` seconds, needs over `memory_bytes` of address space or
+    An image that takes over `limit_s` seconds, needs over `memory_bytes` of address space or
     has over `max_pixels` pixels gets an `error_class` and a `message`, as does every other bad
-    file; no file makes this raise. `on_picture` is called as each one is done.
+    file; no file makes this raise. `on_image` is called as each one is done.
 
     A video (by its file's name) gives `max_frames` such PNG files, evenly over its length, or
     all its frames where it has fewer; it may take four times `limit_s`.
 
     Raises ValueError for limits that make no sense, DecoderError where no decoder starts, and
-    PictureFolderError where `folder` can't be written.
+    ImageFolderError where `folder` can't be written.
     """
     if min(max_pixels, max_frames, 1 if max_side is None else max_side) < 1 or limit_s <= 0:
         raise ValueError("max_side, max_pixels, max_frames and limit_s must be positive")
@@ -53,17 +53,17 @@ def prepare(
     blank = DecodeRequest(
         number=0, path="", folder=where, max_side=max_side, max_pixels=max_pixels, limit_s=limit_s
     )
-    pictures: list[PreparedImage] = []
+    images: list[PreparedImage] = []
     with DecodeClient(root, memory_bytes) as decoder:
         for number, path in enumerate(paths):
             order = replace(blank, number=number)
             if path.suffix.lower() in VIDEO_SUFFIXES:
                 order = replace(order, max_frames=max_frames, limit_s=VIDEO_TIMES * limit_s)
-            picture = _one(decoder, path, root, order)
-            pictures.append(picture)
-            if on_picture is not None:
-                on_picture(picture)
-    return pictures
+            image = _one(decoder, path, root, order)
+            images.append(image)
+            if on_image is not None:
+                on_image(image)
+    return images
 
 
 def _one(decoder: DecodeClient, path: Path, root: Path, order: DecodeRequest) -> PreparedImage:

@@ -1,4 +1,4 @@
-"""`python -m runner.image_prep.probe_worker`: a first look at pictures, at their headers only.
+"""`python -m runner.image_prep.probe_worker`: a first look at images, at their headers only.
 
 Paths come in hexadecimal, one a line, on its standard input; an object a line comes back: width
 and height where the header tells them, or what is wrong. Like `runner.image_prep.decode_worker` it meets
@@ -27,7 +27,7 @@ ORDER = DecodeRequest(
 
 
 def probe_header(path: bytes) -> dict[str, Any]:
-    """One picture's, or video's. Never raises for a bad file."""
+    """One image's, or video's. Never raises for a bad file."""
     try:
         with open_source(path) as file:
             if Path(os.fsdecode(path)).suffix.lower() in VIDEO_SUFFIXES:

@@ -60,7 +60,7 @@ class _Index:
 def read_video(
     file: IO[bytes], facts: ImageFacts, order: DecodeRequest
 ) -> tuple[ImageFacts, Iterator[tuple[float, Image]]]:
-    """What the file says of itself, and its frames: seconds from the start, and the picture.
+    """What the file says of itself, and its frames: seconds from the start, and the image.
 
     Raises RefusedError and whatever PyAV raises for a broken file, while iterating too.
     """
@@ -83,7 +83,7 @@ def read_video(
     def frames() -> Iterator[tuple[float, Image]]:
         for place, frame in _decode_frames(file, index, places):
             _check_size(frame.width, frame.height, order)
-            image = _picture(frame.to_image(), shape, orientation, order.max_side)
+            image = _image(frame.to_image(), shape, orientation, order.max_side)
             yield (index.times[place] - index.times[0]) * base, image
 
     return facts, frames()
@@ -252,7 +252,7 @@ def _seek_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[
             yield place, frame
 
 
-def _picture(image: Image, shape: float, orientation: int | None, longest: int | None) -> Image:
+def _image(image: Image, shape: float, orientation: int | None, longest: int | None) -> Image:
     """A frame as people see it: square pixels, upright, shrunk."""
     from PIL.Image import Resampling
 

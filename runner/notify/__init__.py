@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..errors import VlmsweepError
 from .send_process import SendProcess, SendRequest, check
@@ -26,15 +26,15 @@ class Notifier:
     """Sends messages about the sweeps whose events it is given."""
 
     def __init__(
-        self, tell: Tell, database: Path, urls: Sequence[str], command: str | None
+        self, emit: EventSink, database: Path, urls: Sequence[str], command: str | None
     ) -> None:
         """Checks that the addresses can be used. Raises NotifyError when not."""
-        self.tell, self.database = tell, str(database)
+        self.emit, self.database = emit, str(database)
         self.urls, self.command = list(urls), command
         self.names: dict[str, str] = {}
         self.latest = ""
         self.failed: set[str] = set()
-        self.errands: list[SendProcess] = []
+        self.guarded_processes: list[SendProcess] = []
         if urls:
             self.check()
 
@@ -101,29 +101,29 @@ class Notifier:
     def send(self, kind: str, sweep: str, title: str, body: str, **facts: object) -> None:
         """Has a message sent, on its way at once."""
         facts = {"event": kind, "sweep": sweep, "name": self.name(sweep), **facts}
-        self.errands.append(
+        self.guarded_processes.append(
             SendProcess(SendRequest(self.urls, self.command, self.database, title, body, facts))
         )
 
     def collect_finished(self, wait: bool = False) -> None:
         """Sees which messages have gone out, and tells of those that could not."""
         left = []
-        for errand in self.errands:
-            failures = errand.poll(wait)
+        for guarded_process in self.guarded_processes:
+            failures = guarded_process.poll(wait)
             if failures is None:
-                left.append(errand)
+                left.append(guarded_process)
                 continue
             for failure in failures:
-                self.tell(stream.NotifyFailed(message=f"could not tell: {failure}"))
-        self.errands = left
+                self.emit(stream.NotifyFailed(message=f"could not tell: {failure}"))
+        self.guarded_processes = left
 
     def close(self) -> None:
         """Waits for the messages that are on their way, a minute at most."""
         try:
             self.collect_finished(wait=True)
         finally:
-            for errand in self.errands:  # the wait was interrupted
-                errand.kill()
+            for guarded_process in self.guarded_processes:  # the wait was interrupted
+                guarded_process.kill()
 
 
 STATES = {"done": "is done", "interrupted": "was interrupted", "queued": "stopped for now"}

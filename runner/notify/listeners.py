@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 SECRET = ("VLMSWEEP_NOTIFY", "VLMSWEEP_NOTIFY_COMMAND")
 
@@ -27,27 +27,29 @@ class ListenerOptions:
 
 
 @contextmanager
-def attach_listeners(tell: Tell, database: Path, wanted: ListenerOptions) -> Iterator[Tell]:
+def attach_listeners(
+    emit: EventSink, database: Path, wanted: ListenerOptions
+) -> Iterator[EventSink]:
     """A `tell` that also tells the company. Raises NotifyError when messages cannot be sent."""
     for name in SECRET:  # workers run models' own code, and would inherit it
         os.environ.pop(name, None)
-    listeners: list[Tell] = []
+    listeners: list[EventSink] = []
     closing = []
     if wanted.notify or wanted.command:
         from . import Notifier
 
-        notifier = Notifier(tell, database, wanted.notify, wanted.command)
+        notifier = Notifier(emit, database, wanted.notify, wanted.command)
         listeners.append(notifier)
         closing.append(notifier.close)
     if not wanted.allow_sleep:
         from ..system.keep_awake import SleepInhibitor
 
-        awake = SleepInhibitor(tell)
+        awake = SleepInhibitor(emit)
         listeners.append(awake)
         closing.append(awake.close)
 
     def everyone(event: stream.StreamEvent) -> None:
-        tell(event)
+        emit(event)
         for listener in listeners:
             with suppress(Exception):
                 listener(event)

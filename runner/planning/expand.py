@@ -1,7 +1,7 @@
 """Expands a sweep into its jobs: models x prompts x images x repeats.
 
 Pure but for looking at the file system to expand globs and to tell local folders from hub ids.
-It decides neither the order in which jobs run (that is the queue's) nor what pictures hold.
+It decides neither the order in which jobs run (that is the queue's) nor what images hold.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from . import python_spec
 from . import references as expectations
 from .plan import LoadTarget, Plan, PlannedJob, PlannedModel
 
-PICTURE_SUFFIXES = {
+IMAGE_SUFFIXES = {
     f".{suffix}"
     for suffix in (
         "avif",
@@ -55,14 +55,14 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     problems: list[str] = []
     entries = tuple(entry(i, model, sweep, base, problems) for i, model in enumerate(sweep.models))
     problems += duplicate_name_problems([e.name for e in entries])
-    shared = find_pictures(sweep.images, base, "images", problems)
-    pictures = dict.fromkeys(shared)
+    shared = find_images(sweep.images, base, "images", problems)
+    paths = dict.fromkeys(shared)
     choices = [
-        picture_groups(i, p, shared, base, pictures, problems) for i, p in enumerate(sweep.prompts)
+        image_groups(i, p, shared, base, paths, problems) for i, p in enumerate(sweep.prompts)
     ]
     if problems:
         raise SweepFileError(f"{source}:\n" + "\n".join(f"  {problem}" for problem in problems))
-    number = {path: i for i, path in enumerate(pictures)}
+    number = {path: i for i, path in enumerate(paths)}
     jobs: list[PlannedJob] = []
     for one in entries:
         for prompt, groups in enumerate(choices):
@@ -71,8 +71,8 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
                 images = tuple(number[path] for path in group)
                 for repeat in range(1, sweep.repeats + 1):
                     jobs.append(PlannedJob(len(jobs), one.position, prompt, images, repeat, reason))
-    known = expectations.references_of_sweep(sweep, base, list(pictures), jobs)
-    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(pictures), tuple(jobs), known)
+    known = expectations.references_of_sweep(sweep, base, list(paths), jobs)
+    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(paths), tuple(jobs), known)
 
 
 def entry(
@@ -166,39 +166,37 @@ def duplicate_name_problems(names: Sequence[str]) -> list[str]:
     ]
 
 
-def picture_groups(
+def image_groups(
     position: int,
     prompt: Prompt,
     shared: list[Path],
     base: Path,
-    pictures: dict[Path, None],
+    images: dict[Path, None],
     problems: list[str],
 ) -> list[tuple[Path, ...]]:
-    """The groups of pictures a prompt is asked about: one job each."""
+    """The groups of images a prompt is asked about: one job each."""
     if prompt.images == "none":
         return [()]
     if isinstance(prompt.images, list):
-        own = find_pictures(prompt.images, base, f"prompts[{position}].images", problems)
-        pictures.update(dict.fromkeys(own))
+        own = find_images(prompt.images, base, f"prompts[{position}].images", problems)
+        images.update(dict.fromkeys(own))
         return [tuple(own)]
     if not shared and not problems:
         problems.append(
-            f"prompts[{position}]: asked about pictures, but images names none"
+            f"prompts[{position}]: asked about images, but images names none"
             " (set images: none in the prompt to ask without)"
         )
     return [tuple(shared)] if prompt.images == "all" else [(path,) for path in shared]
 
 
-def find_pictures(
-    patterns: Iterable[str], base: Path, place: str, problems: list[str]
-) -> list[Path]:
+def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[str]) -> list[Path]:
     """Files named, in folders named (with their subfolders) and matched by globs, each once."""
     found: dict[Path, None] = {}
     for i, pattern in enumerate(patterns):
         path = base / Path(pattern).expanduser()
         if path.is_dir():
             files = list_images(path)
-            missing = "holds no pictures (videos are named, or matched: *.mp4)"
+            missing = "holds no images (videos are named, or matched: *.mp4)"
         elif os.path.lexists(path):
             files, missing = [path], ""
         elif glob.has_magic(pattern):
@@ -218,9 +216,9 @@ def find_pictures(
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The pictures in a folder and its subfolders, by their suffix; hidden ones are left out.
+    """The images in a folder and its subfolders, by their suffix; hidden ones are left out.
 
-    So are videos: a phone's folder has one beside many a picture, which nobody asked about.
+    So are videos: a phone's folder has one beside many an image, which nobody asked about.
     """
     found = []
     for here, folders, files in os.walk(folder):
@@ -228,7 +226,7 @@ def list_images(folder: Path) -> list[Path]:
         found += [
             Path(here, name)
             for name in sorted(files)
-            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
         ]
     return found
 

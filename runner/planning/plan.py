@@ -1,4 +1,4 @@
-"""A sweep made concrete: its models with their places, its prompts, pictures and jobs.
+"""A sweep made concrete: its models with their places, its prompts, images and jobs.
 
 Types only. How a sweep becomes one is `runner.planning.expand`.
 """
@@ -20,7 +20,7 @@ class ReferenceAnswers:
     metrics: tuple[str, ...] = ()
 
 
-NOTHING = ReferenceAnswers()
+EMPTY = ReferenceAnswers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,4 +78,4 @@ class Plan:
     prompts: tuple[Prompt, ...]
     images: tuple[Path, ...]
     jobs: tuple[PlannedJob, ...]
-    expected: ReferenceAnswers = NOTHING
+    expected: ReferenceAnswers = EMPTY

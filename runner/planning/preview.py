@@ -1,6 +1,6 @@
 """What a sweep would do, found out without doing it: jobs, sizes, what is missing on disk.
 
-It looks at file sizes and the hub's cache; it opens no picture, loads no model, asks no network
+It looks at file sizes and the hub's cache; it opens no image, loads no model, asks no network
 and touches no database.
 """
 
@@ -38,7 +38,7 @@ class ModelPreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The whole sweep. `missing` lists pictures that cannot be read now."""
+    """The whole sweep. `missing` lists images that cannot be read now."""
 
     name: str | None
     source: str
@@ -47,9 +47,9 @@ class Preview:
     models: list[ModelPreview]
     prompts: list[str]
     repeats: int
-    pictures: int
+    images: int
     videos: int
-    pictures_bytes: int
+    images_bytes: int
     missing: list[str]
     excluded: list[dict[str, Any]]
     generation: dict[str, Any]
@@ -78,9 +78,9 @@ def preview(plan: Plan) -> Preview:
         models=[model(plan, entry) for entry in plan.entries],
         prompts=[p.name or p.text or p.turns[-1].text for p in plan.prompts],  # type: ignore[index]
         repeats=sweep.repeats,
-        pictures=len(sizes) - videos,
+        images=len(sizes) - videos,
         videos=videos,
-        pictures_bytes=sum(size for size in sizes.values() if size is not None),
+        images_bytes=sum(size for size in sizes.values() if size is not None),
         missing=[display_path(path) for path, size in sizes.items() if not size],
         excluded=[
             {"model": name, "jobs": count, "reason": reason}
@@ -97,7 +97,7 @@ def preview(plan: Plan) -> Preview:
 
 
 def size_of(path: Path) -> int | None:
-    """A picture's size; None where there is no regular file to read."""
+    """An image's size; None where there is no regular file to read."""
     try:
         return path.stat().st_size if path.is_file() else None
     except OSError:

@@ -14,16 +14,16 @@ from schemas.sweep import Sweep
 from ..errors import SweepFileError
 from ..scoring import match_references, metrics, reference_file, vqa
 from ..scoring.match_references import JobKey
-from .plan import NOTHING, PlannedJob, ReferenceAnswers
+from .plan import EMPTY, PlannedJob, ReferenceAnswers
 
 
 def references_of_sweep(
-    sweep: Sweep, base: Path, pictures: Sequence[Path], jobs: Iterable[PlannedJob]
+    sweep: Sweep, base: Path, images: Sequence[Path], jobs: Iterable[PlannedJob]
 ) -> ReferenceAnswers:
     """What the sweep's own file says of its jobs; its path is relative to `base`."""
     if sweep.answers is None:
-        return NOTHING
-    names = [str(picture) for picture in pictures]
+        return EMPTY
+    names = [str(image) for image in images]
     asked = (
         JobKey(
             job.position,

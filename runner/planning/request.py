@@ -26,7 +26,7 @@ PRESETS = Path(__file__).with_name("presets")
 class SweepRequest:
     """What was asked for on the command line. `each_model` holds for every model alike.
 
-    With `models_only` no pictures are needed: nothing is asked about any.
+    With `models_only` no images are needed: nothing is asked about any.
     """
 
     file: Path | None = None
@@ -39,20 +39,20 @@ class SweepRequest:
     models_only: bool = False
 
 
-def build_plan(wish: SweepRequest) -> Plan:
+def build_plan(request: SweepRequest) -> Plan:
     """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
-    if wish.preset is not None:
-        if wish.file is not None:
+    if request.preset is not None:
+        if request.file is not None:
             raise SweepFileError("give a sweep file or a preset, not both")
-        if wish.preset not in presets():
+        if request.preset not in presets():
             known = ", ".join(presets())
-            raise SweepFileError(f"there is no preset {wish.preset!r}; known: {known}")
-        sweep = from_file(wish, PRESETS / f"{wish.preset}.yaml")
-        return expand(sweep, Path.cwd(), f"preset {wish.preset}")
-    if wish.file is None:
-        return expand(from_options(wish), Path.cwd(), "command line")
-    base = wish.file.absolute().parent
-    return expand(from_file(wish, wish.file), base, str(wish.file.absolute()))
+            raise SweepFileError(f"there is no preset {request.preset!r}; known: {known}")
+        sweep = from_file(request, PRESETS / f"{request.preset}.yaml")
+        return expand(sweep, Path.cwd(), f"preset {request.preset}")
+    if request.file is None:
+        return expand(from_options(request), Path.cwd(), "command line")
+    base = request.file.absolute().parent
+    return expand(from_file(request, request.file), base, str(request.file.absolute()))
 
 
 def presets() -> list[str]:
@@ -79,40 +79,40 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     return expand_module.expand(sweep, base, source)
 
 
-def from_options(wish: SweepRequest) -> Sweep:
+def from_options(request: SweepRequest) -> Sweep:
     """A sweep without a file."""
-    if not wish.models:
+    if not request.models:
         raise SweepFileError(
             "nothing to run: give a sweep file, or models with -m",
             hint="vlmsweep run -m demo -i photos/    (or, to see one at work: vlmsweep demo)",
         )
-    over = wish.settings | {"models": override_models(list(wish.models), wish.each_model)}
-    if not wish.images and wish.models_only:
-        over["prompts"] = [{"text": text, "images": "none"} for text in wish.prompts or ("-",)]
-    elif not wish.images:
+    over = request.settings | {"models": override_models(list(request.models), request.each_model)}
+    if not request.images and request.models_only:
+        over["prompts"] = [{"text": text, "images": "none"} for text in request.prompts or ("-",)]
+    elif not request.images:
         raise SweepFileError(
-            "no pictures to ask about: give some with -i",
+            "no images to ask about: give some with -i",
             hint="-i photos/ or -i 'scans/*.png'; a prompt without any wants a sweep file,"
             " and images: none",
         )
-    return sweepfile.from_options(wish.models, wish.images, wish.prompts, over)
+    return sweepfile.from_options(request.models, request.images, request.prompts, over)
 
 
-def from_file(wish: SweepRequest, file: Path) -> Sweep:
+def from_file(request: SweepRequest, file: Path) -> Sweep:
     """A file's sweep with the options laid over it; lists given replace the file's."""
     lists = {
-        "models": [absolute_path(model, hub=True) for model in wish.models],
-        "images": [absolute_path(image) for image in wish.images],
-        "prompts": list(wish.prompts),
+        "models": [absolute_path(model, hub=True) for model in request.models],
+        "images": [absolute_path(image) for image in request.images],
+        "prompts": list(request.prompts),
     }
-    over = wish.settings | {key: value for key, value in lists.items() if value}
-    if not over and not wish.each_model:
+    over = request.settings | {key: value for key, value in lists.items() if value}
+    if not over and not request.each_model:
         return sweepfile.read(file)
     data = sweepfile.load_data(file)
     if not isinstance(data, dict):
         return sweepfile.validate(data, str(file))
     data = sweepfile.merge(data, over)
-    data["models"] = override_models(data.get("models"), wish.each_model)
+    data["models"] = override_models(data.get("models"), request.each_model)
     return sweepfile.validate(data, f"{file} with the options given")
 
 

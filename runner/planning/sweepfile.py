@@ -52,7 +52,7 @@ def parse(text: str, path: Path) -> Any:
         raise SweepFileError(f"{path} is not valid {suffix[1:].upper()}: {error}") from error
     raise SweepFileError(
         f"{path} is neither YAML nor TOML by its name",
-        hint="name the file .yaml or .toml; pictures and models go with -i and -m",
+        hint="name the file .yaml or .toml; images and models go with -i and -m",
     )
 
 

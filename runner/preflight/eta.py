@@ -27,12 +27,12 @@ class ExpectedDuration:
 
 
 def load_estimates(
-    ways: Sequence[LoadVariant], database: Path | None
+    variants: Sequence[LoadVariant], database: Path | None
 ) -> dict[tuple[str, str], Estimate]:
     """What is known of each way's model; nothing where there is no history yet."""
     if database is None or not database.is_file():
         return {}
-    places = {(way.source, way.load.model) for way in ways}
+    places = {(variant.source, variant.load.model) for variant in variants}
     try:
         with Reader(database) as reader:
             return {place: estimate(reader.connection, *place) for place in places}
@@ -54,12 +54,12 @@ def expected(plan: Plan, known: Estimates) -> ExpectedDuration:
     return ExpectedDuration(total, tuple(unknown))
 
 
-def findings(ways: Sequence[LoadVariant], known: Estimates) -> Iterator[Finding]:
+def findings(variants: Sequence[LoadVariant], known: Estimates) -> Iterator[Finding]:
     """Limits that what was measured before would break."""
-    for way in ways:
-        seen = known.get((way.source, way.load.model), Estimate())
+    for variant in variants:
+        seen = known.get((variant.source, variant.load.model), Estimate())
         for name, took in (("load_s", seen.load_s), ("run_s", seen.latency_s)):
-            limit = getattr(way.limits, name)
+            limit = getattr(variant.limits, name)
             if took is not None and took > limit:
                 said = f"it took {units.seconds(took)} before, over its {name} of {limit:g}"
-                yield Finding("warning", name, way.name, said, f"raise limits.{name}")
+                yield Finding("warning", name, variant.name, said, f"raise limits.{name}")

@@ -22,7 +22,7 @@ SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
 class Finding:
     """`severity`: a problem means that jobs will fail, a warning that they may, a note neither.
 
-    `about` is the part of preflight, `where` the model, picture or place it concerns.
+    `about` is the part of preflight, `where` the model, image or place it concerns.
     """
 
     severity: Severity
@@ -99,16 +99,16 @@ def queued_variants(models: Iterable[QueuedModel]) -> Iterator[LoadVariant]:
     seen = set()
     for model in models:
         made = model.python is not None and cache.find_cached_environment(model.python) is not None
-        way = LoadVariant(
+        variant = LoadVariant(
             name=model.name if model.id == model.first else f"{model.name} (fallback)",
             source=model.source,
             load=replace(model.load, processor={}),
             limits=model.limits,
-            last=model.next_way is None,
+            last=model.next_variant is None,
             python=model.python,
             requirements=() if made else None,
         )
-        key = (way.name, json.dumps(asdict(way.load)), way.python)
+        key = (variant.name, json.dumps(asdict(variant.load)), variant.python)
         if key not in seen:
             seen.add(key)
-            yield way
+            yield variant

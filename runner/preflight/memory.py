@@ -37,23 +37,26 @@ def findings(
     total, free = host.memory_limits()
     main = MemoryPool(total, free, "memory")
     for outlook in outlooks:
-        way, facts = outlook.way, outlook.facts
+        variant, facts = outlook.variant, outlook.facts
         if facts is None or facts["problem"]:
             continue
-        asked = way.load.device
+        asked = variant.load.device
         if asked.startswith("cuda") and number(asked) >= len(devices or ()):
             seen = f"{len(devices)} NVIDIA devices are" if devices else "no NVIDIA device is"
             message = f"{asked} is asked for, and {seen} to be seen"
             # torch calls AMD's devices cuda, too; nvidia-smi knows nothing of them.
-            severity = way.severity if devices is not None else "warning"
-            yield Finding(severity, "unsupported_device", way.name, message, "device: auto")
+            severity = variant.severity if devices is not None else "warning"
+            yield Finding(severity, "unsupported_device", variant.name, message, "device: auto")
             continue
-        known = estimates.get((way.source, way.load.model), Estimate())
-        weights, room = facts["weights_bytes"], target_memory(way, facts["engine"], devices, main)
+        known = estimates.get((variant.source, variant.load.model), Estimate())
+        weights, room = (
+            facts["weights_bytes"],
+            target_memory(variant, facts["engine"], devices, main),
+        )
         if weights is not None:
-            yield from check_weights(way, weights, room)
+            yield from check_weights(variant, weights, room)
         if room is main and known.peak_rss_bytes is not None:
-            yield from check_previous_peak(way, known.peak_rss_bytes, main)
+            yield from check_previous_peak(variant, known.peak_rss_bytes, main)
 
 
 def number(device: str) -> int:
@@ -62,39 +65,41 @@ def number(device: str) -> int:
 
 
 def target_memory(
-    way: LoadVariant, engine: object, devices: Sequence[Device] | None, main: MemoryPool
+    variant: LoadVariant, engine: object, devices: Sequence[Device] | None, main: MemoryPool
 ) -> MemoryPool:
     """Where the weights will go. On a Mac all memory is one."""
-    asked = way.load.device
+    asked = variant.load.device
     if engine == "mlx" or asked in ("cpu", "mps") or not devices:
         return main
     device = devices[number(asked)]
     return MemoryPool(device.total, device.free, f"memory of {device.name}")
 
 
-def check_weights(way: LoadVariant, weights: int, room: MemoryPool) -> Iterator[Finding]:
+def check_weights(variant: LoadVariant, weights: int, room: MemoryPool) -> Iterator[Finding]:
     """Weights against a memory, and against the limit the user set."""
-    limit = way.limits.memory_bytes
+    limit = variant.limits.memory_bytes
     size = units.size(weights)
-    if way.load.allow_oversize:
+    if variant.load.allow_oversize:
         return
     if weights > room.total:
         message = f"its weights take {size}, more than the {units.size(room.total)} of {room.name}"
-        yield Finding(way.severity, "too_large", way.name, message, HINT)
+        yield Finding(variant.severity, "too_large", variant.name, message, HINT)
     elif weights > room.free:
         message = f"its weights take {size}, and {units.size(room.free)} of {room.name} are free"
-        yield Finding("warning", "memory", way.name, message, "close other programs")
+        yield Finding("warning", "memory", variant.name, message, "close other programs")
     if limit is not None and weights > limit and room.name == "memory":
         message = f"its weights take {size}, over its limit of {units.size(limit)}"
-        yield Finding(way.severity, "memory_limit", way.name, message, "raise limits.memory_bytes")
+        yield Finding(
+            variant.severity, "memory_limit", variant.name, message, "raise limits.memory_bytes"
+        )
 
 
-def check_previous_peak(way: LoadVariant, peak: int, main: MemoryPool) -> Iterator[Finding]:
+def check_previous_peak(variant: LoadVariant, peak: int, main: MemoryPool) -> Iterator[Finding]:
     """What it took before, against what is free now."""
-    limit = way.limits.memory_bytes
+    limit = variant.limits.memory_bytes
     if peak > main.free:
         message = f"it took {units.size(peak)} before, and {units.size(main.free)} are free now"
-        yield Finding("warning", "memory", way.name, message, "close other programs")
+        yield Finding("warning", "memory", variant.name, message, "close other programs")
     if limit is not None and peak > limit:
         message = f"it took {units.size(peak)} before, over its limit of {units.size(limit)}"
-        yield Finding("warning", "memory_limit", way.name, message, "raise limits.memory_bytes")
+        yield Finding("warning", "memory_limit", variant.name, message, "raise limits.memory_bytes")

@@ -22,40 +22,42 @@ def findings(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
         if outlook.finding is not None:
             yield outlook.finding
         elif outlook.facts is not None:
-            yield from of_model(outlook.way, outlook.facts)
+            yield from of_model(outlook.variant, outlook.facts)
     yield from check_download_space(outlooks)
 
 
-def of_model(way: LoadVariant, facts: dict[str, object]) -> Iterator[Finding]:
+def of_model(variant: LoadVariant, facts: dict[str, object]) -> Iterator[Finding]:
     """One model's."""
     problem = facts["problem"]
     if isinstance(problem, dict):
         message, hint = str(problem["message"]), problem["hint"]
-        yield Finding(way.severity, str(problem["error_class"]), way.name, message, hint)
+        yield Finding(variant.severity, str(problem["error_class"]), variant.name, message, hint)
     missing = facts["missing_packages"]
     if isinstance(missing, list) and missing:
         names = ", ".join(PIP_NAMES.get(str(name), str(name)) for name in missing)
         engine = f"the {facts['engine']} engine needs" if facts["engine"] else "it needs"
-        message = f"{engine} {names}, not installed in {environment_name(way)}"
-        yield Finding(way.severity, "missing_package", way.name, message, install_hint(way, facts))
-    if facts["own_code"] and not way.load.trust_remote_code:
+        message = f"{engine} {names}, not installed in {environment_name(variant)}"
+        yield Finding(
+            variant.severity, "missing_package", variant.name, message, install_hint(variant, facts)
+        )
+    if facts["own_code"] and not variant.load.trust_remote_code:
         message = "it brings code of its own, which is not run; the library may know it without"
-        yield Finding("note", "remote_code", way.name, message)
+        yield Finding("note", "remote_code", variant.name, message)
 
 
-def environment_name(way: LoadVariant) -> str:
+def environment_name(variant: LoadVariant) -> str:
     """Its environment, in words."""
-    if way.requirements is not None:
+    if variant.requirements is not None:
         return "the environment made of its requirements"
-    return display_path(way.python) if way.python else "vlmsweep's environment"
+    return display_path(variant.python) if variant.python else "vlmsweep's environment"
 
 
-def install_hint(way: LoadVariant, facts: dict[str, object]) -> str:
+def install_hint(variant: LoadVariant, facts: dict[str, object]) -> str:
     """How to come by packages, where its workers run."""
-    if way.requirements is not None:
+    if variant.requirements is not None:
         return "name them under requirements"
-    if way.python is not None:
-        return f"install them with {display_path(way.python)} -m pip install"
+    if variant.python is not None:
+        return f"install them with {display_path(variant.python)} -m pip install"
     return f"pip install 'vlmsweep[{facts['engine'] or 'transformers'}]', or what is missing"
 
 
@@ -64,14 +66,14 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     wanted: dict[tuple[str, str | None], tuple[LoadVariant, int | None]] = {}
     for outlook in outlooks:
         if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
-            load, size = outlook.way.load, outlook.facts["fetch_bytes"]
-            wanted[load.model, load.revision] = (outlook.way, size)
+            load, size = outlook.variant.load, outlook.facts["fetch_bytes"]
+            wanted[load.model, load.revision] = (outlook.variant, size)
     free = free_bytes(hub_cache.root())
     left = units.size(free) if free is not None else "unknown room"
-    for way, size in wanted.values():
+    for variant, size in wanted.values():
         much = "of unknown size" if size is None else f"{units.size(size)}"
         message = f"will be fetched from the hub, {much}, into {left} free"
-        yield Finding("note", "fetch", way.name, message, "vlmsweep fetch does it ahead")
+        yield Finding("note", "fetch", variant.name, message, "vlmsweep fetch does it ahead")
     total = sum(size for _, size in wanted.values() if size is not None)
     if free is not None and total > free:
         where = display_path(hub_cache.root())

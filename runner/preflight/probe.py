@@ -25,71 +25,76 @@ class ProbeResult:
     and then perhaps `finding`, which says why.
     """
 
-    way: LoadVariant
+    variant: LoadVariant
     facts: dict[str, Any] | None
     finding: Finding | None = None
 
 
 def probe_variants(
-    ways: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float = LIMIT_S
+    variants: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float = LIMIT_S
 ) -> list[ProbeResult]:
     """What is known of each way, in their order; servers are not asked about.
 
     `made` tells that environments have been made, so that one that is missing is a problem.
     """
     groups: dict[str | None, list[LoadVariant]] = defaultdict(list)
-    for way in ways:
-        if way.source != "server":
-            groups[way.python].append(way)
+    for variant in variants:
+        if variant.source != "server":
+            groups[variant.python].append(variant)
     found = {}
     for python, mine in groups.items():
         for outlook in probe_environment(python, mine, hub, made, limit_s):
-            found[id(outlook.way)] = outlook
-    return [found[id(way)] for way in ways if id(way) in found]
+            found[id(outlook.variant)] = outlook
+    return [found[id(variant)] for variant in variants if id(variant) in found]
 
 
 def probe_environment(
-    python: str | None, ways: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float
+    python: str | None, variants: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float
 ) -> Iterator[ProbeResult]:
     """The ways of one environment. One that is still to be made can be asked nothing."""
     slot = cache.find_cached_environment(python) if python is not None else None
     if slot is not None and not slot.exists and not made:
-        yield from (ProbeResult(way, None, pending_environment_finding(way, slot)) for way in ways)
+        yield from (
+            ProbeResult(variant, None, pending_environment_finding(variant, slot))
+            for variant in variants
+        )
         return
     try:
         if python is not None:
             check(python)
-        answers, why = run_probe(python, ways, hub, limit_s)
+        answers, why = run_probe(python, variants, hub, limit_s)
     except InterpreterError as error:
-        for way in ways:
-            finding = Finding(way.severity, "environment", way.name, error.message, error.hint)
-            yield ProbeResult(way, None, finding)
+        for variant in variants:
+            finding = Finding(
+                variant.severity, "environment", variant.name, error.message, error.hint
+            )
+            yield ProbeResult(variant, None, finding)
         return
-    for number, way in enumerate(ways):
+    for number, variant in enumerate(variants):
         if number < len(answers):
-            yield ProbeResult(way, answers[number])
+            yield ProbeResult(variant, answers[number])
         else:
             message = f"could not be looked at beforehand: {why}"
-            yield ProbeResult(way, None, Finding("warning", "model", way.name, message))
+            yield ProbeResult(variant, None, Finding("warning", "model", variant.name, message))
 
 
-def pending_environment_finding(way: LoadVariant, slot: cache.CachedEnvironment) -> Finding:
+def pending_environment_finding(variant: LoadVariant, slot: cache.CachedEnvironment) -> Finding:
     """That its environment will be made when the sweep starts, or why it could not be before."""
     note = slot.read()
     if note is not None and note.message:
         message = f"the last time, {note.message}; it is tried again when the sweep starts"
-        return Finding("warning", "environment", way.name, message, note.hint)
-    needs = ", ".join(way.requirements or ())
+        return Finding("warning", "environment", variant.name, message, note.hint)
+    needs = ", ".join(variant.requirements or ())
     message = f"its environment is made when the sweep starts, of {needs}"
-    return Finding("note", "environment", way.name, message, "vlmsweep fetch makes it ahead")
+    return Finding("note", "environment", variant.name, message, "vlmsweep fetch makes it ahead")
 
 
 def run_probe(
-    python: str | None, ways: Sequence[LoadVariant], hub: bool, limit_s: float
+    python: str | None, variants: Sequence[LoadVariant], hub: bool, limit_s: float
 ) -> tuple[list[dict[str, Any]], str]:
     """The answers that came in time, one a way, and why no more did."""
     argv, env = worker_command(python, "workers.preflight")
-    questions = "".join(json.dumps(asdict(way.load)) + "\n" for way in ways)
+    questions = "".join(json.dumps(asdict(variant.load)) + "\n" for variant in variants)
     why = "its answer is missing"
     try:
         done = subprocess.run(

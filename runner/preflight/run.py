@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..environments import resolve
 from ..errors import VlmsweepError
 from ..planning.plan import Plan
 from ..supervisor.queue import Queue
-from . import devices, eta, memory, models, pictures, probe, servers
+from . import devices, eta, images, memory, models, probe, servers
 from .eta import ExpectedDuration
 from .finding import SEVERITIES, Finding, LoadVariant, plan_variants, queued_variants
 
@@ -58,7 +58,7 @@ def run_preflight(
     known = eta.load_estimates(asked, database)
     found = [
         *of_models(asked, known, hub, made),
-        *pictures.findings(plan, database or Path.cwd()),
+        *images.findings(plan, database or Path.cwd()),
     ]
     found.sort(key=lambda one: SEVERITIES.index(one.severity))
     return PreflightReport(tuple(found), eta.expected(plan, known))
@@ -67,7 +67,7 @@ def run_preflight(
 def of_models(
     asked: Sequence[LoadVariant], known: eta.Estimates, hub: bool, made: bool
 ) -> Iterator[Finding]:
-    """All but the pictures."""
+    """All but the images."""
     outlooks = probe.probe_variants(asked, hub, made)
     yield from models.findings(outlooks)
     yield from servers.findings(asked)
@@ -75,31 +75,31 @@ def of_models(
     yield from eta.findings(asked, known)
 
 
-def recheck_queue(queue: Queue, database: Path, tell: Tell) -> None:
+def recheck_queue(queue: Queue, database: Path, emit: EventSink) -> None:
     """Looks at the models of what waits in a database, and tells what was found.
 
-    Its pictures were prepared when it was stored.
+    Its images were prepared when it was stored.
     """
     asked = list(queued_variants(queue.ready(LATEST)))
     found = list(of_models(asked, eta.load_estimates(asked, database), hub=True, made=True))
-    emit_findings(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), tell)
+    emit_findings(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), emit)
 
 
-def emit_findings(findings: Iterable[Finding], tell: Tell) -> None:
-    """Tells problems and warnings; of broken pictures preparing them tells in a moment."""
+def emit_findings(findings: Iterable[Finding], emit: EventSink) -> None:
+    """Tells problems and warnings; of broken images preparing them tells in a moment."""
     for found in findings:
-        if found.severity != "note" and found.about != pictures.PICTURE:
-            tell(stream.PreflightFinding(**found.as_dict()))
+        if found.severity != "note" and found.about != images.IMAGE:
+            emit(stream.PreflightFinding(**found.as_dict()))
 
 
-def prepare_and_check(plan: Plan, database: Path, tell: Tell, *, strict: bool = False) -> Plan:
+def prepare_and_check(plan: Plan, database: Path, emit: EventSink, *, strict: bool = False) -> Plan:
     """Makes the environments, looks, and tells what was found: what comes before every start.
 
     Returns the plan as it will run. Raises PreflightError when `strict` and jobs would fail.
     """
-    plan, _ = resolve.resolve(plan, tell)
+    plan, _ = resolve.resolve(plan, emit)
     seen = run_preflight(plan, database, made=True)
-    emit_findings(seen.findings, tell)
+    emit_findings(seen.findings, emit)
     if strict:
         raise_on_problems(seen)
     return plan

@@ -15,20 +15,20 @@ from .finding import Finding, LoadVariant
 LIMIT_S = 1.0
 
 
-def findings(ways: Sequence[LoadVariant]) -> Iterator[Finding]:
+def findings(variants: Sequence[LoadVariant]) -> Iterator[Finding]:
     """A connection is opened to each and closed; nothing is asked."""
-    asked = [way for way in ways if way.source == "server"]
-    urls = list(dict.fromkeys(way.load.url or "" for way in asked))
+    asked = [variant for variant in variants if variant.source == "server"]
+    urls = list(dict.fromkeys(variant.load.url or "" for variant in asked))
     with ThreadPoolExecutor(max_workers=8) as pool:
         faults = dict(zip(urls, pool.map(connection_error, urls), strict=True))
-    for way in asked:
-        key, url = way.load.api_key_env, way.load.url or ""
+    for variant in asked:
+        key, url = variant.load.api_key_env, variant.load.url or ""
         if key is not None and not os.environ.get(key):
             message = f"its key is to come from {key}, which is not set"
-            yield Finding(way.severity, "api_key", way.name, message, f"export {key}=...")
+            yield Finding(variant.severity, "api_key", variant.name, message, f"export {key}=...")
         if (why := faults[url]) is not None:
             message = f"nobody answers at {url}: {why}"
-            yield Finding(way.severity, "network", way.name, message, "start the server")
+            yield Finding(variant.severity, "network", variant.name, message, "start the server")
 
 
 def connection_error(url: str) -> str | None:

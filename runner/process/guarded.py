@@ -28,10 +28,10 @@ class ExitResult:
 class GuardedProcess:
     """A program under its shim, and what it and the shim say."""
 
-    def __init__(self, hold: WorkerHandle, hear: Callable[[bytes], None]) -> None:
-        self.hold = hold
+    def __init__(self, handle: WorkerHandle, hear: Callable[[bytes], None]) -> None:
+        self.handle = handle
         self.hear = hear
-        self.events, self.reports = LineReader(hold.events_fd), LineReader(hold.reports_fd)
+        self.events, self.reports = LineReader(handle.events_fd), LineReader(handle.reports_fd)
         self.end = ExitResult()
 
     def read_events(self) -> bool:
@@ -52,24 +52,24 @@ class GuardedProcess:
                 self.end.status = int(line.split()[1])
         return True
 
-    def wait(self, deadline: Callable[[], float], between: Callable[[], None] | None) -> None:
+    def wait(self, deadline: Callable[[], float], on_idle: Callable[[], None] | None) -> None:
         """Listens until the shim is gone; past the deadline all is killed."""
         with selectors.DefaultSelector() as selector:
-            selector.register(self.hold.events_fd, selectors.EVENT_READ, self.read_events)
-            selector.register(self.hold.reports_fd, selectors.EVENT_READ, self.read_reports)
-            while self.hold.reports_fd in selector.get_map():
+            selector.register(self.handle.events_fd, selectors.EVENT_READ, self.read_events)
+            selector.register(self.handle.reports_fd, selectors.EVENT_READ, self.read_reports)
+            while self.handle.reports_fd in selector.get_map():
                 left = deadline() - time.monotonic()
                 if left <= 0 and not self.end.overdue:
                     self.end.overdue = True
-                    self.hold.kill()
+                    self.handle.kill()
                 wait_s = None if self.end.overdue else left
-                if between is not None:
-                    between()
+                if on_idle is not None:
+                    on_idle()
                     wait_s = EVERY_S if wait_s is None else min(wait_s, EVERY_S)
                 for key, _ in selector.select(wait_s):
                     if not key.data():
                         selector.unregister(key.fd)
-                self.hold.flush()
+                self.handle.flush()
 
     def drain(self) -> None:
         """What it wrote before its end and nobody read yet."""
@@ -84,7 +84,7 @@ def run_guarded(
     deadline: Callable[[], float],
     commands: Iterable[bytes] = (),
     launcher: Launcher | None = None,
-    between: Callable[[], None] | None = None,
+    on_idle: Callable[[], None] | None = None,
 ) -> ExitResult:
     """Blocks until it is gone; `hear` gets each line it writes to its events' descriptor.
 
@@ -93,14 +93,14 @@ def run_guarded(
     Raises OSError when it cannot be started.
     """
     spec.log.parent.mkdir(parents=True, exist_ok=True)
-    hold = (launcher or ShimLauncher()).start(spec)
-    watched = GuardedProcess(hold, hear)
+    handle = (launcher or ShimLauncher()).start(spec)
+    watched = GuardedProcess(handle, hear)
     try:
         for command in commands:
-            hold.send(command)
-        watched.wait(deadline, between)
+            handle.send(command)
+        watched.wait(deadline, on_idle)
         watched.drain()
     finally:
-        hold.kill()
-        hold.close()
+        handle.kill()
+        handle.close()
     return watched.end

@@ -110,7 +110,7 @@ class ShimLauncher:
         argv += ["--events-fd", str(events_write)]
         env = {**os.environ, **spec.env, TOKEN: token, STACK_FILE: str(spec.stack)}
         env.setdefault("PYTHONUNBUFFERED", "1")
-        leftovers = OrphanReaper(token)
+        orphans = OrphanReaper(token)
         try:
             shim = subprocess.Popen(
                 argv,
@@ -125,13 +125,13 @@ class ShimLauncher:
         except OSError:
             os.close(commands_write)
             os.close(events_read)
-            leftovers.close(kill=False)
+            orphans.close(kill=False)
             raise
         finally:
             os.close(commands_read)
             os.close(events_write)
-        leftovers.set_shim(shim.pid)
-        return ShimHandle(shim, commands_write, events_read, leftovers)
+        orphans.set_shim(shim.pid)
+        return ShimHandle(shim, commands_write, events_read, orphans)
 
 
 class ShimHandle:
@@ -142,11 +142,11 @@ class ShimHandle:
         shim: subprocess.Popen[bytes],
         commands_fd: int,
         events_fd: int,
-        leftovers: OrphanReaper,
+        orphans: OrphanReaper,
     ) -> None:
         assert shim.stdin is not None
         assert shim.stdout is not None
-        self.shim, self.guardian, self.leftovers = shim, shim.pid, leftovers
+        self.shim, self.guardian, self.orphans = shim, shim.pid, orphans
         self.requests = shim.stdin
         self.reports_fd = shim.stdout.fileno()
         self.commands_fd = commands_fd
@@ -196,7 +196,7 @@ class ShimHandle:
         except subprocess.TimeoutExpired:
             self.kill_guardian()
             self.shim.wait()
-        killed = self.leftovers.close(kill=self.shim.returncode != 0)
+        killed = self.orphans.close(kill=self.shim.returncode != 0)
         for descriptor in (self.commands_fd, self.events_fd):
             with contextlib.suppress(OSError):
                 os.close(descriptor)

@@ -1,6 +1,6 @@
--- What each model said about a picture.
+-- What each model said about an image.
 --
--- A row per job, by its latest run, in the order of pictures, prompts and models.
+-- A row per job, by its latest run, in the order of images, prompts and models.
 --
 -- :image = '*'  a file name or path; * and ? stand for anything
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
@@ -12,7 +12,7 @@ WITH chosen AS (
         ELSE id = (SELECT max(id) FROM sweeps
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
 ), asked AS (
-    -- Of one sweep: its jobs, then their pictures. Of all: the pictures, then their jobs.
+    -- Of one sweep: its jobs, then their images. Of all: the images, then their jobs.
     SELECT jobs.id FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
     CROSS JOIN job_images ON job_images.job_id = jobs.id
     CROSS JOIN images ON images.id = image_id

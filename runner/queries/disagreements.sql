@@ -1,6 +1,6 @@
--- Pictures on which the models disagree.
+-- Images on which the models disagree.
 --
--- The most disputed come first. Compared are answers to the same prompt about the same pictures, of
+-- The most disputed come first. Compared are answers to the same prompt about the same images, of
 -- each job its latest run if that ended ok. Case and punctuation at the ends do not count. Long
 -- descriptions always differ, so answers longer than `longest` are left out.
 --
@@ -16,21 +16,21 @@ WITH chosen AS (
 ), answers AS (
     SELECT jobs.id AS job, jobs.prompt_id,
         (SELECT ifnull(group_concat(image_id), '') FROM job_images WHERE job_id = jobs.id)
-            AS pictures,
+            AS image_ids,
         sweep_models.name AS model, lower(trim(runs.text, ' .,:;!?"''')) AS answer
     FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
     JOIN runs ON runs.id = jobs.latest_run_id
     JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
     WHERE runs.outcome = 'ok' AND length(runs.text) <= :longest
 ), said AS (
-    SELECT min(job) AS job, prompt_id, pictures, answer, count(DISTINCT model) AS models,
+    SELECT min(job) AS job, prompt_id, image_ids, answer, count(DISTINCT model) AS models,
         group_concat(DISTINCT model) AS who
-    FROM answers GROUP BY prompt_id, pictures, answer
-    ORDER BY prompt_id, pictures, models DESC, answer
+    FROM answers GROUP BY prompt_id, image_ids, answer
+    ORDER BY prompt_id, image_ids, models DESC, answer
 ), disputed AS (
     SELECT min(job) AS job, prompt_id, count(*) AS answers, max(models) AS agree,
         group_concat(answer || ' (' || replace(who, ',', ', ') || ')', ' / ') AS said
-    FROM said GROUP BY prompt_id, pictures HAVING count(*) > 1
+    FROM said GROUP BY prompt_id, image_ids HAVING count(*) > 1
 )
 SELECT (SELECT group_concat(images.name, ', ') FROM job_images JOIN images ON images.id = image_id
         WHERE job_id = disputed.job) AS image,

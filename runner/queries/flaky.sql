@@ -1,7 +1,7 @@
 -- Jobs that did not end alike each time.
 --
 -- Another outcome, or another text from greedy decoding. Compared are all runs of a sweep with the
--- same model, loaded the same way, the same prompt and pictures: repeats, and attempts that were
+-- same model, loaded the same way, the same prompt and images: repeats, and attempts that were
 -- tried again. Where sampling was asked for, texts may differ and do not count. What the user
 -- interrupted, and what was skipped, is left out.
 --
@@ -14,21 +14,21 @@ WITH chosen AS (
         ELSE id = (SELECT max(id) FROM sweeps
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
 ), tries AS (
-    SELECT ifnull(workers.sweep_model_id, jobs.sweep_model_id) AS way, jobs.sweep_model_id AS model,
+    SELECT ifnull(workers.sweep_model_id, jobs.sweep_model_id) AS variant, jobs.sweep_model_id AS model,
         jobs.prompt_id, jobs.id AS job,
         (SELECT ifnull(group_concat(image_id), '') FROM job_images WHERE job_id = jobs.id)
-            AS pictures,
+            AS image_ids,
         runs.id AS run, runs.outcome, CASE WHEN runs.outcome = 'ok' THEN runs.text END AS text
     FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
     JOIN runs ON runs.job_id = jobs.id
     LEFT JOIN workers ON workers.id = runs.worker_id
     WHERE runs.outcome NOT IN ('skipped', 'interrupted')
 ), alike AS (
-    SELECT way, model, prompt_id, min(job) AS job, count(*) AS runs, max(run) AS run,
+    SELECT variant, model, prompt_id, min(job) AS job, count(*) AS runs, max(run) AS run,
         sum(outcome = 'ok') AS ok, count(DISTINCT outcome) AS kinds,
         group_concat(DISTINCT outcome) AS outcomes, count(DISTINCT text) AS texts,
         min(text) AS text, nullif(max(text), min(text)) AS other_text
-    FROM tries GROUP BY way, model, prompt_id, pictures
+    FROM tries GROUP BY variant, model, prompt_id, image_ids
     HAVING count(*) > 1
 )
 SELECT main.name AS model,
@@ -38,8 +38,8 @@ SELECT main.name AS model,
     alike.text, alike.other_text, alike.run
 FROM alike
 JOIN sweep_models AS main ON main.id = alike.model
-JOIN sweep_models AS ways ON ways.id = alike.way
+JOIN sweep_models AS variants ON variants.id = alike.variant
 JOIN prompts ON prompts.id = alike.prompt_id
-WHERE kinds > 1 OR (texts > 1 AND NOT json_extract(ways.generation, '$.do_sample'))
+WHERE kinds > 1 OR (texts > 1 AND NOT json_extract(variants.generation, '$.do_sample'))
 ORDER BY kinds DESC, texts DESC, alike.run DESC
 LIMIT :limit

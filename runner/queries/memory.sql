@@ -10,7 +10,7 @@ WITH chosen AS (
         WHEN 'latest' THEN id = (SELECT id FROM sweeps ORDER BY started_at IS NULL, id DESC LIMIT 1)
         ELSE id = (SELECT max(id) FROM sweeps
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
-), ways AS (
+), variants AS (
     SELECT sweep_models.id, ifnull(fallback_of, sweep_models.id) AS main
     FROM chosen JOIN sweep_models ON sweep_id = chosen.id
 ), out AS (
@@ -22,7 +22,7 @@ WITH chosen AS (
     SELECT main, count(*) AS workers, max(weights_bytes) AS weights_bytes,
         max(peak_rss_bytes) AS rss_bytes, max(peak_anonymous_bytes) AS anonymous_bytes,
         max(peak_file_bytes) AS file_bytes, max(peak_device_bytes) AS device_bytes
-    FROM ways JOIN workers ON sweep_model_id = ways.id
+    FROM variants JOIN workers ON sweep_model_id = variants.id
     LEFT JOIN models ON models.id = workers.model_id
     GROUP BY main
 )

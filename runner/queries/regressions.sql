@@ -1,7 +1,7 @@
 -- What got worse since the sweep before.
 --
 -- Newly failing, slower or hungrier. Each model of the sweep is held against the last earlier sweep
--- in which it ran under that name, and only jobs with the same prompt, pictures and repeat are
+-- in which it ran under that name, and only jobs with the same prompt, images and repeat are
 -- compared, by their latest runs. Times are means over jobs that ended ok in both. `changed` says
 -- which libraries are others.
 --
@@ -13,7 +13,7 @@ WITH chosen AS (
         WHEN 'latest' THEN id = (SELECT id FROM sweeps ORDER BY started_at IS NULL, id DESC LIMIT 1)
         ELSE id = (SELECT max(id) FROM sweeps
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
-), ways AS (
+), variants AS (
     SELECT now.id AS now, max(old.id) AS old
     FROM (SELECT max(id) AS id FROM chosen) AS chosen
     JOIN sweep_models AS now ON now.sweep_id = chosen.id AND now.fallback_of IS NULL
@@ -22,18 +22,18 @@ WITH chosen AS (
             SELECT 1 FROM jobs WHERE sweep_model_id = old.id AND latest_run_id IS NOT NULL)
     GROUP BY now.id
 ), cells AS (
-    SELECT jobs.sweep_model_id AS way, jobs.prompt_id, jobs.repeat, runs.id AS run,
+    SELECT jobs.sweep_model_id AS variant, jobs.prompt_id, jobs.repeat, runs.id AS run,
         (SELECT ifnull(group_concat(image_id), '') FROM job_images WHERE job_id = jobs.id)
-            AS pictures,
+            AS image_ids,
         runs.outcome, runs.latency_s, runs.peak_rss_bytes, runs.message
-    FROM (SELECT now AS way FROM ways UNION SELECT old FROM ways)
-    CROSS JOIN jobs ON jobs.sweep_model_id = way
+    FROM (SELECT now AS variant FROM variants UNION SELECT old FROM variants)
+    CROSS JOIN jobs ON jobs.sweep_model_id = variant
     JOIN runs ON runs.id = jobs.latest_run_id
     WHERE runs.outcome NOT IN ('skipped', 'interrupted')
 ), before AS MATERIALIZED (
-    SELECT ways.now, cells.* FROM ways JOIN cells ON cells.way = ways.old
+    SELECT variants.now, cells.* FROM variants JOIN cells ON cells.variant = variants.old
 ), compared AS (
-    SELECT ways.now, ways.old, count(*) AS jobs,
+    SELECT variants.now, variants.old, count(*) AS jobs,
         sum(cells.outcome <> 'ok' AND before.outcome = 'ok') AS newly_failing,
         sum(cells.outcome = 'ok' AND before.outcome <> 'ok') AS fixed,
         avg(CASE WHEN cells.outcome = 'ok' AND before.outcome = 'ok' THEN before.latency_s END)
@@ -43,17 +43,17 @@ WITH chosen AS (
         max(before.peak_rss_bytes) AS peak_rss_before_bytes,
         max(cells.peak_rss_bytes) AS peak_rss_bytes,
         max(CASE WHEN cells.outcome <> 'ok' AND before.outcome = 'ok' THEN cells.run END) AS run
-    FROM ways JOIN cells ON cells.way = ways.now
-    JOIN before ON before.now = ways.now AND before.prompt_id = cells.prompt_id
-        AND before.pictures = cells.pictures AND before.repeat = cells.repeat
-    GROUP BY ways.now, ways.old
+    FROM variants JOIN cells ON cells.variant = variants.now
+    JOIN before ON before.now = variants.now AND before.prompt_id = cells.prompt_id
+        AND before.image_ids = cells.image_ids AND before.repeat = cells.repeat
+    GROUP BY variants.now, variants.old
 ), libraries AS (
-    SELECT way.id AS way, part.key AS package, part.value AS version
-    FROM sweep_models AS way
+    SELECT variant.id AS variant, part.key AS package, part.value AS version
+    FROM sweep_models AS variant
     JOIN environments ON environments.id = (SELECT environment_id FROM workers
-        WHERE sweep_model_id = way.id AND environment_id IS NOT NULL ORDER BY id DESC LIMIT 1)
+        WHERE sweep_model_id = variant.id AND environment_id IS NOT NULL ORDER BY id DESC LIMIT 1)
     JOIN json_each(environments.packages) AS part
-    WHERE way.id IN (SELECT now FROM ways UNION SELECT old FROM ways)
+    WHERE variant.id IN (SELECT now FROM variants UNION SELECT old FROM variants)
 )
 SELECT sweep_models.name AS model, newly_failing, fixed, jobs,
     compared.latency_s / latency_before_s AS slower, latency_before_s, compared.latency_s,
@@ -61,7 +61,7 @@ SELECT sweep_models.name AS model, newly_failing, fixed, jobs,
     peak_rss_before_bytes, compared.peak_rss_bytes,
     (SELECT group_concat(package || ' ' || b.version || ' > ' || a.version, ', ')
         FROM libraries AS a JOIN libraries AS b USING (package)
-        WHERE a.way = compared.now AND b.way = compared.old AND a.version <> b.version) AS changed,
+        WHERE a.variant = compared.now AND b.variant = compared.old AND a.version <> b.version) AS changed,
     ifnull(earlier.name, earlier.uid) AS before, compared.run, runs.message
 FROM compared
 JOIN sweep_models ON sweep_models.id = compared.now

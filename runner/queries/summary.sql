@@ -26,9 +26,9 @@ WITH chosen AS (
 ), loaded AS (
     SELECT last.id, avg(load_s) AS load_s, max(peak_rss_bytes) AS peak_rss_bytes,
         max(peak_device_bytes) AS peak_device_bytes
-    FROM last CROSS JOIN sweep_models AS ways
-        ON ways.id = last.id OR ways.fallback_of = last.id
-    JOIN workers ON workers.sweep_model_id = ways.id
+    FROM last CROSS JOIN sweep_models AS variants
+        ON variants.id = last.id OR variants.fallback_of = last.id
+    JOIN workers ON workers.sweep_model_id = variants.id
     GROUP BY last.id
 )
 SELECT sweep_models.name AS model, ok, failed, load_s, latency_s, generation_tps,

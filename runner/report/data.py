@@ -36,7 +36,7 @@ class Model:
     """A model of the sweep. `number` is its place in the table, from 1.
 
     `summary` is its row of the guide's table, `outcomes` counts its jobs by outcome (None: not
-    ended), `unreadable` those of them whose picture could not be read by anyone, `latencies` are
+    ended), `unreadable` those of them whose image could not be read by anyone, `latencies` are
     those of its ok runs in seconds, `ways` how it was loaded, in turn, `given_up` jobs that were
     skipped because it had failed too often, `remarks` what the checks of its texts come to.
     """
@@ -47,7 +47,7 @@ class Model:
     outcomes: Mapping[str | None, int]
     unreadable: int
     latencies: list[float]
-    ways: list[LoadAttempt]
+    variants: list[LoadAttempt]
     given_up: int = 0
     remarks: str | None = None
 
@@ -55,7 +55,7 @@ class Model:
     def works(self) -> str:
         """Whether all, most, some or none of what it could be asked ended ok, or it is waiting.
 
-        A picture that could not be read is no fault of a model, nor is what the sweep excluded.
+        An image that could not be read is no fault of a model, nor is what the sweep excluded.
         """
         ok = self.summary["ok"]
         lost = self.summary["failed"] - self.unreadable + self.given_up
@@ -100,7 +100,7 @@ class AnswerRow:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt about a picture, and what each model answered, in the sweep's order.
+    """A prompt about an image, and what each model answered, in the sweep's order.
 
     `accepted` are the answers that count as right; none where they are not known.
     """
@@ -112,12 +112,12 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ImageCard:
-    """Pictures that were asked about together, and all questions about them.
+    """Images that were asked about together, and all questions about them.
 
-    Mostly one picture; none for prompts without, several where they were shown at once.
+    Mostly one image; none for prompts without, several where they were shown at once.
     """
 
-    pictures: list[Record]
+    images: list[Record]
     questions: list[Question]
 
 
@@ -125,7 +125,7 @@ class ImageCard:
 class FailureGroup:
     """One way a model failed, and how often.
 
-    `model` is None where every model is concerned, because a picture could not be read. `row` is
+    `model` is None where every model is concerned, because an image could not be read. `row` is
     the first such run with its worker's facts, `jobs` how many jobs met it, `recovered` how many of
     those ended ok in a later attempt, `examples` names some, `log` is the end of its worker's log
     (None when there is none).
@@ -168,7 +168,7 @@ class ReportData:
     @property
     def workers(self) -> list[Worker]:
         """All workers, in the order they were started."""
-        all_of_them = [w for m in self.models for way in m.ways for w in way.workers]
+        all_of_them = [w for m in self.models for variant in m.variants for w in variant.workers]
         return sorted(all_of_them, key=lambda worker: int(worker.row["number"]))
 
     @property

@@ -85,7 +85,7 @@ def settings(facts: ReportData) -> dict[str, Any]:
     pairs: Pairs = [("Sweep", f"{sweep['id']}, {sweep['uid']}"), ("From", str(sweep["source"]))]
     pairs += [(name, sweep[key][:19].replace("T", " ")) for name, key in TIMES if sweep[key]]
     if longest := (spec.get("image") or {}).get("max_side"):
-        pairs.append(("Pictures", f"shrunk to {longest} px"))
+        pairs.append(("Images", f"shrunk to {longest} px"))
     if spec.get("repeats", 1) > 1:
         pairs.append(("Repeats", str(spec["repeats"])))
     generation = {k: v for k, v in (spec.get("generation") or {}).items() if v is not None}
@@ -103,7 +103,7 @@ TIMES = (("Stored", "created_at"), ("Began", "started_at"), ("Ended", "ended_at"
 
 def own_settings(model: Model, common: Record) -> str:
     """What a model was asked otherwise than the sweep's others, whose limits are `common`."""
-    row = model.ways[0].row
+    row = model.variants[0].row
     limits = {key: value for key, value in json.loads(row["limits"]).items() if value is not None}
     generation = json.loads(row["generation"])
     words = [
@@ -140,19 +140,20 @@ def machine(environment: Environment) -> dict[str, Any]:
 
 def loaded(model: Model) -> list[str]:
     """How a model was loaded by the latest way that worked, for the table under `LOADED`."""
-    way, worker = next(
-        ((way, way.loaded) for way in reversed(model.ways) if way.loaded), (model.ways[0], None)
+    variant, worker = next(
+        ((variant, variant.loaded) for variant in reversed(model.variants) if variant.loaded),
+        (model.variants[0], None),
     )
     name = f"{model.number} {model.name}"
     if worker is None:
-        return [name, str(way.asked["location"]), *[""] * 8, "never loaded"]
+        return [name, str(variant.asked["location"]), *[""] * 8, "never loaded"]
     row, found = worker.row, worker.found
     weights, parameters = found.get("weights_bytes"), row["parameters"]
     notes = json.loads(row["notes"] or "[]")
-    if way.row["fallback_of"] is not None:
+    if variant.row["fallback_of"] is not None:
         notes.insert(0, "by a fallback")
     cells = [
-        way.asked["location"],
+        variant.asked["location"],
         (found.get("commit_hash") or "")[:12],
         row["engine"],
         ", ".join(filter(None, (row["model_class"], row["processor_class"]))),

@@ -1,4 +1,4 @@
-"""How answers, pictures and workers are put in words for a report: plain text, not made harmless.
+"""How answers, images and workers are put in words for a report: plain text, not made harmless.
 
 Shared by the page and the Markdown.
 """
@@ -63,8 +63,8 @@ def flags(told: AnswerRow) -> list[str]:
     return out + (["by fallback"] if told.fallback else [])
 
 
-def picture(row: Record) -> list[tuple[str, str]]:
-    """What is known of a picture's file."""
+def image(row: Record) -> list[tuple[str, str]]:
+    """What is known of an image's file."""
     told: list[tuple[str, str | None]] = [("File", row["path"]), ("Kind", kind(row))]
     if row["width"]:
         told.append(("Size", f"{row['width']} × {row['height']} px"))

@@ -66,7 +66,7 @@ def load_report(reader: Reader, sweep: Record) -> ReportData:
     """All that a report tells of one sweep. Raises QueryError."""
     number = sweep["id"]
     models = read_models(reader, number)
-    numbers = {way.row["id"]: m.number for m in models for way in m.ways}
+    numbers = {variant.row["id"]: m.number for m in models for variant in m.variants}
     return ReportData(
         sweep=sweep,
         spec=json.loads(sweep["spec"]),
@@ -79,13 +79,13 @@ def load_report(reader: Reader, sweep: Record) -> ReportData:
 
 def read_models(reader: Reader, sweep: int) -> list[Model]:
     """The guide's table, each row with the ways the model was loaded."""
-    ways = reader.records("SELECT * FROM sweep_models WHERE sweep_id = ? ORDER BY id", sweep)
-    first = {row["id"]: row["fallback_of"] or row["id"] for row in ways}
+    variants = reader.records("SELECT * FROM sweep_models WHERE sweep_id = ? ORDER BY id", sweep)
+    first = {row["id"]: row["fallback_of"] or row["id"] for row in variants}
     summary = {row["sweep_model_id"]: row for row in reader.summary(sweep)}
     order = {id: number for number, id in enumerate(summary, start=1)}
     workers = read_workers(reader, sweep, {id: order[first[id]] for id in first})
     remarks = check_summaries(reader, sweep)
-    asked = by_id(reader, "models", {row["model_id"] for row in ways})
+    asked = by_id(reader, "models", {row["model_id"] for row in variants})
     jobs: dict[int, list[Record]] = defaultdict(list)
     for row in reader.records(
         "SELECT sweep_model_id, outcome, latency_s, phase, error_class FROM jobs LEFT JOIN runs"
@@ -105,10 +105,10 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
             ),
             remarks=remarks.get(id),
             latencies=[job["latency_s"] for job in jobs[id] if job["outcome"] == "ok"],
-            ways=[
-                LoadAttempt(way, asked[way["model_id"]], workers.get(way["id"], []))
-                for way in ways
-                if first[way["id"]] == id
+            variants=[
+                LoadAttempt(variant, asked[variant["model_id"]], workers.get(variant["id"], []))
+                for variant in variants
+                if first[variant["id"]] == id
             ],
         )
         for id, row in summary.items()
@@ -129,15 +129,15 @@ def read_workers(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> dict
     environments = by_id(reader, "environments", {row["environment_id"] for row in rows})
     out: dict[int, list[Worker]] = defaultdict(list)
     for row in rows:
-        way = row["sweep_model_id"]
+        variant = row["sweep_model_id"]
         worker = Worker(
             row=row,
-            model=numbers[way],
+            model=numbers[variant],
             samples=samples[row["id"]],
             found=found[row["model_id"]],
             environment=environments.get(row["environment_id"]),
         )
-        out[way].append(worker)
+        out[variant].append(worker)
     return out
 
 
@@ -149,7 +149,7 @@ def by_id(reader: Reader, table: str, ids: Iterable[int | None]) -> dict[int, Re
 
 
 def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[ImageCard]:
-    """Every answer, by the pictures and the prompt it is about."""
+    """Every answer, by the images and the prompt it is about."""
     shown: dict[int, list[int]] = defaultdict(list)
     for row in reader.records(
         "SELECT job_id, image_id FROM job_images JOIN jobs ON jobs.id = job_id"
@@ -208,10 +208,12 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
     """Runs that failed, those put right later included; equal ones together, but for figures."""
     same: dict[tuple[Any, ...], list[Record]] = {}
     for row in reader.records(FAILED, sweep):
-        way = row["way_id"] or row["sweep_model_id"]
+        variant = row["way_id"] or row["sweep_model_id"]
         model = numbers[row["sweep_model_id"]]
         said = re.sub(r"[\d.,]+", "0", row["message"] or "")
-        whose = (model, way, said) if row["phase"] != "prepare" else (None, None, row["message"])
+        whose = (
+            (model, variant, said) if row["phase"] != "prepare" else (None, None, row["message"])
+        )
         same.setdefault((*whose, row["outcome"], row["phase"]), []).append(row)
     out = []
     for key, rows in same.items():
@@ -255,8 +257,8 @@ def read_environments(reader: Reader, sweep: Record, models: Iterable[Model]) ->
     """The supervisor's environment, then those of workers, each with its models' numbers."""
     used: dict[int, set[int]] = {sweep["environment_id"]: set()}
     for model in models:
-        for way in model.ways:
-            for worker in way.workers:
+        for variant in model.variants:
+            for worker in variant.workers:
                 if worker.environment is not None:
                     used.setdefault(worker.environment["id"], set()).add(model.number)
     rows = by_id(reader, "environments", used)

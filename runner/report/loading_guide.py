@@ -32,7 +32,7 @@ class GuideEntry:
     model: str
     status: str
     facts: Pairs
-    ways: list[str]
+    variants: list[str]
     known: Pairs
     code: str | None
     no_code: str | None
@@ -51,37 +51,37 @@ def as_records(told: Sequence[GuideEntry]) -> list[dict[str, Any]]:
 
 def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> GuideEntry:
     """All that is told of one model."""
-    way = next((way for way in reversed(model.ways) if way.loaded), None)
-    worker = way.loaded if way is not None else None
+    variant = next((variant for variant in reversed(model.variants) if variant.loaded), None)
+    worker = variant.loaded if variant is not None else None
     family = families.get(worker.row["family"], {}) if worker is not None else {}
     code: str | None = None
     why: str | None = "it was never loaded here"
-    if way is not None and worker is not None:
-        code, why = loading_snippet.snippet(way, worker, family, facts)
+    if variant is not None and worker is not None:
+        code, why = loading_snippet.snippet(variant, worker, family, facts)
     return GuideEntry(
         model=model.name,
         status=str(model.summary["status"]),
-        facts=[*(loading(way, worker, family) if way and worker else []), *measured(model)],
-        ways=[describe_attempt(w, model, facts.failures) for w in model.ways],
+        facts=[*(loading(variant, worker, family) if variant and worker else []), *measured(model)],
+        variants=[describe_attempt(w, model, facts.failures) for w in model.variants],
         known=family_facts(family),
         code=code,
         no_code=why,
     )
 
 
-def loading(way: LoadAttempt, worker: Worker, family: Family) -> Pairs:
+def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
     """How it was loaded."""
-    row, asked = worker.row, way.row
+    row, asked = worker.row, variant.row
     packages = json.loads(worker.environment["packages"]) if worker.environment else {}
     library = {"mlx": "mlx-vlm"}.get(row["engine"], row["engine"])
     version = f" {packages[library]}" if library in packages else ""
     with_torch = f", torch {packages['torch']}" if "torch" in packages else ""
-    commit = worker.found.get("commit_hash") or way.asked["revision"]
+    commit = worker.found.get("commit_hash") or variant.asked["revision"]
     extra = json.loads(asked["requirements"] or "[]") or list(family.get("extra_packages", ()))
     allowed = "allowed, as asked"
     own_code = "not allowed" if family.get("remote_code") else None
     pairs: list[tuple[str, Any]] = [
-        ("From", way.asked["location"]),
+        ("From", variant.asked["location"]),
         ("Commit", commit),
         ("Engine", f"{library}{version}{with_torch}"),
         ("Class", row["model_class"]),
@@ -107,7 +107,7 @@ def loading(way: LoadAttempt, worker: Worker, family: Family) -> Pairs:
 def measured(model: Model) -> Pairs:
     """What it cost, as the table has it."""
     row = model.summary
-    parts = [way.loaded.row for way in model.ways if way.loaded]
+    parts = [variant.loaded.row for variant in model.variants if variant.loaded]
     detail = ""
     if parts and None not in (last := [parts[-1][key] for key in LOAD_PARTS.values()]):
         shown = zip(LOAD_PARTS, map(units.seconds, last), strict=True)
@@ -141,24 +141,24 @@ def settings(given: Record) -> str:
     return ", ".join(f"{name} {json.dumps(value)}" for name, value in given.items())
 
 
-def describe_attempt(way: LoadAttempt, model: Model, failures: Sequence[FailureGroup]) -> str:
+def describe_attempt(variant: LoadAttempt, model: Model, failures: Sequence[FailureGroup]) -> str:
     """One way and what came of it, in a sentence."""
-    first = way.row["fallback_of"] is None
+    first = variant.row["fallback_of"] is None
     keys = ("engine", "dtype", "device")
-    asked = [f"{key} {way.row[key]}" for key in keys if way.row[key] != "auto"]
-    name = f"{'As named' if first else 'Fallback'}: {way.asked['location']}"
+    asked = [f"{key} {variant.row[key]}" for key in keys if variant.row[key] != "auto"]
+    name = f"{'As named' if first else 'Fallback'}: {variant.asked['location']}"
     name += f" ({', '.join(asked)})" if asked else ""
-    if not way.workers:
+    if not variant.workers:
         return f"{name}: not tried"
     parts = []
-    if way.loaded is not None:
-        parts.append(f"loaded in {units.seconds(way.loaded.row['load_s'])}")
+    if variant.loaded is not None:
+        parts.append(f"loaded in {units.seconds(variant.loaded.row['load_s'])}")
     parts += [
         f"{count(failure)}: {failure.row['message'] or failure.row['outcome']}"
         + (f" ({failure.row['hint']})" if failure.row["hint"] else "")
         for failure in failures
         if failure.model == model.number
-        and (failure.row["way_id"] or model.ways[0].row["id"]) == way.row["id"]
+        and (failure.row["way_id"] or model.variants[0].row["id"]) == variant.row["id"]
     ]
     return f"{name}: {'; '.join(parts) or 'nothing was asked of it'}"
 
@@ -195,7 +195,7 @@ def lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
         columns = [Column("", ""), Column("", "")]
         yield from markdown_table(columns, [["Status", one.status], *map(list, one.facts)])
         yield from ("", "**What was tried**", "")
-        yield from (f"{i}. {escaped(way)}" for i, way in enumerate(one.ways, start=1))
+        yield from (f"{i}. {escaped(variant)}" for i, variant in enumerate(one.variants, start=1))
         if one.known:
             yield from ("", "**What is known of the family**", "")
             yield from (f"- {escaped(name)}: {escaped(text)}" for name, text in one.known)

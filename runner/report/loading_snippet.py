@@ -23,8 +23,8 @@ where = {where}
 model = {model_class}.from_pretrained(where{pinned}, dtype=torch.{dtype})
 model = model.to({device}).eval()
 
-picture = Image.open("picture.jpg").convert("RGB")  # upright, at most {side}
-content = [{{"type": "image", "image": picture}}, {{"type": "text", "text": {prompt}}}]
+image = Image.open("image.jpg").convert("RGB")  # upright, at most {side}
+content = [{{"type": "image", "image": image}}, {{"type": "text", "text": {prompt}}}]
 inputs = processor.apply_chat_template(
     [{{"role": "user", "content": content}}],
     add_generation_prompt=True,
@@ -40,30 +40,30 @@ print(processor.decode(new, skip_special_tokens=True))
 
 
 def snippet(
-    way: LoadAttempt, worker: Worker, family: Record, facts: ReportData
+    variant: LoadAttempt, worker: Worker, family: Record, facts: ReportData
 ) -> tuple[str | None, str | None]:
     """The code and None, or None and why there is none."""
     row = worker.row
     if row["engine"] != "transformers":
         return None, f"engine {row['engine']} is driven through interfaces of its own"
-    if way.row["trust_remote_code"] or family.get("remote_code"):
+    if variant.row["trust_remote_code"] or family.get("remote_code"):
         return None, "the model brings code of its own, and docs/models.md tells what it needs"
     if family.get("name") not in ORDINARY:
         return None, "docs/models.md tells what this family needs"
     if notes := json.loads(row["notes"] or "[]"):
         return None, f"it was not loaded in the ordinary way ({'; '.join(notes)})"
-    asked = (q.prompt["text"] for card in facts.cards if card.pictures for q in card.questions)
+    asked = (q.prompt["text"] for card in facts.cards if card.images for q in card.questions)
     side = (facts.spec.get("image") or {}).get("max_side")
-    commit = worker.found.get("commit_hash") or way.asked["revision"]
-    generation = json.loads(way.row["generation"])
+    commit = worker.found.get("commit_hash") or variant.asked["revision"]
+    generation = json.loads(variant.row["generation"])
     given = {k: v for k, v in generation.items() if v is not None and k != "seed"}
     return CODE.format(
         model_class=row["model_class"],
         processor_class=row["processor_class"],
-        where=quoted(way.asked["location"]),
+        where=quoted(variant.asked["location"]),
         revision=f"revision = {quoted(commit)}\n" if commit else "",
         pinned=", revision=revision" if commit else "",
-        processor=keywords(json.loads(way.row["processor"]), before=", "),
+        processor=keywords(json.loads(variant.row["processor"]), before=", "),
         dtype=row["dtype"],
         device=quoted(row["device"]),
         side=f"{side} px long" if side else "as large as you like",

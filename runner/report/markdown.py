@@ -82,16 +82,16 @@ def failures(told: Sequence[dict[str, object]]) -> Iterator[str]:
 
 
 def answers(facts: ReportData) -> Iterator[str]:
-    """A table per picture and prompt, or where else to read them when there are very many."""
+    """A table per image and prompt, or where else to read them when there are very many."""
     if facts.answers > MOST_ANSWERS:
         yield f"{facts.answers} answers are too many for this file: `vlmsweep report` makes a page."
         return
     names = [model.name for model in facts.models]
     for card in facts.cards:
-        pictures = ", ".join(row["name"] for row in card.pictures) or "without a picture"
+        images = ", ".join(row["name"] for row in card.images) or "without an image"
         for question in card.questions:
             asked = question.prompt["name"] or question.prompt["text"]
-            yield from (f"**{escaped(pictures)}** · {escaped(asked)}", "")
+            yield from (f"**{escaped(images)}** · {escaped(asked)}", "")
             yield piped(("Model", "Answer", "Time"))
             yield piped((":--", ":--", "--:"))
             for given in question.answers:

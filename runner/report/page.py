@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs nothing else: style, script, plots and pictures inside.
+"""The report as one HTML page that needs nothing else: style, script, plots and images inside.
 
 Everything shown goes through `runner.text.sanitize`, then through Jinja's escaping, and the page forbids
 itself every script and style but its own, by hash. What it tells comes from `facts`.
@@ -29,7 +29,7 @@ from .thumbnails import Thumbnail, side, thumbnail
 
 TEMPLATES = Path(__file__).with_name("templates")
 TIMELINES = 60
-PICTURES_SHOWN = 6
+IMAGES_SHOWN = 6
 MOST_ACCEPTED = 10
 Thumb = Callable[[Record], Thumbnail | None]
 
@@ -44,7 +44,7 @@ class Plot:
     legend: Sequence[str] = ()
 
 
-def page(facts: ReportData, pictures: bool = True) -> str:
+def page(facts: ReportData, images: bool = True) -> str:
     """The whole page. Raises VlmsweepError when the report extra is not installed."""
     try:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -75,7 +75,7 @@ def page(facts: ReportData, pictures: bool = True) -> str:
         figures=figures(facts),
         **models_table(facts),
         **render_plots(facts, Markup),
-        **answers(facts, pictures),
+        **answers(facts, images),
         **detail_tables.detail_tables(facts),
     )
 
@@ -88,7 +88,7 @@ def read_template_file(name: str) -> str:
 
 
 def content_security_policy(style: str, script: str) -> str:
-    """What the page may do: show its pictures, and run what has these hashes."""
+    """What the page may do: show its images, and run what has these hashes."""
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{digest(style)}'; script-src '{digest(script)}'"
@@ -194,10 +194,10 @@ def outcomes_of(facts: ReportData) -> list[str]:
     return [name for name in plots.OUTCOMES if name in seen]
 
 
-def answers(facts: ReportData, pictures: bool) -> dict[str, Any]:
-    """Every picture with every answer, and what can be filtered by."""
-    count = len({row["id"] for card in facts.cards for row in card.pictures})
-    thumb: Thumb = partial(thumbnail, longest=side(count)) if pictures else lambda _: None
+def answers(facts: ReportData, images: bool) -> dict[str, Any]:
+    """Every image with every answer, and what can be filtered by."""
+    count = len({row["id"] for card in facts.cards for row in card.images})
+    thumb: Thumb = partial(thumbnail, longest=side(count)) if images else lambda _: None
     names = [model.name for model in facts.models]
     cards = [card_of(card, names, thumb) for card in facts.cards]
     prompts = dict.fromkeys(
@@ -214,13 +214,13 @@ def answers(facts: ReportData, pictures: bool) -> dict[str, Any]:
 
 
 def card_of(card: ImageCard, names: Sequence[str], thumb: Thumb) -> dict[str, Any]:
-    """A card's pictures and answers as the template shows them."""
-    shown = card.pictures[:PICTURES_SHOWN]
+    """A card's images and answers as the template shows them."""
+    shown = card.images[:IMAGES_SHOWN]
     return {
-        "pictures": [
-            {"row": row, "thumbnail": thumb(row), "facts": format.picture(row)} for row in shown
+        "images": [
+            {"row": row, "thumbnail": thumb(row), "facts": format.image(row)} for row in shown
         ],
-        "more": len(card.pictures) - len(shown),
+        "more": len(card.images) - len(shown),
         "questions": [
             {
                 "prompt": question.prompt,

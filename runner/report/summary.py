@@ -45,11 +45,11 @@ WORDS = {
 
 
 def image_failures_note(facts: ReportData) -> str | None:
-    """What is no model's fault: pictures that could not be read."""
-    broken = {row["id"] for card in facts.cards for row in card.pictures if row["error_class"]}
+    """What is no model's fault: images that could not be read."""
+    broken = {row["id"] for card in facts.cards for row in card.images if row["error_class"]}
     if not broken:
         return None
-    words = "1 picture" if len(broken) == 1 else f"{len(broken)} pictures"
+    words = "1 image" if len(broken) == 1 else f"{len(broken)} images"
     return f"{words} could not be read, so no model was asked about it."
 
 
@@ -123,8 +123,10 @@ def remarks(model: Model, facts: ReportData) -> str | None:
     if len(lasting) > 1:
         out.append(f"and {len(lasting) - 1} other failures" if len(lasting) > 2 else "and another")
     out += [model.remarks] if model.remarks else []
-    way = next((way for way in reversed(model.ways) if way.loaded), None)
-    if way is not None and way.row["fallback_of"] is not None:
-        tried = next((w.row["message"] for w in model.ways[0].workers if w.row["message"]), None)
+    variant = next((variant for variant in reversed(model.variants) if variant.loaded), None)
+    if variant is not None and variant.row["fallback_of"] is not None:
+        tried = next(
+            (w.row["message"] for w in model.variants[0].workers if w.row["message"]), None
+        )
         out.append(f"loaded by a fallback, after: {tried}" if tried else "loaded by a fallback")
     return "; ".join(out) or None

@@ -1,6 +1,6 @@
-"""Small pictures to put inside a page, made from the prepared ones.
+"""Small images to put inside a page, made from the prepared ones.
 
-A prepared picture is an upright RGB PNG that a process of its own decoded; nothing else is opened.
+A prepared image is an upright RGB PNG that a process of its own decoded; nothing else is opened.
 A file that is gone, or is no such PNG, has no thumbnail, and that is no error.
 """
 
@@ -15,7 +15,7 @@ from PIL import Image
 
 from .data import Record
 
-# Longest side in pixels by how many pictures there are, so that a page stays a few megabytes.
+# Longest side in pixels by how many images there are, so that a page stays a few megabytes.
 SIDES = ((60, 480), (250, 320), (1000, 192))
 LEAST_SIDE = 128
 QUALITY = 72
@@ -24,24 +24,24 @@ LARGEST_PIXELS = 200_000_000
 
 @dataclass(frozen=True, slots=True)
 class Thumbnail:
-    """A picture as a `data:` address, and its size in pixels."""
+    """An image as a `data:` address, and its size in pixels."""
 
     src: str
     width: int
     height: int
 
 
-def side(pictures: int) -> int:
+def side(images: int) -> int:
     """How large thumbnails may be where there are so many."""
-    return next((side for most, side in SIDES if pictures <= most), LEAST_SIDE)
+    return next((side for most, side in SIDES if images <= most), LEAST_SIDE)
 
 
-def thumbnail(picture: Record, longest: int) -> Thumbnail | None:
-    """A picture's, or a video's first frame's; None where it cannot be made."""
-    if not picture["prepared_path"]:
+def thumbnail(image: Record, longest: int) -> Thumbnail | None:
+    """An image's, or a video's first frame's; None where it cannot be made."""
+    if not image["prepared_path"]:
         return None
     try:
-        with Image.open(Path(picture["prepared_path"]), formats=("PNG",)) as opened:
+        with Image.open(Path(image["prepared_path"]), formats=("PNG",)) as opened:
             if opened.width * opened.height > LARGEST_PIXELS:
                 return None
             opened.thumbnail((longest, longest))

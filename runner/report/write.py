@@ -15,7 +15,7 @@ from .load import load_report
 
 
 def write(
-    database: Path, sweep: str | None, output: Path | None, format: str | None, pictures: bool
+    database: Path, sweep: str | None, output: Path | None, format: str | None, images: bool
 ) -> str:
     """A sweep's report; returns what to tell about it. `-` is standard output.
 
@@ -26,7 +26,7 @@ def write(
     )
     with Reader(database) as reader:
         facts = load_report(reader, reader.sweep(sweep))
-    text = render_report(facts, format, pictures)
+    text = render_report(facts, format, images)
     if output == Path("-"):
         sys.stdout.write(text)
         return written_message(facts, "", text)
@@ -35,7 +35,7 @@ def write(
     return strip_control_characters(written_message(facts, f"{path}: ", text))
 
 
-def render_report(facts: ReportData, format: str, pictures: bool) -> str:
+def render_report(facts: ReportData, format: str, images: bool) -> str:
     """The report's text."""
     if format == "md":
         from .markdown import markdown
@@ -43,7 +43,7 @@ def render_report(facts: ReportData, format: str, pictures: bool) -> str:
         return markdown(facts)
     from .page import page
 
-    return page(facts, pictures)
+    return page(facts, images)
 
 
 def atomic_write(path: Path, text: str) -> None:

@@ -1,7 +1,7 @@
-"""Finds which jobs a file's answers are for: by picture (name, path or hash) and by prompt.
+"""Finds which jobs a file's answers are for: by image (name, path or hash) and by prompt.
 
 It knows no database and no plan: both say what was asked as `Asked`. Files are opened only to
-hash pictures, and only where answers name nothing but a hash.
+hash images, and only where answers name nothing but a hash.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ALIKE = 0.85
 
 @dataclass(frozen=True, slots=True)
 class JobKey:
-    """A job: any number that tells it, its pictures' absolute paths in order, and its prompt.
+    """A job: any number that tells it, its images' absolute paths in order, and its prompt.
 
-    `hashes` are the pictures' as far as they are known; equal prompts have equal `prompt`s.
+    `hashes` are the images' as far as they are known; equal prompts have equal `prompt`s.
     """
 
     key: int
@@ -39,24 +39,24 @@ def match(
 ) -> dict[int, tuple[str, ...]]:
     """Job to accepted answers; jobs without any are left out.
 
-    What is said of a picture and a prompt goes before what is said of a picture alone, and that
-    before what is said of a prompt alone. SweepFileError tells of pictures that are nowhere, of
+    What is said of a image and a prompt goes before what is said of a image alone, and that
+    before what is said of a prompt alone. Raises SweepFileError for images that are nowhere, of
     names that fit several, and of prompts that look misspelt.
     """
-    pictures = ImageIndex(path, asked)
+    index = ImageIndex(path, asked)
     table: dict[tuple[tuple[str, ...] | None, str | None], list[str]] = {}
     for one in expected:
-        for images in pictures.groups_for(one):
+        for images in index.groups_for(one):
             prompt = None if one.prompt is None else fold(one.prompt)
             table.setdefault((images, prompt), []).extend(one.accepted)
-    raise_problems(path, pictures.problems)
+    raise_problems(path, index.problems)
     found = {}
     for job in asked:
         prompts = {fold(text) for text in (job.name, job.text) if text}
-        ways = (
+        variants = (
             [(job.images, p) for p in prompts] + [(job.images, None)] + [(None, p) for p in prompts]
         )
-        accepted = next((table[way] for way in ways if way in table), None)
+        accepted = next((table[variant] for variant in variants if variant in table), None)
         if accepted is not None:
             found[job.key] = tuple(accepted)
     raise_problems(path, suspicious_prompts(expected, asked, found))
@@ -70,7 +70,7 @@ def match(
 
 
 class ImageIndex:
-    """The sweep's pictures, found by what a file of answers calls them."""
+    """The sweep's images, found by what a file of answers calls them."""
 
     def __init__(self, path: Path, asked: Iterable[JobKey]) -> None:
         self.base = os.path.abspath(path.parent)  # noqa: PTH100 - links stay as they are
@@ -80,30 +80,30 @@ class ImageIndex:
             known = job.hashes or (None,) * len(job.images)
             self.hashes |= dict(zip(job.images, known, strict=True))
         self.by_name: dict[str, list[str]] = {}
-        for picture in self.hashes:
-            self.by_name.setdefault(PurePath(picture).name, []).append(picture)
+        for image in self.hashes:
+            self.by_name.setdefault(PurePath(image).name, []).append(image)
         self.by_hash: dict[str, tuple[str, ...]] | None = None
 
     def groups_for(self, one: ReferenceAnswer) -> list[tuple[str, ...] | None]:
-        """The pictures, or groups of them, that answers are for; [None] stands for any."""
+        """The images, or groups of them, that answers are for; [None] stands for any."""
         if not one.images:
             if one.sha256 is None:
                 return [None]
-            return [(picture,) for picture in self.find_by_hash(one.sha256)]
+            return [(image,) for image in self.find_by_hash(one.sha256)]
         group = [self.named(one, name) for name in one.images]
         return [] if None in group else [tuple(name for name in group if name)]
 
     def named(self, one: ReferenceAnswer, name: str) -> str | None:
-        """The sweep's picture of that name; None when it has none, which may be a problem."""
+        """The sweep's image of that name; None when it has none, which may be a problem."""
         path = os.path.normpath(Path(self.base, name))
         if path in self.hashes:
             return path
         parts = PurePath(name).parts
         same_name = self.by_name.get(parts[-1], []) if parts else []
-        fits = [picture for picture in same_name if PurePath(picture).parts[-len(parts) :] == parts]
+        fits = [image for image in same_name if PurePath(image).parts[-len(parts) :] == parts]
         digest = one.sha256 if len(one.images) == 1 else None
         if len(fits) > 1 and digest:
-            fits = [picture for picture in fits if self.digest(picture) == digest] or fits
+            fits = [image for image in fits if self.digest(image) == digest] or fits
         if not fits and not os.path.lexists(path):
             if digest:
                 return next(iter(self.find_by_hash(digest)), None)
@@ -112,32 +112,32 @@ class ImageIndex:
                 f"{one.where}: neither the sweep nor this folder has {truncate(name, 60)!r}{meant}"
             )
         elif len(fits) > 1:
-            places = ", ".join(truncate(picture, 80) for picture in fits[:3])
+            places = ", ".join(truncate(image, 80) for image in fits[:3])
             self.problems.append(
                 f"{one.where}: {truncate(name, 60)!r} may be any of {places}: give more of its path"
             )
         return fits[0] if len(fits) == 1 else None
 
     def find_by_hash(self, sha256: str) -> tuple[str, ...]:
-        """The pictures with that content."""
+        """The images with that content."""
         if self.by_hash is None:
             self.by_hash = {}
-            for picture in self.hashes:
-                if digest := self.digest(picture):
-                    self.by_hash[digest] = (*self.by_hash.get(digest, ()), picture)
+            for image in self.hashes:
+                if digest := self.digest(image):
+                    self.by_hash[digest] = (*self.by_hash.get(digest, ()), image)
         return self.by_hash.get(sha256, ())
 
-    def digest(self, picture: str) -> str | None:
-        """A picture's hash."""
-        if self.hashes[picture] is None:
-            self.hashes[picture] = digest_of(picture)
-        return self.hashes[picture]
+    def digest(self, image: str) -> str | None:
+        """An image's hash."""
+        if self.hashes[image] is None:
+            self.hashes[image] = digest_of(image)
+        return self.hashes[image]
 
 
-def digest_of(picture: str) -> str | None:
+def digest_of(image: str) -> str | None:
     """A file's SHA-256, or None when it cannot be read: that is for its preparation to say."""
     try:
-        with Path(picture).open("rb") as file:
+        with Path(image).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

@@ -18,10 +18,10 @@ from ..errors import SweepFileError
 from ..text.sanitize import truncate
 from ..text.suggest import suggest
 
-PICTURE = ("image", "file", "path")
+IMAGE = ("image", "file", "path")
 QUESTION = ("prompt", "question")
 ACCEPTED = ("answer", "answers")
-KNOWN = (*PICTURE, "sha256", *QUESTION, *ACCEPTED)
+KNOWN = (*IMAGE, "sha256", *QUESTION, *ACCEPTED)
 MAX_BYTES = 500_000_000
 SHOWN = 20
 FORMS = "columns image, prompt and answer; docs/scoring.md shows them"
@@ -131,13 +131,13 @@ def parse_csv(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, Mapp
 
 
 def parse_json_document(path: Path, data: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """A JSON file's rows: a list of them, such a list under `images`, or picture to answers."""
+    """A JSON file's rows: a list of them, such a list under `images`, or image to answers."""
     if isinstance(data, dict) and isinstance(data.get("images"), list):
         for number, row in enumerate(data["images"]):
             yield f"images[{number}]", require_mapping(path, f"images[{number}]", row)
     elif isinstance(data, dict):
-        for picture, answers in data.items():
-            yield f"{truncate(picture, 40)!r}", {"image": picture, "answers": answers}
+        for image, answers in data.items():
+            yield f"{truncate(image, 40)!r}", {"image": image, "answers": answers}
     elif isinstance(data, list):
         for number, row in enumerate(data):
             yield f"[{number}]", require_mapping(path, f"[{number}]", row)
@@ -175,15 +175,15 @@ def check_columns(rows: Iterable[Mapping[str, Any]]) -> str | None:
             return f"unknown column {truncate(key, 30)!r},{meant}"
     if not set(ACCEPTED) & set(keys):
         return f"there is no column answer or answers; there are {there}"
-    if not {*PICTURE, "sha256", *QUESTION} & set(keys):
+    if not {*IMAGE, "sha256", *QUESTION} & set(keys):
         return f"there is no column image, sha256 or prompt; there are {there}"
     return None
 
 
 def parse_row(where: str, row: Mapping[str, Any]) -> Iterator[ReferenceAnswer]:
     """A row's answers: one Expected, or one for each prompt where answers are named by prompts."""
-    pictures = first_filled(row, PICTURE)
-    images = tuple(parse_answers(pictures)) if pictures is not None else ()
+    image_cell = first_filled(row, IMAGE)
+    images = tuple(parse_answers(image_cell)) if image_cell is not None else ()
     digest, prompt = row.get("sha256"), first_filled(row, QUESTION)
     for name, value in (("sha256", digest), ("prompt", prompt)):
         if value is not None and not isinstance(value, str):
@@ -196,7 +196,7 @@ def parse_row(where: str, row: Mapping[str, Any]) -> Iterator[ReferenceAnswer]:
         for asked, accepted in by_prompt.items():
             some = tuple(parse_answers(accepted))
             if not (images or digest or asked):
-                raise RowProblem("names neither a picture nor a prompt")
+                raise RowProblem("names neither a image nor a prompt")
             if some:
                 yield ReferenceAnswer(where, images, digest and digest.lower(), asked, some)
 

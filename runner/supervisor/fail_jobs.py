@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from schemas.stream import StreamEvent, Tell
+from schemas.stream import EventSink, StreamEvent
 
 from ..database.store import Store
 from .queue import Queue, QueuedModel
@@ -28,17 +28,17 @@ class FailedBatch:
     def __init__(
         self,
         store: Store,
-        tell: Tell,
+        emit: EventSink,
         queue: Queue,
         model: QueuedModel,
         jobs: Sequence[int],
         row: dict[str, Any] | None,
-        way: int | None = None,
+        variant: int | None = None,
         worker: int | None = None,
         number: int | None = None,
     ) -> None:
-        self.store, self.tell, self.queue = store, tell, queue
-        self.model, self.row, self.way = model, row, way
+        self.store, self.emit, self.queue = store, emit, queue
+        self.model, self.row, self.variant = model, row, variant
         self.worker, self.number = worker, number
         self.left = list(reversed(jobs))
 
@@ -52,17 +52,19 @@ class FailedBatch:
                     self.store, told.append, self.model, job, self.worker, self.number
                 )
                 row = self.row or {"outcome": "error", "phase": "prepare", **(job.broken or {})}
-                running.fail(dict(row), again=self.way is not None, way=self.way)
+                running.fail(dict(row), again=self.variant is not None, variant=self.variant)
         for event in told:
-            self.tell(event)
+            self.emit(event)
         return bool(self.left)
 
 
-def fail_unusable_images(store: Store, tell: Tell, queue: Queue, sweep: int) -> list[FailedBatch]:
-    """A sweep's jobs with a picture that could not be prepared, by model; the first few of each
+def fail_unusable_images(
+    store: Store, emit: EventSink, queue: Queue, sweep: int
+) -> list[FailedBatch]:
+    """A sweep's jobs with an image that could not be prepared, by model; the first few of each
     have ended already, and only what is more than that is returned."""
     found = [
-        FailedBatch(store, tell, queue, model, jobs, None)
+        FailedBatch(store, emit, queue, model, jobs, None)
         for model, jobs in queue.jobs_with_bad_images(sweep)
     ]
     return [one for one in found if one.fail_next()]

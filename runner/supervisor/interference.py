@@ -19,7 +19,7 @@ COUNTED: dict[str, Callable[[], float | None]] = {
     "heat_throttles": lambda: counters.thermal_throttle_count(),
     "memory_stalled_s": lambda: counters.memory_stalled_s(),
 }
-TREMOR_S = 0.01  # less is no sleep, but how two clocks are read
+CLOCK_NOISE_S = 0.01  # less is no sleep, but how two clocks are read
 Figures = dict[str, Any]
 
 
@@ -74,7 +74,7 @@ def counter_delta(name: str, before: float | None, after: float | None) -> float
         return None
     grown = after - before
     if name == "slept_s":
-        return grown if grown >= TREMOR_S else 0.0
+        return grown if grown >= CLOCK_NOISE_S else 0.0
     return grown if grown >= 0 else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas import events, stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..database.store import Store
 from ..system import environment
@@ -34,8 +34,8 @@ LOADED = (
 class LoadRecorder:
     """What is learned of a worker before its first run. `row` is its number in the database."""
 
-    def __init__(self, store: Store, tell: Tell, model: str, row: int, number: int) -> None:
-        self.store, self.tell = store, tell
+    def __init__(self, store: Store, emit: EventSink, model: str, row: int, number: int) -> None:
+        self.store, self.emit = store, emit
         self.model, self.row, self.number = model, row, number
         self.python = ""
         self.download_s: float | None = None
@@ -48,7 +48,7 @@ class LoadRecorder:
 
     def progress(self, event: events.Progress) -> None:
         """A download or a load moves."""
-        self.tell(
+        self.emit(
             stream.WorkerProgress(
                 worker=self.number,
                 model=self.model,
@@ -71,7 +71,7 @@ class LoadRecorder:
         row = {name: getattr(event, name) for name in LOADED}
         row["environment_id"] = self.store.environment(facts)
         self.store.update("workers", self.row, row)
-        self.tell(
+        self.emit(
             stream.WorkerLoaded(
                 worker=self.number,
                 model=self.model,

@@ -28,7 +28,7 @@ class PeakMemory:
     swap: int | None = None
     device: int | None = None
     device_method: str | None = None
-    hardship: dict[str, Any] = field(default_factory=dict)
+    interference: dict[str, Any] = field(default_factory=dict)
 
     def rss_at_least(self, value: int | None, method: str) -> None:
         """Raises the resident peak."""

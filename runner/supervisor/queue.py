@@ -18,16 +18,16 @@ from schemas.commands import Load, Turn, Video
 from schemas.generation import Generation
 from schemas.sweep import Limits
 
-WAYS = """
-SELECT ways.id, ways.sweep_id, first.id, first.name, (SELECT min(id) FROM sweep_models
-        WHERE fallback_of = first.id AND id > ways.id),
-    ways.isolation, ways.python, ways.source, ways.location, ways.revision, ways.engine, ways.dtype,
-    ways.device, ways.trust_remote_code, ways.allow_pickle, ways.processor, ways.url,
-    ways.api_key_env, ways.allow_oversize, ways.generation, ways.limits
+VARIANTS_SQL = """
+SELECT variants.id, variants.sweep_id, first.id, first.name, (SELECT min(id) FROM sweep_models
+        WHERE fallback_of = first.id AND id > variants.id),
+    variants.isolation, variants.python, variants.source, variants.location, variants.revision, variants.engine, variants.dtype,
+    variants.device, variants.trust_remote_code, variants.allow_pickle, variants.processor, variants.url,
+    variants.api_key_env, variants.allow_oversize, variants.generation, variants.limits
 FROM (SELECT sweep_models.*, source, location, revision FROM sweep_models
-    JOIN models ON models.id = model_id) AS ways
-JOIN sweep_models AS first ON first.id = ifnull(ways.fallback_of, ways.id)
-JOIN sweeps ON sweeps.id = ways.sweep_id
+    JOIN models ON models.id = model_id) AS variants
+JOIN sweep_models AS first ON first.id = ifnull(variants.fallback_of, variants.id)
+JOIN sweeps ON sweeps.id = variants.sweep_id
 """
 PAUSED = "sweeps.paused OR first.paused"
 HELD_BACK = f"""
@@ -35,18 +35,18 @@ HELD_BACK = f"""
     WHERE other.id = sweeps.after_sweep_id AND other.state IN ('queued', 'running'))
 """
 # The plus takes the number's affinity away: else the index on this expression is of no use.
-WAITING = "ifnull(way_id, sweep_model_id) = +ways.id AND jobs.state = 'queued'"
+WAITING = "ifnull(way_id, sweep_model_id) = +variants.id AND jobs.state = 'queued'"
 IN_ORDER = """
-ORDER BY sweeps.priority DESC, sweeps.rank, sweeps.id, first.rank, first.position, ways.id
+ORDER BY sweeps.priority DESC, sweeps.rank, sweeps.id, first.rank, first.position, variants.id
 """
-PICTURES = """
+IMAGES = """
 (SELECT json_group_array(json_array(name, prepared_path, error_class, message,
         json(frame_paths), json(frame_times_s), duration_s))
     FROM (SELECT images.* FROM job_images JOIN images ON images.id = job_images.image_id
         WHERE job_id = jobs.id ORDER BY job_images.position))
 """
 JOBS = f"""
-SELECT jobs.id, ifnull(prompts.name, prompts.text), repeat, turns, {PICTURES}
+SELECT jobs.id, ifnull(prompts.name, prompts.text), repeat, turns, {IMAGES}
 FROM jobs JOIN prompts ON prompts.id = jobs.prompt_id
 """
 
@@ -64,7 +64,7 @@ class QueuedModel:
     sweep: int
     first: int
     name: str
-    next_way: int | None
+    next_variant: int | None
     isolation: str
     python: str | None
     load: Load
@@ -106,7 +106,7 @@ class Queue:
     def ready(self, now: str) -> list[QueuedModel]:
         """The ways that have jobs which may be run now (UTC text), in order."""
         rows = self.connection.execute(
-            f"{WAYS} WHERE {self.scope} AND NOT ifnull({self.held_back}, 0) AND EXISTS"
+            f"{VARIANTS_SQL} WHERE {self.scope} AND NOT ifnull({self.held_back}, 0) AND EXISTS"
             f" (SELECT 1 FROM jobs WHERE {WAITING} AND jobs.paused = 0) {IN_ORDER}",
             {"now": now, "sweep": self.sweep},
         )
@@ -132,7 +132,7 @@ class Queue:
     @staticmethod
     def model(id: int, sweep: int, first: int, name: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
-        next_way, isolation, python, source, location, revision, *others = rest
+        next_variant, isolation, python, source, location, revision, *others = rest
         engine, dtype, device, trust, pickle, processor, *others = others
         url, key, oversize, generation, limits = others
         held = Limits.model_validate(json.loads(limits))
@@ -156,7 +156,7 @@ class Queue:
             sweep=sweep,
             first=first,
             name=name,
-            next_way=next_way,
+            next_variant=next_variant,
             isolation=isolation,
             python=python,
             load=load,
@@ -164,25 +164,25 @@ class Queue:
             limits=held,
         )
 
-    def claim(self, way: int, now: str) -> QueuedJob | None:
+    def claim(self, variant: int, now: str) -> QueuedJob | None:
         """The job that is next in a way, unless it is held back by now."""
         row = self.connection.execute(
-            f"{JOBS} JOIN sweep_models AS ways ON ways.id = :way JOIN sweep_models AS first"
-            " ON first.id = ifnull(ways.fallback_of, ways.id)"
-            " JOIN sweeps ON sweeps.id = ways.sweep_id"
+            f"{JOBS} JOIN sweep_models AS variants ON variants.id = :way JOIN sweep_models AS first"
+            " ON first.id = ifnull(variants.fallback_of, variants.id)"
+            " JOIN sweeps ON sweeps.id = variants.sweep_id"
             " WHERE ifnull(way_id, sweep_model_id) = :way AND jobs.state = 'queued'"
             f" AND jobs.paused = 0 AND NOT ifnull({self.held_back}, 0)"
             " ORDER BY jobs.rank, jobs.position LIMIT 1",
-            {"way": way, "now": now},
+            {"way": variant, "now": now},
         ).fetchone()
         return row and self.job(*row)
 
-    def queued_job_ids(self, way: int) -> list[int]:
+    def queued_job_ids(self, variant: int) -> list[int]:
         """The numbers of all queued jobs of a way, those that are held back last."""
         rows = self.connection.execute(
             "SELECT id FROM jobs WHERE ifnull(way_id, sweep_model_id) = ? AND state = 'queued'"
             " ORDER BY paused, rank, position",
-            [way],
+            [variant],
         )
         return [row[0] for row in rows]
 
@@ -195,21 +195,22 @@ class Queue:
         )
         return [self.job(*row) for row in rows]
 
-    def count(self, way: int) -> int:
+    def count(self, variant: int) -> int:
         """How many jobs of a way are queued."""
         (found,) = self.connection.execute(
             "SELECT count(*) FROM jobs WHERE ifnull(way_id, sweep_model_id) = ?"
             " AND state = 'queued'",
-            [way],
+            [variant],
         ).fetchone()
         return int(found)
 
     def jobs_with_bad_images(self, sweep: int) -> list[tuple[QueuedModel, list[int]]]:
-        """The sweep's queued jobs with a picture that could not be prepared, by model."""
+        """The sweep's queued jobs with an image that could not be prepared, by model."""
         models = {
             row[2]: self.model(*row)
             for row in self.connection.execute(
-                f"{WAYS} WHERE ways.sweep_id = ? AND ways.fallback_of IS NULL", [sweep]
+                f"{VARIANTS_SQL} WHERE variants.sweep_id = ? AND variants.fallback_of IS NULL",
+                [sweep],
             ).fetchall()
         }
         rows = self.connection.execute(
@@ -224,9 +225,9 @@ class Queue:
         return [(models[model], jobs) for model, jobs in found.items()]
 
     @staticmethod
-    def job(id: int, prompt: str, repeat: int, turns: str, pictures: str) -> QueuedJob:
-        """A row as a QueuedJob; the pictures go with the first of the user's turns."""
-        found = json.loads(pictures)
+    def job(id: int, prompt: str, repeat: int, turns: str, images: str) -> QueuedJob:
+        """A row as a QueuedJob; the images go with the first of the user's turns."""
+        found = json.loads(images)
         talk = [Turn(role=turn["role"], text=turn["text"]) for turn in json.loads(turns)]
         first = next(i for i, turn in enumerate(talk) if turn.role == "user")
         talk[first] = user_turn(talk[first].text, [row[1:2] + row[4:] for row in found if row[1]])
@@ -243,7 +244,7 @@ class Queue:
 
 
 def user_turn(text: str, media: list[list[Any]]) -> Turn:
-    """A user's turn with its pictures and videos: path, and a video's frames, times, length."""
+    """A user's turn with its images and videos: path, and a video's frames, times, length."""
     images: list[str] = []
     videos: list[Video] = []
     for path, frames, times, length in media:

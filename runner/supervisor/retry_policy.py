@@ -43,7 +43,7 @@ def retry_run(
         ).fetchone()
         if before < model.limits.retries:
             return True, None
-    return model.next_way is not None, model.next_way
+    return model.next_variant is not None, model.next_variant
 
 
 def retry_load_after_s(store: Store, model: QueuedModel, row: dict[str, Any]) -> float | None:

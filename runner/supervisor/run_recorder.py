@@ -10,7 +10,7 @@ from typing import Any
 
 from schemas import stream
 from schemas.events import FirstToken, RunFinished, Text
-from schemas.stream import Tell as Tell
+from schemas.stream import EventSink as EventSink
 
 from ..database.store import Store
 from . import interference
@@ -33,7 +33,7 @@ FIGURES = (
     "raw_text",
     "text",
 )
-TOLD = (
+STREAM_FIELDS = (
     "outcome",
     "phase",
     "error_class",
@@ -62,13 +62,13 @@ class RunRecorder:
     def __init__(
         self,
         store: Store,
-        tell: Tell,
+        emit: EventSink,
         model: QueuedModel,
         job: QueuedJob,
         worker: int | None = None,
         number: int | None = None,
     ) -> None:
-        self.store, self.tell = store, tell
+        self.store, self.emit = store, emit
         self.model, self.job, self.number = model, job, number
         self.id = store.start_run(job.id, worker)
         self.pieces: list[str] = []
@@ -80,7 +80,7 @@ class RunRecorder:
         (attempt,) = self.store.connection.execute(
             "SELECT attempt FROM runs WHERE id = ?", [self.id]
         ).fetchone()
-        self.tell(
+        self.emit(
             stream.RunStarted(
                 run=self.id,
                 job=self.job.id,
@@ -102,7 +102,7 @@ class RunRecorder:
             "image_tokens": event.image_tokens,
         }
         self.store.update("runs", self.id, row)
-        self.tell(
+        self.emit(
             stream.RunFirstToken(
                 run=self.id,
                 ttft_s=event.ttft_s,
@@ -118,7 +118,7 @@ class RunRecorder:
         if now - self.kept_at >= KEEP_TEXT_EVERY_S:
             self.kept_at = now
             self.store.update("runs", self.id, self.partial())
-        self.tell(stream.RunText(run=self.id, text=event.text))
+        self.emit(stream.RunText(run=self.id, text=event.text))
 
     def partial(self) -> dict[str, Any]:
         """What is known of an answer that has not ended."""
@@ -150,16 +150,16 @@ class RunRecorder:
         verdict: dict[str, Any],
         peak: PeakMemory | None = None,
         again: bool = False,
-        way: int | None = None,
+        variant: int | None = None,
     ) -> None:
         """Any other end; what had been said so far is kept.
 
         With `again` the job goes back to the queue, in another `way` if one is given.
         """
-        self.end(self.partial() | verdict, peak or PeakMemory(), again, way)
+        self.end(self.partial() | verdict, peak or PeakMemory(), again, variant)
 
     def end(
-        self, row: dict[str, Any], peak: PeakMemory, again: bool = False, way: int | None = None
+        self, row: dict[str, Any], peak: PeakMemory, again: bool = False, variant: int | None = None
     ) -> None:
         """Commits the outcome, then tells it."""
         row |= {
@@ -168,12 +168,14 @@ class RunRecorder:
             "peak_device_bytes": peak.device,
             "peak_device_method": peak.device_method,
             "peak_swap_bytes": peak.swap,
-            **peak.hardship,
+            **peak.interference,
         }
-        if suffered := interference.interference_notes(peak.hardship.get("slept_s"), "this run"):
+        if suffered := interference.interference_notes(
+            peak.interference.get("slept_s"), "this run"
+        ):
             row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *suffered])
-        self.store.finish_run(self.id, row, again, way)
-        self.tell(
+        self.store.finish_run(self.id, row, again, variant)
+        self.emit(
             stream.RunFinished(
                 run=self.id,
                 job=self.job.id,
@@ -183,6 +185,6 @@ class RunRecorder:
                 prompt=self.job.prompt,
                 repeat=self.job.repeat,
                 tried_again=again,
-                **{name: row.get(name) for name in TOLD},  # type: ignore[arg-type]
+                **{name: row.get(name) for name in STREAM_FIELDS},  # type: ignore[arg-type]
             )
         )

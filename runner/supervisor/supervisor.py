@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..control.handlers import QueueChange
 from ..control.server import ControlServer
@@ -36,7 +36,7 @@ from .worker_pool import WorkerPool
 Row = dict[str, Any]
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
-LOOK_S = 20.0  # how often all is looked at again, though nothing was heard
+POLL_INTERVAL_S = 20.0  # how often all is looked at again, though nothing was heard
 
 
 class Supervisor:
@@ -45,21 +45,21 @@ class Supervisor:
     def __init__(
         self,
         store: Store,
-        tell: Tell,
+        emit: EventSink,
         launcher: Launcher | None = None,
         terms: SupervisorLimits | None = None,
         listener: ControlServer | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.store, self.tell, self.listener = store, tell, listener
+        self.store, self.emit, self.listener = store, emit, listener
         self.terms = terms or SupervisorLimits()
         self.hours = TimeWindow(store.connection, now, self.terms.until)
         self.selector = listener.selector if listener else selectors.DefaultSelector()
         if listener is not None:
             listener.heed = self.on_queue_change
-        self.crew = WorkerPool(self.terms, launcher or ShimLauncher(), self.selector)
+        self.pool = WorkerPool(self.terms, launcher or ShimLauncher(), self.selector)
         self.abandoned: list[FailedBatch] = []
-        self.chapters: dict[int, SweepSession] = {}
+        self.sessions: dict[int, SweepSession] = {}
         self.resting: dict[int, float] = {}
         self.interrupts = 0
         self.stay = False
@@ -71,7 +71,7 @@ class Supervisor:
         self.queue = Queue(self.store.connection, sweep)
         self.start_session(sweep)
         self.event_loop()
-        return self.chapters[sweep].state
+        return self.sessions[sweep].state
 
     def run_queue(self) -> bool:
         """Works the queue; returns whether it came to its end, and was not interrupted."""
@@ -84,16 +84,16 @@ class Supervisor:
         """Turns until there is nothing to do and, unless it is to stay, nothing to wait for."""
         with (
             signals.signals_to_selector(GENTLE | AT_ONCE, self.selector, self.on_signal),
-            self.crew.kill_all_on_exit(),
+            self.pool.kill_all_on_exit(),
         ):
             while True:
                 self.schedule()
-                if not (self.crew or self.abandoned or self.has_pending_work()):
+                if not (self.pool or self.abandoned or self.has_pending_work()):
                     break
                 self.loop_once()
         self.finish_empty_sweeps()
-        for chapter in self.chapters.values():
-            chapter.stop()
+        for session in self.sessions.values():
+            session.stop()
 
     def has_pending_work(self) -> bool:
         """Whether something may still come to be done, with no worker there."""
@@ -103,12 +103,12 @@ class Supervisor:
 
     def loop_once(self) -> None:
         """Waits for what happens next, and lets it happen."""
-        times = [self.look_at, *(attendant.next_deadline() for attendant in self.crew)]
+        times = [self.look_at, *(controller.next_deadline() for controller in self.pool)]
         wait_s = 0.0 if self.abandoned else max(0.0, min(times) - time.monotonic())
         for key, _ in self.selector.select(wait_s):
             key.data()
-        for attendant in self.crew:
-            self.on_worker_exit(attendant) if attendant.has_exited else attendant.tick()
+        for controller in self.pool:
+            self.on_worker_exit(controller) if controller.has_exited else controller.tick()
         if self.abandoned:
             self.abandoned = [one for one in self.abandoned if one.fail_next()]
             self.changed = True
@@ -120,17 +120,17 @@ class Supervisor:
     def schedule(self) -> None:
         """Sees what has ended and what may begin, when something happened or some time passed."""
         now = time.monotonic()
-        if not self.changed and self.crew and now < self.look_at:
+        if not self.changed and self.pool and now < self.look_at:
             return
         self.changed = False
         self.store.check_not_replaced()
         if self.listener is not None:
             self.listener.rebind_if_removed()
-        self.resting = {way: until for way, until in self.resting.items() if until > now}
+        self.resting = {variant: until for variant, until in self.resting.items() if until > now}
         self.finish_empty_sweeps()
         self.start_workers()
         rests = (until - now for until in self.resting.values())
-        self.look_at = now + min(LOOK_S, self.hours.next_s(self.queue), *rests)
+        self.look_at = now + min(POLL_INTERVAL_S, self.hours.next_s(self.queue), *rests)
 
     def start_workers(self) -> None:
         """Starts workers, in the queue's order, while there is room."""
@@ -138,26 +138,26 @@ class Supervisor:
             return
         late = False
         for model in self.queue.ready(self.hours.now_text()):
-            if self.crew.full:
+            if self.pool.full:
                 return
             if self.is_blocked(model):
                 continue
             if self.hours.too_late(model, loads=1):
                 late = True
                 continue
-            grant = self.crew.allocate(self.hours.expected(model), model)
+            grant = self.pool.allocate(self.hours.expected(model), model)
             if grant is None:
                 return
             self.start_worker(model, grant)
-            if self.abandoned:  # broken pictures come first, and nothing overtakes them
+            if self.abandoned:  # broken images come first, and nothing overtakes them
                 return
-        idle = not (self.crew or self.abandoned or self.resting)
+        idle = not (self.pool or self.abandoned or self.resting)
         if late and idle and not self.stay and not self.hours.has_scheduled_sweep(self.queue):
             self.stop_at_deadline()
 
     def is_blocked(self, model: QueuedModel) -> bool:
         """Whether a model has a worker, in any sweep, or must not have one now."""
-        if model.id in self.resting or self.crew.has(model):
+        if model.id in self.resting or self.pool.has(model):
             return True
         return any(one.model.first == model.first for one in self.abandoned)
 
@@ -173,99 +173,99 @@ class Supervisor:
 
     def start_session(self, sweep: int) -> SweepSession:
         """A sweep's first worker is about to be started."""
-        if sweep in self.chapters and not self.chapters[sweep].ended:
-            return self.chapters[sweep]
-        chapter = self.chapters[sweep] = SweepSession(self.store, self.tell, sweep)
-        chapter.begin()
+        if sweep in self.sessions and not self.sessions[sweep].ended:
+            return self.sessions[sweep]
+        session = self.sessions[sweep] = SweepSession(self.store, self.emit, sweep)
+        session.begin()
         self.fail_jobs_with_bad_images(sweep)
-        return chapter
+        return session
 
     def fail_jobs_with_bad_images(self, sweep: int) -> None:
-        """A sweep's jobs whose pictures are broken get their outcome."""
+        """A sweep's jobs whose images are broken get their outcome."""
         self.changed = True
         self.abandoned += fail_unusable_images(
-            self.store, self.chapters[sweep].tell, self.queue, sweep
+            self.store, self.sessions[sweep].emit, self.queue, sweep
         )
 
     def finish_empty_sweeps(self) -> None:
         """Ends the sweeps that have nothing left."""
         open_sweeps = set(self.queue.open_sweeps())
-        for sweep, chapter in self.chapters.items():
-            if not chapter.ended and sweep not in open_sweeps:
-                chapter.end()
+        for sweep, session in self.sessions.items():
+            if not session.ended and sweep not in open_sweeps:
+                session.end()
 
     # Workers.
 
     def start_worker(self, model: QueuedModel, grant: Allocation) -> None:
         """Starts a worker for a model, and listens to it."""
-        chapter = self.start_session(model.sweep)
+        session = self.start_session(model.sweep)
         if self.claim(model) is None:  # all of it was broken, or some of it still is
-            self.crew.release(grant)
+            self.pool.release(grant)
             return
-        chapter.announce_fallback(model, self.queue.count(model.id))
-        attendant = WorkerController(
-            self.store, chapter.tell, model, self.claim, Path(chapter.folder), grant.env
+        session.announce_fallback(model, self.queue.count(model.id))
+        controller = WorkerController(
+            self.store, session.emit, model, self.claim, Path(session.folder), grant.env
         )
         if grant.device is not None:
-            self.store.update("workers", attendant.row, {"visible_devices": grant.device})
+            self.store.update("workers", controller.row, {"visible_devices": grant.device})
         try:
-            self.crew.start_worker(attendant, grant)
+            self.pool.start_worker(controller, grant)
         except OSError as error:
-            self.crew.release(grant)
-            self.on_load_failure(attendant, attendant.loading.on_start_failure(error))
+            self.pool.release(grant)
+            self.on_load_failure(controller, controller.loading.on_start_failure(error))
 
-    def on_worker_exit(self, attendant: WorkerController) -> None:
+    def on_worker_exit(self, controller: WorkerController) -> None:
         """A worker and all its offspring are gone: what now with its model?"""
         self.changed = True
-        self.crew.remove(attendant)
-        model, departure = attendant.model, attendant.finalize()
-        self.chapters[model.sweep].why[model.first] = departure.row.get("message")
+        self.pool.remove(controller)
+        model, departure = controller.model, controller.finalize()
+        self.sessions[model.sweep].why[model.first] = departure.row.get("message")
         if not departure.loaded:
-            if not attendant.draining:
-                self.on_load_failure(attendant, departure.row)
+            if not controller.draining:
+                self.on_load_failure(controller, departure.row)
             return
         self.store.increment(model.id, "load_tries", 0)
         if departure.ended:
             self.store.increment(model.id, "deaths", 0)
-        if not departure.lost_a_run or attendant.draining:
+        if not departure.lost_a_run or controller.draining:
             return
         deaths = self.store.increment(model.id, "deaths")
         if deaths >= model.limits.worker_deaths and not self.interrupts:
             self.quarantine(model, deaths, departure.row.get("message"))
 
-    def on_load_failure(self, attendant: WorkerController, row: Row) -> None:
+    def on_load_failure(self, controller: WorkerController, row: Row) -> None:
         """The model could not be made ready: again, another way, or no way."""
-        model = attendant.model
+        model = controller.model
         if (pause_s := retry_policy.retry_load_after_s(self.store, model, row)) is not None:
             self.resting[model.id] = time.monotonic() + pause_s
         else:
-            self.fail_remaining(model, row, model.next_way, attendant.row, attendant.number)
+            self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
 
     def quarantine(self, model: QueuedModel, deaths: int, last: str | None) -> None:
         """Skips what a model has left, after it cost too many workers."""
-        if model.next_way is not None:
-            self.store.move_to_fallback(model.id, model.next_way)
+        if model.next_variant is not None:
+            self.store.move_to_fallback(model.id, model.next_variant)
             return
         why = f"skipped after {deaths} workers were lost in a row, the last: {last}"
         row: Row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
         jobs = self.queue.count(model.id)
-        tell = self.chapters[model.sweep].tell
-        tell(stream.Quarantined(model=model.name, jobs=jobs, message=why))
+        emit = self.sessions[model.sweep].emit
+        emit(stream.Quarantined(model=model.name, jobs=jobs, message=why))
         self.fail_remaining(model, row)
 
     def fail_remaining(
         self,
         model: QueuedModel,
         row: Row,
-        way: int | None = None,
+        variant: int | None = None,
         worker: int | None = None,
         number: int | None = None,
     ) -> None:
         """All that waits in a way goes to another, or gets its last row."""
         self.changed = True
-        jobs, tell = self.queue.queued_job_ids(model.id), self.chapters[model.sweep].tell
+        jobs, emit = self.queue.queued_job_ids(model.id), self.sessions[model.sweep].emit
         self.abandoned.append(
-            FailedBatch(self.store, tell, self.queue, model, jobs, row, way, worker, number)
+            FailedBatch(self.store, emit, self.queue, model, jobs, row, variant, worker, number)
         )
 
     # The end before the end.
@@ -274,25 +274,25 @@ class Supervisor:
         """Something was asked from another terminal, and is in the database already."""
         self.changed = True
         for (uid, model), jobs in effect.skipped.items():
-            self.tell(stream.JobsCancelled(sweep=uid, model=model, jobs=jobs))
-        for sweep, chapter in self.chapters.items():
-            if sweep in effect.recounted and not chapter.ended:
-                chapter.recount()
+            self.emit(stream.JobsCancelled(sweep=uid, model=model, jobs=jobs))
+        for sweep, session in self.sessions.items():
+            if sweep in effect.recounted and not session.ended:
+                session.recount()
         now = self.hours.now_text()
-        for attendant in self.crew:
-            if attendant.running is not None:
-                if attendant.running.job.id in effect.cancelled:
-                    attendant.cancel()
-            elif not attendant.loaded and self.queue.claim(attendant.model.id, now) is None:
-                attendant.cancel()
+        for controller in self.pool:
+            if controller.running is not None:
+                if controller.running.job.id in effect.cancelled:
+                    controller.cancel()
+            elif not controller.loaded and self.queue.claim(controller.model.id, now) is None:
+                controller.cancel()
 
     def on_signal(self, number: int) -> None:
         """The first Ctrl-C lets the runs in hand finish; a second, or TERM or HUP, does not."""
         self.interrupts += 1
         at_once = number in AT_ONCE or self.interrupts > 1
-        self.tell(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
-        for attendant in self.crew:
-            attendant.interrupt() if at_once else attendant.drain()
+        self.emit(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
+        for controller in self.pool:
+            controller.interrupt() if at_once else controller.drain()
         if at_once:
             self.abandoned.clear()
 
@@ -300,8 +300,8 @@ class Supervisor:
         """The hour has come, or is too near for anything more; what runs waits for another day."""
         if not self.hours.over:
             self.hours.over = True
-            self.tell(
+            self.emit(
                 stream.DeadlineReached(until=format_timestamp(self.terms.until or self.hours.now()))
             )
-        for attendant in self.crew:
-            attendant.interrupt(why="the hour came until which jobs may run")
+        for controller in self.pool:
+            controller.interrupt(why="the hour came until which jobs may run")

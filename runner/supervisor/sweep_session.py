@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..database.store import Store
 from ..watch.job_counts import JobCounts
@@ -20,23 +20,23 @@ from .queue import QueuedModel
 class SweepSession:
     """One sweep, from its first worker to its last. `why` is what last went wrong, by model."""
 
-    def __init__(self, store: Store, tell: Tell, sweep: int) -> None:
+    def __init__(self, store: Store, emit: EventSink, sweep: int) -> None:
         self.store, self.sweep = store, sweep
-        self.tell_all = tell
+        self.emit_all = emit
         self.began = time.monotonic()
         self.uid, self.name, self.in_queue = store.connection.execute(
             "SELECT uid, name, in_queue FROM sweeps WHERE id = ?", [sweep]
         ).fetchone()
         self.folder = store.folder(f"logs/{self.uid}")
         self.why: dict[int, str | None] = {}
-        self.ways_told: set[int] = set()
+        self.announced_variants: set[int] = set()
         self.state = "queued"
         self.ended = False
 
-    def tell(self, event: stream.StreamEvent) -> None:
+    def emit(self, event: stream.StreamEvent) -> None:
         """Tells an event with the sweep it belongs to: others may be under way too."""
         mine = isinstance(event, stream.SweepScopedEvent)
-        self.tell_all(replace(event, sweep=self.uid) if mine else event)
+        self.emit_all(replace(event, sweep=self.uid) if mine else event)
 
     def begin(self) -> None:
         """Tells what the sweep holds."""
@@ -50,7 +50,7 @@ class SweepSession:
                 [self.sweep],
             )
         )
-        self.tell(
+        self.emit(
             stream.SweepStarted(
                 sweep=self.uid,
                 name=self.name,
@@ -68,18 +68,18 @@ class SweepSession:
         counts = JobCounts(questions, self.sweep)
         counts.refresh()
         jobs, outcomes = counts.snapshot()
-        self.tell(
+        self.emit(
             stream.JobCountsChanged(sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes)
         )
 
     def announce_fallback(self, model: QueuedModel, jobs: int) -> None:
         """Tells, once, that a model goes on in another way."""
-        if model.id == model.first or model.id in self.ways_told:
+        if model.id == model.first or model.id in self.announced_variants:
             return
-        self.ways_told.add(model.id)
+        self.announced_variants.add(model.id)
         to = f"{model.load.model} ({model.load.engine})"
         why = self.why.get(model.first)
-        self.tell(stream.FallingBack(model=model.name, to=to, jobs=jobs, why=why))
+        self.emit(stream.FallingBack(model=model.name, to=to, jobs=jobs, why=why))
 
     def end(self) -> None:
         """Every job has its outcome."""
@@ -99,7 +99,7 @@ class SweepSession:
             " WHERE sweep_id = ?",
             [self.sweep],
         ).fetchone()
-        self.tell(
+        self.emit(
             stream.SweepFinished(
                 sweep=self.uid,
                 state=state,

@@ -16,7 +16,7 @@ from typing import Any
 
 from schemas import events
 from schemas.commands import Command, Run, Stop
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..database.store import Store
 from ..process.event_reader import EndOfStream, InvalidLine, LineReader, decode
@@ -63,22 +63,22 @@ class WorkerController:
     def __init__(
         self,
         store: Store,
-        tell: Tell,
+        emit: EventSink,
         model: QueuedModel,
         claim: Claim,
         folder: Path,
         env: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.store, self.tell, self.clock = store, tell, clock
+        self.store, self.emit, self.clock = store, emit, clock
         self.model, self.claim = model, claim
         self.number = store.next_worker_number(model.sweep)
         log = folder / f"worker-{self.number}.log"
         self.row = store.start_worker(model.id, log, self.number)
         self.process = WorkerProcess(
-            store, tell, clock, model.name, self.row, self.number, log, model.python
+            store, emit, clock, model.name, self.row, self.number, log, model.python
         )
-        self.loading = LoadRecorder(store, tell, model.name, self.row, self.number)
+        self.loading = LoadRecorder(store, emit, model.name, self.row, self.number)
         self.env = dict(env or {})
         self.watch = DeadlineMonitor(model.limits, clock())
         self.running: RunRecorder | None = None
@@ -91,13 +91,13 @@ class WorkerController:
     def start(self, launcher: Launcher) -> None:
         """Starts the process and asks it to load the model. Raises OSError."""
         self.process.begin(launcher, self.env)
-        self.events = LineReader(self.process.hold.events_fd)
+        self.events = LineReader(self.process.handle.events_fd)
         self.send(self.model.load)
 
     @property
     def has_exited(self) -> bool:
         """Whether its shim is gone, and so the worker and all that it started."""
-        return self.process.hold.reports_fd not in self.heard
+        return self.process.handle.reports_fd not in self.heard
 
     def stream_closed(self, descriptor: int) -> None:
         """One of the two streams came to its end."""
@@ -105,7 +105,7 @@ class WorkerController:
 
     def send(self, command: Command) -> None:
         """A command, as a line."""
-        self.process.hold.send(json.dumps(asdict(command)).encode() + b"\n")
+        self.process.handle.send(json.dumps(asdict(command)).encode() + b"\n")
 
     # What it says.
 
@@ -222,7 +222,7 @@ class WorkerController:
             self.watch.enter_phase("stop", now)
             self.send(Stop())
             return
-        self.running = RunRecorder(self.store, self.tell, self.model, job, self.row, self.number)
+        self.running = RunRecorder(self.store, self.emit, self.model, job, self.row, self.number)
         self.process.begin_span()
         self.watch.enter_phase("prefill", now)
         self.running.announce(self.number)
@@ -266,7 +266,7 @@ class WorkerController:
         """Everything is gone: reads what was still in the pipe and stores how it ended."""
         phase = self.process.ending.phase or self.watch.phase
         self.buried = True
-        self.process.hold.kill()
+        self.process.handle.kill()
         until = self.clock() + DRAIN_S
         while self.read_events() and not self.events.dry and self.clock() < until:
             pass
@@ -291,7 +291,7 @@ class WorkerController:
         """A run that did not end ok; its job may be tried again, or in another way."""
         if self.unwanted and row["outcome"] == "interrupted":
             row = row | CANCELLED
-        again, way = retry_policy.retry_run(self.store, self.model, running.job.id, row)
+        again, variant = retry_policy.retry_run(self.store, self.model, running.job.id, row)
         if self.unwanted:
-            again, way = False, None
-        running.fail(row, peak, again, way)
+            again, variant = False, None
+        running.fail(row, peak, again, variant)

@@ -56,7 +56,7 @@ class WorkerPool:
 
     def has(self, model: QueuedModel) -> bool:
         """Whether one of them tends this model, in whichever sweep and way."""
-        return any(is_same_model(model, attendant.model) for attendant in self)
+        return any(is_same_model(model, controller.model) for controller in self)
 
     def allocate(self, expected: Estimate, model: QueuedModel) -> Allocation | None:
         """Room for one more, to be given back or joined with; None when there is none."""
@@ -69,33 +69,33 @@ class WorkerPool:
         """It is not needed after all."""
         self.room.release(grant)
 
-    def start_worker(self, attendant: WorkerController, grant: Allocation) -> None:
+    def start_worker(self, controller: WorkerController, grant: Allocation) -> None:
         """Starts its worker and listens. Raises OSError when there is no room for a process."""
-        attendant.start(self.launcher)
-        self.grants[attendant] = grant
-        self.listen(attendant)
+        controller.start(self.launcher)
+        self.grants[controller] = grant
+        self.listen(controller)
 
-    def listen(self, attendant: WorkerController) -> None:
+    def listen(self, controller: WorkerController) -> None:
         """Hears the worker and its shim in the loop, each until the end of its stream."""
-        hold = attendant.process.hold
+        handle = controller.process.handle
 
         def register(descriptor: int, take: Callable[[], bool]) -> None:
             def hear() -> None:
                 if not take():
                     self.selector.unregister(descriptor)
-                    attendant.stream_closed(descriptor)
+                    controller.stream_closed(descriptor)
 
             self.selector.register(descriptor, selectors.EVENT_READ, hear)
-            attendant.heard.add(descriptor)
+            controller.heard.add(descriptor)
 
-        register(hold.events_fd, attendant.read_events)
-        register(hold.reports_fd, attendant.process.read_reports)
+        register(handle.events_fd, controller.read_events)
+        register(handle.reports_fd, controller.process.read_reports)
 
-    def remove(self, attendant: WorkerController) -> None:
+    def remove(self, controller: WorkerController) -> None:
         """Its worker is gone."""
-        for descriptor in attendant.heard:
+        for descriptor in controller.heard:
             self.selector.unregister(descriptor)
-        self.room.release(self.grants.pop(attendant))
+        self.room.release(self.grants.pop(controller))
 
     @contextmanager
     def kill_all_on_exit(self) -> Iterator[None]:
@@ -103,10 +103,10 @@ class WorkerPool:
         try:
             yield
         finally:
-            for attendant in self:
-                attendant.process.hold.kill()
-            for attendant in self:
-                attendant.process.hold.close()
+            for controller in self:
+                controller.process.handle.kill()
+            for controller in self:
+                controller.process.handle.close()
 
 
 def is_same_model(one: QueuedModel, other: QueuedModel) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas import stream
 from schemas.events import WorkerPhase
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..database.recovery import MARK
 from ..database.store import Store
@@ -31,7 +31,7 @@ SAMPLE_EVERY_S = 0.25
 STORE_SAMPLE_EVERY_S = 1.0
 STACK_GRACE_S = 0.1
 STACK_LOOK_S = 0.01
-SHIM_PATIENCE_S = 12.0  # a little more than the shim itself takes before it gives up
+SHIM_TIMEOUT_S = 12.0  # a little more than the shim itself takes before it gives up
 STACK_BYTES = 20_000
 
 
@@ -41,7 +41,7 @@ class WorkerProcess:
     def __init__(
         self,
         store: Store,
-        tell: Tell,
+        emit: EventSink,
         clock: Callable[[], float],
         model: str,
         row: int,
@@ -49,13 +49,13 @@ class WorkerProcess:
         log: Path,
         python: str | None = None,
     ) -> None:
-        self.store, self.tell, self.clock = store, tell, clock
+        self.store, self.emit, self.clock = store, emit, clock
         self.model, self.row, self.number, self.log = model, row, number, log
         self.python = python
         self.stack_file = log.with_suffix(".stack")
         self.began = clock()
         self.memory: MemoryTracker | None = None
-        self.hardship = InterferenceTracker()
+        self.interference = InterferenceTracker()
         self.device = PeakMemory()
         self.device_now: int | None = None
         self.ending = WorkerExit()
@@ -76,8 +76,8 @@ class WorkerProcess:
         argv, ours = worker_command(self.python)
         ours = {**ours, **env, MARK: str(self.store.path)}
         spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=ours)
-        self.hold: WorkerHandle = launcher.start(spec)
-        self.reports = LineReader(self.hold.reports_fd)
+        self.handle: WorkerHandle = launcher.start(spec)
+        self.reports = LineReader(self.handle.reports_fd)
 
     # What the shim reports.
 
@@ -94,12 +94,12 @@ class WorkerProcess:
         """One report, as `runner.process.shim` defines them."""
         if kind == "started":
             pid = int(words[0])
-            self.memory = MemoryTracker(pid, self.hold.guardian)
+            self.memory = MemoryTracker(pid, self.handle.guardian)
             self.store.update("workers", self.row, {"pid": pid})
             started = stream.WorkerStarted(
                 worker=self.number, model=self.model, pid=pid, log=str(self.log)
             )
-            self.tell(started)
+            self.emit(started)
         elif kind == "exited":
             status, user_s, system_s, maxrss = words
             self.ending.status = int(status)
@@ -126,12 +126,12 @@ class WorkerProcess:
         """A run begins: its peak and its hardships are measured from here on."""
         if self.memory is not None:
             self.memory.start_run()
-        self.facts |= self.hardship.begin_run()
+        self.facts |= self.interference.begin_run()
 
     def end_span(self) -> PeakMemory:
         """The peak and the hardships since `begin_span`."""
         peak = PeakMemory() if self.memory is None else self.memory.end_run(self.clock())
-        peak.hardship = self.hardship.end_run()
+        peak.interference = self.interference.end_run()
         return peak
 
     def sample(self, phase: WorkerPhase) -> int | None:
@@ -154,7 +154,7 @@ class WorkerProcess:
                 "device_bytes": self.device_now,
             }
             self.store.add_sample(self.row, row)
-            self.tell(
+            self.emit(
                 stream.MemorySampled(
                     worker=self.number,
                     model=self.model,
@@ -180,7 +180,7 @@ class WorkerProcess:
             self.kill_asked = self.clock()
             self.facts["kill_asked_at"] = utc_now()
             self.available = host.available_memory()
-            self.tell(
+            self.emit(
                 stream.WorkerKilled(
                     worker=self.number,
                     model=self.model,
@@ -193,7 +193,7 @@ class WorkerProcess:
                 self.stack_bytes, self.stack_looked = self.stack_size(), self.clock()
                 self.stack_began = self.stack_bytes
                 self.facts["kill_signals"] = "SIGUSR1"
-                self.hold.dump_stack()
+                self.handle.dump_stack()
         if at_once:
             self.send_kill()
 
@@ -203,7 +203,7 @@ class WorkerProcess:
             self.kill_sent_at = self.clock()
             sent = self.facts.get("kill_signals")
             self.facts["kill_signals"] = f"{sent} SIGKILL" if sent else "SIGKILL"
-        self.hold.kill()
+        self.handle.kill()
 
     def stack_size(self) -> int:
         """Bytes of stack that were written."""
@@ -224,12 +224,12 @@ class WorkerProcess:
 
     def tick(self) -> None:
         """Sends on what waits: commands, and the kill once the stack was taken or is overdue."""
-        self.hold.flush()
+        self.handle.flush()
         if self.kill_asked is None or (now := self.clock()) < self.next_deadline():
             return
         if self.kill_sent_at is not None:
             self.kill_sent_at = now
-            self.hold.kill_guardian()
+            self.handle.kill_guardian()
             self.notes.append("the shim did not obey, and was killed")
         elif self.stack_taken(now) or now >= self.kill_asked + STACK_GRACE_S:
             self.send_kill()
@@ -239,16 +239,16 @@ class WorkerProcess:
         if self.kill_asked is None:  # before it has started there is nothing to sample
             return float("inf") if self.memory is None else self.sampled_at + SAMPLE_EVERY_S
         if self.kill_sent_at is not None:
-            return self.kill_sent_at + SHIM_PATIENCE_S
+            return self.kill_sent_at + SHIM_TIMEOUT_S
         return min(self.stack_looked + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)
 
     def close(self) -> None:
         """Everything is gone: gives back what was held, and reads the stack it left."""
-        self.facts |= self.hardship.end_load()
+        self.facts |= self.interference.end_load()
         self.notes += interference.interference_notes(self.facts.get("load_slept_s"), "its load")
         if self.memory is not None:
-            self.memory.span.hardship = self.hardship.end_run()
-        if orphans := self.hold.close():
+            self.memory.span.interference = self.interference.end_run()
+        if orphans := self.handle.close():
             self.notes.append(f"the shim was killed; {orphans} processes it guarded were killed")
         if self.kill_requested:
             self.facts["freed_bytes"] = host.available_memory() - self.available
@@ -284,7 +284,7 @@ class WorkerProcess:
             "peak_device_method": self.device.device_method,
         }
         self.store.update("workers", self.row, row)
-        self.tell(
+        self.emit(
             stream.WorkerEnded(
                 worker=self.number,
                 model=self.model,

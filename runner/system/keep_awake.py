@@ -16,7 +16,7 @@ import sys
 from contextlib import ExitStack, suppress
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 # Under the inhibitor, cat ends when our end of its pipe is closed, by us or by our death.
 INHIBIT = (
@@ -27,7 +27,7 @@ INHIBIT = (
     "--mode=block",
     "cat",
 )
-ANSWER_S = 2.0
+REPLY_TIMEOUT_S = 2.0
 
 
 class InhibitUnavailable(Exception):
@@ -37,8 +37,8 @@ class InhibitUnavailable(Exception):
 class SleepInhibitor:
     """Holds the machine awake from a sweep's start until no sweep is under way."""
 
-    def __init__(self, tell: Tell) -> None:
-        self.tell = tell
+    def __init__(self, emit: EventSink) -> None:
+        self.emit = emit
         self.said = False
         self.sweeps: set[str] = set()
         self.held = ExitStack()
@@ -57,9 +57,9 @@ class SleepInhibitor:
     def acquire(self) -> None:
         """Tries each way in turn, and says once how it went."""
         method, why = None, []
-        for way in (inhibit_with_wakepy, inhibit_with_systemd):
+        for variant in (inhibit_with_wakepy, inhibit_with_systemd):
             try:
-                method = way(self.held)
+                method = variant(self.held)
                 break
             except Exception as error:
                 why.append(str(error) or type(error).__name__)
@@ -67,7 +67,7 @@ class SleepInhibitor:
             self.said = True
             reasons = "; ".join(why)
             message = None if method else f"the machine may fall asleep meanwhile: {reasons}"
-            self.tell(stream.SleepInhibited(ok=method is not None, method=method, message=message))
+            self.emit(stream.SleepInhibited(ok=method is not None, method=method, message=message))
 
     def close(self) -> None:
         """Lets the machine sleep again."""
@@ -102,7 +102,7 @@ def inhibit_with_systemd(held: ExitStack) -> str:
     assert child.stdout is not None
     with suppress(BrokenPipeError):
         child.stdin.write(b"\n")
-    if select.select([child.stdout], [], [], ANSWER_S)[0] and child.stdout.read(1):
+    if select.select([child.stdout], [], [], REPLY_TIMEOUT_S)[0] and child.stdout.read(1):
         held.callback(stop_inhibitor, child)
         return INHIBIT[0]
     raise InhibitUnavailable(f"{INHIBIT[0]}: {stop_inhibitor(child)}")
@@ -116,7 +116,7 @@ def stop_inhibitor(child: subprocess.Popen[bytes]) -> str:
     with child.stdin, child.stdout, child.stderr:
         child.stdin.close()
         try:
-            child.wait(ANSWER_S)
+            child.wait(REPLY_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)

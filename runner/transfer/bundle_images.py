@@ -1,7 +1,7 @@
-"""Which pictures a bundle holds, and what they are called in it.
+"""Which images a bundle holds, and what they are called in it.
 
-A picture's file is named as the user named it, in a folder of its own, so that a second run tells
-its pictures by the same names as the first.
+An image's file is named as the user named it, in a folder of its own, so that a second run tells
+its images by the same names as the first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST_NAME = 100
 
 @dataclass(slots=True)
 class BundleImages:
-    """The files of a bundle by their names in it; names by picture's row, and by pixels' hash.
+    """The files of a bundle by their names in it; names by image's row, and by pixels' hash.
 
     Of a video `of_row` names the film itself, `of_digest` its frames.
     """
@@ -35,7 +35,7 @@ class BundleImages:
 
 
 def collect_images(db: Database) -> BundleImages:
-    """The pictures and films of a sweep that are still there."""
+    """The images and films of a sweep that are still there."""
     found = BundleImages()
     for row in db.query("SELECT * FROM images WHERE prepared_sha256 NOT NULL ORDER BY id"):
         folder = f"{row['id']:04}-{row['prepared_sha256'][:12]}"
@@ -63,13 +63,13 @@ def collect_images(db: Database) -> BundleImages:
 
 
 def original_paths(db: Database) -> BundleImages:
-    """No files: the sweep file names the pictures where they were."""
+    """No files: the sweep file names the images where they were."""
     rows = db.execute("SELECT id, path FROM images WHERE prepared_sha256 NOT NULL")
     return BundleImages(of_row=dict(rows.fetchall()))
 
 
 def rewrite_paths(db: Database, found: BundleImages) -> None:
-    """Rows name pictures by their place in the bundle, if they are in it, and frames by hash."""
+    """Rows name images by their place in the bundle, if they are in it, and frames by hash."""
     ask = "SELECT id, prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
     for row, digest, frames in db.execute(ask).fetchall():
         listed = (
@@ -86,7 +86,7 @@ def safe_name(name: str) -> str:
     plain = STRANGE.sub("_", name).strip(" .-")
     while len(plain.encode()) > LONGEST_NAME:
         plain = plain[:-1]
-    return plain or "picture"
+    return plain or "image"
 
 
 def has_hash(path: Path, digest: str | None) -> bool:

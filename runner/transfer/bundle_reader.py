@@ -156,8 +156,8 @@ class BundleSource:
                     raise ExchangeError(f"its {table} are no rows")
                 yield row
 
-    def picture(self, digest: str) -> zipfile.ZipInfo | None:
-        """The prepared picture with this hash, if it is there."""
+    def image(self, digest: str) -> zipfile.ZipInfo | None:
+        """The prepared image with this hash, if it is there."""
         return self.members.get(self.about.images.get(digest, ""))
 
     def log(self, uid: str, number: int) -> zipfile.ZipInfo | None:

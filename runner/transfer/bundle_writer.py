@@ -1,4 +1,4 @@
-"""Writes one sweep as a bundle: a zip with all its rows, pictures, logs and a file to run it again.
+"""Writes one sweep as a bundle: a zip with all its rows, images, logs and a file to run it again.
 
 The same sweep gives the same bytes wherever it lies: rows are numbered anew, times in the zip are
 none. What is still running stays behind. Reading bundles is `runner.transfer.bundle_reader`'s business.
@@ -38,7 +38,7 @@ README = """\
     vlmsweep run sweep.yaml         runs it again, in the unpacked bundle
 
 - `rows/`: every table as JSON lines; `docs/results.md` of vlmsweep defines each column
-- `images/`: the pictures as every model got them: upright, RGB, shrunk
+- `images/`: the images as every model got them: upright, RGB, shrunk
 - `logs/`: what workers and their libraries printed
 - `environments.json`: where it ran
 - `sweep.yaml`: the same jobs, pinned to what ran
@@ -53,7 +53,7 @@ class BundleCounts:
     """
 
     runs: int
-    pictures: int
+    images: int
     logs: int
     runs_again: bool
     left_out: list[str]
@@ -68,12 +68,12 @@ class BundleResult:
     counts: BundleCounts
 
 
-def write(database: Path, uid: str, path: Path, *, pictures: bool = True) -> BundleResult:
+def write(database: Path, uid: str, path: Path, *, images: bool = True) -> BundleResult:
     """Writes the sweep with this uid to `path`. Raises ExchangeError."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-export-") as name:
         db = gather(database, uid, Path(name))
         with closing(db.conn), atomic_write(path, database) as file, ZipWriter(file) as packer:
-            counts = pack(db, packer, pictures)
+            counts = pack(db, packer, images)
     return BundleResult(path, path.stat().st_size, counts)
 
 
@@ -130,9 +130,9 @@ class ZipWriter:
             shutil.copyfileobj(file, out)
 
 
-def pack(db: Database, packer: ZipWriter, pictures: bool) -> BundleCounts:
+def pack(db: Database, packer: ZipWriter, images: bool) -> BundleCounts:
     """Everything into the zip."""
-    found = bundle_images.collect_images(db) if pictures else bundle_images.original_paths(db)
+    found = bundle_images.collect_images(db) if images else bundle_images.original_paths(db)
     again = pin(db, found.of_row)
     (uid,) = db.execute("SELECT uid FROM sweeps").fetchone()
     about = {"format": FORMAT, "version": VERSION, "vlmsweep": __version__, "schema": NAMES}

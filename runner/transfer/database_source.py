@@ -69,8 +69,8 @@ class DatabaseSource:
         """Bytes that its rows may take at most."""
         return self.path.stat().st_size
 
-    def picture(self, digest: str) -> Path | None:
-        """The prepared picture with this hash, if it is there."""
+    def image(self, digest: str) -> Path | None:
+        """The prepared image with this hash, if it is there."""
         return self.file_inside(Path("images", digest[:2], f"{digest}.png"))
 
     def log(self, uid: str, number: int) -> Path | None:

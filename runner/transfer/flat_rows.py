@@ -40,8 +40,8 @@ QUERY = """
 SELECT
     sweeps.uid AS sweep_uid, sweeps.name AS sweep, jobs.position, runs.attempt,
     runs.id = jobs.latest_run_id AS latest,
-    ways.name AS model, asked.source AS model_source, asked.location AS model_location,
-    asked.revision, found.commit_hash, found.fingerprint, found.weights_bytes, ways.generation,
+    variants.name AS model, asked.source AS model_source, asked.location AS model_location,
+    asked.revision, found.commit_hash, found.fingerprint, found.weights_bytes, variants.generation,
     (SELECT group_concat(name, ', ') FROM (SELECT images.name FROM job_images
         JOIN images ON images.id = image_id WHERE job_id = jobs.id ORDER BY position)) AS image,
     (SELECT json_group_array(json_object('name', name, 'path', path, 'kind', kind,
@@ -65,8 +65,8 @@ FROM jobs JOIN runs ON runs.job_id = jobs.id
 JOIN sweeps ON sweeps.id = jobs.sweep_id
 JOIN prompts ON prompts.id = jobs.prompt_id
 LEFT JOIN workers ON workers.id = runs.worker_id
-JOIN sweep_models AS ways ON ways.id = ifnull(workers.sweep_model_id, jobs.sweep_model_id)
-JOIN models AS asked ON asked.id = ways.model_id
+JOIN sweep_models AS variants ON variants.id = ifnull(workers.sweep_model_id, jobs.sweep_model_id)
+JOIN models AS asked ON asked.id = variants.model_id
 LEFT JOIN models AS found ON found.id = workers.model_id
 LEFT JOIN environments ON environments.id = ifnull(workers.environment_id, sweeps.environment_id)
 WHERE jobs.sweep_id = :sweep AND runs.outcome NOT NULL

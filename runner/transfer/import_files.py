@@ -1,8 +1,8 @@
-"""Puts the pictures and logs that came with a merged sweep beside our database.
+"""Puts the images and logs that came with a merged sweep beside our database.
 
-A picture is decoded by the same guarded process as any stranger's picture, and kept only if its
+An image is decoded by the same guarded process as any stranger's image, and kept only if its
 pixels are those that its row names: what is in our folder was written by us. What is missing is
-no fault: rows say what was, and a bundle may leave pictures out.
+no fault: rows say what was, and a bundle may leave images out.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ MOST_LOG_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class ImportedFiles:
-    """Files that came: pictures and logs put beside the database, and pictures that lied."""
+    """Files that came: images and logs put beside the database, and images that lied."""
 
-    pictures: int = 0
+    images: int = 0
     logs: int = 0
     refused: int = 0
 
@@ -47,7 +47,7 @@ def rewrite_paths(db: Database, store: Store) -> None:
     )
     ask = "SELECT id, prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
     for row, digest, frames in db.execute(ask).fetchall():
-        places = [str(cache.picture_path(images, one)) for one in digests(digest, frames)]
+        places = [str(cache.image_path(images, one)) for one in digests(digest, frames)]
         db.execute(
             "UPDATE images SET prepared_path = ?, frame_paths = ? WHERE id = ?",
             [places[0], frames and canonical_json(places), row],
@@ -60,7 +60,7 @@ def rewrite_paths(db: Database, store: Store) -> None:
 
 
 def digests(prepared: str, frames: str | None) -> list[str]:
-    """The hashes of a picture's pixels: of a video's frames, by their files' names."""
+    """The hashes of an image's pixels: of a video's frames, by their files' names."""
     if frames is None:
         return [prepared]
     names = [Path(str(path).replace("\\\\", "/")).stem for path in json.loads(frames)]
@@ -82,26 +82,24 @@ def copy_files(source: Source, db: Database, store: Store, folder: Path) -> Impo
 
 
 def copy_images(source: Source, db: Database, store: Store, folder: Path) -> tuple[int, int]:
-    """The pictures that are not here yet; how many came, and how many were not what they said."""
+    """The images that are not here yet; how many came, and how many were not what they said."""
     images = store.folder("images")
     wanted: dict[str, Path] = {}
     ask = "SELECT prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
     for prepared, frames in db.execute(ask):
         for digest in digests(prepared, frames):
-            if cache.picture_path(images, digest).is_file() or digest in wanted:
+            if cache.image_path(images, digest).is_file() or digest in wanted:
                 continue
             if (path := extract_image(source, digest, folder)) is not None:
                 wanted[digest] = path
     made = prepare.prepare(list(wanted.values()), max_side=None, folder=images)
-    came = sum(
-        picture.prepared_sha256 == digest for digest, picture in zip(wanted, made, strict=True)
-    )
+    came = sum(image.prepared_sha256 == digest for digest, image in zip(wanted, made, strict=True))
     return came, len(wanted) - came
 
 
 def extract_image(source: Source, digest: str, folder: Path) -> Path | None:
-    """A picture as a file."""
-    found = source.picture(digest)
+    """An image as a file."""
+    found = source.image(digest)
     if found is None or isinstance(found, Path):
         return found
     path = folder / f"{digest}.png"

@@ -1,6 +1,6 @@
 """Imports files from elsewhere: bundles and whole databases, into our history.
 
-A file is read into a fresh history, checked there, and merged; only then come its pictures and
+A file is read into a fresh history, checked there, and merged; only then come its images and
 logs. What is wrong with it is said before anything of ours is touched.
 """
 

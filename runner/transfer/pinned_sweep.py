@@ -24,7 +24,7 @@ from ..planning.expand import DEMO, matches
 from ..text.sanitize import one_line
 from . import ExchangeError
 
-WAYS = """
+VARIANTS_SQL = """
 SELECT w.id, w.position, w.name, w.fallback_of, m.source, m.location,
     w.python AS interpreter, w.requirements,
     k.engine, k.dtype, k.device, found.commit_hash, e.python, e.packages
@@ -35,7 +35,7 @@ LEFT JOIN models AS found ON found.id = k.model_id
 LEFT JOIN environments AS e ON e.id = k.environment_id
 ORDER BY w.id
 """
-# A group of pictures for each question, as the sweep's first model was asked them.
+# A group of images for each question, as the sweep's first model was asked them.
 GROUPS = """
 SELECT (SELECT json_group_array(image_id) FROM (SELECT image_id FROM job_images
     WHERE job_id = jobs.id ORDER BY position))
@@ -66,7 +66,7 @@ class PinnedSweep:
 
 
 def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
-    """The one sweep of `db`; `files` tells each picture's path as the file is to name it.
+    """The one sweep of `db`; `files` tells each image's path as the file is to name it.
 
     None when no question is left to ask. Raises ExchangeError for a sweep whose own words make
     no sense to this version.
@@ -81,7 +81,7 @@ def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
         ) from error
     out = PinnedSweep(asked.model_dump(mode="json", exclude_none=True))
     out.data["models"] = pin_models(db, asked, out)
-    pin_pictures(db, asked, files, out)
+    pin_images(db, asked, files, out)
     out.data["exclude"] = pin_rules(db, asked, files)
     pin_answers(db, files, out)
     # What is empty says nothing, and a null that is a choice is to be seen.
@@ -93,7 +93,7 @@ def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
 def pin_models(db: Database, asked: Sweep, out: PinnedSweep) -> list[dict[str, Any]]:
     """The models, each as it was really loaded, with its fallbacks."""
     models: list[dict[str, Any]] = []
-    for row in db.query(WAYS):
+    for row in db.query(VARIANTS_SQL):
         place = asked.models[row["position"]]
         if row["fallback_of"] is None:
             models.append(pinned(row, place) | {"name": row["name"]})
@@ -155,32 +155,32 @@ def provenance_comment(row: Mapping[str, Any]) -> str:
     return f"{row['name']}: on {row['device']}, Python {row['python']}{own}, {versions}"
 
 
-def pin_pictures(db: Database, asked: Sweep, files: Mapping[int, str], out: PinnedSweep) -> None:
-    """The pictures by name, no folder or glob any more; what is not there is left out."""
+def pin_images(db: Database, asked: Sweep, files: Mapping[int, str], out: PinnedSweep) -> None:
+    """The images by name, no folder or glob any more; what is not there is left out."""
     groups = [json.loads(group) for (group,) in db.execute(GROUPS)]
     each = sum(prompt.images == "each" for prompt in asked.prompts)
     shared = (len(groups) - len(asked.prompts) + each) // each if each else 0
     prompts: list[dict[str, Any]] = []
-    pictures: dict[int, None] = {}
+    images: dict[int, None] = {}
     for prompt in asked.prompts:
         count = shared if prompt.images == "each" else 1
         mine, groups = groups[:count], groups[count:]
         needed = [image for group in mine for image in group]
         if prompt.images in ("each", "all"):
-            pictures |= dict.fromkeys(needed)
+            images |= dict.fromkeys(needed)
         one = prompt.model_dump(mode="json", exclude_none=True)
         if prompt.images != "each" and any(image not in files for image in needed):
             what = one_line(prompt.name or prompt.text or "a conversation")
-            out.left_out.append(f"the prompt {what!r}: not all of its pictures are here")
+            out.left_out.append(f"the prompt {what!r}: not all of its images are here")
             continue
         if isinstance(prompt.images, list):
             one["images"] = [files[image] for image in needed]
         prompts.append(one)
     names = dict(db.execute("SELECT id, name FROM images").fetchall())
-    for image in pictures:
+    for image in images:
         if image not in files:
-            out.left_out.append(f"the picture {one_line(names[image])!r}, which is not here")
-    there = [files[image] for image in pictures if image in files]
+            out.left_out.append(f"the image {one_line(names[image])!r}, which is not here")
+    there = [files[image] for image in images if image in files]
     if not there:
         prompts = [prompt for prompt in prompts if prompt["images"] != "each"]
     out.data["images"], out.data["prompts"] = there, prompts
@@ -188,25 +188,25 @@ def pin_pictures(db: Database, asked: Sweep, files: Mapping[int, str], out: Pinn
 
 def pin_rules(db: Database, asked: Sweep, files: Mapping[int, str]) -> list[dict[str, str]]:
     """The rules by which jobs must not run, with the new names of what they were about."""
-    ways: Sequence[tuple[str, str, int]] = db.execute(
+    variants: Sequence[tuple[str, str, int]] = db.execute(
         "SELECT sweep_models.name, location, sweep_models.position FROM sweep_models"
         " JOIN models ON models.id = model_id WHERE fallback_of IS NULL"
     ).fetchall()
-    pictures = db.execute("SELECT id, name, path FROM images").fetchall()
+    image_paths = db.execute("SELECT id, name, path FROM images").fetchall()
     rules = []
     for rule in asked.exclude:
         models = ["*"]
         if rule.model != "*":
             models = [
                 glob.escape(name)
-                for name, location, position in ways
+                for name, location, position in variants
                 if matches(rule.model, [name, asked.models[position].id, location])
             ]
         images = ["*"]
         if rule.image != "*":
             images = [
                 "*" + glob.escape(files[id])
-                for id, name, path in pictures
+                for id, name, path in image_paths
                 if id in files and matches(rule.image, [name, path])
             ]
         rules += [

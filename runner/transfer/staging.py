@@ -105,7 +105,7 @@ def check_names(db: Database) -> None:
     ask = "SELECT prepared_sha256 FROM images WHERE prepared_sha256 NOT NULL"
     for (digest,) in db.execute(ask):
         if not DIGEST.fullmatch(digest):
-            raise ExchangeError(f"{digest!r} is no picture's hash")
+            raise ExchangeError(f"{digest!r} is no image's hash")
 
 
 def check_hashes(db: Database) -> None:

@@ -24,14 +24,14 @@ IMPORTED = (
 def describe_bundle(done: BundleResult) -> str:
     """A bundle in some lines."""
     counts = done.counts
-    held = f"{pluralize(counts.runs, 'run')}, {pluralize(counts.pictures, 'file')} of pictures"
+    held = f"{pluralize(counts.runs, 'run')}, {pluralize(counts.images, 'file')} of images"
     lines = [
         f"{one_line(display_path(done.path))}: {held}, {pluralize(counts.logs, 'log')}, {size(done.bytes)}"
     ]
     if counts.runs_again:
         lines.append("Unpacked, it runs again with: vlmsweep run sweep.yaml")
     else:
-        lines.append("It holds no sweep file: of its pictures none is left to ask about")
+        lines.append("It holds no sweep file: of its images none is left to ask about")
     lines += [f"  not asked again: {line}" for line in counts.left_out]
     return "\n".join(lines)
 
@@ -80,14 +80,14 @@ def note(sweep: MergeResult) -> str:
 
 def files(done: Sequence[ImportResult]) -> str:
     """The files that came along, in a line."""
-    pictures, logs, refused = (
-        sum(getattr(one.files, name) for one in done) for name in ("pictures", "logs", "refused")
+    images, logs, refused = (
+        sum(getattr(one.files, name) for one in done) for name in ("images", "logs", "refused")
     )
     text = "No files came along."
-    if pictures or logs:
-        text = f"{pluralize(pictures, 'picture')} and {pluralize(logs, 'log')} came along."
+    if images or logs:
+        text = f"{pluralize(images, 'image')} and {pluralize(logs, 'log')} came along."
     if refused:
-        text += f" {pluralize(refused, 'picture')} did not show what the rows say, and stayed out."
+        text += f" {pluralize(refused, 'image')} did not show what the rows say, and stayed out."
     return text
 
 

@@ -84,7 +84,7 @@ def format_ratio(ratio: Ratio) -> str | None:
 
 
 def job_label(found: Comparison, pair: JobPair) -> str:
-    """A job in words: model, picture, prompt, and which repeat."""
+    """A job in words: model, image, prompt, and which repeat."""
     row = found.row(pair)
     repeat = f"repeat {row['repeat']}" if row["repeat"] > 1 else None
     return one_line(" · ".join(filter(None, (row["model"], row["image"], row["prompt"], repeat))))
@@ -180,14 +180,14 @@ def jobs(
     title: str,
     pairs: Sequence[JobPair],
     limit: int,
-    tell: Callable[[JobPair], str],
+    emit: Callable[[JobPair], str],
 ) -> None:
     """A line for each job that failed or no longer does."""
     if not pairs:
         return
     heading(out, f"{title} ({len(pairs)})")
     for pair in limit_pairs(pairs, limit):
-        out.print(Text(f"  {job_label(found, pair)}: {tell(pair)}"), soft_wrap=not out.is_terminal)
+        out.print(Text(f"  {job_label(found, pair)}: {emit(pair)}"), soft_wrap=not out.is_terminal)
     print_remaining(out, pairs, limit)
 
 

@@ -88,7 +88,7 @@ def permanent_line_style(event: stream.StreamEvent) -> str | None:
     match event:
         case stream.ImagePrepared():
             return "red" if event.message is not None else None
-        case stream.RunFinished(phase="prepare"):  # its picture was told of once, above
+        case stream.RunFinished(phase="prepare"):  # its image was told of once, above
             return None
         case stream.RunFinished():
             return "red" if event.outcome not in ("ok", "skipped") else None

@@ -1,4 +1,4 @@
-"""The live view's picture: sweeps, their models and the runs in hand, as lines that fit a screen.
+"""The live view's image: sweeps, their models and the runs in hand, as lines that fit a screen.
 
 It draws what `runner.view.progress` knows and keeps nothing; when to draw is `runner.view.live`'s
 business.
@@ -31,15 +31,15 @@ STATE_STYLES = {
 
 
 def render_live(progress: Progress, now: float, width: int, height: int) -> list[Text]:
-    """The whole picture, as high as the terminal allows."""
+    """The whole image, as high as the terminal allows."""
     if progress.idle is not None:
         return [Text(line) for line in wrapped(one_line(progress.idle), max(2, width))]
     sweeps = list(progress.sweeps.values())
     if not sweeps and progress.environment:
         return [cut(Text(one_line(progress.environment)), width)]
     if not sweeps:
-        done, total = progress.pictures
-        return [Text(f"Preparing pictures {done}/{total}" if total else "Starting")]
+        done, total = progress.images
+        return [Text(f"Preparing images {done}/{total}" if total else "Starting")]
     runs = list(progress.runs.values())
     below = current(runs, now, width, max(3, height // 3))
     room = max(1, (height - 2 - len(below)) // len(sweeps) - 3)

@@ -1,7 +1,7 @@
 """Events as plain lines, one per thing worth a line, for logs and pipes.
 
 No control characters and no state but counters. A terminal gets `runner.view.live` instead, which
-keeps some of the same lines above its picture.
+keeps some of the same lines above its image.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ def format_event(event: stream.StreamEvent, counter: EventCounter) -> str | None
     match event:
         case stream.ImagePrepared():
             if event.message is not None:
-                return f"picture {event.path}: {event.message}"
-            return f"pictures prepared: {event.total}" if event.done == event.total else None
+                return f"image {event.path}: {event.message}"
+            return f"images prepared: {event.total}" if event.done == event.total else None
         case stream.PreflightFinding():
             return findings.line(event)
         case stream.EnvironmentProgress():

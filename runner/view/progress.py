@@ -145,7 +145,7 @@ class Progress:
 
     sweeps: dict[str, SweepProgress] = field(default_factory=dict)
     runs: dict[int, CurrentRun] = field(default_factory=dict)
-    pictures: tuple[int, int] = (0, 0)
+    images: tuple[int, int] = (0, 0)
     environment: str = ""
     idle: str | None = None
 
@@ -168,7 +168,7 @@ class Progress:
             case stream.ModelFetched():
                 fetched(self.sweep("fetch").model(event.model), event, now)
             case stream.ImagePrepared():
-                self.pictures = (event.done, event.total)
+                self.images = (event.done, event.total)
             case stream.SweepStarted():
                 self.start(event, now)
             case stream.JobCountsChanged():

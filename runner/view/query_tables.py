@@ -51,7 +51,7 @@ FOUND = (
     Column("found_in", "Found in", of=place),
     Column("sweep", "Sweep", least=8, optional=True),
     Column("model", "Model", least=14, middle=True, optional=True),
-    Column("image", "Picture", least=8, optional=True),
+    Column("image", "Image", least=8, optional=True),
     Column("prompt", "Prompt", least=8),
     Column("text", "Text", least=WHOLE, aside=True),
 )

@@ -63,14 +63,14 @@ MODELS = (
 JOBS = (
     Column("job", "Job", "number"),
     Column("model", "Model", least=8, middle=True),
-    Column("image", "Picture", least=8),
+    Column("image", "Image", least=8),
     Column("prompt", "Prompt", least=8),
     Column("state", "State"),
     Column("outcome", "Last outcome", optional=True),
 )
 COMPARED = (
     Column("model", "Model", least=8, middle=True),
-    Column("image", "Picture", least=8),
+    Column("image", "Image", least=8),
     Column("prompt", "Prompt", least=8),
     Column("verdict", "Verdict", least=10),
     Column("alone", "Alone", least=10),

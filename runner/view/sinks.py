@@ -39,8 +39,8 @@ class JsonLinesSink:
 class BrokenPipeGuard:
     """Passes events on until the reader is gone; then says so once, and keeps quiet."""
 
-    def __init__(self, tell: Callable[[Any], None], stream: TextIO, notes: TextIO) -> None:
-        self.tell, self.stream, self.notes = tell, stream, notes
+    def __init__(self, emit: Callable[[Any], None], stream: TextIO, notes: TextIO) -> None:
+        self.emit, self.stream, self.notes = emit, stream, notes
         self.broken = False
 
     def __call__(self, event: Any) -> None:
@@ -48,7 +48,7 @@ class BrokenPipeGuard:
         if self.broken:
             return
         try:
-            self.tell(event)
+            self.emit(event)
         except OSError as error:
             self.broken = True
             discard_output(self.stream)

@@ -97,7 +97,7 @@ SCORES = (
 )
 RESULTS = (
     Column("model", "Model", least=8, middle=True),
-    Column("image", "Picture", least=8),
+    Column("image", "Image", least=8),
     Column("prompt", "Prompt", least=8),
     Column("repeat", "No", "number"),
     Column("outcome", "Outcome", least=7),
@@ -115,7 +115,7 @@ SWEEPS = (
     Column("state", "Outcome", least=14, of=outcome),
 )
 CHECKED = (
-    Column("image", "Picture", least=10),
+    Column("image", "Image", least=10),
     Column("question", "Question", least=12),
     Column("answer", "Answer", least=12),
     Column("expected", "Expected", least=8, optional=True, of=expected_if_wrong),
@@ -172,7 +172,7 @@ FAMILIES = (
     Column("engines", "Engines"),
     Column("how_loaded", "How loaded"),
     Column("prompt_format", "Prompt"),
-    Column("image_form", "Pictures"),
+    Column("image_form", "Images"),
     Column("remote_code", "Remote code"),
     Column("extra_packages", "Needs also"),
     Column("what_fails", "What fails"),
@@ -259,11 +259,11 @@ def plan_lines(seen: Preview) -> Iterator[str]:
     """What a plan says besides its table."""
     asked = units.pluralize(len(seen.prompts), "prompt")
     repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
-    shown = [units.pluralize(seen.pictures, "picture")] if seen.pictures or not seen.videos else []
+    shown = [units.pluralize(seen.images, "image")] if seen.images or not seen.videos else []
     shown += [units.pluralize(seen.videos, "video")] if seen.videos else []
     yield f"{units.pluralize(seen.jobs, 'job')}: {asked}, {' and '.join(shown)}{repeats}"
     shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
-    yield f"Pictures: {units.size(seen.pictures_bytes)}{shrunk}"
+    yield f"Images: {units.size(seen.images_bytes)}{shrunk}"
     if seen.scoring:
         known = units.pluralize(seen.answers_known, "job")
         yield f"Answers: known for {known}, scored by {', '.join(seen.scoring)}"

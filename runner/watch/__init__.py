@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..database.reader import Reader
 from .watcher import Watcher
@@ -22,7 +22,7 @@ LOOK_EVERY_S = 0.3
 
 def watch(
     database: Path,
-    tell: Tell,
+    emit: EventSink,
     named: str | None = None,
     *,
     once: bool = False,
@@ -38,10 +38,10 @@ def watch(
         with Reader(database) as reader:
             uid = str(reader.sweep(named)["uid"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the screen is given back
-    onlooker = Watcher(database, tell, uid, waits=not once)
+    watcher = Watcher(database, emit, uid, waits=not once)
     with suppress(KeyboardInterrupt):
         try:
-            while onlooker.poll() and not once and not gone():
+            while watcher.poll() and not once and not gone():
                 time.sleep(LOOK_EVERY_S)
         finally:
-            onlooker.close()
+            watcher.close()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..system.timestamps import seconds_since
 from .job_counts import JobCounts
@@ -20,13 +20,13 @@ RECOUNT_SHARE = 0.01  # of the time may go into counting all jobs anew
 class SweepFollower:
     """One sweep that runs, and all that was told of it."""
 
-    def __init__(self, questions: WatchQueries, tell: Tell, sweep: Row, database: str) -> None:
-        self.tell, self.id, self.uid = tell, int(sweep["id"]), str(sweep["uid"])
+    def __init__(self, questions: WatchQueries, emit: EventSink, sweep: Row, database: str) -> None:
+        self.emit, self.id, self.uid = emit, int(sweep["id"]), str(sweep["uid"])
         self.name, self.database = sweep["name"], database
         self.title = str(self.name or self.uid)
         self.counts = JobCounts(questions, self.id)
-        self.workers = WorkerPoller(questions, tell, self.uid, self.counts)
-        self.runs = RunPoller(questions, tell, self.uid, self.counts, self.workers)
+        self.workers = WorkerPoller(questions, emit, self.uid, self.counts)
+        self.runs = RunPoller(questions, emit, self.uid, self.counts, self.workers)
         self.recount_at = 0.0
         self.stale = False
 
@@ -34,7 +34,7 @@ class SweepFollower:
         """Tells the sweep as it is, with the workers that live and the runs in hand."""
         self.recount(told=False)
         jobs, outcomes = self.counts.snapshot()
-        self.tell(
+        self.emit(
             stream.SweepStarted(
                 sweep=self.uid,
                 name=self.name,
@@ -74,7 +74,7 @@ class SweepFollower:
         self.recount_at, self.stale = now + (now - began) / RECOUNT_SHARE, False
         if told and differs:
             jobs, outcomes = self.counts.snapshot()
-            self.tell(
+            self.emit(
                 stream.JobCountsChanged(
                     sweep=self.uid, jobs_by_model=jobs, outcomes_by_model=outcomes
                 )
@@ -85,7 +85,7 @@ class SweepFollower:
         self.recount()
         done = sum(sum(of.values()) for of in self.counts.outcomes.values())
         ok, skipped = self.counts.of("ok"), self.counts.of("skipped")
-        self.tell(
+        self.emit(
             stream.SweepFinished(
                 sweep=self.uid,
                 state=sweep["state"],

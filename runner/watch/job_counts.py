@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .queries import WAYS, Row, WatchQueries
+from .queries import VARIANTS_SQL, Row, WatchQueries
 
 
 @dataclass(slots=True)
@@ -16,19 +16,20 @@ class JobCounts:
 
     questions: WatchQueries
     sweep: int
-    ways: dict[int, Row] = field(default_factory=dict)
+    variants: dict[int, Row] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     jobs: dict[str, int] = field(default_factory=dict)
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def refresh(self) -> bool:
         """Counts; whether that gave anything else than what was known."""
-        ways = self.questions.all(WAYS, self.sweep)
-        self.ways = {way["id"]: way for way in ways}
+        variants = self.questions.all(VARIANTS_SQL, self.sweep)
+        self.variants = {variant["id"]: variant for variant in variants}
         self.names = {
-            id: self.ways[way["fallback_of"] or id]["name"] for id, way in self.ways.items()
+            id: self.variants[variant["fallback_of"] or id]["name"]
+            for id, variant in self.variants.items()
         }
-        jobs, outcomes = self.questions.count(self.sweep, ways)
+        jobs, outcomes = self.questions.count(self.sweep, variants)
         before = self.jobs, self.outcomes
         self.jobs = {self.names[first]: count for first, count in jobs.items()}
         self.outcomes = {self.names[first]: counts for first, counts in outcomes.items()}
@@ -37,14 +38,14 @@ class JobCounts:
     def pace(self) -> dict[str, float]:
         """Seconds from run to run lately, of the models that have begun."""
         found = {}
-        for id in self.ways:  # a fallback's row comes after its model's
+        for id in self.variants:  # a fallback's row comes after its model's
             if (seconds := self.questions.pace(id)) is not None:
                 found[self.names[id]] = seconds
         return found
 
-    def model(self, way: int) -> str:
+    def model(self, variant: int) -> str:
         """The model's name by any of its ways' rows."""
-        return self.names.get(way, "?")
+        return self.names.get(variant, "?")
 
     def add(self, model: str, outcome: str, jobs: int = 1) -> None:
         """So many jobs more are done."""

@@ -18,10 +18,10 @@ BATCH = 2000
 # `state <> 'done'` is said as the index says it, or it would not be used.
 OPEN = "SELECT id, state FROM sweeps WHERE state <> 'done'"
 SWEEP = "SELECT id, uid, name, state, started_at, ended_at FROM sweeps WHERE id = ?"
-WAYS = """
-SELECT ways.id, ways.fallback_of, ways.name, ways.engine, models.location
-FROM sweep_models AS ways JOIN models ON models.id = ways.model_id
-WHERE ways.sweep_id = ? ORDER BY ways.position, ways.id
+VARIANTS_SQL = """
+SELECT variants.id, variants.fallback_of, variants.name, variants.engine, models.location
+FROM sweep_models AS variants JOIN models ON models.id = variants.model_id
+WHERE variants.sweep_id = ? ORDER BY variants.position, variants.id
 """
 JOBS = "SELECT count(*) FROM jobs WHERE sweep_model_id = ?"
 WAITING = """
@@ -144,9 +144,9 @@ class WatchQueries:
             return [*self.all(f"{SAMPLE} AND rss_bytes = ({PEAK})", worker, worker)[:1], *newest]
         return self.all(SAMPLES, worker, after_s)
 
-    def pace(self, way: int) -> float | None:
+    def pace(self, variant: int) -> float | None:
         """Seconds from run to run lately, in the newest worker of a way to load a model."""
-        times = self.all(LATELY, way)
+        times = self.all(LATELY, variant)
         if not times:
             return None
         return seconds_since(times[-1]["started_at"], times[0]["ended_at"]) / len(times)
@@ -161,14 +161,14 @@ class WatchQueries:
         return [row[0] for row in self.all(RUNNING, sweep) if row[0] is not None]
 
     def count(
-        self, sweep: int, ways: list[Row]
+        self, sweep: int, variants: list[Row]
     ) -> tuple[dict[int, int], dict[int, dict[str, int]]]:
         """Jobs by model of a sweep, and of those done how many by outcome."""
-        firsts = [way["id"] for way in ways if way["fallback_of"] is None]
+        firsts = [variant["id"] for variant in variants if variant["fallback_of"] is None]
         jobs = {first: int(self.one(JOBS, first)) for first in firsts}
         ok = dict(jobs)
-        for way in ways:
-            ok[way["fallback_of"] or way["id"]] -= int(self.one(WAITING, way["id"]))
+        for variant in variants:
+            ok[variant["fallback_of"] or variant["id"]] -= int(self.one(WAITING, variant["id"]))
         for _, first in self.all(RUNNING, sweep):
             ok[first] -= 1
         outcomes: dict[int, dict[str, int]] = {first: {} for first in firsts}

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..system.timestamps import seconds_since
 from .job_counts import JobCounts
@@ -15,7 +15,7 @@ from .queries import Row, WatchQueries
 from .worker_poller import WorkerPoller
 
 NEVER_BEGAN = ("prepare", "start", "download", "load")
-TOLD = {one.name for one in fields(stream.RunFinished)}
+STREAM_FIELDS = {one.name for one in fields(stream.RunFinished)}
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class RunPoller:
     """The runs of one sweep."""
 
     questions: WatchQueries
-    tell: Tell
+    emit: EventSink
     uid: str
     counts: JobCounts
     workers: WorkerPoller
@@ -66,11 +66,11 @@ class RunPoller:
                 self.finished(row)
         for model, jobs in cancelled.items():
             self.counts.add(model, "skipped", jobs)
-            self.tell(stream.JobsCancelled(sweep=self.uid, model=model, jobs=jobs))
+            self.emit(stream.JobsCancelled(sweep=self.uid, model=model, jobs=jobs))
 
     def started(self, row: Row) -> None:
         """A job was handed to a worker."""
-        self.tell(
+        self.emit(
             stream.RunStarted(
                 sweep=self.uid,
                 run=row["id"],
@@ -89,7 +89,7 @@ class RunPoller:
         """A run's first token, and what text is new."""
         if not seen.first_token and row["ttft_s"] is not None:
             seen.first_token = True
-            self.tell(
+            self.emit(
                 stream.RunFirstToken(
                     sweep=self.uid,
                     run=row["id"],
@@ -101,7 +101,7 @@ class RunPoller:
         raw = row["raw_text"] or ""
         if raw.startswith(seen.text) and (piece := raw[len(seen.text) :]):
             seen.text = raw
-            self.tell(stream.RunText(sweep=self.uid, run=row["id"], text=piece))
+            self.emit(stream.RunText(sweep=self.uid, run=row["id"], text=piece))
 
     def finished(self, row: Row) -> None:
         """A run has its outcome; the job too, unless it is to be tried again."""
@@ -109,10 +109,10 @@ class RunPoller:
         if row["error_class"] == "quarantined" and model not in self.given_up:
             self.given_up.add(model)
             left, why = self.counts.left(model), row["message"]
-            self.tell(stream.Quarantined(sweep=self.uid, model=model, jobs=left, message=why))
+            self.emit(stream.Quarantined(sweep=self.uid, model=model, jobs=left, message=why))
         if row["settled"]:
             self.counts.add(model, row["outcome"])
-        self.tell(
+        self.emit(
             stream.RunFinished(
                 sweep=self.uid,
                 run=row["id"],
@@ -120,6 +120,6 @@ class RunPoller:
                 worker=self.workers.number(row["worker_id"]),
                 model=model,
                 tried_again=not row["settled"],
-                **{name: row[name] for name in TOLD & set(row.keys())},
+                **{name: row[name] for name in STREAM_FIELDS & set(row.keys())},
             )
         )

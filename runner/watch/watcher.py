@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..database.reader import Reader
 from ..errors import DatabaseError
@@ -20,17 +20,17 @@ from .liveness import has_supervisor
 from .queries import BATCH, Row, WatchQueries
 
 QUIET_S = 3.0  # a living supervisor writes more often while a worker of it lives
-PATIENCE_S = 5.0
+TIMEOUT_S = 5.0
 
 
 class Watcher:
     """Looks at a database again and again. With `only`, a uid, at that sweep alone."""
 
     def __init__(
-        self, database: Path, tell: Tell, only: str | None = None, *, waits: bool = True
+        self, database: Path, emit: EventSink, only: str | None = None, *, waits: bool = True
     ) -> None:
         self.waits = waits
-        self.database, self.tell, self.only = database, tell, only
+        self.database, self.emit, self.only = database, emit, only
         self.reader: Reader | None = None
         self.said: stream.WatchIdle | None = None
         self.troubled_since: float | None = None
@@ -46,7 +46,7 @@ class Watcher:
         self.newest_run = 0
         self.version: int | None = None
         self.file: tuple[int, int, bool] | None = None
-        self.judge_at = float("-inf")
+        self.score_at = float("-inf")
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -67,7 +67,7 @@ class Watcher:
         events = self.events.copy()
         self.events.clear()
         for event in events:
-            self.tell(event)
+            self.emit(event)
         return going_on
 
     def on_error(self, error: Exception) -> None:
@@ -78,7 +78,7 @@ class Watcher:
         if isinstance(error, DatabaseError):
             self.reset()
             self.say("no_database", error.message)
-        elif now - self.troubled_since >= PATIENCE_S:
+        elif now - self.troubled_since >= TIMEOUT_S:
             self.reset()
             self.say("no_database", f"cannot read {self.database}: {error}")
 
@@ -128,9 +128,9 @@ class Watcher:
                 if caught_up:
                     going_on = self.look_at_sweeps()
             self.version = version if caught_up else None
-            self.judge_at = now + QUIET_S
-        elif self.followed and now >= self.judge_at:
-            self.judge_at = now + 1
+            self.score_at = now + QUIET_S
+        elif self.followed and now >= self.score_at:
+            self.score_at = now + 1
             if not has_supervisor(self.database):
                 self.report_no_supervisor(next(iter(self.followed.values())).title)
         return going_on

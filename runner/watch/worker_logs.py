@@ -26,12 +26,12 @@ LOOK_EVERY_S = 0.2
 ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 
 WORKER = """
-SELECT workers.id, number, ifnull(first.name, ways.name) AS model, sweeps.uid,
+SELECT workers.id, number, ifnull(first.name, variants.name) AS model, sweeps.uid,
     ifnull(sweeps.name, sweeps.uid) AS sweep, log_path, workers.ended_at,
     stack, killed_for
 FROM workers JOIN sweeps ON sweeps.id = workers.sweep_id
-JOIN sweep_models AS ways ON ways.id = workers.sweep_model_id
-LEFT JOIN sweep_models AS first ON first.id = ways.fallback_of
+JOIN sweep_models AS variants ON variants.id = workers.sweep_model_id
+LEFT JOIN sweep_models AS first ON first.id = variants.fallback_of
 """
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from schemas import stream
-from schemas.stream import Tell
+from schemas.stream import EventSink
 
 from ..system.timestamps import seconds_since
 from .job_counts import JobCounts
@@ -20,7 +20,7 @@ class TrackedWorker:
     """A worker that lives, and what was told of it."""
 
     number: int
-    way: int
+    variant: int
     model: str
     started: bool = False
     loaded: bool = False
@@ -34,13 +34,13 @@ class WorkerPoller:
     """The workers of one sweep."""
 
     questions: WatchQueries
-    tell: Tell
+    emit: EventSink
     uid: str
     counts: JobCounts
     alive: dict[int, TrackedWorker] = field(default_factory=dict)
     numbers: dict[int, int] = field(default_factory=dict)
     newest: int = 0
-    way_of: dict[str, int] = field(default_factory=dict)
+    variant_of: dict[str, int] = field(default_factory=dict)
 
     def join(self) -> None:
         """Tells those that live."""
@@ -67,7 +67,7 @@ class WorkerPoller:
             if row["ended_at"] is None:
                 continue
             seen = self.alive.pop(row["id"])
-            self.tell(
+            self.emit(
                 stream.WorkerEnded(
                     sweep=self.uid,
                     worker=seen.number,
@@ -82,22 +82,26 @@ class WorkerPoller:
 
     def add(self, row: Row) -> None:
         """One that was not seen before."""
-        way, model = row["sweep_model_id"], self.counts.model(row["sweep_model_id"])
+        variant, model = row["sweep_model_id"], self.counts.model(row["sweep_model_id"])
         self.numbers[row["id"]] = row["number"]
-        self.alive[row["id"]] = TrackedWorker(row["number"], way, model)
-        before = self.way_of.get(model, way)
-        self.way_of[model] = way
-        if before != way and (how := self.counts.ways.get(way)) and how["fallback_of"] is not None:
+        self.alive[row["id"]] = TrackedWorker(row["number"], variant, model)
+        before = self.variant_of.get(model, variant)
+        self.variant_of[model] = variant
+        if (
+            before != variant
+            and (how := self.counts.variants.get(variant))
+            and how["fallback_of"] is not None
+        ):
             to = f"{how['location']} ({how['engine']})"
             left = self.counts.left(model)
-            self.tell(stream.FallingBack(sweep=self.uid, model=model, to=to, jobs=left, why=None))
+            self.emit(stream.FallingBack(sweep=self.uid, model=model, to=to, jobs=left, why=None))
 
     def look_at(self, seen: TrackedWorker, row: Row) -> None:
         """One worker's start, load and memory, and its kill."""
         over = row["ended_at"] is not None
         if not seen.started and (over or row["pid"] is not None):
             seen.started = True
-            self.tell(
+            self.emit(
                 stream.WorkerStarted(
                     sweep=self.uid,
                     worker=seen.number,
@@ -109,7 +113,7 @@ class WorkerPoller:
             )
         if not seen.loaded and row["load_s"] is not None:
             seen.loaded = True
-            self.tell(
+            self.emit(
                 stream.WorkerLoaded(
                     sweep=self.uid,
                     worker=seen.number,
@@ -136,7 +140,7 @@ class WorkerPoller:
         seen.peak, seen.sampled = max(filter(None, peaks), default=None), newest["at_s"]
         if not seen.loaded and newest["phase"] != seen.phase:
             seen.phase = newest["phase"]
-            self.tell(
+            self.emit(
                 stream.WorkerProgress(
                     sweep=self.uid,
                     worker=seen.number,
@@ -148,7 +152,7 @@ class WorkerPoller:
                     unit=None,
                 )
             )
-        self.tell(
+        self.emit(
             stream.MemorySampled(
                 sweep=self.uid,
                 worker=seen.number,
@@ -162,7 +166,7 @@ class WorkerPoller:
     def killed(self, seen: TrackedWorker, row: Row) -> None:
         """A kill that is over."""
         why = row["message"] or self.questions.last_message(row["id"])
-        self.tell(
+        self.emit(
             stream.WorkerKilled(
                 sweep=self.uid,
                 worker=seen.number,

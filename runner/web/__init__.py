@@ -1,7 +1,7 @@
 """Browses the history in a web browser: Datasette on the file, in a process of its own.
 
 `server` is that process, `pages` what it is told of our tables and queries, `plugin` what cells
-look like, `pictures` the thumbnails, `guard` who may ask. The file is opened for reading only, so
+look like, `images` the thumbnails, `guard` who may ask. The file is opened for reading only, so
 a sweep may run meanwhile; nothing is written anywhere. Datasette is an extra.
 """
 

@@ -1,6 +1,6 @@
-"""Pictures for pages: prepared ones that stand in the table `images`, whole or small.
+"""Images for pages: prepared ones that stand in the table `images`, whole or small.
 
-A picture is asked for by its row's number and never by a path. Only PNG files are read, as the
+An image is asked for by its row's number and never by a path. Only PNG files are read, as the
 preparation writes them; what is sent is drawn anew from their pixels.
 """
 
@@ -22,7 +22,7 @@ MOST_PIXELS = 100_000_000
 
 
 async def image_png(database: Database, number: int, small: bool) -> bytes | None:
-    """A picture's PNG; None where there is none, or none that can be read."""
+    """An image's PNG; None where there is none, or none that can be read."""
     found = await database.execute("SELECT prepared_path FROM images WHERE id = ?", [number])
     row = found.first()
     if row is None or row[0] is None:

@@ -1,4 +1,4 @@
-"""A plugin of Datasette's: pictures in rows, links to rows, and figures with their units.
+"""A plugin of Datasette's: images in rows, links to rows, and figures with their units.
 
 All text of models stays with Datasette, which escapes it; what is made here is of numbers, and of
 names that are escaped.
@@ -57,20 +57,20 @@ def extra_css_urls() -> list[str]:
 
 @hookimpl
 def register_routes() -> list[tuple[str, Callable[..., Awaitable[Response]]]]:
-    """Pictures, and the style."""
+    """Images, and the style."""
     return [
-        (r"^/-/picture/(?P<number>\d{1,15})(?P<small>/small)?$", picture),
+        (r"^/-/image/(?P<number>\d{1,15})(?P<small>/small)?$", image),
         (r"^/-/vlmsweep\.css$", style),
     ]
 
 
-async def picture(datasette: Datasette, request: Request) -> Response:
-    """The picture of a row of `images`."""
+async def image(datasette: Datasette, request: Request) -> Response:
+    """The image of a row of `images`."""
     database = datasette.get_database(metadata.NAME)
     number, small = int(request.url_vars["number"]), bool(request.url_vars["small"])
     found = await images.image_png(database, number, small)
     if found is None:
-        return Response.text("No such picture", status=404)
+        return Response.text("No such image", status=404)
     kept = {"cache-control": "private, max-age=600"}
     return Response(body=found, headers=kept, content_type="image/png")
 
@@ -107,18 +107,18 @@ def render_cell(
 async def image_cell(
     row: sqlite3.Row, text: str, table: str | None, datasette: Datasette
 ) -> Markup | None:
-    """A picture's name, and the picture itself above it."""
+    """An image's name, and the image itself above it."""
     numbers = await image_ids_of_row(row, table, datasette)
     if not numbers:
         return None
     made = Markup("").join(
-        THUMBNAIL.format(datasette.urls.path(f"/-/picture/{number}")) for number in numbers
+        THUMBNAIL.format(datasette.urls.path(f"/-/image/{number}")) for number in numbers
     )
-    return Markup('<div class="pictures">{}</div>{}').format(made, text)
+    return Markup('<div class="images">{}</div>{}').format(made, text)
 
 
 async def image_ids_of_row(row: sqlite3.Row, table: str | None, datasette: Datasette) -> list[int]:
-    """The numbers of a row's pictures, by the picture, job or run it is of."""
+    """The numbers of a row's images, by the image, job or run it is of."""
     keys = row.keys()
     if table == "images":
         return [row["id"]]

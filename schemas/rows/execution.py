@@ -173,10 +173,10 @@ class Runs(TypedDict, total=False):
     ]
     image_tokens: Annotated[
         int | None,
-        "Those of them that stand for pictures or videos. NULL where the engine cannot tell.",
+        "Those of them that stand for images or videos. NULL where the engine cannot tell.",
     ]
     image_tiles: Annotated[
-        int | None, "Tiles the pictures were cut into. NULL where the engine cannot tell."
+        int | None, "Tiles the images were cut into. NULL where the engine cannot tell."
     ]
     output_tokens: Annotated[
         int | None,

@@ -1,4 +1,4 @@
-"""What was asked for: sweeps, their models, pictures, prompts and jobs."""
+"""What was asked for: sweeps, their models, images, prompts and jobs."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Models(TypedDict, total=False):
 
 
 class Images(TypedDict, total=False):
-    """A picture or video as it was found and as every engine got it."""
+    """An image or video as it was found and as every engine got it."""
 
     id: Annotated[int, "Number of the row."]
     path: Annotated[str, "Absolute path it was read from (undecodable bytes as \\xNN)."]
@@ -104,12 +104,12 @@ class Images(TypedDict, total=False):
     ]
     frames: Annotated[
         int | None,
-        "Frames in the file; of a picture the first is used. NULL when undecodable.",
+        "Frames in the file; of an image the first is used. NULL when undecodable.",
     ]
     duration_s: Annotated[
-        float | None, "A video's length by its frames. NULL for pictures and when undecodable."
+        float | None, "A video's length by its frames. NULL for images and when undecodable."
     ]
-    max_frames: Annotated[int | None, "Frames of the video asked for. NULL for pictures."]
+    max_frames: Annotated[int | None, "Frames of the video asked for. NULL for images."]
     max_side: Annotated[int | None, "Longest side asked for, pixels. NULL for no limit."]
     prepared_path: Annotated[
         str | None, "The upright RGB PNG; a video's first. NULL when it could not be made."
@@ -157,8 +157,8 @@ class Jobs(TypedDict, total=False):
 
 
 class JobImages(TypedDict, total=False):
-    """The pictures of a job, in order."""
+    """The images of a job, in order."""
 
     job_id: Annotated[int, "The job."]
-    position: Annotated[int, "Place among the job's pictures, from 0."]
-    image_id: Annotated[int, "The picture."]
+    position: Annotated[int, "Place among the job's images, from 0."]
+    image_id: Annotated[int, "The image."]

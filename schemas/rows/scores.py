@@ -69,7 +69,7 @@ class Judged(TypedDict, total=False):
 
     sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
     model: Annotated[str, "The model's name in the sweep."]
-    image: Annotated[str | None, "The picture's file name; several with commas. NULL without one."]
+    image: Annotated[str | None, "The image's file name; several with commas. NULL without one."]
     prompt: Annotated[str, "The prompt's name, or its text where it has none."]
     repeat: Annotated[int, "Which repeat it is, from 1."]
     outcome: Annotated[str | None, "As runs.outcome; NULL when not run yet or running."]

@@ -67,7 +67,7 @@ StreamEvent = (
     | NotifyFailed
     | WatchIdle
 )
-Tell = Callable[[StreamEvent], None]
+EventSink = Callable[[StreamEvent], None]
 
 __all__ = [
     "DeadlineReached",

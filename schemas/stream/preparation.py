@@ -1,4 +1,4 @@
-"""Of what comes before jobs: findings, models fetched, environments made, pictures prepared."""
+"""Of what comes before jobs: findings, models fetched, environments made, images prepared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 class PreflightFinding:
     """Something that jobs will fail for (problem) or may fail for (warning), seen before the start.
 
-    `about` is an error class or a part of preflight, `where` the model, picture or place.
+    `about` is an error class or a part of preflight, `where` the model, image or place.
     """
 
     event: Literal["preflight_finding"] = "preflight_finding"
@@ -60,7 +60,7 @@ class EnvironmentProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImagePrepared:
-    """A picture was decoded and stored, or could not be (`message` says why)."""
+    """An image was decoded and stored, or could not be (`message` says why)."""
 
     event: Literal["image_prepared"] = "image_prepared"
     path: str

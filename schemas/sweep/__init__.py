@@ -52,7 +52,7 @@ class Sweep(SweepModelBase):
     models: Annotated[list[ModelLike], Field(min_length=1)]
     images: Places = Field(
         default_factory=list,
-        description="Files, folders (for pictures only) or globs, relative to this file.",
+        description="Files, folders (for images only) or globs, relative to this file.",
     )
     prompts: Annotated[list[PromptLike], Field(min_length=1)]
     generation: GenerationSettings = GenerationSettings()

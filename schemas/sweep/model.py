@@ -45,7 +45,7 @@ DECIDED = re.compile(
 )
 
 
-def of_pictures(settings: dict[str, Any]) -> dict[str, Any]:
+def of_images(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings for a processor alone. Raises ValueError."""
     if wrong := sorted(filter(DECIDED.fullmatch, settings)):
         raise ValueError(
@@ -72,7 +72,7 @@ class Source(SweepModelBase):
     allow_oversize: StrictBool = Field(
         False, description="Try to load weights that seem too large for the device's memory."
     )
-    processor: Annotated[dict[str, JsonValue], AfterValidator(of_pictures)] = Field(
+    processor: Annotated[dict[str, JsonValue], AfterValidator(of_images)] = Field(
         default_factory=dict, description="Settings for the model's own processor."
     )
     python: NonEmpty | None = Field(

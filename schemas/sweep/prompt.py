@@ -1,4 +1,4 @@
-"""What is asked, in one turn or several, and about which of the sweep's pictures."""
+"""What is asked, in one turn or several, and about which of the sweep's images."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ ImageChoice = Annotated[
 
 
 class Prompt(SweepModelBase):
-    """A question, or a conversation of several turns, and the pictures it is asked about.
+    """A question, or a conversation of several turns, and the images it is asked about.
 
-    `images`: "each" asks it once per picture of the sweep, "none" without a picture, "all"
+    `images`: "each" asks it once per image of the sweep, "none" without an image, "all"
     once with all of them; a list of files asks it once, with those.
     """
 

@@ -1,4 +1,4 @@
-"""How a sweep runs: generation, limits, and what becomes of pictures and videos first.
+"""How a sweep runs: generation, limits, and what becomes of images and videos first.
 
 What one model gets instead of the sweep's stands beside what the sweep has.
 """
@@ -85,7 +85,7 @@ class Limits(SweepModelBase):
 
 
 class ImageSettings(SweepModelBase):
-    """How pictures are prepared, the same for every model."""
+    """How images are prepared, the same for every model."""
 
     max_side: Annotated[int, Field(strict=True, ge=1, le=65_536)] | None = Field(
         1024, description="Longest side in pixels; null keeps the size."

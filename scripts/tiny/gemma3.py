@@ -9,7 +9,7 @@ from .common import INITIALISER_RANGE, save_random_weights, save_tokenizer, writ
 from .gemma import FIRST, gemma_bpe, silent_ids, soften_embeddings
 
 SIDE, PATCH = 28, 7  # pixels
-SEQUENCE = 4  # image tokens a picture, pooled
+SEQUENCE = 4  # image tokens an image, pooled
 NAMED = {
     "boi_token": "<start_of_image>",
     "eoi_token": "<end_of_image>",
@@ -127,7 +127,7 @@ def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
 
 
 def _open_eyes(path: Path, seed: int) -> None:
-    """Fill the projection from pictures to text, which the library makes of zeros."""
+    """Fill the projection from images to text, which the library makes of zeros."""
     import torch
     from safetensors.torch import load_file, save_file
 

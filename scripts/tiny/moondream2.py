@@ -18,7 +18,7 @@ from .common import byte_level_bpe, save_tokenizer, write_json
 REMOTE = Path(__file__).parent / "remote"
 SECOND = "moondream/starmie-v1"
 SECOND_COMMIT = "5" * 40
-SPREAD = 0.3  # so that answers hang on the picture, and don't settle on one word
+SPREAD = 0.3  # so that answers hang on the image, and don't settle on one word
 SPECIAL = ["<|endoftext|>", *(f"<|md_reserved_{n}|>" for n in range(4))]
 
 

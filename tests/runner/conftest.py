@@ -45,8 +45,8 @@ class Outcome:
         return {row["prompt"]: row for row in self.rows}
 
 
-def picture(path: Path) -> PreparedImage:
-    """A picture as if it had been prepared; one named broken could not be."""
+def image(path: Path) -> PreparedImage:
+    """An image as if it had been prepared; one named broken could not be."""
     if "broken" in path.name:
         return PreparedImage(path=path, error_class="bad_image", message="is broken")
     return PreparedImage(path=path, prepared_path=path, prepared_sha256=path.name)
@@ -75,8 +75,8 @@ def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
         images = "each" if "images" in more else "none"
         data["prompts"] = [{"text": text, "images": images} for text in prompts]
         plan = expand.expand(sweepfile.validate(data | more, "test"), tmp_path, "test")
-        pictures = [picture(path) for path in plan.images]
-        return sweep_writer.add_sweep(store, plan, pictures, environment.supervisor_environment())
+        prepared = [image(path) for path in plan.images]
+        return sweep_writer.add_sweep(store, plan, prepared, environment.supervisor_environment())
 
     return add
 

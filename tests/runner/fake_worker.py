@@ -154,7 +154,7 @@ def hang_late() -> None:
     sys.exit(0)
 
 
-def hold(size: int) -> mmap.mmap:
+def handle(size: int) -> mmap.mmap:
     """Memory that is really there."""
     area = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for at in range(0, size, mmap.PAGESIZE):
@@ -274,7 +274,7 @@ def do(run: int, prompt: str) -> None:
                 phase="generate",
                 error_class="bad_image",
                 exception="ValueError",
-                message="no picture",
+                message="no image",
                 hint="give one",
                 traceback="tb",
             )
@@ -328,7 +328,7 @@ def do(run: int, prompt: str) -> None:
         case "bomb":
             bomb()
         case "spike":
-            area = hold(400_000_000)
+            area = handle(400_000_000)
             time.sleep(0.025)
             area.close()
             answer(run, str(high_water()))
@@ -360,7 +360,7 @@ def do(run: int, prompt: str) -> None:
         case "volunteer":
             answer(run, Path("/proc/self/oom_score_adj").read_text().strip())
         case _ if prompt.startswith("hold "):
-            area = hold(int(prompt.split()[1]))
+            area = handle(int(prompt.split()[1]))
             say("text", run=run, text="holding", output_tokens=1)
             forever()
         case _ if prompt.startswith("family "):

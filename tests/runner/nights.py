@@ -59,13 +59,13 @@ class Night:
         """Works the queue, or one sweep `alone`."""
         self.told = []
 
-        def tell(event: stream.StreamEvent) -> None:
+        def emit(event: stream.StreamEvent) -> None:
             self.told.append(event)
             react(event)
 
         with ControlServer(self.store) as listener:
             self.supervisor = Supervisor(
-                self.store, tell, self.launcher, SupervisorLimits(**terms), listener, self.clock
+                self.store, emit, self.launcher, SupervisorLimits(**terms), listener, self.clock
             )
             if alone is not None:
                 return self.supervisor.run_sweep(alone) == "done"

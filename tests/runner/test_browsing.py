@@ -51,7 +51,7 @@ WHERE model GLOB :model AND length(text) <= :longest LIMIT :limit
 
 @pytest.fixture
 def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
-    """A job about a picture, one that said evil things, and one that failed."""
+    """A job about an image, one that said evil things, and one that failed."""
     sweep = queued(["good"], ["a", "b", "c"], name="tonight")
     Image.new("RGBA", (400, 200), "red").save(tmp_path / "prepared.png")
     path = tmp_path / "<b>photo.jpg"
@@ -117,24 +117,24 @@ def test_what_models_say_is_only_text(get: Callable[[str], Any]) -> None:
         assert "<b>photo" not in page
 
 
-def test_pictures_figures_and_links_stand_in_rows(get: Callable[[str], Any]) -> None:
+def test_images_figures_and_links_stand_in_rows(get: Callable[[str], Any]) -> None:
     page = get("/history/results").text
-    assert page.count('<img class="thumbnail" loading="lazy" alt="" src="/-/picture/1/small">') == 3
+    assert page.count('<img class="thumbnail" loading="lazy" alt="" src="/-/image/1/small">') == 3
     assert "&lt;b&gt;photo.jpg" in page
     assert '<span class="figure" title="1.25">1.25 s</span>' in page
     assert '<span class="figure" title="448000000">448 MB</span>' in page
     assert '<a href="/history/runs/1">1</a>' in page
-    assert "/-/picture/1/small" in get("/history/images").text
+    assert "/-/image/1/small" in get("/history/images").text
     assert "/-/picture/1/small" in get("/history/said?model=*&longest=9&limit=5").text
 
 
-def test_pictures_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str], Any]) -> None:
-    whole, small = get("/-/picture/1"), get("/-/picture/1/small")
+def test_images_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str], Any]) -> None:
+    whole, small = get("/-/image/1"), get("/-/image/1/small")
     assert whole.headers["content-type"] == "image/png"
     assert Image.open(BytesIO(whole.content)).size == (400, 200)
     assert Image.open(BytesIO(small.content)).size == (160, 80)
     for path in ("2", "99", "../etc/passwd", "%2Fetc%2Fpasswd", "1/other", "1?path=/etc/passwd"):
-        answer = get(f"/-/picture/{path}")
+        answer = get(f"/-/image/{path}")
         assert answer.status_code in (302, 404) or answer.content == whole.content
         assert b"root:" not in answer.content
 

@@ -47,7 +47,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def sweep_file(folder: Path, prompts: list[str], **more: Any) -> str:
-    """A sweep file without pictures."""
+    """A sweep file without images."""
     asked = [{"text": text, "images": "none"} for text in prompts]
     data = {"models": ["./good", "./better"], "prompts": asked} | more
     (folder / "sweep.yaml").write_text(json.dumps(data))
@@ -144,17 +144,17 @@ def test_a_file_may_leave_the_models_to_the_options(here: Path) -> None:
     assert vlmsweep("plan", "sweep.yaml", "-m", "good").exit_code == 0
 
 
-def test_pictures_on_the_command_line_are_found_from_here(here: Path) -> None:
+def test_images_on_the_command_line_are_found_from_here(here: Path) -> None:
     away = here / "photos [1]"
     away.mkdir()
     for name in ("b.png", "a.png", "note.txt"):
         (away / name).write_bytes(b"x")
     (here / "sub").mkdir()
     (here / "sub" / "sweep.yaml").write_text("{models: [../good], prompts: [hi]}")
-    for pictures in ("photos [1]", "photos*/*.png"):
-        result = vlmsweep("plan", "sub/sweep.yaml", "-i", pictures, "--json")
+    for images in ("photos [1]", "photos*/*.png"):
+        result = vlmsweep("plan", "sub/sweep.yaml", "-i", images, "--json")
         assert result.exit_code == 0, result.output
-        assert json.loads(result.output)["pictures"] == 2
+        assert json.loads(result.output)["images"] == 2
 
 
 def test_every_problem_is_told_at_once(here: Path) -> None:
@@ -265,7 +265,7 @@ def test_the_demos_stream_ends_with_its_marks(here: Path) -> None:
     assert events[-1]["right"] == 0
 
 
-def test_every_picture_answers_every_question() -> None:
+def test_every_image_answers_every_question() -> None:
     for answers in demo.expected_answers().values():
         assert set(demo.QUESTIONS) <= set(answers)
 
@@ -313,7 +313,7 @@ def test_a_plan_says_what_is_missing_and_runs_nothing(
     ]
     assert plan["models"][0]["bytes"] == 2000
     assert plan["missing"] == [str(here / "gone.png")]
-    assert plan["pictures_bytes"] == 10
+    assert plan["images_bytes"] == 10
     assert "gone.png: is a symbolic link to something" in vlmsweep("plan", *arguments).output
     assert not (here / "history.db").exists()
 
@@ -410,7 +410,7 @@ def test_the_database_lies_in_the_users_data_folder(
     assert paths.database_path(Path("x.db")) == tmp_path / "x.db"
 
 
-def test_a_preset_is_planned_with_the_users_pictures(here: Path) -> None:
+def test_a_preset_is_planned_with_the_users_images(here: Path) -> None:
     (here / "a.png").touch()
     done = CliRunner().invoke(cli, ["plan", "--preset", "guide", "-i", "a.png", "--json"])
     assert done.exit_code == 0, done.output
@@ -468,7 +468,7 @@ def test_help_lists_every_command_on_a_line_of_its_own() -> None:
     assert "..." not in (shown + queued).replace("slowest, ...", "").replace("[ARGS]...", "")
 
 
-def test_pictures_are_asked_for_by_their_option(here: Path) -> None:
+def test_images_are_asked_for_by_their_option(here: Path) -> None:
     done = vlmsweep("run", "-m", "good")
     assert done.exit_code == 2
     assert "give some with -i" in done.stderr

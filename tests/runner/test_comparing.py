@@ -128,9 +128,9 @@ def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -
         {"x.png": ("1", "p1"), "y.png": ("2", "p2")},
         {"z.png": ("2", "p2"), "w.png": ("9", "p1")},
     )
-    for sweep, pictures in zip(sweeps, moved, strict=True):
+    for sweep, paths in zip(sweeps, moved, strict=True):
         jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep])
-        for (job,), (name, (digest, pixels)) in zip(jobs.fetchall(), pictures.items(), strict=True):
+        for (job,), (name, (digest, pixels)) in zip(jobs.fetchall(), paths.items(), strict=True):
             made = PreparedImage(
                 path=Path("/p") / name, source_sha256=digest + str(sweep) * (digest in "19"),
                 prepared_sha256=pixels,
@@ -140,8 +140,7 @@ def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -
     store.connection.execute("UPDATE jobs SET prompt_id = 1")
     found = held(store)
     images = [
-        (p.a and p.a["pictures"][0]["name"], p.b and p.b["pictures"][0]["name"])
-        for p in found.pairs
+        (p.a and p.a["images"][0]["name"], p.b and p.b["images"][0]["name"]) for p in found.pairs
     ]
     assert images == [("x.png", "w.png"), ("y.png", "z.png")]
     assert [(one.what, one.a, one.b) for one in found.settings] == [("image.max_side", 1024, 512)]
@@ -177,8 +176,8 @@ def test_a_model_is_slower_when_the_whole_interval_says_so(store: Store, queued:
     assert (ratio.low, ratio.high, ratio.pairs) == (2.9 / 2, 3.2 / 2, 7)
     assert [one.kind for one in found.reasons] == ["slower", "memory"]
     assert not held(store, slower=1.5, memory=1.3).regression
-    assert found.models[0].ratios["load_s"] == ratios.NOTHING
-    assert found.models[0].ratios["peak_device_bytes"] == ratios.NOTHING
+    assert found.models[0].ratios["load_s"] == ratios.EMPTY
+    assert found.models[0].ratios["peak_device_bytes"] == ratios.EMPTY
 
 
 @pytest.mark.parametrize("times", [[9.0], [9.0, 2.0], [9.0, 9.0, 9.0, 2.0, 2.0, 2.0, 2.0]])
@@ -191,7 +190,7 @@ def test_what_the_spread_does_not_support_is_no_regression(
 
 def test_peaks_by_other_methods_are_not_compared(store: Store, queued: Queued) -> None:
     sides(store, queued, [2.0, 2.0], peak_rss_bytes=9000, peak_rss_method="sampled rss")
-    assert held(store).models[0].ratios["peak_rss_bytes"] == ratios.NOTHING
+    assert held(store).models[0].ratios["peak_rss_bytes"] == ratios.EMPTY
 
 
 def test_changed_texts_count_only_when_asked_for(store: Store, queued: Queued) -> None:

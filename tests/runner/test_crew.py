@@ -164,9 +164,9 @@ def test_models_that_were_never_run_share_by_what_lies_on_disk(
     known, empty = Queue(store.connection, 1).ready(utc_now())
     assert weights_on_disk(known.load) == 1000
     assert weights_on_disk(empty.load) is None
-    crew = WorkerPool(
+    pool = WorkerPool(
         SupervisorLimits(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector()
     )
-    assert crew.allocate(Estimate(), known) is not None
-    assert crew.allocate(Estimate(), empty) is None
-    assert crew.allocate(Estimate(), known) is not None
+    assert pool.allocate(Estimate(), known) is not None
+    assert pool.allocate(Estimate(), empty) is None
+    assert pool.allocate(Estimate(), known) is not None

@@ -217,7 +217,7 @@ def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None
     told, _, rest = said.detail.partition("; ")
     assert "sleep" in told
     assert "slowing for heat" in rest
-    for name in measurement_checks.HARDSHIPS:
+    for name in measurement_checks.INTERFERENCE_COLUMNS:
         monkeypatch.setattr(counters, name, lambda: None)
     assert measurement_checks.check_interference_counters().state == "not here"
 

@@ -9,7 +9,7 @@ from schemas import stream
 from .conftest import Outcome, Sweeper
 
 
-def ways(first: str, *others: str, **more: Any) -> dict[str, Any]:
+def variants(first: str, *others: str, **more: Any) -> dict[str, Any]:
     return {"id": f"./{first}", "name": "m", "fallback": [f"./{name}" for name in others], **more}
 
 
@@ -24,7 +24,7 @@ def tries(done: Outcome) -> list[tuple[str, int, str]]:
 
 
 def test_each_try_is_a_run_and_history_says_why_the_first_failed(sweep: Sweeper) -> None:
-    done = sweep(["error-in-load", "good"], ["a", "b"], tried=[ways("error-in-load", "good")])
+    done = sweep(["error-in-load", "good"], ["a", "b"], tried=[variants("error-in-load", "good")])
     assert tries(done) == [("a", 1, "error"), ("b", 1, "error"), ("a", 2, "ok"), ("b", 2, "ok")]
     assert [(row["outcome"], row["model"], row["attempt"]) for row in done.rows] == [
         ("ok", "m", 2),
@@ -42,7 +42,7 @@ def test_each_try_is_a_run_and_history_says_why_the_first_failed(sweep: Sweeper)
 
 
 def test_only_the_jobs_that_failed_go_on(sweep: Sweeper) -> None:
-    done = sweep(["good", "better"], ["a", "error", "b"], tried=[ways("good", "better")])
+    done = sweep(["good", "better"], ["a", "error", "b"], tried=[variants("good", "better")])
     assert tries(done) == [
         ("a", 1, "ok"),
         ("error", 1, "error"),
@@ -53,7 +53,7 @@ def test_only_the_jobs_that_failed_go_on(sweep: Sweeper) -> None:
 
 def test_a_chain_goes_on_to_its_end(sweep: Sweeper) -> None:
     names = ["exit-in-load", "error-in-load", "good"]
-    done = sweep(names, ["a"], tried=[ways(*names)])
+    done = sweep(names, ["a"], tried=[variants(*names)])
     assert tries(done) == [("a", 1, "crashed"), ("a", 2, "error"), ("a", 3, "ok")]
 
 
@@ -62,7 +62,7 @@ def test_a_model_given_up_hands_on_what_it_never_came_to(sweep: Sweeper) -> None
     done = sweep(
         ["good", "better"],
         ["abort", "exit 7", "a"],
-        tried=[ways("good", "better")],
+        tried=[variants("good", "better")],
         limits=limits,
     )
     assert tries(done)[:2] == [("abort", 1, "crashed"), ("exit 7", 1, "crashed")]
@@ -71,6 +71,6 @@ def test_a_model_given_up_hands_on_what_it_never_came_to(sweep: Sweeper) -> None
 
 
 def test_nothing_falls_back_when_all_went_well(sweep: Sweeper) -> None:
-    done = sweep(["good", "better"], ["a"], tried=[ways("good", "better")])
+    done = sweep(["good", "better"], ["a"], tried=[variants("good", "better")])
     assert tries(done) == [("a", 1, "ok")]
     assert len(done.workers) == 1

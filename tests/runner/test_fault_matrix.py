@@ -47,9 +47,9 @@ def marker() -> str:
 def faults(store, tmp_path: Path, marker: str) -> Faults:
     """Runs prompts on one scripted model; returns the rows of its runs and its workers."""
 
-    def run(*prompts: str, tell: faulty.Tell = lambda event: None, **limits: Any):
+    def run(*prompts: str, emit: faulty.EventSink = lambda event: None, **limits: Any):
         number = faulty.queue(store, tmp_path, prompts, QUICK | limits)
-        faulty.supervisor(store, marker, tell).run_sweep(number)
+        faulty.supervisor(store, marker, emit).run_sweep(number)
         assert not faulty.marked(marker)
         return rows_of(store.path)
 
@@ -105,7 +105,7 @@ class Witness:
 def test_each_kind_of_descendant_dies_with_its_worker(faults, marker: str, kind: str) -> None:
     seen: dict[int, str] = {}
     look = Witness(stream.RunText, lambda pid: seen.update(until_all_are_up(marker)))
-    runs, workers = faults(f"offspring {marker}", "after", tell=look)
+    runs, workers = faults(f"offspring {marker}", "after", emit=look)
     assert f"{marker}-{kind} 1000" in seen.values()
     assert not faulty.marked(f"{marker}-{kind}")
     assert outcomes(runs) == ["timeout", "ok"]
@@ -151,7 +151,7 @@ def test_a_stranger_that_holds_the_pipe_delays_nothing(faults) -> None:
         held.append(os.open(f"/proc/{pid}/fd/{events}", os.O_WRONLY))
 
     began = time.monotonic()
-    runs, _ = faults("leave soon", "after", tell=Witness(stream.RunStarted, grab))
+    runs, _ = faults("leave soon", "after", emit=Witness(stream.RunStarted, grab))
     assert outcomes(runs) == ["crashed", "ok"]
     assert time.monotonic() - began < 15
     os.close(held[0])
@@ -292,7 +292,7 @@ def test_who_is_busy_within_its_deadline_is_left_alone(sweep: Sweeper, model: st
 
 def test_a_kill_from_outside_is_no_timeout(faults) -> None:
     kill = Witness(stream.RunStarted, lambda pid: os.kill(pid, signal.SIGKILL))
-    runs, workers = faults("hang", "after", tell=kill)
+    runs, workers = faults("hang", "after", emit=kill)
     assert outcomes(runs) == ["crashed", "ok"]
     assert "SIGKILL" in runs[0]["message"]
     assert workers[0]["killed_for"] is None
@@ -343,7 +343,7 @@ def test_a_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
         os.kill(psutil.Process(pid).ppid(), signal.SIGKILL)
 
     look = Witness(stream.RunText, kill)
-    runs, workers = faults(f"offspring {marker}", "after", tell=look, silence_s=10)
+    runs, workers = faults(f"offspring {marker}", "after", emit=look, silence_s=10)
     assert len(seen) >= 6
     assert outcomes(runs) == ["crashed", "ok"]
     assert "processes it guarded were killed" in workers[0]["notes"]
@@ -354,7 +354,7 @@ def test_a_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
 def test_a_stopped_shim_is_not_waited_for(faults, marker: str, monkeypatch) -> None:
     monkeypatch.setattr(worker_process, "SHIM_PATIENCE_S", 0.3)
     stop = Witness(stream.RunText, lambda pid: os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP))
-    runs, workers = faults(f"offspring {marker}", "after", tell=stop)
+    runs, workers = faults(f"offspring {marker}", "after", emit=stop)
     assert outcomes(runs) == ["timeout", "ok"]
     assert "did not obey" in workers[0]["notes"]
 

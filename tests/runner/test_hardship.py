@@ -32,12 +32,12 @@ def test_a_count_that_was_begun_anew_is_unknown() -> None:
 def test_the_load_is_told_once_and_each_run_by_itself(monkeypatch) -> None:
     slept = iter([0.0, 10.0, 11.0, 50.0, 50.0])
     monkeypatch.setattr(counters, "slept_s", lambda: next(slept))
-    hardship = InterferenceTracker()
-    assert hardship.begin_run()["load_slept_s"] == 10
-    assert hardship.end_run()["slept_s"] == 1
-    assert hardship.begin_run() == {}
-    assert hardship.end_run()["slept_s"] == 0
-    assert hardship.end_run() == hardship.end_load() == {}
+    interference = InterferenceTracker()
+    assert interference.begin_run()["load_slept_s"] == 10
+    assert interference.end_run()["slept_s"] == 1
+    assert interference.begin_run() == {}
+    assert interference.end_run()["slept_s"] == 0
+    assert interference.end_run() == interference.end_load() == {}
 
 
 @pytest.fixture

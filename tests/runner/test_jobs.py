@@ -15,7 +15,7 @@ from runner.planning.plan import Plan
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """Two models and some pictures, one in a subfolder, one hidden, one that is none."""
+    """Two models and some images, one in a subfolder, one hidden, one that is none."""
     for name in ("one", "two", "pics/sub", "pics/.hidden"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("a.png", "b.JPG", "sub/c.webp", ".hidden/d.png", ".e.png", "notes.txt"):
@@ -28,7 +28,7 @@ def expand(here: Path, **data: Any) -> Plan:
     return expand_module.expand(sweepfile.validate(base | data, "test"), here, "test")
 
 
-def test_models_times_pictures_times_prompts_times_repeats(here: Path) -> None:
+def test_models_times_images_times_prompts_times_repeats(here: Path) -> None:
     plan = expand(here, prompts=["p", "q"], repeats=2)
     assert [path.name for path in plan.images] == ["a.png", "b.JPG", "c.webp"]
     assert len(plan.jobs) == 2 * 3 * 2 * 2
@@ -46,7 +46,7 @@ def test_models_times_pictures_times_prompts_times_repeats(here: Path) -> None:
         (["pics/b.JPG", "pics/a.png"], [("b.JPG", "a.png")]),
     ],
 )
-def test_a_prompt_says_which_pictures_it_is_about(here: Path, images: Any, groups: Any) -> None:
+def test_a_prompt_says_which_images_it_is_about(here: Path, images: Any, groups: Any) -> None:
     plan = expand(here, models=["./one"], prompts=[{"text": "p", "images": images}])
     assert [tuple(plan.images[i].name for i in j.images) for j in plan.jobs] == groups
 
@@ -68,10 +68,10 @@ def test_everything_that_leads_nowhere_is_said_at_once(here: Path) -> None:
     assert "models[1]" in said
     assert "images[0]: 'pic' does not exist (did you mean pics?)" in said
     assert "images[1]: 'pics/*.gif' matches nothing" in said
-    assert "images[2]: 'one' holds no pictures" in said
+    assert "images[2]: 'one' holds no images" in said
 
 
-def test_pictures_are_needed_only_where_they_are_asked_about(here: Path) -> None:
+def test_images_are_needed_only_where_they_are_asked_about(here: Path) -> None:
     with pytest.raises(SweepFileError, match="images names none"):
         expand(here, images=[])
     assert len(expand(here, images=[], prompts=[{"text": "p", "images": "none"}]).jobs) == 2
@@ -111,7 +111,7 @@ def test_excluded_jobs_keep_their_place_and_say_why(here: Path) -> None:
     assert [j.skip_reason for j in plan.jobs] == ["known to fail", None, None, None, None, None]
 
 
-def test_an_exclusion_of_pictures_spares_jobs_without_any(here: Path) -> None:
+def test_an_exclusion_of_images_spares_jobs_without_any(here: Path) -> None:
     prompts = [{"text": "p", "images": "none"}, "q"]
     plan = expand(here, prompts=prompts, exclude=[{"image": "a*", "reason": "r"}])
     skipped = [j for j in plan.jobs if j.skip_reason]

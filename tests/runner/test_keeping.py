@@ -20,7 +20,7 @@ from runner.errors import DatabaseError
 from .conftest import Sweeper
 
 LATER = datetime.now(UTC) + timedelta(days=1)
-ALL = ("logs", "pictures", "samples")
+ALL = ("logs", "images", "samples")
 
 
 def aged(folder: Path) -> None:
@@ -32,13 +32,13 @@ def aged(folder: Path) -> None:
 
 @pytest.fixture
 def filled(sweep: Sweeper, store: Store, tmp_path: Path) -> Path:
-    """A sweep that is done, with logs, samples and a prepared picture."""
+    """A sweep that is done, with logs, samples and a prepared image."""
     done = sweep(["good"], ["slowly", "flood"])
     worker = done.workers[0]
     for at in range(50):
         store.add_sample(worker["id"], {"at_s": 100.0 + at, "phase": "generate", "rss_bytes": 1})
-    picture = store.folder("images/aa") / "aa.png"
-    picture.write_bytes(b"x" * 100)
+    image = store.folder("images/aa") / "aa.png"
+    image.write_bytes(b"x" * 100)
     store.close()
     return store.path
 
@@ -58,7 +58,7 @@ def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyP
     assert done.samples >= 50
     assert done.logs >= 1
     assert done.log_bytes > 100_000
-    assert (done.pictures, done.picture_bytes) == (1, 100)
+    assert (done.images, done.image_bytes) == (1, 100)
     assert runs(filled) == before
     assert prune.prune(filled, LATER, ALL) == prune.PruneResult(0, 0, 0, 0, 0)
 
@@ -72,7 +72,7 @@ def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
     assert prune.prune(filled, LATER, ("logs",)).logs >= 1
 
 
-def test_a_picture_that_a_job_needs_or_that_was_just_used_stays(
+def test_a_image_that_a_job_needs_or_that_was_just_used_stays(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     shelf = store.folder("images/aa")
@@ -85,7 +85,7 @@ def test_a_picture_that_a_job_needs_or_that_was_just_used_stays(
     aged(shelf)
     os.utime(fresh)
     store.close()
-    assert prune.prune(store.path, LATER, ALL).pictures == 1
+    assert prune.prune(store.path, LATER, ALL).images == 1
     assert (needed.exists(), fresh.exists(), old.exists()) == (True, True, False)
 
 
@@ -132,7 +132,7 @@ def test_nothing_outside_its_own_folder_is_deleted(
     assert mine.exists()
 
 
-def test_a_picture_that_is_needed_stays_whatever_its_folder_is_called(
+def test_a_image_that_is_needed_stays_whatever_its_folder_is_called(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     (tmp_path / "there").symlink_to(tmp_path)

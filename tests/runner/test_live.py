@@ -328,20 +328,20 @@ def test_wrapping() -> None:
 def test_plain_lines_say_what_matters_and_nothing_that_steers() -> None:
     out = io.StringIO()
     lines = LineLogger(out)
-    picture = stream.ImagePrepared(
+    image = stream.ImagePrepared(
         path="/p/\x1b[2Ja.png", done=1, total=1, error_class="bad_image", message="is broken"
     )
     over = stream.SweepFinished(
         sweep="s", state="done", ok=1, failed=1, skipped=0, waiting=0, elapsed_s=12.34
     )
-    events: list[stream.StreamEvent] = [picture, started(a=2), worker("a"), loaded("a"), run("a")]
+    events: list[stream.StreamEvent] = [image, started(a=2), worker("a"), loaded("a"), run("a")]
     events += [memory("a", 1, 1), stream.RunText(run=1, text="x"), done("a", text="yes\n" + EVIL)]
     events += [killed("a"), done("a", "timeout", message="too slow"), ended("a"), over]
     for event in events:
         lines(event)
     said = out.getvalue().splitlines()
     assert not sanitize.UNSAFE.search(out.getvalue())
-    assert said[0] == "picture /p/\ufffd[2Ja.png: is broken"
+    assert said[0] == "image /p/\ufffd[2Ja.png: is broken"
     assert said[3] == "a: loaded in 4.00 s (fake, cpu, float32)"
     assert said[4].startswith("a: 1/2 ok 1.50 s | a.png · What? | yes")
     assert said[5:] == [

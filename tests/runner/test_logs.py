@@ -33,10 +33,10 @@ def worker(store: Store, queued: Callable[..., int], tmp_path: Path) -> Callable
         number = store.next_worker_number(sweep)
         log = tmp_path / f"{sweep}-worker-{number}.log"
         log.write_bytes(text)
-        (way,) = store.connection.execute(
+        (variant,) = store.connection.execute(
             "SELECT min(id) FROM sweep_models WHERE sweep_id = ?", [sweep]
         ).fetchone()
-        worker = store.start_worker(way, log, number)
+        worker = store.start_worker(variant, log, number)
         if row:
             store.update("workers", worker, row)
         return worker

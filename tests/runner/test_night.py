@@ -102,8 +102,8 @@ def test_two_workers_run_at_once_and_one_shims_death_is_not_the_others(
 
     def react(event: Any) -> None:
         if isinstance(event, stream.RunStarted) and len(of(night.told, stream.RunStarted)) == 2:
-            (one, _) = night.supervisor.crew
-            os.kill(one.process.hold.guardian, signal.SIGKILL)
+            (one, _) = night.supervisor.pool
+            os.kill(one.process.handle.guardian, signal.SIGKILL)
         if isinstance(event, stream.WorkerEnded):
             gates[1].touch()
 

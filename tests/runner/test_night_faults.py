@@ -43,7 +43,7 @@ def stopped_after(seconds: float) -> threading.Timer:
     return timer
 
 
-def test_a_sweep_of_broken_pictures_alone_is_done(night: Night, tmp_path: Path) -> None:
+def test_a_sweep_of_broken_images_alone_is_done(night: Night, tmp_path: Path) -> None:
     (tmp_path / "broken.png").touch()
     night.add(["good", "better"], ["a"], name="x", images=["broken.png"])
     assert night.work()
@@ -52,7 +52,7 @@ def test_a_sweep_of_broken_pictures_alone_is_done(night: Night, tmp_path: Path) 
     assert of(night.told, stream.WorkerStarted) == []
 
 
-def test_a_broken_picture_is_asked_of_no_model_when_it_is_tried_again(
+def test_a_broken_image_is_asked_of_no_model_when_it_is_tried_again(
     night: Night, store: Store, tmp_path: Path
 ) -> None:
     for name in ("broken.png", "fine.png"):
@@ -178,17 +178,17 @@ def test_nothing_rests_for_a_sweep_that_was_given_up(night: Night) -> None:
     timer.cancel()
 
 
-def deaf_to_events(self: WorkerPool, attendant: WorkerController) -> None:
+def deaf_to_events(self: WorkerPool, controller: WorkerController) -> None:
     """Hears of a worker's end before what it said, as may happen when both arrive at once."""
-    hold = attendant.process.hold
+    handle = controller.process.handle
 
     def hear() -> None:
-        if not attendant.process.read_reports():
-            self.selector.unregister(hold.reports_fd)
-            attendant.stream_closed(hold.reports_fd)
+        if not controller.process.read_reports():
+            self.selector.unregister(handle.reports_fd)
+            controller.stream_closed(handle.reports_fd)
 
-    self.selector.register(hold.reports_fd, 1, hear)
-    attendant.heard.add(hold.reports_fd)
+    self.selector.register(handle.reports_fd, 1, hear)
+    controller.heard.add(handle.reports_fd)
 
 
 def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(

@@ -98,9 +98,9 @@ def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[s
     """A sweep's events told again to the company; what was told in all."""
     done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_deaths": 2})
     told: list[Any] = []
-    with listeners.attach_listeners(told.append, done.store.path, wanted) as tell:
+    with listeners.attach_listeners(told.append, done.store.path, wanted) as emit:
         for event in done.told:
-            tell(event)
+            emit(event)
     return told
 
 
@@ -117,7 +117,7 @@ def test_ends_first_failures_and_quarantines_arrive_with_the_table(
     assert failures(told) == []
     got = {message["title"]: message["message"] for message in hook.got}
     first = got.pop("vlmsweep: first failure in tonight: a, error")
-    assert first.startswith("error\nno picture\ngive one")
+    assert first.startswith("error\nno image\ngive one")
     given_up = [title for title in got if "was given up in tonight" in title]
     assert len(given_up) == 2
     assert "skipped after 2 workers were lost in a row" in got[given_up[0]]
@@ -159,10 +159,10 @@ def test_a_receiver_that_never_answers_holds_nothing_up(
     told: list[Any] = []
     with listeners.attach_listeners(
         told.append, done.store.path, ListenerOptions(True, [hook.url])
-    ) as tell:
+    ) as emit:
         began = time.monotonic()
         for event in done.told:
-            tell(event)
+            emit(event)
         assert time.monotonic() - began < send_process.LIMIT_S / 4
         assert hook.asked.wait(WAIT_S)
         assert failures(told) == []

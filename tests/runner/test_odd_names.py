@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from . import picture_files as make
+from . import image_files as make
 from .test_cli import SCRIPTED, env
 
 EVIL = "\x1b]0;own\x07\x9b31m\u202egnp.exe"
@@ -43,8 +43,8 @@ UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u20
 LIMIT_S = 60
 
 
-def pictures(folder: Path) -> int:
-    """The pictures folder; how many files there are in it that a sweep must speak of."""
+def images(folder: Path) -> int:
+    """The images folder; how many files there are in it that a sweep must speak of."""
     folder.mkdir()
     data = make.encoded(make.drawing(), "PNG")
     for name in GOOD:
@@ -145,7 +145,7 @@ def tree(folder: Path) -> set[str]:
 
 
 def test_odd_names_from_end_to_end(here: Path) -> None:
-    count = pictures(here / "pics")
+    count = images(here / "pics")
     before = tree(here)
     status, planned = on_terminal(here, "plan", "sweep.yaml")
     assert status == 0, planned

@@ -62,5 +62,5 @@ def test_no_other_model_answers_for_the_one_that_is_checked(tmp_path: Path) -> N
         "error": "not answered",
     }
     with Store(tmp_path / "h.db").connection as connection:
-        (ways,) = connection.execute("SELECT count(*) FROM sweep_models").fetchone()
-    assert ways == len(checked.sweeps)
+        (variants,) = connection.execute("SELECT count(*) FROM sweep_models").fetchone()
+    assert variants == len(checked.sweeps)

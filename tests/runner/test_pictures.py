@@ -25,7 +25,7 @@ from schemas.image import PreparedImage
 
 # Loaded by its path: with importmode=importlib, tests are no package.
 _spec = importlib.util.spec_from_file_location(
-    "picture_files", Path(__file__).with_name("picture_files.py")
+    "image_files", Path(__file__).with_name("image_files.py")
 )
 assert _spec is not None
 assert _spec.loader is not None
@@ -36,7 +36,7 @@ ROOT = Path(decode_client.__file__).resolve().parent.parent
 
 
 class Desk:
-    """A folder for sources beside one for prepared pictures."""
+    """A folder for sources beside one for prepared images."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -55,16 +55,16 @@ class Desk:
         return prepare(paths, **options)
 
     def pixels(self, path: Path, **options: Any) -> Image.Image:
-        [picture] = self.prepare(path, **options)
-        assert picture.error_class is None, picture.message
-        return opened(picture)
+        [image] = self.prepare(path, **options)
+        assert image.error_class is None, image.message
+        return opened(image)
 
     def refused(self, path: Path, **options: Any) -> PreparedImage:
-        [picture] = self.prepare(path, **options)
-        assert picture.error_class is not None
-        assert picture.message
-        assert picture.prepared_path is None
-        return picture
+        [image] = self.prepare(path, **options)
+        assert image.error_class is not None
+        assert image.message
+        assert image.prepared_path is None
+        return image
 
 
 @pytest.fixture
@@ -72,13 +72,13 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def opened(picture: PreparedImage) -> Image.Image:
-    assert picture.prepared_path is not None
-    with Image.open(picture.prepared_path) as image:
+def opened(prepared: PreparedImage) -> Image.Image:
+    assert prepared.prepared_path is not None
+    with Image.open(prepared.prepared_path) as image:
         image.load()
     assert image.format == "PNG"
     assert image.mode == "RGB"
-    assert image.size == (picture.prepared_width, picture.prepared_height)
+    assert image.size == (prepared.prepared_width, prepared.prepared_height)
     return image
 
 
@@ -87,7 +87,7 @@ def near(found: Any, wanted: tuple[int, ...], by: int = 6) -> bool:
 
 
 def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
-    """Replace the decoder by a script in which `special(name)` can misbehave per picture."""
+    """Replace the decoder by a script in which `special(name)` can misbehave per image."""
     script = home / "fake_decoder.py"
     script.write_text(
         "import os, signal, sys, time\n"
@@ -114,28 +114,28 @@ def children() -> list[psutil.Process]:
 def test_facts_and_the_prepared_file(desk: Desk) -> None:
     image = make.drawing(64, 48)
     path = desk.put("a.bmp", image)
-    [picture] = desk.prepare(path)
-    assert picture.path == path
-    assert picture.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert picture.source_bytes == path.stat().st_size
-    assert (picture.format, picture.mode) == ("BMP", "RGB")
-    assert (picture.width, picture.height) == (64, 48)
-    assert (picture.orientation, picture.frames) == (None, 1)
+    [prepared] = desk.prepare(path)
+    assert prepared.path == path
+    assert prepared.source_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert prepared.source_bytes == path.stat().st_size
+    assert (prepared.format, prepared.mode) == ("BMP", "RGB")
+    assert (prepared.width, prepared.height) == (64, 48)
+    assert (prepared.orientation, prepared.frames) == (None, 1)
     digest = hashlib.sha256(b"RGB 64 48\n" + image.tobytes()).hexdigest()
-    assert picture.prepared_sha256 == digest
-    assert picture.prepared_path == desk.folder / digest[:2] / f"{digest}.png"
-    assert opened(picture).tobytes() == image.tobytes()
+    assert prepared.prepared_sha256 == digest
+    assert prepared.prepared_path == desk.folder / digest[:2] / f"{digest}.png"
+    assert opened(prepared).tobytes() == image.tobytes()
     assert not list(desk.folder.rglob("*.tmp"))
 
 
-def test_equal_pixels_are_one_picture(desk: Desk) -> None:
+def test_equal_pixels_are_one_image(desk: Desk) -> None:
     image = make.drawing(300, 200)
     paths = [desk.put(f"a.{kind}", image) for kind in ("png", "bmp", "tiff", "qoi", "ppm")]
     for side in (None, 90):
         found = desk.prepare(*paths, max_side=side)
-        assert len({picture.prepared_sha256 for picture in found}) == 1
+        assert len({image.prepared_sha256 for image in found}) == 1
         assert found[0].prepared_sha256 is not None
-        assert len({picture.source_sha256 for picture in found}) == len(paths)
+        assert len({image.source_sha256 for image in found}) == len(paths)
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "jpg", "tif", "avif"])
@@ -155,12 +155,12 @@ def test_every_orientation_gives_the_same_pixels(desk: Desk, kind: str) -> None:
         paths.append(path)
     for side in (None, 33):
         found = desk.prepare(*paths, max_side=side)
-        assert [picture.orientation or 1 for picture in found] == list(range(1, 9))
+        assert [image.orientation or 1 for image in found] == list(range(1, 9))
         assert [(p.width, p.height) for p in found] == [(64, 48)] * 4 + [(48, 64)] * 4
-        images = [opened(picture) for picture in found]
+        images = [opened(image) for image in found]
         assert {image.size for image in images} == {(64, 48) if side is None else (33, 25)}
         if kind in ("png", "tif"):
-            assert len({picture.prepared_sha256 for picture in found}) == 1
+            assert len({image.prepared_sha256 for image in found}) == 1
         for image in images:
             assert near(image.getpixel((3, 3)), (20, 160, 60), 30)
             assert near(image.getpixel((3, image.height - 3)), (250, 250, 10), 30)
@@ -183,10 +183,10 @@ def test_sizes(desk: Desk) -> None:
 
 
 def test_a_large_jpeg_is_shrunk_to_the_exact_size(desk: Desk) -> None:
-    [picture] = desk.prepare(desk.put("a.jpg", make.drawing(3000, 2001)), max_side=200)
-    assert (picture.width, picture.height) == (3000, 2001)
-    assert opened(picture).size == (200, 133)
-    assert near(opened(picture).getpixel((20, 20)), (20, 160, 60))
+    [image] = desk.prepare(desk.put("a.jpg", make.drawing(3000, 2001)), max_side=200)
+    assert (image.width, image.height) == (3000, 2001)
+    assert opened(image).size == (200, 133)
+    assert near(opened(image).getpixel((20, 20)), (20, 160, 60))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
@@ -215,9 +215,9 @@ def test_cmyk(desk: Desk, name: str) -> None:
     path = desk.put(name, image)
     if name == "a.jpg":
         assert b"Adobe" in path.read_bytes()  # that is: stored inverted
-    [picture] = desk.prepare(path)
-    assert picture.mode == "CMYK"
-    assert near(opened(picture).getpixel((8, 8)), (255, 0, 0))
+    [prepared] = desk.prepare(path)
+    assert prepared.mode == "CMYK"
+    assert near(opened(prepared).getpixel((8, 8)), (255, 0, 0))
 
 
 def test_transparency_shows_white(desk: Desk) -> None:
@@ -243,8 +243,8 @@ def test_transparency_shows_white(desk: Desk) -> None:
         "deep.png": (desk.put("deep.png", deep, transparency=5), (white, white)),
     }
     found = desk.prepare(*[path for path, _ in cases.values()])
-    for (name, (_, wanted)), picture in zip(cases.items(), found, strict=True):
-        image = opened(picture)
+    for (name, (_, wanted)), prepared in zip(cases.items(), found, strict=True):
+        image = opened(prepared)
         assert all(near(image.getpixel((x, 0)), wanted[x], 1) for x in (0, 1)), name
 
 
@@ -253,9 +253,9 @@ def test_the_first_of_many_frames(desk: Desk, name: str) -> None:
     colours = [(250, 10, 10), (10, 250, 10), (10, 10, 250)]
     frames = [Image.new("RGB", (20, 10), colour) for colour in colours]
     path = desk.put(name, frames[0], save_all=True, append_images=frames[1:])
-    [picture] = desk.prepare(path)
-    assert picture.frames == 3
-    assert near(opened(picture).getpixel((5, 5)), colours[0])
+    [image] = desk.prepare(path)
+    assert image.frames == 3
+    assert near(opened(image).getpixel((5, 5)), colours[0])
 
 
 def test_a_profile_is_converted_and_metadata_left_behind(desk: Desk) -> None:
@@ -292,9 +292,9 @@ def test_modern_formats(desk: Desk, kind: str) -> None:
     elif not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
     path = desk.put("a.bin", make.encoded(make.drawing(), kind, quality=95))
-    [picture] = desk.prepare(path)
-    assert picture.format == kind
-    assert near(opened(picture).getpixel((5, 5)), (20, 160, 60), 25)
+    [image] = desk.prepare(path)
+    assert image.format == kind
+    assert near(opened(image).getpixel((5, 5)), (20, 160, 60), 25)
 
 
 def test_a_missing_decoder_is_told_by_the_first_bytes(
@@ -310,9 +310,9 @@ def test_a_missing_decoder_is_told_by_the_first_bytes(
     )
     for brand, hint in ((b"heic", "pip install 'vlmsweep[heif]'"), (b"avif", "pip install")):
         path = desk.put("a.jpg", b"\0\0\0\x18ftyp" + brand + bytes(100))
-        picture = desk.refused(path)
-        assert picture.error_class == "missing_package"
-        assert hint in (picture.message or "")
+        image = desk.refused(path)
+        assert image.error_class == "missing_package"
+        assert hint in (image.message or "")
 
 
 # What is refused
@@ -341,11 +341,9 @@ def test_what_is_no_regular_file(desk: Desk) -> None:
             (Path("\ud800.png"), "not_found", "name"),
         ]
         found = desk.prepare(*[path for path, _, _ in cases], limit_s=5)
-    for picture, (path, error_class, text) in zip(found, cases, strict=True):
-        assert picture.path == path
-        assert (picture.error_class, text in (picture.message or "")) == (error_class, True), (
-            picture
-        )
+    for image, (path, error_class, text) in zip(found, cases, strict=True):
+        assert image.path == path
+        assert (image.error_class, text in (image.message or "")) == (error_class, True), image
 
 
 def test_an_unreadable_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,10 +351,10 @@ def test_an_unreadable_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     path.chmod(0)
     if os.getuid() == 0:  # root reads everything, so the decoder steps down
         fake(monkeypatch, desk.home, "def special(name): os.setuid(65534)")
-    picture = desk.refused(path)
-    assert picture.error_class == "bad_image"
+    image = desk.refused(path)
+    assert image.error_class == "bad_image"
     # Nobody may also lack the way to pytest's private folder; either way it is a permission.
-    assert "permissions" in (picture.message or "")
+    assert "permissions" in (image.message or "")
 
 
 def test_a_sparse_giant_is_refused_unread(desk: Desk) -> None:
@@ -394,9 +392,9 @@ def test_truncated_files(desk: Desk) -> None:
         data = make.encoded(make.noise(120, 90), kind)
         for part in (30, 60, 90):
             paths.append(desk.put(f"{part}.{kind}", data[: len(data) * part // 100]))
-    for picture in desk.prepare(*paths):
-        assert picture.error_class == "bad_image", picture
-        assert picture.message
+    for image in desk.prepare(*paths):
+        assert image.error_class == "bad_image", image
+        assert image.message
 
 
 def test_a_file_that_changes_under_us(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,9 +412,9 @@ def test_a_file_that_changes_under_us(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_filled_up_with_zeros_is_no_grey_picture(desk: Desk, progressive: bool) -> None:
+def test_a_jpeg_filled_up_with_zeros_is_no_grey_image(desk: Desk, progressive: bool) -> None:
     exif = Image.Exif()
-    exif[0x010E] = "\xff\xd9 a thumbnail's end is not the picture's"
+    exif[0x010E] = "\xff\xd9 a thumbnail's end is not the image's"
     data = make.encoded(make.noise(120, 90), "JPEG", progressive=progressive, exif=exif)
     half = len(data) // 2
     path = desk.put("a.jpg", data[:half] + bytes(len(data) - half))
@@ -437,10 +435,10 @@ def test_a_jpeg_filled_up_with_zeros_is_no_grey_picture(desk: Desk, progressive:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
     ],
 )
-def test_what_is_not_a_picture(desk: Desk, data: bytes, hint: str) -> None:
-    picture = desk.refused(desk.put("a.png", data))
-    assert picture.error_class == "bad_image"
-    assert hint in (picture.message or "")
+def test_what_is_not_a_image(desk: Desk, data: bytes, hint: str) -> None:
+    image = desk.refused(desk.put("a.png", data))
+    assert image.error_class == "bad_image"
+    assert hint in (image.message or "")
 
 
 def test_odd_names(desk: Desk) -> None:
@@ -451,8 +449,8 @@ def test_odd_names(desk: Desk) -> None:
         path.write_bytes(make.encoded(make.drawing(), "PNG"))
         paths.append(path)
     found = desk.prepare(*paths)
-    assert [picture.path for picture in found] == paths
-    assert [picture.error_class for picture in found] == [None] * len(paths)
+    assert [image.path for image in found] == paths
+    assert [image.error_class for image in found] == [None] * len(paths)
 
 
 def test_mutated_files(desk: Desk) -> None:
@@ -460,12 +458,12 @@ def test_mutated_files(desk: Desk) -> None:
     files = make.mutants(count)
     paths = [desk.put(f"{n}.{suffix}", data) for n, (suffix, data) in enumerate(files)]
     found = desk.prepare(*paths, max_side=64, limit_s=20)
-    assert [picture.path for picture in found] == paths
-    for picture in found:
-        assert (picture.prepared_path is None) == bool(picture.message)
-    refused = [picture for picture in found if picture.error_class]
+    assert [image.path for image in found] == paths
+    for image in found:
+        assert (image.prepared_path is None) == bool(image.message)
+    refused = [image for image in found if image.error_class]
     assert 0.1 * count < len(refused) < count
-    lost = [picture for picture in refused if "the decoder " in (picture.message or "")]
+    lost = [image for image in refused if "the decoder " in (image.message or "")]
     assert len(lost) <= count / 100  # errors are caught, and cost no process
     assert not children()
 
@@ -516,7 +514,7 @@ def test_a_damaged_folder_heals(desk: Desk, damage: str) -> None:
 
 def test_a_folder_that_can_not_be_written(desk: Desk) -> None:
     path = desk.put("a.png", make.drawing())
-    with pytest.raises(decode_client.ImageFolderError, match="folder for prepared pictures"):
+    with pytest.raises(decode_client.ImageFolderError, match="folder for prepared images"):
         desk.prepare(path, folder=path / "below")
     assert not children()
 
@@ -538,19 +536,19 @@ DEEDS = {
 }
 
 
-def test_a_lost_decoder_costs_one_picture(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_decoder_costs_one_image(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     deeds = {f"{name}.png": deed for name, (deed, _) in DEEDS.items()}
     fake(monkeypatch, desk.home, f"def special(name): exec({deeds!r}.get(name, ''))")
     names = ["first.png", *deeds, "last.png"]
     paths = [desk.put(name, make.drawing()) for name in names]
     moments = [time.monotonic()]
     first, *evil, last = desk.prepare(
-        *paths, limit_s=1.5, on_picture=lambda _: moments.append(time.monotonic())
+        *paths, limit_s=1.5, on_image=lambda _: moments.append(time.monotonic())
     )
     assert (first.error_class, last.error_class) == (None, None)
-    for picture, (name, (_, hint)) in zip(evil, DEEDS.items(), strict=True):
-        assert picture.error_class == "bad_image"
-        assert hint in (picture.message or ""), name
+    for image, (name, (_, hint)) in zip(evil, DEEDS.items(), strict=True):
+        assert image.error_class == "bad_image"
+        assert hint in (image.message or ""), name
     assert max(b - a for a, b in itertools.pairwise(moments)) < 15
     assert not children()
 
@@ -559,19 +557,19 @@ def test_what_libraries_print_does_no_harm(desk: Desk, monkeypatch: pytest.Monke
     deed = "os.write(1, b'{}\\n' * 300_000); os.write(2, b'\\xff' * 900_000); print('x' * 9999)"
     fake(monkeypatch, desk.home, f"def special(name): {deed}")
     paths = [desk.put(name, make.drawing()) for name in ("a.png", "b.png")]
-    assert [picture.error_class for picture in desk.prepare(*paths)] == [None, None]
+    assert [image.error_class for image in desk.prepare(*paths)] == [None, None]
 
 
-def test_a_decoder_broken_by_an_earlier_picture_is_no_fault_of_the_next(
+def test_a_decoder_broken_by_an_earlier_image_is_no_fault_of_the_next(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "seen = []\ndef special(name):\n    seen.append(name)\n    len(seen) == 2 and os.abort()"
     fake(monkeypatch, desk.home, body)
     paths = [desk.put(f"{n}.png", make.drawing()) for n in range(5)]
-    assert [picture.error_class for picture in desk.prepare(*paths)] == [None] * 5
+    assert [image.error_class for image in desk.prepare(*paths)] == [None] * 5
 
 
-def test_a_decoder_that_never_starts_is_no_fault_of_the_pictures(
+def test_a_decoder_that_never_starts_is_no_fault_of_the_images(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = desk.put("a.png", make.drawing())
@@ -592,12 +590,12 @@ def test_left_over_temporary_files_go_with_a_killed_decoder(
 
 
 def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
-    def interrupt(picture: PreparedImage) -> None:
+    def interrupt(image: PreparedImage) -> None:
         assert len(children()) == 1
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        desk.prepare(desk.put("a.png", make.drawing()), on_picture=interrupt)
+        desk.prepare(desk.put("a.png", make.drawing()), on_image=interrupt)
     assert not children()
 
 
@@ -669,7 +667,7 @@ def test_the_parent_stays_small(desk: Desk) -> None:
     desk.prepare(desk.put("b.png", make.drawing()))
     before = me.memory_info().rss
     most: list[int] = []
-    desk.prepare(path, path, on_picture=lambda _: most.append(me.memory_info().rss))
+    desk.prepare(path, path, on_image=lambda _: most.append(me.memory_info().rss))
     assert max(most) - before < 4 << 20  # decoded it takes 12 MB
 
 

@@ -20,7 +20,7 @@ from runner.database.store import Store
 from runner.environments import cache
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from runner.preflight import devices, finding, models, pictures, probe, run
+from runner.preflight import devices, finding, images, models, probe, run
 from runner.preflight.finding import Finding
 from runner.supervisor.queue import Queue
 from runner.view import findings
@@ -150,7 +150,7 @@ def test_device_memory_is_asked_without_a_model_library(
     assert devices.nvidia_devices() is None
 
 
-def test_broken_pictures_are_named(tmp_path: Path) -> None:
+def test_broken_images_are_named(tmp_path: Path) -> None:
     Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.jpg").touch()
@@ -159,13 +159,13 @@ def test_broken_pictures_are_named(tmp_path: Path) -> None:
     names = ("fine.png", "text.png", "empty.jpg", "gone.png", "empty.mp4")
     said = {Path(f.where).name: f for f in found({"id": "demo", "device": "cpu"}, *names)}
     assert set(said) == set(names[1:])
-    assert all((f.severity, f.about) == ("problem", "picture") for f in said.values())
+    assert all((f.severity, f.about) == ("problem", "image") for f in said.values())
     assert "empty" in said["empty.jpg"].message
 
 
-def test_room_for_prepared_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_room_for_prepared_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
-    monkeypatch.setattr(pictures, "free_bytes", lambda _: 500_000)
+    monkeypatch.setattr(images, "free_bytes", lambda _: 500_000)
     said = one({"id": "demo", "device": "cpu"}, "fine.png")
     assert (said.severity, said.about) == ("problem", "disk")
     assert "839 kB" in said.message, "1024 x 512 pixels"
@@ -179,7 +179,7 @@ def test_looking_ends_in_time(tmp_path: Path) -> None:
     assert outlook.finding is not None
     assert (outlook.finding.severity, outlook.facts) == ("warning", None)
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
-    (said,) = pictures.findings(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
+    (said,) = images.findings(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
     assert said.message == "0 of 1 were looked at in 0.001 s"
 
 
@@ -213,7 +213,7 @@ def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
         plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append
     )
     said = [(event.event, event.severity, event.where) for event in told]
-    assert said == [("preflight_finding", "problem", "org/none")], "pictures are told of later"
+    assert said == [("preflight_finding", "problem", "org/none")], "images are told of later"
 
 
 def test_findings_are_drawn_whole_and_many_of_a_kind_counted(tmp_path: Path) -> None:
@@ -235,11 +235,11 @@ def test_a_look_at_nothing_but_what_runs() -> None:
     assert models.free_bytes(Path("/not/there")) is not None
 
 
-def test_the_plan_tells_videos_from_pictures(tmp_path: Path) -> None:
+def test_the_plan_tells_videos_from_images(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 50)
     arguments = ["plan", "-m", "demo", "-i", "a.png", "-i", "b.mp4", "--db", "x.db"]
-    assert "1 picture and 1 video" in CliRunner().invoke(cli, arguments).output
+    assert "1 image and 1 video" in CliRunner().invoke(cli, arguments).output
 
 
 def test_store_is_untouched_by_a_plan(store: Store, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from runner.errors import QueryError
 from runner.planning import expand, sweepfile
 from runner.system import environment
 
-from .conftest import picture
+from .conftest import image
 
 NOWHERE = Path("/nonexistent")
 OURS = {path.stem for path in queries.OURS.glob("*.sql")}
@@ -42,7 +42,7 @@ class History:
         self.store.set_sweep_state(number, "running")
         return number
 
-    def way(self, sweep: int, model: str) -> int:
+    def variant(self, sweep: int, model: str) -> int:
         """A model's part in a sweep."""
         found = self.store.connection.execute(
             "SELECT id FROM sweep_models WHERE sweep_id = ? AND name = ?", [sweep, model]
@@ -52,7 +52,7 @@ class History:
     def worker(self, sweep: int, model: str, **row: Any) -> int:
         """A worker that has ended."""
         number = self.store.next_worker_number(sweep)
-        worker = self.store.start_worker(self.way(sweep, model), LOG, number)
+        worker = self.store.start_worker(self.variant(sweep, model), LOG, number)
         self.store.update("workers", worker, {"ended_at": "2026-01-01", **row})
         return worker
 
@@ -73,7 +73,7 @@ class History:
             " LEFT JOIN job_images ON job_id = jobs.id LEFT JOIN images ON images.id = image_id"
             " WHERE sweep_model_id = ? AND repeat = ? AND ifnull(?, prompts.text) = prompts.text"
             " AND (?4 IS NULL OR ?4 = images.name) ORDER BY jobs.id LIMIT 1",
-            [self.way(sweep, model), repeat, prompt, image],
+            [self.variant(sweep, model), repeat, prompt, image],
         ).fetchone()
         run = self.store.start_run(job, worker)
         self.store.finish_run(run, {"outcome": outcome, **row})
@@ -238,15 +238,15 @@ def test_by_image_puts_answers_below_one_another(made: History) -> None:
     assert column(made.ask("by-image", limit=1), "text") == ["a cat"]
 
 
-def test_a_job_with_two_pictures_stands_once_by_image(made: History) -> None:
+def test_a_job_with_two_images_stands_once_by_image(made: History) -> None:
     for name in ("a.png", "b.png"):
         (made.folder / name).touch()
     (made.folder / "m").mkdir()
     prompt = {"text": "both?", "images": ["a.png", "b.png"]}
     data = {"models": ["./m"], "prompts": [prompt]}
     plan = expand.expand(sweepfile.validate(data, "test"), made.folder, "test")
-    pictures = [picture(path) for path in plan.images]
-    both = sweep_writer.add_sweep(made.store, plan, pictures, environment.supervisor_environment())
+    images = [image(path) for path in plan.images]
+    both = sweep_writer.add_sweep(made.store, plan, images, environment.supervisor_environment())
     found = made.ask("by-image", sweep=both)
     assert column(found, "image", "prompt") == [("a.png, b.png", "both?")]
 

@@ -181,7 +181,7 @@ def test_resume_tries_failures_again_but_not_what_a_rule_excludes(
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_a_picture_that_is_gone_is_prepared_again_unless_it_changed(
+def test_a_image_that_is_gone_is_prepared_again_unless_it_changed(
     tmp_path: Path, same: bool
 ) -> None:
     from PIL import Image

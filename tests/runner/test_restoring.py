@@ -1,4 +1,4 @@
-"""Pictures that a stored sweep needs, and that were deleted, moved away or changed."""
+"""Images that a stored sweep needs, and that were deleted, moved away or changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from runner.system import environment
 
 @dataclass
 class Shown:
-    """A sweep about one picture, its job ended with an error."""
+    """A sweep about one image, its job ended with an error."""
 
     store: Store
     sweep: int
@@ -47,7 +47,7 @@ def shown(store: Store, tmp_path: Path) -> Shown:
 
 
 def nothing() -> None:
-    """Between two pictures."""
+    """Between two images."""
 
 
 def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
@@ -66,9 +66,7 @@ def test_every_kind_of_target_is_understood(shown: Shown, level: str) -> None:
 
 
 @pytest.mark.parametrize("prepared", ["/another/place/a.png", None])
-def test_a_picture_that_lies_elsewhere_now_is_named_there(
-    shown: Shown, prepared: str | None
-) -> None:
+def test_a_image_that_lies_elsewhere_now_is_named_there(shown: Shown, prepared: str | None) -> None:
     """The database was moved with its folder, or came from another machine."""
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
@@ -79,7 +77,7 @@ def test_a_picture_that_lies_elsewhere_now_is_named_there(
 @pytest.mark.parametrize(
     "spoil", [lambda path: path.unlink(), lambda path: Image.new("RGB", (9, 9)).save(path)]
 )
-def test_a_picture_whose_source_is_not_what_it_was_cannot_be_asked_about(
+def test_a_image_whose_source_is_not_what_it_was_cannot_be_asked_about(
     shown: Shown, spoil: Callable[[Path], None]
 ) -> None:
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")

@@ -153,8 +153,8 @@ def test_judging_a_sweep_that_is_not_there_writes_nothing(here: Path) -> None:
     assert not (here / "history.db").exists()
 
 
-def test_a_picture_is_matched_by_what_the_database_knows(here: Path) -> None:
-    """The picture is gone when its answer comes; its name and hash are stored."""
+def test_a_image_is_matched_by_what_the_database_knows(here: Path) -> None:
+    """The image is gone when its answer comes; its name and hash are stored."""
     from PIL import Image
 
     Image.new("RGB", (20, 20), "red").save(here / "red.png")

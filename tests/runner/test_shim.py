@@ -39,68 +39,68 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         return holds[-1]
 
     yield start
-    for hold in holds:
-        hold.close()
+    for handle in holds:
+        handle.close()
 
 
-def next_report(hold: ShimHandle) -> list[str]:
+def next_report(handle: ShimHandle) -> list[str]:
     """One line of the shim's; empty at the end."""
     line = b""
-    while not line.endswith(b"\n") and (byte := os.read(hold.reports_fd, 1)):
+    while not line.endswith(b"\n") and (byte := os.read(handle.reports_fd, 1)):
         line += byte
     return line.decode().split()
 
 
 def test_it_reports_start_exit_and_end(begin: Begin) -> None:
-    hold = begin("/bin/sh", "-c", "exit 3")
-    assert next_report(hold)[0] == "started"
-    assert next_report(hold)[:2] == ["exited", "3"]
-    assert next_report(hold)[:3] == ["gone", "0", "0"]
-    assert next_report(hold) == []
+    handle = begin("/bin/sh", "-c", "exit 3")
+    assert next_report(handle)[0] == "started"
+    assert next_report(handle)[:2] == ["exited", "3"]
+    assert next_report(handle)[:3] == ["gone", "0", "0"]
+    assert next_report(handle) == []
 
 
 def test_it_kills_when_told_to(begin: Begin) -> None:
-    hold = begin(*SLEEP)
-    pid = int(next_report(hold)[1])
-    hold.kill()
-    assert next_report(hold)[:2] == ["exited", "-9"]
-    killed, survivors = next_report(hold)[1:3]
+    handle = begin(*SLEEP)
+    pid = int(next_report(handle)[1])
+    handle.kill()
+    assert next_report(handle)[:2] == ["exited", "-9"]
+    killed, survivors = next_report(handle)[1:3]
     assert int(killed) in (1, 2)  # the shell may not have come to start the second
     assert survivors == "0"
     assert not psutil.pid_exists(pid)
 
 
 def test_it_kills_when_nobody_listens_any_more(begin: Begin) -> None:
-    hold = begin(*SLEEP)
-    next_report(hold)
-    hold.requests.close()
-    assert next_report(hold)[:2] == ["exited", "-9"]
+    handle = begin(*SLEEP)
+    next_report(handle)
+    handle.requests.close()
+    assert next_report(handle)[:2] == ["exited", "-9"]
 
 
 @LINUX_ONLY
 def test_the_kernel_kills_the_worker_of_a_dead_shim(begin: Begin) -> None:
-    hold = begin("/bin/sh", "-c", "exec sleep 1000")  # which is given more words
-    pid = int(next_report(hold)[1])
+    handle = begin("/bin/sh", "-c", "exec sleep 1000")  # which is given more words
+    pid = int(next_report(handle)[1])
     while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
         time.sleep(0.001)  # not yet the program
     worker = os.pidfd_open(pid)
-    os.kill(hold.guardian, signal.SIGKILL)
+    os.kill(handle.guardian, signal.SIGKILL)
     assert select.select([worker], [], [], 5)[0]
     os.close(worker)
 
 
 def test_a_program_that_cannot_be_started_is_an_exit(begin: Begin, tmp_path: Path) -> None:
-    hold = begin("/no/such/program")
-    next_report(hold)
-    assert next_report(hold)[:2] == ["exited", "126"]
+    handle = begin("/no/such/program")
+    next_report(handle)
+    assert next_report(handle)[:2] == ["exited", "126"]
     assert "cannot start /no/such/program" in (tmp_path / "log").read_text()
 
 
 @LINUX_ONLY
 def test_it_is_small(begin: Begin) -> None:
-    hold = begin(*SLEEP)
-    next_report(hold)
-    memory = host.process_memory(hold.guardian)
+    handle = begin(*SLEEP)
+    next_report(handle)
+    memory = host.process_memory(handle.guardian)
     assert memory
     assert memory.peak
     assert memory.peak < 10_000_000
@@ -148,16 +148,16 @@ def test_a_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
         f"    ctypes.CDLL(None).syscall({EXIT_OF_A_THREAD}, 0)\n"
         "time.sleep(1000)\n"
     )
-    hold = begin(sys.executable, "-c", headless, marker)
-    worker = psutil.Process(int(next_report(hold)[1]))
+    handle = begin(sys.executable, "-c", headless, marker)
+    worker = psutil.Process(int(next_report(handle)[1]))
     until = time.monotonic() + 10
     while not any(p.status() == psutil.STATUS_ZOMBIE for p in worker.children()):
         assert time.monotonic() < until
     (child,) = worker.children()
-    hold.kill()
-    while next_report(hold):
+    handle.kill()
+    while next_report(handle):
         pass
-    assert hold.close() == 0
+    assert handle.close() == 0
     assert not psutil.pid_exists(child.pid)
 
 
@@ -174,10 +174,10 @@ def test_a_recycled_number_is_not_killed() -> None:
 
 def test_what_bears_a_token_is_found_and_killed() -> None:
     token = secrets.token_hex(8)
-    leftovers = OrphanReaper(token)
+    orphans = OrphanReaper(token)
     env = {launcher.TOKEN: token}
     pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], env)  # in our session: not adopted
     with suppress(ChildProcessError):
-        assert leftovers.close(kill=True) == 1
+        assert orphans.close(kill=True) == 1
         os.waitpid(pid, 0)
     assert not psutil.pid_exists(pid)

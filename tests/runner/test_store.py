@@ -113,7 +113,7 @@ def test_a_stale_run_cannot_end_a_job_that_was_taken_over(
     assert (row["text"], row["attempt"]) == ("new", 2)
 
 
-def test_equal_prompts_models_and_pictures_are_one_row(
+def test_equal_prompts_models_and_images_are_one_row(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").touch()

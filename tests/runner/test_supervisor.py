@@ -190,7 +190,7 @@ def test_a_worker_that_will_not_leave_is_made_to(sweep: Sweeper, monkeypatch) ->
     assert done.workers[0]["killed_for"] == "stop_s"
 
 
-def test_a_broken_picture_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: Path) -> None:
+def test_a_broken_image_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: Path) -> None:
     for name in ("broken.png", "fine.png"):
         (tmp_path / name).touch()
     done = sweep(["good", "better"], ["a"], images=["*.png"])
@@ -202,7 +202,7 @@ def test_a_broken_picture_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: P
     assert len(done.workers) == 2
 
 
-def test_a_model_whose_pictures_are_all_broken_is_never_loaded(
+def test_a_model_whose_images_are_all_broken_is_never_loaded(
     sweep: Sweeper, tmp_path: Path
 ) -> None:
     (tmp_path / "broken.png").touch()
@@ -221,14 +221,14 @@ def test_what_is_told_is_already_in_the_database(store, queued) -> None:
     number = queued(["good"], ["a", "exit 7", "b"])
     seen = []
 
-    def tell(event: stream.StreamEvent) -> None:
+    def emit(event: stream.StreamEvent) -> None:
         if isinstance(event, stream.RunFinished):
             other = sqlite3.connect(store.path)
             row = other.execute("SELECT outcome FROM runs WHERE id = ?", [event.run]).fetchone()
             seen.append((row[0], event.outcome))
             other.close()
 
-    Supervisor(store, tell, FakeLauncher()).run_sweep(number)
+    Supervisor(store, emit, FakeLauncher()).run_sweep(number)
     assert seen == [("ok", "ok"), ("crashed", "crashed"), ("ok", "ok")]
 
 
@@ -260,7 +260,7 @@ def interrupting(
     told: list[stream.StreamEvent] = []
     kinds = [when, *[stream.Interrupting] * (len(signals) - 1)]
 
-    def tell(event: stream.StreamEvent) -> None:
+    def emit(event: stream.StreamEvent) -> None:
         told.append(event)
         if (
             kinds
@@ -270,7 +270,7 @@ def interrupting(
             del kinds[0]
             threading.Thread(target=os.kill, args=(os.getpid(), signals.pop(0))).start()
 
-    return Supervisor(store, tell, FakeLauncher()).run_sweep(number), told
+    return Supervisor(store, emit, FakeLauncher()).run_sweep(number), told
 
 
 def outcomes(store) -> list[str | None]:
@@ -281,13 +281,13 @@ def test_one_ctrl_c_lets_the_run_finish(store, queued, tmp_path: Path) -> None:
     number = queued(["good"], [f"until {tmp_path / 'gate'}", "b"])
     interrupt = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
 
-    def tell(event: stream.StreamEvent) -> None:
+    def emit(event: stream.StreamEvent) -> None:
         if isinstance(event, stream.RunStarted):
             interrupt.start()
         if isinstance(event, stream.Interrupting):
             (tmp_path / "gate").touch()
 
-    state = Supervisor(store, tell, FakeLauncher()).run_sweep(number)
+    state = Supervisor(store, emit, FakeLauncher()).run_sweep(number)
     assert state == "interrupted"
     assert outcomes(store) == ["ok", None]
     assert not living_children()

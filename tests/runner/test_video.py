@@ -67,15 +67,15 @@ def film(
 
 def prepare(path: Path, **options: Any) -> PreparedImage:
     folder = path.parent / "prepared"
-    [picture] = prepare_module.prepare([path], **{"max_side": None, "folder": folder, **options})
-    return picture
+    [image] = prepare_module.prepare([path], **{"max_side": None, "folder": folder, **options})
+    return image
 
 
-def opened(picture: PreparedImage) -> list[Image.Image]:
-    assert picture.error_class is None, picture.message
-    assert picture.kind == "video"
+def opened(prepared: PreparedImage) -> list[Image.Image]:
+    assert prepared.error_class is None, prepared.message
+    assert prepared.kind == "video"
     images = []
-    for path in picture.frame_paths:
+    for path in prepared.frame_paths:
         with Image.open(path) as image:
             image.load()
         assert (image.format, image.mode) == ("PNG", "RGB")
@@ -83,19 +83,19 @@ def opened(picture: PreparedImage) -> list[Image.Image]:
     return images
 
 
-def numbers(picture: PreparedImage) -> list[int]:
+def numbers(image: PreparedImage) -> list[int]:
     """Which frames were taken."""
-    shown = [image.resize((1, 1), Image.Resampling.BOX) for image in opened(picture)]
+    shown = [image.resize((1, 1), Image.Resampling.BOX) for image in opened(image)]
     levels: list[Any] = [image.convert("L").getpixel((0, 0)) for image in shown]
     assert all(min(level % STEP, STEP - level % STEP) < STEP / 2 for level in levels)
     return [round(level / STEP) for level in levels]
 
 
 def refused(path: Path, **options: Any) -> str:
-    picture = prepare(path, **options)
-    assert (picture.error_class, picture.kind) == ("bad_image", "video"), picture
-    assert (picture.prepared_path, picture.frame_paths) == (None, ())
-    return str(picture.message)
+    image = prepare(path, **options)
+    assert (image.error_class, image.kind) == ("bad_image", "video"), image
+    assert (image.prepared_path, image.frame_paths) == (None, ())
+    return str(image.message)
 
 
 # Which frames
@@ -109,12 +109,12 @@ def refused(path: Path, **options: Any) -> str:
 def test_frames_are_even_and_exact(
     tmp_path: Path, suffix: str, asked: int, taken: list[int]
 ) -> None:
-    picture = prepare(film(tmp_path / f"a{suffix}"), max_frames=asked)
-    assert numbers(picture) == taken
-    assert picture.frame_times_s == pytest.approx([number / 10 for number in taken])
-    assert (picture.frames, picture.max_frames) == (20, asked)
-    assert picture.duration_s == pytest.approx(2.0)
-    assert picture.prepared_path == picture.frame_paths[0]
+    image = prepare(film(tmp_path / f"a{suffix}"), max_frames=asked)
+    assert numbers(image) == taken
+    assert image.frame_times_s == pytest.approx([number / 10 for number in taken])
+    assert (image.frames, image.max_frames) == (20, asked)
+    assert image.duration_s == pytest.approx(2.0)
+    assert image.prepared_path == image.frame_paths[0]
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".avi"), ("mpeg4", ".mp4")])
@@ -132,9 +132,9 @@ def test_fewer_frames_than_asked_for_are_given_once_each(tmp_path: Path) -> None
 
 def test_even_is_meant_in_time_not_in_frames(tmp_path: Path) -> None:
     times = [*range(0, 100, 10), 1000, 1990]  # one second of motion, then it stands still
-    picture = prepare(film(tmp_path / "a.mkv", 12, times=times), max_frames=4)
-    assert numbers(picture) == [9, 10]
-    assert picture.frame_times_s == pytest.approx([0.9, 10.0])
+    image = prepare(film(tmp_path / "a.mkv", 12, times=times), max_frames=4)
+    assert numbers(image) == [9, 10]
+    assert image.frame_times_s == pytest.approx([0.9, 10.0])
 
 
 def test_a_seek_that_leads_astray_is_made_good(
@@ -174,12 +174,12 @@ def test_frames_are_upright(tmp_path: Path, turn: tuple[int, bool], orientation:
 
     degrees, mirrored = turn
     path = film(tmp_path / "a.mp4", 4, drawn=corner, turn={"degrees": degrees, "hflip": mirrored})
-    picture = prepare(path, max_frames=1)
-    [frame] = opened(picture)
+    image = prepare(path, max_frames=1)
+    [frame] = opened(image)
     sideways = degrees in (90, 270)
     assert frame.size == ((48, 64) if sideways else (64, 48))
-    assert (picture.width, picture.height) == (64, 48)
-    assert (picture.orientation or 1) == orientation
+    assert (image.width, image.height) == (64, 48)
+    assert (image.orientation or 1) == orientation
     wide, high = frame.size
     places = {
         "top left": (wide // 4, high // 4),
@@ -204,9 +204,9 @@ def test_a_phones_own_turn_is_known_by_its_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [(65, 49), (1, 1), (2, 300)])
 def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
-    picture = prepare(film(tmp_path / "a.mkv", 3, size, codec="ffv1"))
-    assert {image.size for image in opened(picture)} == {size}
-    assert (picture.width, picture.height) == size
+    image = prepare(film(tmp_path / "a.mkv", 3, size, codec="ffv1"))
+    assert {image.size for image in opened(image)} == {size}
+    assert (image.width, image.height) == size
 
 
 def test_frames_are_shrunk_and_their_pixels_made_square(tmp_path: Path) -> None:
@@ -234,12 +234,12 @@ def test_what_is_known_is_not_decoded_again(tmp_path: Path) -> None:
 
 def test_a_still_film_is_one_file(tmp_path: Path) -> None:
     grey = Image.new("RGB", (64, 48), "grey")
-    picture = prepare(film(tmp_path / "a.mkv", 9, codec="ffv1", drawn=lambda _: grey))
-    assert len(picture.frame_paths) == 8
-    assert len(set(picture.frame_paths)) == 1
+    image = prepare(film(tmp_path / "a.mkv", 9, codec="ffv1", drawn=lambda _: grey))
+    assert len(image.frame_paths) == 8
+    assert len(set(image.frame_paths)) == 1
 
 
-def test_pictures_beside_videos_stay_pictures(tmp_path: Path) -> None:
+def test_images_beside_videos_stay_images(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), (level,) * 3) for level in (0, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     paths = [tmp_path / "a.gif", film(tmp_path / "A.MP4", 2)]
@@ -355,9 +355,9 @@ def test_without_pyav_it_says_what_to_install(
         "import sys\nsys.modules['av'] = None\nfrom runner.image_prep import decode\ndecode.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
-    picture = prepare(film(tmp_path / "a.mp4", 2))
-    assert picture.error_class == "missing_package"
-    assert "pip install 'vlmsweep[video]'" in str(picture.message)
+    image = prepare(film(tmp_path / "a.mp4", 2))
+    assert image.error_class == "missing_package"
+    assert "pip install 'vlmsweep[video]'" in str(image.message)
 
 
 @pytest.mark.parametrize(

@@ -37,13 +37,13 @@ class RecordingWatcher:
     def __init__(self, database: Path, only: str | None = None) -> None:
         self.told: list[Any] = []
         self.returned: list[Any] = []
-        self.onlooker = Watcher(database, self.told.append, only)
+        self.watcher = Watcher(database, self.told.append, only)
 
     def until(self, kind: type, **facts: object) -> Any:
         """Looks until an event of a kind, and with such facts, is told anew; returns it."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
-            self.onlooker.poll()
+            self.watcher.poll()
             for event in self.of(kind):
                 known = asdict(event)
                 anew = not any(event is one for one in self.returned)
@@ -67,7 +67,7 @@ def watcher(tmp_path: Path) -> Iterator[Callable[..., RecordingWatcher]]:
 
     yield watch
     for one in made:
-        one.onlooker.close()
+        one.watcher.close()
 
 
 @contextmanager
@@ -186,10 +186,10 @@ def running(store: Store, queued: Callable[..., int]) -> Callable[..., tuple[int
     def begin(models: list[str], prompts: list[str], **more: Any) -> tuple[int, int, list[int]]:
         sweep = queued(models, prompts, **more)
         store.set_sweep_state(sweep, "running")
-        way = store.connection.execute(
+        variant = store.connection.execute(
             "SELECT id FROM sweep_models WHERE sweep_id = ?", [sweep]
         ).fetchone()[0]
-        worker = store.start_worker(way, store.path, store.next_worker_number(sweep))
+        worker = store.start_worker(variant, store.path, store.next_worker_number(sweep))
         jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep])
         return sweep, worker, [row[0] for row in jobs]
 

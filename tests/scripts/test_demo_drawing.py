@@ -1,4 +1,4 @@
-"""Hold the demo's drawings, questions and sample pictures to what they claim. Loads no model."""
+"""Hold the demo's drawings, questions and sample images to what they claim. Loads no model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ SCENE = Scene(
 )
 
 
-def test_a_seed_gives_the_same_picture_again() -> None:
+def test_a_seed_gives_the_same_image_again() -> None:
     for seed in SEEDS:
         assert random_scene(seed) == random_scene(seed)
         assert draw(random_scene(seed)).tobytes() == draw(random_scene(seed)).tobytes()
@@ -77,10 +77,10 @@ def test_shapes_stay_inside_and_clear_of_each_other_and_of_the_borders_of_places
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_filled_shape_shows_its_colour_and_leaves_the_corner_alone(kind: str) -> None:
     shape = Shape(kind, "red", 0.5, 0.5, 0.3, COLOURS["red"])
-    picture = draw(Scene(120, 90, "white", (shape,)))
-    assert picture.size == (120, 90)
-    assert picture.getpixel((60, 45)) == COLOURS["red"]
-    assert picture.getpixel((2, 2)) == COLOURS["white"]
+    image = draw(Scene(120, 90, "white", (shape,)))
+    assert image.size == (120, 90)
+    assert image.getpixel((60, 45)) == COLOURS["red"]
+    assert image.getpixel((2, 2)) == COLOURS["white"]
 
 
 def test_patch_labels_name_the_shape_and_mark_each_centre() -> None:
@@ -142,7 +142,7 @@ def test_answers_are_true() -> None:
                     _true_answers(scene, asked)
 
 
-def test_questions_without_a_picture_get_no_made_up_answer() -> None:
+def test_questions_without_a_image_get_no_made_up_answer() -> None:
     rng = random.Random(3)
     asides = [questions.ask_aside(SCENE, rng) for _ in range(200)]
     fixed = {questions.WHO, questions.BLIND, questions.BEYOND}
@@ -154,8 +154,8 @@ def test_questions_without_a_picture_get_no_made_up_answer() -> None:
 def test_the_manifest_tells_the_truth_about_each_file(row: dict[str, Any]) -> None:
     path = ROOT / "images" / row["file"]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
-    with Image.open(path) as picture:
-        assert picture.size == (row["width"], row["height"])
+    with Image.open(path) as image:
+        assert image.size == (row["width"], row["height"])
     assert row["licence"] == "CC0-1.0"
     assert row["origin"]
     assert row["note"]
@@ -167,13 +167,13 @@ def test_the_manifest_tells_the_truth_about_each_file(row: dict[str, Any]) -> No
         assert row["answers"][common]
 
 
-def test_every_picture_is_in_the_manifest_and_all_are_small() -> None:
+def test_every_image_is_in_the_manifest_and_all_are_small() -> None:
     kept = {p for p in (ROOT / "images").iterdir() if p.suffix in {".png", ".jpg", ".webp"}}
     assert {path.name for path in kept} == {row["file"] for row in MANIFEST}
     assert sum(path.stat().st_size for path in kept) < 1_000_000
 
 
-def test_the_sideways_picture_must_be_turned_to_put_the_star_at_the_top_left() -> None:
+def test_the_sideways_image_must_be_turned_to_put_the_star_at_the_top_left() -> None:
     with Image.open(ROOT / "images" / "sideways.jpg") as stored:
         assert stored.getexif()[0x0112] == 6
         upright = ImageOps.exif_transpose(stored)
@@ -190,17 +190,17 @@ def test_the_sideways_picture_must_be_turned_to_put_the_star_at_the_top_left() -
     assert yellow(flat)[0] > 2 / 3
 
 
-def test_the_see_through_picture_is_black_underneath() -> None:
-    with Image.open(ROOT / "images" / "see_through.png") as picture:
-        assert picture.mode == "RGBA"
-        assert picture.getpixel((2, 2)) == (0, 0, 0, 0)
-        middle = picture.getpixel((200, 200))
+def test_the_see_through_image_is_black_underneath() -> None:
+    with Image.open(ROOT / "images" / "see_through.png") as image:
+        assert image.mode == "RGBA"
+        assert image.getpixel((2, 2)) == (0, 0, 0, 0)
+        middle = image.getpixel((200, 200))
     assert middle == (*COLOURS["purple"], 255)
 
 
-def test_the_set_holds_a_palette_a_large_and_a_tall_picture() -> None:
-    with Image.open(ROOT / "images" / "palette.png") as picture:
-        assert picture.mode == "P"
+def test_the_set_holds_a_palette_a_large_and_a_tall_image() -> None:
+    with Image.open(ROOT / "images" / "palette.png") as image:
+        assert image.mode == "P"
     sizes = [(row["width"], row["height"]) for row in MANIFEST]
     assert any(max(size) > 1024 for size in sizes)
     assert any(height >= 2 * width for width, height in sizes)

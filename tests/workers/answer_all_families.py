@@ -1,6 +1,6 @@
 """Run by `test_two_majors` in each environment: what tiny checkpoints answer here, as JSON.
 
-    python tests/workers/answer_all_families.py CHECKPOINTS PICTURE... -- FAMILY...
+    python tests/workers/answer_all_families.py CHECKPOINTS IMAGE... -- FAMILY...
 
 One process for all families, though a worker only ever has one model: that is for speed.
 """
@@ -24,7 +24,7 @@ from workers.families import find_family
 PROMPTS = ("What colour is it?", "How many squares are there?")
 
 
-def answers(folder: Path, pictures: list[str]) -> dict[str, Any]:
+def answers(folder: Path, images: list[str]) -> dict[str, Any]:
     """Texts and counts of one checkpoint, and the notes of its load."""
     checkpoint = read_checkpoint(folder)
     engine = TransformersEngine()
@@ -32,9 +32,9 @@ def answers(folder: Path, pictures: list[str]) -> dict[str, Any]:
     ask = Load(model=str(folder), local=True, device="cpu", trust_remote_code=True)
     loaded = engine.load(checkpoint, family, ask, lambda event: None)
     found = []
-    for picture in pictures:
+    for image in images:
         for prompt in PROMPTS:
-            turns = (Turn(text=prompt, images=(picture,)),)
+            turns = (Turn(text=prompt, images=(image,)),)
             run = Run(run=1, turns=turns, generation=Generation(max_new_tokens=24))
             done = answer_all(run, engine, lambda event: None, lambda phase: None)
             counts = (done.input_tokens, done.image_tokens, done.image_tiles, done.output_tokens)
@@ -45,8 +45,8 @@ def answers(folder: Path, pictures: list[str]) -> dict[str, Any]:
 def main() -> None:
     """Print one JSON object: the library's version, and each family's answers."""
     split = sys.argv.index("--")
-    checkpoints, pictures = Path(sys.argv[1]), sys.argv[2:split]
-    families = {name: answers(checkpoints / name, pictures) for name in sys.argv[split + 1 :]}
+    checkpoints, images = Path(sys.argv[1]), sys.argv[2:split]
+    families = {name: answers(checkpoints / name, images) for name in sys.argv[split + 1 :]}
     print(json.dumps({"version": transformers.__version__, "families": families}))
 
 

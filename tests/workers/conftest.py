@@ -1,4 +1,4 @@
-"""Pictures, and a way to talk to a real worker process."""
+"""Images, and a way to talk to a real worker process."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ TALK_S = 120
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Six prepared pictures: square, 4:3, one pixel, tall, flattened and turned upright."""
-    out = tmp_path_factory.mktemp("pictures")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Six prepared images: square, 4:3, one pixel, tall, flattened and turned upright."""
+    out = tmp_path_factory.mktemp("images")
     square = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
     wide = Image.radial_gradient("L").resize((64, 48)).convert("RGB")
     clear = Image.new("RGBA", (80, 60), (200, 30, 10, 90))
@@ -38,8 +38,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "turned": ImageOps.exif_transpose(turned),
     }
     paths = {}
-    for name, picture in made.items():
-        picture.convert("RGB").save(out / f"{name}.png")
+    for name, image in made.items():
+        image.convert("RGB").save(out / f"{name}.png")
         paths[name] = str(out / f"{name}.png")
     return paths
 

@@ -2,7 +2,7 @@
 
     python tests/workers/family_reference.py ENGINE < request.json > answers.json
 
-The request is {"folders": {name: folder}, "pictures": [path, ...], "tokens": n}. Nothing of ours
+The request is {"folders": {name: folder}, "images": [path, ...], "tokens": n}. Nothing of ours
 is imported. Prompts are written out here, slots expanded by hand: AutoProcessor can't be had for
 models with videos where torchvision is missing.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 TEXT = "Describe this image."
-# The prompt, and how one picture's slot looks with its n tokens.
+# The prompt, and how one image's slot looks with its n tokens.
 FORMS: dict[str, tuple[str, str, str, str]] = {
     "idefics3": ("<|im_start|>User:{}" + TEXT + "<end_of_utterance>\nAssistant:", "", "", ""),
     "qwen2_5_vl": (
@@ -47,7 +47,7 @@ def expand(kind: str, count: int) -> str:
     return prompt.format(before + token * count + after)
 
 
-def by_parts(folder: Path, config: dict[str, Any], picture: Any) -> tuple[Any, Any]:
+def by_parts(folder: Path, config: dict[str, Any], image: Any) -> tuple[Any, Any]:
     """Tokenizer and inputs, each part called alone and the slot expanded by hand."""
     import torch
     from transformers import AutoImageProcessor, AutoTokenizer
@@ -59,10 +59,10 @@ def by_parts(folder: Path, config: dict[str, Any], picture: Any) -> tuple[Any, A
 
         processor = AutoProcessor.from_pretrained(folder)
         prompt = FORMS[kind][0].format(SLOTS[kind])
-        return tokenizer, processor(text=prompt, images=[picture], return_tensors="pt")
+        return tokenizer, processor(text=prompt, images=[image], return_tensors="pt")
     options = {"crop_to_patches": True} if kind == "internvl" else {}
     eyes = AutoImageProcessor.from_pretrained(folder)
-    seen = dict(eyes(images=[picture], return_tensors="pt", **options))
+    seen = dict(eyes(images=[image], return_tensors="pt", **options))
     if kind == "qwen2_5_vl":
         count = int(seen["image_grid_thw"].prod()) // eyes.merge_size**2
     elif kind == "internvl":
@@ -82,7 +82,7 @@ def by_parts(folder: Path, config: dict[str, Any], picture: Any) -> tuple[Any, A
     return tokenizer, found
 
 
-def ask_transformers(folder: Path, pictures: list[str], tokens: int) -> list[Any]:
+def ask_transformers(folder: Path, images: list[str], tokens: int) -> list[Any]:
     """Greedy ids by `generate`, in float32."""
     import torch
     from PIL import Image
@@ -91,7 +91,7 @@ def ask_transformers(folder: Path, pictures: list[str], tokens: int) -> list[Any
     config = json.loads((folder / "config.json").read_bytes())
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
     found = []
-    for path in pictures:
+    for path in images:
         tokenizer, inputs = by_parts(folder, config, Image.open(path).convert("RGB"))
         ids = inputs["input_ids"]
         out = model.generate(**inputs, max_new_tokens=tokens, do_sample=False, top_k=None)
@@ -99,7 +99,7 @@ def ask_transformers(folder: Path, pictures: list[str], tokens: int) -> list[Any
     return found
 
 
-def ask_mlx(folder: Path, pictures: list[str], tokens: int) -> list[Any]:
+def ask_mlx(folder: Path, images: list[str], tokens: int) -> list[Any]:
     """Greedy ids by mlx-vlm's own steps, in float32."""
     import mlx.core as mx
     from mlx_vlm import load
@@ -114,7 +114,7 @@ def ask_mlx(folder: Path, pictures: list[str], tokens: int) -> list[Any]:
     prompt = "<image>" + TEXT if kind == "paligemma" else FORMS[kind][0].format(SLOTS[kind])
     prompt = prompt.removeprefix("<bos>")  # which the processor puts there
     found = []
-    for path in pictures:
+    for path in images:
         image = Image.open(path).convert("RGB")
         inputs = prepare_inputs(
             processor, images=[image], prompts=prompt, add_special_tokens=kind == "paligemma"
@@ -144,7 +144,7 @@ def main() -> None:
     ask = {"transformers": ask_transformers, "mlx": ask_mlx}[sys.argv[1]]
     request = json.load(sys.stdin)
     found = {
-        name: ask(Path(folder), request["pictures"], request["tokens"])
+        name: ask(Path(folder), request["images"], request["tokens"])
         for name, folder in request["folders"].items()
     }
     assert sys.__stdout__

@@ -2,7 +2,7 @@
 
     python tests/workers/mlx_reference.py < request.json > answers.json
 
-The request is {"folders": {name: folder}, "pictures": [path, ...], "prompts": [...], "tokens": n}.
+The request is {"folders": {name: folder}, "images": [path, ...], "prompts": [...], "tokens": n}.
 Nothing of ours is imported; prompts are written out here, not made by our engine.
 """
 
@@ -56,13 +56,13 @@ def load_moondream(folder: Path) -> tuple[Any, Any]:
     return load_model(folder), Moondream2Processor(tokenizer)
 
 
-def answer(model: Any, processor: Any, prompt: str, picture: str, tokens: int) -> dict[str, Any]:
+def answer(model: Any, processor: Any, prompt: str, path: str, tokens: int) -> dict[str, Any]:
     """Ids of a greedy answer and the counts of what went in."""
     from mlx_vlm.generate.ar import generate_step
     from mlx_vlm.utils import prepare_inputs
     from PIL import Image
 
-    image = Image.open(picture).convert("RGB")
+    image = Image.open(path).convert("RGB")
     if model.config.model_type == "llava":  # mlx-vlm 0.7.10 can't prepare these itself
         inputs = dict(processor(images=[image], text=[prompt]))
     else:
@@ -88,25 +88,25 @@ def answer(model: Any, processor: Any, prompt: str, picture: str, tokens: int) -
     }
 
 
-def bare(model: Any, processor: Any, picture: str) -> dict[str, Any]:
-    """What the guide's call gives: a bare prompt, with and without the picture."""
+def bare(model: Any, processor: Any, image: str) -> dict[str, Any]:
+    """What the guide's call gives: a bare prompt, with and without the image."""
     from mlx_vlm import stream_generate
 
     def ask(**more: Any) -> Any:
         return list(stream_generate(model, processor, "Hi", max_tokens=8, temperature=0.0, **more))
 
-    with_it, without = ask(image=[picture])[-1], ask()[-1]
+    with_it, without = ask(image=[image])[-1], ask()[-1]
     return {"tokens": with_it.prompt_tokens, "equal": with_it.token_ids == without.token_ids}
 
 
-def without_mask(model: Any, processor: Any, picture: str, tokens: int) -> list[int]:
+def without_mask(model: Any, processor: Any, image: str, tokens: int) -> list[int]:
     """Moondream2's ids with a mask that lets nothing be seen: does mlx-vlm use its mask?"""
     import mlx.core as mx
 
     type(model)._create_prefix_attention_mask = lambda self, size, *_: mx.full(
         (1, 1, size, size), -1e9
     )
-    found: list[int] = answer(model, processor, "Describe this image.", picture, tokens)["ids"]
+    found: list[int] = answer(model, processor, "Describe this image.", image, tokens)["ids"]
     return found
 
 
@@ -119,16 +119,16 @@ def main() -> None:
         template = SLOTS[model.config.model_type]
         found[name] = {
             "answers": [
-                answer(model, processor, template.format(prompt), picture, request["tokens"])
-                for picture in request["pictures"]
+                answer(model, processor, template.format(prompt), image, request["tokens"])
+                for image in request["images"]
                 for prompt in request["prompts"]
             ]
         }
         if model.config.model_type == "moondream1":
-            first = request["pictures"][0], request["tokens"]
+            first = request["images"][0], request["tokens"]
             found[name]["without_mask"] = without_mask(model, processor, *first)
         if model.config.model_type == "llava_next":
-            found[name]["bare"] = bare(model, processor, request["pictures"][0])
+            found[name]["bare"] = bare(model, processor, request["images"][0])
     found["torch"] = "torch" in sys.modules
     sys.__stdout__.write("\n" + json.dumps(found) + "\n")
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 MODELS = {"object": "list", "data": [{"id": "seeing-2b"}, {"id": "tall:latest"}]}
-TEXT, PICTURE = 12, 64  # tokens this server counts for a prompt, and for each picture in it
+TEXT, IMAGE = 12, 64  # tokens this server counts for a prompt, and for each image in it
 
 
 def chunk(content: str | None = None, finish: str | None = None, **delta: Any) -> dict[str, Any]:
@@ -32,8 +32,8 @@ def event(value: Any) -> bytes:
     return f"data: {text}\n\n".encode()
 
 
-def picture_urls(body: dict[str, Any]) -> list[str]:
-    """The addresses of all pictures in a request."""
+def image_urls(body: dict[str, Any]) -> list[str]:
+    """The addresses of all images in a request."""
     parts = [
         part
         for message in body["messages"]
@@ -113,8 +113,8 @@ Chat = Callable[[Handler, dict[str, Any]], None]
 
 
 def polite(handler: Handler, body: dict[str, Any]) -> None:
-    """What a good server does: streams, counts, and looks at pictures."""
-    prompt = TEXT + PICTURE * len(picture_urls(body))
+    """What a good server does: streams, counts, and looks at images."""
+    prompt = TEXT + IMAGE * len(image_urls(body))
     if body["max_tokens"] == 1:
         handler.stream(chunk("A"), chunk(finish="length"), usage(prompt, 1), "[DONE]")
         return

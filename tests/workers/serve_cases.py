@@ -23,7 +23,7 @@ from schemas.events import Event
 from schemas.generation import Generation
 from workers.main_loop import serve
 
-TOLD = ("loaded", "run_finished", "error", "bye")
+STREAM_FIELDS = ("loaded", "run_finished", "error", "bye")
 
 
 def outcome(case: dict[str, Any]) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def outcome(case: dict[str, Any]) -> list[dict[str, Any]]:
     lines = b"".join(json.dumps(asdict(command)).encode() + b"\n" for command in commands)
     told: list[Event] = []
     serve(io.BytesIO(lines), told.append)
-    return [asdict(event) for event in told if event.event in TOLD]
+    return [asdict(event) for event in told if event.event in STREAM_FIELDS]
 
 
 def main() -> None:

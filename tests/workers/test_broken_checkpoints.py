@@ -176,8 +176,8 @@ CASES: dict[str, Case] = {
     "weights in eight bits": Case("unsupported_dtype", odd_type("float8_e4m3fn"), engines=("mlx",)),
     "device not here": Case("unsupported_device", load={"device": "cuda:0"}),
     "device that is none": Case("unsupported_device", load={"device": "abacus"}),
-    "picture vanished": Case("bad_image", image="/nowhere/x.png"),
-    "picture garbage": Case("bad_image", image=__file__),
+    "image vanished": Case("bad_image", image="/nowhere/x.png"),
+    "image garbage": Case("bad_image", image=__file__),
     "prompt too long": Case("too_long", text="word " * 9000),
 }
 FINE: dict[str, tuple[str, Break]] = {
@@ -190,13 +190,13 @@ FINE: dict[str, tuple[str, Break]] = {
 
 @pytest.fixture(scope="module")
 def said(
-    tiny: Callable[[str], Path], pictures: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    tiny: Callable[[str], Path], images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """The events of every case, by engine."""
-    return run_all(tiny("smolvlm"), pictures, tmp_path_factory.mktemp("broken"))
+    return run_all(tiny("smolvlm"), images, tmp_path_factory.mktemp("broken"))
 
 
-def run_all(source: Path, pictures: dict[str, str], home: Path) -> dict[str, dict[str, Any]]:
+def run_all(source: Path, images: dict[str, str], home: Path) -> dict[str, dict[str, Any]]:
     breaks = {name: case.breaks for name, case in CASES.items()}
     breaks |= {name: act for name, (_, act) in FINE.items()}
     found = {}
@@ -207,7 +207,7 @@ def run_all(source: Path, pictures: dict[str, str], home: Path) -> dict[str, dic
             folder = Path(shutil.copytree(source, home / engine / name.replace(" ", "_")))
             act(folder)
             load = {"model": str(folder), "engine": engine, "device": "cpu", **case.load}
-            image = pictures.get(case.image, case.image) if case.image else None
+            image = images.get(case.image, case.image) if case.image else None
             run = {"text": case.text, "images": [image] if image else []}
             cases[name] = {"load": load, "runs": [run]}
         found[engine] = run_cases(cases, home / "cache")

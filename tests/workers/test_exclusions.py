@@ -1,4 +1,4 @@
-"""Exclusion rules concern the versions and pictures they name, and no others."""
+"""Exclusion rules concern the versions and images they name, and no others."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from schemas.family import Exclusion, Family
 from workers.error_classes import WorkerFailure
 from workers.exclusions import refuse_excluded, version_below
 
-RULE = Exclusion(engine="mlx", package="lib", below="0.1.27", pictures="square", reason="it fails")
+RULE = Exclusion(engine="mlx", package="lib", below="0.1.27", images="square", reason="it fails")
 FAMILY = Family(name="f", title="F", exclusions=(RULE,))
 
 
@@ -29,21 +29,21 @@ def refuse(version: str, path: str, engine: str = "mlx", family: Family = FAMILY
     return None
 
 
-def test_the_rule_skips_what_it_names_and_says_why(pictures: dict[str, str]) -> None:
-    said = refuse("0.1.26", pictures["square"])
+def test_the_rule_skips_what_it_names_and_says_why(images: dict[str, str]) -> None:
+    said = refuse("0.1.26", images["square"])
     assert said is not None
     assert said.startswith("excluded: ")
     assert "it fails" in said
     assert "lib below 0.1.27 (here 0.1.26)" in said
 
 
-def test_other_versions_pictures_and_engines_are_left_alone(pictures: dict[str, str]) -> None:
-    assert refuse("0.1.27", pictures["square"]) is None
-    assert refuse("0.7.10", pictures["square"]) is None
-    assert refuse("0.1.26", pictures["wide"]) is None
+def test_other_versions_images_and_engines_are_left_alone(images: dict[str, str]) -> None:
+    assert refuse("0.1.27", images["square"]) is None
+    assert refuse("0.7.10", images["square"]) is None
+    assert refuse("0.1.26", images["wide"]) is None
     assert refuse("0.1.26", "") is None
-    assert refuse("0.1.26", pictures["square"], engine="transformers") is None
-    assert refuse("0.1.26", pictures["square"], family=Family(name="g", title="G")) is None
+    assert refuse("0.1.26", images["square"], engine="transformers") is None
+    assert refuse("0.1.26", images["square"], family=Family(name="g", title="G")) is None
 
 
 @pytest.mark.parametrize(

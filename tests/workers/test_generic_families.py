@@ -50,11 +50,11 @@ def call(script: str, request: Any, *arguments: str) -> Any:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def ask(folder: Path, engine: str, pictures: list[str]) -> dict[str, Any]:
+def ask(folder: Path, engine: str, images: list[str]) -> dict[str, Any]:
     # mlx-vlm's plain steps know no penalty, which Qwen's own settings ask for.
     more = {"repetition_penalty": 1.0} if engine == "mlx" else {}
-    square, wide = pictures[:2]
-    runs = [{"text": TEXT, "images": [path]} for path in pictures]
+    square, wide = images[:2]
+    runs = [{"text": TEXT, "images": [path]} for path in images]
     runs += [{"text": TEXT}, {"text": TEXT, "images": [square, wide]}]
     return {
         "load": {"model": str(folder), "engine": engine, "device": "cpu"},
@@ -63,14 +63,14 @@ def ask(folder: Path, engine: str, pictures: list[str]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def both(tiny: Callable[[str], Path], pictures: dict[str, str]) -> dict[str, Any]:
+def both(tiny: Callable[[str], Path], images: dict[str, str]) -> dict[str, Any]:
     """By engine and family: what we say, and what the library says."""
-    paths = list(pictures.values())
+    paths = list(images.values())
     found: dict[str, Any] = {}
     for engine in ("transformers", "mlx"):
         ours = {name: ask(tiny(name), engine, paths) for name in FAMILIES}
         theirs = {name: str(tiny(name)) for each, name in BOTH if each == engine}
-        request = {"folders": theirs, "pictures": paths, "tokens": TOKENS}
+        request = {"folders": theirs, "images": paths, "tokens": TOKENS}
         with ThreadPoolExecutor() as pool:
             said = pool.submit(call, "serve_cases.py", ours)
             expected = pool.submit(call, "family_reference.py", request, engine)
@@ -99,7 +99,7 @@ def test_answers_are_the_librarys_own(engine: str, name: str, both: dict[str, An
 
 
 @pytest.mark.parametrize(("engine", "name"), BOTH)
-def test_several_pictures_and_none(engine: str, name: str, both: dict[str, Any]) -> None:
+def test_several_images_and_none(engine: str, name: str, both: dict[str, Any]) -> None:
     runs = finished(both[engine][0][name])
     text, two = runs[len(runs) - 1], runs[len(runs)]  # they were asked last
     if (engine, name) == ("transformers", "paligemma"):

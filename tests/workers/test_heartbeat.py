@@ -13,12 +13,12 @@ def test_beats_tell_phase_and_memory() -> None:
     told: list[Any] = []
     enough = threading.Event()
 
-    def tell(event: Any) -> None:
+    def emit(event: Any) -> None:
         told.append(event)
         if len(told) == 3:
             enough.set()
 
-    heart = Heart(tell, every_s=0.001)
+    heart = Heart(emit, every_s=0.001)
     heart.device_memory = lambda: DeviceMemory(allocated=5, reserved=9)
     heart.enter("generate")
     heart.start()

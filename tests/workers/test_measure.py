@@ -26,7 +26,7 @@ def clock() -> Clock:
 def test_one_answer(clock: Clock) -> None:
     told: list[Any] = []
     phases: list[str] = []
-    meter = RunTimer(run=3, images=1, tell=told.append, enter=phases.append, clock=clock)
+    meter = RunTimer(run=3, images=1, emit=told.append, enter=phases.append, clock=clock)
     clock.now += 2
     meter.mark_inputs_ready(40, image_tokens=30, tiles=2)
     for seconds, piece in [(4, ""), (1, " \n"), (0.5, "Hi"), (0.25, " you"), (0.25, "<end>")]:
@@ -47,7 +47,7 @@ def test_one_answer(clock: Clock) -> None:
 
 
 def test_one_token_has_no_rate(clock: Clock) -> None:
-    meter = RunTimer(run=1, images=0, tell=lambda event: None, clock=clock)
+    meter = RunTimer(run=1, images=0, emit=lambda event: None, clock=clock)
     meter.mark_inputs_ready(4)
     clock.now += 1
     meter.token("a")
@@ -58,7 +58,7 @@ def test_one_token_has_no_rate(clock: Clock) -> None:
 
 def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
     told: list[Any] = []
-    meter = RunTimer(run=1, images=0, tell=told.append, clock=clock)
+    meter = RunTimer(run=1, images=0, emit=told.append, clock=clock)
     meter.mark_inputs_ready(4)
     meter.token("<end>", visible=False)
     assert meter.finish("<end>").ttft_s is None
@@ -67,7 +67,7 @@ def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
 
 def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
     told: list[Any] = []
-    meter = RunTimer(run=1, images=0, tell=told.append, clock=clock)
+    meter = RunTimer(run=1, images=0, emit=told.append, clock=clock)
     meter.mark_inputs_ready(4)
     for number in range(1000):
         clock.now += 0.001
@@ -80,17 +80,17 @@ def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
     assert texts[-1].output_tokens == 1000
 
 
-def test_an_ignored_picture_is_a_failure(clock: Clock) -> None:
-    meter = RunTimer(run=1, images=2, tell=lambda event: None, clock=clock)
+def test_an_ignored_image_is_a_failure(clock: Clock) -> None:
+    meter = RunTimer(run=1, images=2, emit=lambda event: None, clock=clock)
     with pytest.raises(WorkerFailure) as failure:
         meter.mark_inputs_ready(6, image_tokens=0)
     assert failure.value.error_class == "image_ignored"
-    RunTimer(run=1, images=2, tell=lambda event: None).mark_inputs_ready(6, image_tokens=None)
+    RunTimer(run=1, images=2, emit=lambda event: None).mark_inputs_ready(6, image_tokens=None)
 
 
 def test_earlier_answers_are_silent(clock: Clock) -> None:
     told: list[Any] = []
-    meter = RunTimer(run=1, images=0, tell=told.append, clock=clock, silent=True)
+    meter = RunTimer(run=1, images=0, emit=told.append, clock=clock, silent=True)
     meter.mark_inputs_ready(4)
     meter.token("a")
     assert meter.finish("a").output_tokens == 1

@@ -1,4 +1,4 @@
-"""The demo model answers alike through both engines, on every sample picture."""
+"""The demo model answers alike through both engines, on every sample image."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ DEMO = ROOT / "workers/demo_model"
 
 
 def questions(folder: Path) -> list[tuple[str, str]]:
-    """Prepared picture and prompt, for every picture and what the manifest asks of it."""
+    """Prepared entry and prompt, for every entry and what the manifest asks of it."""
     images = json.loads((ROOT / "images/manifest.json").read_bytes())["images"]
     paths = [ROOT / "images" / image["file"] for image in images]
     asked = []
     prepared = prepare(paths, max_side=1024, folder=folder)
-    for image, picture in zip(images, prepared, strict=True):
-        assert picture.prepared_path, picture.message
-        asked += [(str(picture.prepared_path), prompt) for prompt in image["answers"]]
+    for image, entry in zip(images, prepared, strict=True):
+        assert entry.prepared_path, entry.message
+        asked += [(str(entry.prepared_path), prompt) for prompt in image["answers"]]
     return asked
 
 

@@ -75,17 +75,17 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "clear": Image.alpha_composite(flat, clear).convert("RGB"),
         "turned": ImageOps.exif_transpose(Image.open(out / "camera.jpg")),
     }
-    for name, picture in prepared.items():
-        picture.save(out / f"{name}.png")
+    for name, image in prepared.items():
+        image.save(out / f"{name}.png")
     return {name: str(out / f"{name}.png") for name in prepared}
 
 
 @pytest.fixture(scope="module")
 def reference(tiny: Callable[[str], Path], six: dict[str, str]) -> dict[str, Any]:
-    """What mlx-vlm says of every checkpoint and picture."""
+    """What mlx-vlm says of every checkpoint and image."""
     request = {
         "folders": {name: str(tiny(name)) for name in (*FAMILIES, MOONDREAM)},
-        "pictures": list(six.values()),
+        "images": list(six.values()),
         "prompts": [PROMPT],
         "tokens": TOKENS,
     }
@@ -239,7 +239,7 @@ def test_moondream2_without_its_tokenizer(
 
 
 def test_the_guides_call_does_not_look(reference: dict[str, Any]) -> None:
-    """The trap itself, in the library: a bare prompt's answer is that of no picture at all."""
+    """The trap itself, in the library: a bare prompt's answer is that of no image at all."""
     bare = reference["llava_next"]["bare"]
     assert bare["equal"]
     assert bare["tokens"] < 10

@@ -27,8 +27,8 @@ EVIL = "{{ cycler.__init__.__globals__.os.mkdir('EVIL') }}"  # escapes where the
 class Bench:
     """Copies of tiny checkpoints to break, and what to ask of them."""
 
-    def __init__(self, tiny: Callable[[str], Path], home: Path, picture: str) -> None:
-        self.tiny, self.home, self.picture = tiny, home, picture
+    def __init__(self, tiny: Callable[[str], Path], home: Path, image: str) -> None:
+        self.tiny, self.home, self.image = tiny, home, image
         self.cases: dict[str, dict[str, Any]] = {}
 
     def add(self, name: str, family: str, *asks: dict[str, Any], **load: Any) -> Path:
@@ -39,7 +39,7 @@ class Bench:
         return folder
 
     def ask(self, text: str = "Hi", look: bool = False, **generation: Any) -> dict[str, Any]:
-        images = [self.picture] if look else []
+        images = [self.image] if look else []
         settings = {"max_new_tokens": 12, **generation}
         return {"turns": [{"text": text, "images": images}], "generation": settings}
 
@@ -136,9 +136,9 @@ def run_cases(cases: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def bench(
-    tiny: Callable[[str], Path], pictures: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    tiny: Callable[[str], Path], images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Bench:
-    bench = Bench(tiny, tmp_path_factory.mktemp("broken"), pictures["square"])
+    bench = Bench(tiny, tmp_path_factory.mktemp("broken"), images["square"])
     break_weights(bench)
     break_files(bench)
     make_settings(bench)
@@ -174,7 +174,7 @@ def test_a_load_that_must_fail(name: str, error_class: str, found: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["slotless", "slotless_tiles"])
-def test_a_template_that_drops_pictures(name: str, found: dict[str, Any]) -> None:
+def test_a_template_that_drops_images(name: str, found: dict[str, Any]) -> None:
     (answer,) = found[name]["answers"]
     assert answer["error_class"] == "image_ignored", answer
     assert answer["hint"]

@@ -54,10 +54,10 @@ def load(folder: Path, **more: Any) -> Any:
 
 
 def answer(
-    engine: Any, *turns: Turn, generation: Generation = GREEDY, tell: Any = lambda event: None
+    engine: Any, *turns: Turn, generation: Generation = GREEDY, emit: Any = lambda event: None
 ) -> RunFinished:
     run = Run(run=1, turns=turns, generation=generation)
-    return answer_all(run, engine, tell, lambda phase: None)
+    return answer_all(run, engine, emit, lambda phase: None)
 
 
 def refusal(act: Callable[[], object]) -> WorkerFailure:
@@ -112,9 +112,9 @@ def reference(tiny: Callable[[str], Path]) -> Callable[[str | None, str], list[i
                 "_pick",
                 lambda self, *args: picked.append(int(token := pick(self, *args))) or token,
             )
-            picture = None if path is None else model.encode_image(Image.open(path))
+            image = None if path is None else model.encode_image(Image.open(path))
             settings = {"max_tokens": LIMIT, "temperature": 0}
-            model.query(picture, question, reasoning=False, settings=settings)
+            model.query(image, question, reasoning=False, settings=settings)
         return picked[:LIMIT]
 
     ids.decode = tokenizer.decode  # type: ignore[attr-defined]
@@ -122,14 +122,14 @@ def reference(tiny: Callable[[str], Path]) -> Callable[[str | None, str], list[i
 
 
 def test_texts_and_counts_equal_a_direct_call(
-    engine: Any, reference: Any, pictures: dict[str, str]
+    engine: Any, reference: Any, images: dict[str, str]
 ) -> None:
     texts = set()
-    for path in (*pictures.values(), None):
+    for path in (*images.values(), None):
         for prompt in ("What colour is it?", "How many squares?"):
             told: list[Any] = []
-            images = () if path is None else (path,)
-            found = answer(engine, Turn(text=prompt, images=images), tell=told.append)
+            shown = () if path is None else (path,)
+            found = answer(engine, Turn(text=prompt, images=shown), emit=told.append)
             ids = reference(path, prompt)
             assert found.raw_text == reference.decode(ids)
             assert (found.output_tokens, found.finish_reason) == (len(ids), "length")
@@ -139,10 +139,10 @@ def test_texts_and_counts_equal_a_direct_call(
             assert found.ttft_s is not None
             assert found.preprocess_s < found.ttft_s < found.latency_s
             texts.add(found.raw_text)
-    assert len(texts) == 2 * (len(pictures) + 1)  # it does look, and read
+    assert len(texts) == 2 * (len(images) + 1)  # it does look, and read
 
 
-def test_the_end_token_counts(engine: Any, pictures: dict[str, str], monkeypatch: Any) -> None:
+def test_the_end_token_counts(engine: Any, images: dict[str, str], monkeypatch: Any) -> None:
     import torch
 
     inner = engine._hooks.model.model
@@ -153,20 +153,20 @@ def test_the_end_token_counts(engine: Any, pictures: dict[str, str], monkeypatch
         return torch.tensor([[0 if len(picked) == 5 else 300]])
 
     monkeypatch.setattr(inner, "_pick", pick)
-    found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)))
+    found = answer(engine, Turn(text="Hi", images=(images["dot"],)))
     assert (found.output_tokens, found.finish_reason, picked[0]) == (5, "stop", 0)
     picked.clear()
     five = Generation(max_new_tokens=5)
-    found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)), generation=five)
+    found = answer(engine, Turn(text="Hi", images=(images["dot"],)), generation=five)
     assert (found.output_tokens, found.finish_reason) == (5, "stop")
     picked.clear()
     four = Generation(max_new_tokens=4)
-    found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)), generation=four)
+    found = answer(engine, Turn(text="Hi", images=(images["dot"],)), generation=four)
     assert (found.output_tokens, found.finish_reason) == (4, "length")
 
 
 def test_the_traps_are_there(
-    tiny: Callable[[str], Path], engine: Any, pictures: dict[str, str], monkeypatch: Any
+    tiny: Callable[[str], Path], engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
     """What happens without our handling: if this stops failing, the handling can go."""
     from PIL import Image
@@ -174,12 +174,12 @@ def test_the_traps_are_there(
     from workers.engines.transformers import remote_code
     from workers.families.moondream2_query import QueryInterface
 
-    with monkeypatch.context() as patch, Image.open(pictures["dot"]) as picture:
+    with monkeypatch.context() as patch, Image.open(images["dot"]) as image:
         with pytest.raises(KeyError, match="variant"):
-            engine._hooks.model.query(picture, "Hi", settings={"max_tokens": 3})
+            engine._hooks.model.query(image, "Hi", settings={"max_tokens": 3})
         patch.setattr(QueryInterface, "_cast_crops", lambda self: None)
         with pytest.raises(RuntimeError, match="dtype"):
-            answer(load(tiny("moondream2")), Turn(text="Hi", images=(pictures["dot"],)))
+            answer(load(tiny("moondream2")), Turn(text="Hi", images=(images["dot"],)))
     with monkeypatch.context() as patch:
         patch.setattr(remote_code, "ensure_post_init", lambda kind: None)
         folder = shutil.copytree(tiny("moondream2"), tiny("moondream2").parent / "fresh")
@@ -196,7 +196,7 @@ def test_the_traps_are_there(
         assert not lost.text.freqs_cis.equal(kept.text.freqs_cis)
 
 
-def test_the_older_generation(older: Any, pictures: dict[str, str], monkeypatch: Any) -> None:
+def test_the_older_generation(older: Any, images: dict[str, str], monkeypatch: Any) -> None:
     """Its cached steps give what whole passes without a cache give, one token a step."""
     import torch
     from PIL import Image
@@ -205,10 +205,10 @@ def test_the_older_generation(older: Any, pictures: dict[str, str], monkeypatch:
 
     model, tokenizer = older._hooks.model, older._hooks.tokenizer
     lengths: list[int] = []
-    for path in pictures.values():
-        with torch.inference_mode(), Image.open(path) as picture:
+    for path in images.values():
+        with torch.inference_mode(), Image.open(path) as image:
             prompt = "<image>\n\nQuestion: What is it?\n\nAnswer:"
-            x = model.input_embeds(prompt, model.encode_image(picture), tokenizer)
+            x = model.input_embeds(prompt, model.encode_image(image), tokenizer)
             size, ids = x.shape[1], []
             for _ in range(LIMIT):
                 logits = model.text_model(inputs_embeds=x, past_key_values=LegacyCache()).logits
@@ -235,9 +235,9 @@ def _spy(model: Any, lengths: list[int]) -> Any:
     return spy
 
 
-def test_other_revisions(copy: Path, engine: Any, pictures: dict[str, str]) -> None:
+def test_other_revisions(copy: Path, engine: Any, images: dict[str, str]) -> None:
     """Early 2025: KV caches made in `__init__`, no text alone. And one that shows no steps."""
-    turn = Turn(text="What is it?", images=(pictures["wide"],))
+    turn = Turn(text="What is it?", images=(images["wide"],))
     wrapper, code = copy / "hf_moondream.py", copy / "moondream.py"
     wrapper.write_text(wrapper.read_text().replace("setup_caches=False", "setup_caches=True"))
     text = code.read_text().replace("image=None, question=None, reasoning=True", "image, question")
@@ -252,8 +252,8 @@ def test_other_revisions(copy: Path, engine: Any, pictures: dict[str, str]) -> N
     assert [note for note in found.notes if "counted from the text" in note]
 
 
-def test_sampling(engine: Any, pictures: dict[str, str]) -> None:
-    turn = Turn(text="Hi", images=(pictures["wide"],))
+def test_sampling(engine: Any, images: dict[str, str]) -> None:
+    turn = Turn(text="Hi", images=(images["wide"],))
     sampled = Generation(max_new_tokens=12, do_sample=True, temperature=3.0, top_k=4, seed=1)
     first, second = (answer(engine, turn, generation=sampled) for _ in range(2))
     assert first.raw_text == second.raw_text
@@ -261,10 +261,10 @@ def test_sampling(engine: Any, pictures: dict[str, str]) -> None:
     assert [note for note in first.notes if "top_k" in note]
 
 
-def test_what_it_can_not_do(engine: Any, older: Any, pictures: dict[str, str]) -> None:
-    picture = pictures["dot"]
-    two = Turn(text="Hi", images=(picture, picture))
-    talk = (Turn(text="Hi", images=(picture,)), Turn(text="And?"))
+def test_what_it_can_not_do(engine: Any, older: Any, images: dict[str, str]) -> None:
+    image = images["dot"]
+    two = Turn(text="Hi", images=(image, image))
+    talk = (Turn(text="Hi", images=(image,)), Turn(text="And?"))
     for act in (
         lambda: answer(engine, two),
         lambda: answer(engine, *talk),
@@ -273,7 +273,7 @@ def test_what_it_can_not_do(engine: Any, older: Any, pictures: dict[str, str]) -
         failure = refusal(act)
         assert failure.error_class == "unsupported"
         assert failure.hint
-    long = Turn(text="word " * 600, images=(picture,))
+    long = Turn(text="word " * 600, images=(image,))
     assert refusal(lambda: answer(engine, long)).error_class == "too_long"
     assert answer(engine, Turn(text="Hi")).output_tokens == LIMIT  # it goes on afterwards
 

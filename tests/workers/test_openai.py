@@ -13,15 +13,15 @@ from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 
 from .openai_server import (
+    IMAGE,
     MODELS,
-    PICTURE,
     TEXT,
     Handler,
     Told,
     asked,
     chunk,
     event,
-    picture_urls,
+    image_urls,
     polite,
     serving,
     usage,
@@ -46,20 +46,20 @@ def run(number: int, *turns: Turn, **generation: Any) -> Run:
     return Run(run=number, turns=turns, generation=Generation(**generation))
 
 
-def one(talk: Callable[..., Any], told: Told, picture: str, **generation: Any) -> dict[str, Any]:
-    """What became of one question about one picture."""
-    turn = Turn(text=QUESTION, images=(picture,))
+def one(talk: Callable[..., Any], told: Told, image: str, **generation: Any) -> dict[str, Any]:
+    """What became of one question about one image."""
+    turn = Turn(text=QUESTION, images=(image,))
     spoken = talk([load(told), run(1, turn, **generation)])
     assert spoken.code == 0, spoken.events
     (last,) = [e for e in spoken.events if e["event"] in ("run_finished", "error")]
     return dict(last)
 
 
-def test_a_picture_is_asked_about(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+def test_a_image_is_asked_about(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.gets["/version"] = (200, {"version": "9.8"})
-    turn = Turn(text=QUESTION, images=(pictures["wide"],))
+    turn = Turn(text=QUESTION, images=(images["wide"],))
     spoken = talk([load(told), run(4, turn), Stop()])
     kinds = [e["event"] for e in spoken.events if e["event"] not in ("heartbeat", "progress")]
     assert kinds == [
@@ -77,7 +77,7 @@ def test_a_picture_is_asked_about(
     assert finished["text"] == "A red circle."
     assert finished["finish_reason"] == "stop"
     counts = [finished[f"{name}_tokens"] for name in ("input", "image", "output")]
-    assert counts == [TEXT + PICTURE, PICTURE, 7]
+    assert counts == [TEXT + IMAGE, IMAGE, 7]
     assert finished["notes"] == []
     assert 0 <= finished["preprocess_s"] <= finished["ttft_s"] <= finished["latency_s"]
     assert finished["prompt_tps"] > 0
@@ -85,15 +85,15 @@ def test_a_picture_is_asked_about(
 
 
 def test_the_same_pixels_and_settings_go_out(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
-    one(talk, told, pictures["square"], max_new_tokens=33)
+    one(talk, told, images["square"], max_new_tokens=33)
     warm, body, blind = told.chats()
     assert (warm["max_tokens"], warm["messages"]) == (1, [{"role": "user", "content": "Hello"}])
-    (url,) = picture_urls(body)
+    (url,) = image_urls(body)
     head, data = url.split(",")
     assert head == "data:image/png;base64"
-    assert base64.b64decode(data) == Path(pictures["square"]).read_bytes()
+    assert base64.b64decode(data) == Path(images["square"]).read_bytes()
     assert body["messages"][0]["content"][1] == {"type": "text", "text": QUESTION}
     settings = {key: body[key] for key in body if key != "messages"}
     assert settings == {
@@ -107,10 +107,10 @@ def test_the_same_pixels_and_settings_go_out(
 
 
 def test_sampling_is_passed_on(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     settings = {"temperature": 0.5, "top_p": 0.9, "seed": 3, "top_k": 5}
-    finished = one(talk, told, pictures["dot"], do_sample=True, **settings)
+    finished = one(talk, told, images["dot"], do_sample=True, **settings)
     body = told.chats()[1]
     assert {name: body[name] for name in settings} == settings
     assert finished["notes"] == [
@@ -118,10 +118,10 @@ def test_sampling_is_passed_on(
     ]
 
 
-def test_text_alone_several_pictures_and_turns(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+def test_text_alone_several_images_and_turns(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
-    both = (pictures["wide"], pictures["dot"])
+    both = (images["wide"], images["dot"])
     spoken = talk(
         [
             load(told),
@@ -131,7 +131,7 @@ def test_text_alone_several_pictures_and_turns(
         ]
     )
     counted = [(e["input_tokens"], e["image_tokens"]) for e in spoken.named("run_finished")]
-    seen = (TEXT + 2 * PICTURE, 2 * PICTURE)
+    seen = (TEXT + 2 * IMAGE, 2 * IMAGE)
     assert counted == [(TEXT, 0), seen, seen]
     roles = [m["role"] for m in told.chats()[-2]["messages"]]
     assert roles == ["user", "assistant", "user"]
@@ -140,40 +140,40 @@ def test_text_alone_several_pictures_and_turns(
 
 
 def test_a_text_is_asked_alone_only_once(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
-    turns = [Turn(text=QUESTION, images=(path,)) for path in pictures.values()]
+    turns = [Turn(text=QUESTION, images=(path,)) for path in images.values()]
     spoken = talk([load(told), *(run(i, turn) for i, turn in enumerate(turns))])
-    assert [e["image_tokens"] for e in spoken.named("run_finished")] == [PICTURE] * len(turns)
+    assert [e["image_tokens"] for e in spoken.named("run_finished")] == [IMAGE] * len(turns)
     assert len(told.chats()) == 1 + len(turns) + 1
 
 
 def test_told_image_tokens_need_no_second_question(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     counts = usage(90, 3, prompt_tokens_details={"image_tokens": 50})
     told.chat = lambda handler, body: handler.stream(chunk("x", "stop"), counts, "[DONE]")
-    assert one(talk, told, pictures["dot"])["image_tokens"] == 50
+    assert one(talk, told, images["dot"])["image_tokens"] == 50
     assert len(told.chats()) == 2
 
 
-def test_a_picture_that_costs_nothing_was_ignored(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+def test_a_image_that_costs_nothing_was_ignored(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.chat = lambda handler, body: handler.stream(chunk("Nice.", "stop"), usage(TEXT, 2))
-    error = one(talk, told, pictures["dot"])
+    error = one(talk, told, images["dot"])
     assert error["error_class"] == "image_ignored"
-    assert f"{TEXT} input tokens with 1 picture(s), {TEXT} without" in error["message"]
+    assert f"{TEXT} input tokens with 1 image(s), {TEXT} without" in error["message"]
     assert "vision" in error["hint"]
 
 
 def test_a_server_that_counts_nothing(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.chat = lambda handler, body: handler.stream(
         chunk("A dot."), chunk(finish="stop"), "[DONE]"
     )
-    finished = one(talk, told, pictures["dot"])
+    finished = one(talk, told, images["dot"])
     assert finished["text"] == "A dot."
     names = ("input_tokens", "image_tokens", "output_tokens", "prompt_tps", "generation_tps")
     assert [finished[name] for name in names] == [None] * 5
@@ -192,25 +192,25 @@ def test_a_server_that_counts_nothing(
 def test_why_an_answer_ended(
     talk: Callable[..., Any],
     told: Told,
-    pictures: dict[str, str],
+    images: dict[str, str],
     finish: str | None,
     reason: str,
     note: str | None,
 ) -> None:
     told.chat = asked(lambda handler, body: handler.stream(chunk("x", finish), "[DONE]"))
-    finished = one(talk, told, pictures["dot"])
+    finished = one(talk, told, images["dot"])
     assert finished["finish_reason"] == reason
     assert finished["notes"] == ([note] if note else [])
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
 def test_reasoning_is_kept_out_of_the_text(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str], key: str
+    talk: Callable[..., Any], told: Told, images: dict[str, str], key: str
 ) -> None:
     thoughts = [chunk(**{key: "Round. "}), chunk(**{key: "Red."})]
     said = [*thoughts, chunk("A circle."), chunk(finish="stop")]
     told.chat = asked(lambda handler, body: handler.stream(*said, usage(80, 9), "[DONE]"))
-    finished = one(talk, told, pictures["dot"])
+    finished = one(talk, told, images["dot"])
     assert finished["text"] == "A circle."
     assert finished["raw_text"] == "<think>Round. Red.</think>A circle."
     assert "between <think> and </think>" in finished["notes"][0]
@@ -218,19 +218,19 @@ def test_reasoning_is_kept_out_of_the_text(
 
 
 def test_a_server_that_does_not_stream(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     message = {"message": {"role": "assistant", "content": "All."}, "finish_reason": "stop"}
     whole = {"choices": [message], **usage(80, 2) | {"choices": [message]}}
     told.chat = asked(lambda handler, body: handler.json(200, whole))
-    finished = one(talk, told, pictures["dot"])
+    finished = one(talk, told, images["dot"])
     assert (finished["text"], finished["output_tokens"]) == ("All.", 2)
     assert finished["notes"] == ["the server did not stream: ttft_s is that of the whole answer"]
 
 
 @pytest.mark.parametrize("words", [{"error": "unknown field stream_options"}, {"detail": "bad"}])
 def test_a_server_that_refuses_stream_options(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str], words: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str], words: dict[str, str]
 ) -> None:
     def chat(handler: Handler, body: dict[str, Any]) -> None:
         if "stream_options" in body:
@@ -239,12 +239,12 @@ def test_a_server_that_refuses_stream_options(
             polite(handler, body)
 
     told.chat = chat
-    assert one(talk, told, pictures["dot"])["text"] == "A red circle."
+    assert one(talk, told, images["dot"])["text"] == "A red circle."
     assert ["stream_options" in body for body in told.chats()] == [True, False, False, False]
 
 
 def test_characters_and_lines_torn_anywhere(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     pieces = [chunk("Une été "), chunk("世界 🎈", "stop"), usage(80, 5)]
     wire = b"\xef\xbb\xbf: hello\r\n\r\n" + b": still here\n\n".join(map(event, pieces))
@@ -257,11 +257,11 @@ def test_characters_and_lines_torn_anywhere(
         handler.end()
 
     told.chat = asked(chat)
-    assert one(talk, told, pictures["dot"])["text"] == "Une été 世界 🎈"
+    assert one(talk, told, images["dot"])["text"] == "Une été 世界 🎈"
 
 
 def test_a_key_goes_out_and_nowhere_else(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     key = "opensesamenow"
 
@@ -270,7 +270,7 @@ def test_a_key_goes_out_and_nowhere_else(
 
     told.chat = asked(echo)
     ask = load(told, api_key_env="MY_SERVER")
-    turn = Turn(text="hi", images=(pictures["dot"],))
+    turn = Turn(text="hi", images=(images["dot"],))
     spoken = talk([ask, run(1, turn)], env={"MY_SERVER": key})
     assert {headers.get("Authorization") for _, headers, _ in told.seen} == {f"Bearer {key}"}
     (error,) = spoken.named("error")

@@ -38,10 +38,10 @@ def refused(talk: Callable[..., Any], ask: Load, **more: Any) -> dict[str, Any]:
     return dict(error)
 
 
-def failed(talk: Callable[..., Any], told: Told, chat: Chat, picture: str) -> dict[str, Any]:
+def failed(talk: Callable[..., Any], told: Told, chat: Chat, image: str) -> dict[str, Any]:
     """Why a run failed; the worker lives on, and answers the next."""
     told.chat = asked(lambda h, body: chat(h, body) if "fail" in str(body) else fine(h, body))
-    bad = Run(run=1, turns=(Turn(text="fail", images=(picture,)),), generation=Generation())
+    bad = Run(run=1, turns=(Turn(text="fail", images=(image,)),), generation=Generation())
     good = Run(run=2, turns=(Turn(text="go on"),), generation=Generation())
     spoken = talk([load(told), bad, good])
     assert spoken.code == 0
@@ -137,10 +137,10 @@ def test_a_load_that_runs_out_of_memory(talk: Callable[..., Any], told: Told) ->
     assert refused(talk, load(told))["error_class"] == "out_of_memory"
 
 
-def test_no_text_without_a_picture_is_only_noted(talk: Callable[..., Any], told: Told) -> None:
-    told.chat = lambda handler, body: handler.json(500, {"error": "template wants a picture"})
+def test_no_text_without_a_image_is_only_noted(talk: Callable[..., Any], told: Told) -> None:
+    told.chat = lambda handler, body: handler.json(500, {"error": "template wants an image"})
     (loaded,) = talk([load(told)]).named("loaded")
-    assert "refused a first question without a picture" in loaded["notes"][1]
+    assert "refused a first question without an image" in loaded["notes"][1]
 
 
 @pytest.mark.parametrize(
@@ -170,31 +170,31 @@ def test_no_text_without_a_picture_is_only_noted(talk: Callable[..., Any], told:
 def test_a_run_is_refused(
     talk: Callable[..., Any],
     told: Told,
-    pictures: dict[str, str],
+    images: dict[str, str],
     status: int,
     words: Any,
     error_class: str,
 ) -> None:
-    error = failed(talk, told, lambda h, body: h.json(status, words), pictures["dot"])
+    error = failed(talk, told, lambda h, body: h.json(status, words), images["dot"])
     assert error["error_class"] == error_class
     assert error["message"].startswith(f"The server answered {status}: ")
     assert error["hint"]
 
 
 def test_a_request_quoted_back_is_not_told(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str]
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     def quote(handler: Handler, body: dict[str, Any]) -> None:
         fault = {"loc": ["body", "max_tokens"], "msg": "too few", "input": body}
         handler.json(422, {"detail": [fault]})
 
-    error = failed(talk, told, quote, pictures["square"])
+    error = failed(talk, told, quote, images["square"])
     assert error["message"] == "The server answered 422: body.max_tokens: too few"
 
     def shout(handler: Handler, body: dict[str, Any]) -> None:
         handler.json(400, {"error": {"message": "no: " + json.dumps(body)}})
 
-    error = failed(talk, told, shout, pictures["square"])
+    error = failed(talk, told, shout, images["square"])
     assert "base64,…" in error["message"]
     assert len(error["message"]) < 700
 
@@ -224,9 +224,9 @@ def hangs_up_at_once(handler: Handler, body: dict[str, Any]) -> None:
     "chat", [broken_midway, broken_in_a_line, ends_without_an_end, hangs_up_at_once]
 )
 def test_the_connection_ends_too_soon(
-    talk: Callable[..., Any], told: Told, pictures: dict[str, str], chat: Chat
+    talk: Callable[..., Any], told: Told, images: dict[str, str], chat: Chat
 ) -> None:
-    error = failed(talk, told, chat, pictures["dot"])
+    error = failed(talk, told, chat, images["dot"])
     assert error["error_class"] == "network"
     assert "closed the connection before its answer was complete" in error["message"]
     assert error["phase"] in ("prefill", "generate")
@@ -250,16 +250,16 @@ def test_the_connection_ends_too_soon(
 def test_nonsense_amid_an_answer(
     talk: Callable[..., Any],
     told: Told,
-    pictures: dict[str, str],
+    images: dict[str, str],
     value: Any,
     error_class: str,
 ) -> None:
-    error = failed(talk, told, lambda h, body: h.stream(chunk("Half"), value), pictures["dot"])
+    error = failed(talk, told, lambda h, body: h.stream(chunk("Half"), value), images["dot"])
     assert error["error_class"] == error_class
     assert len(error["message"]) < 1000
 
 
-def test_an_unreadable_picture(talk: Callable[..., Any], told: Told, tmp_path: Any) -> None:
+def test_an_unreadable_image(talk: Callable[..., Any], told: Told, tmp_path: Any) -> None:
     (tmp_path / "x.png").write_bytes(b"GIF89a")
     error = failed(talk, told, fine, str(tmp_path / "x.png"))
     assert error["error_class"] == "bad_image"

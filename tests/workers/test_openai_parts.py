@@ -29,7 +29,7 @@ class Clock:
 def test_an_answer_counted_elsewhere() -> None:
     told: list[Any] = []
     clock = Clock()
-    meter = RunTimer(run=1, images=1, tell=told.append, clock=clock)
+    meter = RunTimer(run=1, images=1, emit=told.append, clock=clock)
     meter.mark_inputs_ready(None)
     for piece in ("One ", "two.", ""):
         clock.now += 2
@@ -50,7 +50,7 @@ def test_an_answer_counted_elsewhere() -> None:
 
 def test_an_answer_counted_nowhere() -> None:
     clock = Clock()
-    meter = RunTimer(run=1, images=1, tell=lambda event: None, clock=clock)
+    meter = RunTimer(run=1, images=1, emit=lambda event: None, clock=clock)
     meter.mark_inputs_ready(None)
     meter.token("a", None)
     clock.now += 1

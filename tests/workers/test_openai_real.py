@@ -69,13 +69,13 @@ def wait_until_ready(server: subprocess.Popen[bytes], health: str, log: Path) ->
 
 
 def questions(folder: Path) -> list[tuple[str, str, list[str]]]:
-    """Prepared picture, prompt and the answers that are right."""
+    """Prepared image, prompt and the answers that are right."""
     listed = json.loads((ROOT / "images/manifest.json").read_bytes())["images"]
     images = [image for image in listed if image["file"] in FILES]
     prepared = prepare([ROOT / "images" / i["file"] for i in images], max_side=1024, folder=folder)
     return [
-        (str(picture.prepared_path), prompt, right)
-        for image, picture in zip(images, prepared, strict=True)
+        (str(entry.prepared_path), prompt, right)
+        for image, entry in zip(images, prepared, strict=True)
         for prompt, right in image["answers"].items()
     ]
 

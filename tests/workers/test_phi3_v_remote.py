@@ -88,7 +88,7 @@ def whole_passes(engine: Any, turns: list[Turn]) -> tuple[list[int], int]:
 
 
 def test_texts_and_counts_equal_whole_passes(
-    engine: Any, pictures: dict[str, str], monkeypatch: Any
+    engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
     """With its cache: after the prompt one token goes in at a time, and the text is the same."""
     model = engine._hooks.model
@@ -101,7 +101,7 @@ def test_texts_and_counts_equal_whole_passes(
 
     spy.__signature__ = inspect.signature(forward)  # type: ignore[attr-defined]
     texts = set()
-    for path in pictures.values():
+    for path in images.values():
         for prompt in ("What colour is it?", "How many squares?"):
             turn = Turn(text=prompt, images=(path,))
             ids, size = whole_passes(engine, [turn])
@@ -115,7 +115,7 @@ def test_texts_and_counts_equal_whole_passes(
             assert (found.input_tokens, found.output_tokens) == (size, LIMIT)
             texts.add(found.raw_text)
             lengths.clear()
-    assert len(texts) == 2 * len(pictures)
+    assert len(texts) == 2 * len(images)
 
 
 def test_text_that_outgrows_the_short_factors(engine: Any) -> None:
@@ -128,8 +128,8 @@ def test_text_that_outgrows_the_short_factors(engine: Any) -> None:
     assert found.raw_text == engine._hooks.decode(ids)
 
 
-def test_several_pictures_and_turns(engine: Any, pictures: dict[str, str]) -> None:
-    square, wide = pictures["square"], pictures["wide"]
+def test_several_images_and_turns(engine: Any, images: dict[str, str]) -> None:
+    square, wide = images["square"], images["wide"]
     first = Turn(text="Hi", images=(square, wide))
     second = Turn(text="And?", images=(wide,))
     assert engine._hooks.render([first, Turn(role="assistant", text="Yes"), second]) == (
@@ -142,8 +142,8 @@ def test_several_pictures_and_turns(engine: Any, pictures: dict[str, str]) -> No
     assert answer(engine, Turn(text="Hi")).image_tokens == 0
 
 
-def test_the_run_says_how(engine: Any, pictures: dict[str, str]) -> None:
-    found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)))
+def test_the_run_says_how(engine: Any, images: dict[str, str]) -> None:
+    found = answer(engine, Turn(text="Hi", images=(images["dot"],)))
     (note,) = found.notes
     assert note in engine.loaded.notes
     assert "with shims (" in note
@@ -152,7 +152,7 @@ def test_the_run_says_how(engine: Any, pictures: dict[str, str]) -> None:
 
 
 def test_the_traps_are_there(
-    tiny: Callable[[str], Path], engine: Any, pictures: dict[str, str], monkeypatch: Any
+    tiny: Callable[[str], Path], engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
     """What happens without our handling: if this stops failing, the handling can go."""
     import torch
@@ -162,7 +162,7 @@ def test_the_traps_are_there(
     from workers.families.phi3_v_remote import Phi3VRemoteHooks
 
     folder = tiny("phi3_v_remote")
-    turn = Turn(text="Hi", images=(pictures["wide"],))
+    turn = Turn(text="Hi", images=(images["wide"],))
     right = answer(engine, turn).raw_text
     for word in ("seen_tokens", "get_usable_length"):
         assert not hasattr(DynamicCache, word)
@@ -192,14 +192,14 @@ def test_the_traps_are_there(
 
 
 def test_what_it_can_not_do(
-    engine: Any, tiny: Callable[[str], Path], tmp_path: Path, pictures: dict[str, str]
+    engine: Any, tiny: Callable[[str], Path], tmp_path: Path, images: dict[str, str]
 ) -> None:
-    picture = pictures["dot"]
-    slot = Turn(text="What is <|image_1|>?", images=(picture,))
+    image = images["dot"]
+    slot = Turn(text="What is <|image_1|>?", images=(image,))
     penalty = Generation(max_new_tokens=4, repetition_penalty=1.3)
     for act in (
         lambda: answer(engine, slot),
-        lambda: answer(engine, Turn(text="Hi", images=(picture,)), generation=penalty),
+        lambda: answer(engine, Turn(text="Hi", images=(image,)), generation=penalty),
     ):
         assert refusal(act).error_class == "unsupported"
     assert answer(engine, Turn(text="Hi"), generation=penalty).output_tokens == 4

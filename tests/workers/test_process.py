@@ -28,11 +28,11 @@ threading.Thread(target=noise, daemon=True).start()
 """
 
 
-def answers(folder: Path, pictures: dict[str, str]) -> list[tuple[str, list[int], int, int]]:
+def answers(folder: Path, images: dict[str, str]) -> list[tuple[str, list[int], int, int]]:
     """What the library itself says: text, generated ids, input tokens, image tokens.
 
     Made of the library's parts, for SmolVLM2's own processor can't be had without torchvision;
-    both models' prompts are alike for pictures.
+    both models' prompts are alike for images.
     """
     import torch
     from PIL import Image
@@ -54,7 +54,7 @@ def answers(folder: Path, pictures: dict[str, str]) -> list[tuple[str, list[int]
         chat_template=json.loads(template)["chat_template"],
     )
     found = []
-    for path in pictures.values():
+    for path in images.values():
         for prompt in PROMPTS:
             content = [{"type": "image"}, {"type": "text", "text": prompt}]
             text = processor.apply_chat_template(
@@ -72,10 +72,10 @@ def answers(folder: Path, pictures: dict[str, str]) -> list[tuple[str, list[int]
 @pytest.mark.model
 @pytest.mark.parametrize("family", ["smolvlm2", "smolvlm"])
 def test_texts_and_counts_equal_a_direct_call(
-    family: str, tiny: Callable[[str], Path], pictures: dict[str, str], talk: Callable[..., Any]
+    family: str, tiny: Callable[[str], Path], images: dict[str, str], talk: Callable[..., Any]
 ) -> None:
     folder = tiny(family)
-    asked = [(path, prompt) for path in pictures.values() for prompt in PROMPTS]
+    asked = [(path, prompt) for path in images.values() for prompt in PROMPTS]
     generation = Generation(max_new_tokens=TOKENS)
     runs = [
         Run(run=number, turns=(Turn(text=prompt, images=(path,)),), generation=generation)
@@ -92,7 +92,7 @@ def test_texts_and_counts_equal_a_direct_call(
     assert [e["seq"] for e in said.events] == list(range(1, len(said.events) + 1))
     (bye,) = said.named("bye")
     assert bye["runs"] == len(runs)
-    check_runs(said, answers(folder, pictures))
+    check_runs(said, answers(folder, images))
 
 
 def check_runs(said: Any, expected: list[tuple[str, list[int], int, int]]) -> None:

@@ -62,7 +62,7 @@ class FakeEngine:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     engine = FakeEngine()
-    monkeypatch.setattr(main_loop, "fetch", lambda ask, tell: FetchedModel(folder=Path("x")))
+    monkeypatch.setattr(main_loop, "fetch", lambda ask, emit: FetchedModel(folder=Path("x")))
     monkeypatch.setattr(main_loop, "read_config", lambda folder: {})
     monkeypatch.setattr(
         main_loop, "read_checkpoint", lambda folder, **_: Checkpoint(folder=folder, config={})

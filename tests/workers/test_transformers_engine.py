@@ -64,17 +64,17 @@ def test_text_only(engine: TransformersEngine) -> None:
     assert found.finish_reason == "length"
 
 
-def test_several_pictures(engine: TransformersEngine, pictures: dict[str, str]) -> None:
-    one = answer(engine, Turn(text="Hi", images=(pictures["square"],)))
-    two = answer(engine, Turn(text="Hi", images=(pictures["square"], pictures["wide"])))
+def test_several_images(engine: TransformersEngine, images: dict[str, str]) -> None:
+    one = answer(engine, Turn(text="Hi", images=(images["square"],)))
+    two = answer(engine, Turn(text="Hi", images=(images["square"], images["wide"])))
     assert (one.image_tiles, one.image_tokens) == (17, 68)
     assert (two.image_tiles, two.image_tokens) == (17 + 13, 68 + 52)
 
 
 def test_the_model_goes_on_from_its_own_answer(
-    engine: TransformersEngine, pictures: dict[str, str]
+    engine: TransformersEngine, images: dict[str, str]
 ) -> None:
-    first, second = Turn(text="Hi", images=(pictures["dot"],)), Turn(text="And?")
+    first, second = Turn(text="Hi", images=(images["dot"],)), Turn(text="And?")
     alone = answer(engine, first)
     both = answer(engine, first, second)
     told = answer(engine, first, Turn(role="assistant", text=alone.text), second)
@@ -123,7 +123,7 @@ def test_an_end_token_is_a_stop_and_is_counted(copy: Path, tiny: Callable[[str],
 
 @pytest.mark.parametrize("family", ["llava", "llava_next"])
 def test_the_generic_path_equals_a_direct_call(
-    family: str, tiny: Callable[[str], Path], pictures: dict[str, str]
+    family: str, tiny: Callable[[str], Path], images: dict[str, str]
 ) -> None:
     from PIL import Image
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -131,7 +131,7 @@ def test_the_generic_path_equals_a_direct_call(
     engine, processor = load(tiny(family)), AutoProcessor.from_pretrained(tiny(family))
     model = AutoModelForImageTextToText.from_pretrained(tiny(family))
     texts = set()
-    for path in pictures.values():
+    for path in images.values():
         turn = Turn(text="Describe this image.", images=(path,))
         found = answer(engine, turn, generation=Generation(max_new_tokens=24))
         content = [{"type": "image"}, {"type": "text", "text": turn.text}]
@@ -147,7 +147,7 @@ def test_the_generic_path_equals_a_direct_call(
         assert found.image_tokens >= 16
         assert found.output_tokens >= 20
         texts.add(found.raw_text)
-    assert len(texts) == len(pictures)
+    assert len(texts) == len(images)
 
 
 def test_the_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: Path) -> None:
@@ -160,33 +160,33 @@ def test_the_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: P
     assert starts == [1, 1]
 
 
-def test_pictures_are_counted_where_no_id_stands_for_them(
-    engine: TransformersEngine, pictures: dict[str, str], monkeypatch: pytest.MonkeyPatch
+def test_images_are_counted_where_no_id_stands_for_them(
+    engine: TransformersEngine, images: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workers.engines.transformers import adapter
 
     monkeypatch.setattr(adapter, "image_token_id", lambda model, processor: None)
-    found = answer(engine, Turn(text="Hi", images=(pictures["dot"],)))
+    found = answer(engine, Turn(text="Hi", images=(images["dot"],)))
     assert found.image_tokens
     assert found.image_tokens >= 68
 
 
-def test_splitting_can_be_turned_off(tiny: Callable[[str], Path], pictures: dict[str, str]) -> None:
+def test_splitting_can_be_turned_off(tiny: Callable[[str], Path], images: dict[str, str]) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})
-    found = answer(engine, Turn(text="Hi", images=(pictures["square"],)))
+    found = answer(engine, Turn(text="Hi", images=(images["square"],)))
     assert (found.image_tiles, found.image_tokens) == (1, 4)
 
 
-def test_a_template_that_drops_pictures(copy: Path, pictures: dict[str, str]) -> None:
+def test_a_template_that_drops_images(copy: Path, images: dict[str, str]) -> None:
     template = (copy / "chat_template.json").read_text().replace("<image>", "")
     (copy / "chat_template.json").write_text(template)
     engine = load(copy)
-    turn = Turn(text="Hi", images=(pictures["square"],))
+    turn = Turn(text="Hi", images=(images["square"],))
     assert refusal(lambda: answer(engine, turn), "prefill").error_class == "image_ignored"
 
 
 @pytest.mark.parametrize("template", [None, "{% for m in messages %}{{ m.content }}{% endfor %}"])
-def test_no_template_for_pictures(copy: Path, template: str | None) -> None:
+def test_no_template_for_images(copy: Path, template: str | None) -> None:
     (copy / "chat_template.json").unlink()
     if template:
         (copy / "chat_template.json").write_text(json.dumps({"chat_template": template}))
@@ -215,8 +215,8 @@ def test_an_unknown_architecture(copy: Path) -> None:
     assert refusal(lambda: load(copy)).error_class == "unknown_architecture"
 
 
-def test_a_picture_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
-    (tmp_path / "x.png").write_bytes(b"not a picture")
+def test_a_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"not an image")
     assert (
         refusal(
             lambda: answer(engine, Turn(text="Hi", images=(str(tmp_path / "x.png"),)))

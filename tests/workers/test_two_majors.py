@@ -56,12 +56,12 @@ def environment(checkpoints: Path, modules: Path) -> dict[str, str]:
 
 
 def test_equal_texts(
-    old_python: str, tiny: Callable[[str], Path], pictures: dict[str, str], tmp_path: Path
+    old_python: str, tiny: Callable[[str], Path], images: dict[str, str], tmp_path: Path
 ) -> None:
     made = [tiny(family) for family in FAMILIES]
     checkpoints = made[0].parent
-    # (transformers 4 takes a picture of one pixel for one with a single channel.)
-    seen = [pictures[name] for name in ("square", "wide")]
+    # (transformers 4 takes an image of one pixel for one with a single channel.)
+    seen = [images[name] for name in ("square", "wide")]
     ask = [ROOT / "tests/workers/answer_all_families.py", checkpoints, *seen]
     said: list[dict[str, Any]] = []
     for python in (old_python, sys.executable):
@@ -89,13 +89,13 @@ def test_a_whole_worker(
     major: str,
     old_python: str,
     tiny: Callable[[str], Path],
-    pictures: dict[str, str],
+    images: dict[str, str],
     tmp_path: Path,
 ) -> None:
     python = old_python if major == "4" else sys.executable
     folder = tiny("moondream2")
     load = Load(model=str(folder), local=True, device="cpu", trust_remote_code=True)
-    turn = Turn(text="What colour is it?", images=(pictures["wide"],))
+    turn = Turn(text="What colour is it?", images=(images["wide"],))
     run = Run(run=7, turns=(turn,), generation=Generation(max_new_tokens=8))
     lines = "".join(json.dumps(asdict(command)) + "\n" for command in (load, run, Stop()))
     events = tmp_path / "events"
@@ -121,7 +121,7 @@ def test_a_whole_worker(
 def test_a_sweep_through_both(
     old_python: str,
     tiny: Callable[[str], Path],
-    pictures: dict[str, str],
+    images: dict[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -130,7 +130,7 @@ def test_a_sweep_through_both(
     model = {"id": str(tiny("llava")), "device": "cpu"}
     data = {
         "models": [{**model, "name": "new"}, {**model, "name": "old", "python": old_python}],
-        "images": [pictures["square"], pictures["wide"]],
+        "images": [images["square"], images["wide"]],
         "prompts": ["What colour is it?"],
         "generation": {"max_new_tokens": 8},
     }

@@ -1,4 +1,4 @@
-"""Videos: as such where a model takes them, as pictures where not, refused where neither goes.
+"""Videos: as such where a model takes them, as images where not, refused where neither goes.
 
 Without torchvision no processor takes a video, so that the tests of those are skipped.
 """
@@ -26,7 +26,7 @@ from workers.conversation import answer_all
 from workers.error_classes import WorkerFailure, classify
 from workers.families import find_family
 from workers.protocol import parse_command
-from workers.video import as_pictures
+from workers.video import as_images
 
 pytestmark = pytest.mark.model
 ROOT = Path(__file__).parents[2]
@@ -75,9 +75,9 @@ def same(one: RunFinished, other: RunFinished) -> bool:
 def test_frames_stand_where_the_video_stood(clip: Video) -> None:
     first, second = replace(clip, frames=("a", "b")), replace(clip, frames=("c",), before=2)
     turn = Turn(text="t", images=("1", "2"), videos=(first, second))
-    assert as_pictures([turn]) == [Turn(text="t", images=("a", "b", "1", "2", "c"))]
+    assert as_images([turn]) == [Turn(text="t", images=("a", "b", "1", "2", "c"))]
     amid = replace(turn, videos=(replace(first, before=1), replace(second, before=1)))
-    assert as_pictures([amid])[0].images == ("1", "a", "b", "c", "2")
+    assert as_images([amid])[0].images == ("1", "a", "b", "c", "2")
 
 
 def test_templates_get_slots_in_the_same_order(clip: Video) -> None:
@@ -94,12 +94,12 @@ def test_a_video_comes_through_the_pipe(clip: Video) -> None:
     assert parse_command(json.dumps(asdict(run)).encode()) == run
 
 
-# As pictures
+# As images
 
 
 @pretended
 @pytest.mark.parametrize("family", ["smolvlm2", "smolvlm"])
-def test_frames_as_pictures_equal_a_direct_call(
+def test_frames_as_images_equal_a_direct_call(
     family: str, tiny: Callable[[str], Path], clip: Video
 ) -> None:
     from transformers import (
@@ -131,34 +131,34 @@ def test_frames_as_pictures_equal_a_direct_call(
     assert (found.input_tokens, found.output_tokens) == (size, len(ids))
     assert found.image_tokens == int((inputs["input_ids"] == model.config.image_token_id).sum())
     assert found.image_tokens > 0
-    assert found.notes == ["video given as 4 pictures"]
+    assert found.notes == ["video given as 4 images"]
 
 
 @pretended
 def test_a_video_beside_pictures_and_in_a_conversation(
-    tiny: Callable[[str], Path], clip: Video, pictures: dict[str, str]
+    tiny: Callable[[str], Path], clip: Video, images: dict[str, str]
 ) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})
     video = replace(clip, frames=clip.frames[:1], times_s=(1.0,), before=1)
-    images = (pictures["dot"], pictures["wide"])
-    seen = Turn(text="Hi", images=images, videos=(video,))
-    flat = Turn(text="Hi", images=(images[0], *video.frames, images[1]))
+    shown = (images["dot"], images["wide"])
+    seen = Turn(text="Hi", images=shown, videos=(video,))
+    flat = Turn(text="Hi", images=(shown[0], *video.frames, shown[1]))
     found, wanted = answer(engine, seen, Turn(text="And?")), answer(engine, flat, Turn(text="And?"))
     assert same(found, wanted)
-    assert (found.notes, wanted.notes) == (["video given as 1 picture"], [])
+    assert (found.notes, wanted.notes) == (["video given as 1 image"], [])
 
 
 @pretended
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "internvl3", "gemma3", "llava_next"])
-def test_other_families_get_pictures(family: str, tiny: Callable[[str], Path], clip: Video) -> None:
+def test_other_families_get_images(family: str, tiny: Callable[[str], Path], clip: Video) -> None:
     engine = load(tiny(family))
     turn = Turn(text="Hi", videos=(replace(clip, frames=clip.frames[:2], times_s=(0.5, 1.5)),))
     found = answer(engine, turn)
-    assert same(found, answer(engine, *as_pictures([turn])))
-    assert found.notes == ["video given as 2 pictures"]
+    assert same(found, answer(engine, *as_images([turn])))
+    assert found.notes == ["video given as 2 images"]
 
 
-def test_a_model_of_one_picture_refuses(
+def test_a_model_of_one_image_refuses(
     tiny: Callable[[str], Path], clip: Video, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     from huggingface_hub import constants
@@ -173,16 +173,16 @@ def test_a_model_of_one_picture_refuses(
         with pytest.raises(WorkerFailure, match="takes no video, nor its frames") as caught:
             answer(engine, Turn(text="Hi", videos=(clip,)))
         assert classify(caught.value, "prefill").error_class == "unsupported"
-        assert "one picture at a time, not at 4" in str(caught.value)
+        assert "one image at a time, not at 4" in str(caught.value)
         still = replace(clip, frames=clip.frames[:1], times_s=(1.0,))
         assert answer(engine, Turn(text="Hi", videos=(still,))).text
 
 
-def test_mlx_gets_pictures_and_refuses_where_one_goes(
+def test_mlx_gets_images_and_refuses_where_one_goes(
     tiny: Callable[[str], Path], clip: Video, talk: Callable[..., Any]
 ) -> None:
     seen = Turn(text="What falls?", videos=(clip,))
-    turns = [seen, *as_pictures([seen])]
+    turns = [seen, *as_images([seen])]
     runs = [Run(run=n, turns=(turn,), generation=GREEDY) for n, turn in enumerate(turns, 1)]
     where: dict[str, Any] = {"local": True, "engine": "mlx"}
     folder = tiny("smolvlm2_mlx")
@@ -190,11 +190,11 @@ def test_mlx_gets_pictures_and_refuses_where_one_goes(
     video, flat = said.named("run_finished")
     assert video["raw_text"] == flat["raw_text"]
     assert video["image_tokens"] == flat["image_tokens"] > 0
-    assert (video["notes"], flat["notes"]) == (["video given as 4 pictures"], [])
+    assert (video["notes"], flat["notes"]) == (["video given as 4 images"], [])
     folder = tiny("llava_next_mlx_4bit")
     [error] = talk([Load(model=str(folder), **where), runs[0], Stop()]).named("error")
     assert error["error_class"] == "unsupported"
-    assert "takes one picture, not 4" in error["message"]
+    assert "takes one image, not 4" in error["message"]
 
 
 # As such
@@ -240,16 +240,16 @@ def test_a_video_as_such_equals_a_direct_call(
     beside = Turn(text="Hi", images=clip.frames[:1], videos=(replace(clip, before=1),))
     both = answer(engine, beside)
     assert both.image_tokens > found.image_tokens
-    assert both.notes == (["video given as 4 pictures"] if family == "smolvlm2" else [])
+    assert both.notes == (["video given as 4 images"] if family == "smolvlm2" else [])
 
 
 @real
-def test_a_template_without_a_slot_gets_pictures(tiny: Callable[[str], Path], clip: Video) -> None:
+def test_a_template_without_a_slot_gets_images(tiny: Callable[[str], Path], clip: Video) -> None:
     engine = load(tiny("qwen2_5_vl"))
     hooks = engine._hooks
     hooks.processor.chat_template = hooks.processor.chat_template.replace("<|video_pad|>", "")
     found = answer(engine, Turn(text="Hi", videos=(clip,)))
-    assert found.notes == ["video given as 4 pictures"]
+    assert found.notes == ["video given as 4 images"]
 
 
 @real
@@ -324,6 +324,6 @@ def test_a_sweep_over_a_video(tiny: Callable[[str], Path], tmp_path: Path) -> No
     ).fetchall()
     database.close()
     assert rows == [
-        ("a.mp4", "ok", None, 1, '["video given as 3 pictures"]'),
+        ("a.mp4", "ok", None, 1, '["video given as 3 images"]'),
         ("b.mp4", "error", "bad_image", None, None),
     ]

@@ -16,15 +16,15 @@ FAMILY = Family(
     aliases=("gemma-3",),
     official_use="AutoProcessor and Gemma3ForConditionalGeneration with the chat template.",
     what_fails=(
-        "Its processor's image_token_id is that of the slot, of which each picture has one: image "
-        "tokens counted by it are too few. mlx-vlm 0.7.10 lets a picture's tokens see only those "
+        "Its processor's image_token_id is that of the slot, of which each image has one: image "
+        "tokens counted by it are too few. mlx-vlm 0.7.10 lets an image's tokens see only those "
         "before them, where the model was trained to let them see each other: its answers to "
-        "pictures differ from those of transformers."
+        "images differ from those of transformers."
     ),
     how_loaded="AutoModelForImageTextToText and AutoProcessor; mlx: mlx-vlm's gemma3.",
     prompt_format="<bos><start_of_turn>user\\n<start_of_image>TEXT<end_of_turn>\\n"
     "<start_of_turn>model\\n",
-    image_form="PIL pictures, squeezed to 896 px; 256 tokens each, more with do_pan_and_scan.",
+    image_form="PIL images, squeezed to 896 px; 256 tokens each, more with do_pan_and_scan.",
     notes=("The hub asks for its terms to be accepted (gated).",),
 )
 HOOKS: Mapping[str, str] = {}  # the ordinary way will do

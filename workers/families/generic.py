@@ -14,6 +14,6 @@ FAMILY = Family(
     what_fails="Models without a chat template, and most models that need remote code.",
     how_loaded="AutoModelForImageTextToText + AutoProcessor from local safetensors.",
     prompt_format="The model's own chat template, image slots first, then the text.",
-    image_form="PIL pictures to the model's own processor.",
+    image_form="PIL images to the model's own processor.",
 )
 HOOKS: Mapping[str, str] = {}

@@ -22,10 +22,10 @@ FAMILY = Family(
     ),
     how_loaded=(
         "AutoModelForImageTextToText and AutoProcessor; without torchvision the processor is made "
-        "without its video part and does pictures only."
+        "without its video part and does images only."
     ),
     prompt_format="<|im_start|>user\\n<IMG_CONTEXT>\\nTEXT<|im_end|>\\n<|im_start|>assistant\\n",
-    image_form="PIL pictures, cut into up to 12 tiles of 448 px and an overview, 256 tokens each.",
+    image_form="PIL images, cut into up to 12 tiles of 448 px and an overview, 256 tokens each.",
     notes=("Image tokens are counted without the <img> and </img> around them.",),
 )
 HOOKS: Mapping[str, str] = {}  # the ordinary way will do

@@ -20,8 +20,8 @@ FAMILY = Family(
     aliases=("llava-1.5", "llava-1.6", "llava_next"),
     official_use="AutoProcessor and LlavaForConditionalGeneration, or mlx-vlm's generate.",
     what_fails=(
-        "mlx-vlm given a bare prompt and a picture answers without looking. mlx-vlm 0.7.10 can't "
-        "prepare pictures for LLaVA 1.5 under transformers 5: it hands its tokenizer's settings "
+        "mlx-vlm given a bare prompt and an image answers without looking. mlx-vlm 0.7.10 can't "
+        "prepare images for LLaVA 1.5 under transformers 5: it hands its tokenizer's settings "
         "to the image processor, which refuses them. 7 billion parameters are too slow on a "
         "laptop without MLX: expect the timeout."
     ),
@@ -30,22 +30,22 @@ FAMILY = Family(
         "model's chat template; for LLaVA 1.5 its processor is called without those settings."
     ),
     prompt_format="USER: <image>\\nTEXT ASSISTANT: (1.5); [INST] <image>\\nTEXT [/INST] (1.6)",
-    image_form="PIL pictures; 1.5 squeezes to 336 px, 1.6 adds tiles by the picture's shape.",
+    image_form="PIL images; 1.5 squeezes to 336 px, 1.6 adds tiles by the image's shape.",
     exclusions=(
         Exclusion(
             engine="mlx",
             package="mlx-vlm",
             below="0.1.27",
-            pictures="square",
+            images="square",
             reason=(
-                "LLaVA failed on square synthetic pictures in early mlx-vlm, the guide says. "
-                "0.1.0 refused prompts with more image tokens than pictures; 0.1.27 no longer does "
-                "(both by their source), and 0.7.10 answers about square pictures (tested)."
+                "LLaVA failed on square synthetic images in early mlx-vlm, the guide says. "
+                "0.1.0 refused prompts with more image tokens than images; 0.1.27 no longer does "
+                "(both by their source), and 0.7.10 answers about square images (tested)."
             ),
         ),
     ),
     notes=(
-        "mlx-vlm's llava_next takes one picture a conversation, and joins tiles in another way "
+        "mlx-vlm's llava_next takes one image a conversation, and joins tiles in another way "
         "than transformers does: the two engines' answers differ.",
     ),
 )

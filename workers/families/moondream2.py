@@ -23,25 +23,25 @@ FAMILY = Family(
     what_fails=(
         "The standard pipeline. On transformers 5 the code never calls post_init, and its "
         "attention mask and rotary table come back uninitialised: it loads and talks garbage. "
-        "`query` with a bare picture and settings raises KeyError 'variant'. Crops are always "
+        "`query` with a bare image and settings raises KeyError 'variant'. Crops are always "
         "bfloat16, so other dtypes fail."
     ),
     how_loaded=(
         "AutoModelForCausalLM, with post_init called, the buffers recomputed and crops cast from "
-        "outside; the picture is encoded first, tokens are counted at the decoding step."
+        "outside; the image is encoded first, tokens are counted at the decoding step."
     ),
     prompt_format="The question alone; the model's own code frames it.",
-    image_form="One PIL picture to `encode_image`; 729 image tokens.",
+    image_form="One PIL image to `encode_image`; 729 image tokens.",
     extra_repositories=("moondream/starmie-v1", "vikhyatk/moondream2"),
     notes=(
         "Needs `trust_remote_code: true` and a 40-digit `revision`.",
         "2025 revisions read their tokenizer from moondream/starmie-v1 (a few earlier ones from "
         "vikhyatk/moondream2 at 2024-08-26): fetch it too before going offline.",
-        "One picture, one question; text alone where the revision takes it.",
+        "One image, one question; text alone where the revision takes it.",
         "Revisions before 2025 also import einops.",
         "No top_k and no repetition_penalty in 2025 revisions.",
-        "mlx-vlm 0.7.10 (2025 revisions only): one question about one picture; it makes the mask "
-        "by which the picture's tokens see each other but does not use it, so answers differ.",
+        "mlx-vlm 0.7.10 (2025 revisions only): one question about one image; it makes the mask "
+        "by which the image's tokens see each other but does not use it, so answers differ.",
     ),
 )
 HOOKS: Mapping[str, str] = {

@@ -28,11 +28,11 @@ from .moondream2_query import QueryInterface
 class MoondreamInterface(Protocol):
     """One generation of the interface."""
 
-    def check(self, pictures: int, ask: Generation) -> list[str]:
+    def check(self, images: int, ask: Generation) -> list[str]:
         """Notes on settings that are not known here. Raises `unsupported`."""
 
     def answer(
-        self, picture: Any, question: str, ask: Generation, streamer: TokenStreamer
+        self, image: Any, question: str, ask: Generation, streamer: TokenStreamer
     ) -> set[int]:
         """Answer into `streamer`; the result is the ids that end an answer, where known."""
 
@@ -66,9 +66,9 @@ class MoondreamHooks(ModelAdapter):
         if not version.startswith("4."):
             self.notes.append(f"{count} buffers that no file holds were recomputed")
         if hasattr(type(self.model), "query"):
-            self.way: MoondreamInterface = QueryInterface(self.model, self.device.name)
+            self.variant: MoondreamInterface = QueryInterface(self.model, self.device.name)
         else:
-            self.way = LegacyInterface(self.model, self.tokenizer)
+            self.variant = LegacyInterface(self.model, self.tokenizer)
 
     def check_keys(self, info: dict[str, Any]) -> None:
         """Some revisions make their (empty) KV caches in `__init__`: no file holds those."""
@@ -81,31 +81,31 @@ class MoondreamHooks(ModelAdapter):
         return []
 
     def prepare(self, turns: Sequence[Turn]) -> Inputs:
-        """One question, with a picture or without; counts come when the model counts."""
+        """One question, with an image or without; counts come when the model counts."""
         if len(turns) > 1:
             raise WorkerFailure(
                 "unsupported",
                 "Moondream2 answers one question; it has no conversations",
                 "Ask each question in a run of its own.",
             )
-        pictures = open_images(turns)
-        if len(pictures) > 1:
+        images = open_images(turns)
+        if len(images) > 1:
             raise WorkerFailure(
                 "unsupported",
-                f"Moondream2 looks at one picture at a time, not at {len(pictures)}",
-                "Ask about each picture in a run of its own.",
+                f"Moondream2 looks at one image at a time, not at {len(images)}",
+                "Ask about each image in a run of its own.",
             )
-        tensors = {"picture": pictures[0] if pictures else None, "question": turns[0].text}
+        tensors = {"image": images[0] if images else None, "question": turns[0].text}
         notes: list[str] = []  # filled when the settings are known
         return Inputs(tensors=tensors, input_tokens=0, image_tokens=None, tiles=None, notes=notes)
 
     def generate(self, inputs: Inputs, ask: Generation, streamer: TokenStreamer) -> set[int]:
-        picture, question = inputs.tensors["picture"], inputs.tensors["question"]
-        inputs.notes.extend(self.way.check(int(picture is not None), ask))
+        image, question = inputs.tensors["image"], inputs.tensors["question"]
+        inputs.notes.extend(self.variant.check(int(image is not None), ask))
         if ask.do_sample and ask.seed is not None:
             torch.manual_seed(ask.seed)
         with torch.inference_mode():
-            return self.way.answer(picture, question, ask, streamer)
+            return self.variant.answer(image, question, ask, streamer)
 
 
 def _cached(model: str, revision: str | None) -> str:

@@ -27,19 +27,19 @@ class LegacyInterface:
         if self._old:
             legacy_cache.patch_prepare_inputs(self._text_model)
 
-    def check(self, pictures: int, ask: Generation) -> list[str]:
-        if not pictures:
+    def check(self, images: int, ask: Generation) -> list[str]:
+        if not images:
             raise WorkerFailure(
                 "unsupported",
-                "This revision of Moondream takes no question without a picture",
-                "Use a revision of 2025-06 or later, or give a picture.",
+                "This revision of Moondream takes no question without an image",
+                "Use a revision of 2025-06 or later, or give an image.",
             )
         return []
 
     def answer(
-        self, picture: Any, question: str, ask: Generation, streamer: TokenStreamer
+        self, image: Any, question: str, ask: Generation, streamer: TokenStreamer
     ) -> set[int]:
-        seen = self._model.encode_image(picture)
+        seen = self._model.encode_image(image)
         text_model = self._text_model
         generate = text_model.generate
         ends: set[int] = set()

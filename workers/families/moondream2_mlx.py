@@ -1,4 +1,4 @@
-"""Moondream2 in mlx-vlm: one question about one picture.
+"""Moondream2 in mlx-vlm: one question about one image.
 
 mlx-vlm reads the tokenizer from a second repository and trusts its code, asked or not; here its
 `tokenizer.json` is read alone, from the cache. The prompt's frame is mlx-vlm's own.
@@ -33,7 +33,7 @@ class MoondreamHooks(ModelAdapter):
         self.processor.detokenizer = NaiveStreamingDetokenizer(self.tokenizer)
         self.tokenizer.stopping_criteria = StoppingCriteria(None, self.tokenizer)
         self.notes.append(
-            "mlx-vlm makes Moondream2's mask, by which the picture's tokens see each other, but "
+            "mlx-vlm makes Moondream2's mask, by which the image's tokens see each other, but "
             "does not use it: answers are not those of the model's own code"
         )
 
@@ -50,14 +50,14 @@ class MoondreamHooks(ModelAdapter):
         if len(turns) > 1 or images != 1:
             raise WorkerFailure(
                 "unsupported",
-                f"mlx-vlm's Moondream2 answers one question about one picture, not {len(turns)} "
-                f"turns with {images} pictures",
+                f"mlx-vlm's Moondream2 answers one question about one image, not {len(turns)} "
+                f"turns with {images} images",
                 "Ask each question in a run of its own.",
             )
         return super().prepare(turns)
 
     def count_image_tokens(self, ids: mx.array, turns: Sequence[Turn]) -> int:
-        return int(NUM_VISION_TOKENS)  # their ids are the start token's, replaced by the picture
+        return int(NUM_VISION_TOKENS)  # their ids are the start token's, replaced by the image
 
 
 def find_tokenizer() -> Path:

@@ -15,7 +15,7 @@ from schemas.generation import Generation
 from workers.engines.transformers.streamer import TokenStreamer
 from workers.error_classes import WorkerFailure
 
-BEGIN = 1  # the start token, which is encoded together with the picture
+BEGIN = 1  # the start token, which is encoded together with the image
 
 
 class QueryInterface:
@@ -42,12 +42,12 @@ class QueryInterface:
         dtype = next(each.dtype for each in weights if each.is_floating_point())
         self._inner._vis_enc = lambda crops, *rest: encode(crops.to(dtype), *rest)
 
-    def check(self, pictures: int, ask: Generation) -> list[str]:
-        if not pictures and self._knows["image"].default is not None:
+    def check(self, images: int, ask: Generation) -> list[str]:
+        if not images and self._knows["image"].default is not None:
             raise WorkerFailure(
                 "unsupported",
-                "This revision of Moondream2 takes no question without a picture",
-                "Use a revision of 2025-06 or later, or give a picture.",
+                "This revision of Moondream2 takes no question without an image",
+                "Use a revision of 2025-06 or later, or give an image.",
             )
         notes = []
         if ask.do_sample and ask.top_k is not None:
@@ -59,14 +59,14 @@ class QueryInterface:
         return notes
 
     def answer(
-        self, picture: Any, question: str, ask: Generation, streamer: TokenStreamer
+        self, image: Any, question: str, ask: Generation, streamer: TokenStreamer
     ) -> set[int]:
         options: dict[str, Any] = {"stream": True, "settings": self._settings(ask)}
         if "reasoning" in self._knows:
             options["reasoning"] = False
-        # A bare picture together with settings would raise KeyError 'variant'.
-        encoded = None if picture is None else self._model.encode_image(picture)
-        if picture is not None:
+        # A bare image together with settings would raise KeyError 'variant'.
+        encoded = None if image is None else self._model.encode_image(image)
+        if image is not None:
             options["image"] = encoded
         if not self._counts:
             return self._uncounted(encoded, question, options, ask, streamer)

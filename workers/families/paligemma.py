@@ -14,20 +14,20 @@ FAMILY = Family(
     engines=("transformers", "mlx"),
     example_ids=("google/paligemma-3b-mix-224", "google/paligemma2-3b-mix-224"),
     aliases=("paligemma2",),
-    official_use="PaliGemmaProcessor(text=prefix, images=picture) and generate.",
+    official_use="PaliGemmaProcessor(text=prefix, images=image) and generate.",
     what_fails=(
         "There is no chat template, so the ordinary way refuses it; the processor refuses to "
-        "work without a picture."
+        "work without an image."
     ),
     how_loaded=(
         "AutoModelForImageTextToText; the prompt is a text prefix behind its image slots, as its "
         "processor documents, where no chat template was added. mlx: by mlx-vlm's own message form."
     ),
-    prompt_format="<image> (once a picture), <bos>, TEXT, a line's end",
-    image_form="PIL pictures, squeezed to a square of 224, 448 or 896 px; 256 tokens at 224 px.",
+    prompt_format="<image> (once an image), <bos>, TEXT, a line's end",
+    image_form="PIL images, squeezed to a square of 224, 448 or 896 px; 256 tokens at 224 px.",
     notes=(
         'It was trained on task words ("caption en", "answer en QUESTION"), not on '
-        "conversations: one turn only, and in transformers never without a picture.",
+        "conversations: one turn only, and in transformers never without an image.",
     ),
 )
 HOOKS: Mapping[str, str] = {"transformers": "workers.families.paligemma_prompt:PaliGemmaHooks"}

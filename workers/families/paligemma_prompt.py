@@ -29,7 +29,7 @@ class PaliGemmaHooks(ModelAdapter):
         if not any(turn.images for turn in turns):
             raise WorkerFailure(
                 "unsupported",
-                "PaliGemma's processor takes no text without a picture",
-                "Give it a picture, or leave this model out of text-only prompts.",
+                "PaliGemma's processor takes no text without an image",
+                "Give it an image, or leave this model out of text-only prompts.",
             )
         return super().prepare(turns)

@@ -31,7 +31,7 @@ FAMILY = Family(
         "and a KV cache that still has the old methods; each run says which way was used."
     ),
     prompt_format="<|user|>\\n<|image_1|>\\nTEXT<|end|>\\n<|assistant|>\\n",
-    image_form="PIL pictures, cut into tiles of 336 px (at most `num_crops`) and an overview.",
+    image_form="PIL images, cut into tiles of 336 px (at most `num_crops`) and an overview.",
     notes=("Image tokens are negative ids; they are what is counted.",),
 )
 HOOKS: Mapping[str, str] = {

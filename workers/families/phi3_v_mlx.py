@@ -30,14 +30,14 @@ class Phi3VHooks(ModelAdapter):
         super().load_model()
 
     def render(self, turns: Sequence[Turn], generation: bool = True) -> str:
-        """Pictures are numbered through the whole conversation."""
+        """Images are numbered through the whole conversation."""
         messages, number = [], 0
         for turn in turns:
             if turn.role == "user" and SLOT.search(turn.text):
                 raise WorkerFailure(
                     "unsupported",
-                    "The prompt's text contains an image slot, which would be taken for a picture",
-                    "Give pictures as images, and write the prompt without <|image_1|>.",
+                    "The prompt's text contains an image slot, which would be taken for an image",
+                    "Give images as images, and write the prompt without <|image_1|>.",
                 )
             slots = [f"<|image_{number + index}|>\n" for index, _ in enumerate(turn.images, 1)]
             number += len(slots)

@@ -43,12 +43,12 @@ class Phi3VRemoteHooks(ModelAdapter):
         if shims:
             legacy_cache.patch_prepare_inputs(self.model)
         version = remote_code.library_version()
-        self._way = (
+        self._variant = (
             f"Phi-3.5-vision's own code, transformers {version} with shims ({', '.join(shims)})"
             if shims
             else f"Phi-3.5-vision's own code, native transformers {version}"
         )
-        self.notes.append(self._way)
+        self.notes.append(self._variant)
 
     def model_options(self) -> dict[str, Any]:
         """Eager attention, by the private name: that one is what the code honours."""
@@ -86,8 +86,8 @@ class Phi3VRemoteHooks(ModelAdapter):
         if any(SLOT.search(turn.text) for turn in turns if turn.role == "user"):
             raise WorkerFailure(
                 "unsupported",
-                "The prompt's text contains <|image_N|>, which this model takes for a picture",
-                "Give pictures as images, and write the prompt without such a token.",
+                "The prompt's text contains <|image_N|>, which this model takes for an image",
+                "Give images as images, and write the prompt without such a token.",
             )
         text = self.render(turns)
         images = open_images(turns)
@@ -95,7 +95,7 @@ class Phi3VRemoteHooks(ModelAdapter):
         if slots != len(images):
             raise WorkerFailure(
                 "image_ignored",
-                f"The chat template left {slots} slots for {len(images)} pictures",
+                f"The chat template left {slots} slots for {len(images)} images",
                 "Check that the model's chat template keeps <|image_N|>.",
             )
         tensors = dict(self.processor(text, images=images or None, return_tensors="pt"))
@@ -107,11 +107,11 @@ class Phi3VRemoteHooks(ModelAdapter):
             input_tokens=tokens,
             image_tokens=int((ids < 0).sum()),
             tiles=self._count_tiles(tensors),
-            notes=[self._way],
+            notes=[self._variant],
         )
 
     def _placed(self, value: Any) -> Any:
-        """On the model's device; pictures in its dtype."""
+        """On the model's device; images in its dtype."""
         if not hasattr(value, "to"):
             return value
         value = value.to(self.device.name)
@@ -130,7 +130,7 @@ class Phi3VRemoteHooks(ModelAdapter):
         if inputs.image_tokens and ask.repetition_penalty not in (None, 1.0):
             raise WorkerFailure(
                 "unsupported",
-                "repetition_penalty looks prompt ids up, and this model's pictures have none",
+                "repetition_penalty looks prompt ids up, and this model's images have none",
                 "Leave repetition_penalty out for Phi-3.5-vision.",
             )
         if self._old:

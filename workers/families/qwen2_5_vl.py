@@ -18,11 +18,11 @@ FAMILY = Family(
     what_fails="AutoProcessor without torchvision, which its video processor insists on.",
     how_loaded=(
         "AutoModelForImageTextToText and AutoProcessor; without torchvision the processor is made "
-        "without its video part and does pictures only. mlx: mlx-vlm's qwen2_5_vl."
+        "without its video part and does images only. mlx: mlx-vlm's qwen2_5_vl."
     ),
     prompt_format="<|im_start|>user\\n<|vision_start|><|image_pad|><|vision_end|>TEXT<|im_end|>\\n"
     "<|im_start|>assistant\\n",
-    image_form="PIL pictures at nearly their own size: a token for 28 by 28 px.",
+    image_form="PIL images at nearly their own size: a token for 28 by 28 px.",
     notes=(
         "Its own settings penalise repetitions (1.05), in greedy answers too.",
         "Set `processor: {min_pixels: ..., max_pixels: ...}` to bound the image tokens.",

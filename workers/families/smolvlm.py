@@ -26,10 +26,10 @@ FAMILY = Family(
     ),
     how_loaded=(
         "AutoModelForImageTextToText; without torchvision the processor is built from its parts "
-        "and does pictures only."
+        "and does images only."
     ),
     prompt_format="<|im_start|>User:<image>TEXT<end_of_utterance>\\nAssistant:",
-    image_form="PIL pictures, split into tiles unless `do_image_splitting: false`.",
+    image_form="PIL images, split into tiles unless `do_image_splitting: false`.",
     extra_packages=("num2words",),
     notes=(
         "Splitting makes one 1024 px photo many hundred tokens; set `processor: "

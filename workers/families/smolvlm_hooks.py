@@ -16,8 +16,8 @@ class SmolVLMHooks(ModelAdapter):
             return super().make_processor()
         # Not at the top: transformers 4 refuses the import itself where torchvision is missing,
         # which SmolVLM (idefics3) does not need.
-        from .smolvlm_processor import PictureProcessor
+        from .smolvlm_processor import ImageProcessor
 
         self.notes.append("no torchvision here: the processor was built without video")
         options = {**self.ask.processor, **self.common()}
-        return PictureProcessor.from_pretrained(str(self.checkpoint.folder), **options)
+        return ImageProcessor.from_pretrained(str(self.checkpoint.folder), **options)

@@ -1,6 +1,6 @@
-"""SmolVLM2's processor where torchvision is missing: pictures only.
+"""SmolVLM2's processor where torchvision is missing: images only.
 
-Its class insists on a video processor, which insists on torchvision. Pictures need neither.
+Its class insists on a video processor, which insists on torchvision. Images need neither.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class _WithoutVideo(ProcessorMixin):  # type: ignore[misc]
         super().__init__(image_processor, tokenizer, **options)
 
 
-class PictureProcessor(SmolVLMProcessor, _WithoutVideo):  # type: ignore[misc]
+class ImageProcessor(SmolVLMProcessor, _WithoutVideo):  # type: ignore[misc]
     """`SmolVLMProcessor` made of its other parts; the signature says which those are."""
 
     video_processor = SimpleNamespace(num_frames=None, fps=None)  # what the template step reads

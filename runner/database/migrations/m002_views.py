@@ -30,7 +30,7 @@ LEFT JOIN models ON models.id = workers.model_id
 """
 
 # A model's workers are those of its own row and of its fallbacks' rows.
-WAYS = """(SELECT w.id FROM sweep_models AS w
+VARIANTS_SQL = """(SELECT w.id FROM sweep_models AS w
         WHERE w.id = sweep_models.id OR w.fallback_of = sweep_models.id)"""
 
 SUMMARY = """
@@ -70,4 +70,4 @@ LEFT JOIN jobs ON jobs.sweep_model_id = sweep_models.id
 LEFT JOIN runs ON runs.id = jobs.latest_run_id
 WHERE sweep_models.fallback_of IS NULL
 GROUP BY sweep_models.id
-""".replace("WAYS", WAYS)
+""".replace("WAYS", VARIANTS_SQL)

@@ -5,7 +5,7 @@ Over a run these stand in `runs`; over a worker's start, download and load in `w
 
 from __future__ import annotations
 
-HARDSHIPS = (
+INTERFERENCE_COLUMNS = (
     "slept_s REAL",
     "swapped_bytes INTEGER",
     "throttled_s REAL",
@@ -15,6 +15,6 @@ HARDSHIPS = (
 
 COLUMNS = {
     "sweep_models": ("allow_oversize INTEGER NOT NULL DEFAULT 0",),
-    "workers": (*(f"load_{column}" for column in HARDSHIPS), "peak_swap_bytes INTEGER"),
-    "runs": (*HARDSHIPS, "peak_swap_bytes INTEGER"),
+    "workers": (*(f"load_{column}" for column in INTERFERENCE_COLUMNS), "peak_swap_bytes INTEGER"),
+    "runs": (*INTERFERENCE_COLUMNS, "peak_swap_bytes INTEGER"),
 }

@@ -1,5 +1,5 @@
 "use strict";
-// Filters answers, shows a picture large, sorts the table. It reads the page and changes only
+// Filters answers, shows an image large, sorts the table. It reads the page and changes only
 // what is shown; text is never made into markup. Without it the whole page is there to read.
 document.documentElement.classList.add("js");
 
@@ -58,7 +58,7 @@ addEventListener("DOMContentLoaded", () => {
     const models = new Set(boxes.filter((box) => box.checked).map((box) => box.value));
     const outcome = form.elements.outcome.value;
     let answers = 0;
-    let pictures = 0;
+    let images = 0;
     for (const { card, groups } of cards) {
       const named = words && textOf(card.querySelector(".seen")).includes(words);
       let here = 0;
@@ -76,10 +76,10 @@ addEventListener("DOMContentLoaded", () => {
       }
       card.hidden = !here;
       answers += here;
-      pictures += here > 0;
+      images += here > 0;
     }
     form.querySelector("output").value =
-      answers === total ? `${total} answers` : `${answers} of ${total} answers, ${pictures} of ${cards.length} pictures`;
+      answers === total ? `${total} answers` : `${answers} of ${total} answers, ${images} of ${cards.length} images`;
     const chosen = boxes.filter((box) => box.checked).length;
     form.querySelector("summary b").textContent = chosen === boxes.length ? "all" : String(chosen);
     document.querySelector(".nothing").hidden = answers > 0;

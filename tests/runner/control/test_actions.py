@@ -32,11 +32,11 @@ def ask(store: Store, action: str, level: str, id: int, **more: Any) -> tuple[An
 
 
 def order(store: Store) -> list[tuple[int, str]]:
-    return [(way.sweep, way.name) for way in Queue(store.connection).ready(utc_now())]
+    return [(variant.sweep, variant.name) for variant in Queue(store.connection).ready(utc_now())]
 
 
-def first_job(store: Store, way: int) -> int:
-    job = Queue(store.connection).claim(way, utc_now())
+def first_job(store: Store, variant: int) -> int:
+    job = Queue(store.connection).claim(variant, utc_now())
     assert job is not None
     return job.id
 
@@ -62,7 +62,7 @@ def test_a_sweep_is_put_first_last_before_and_by_priority(store: Store, sweeps: 
 
 
 def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -> None:
-    one, two = (way.id for way in Queue(store.connection, sweeps[0]).ready(utc_now()))
+    one, two = (variant.id for variant in Queue(store.connection, sweeps[0]).ready(utc_now()))
     ask(store, "move", "model", two, to="first")
     assert order(store)[:2] == [(sweeps[0], "two"), (sweeps[0], "one")]
     jobs = Queue(store.connection).queued_job_ids(one)
@@ -83,16 +83,16 @@ def test_nothing_goes_before_what_is_not_beside_it(store: Store, sweeps: list[in
 def test_what_is_paused_is_not_taken_until_it_is_resumed(
     store: Store, sweeps: list[int], level: str
 ) -> None:
-    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
-    first = first_job(store, way.id)
-    target = {"sweep": sweeps[0], "model": way.id, "job": first}[level]
+    (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    first = first_job(store, variant.id)
+    target = {"sweep": sweeps[0], "model": variant.id, "job": first}[level]
     assert ask(store, "pause", level, target)[0] == {"changed": 1}
     assert ask(store, "pause", level, target)[0] == {"changed": 0}
-    taken = Queue(store.connection).claim(way.id, utc_now())
+    taken = Queue(store.connection).claim(variant.id, utc_now())
     assert (taken and taken.id) == (first + 1 if level == "job" else None)
     assert ((sweeps[0], "one") in order(store)) == (level == "job")
     ask(store, "resume", level, target)
-    assert first_job(store, way.id) == first
+    assert first_job(store, variant.id) == first
 
 
 def test_a_cancelled_sweep_keeps_rows_that_say_so_and_is_done(
@@ -110,33 +110,33 @@ def test_a_cancelled_sweep_keeps_rows_that_say_so_and_is_done(
 
 
 def test_a_job_that_runs_is_left_to_the_supervisor(store: Store, sweeps: list[int]) -> None:
-    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
-    job = first_job(store, way.id)
+    (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    job = first_job(store, variant.id)
     store.start_run(job, None)
-    reply, effect = ask(store, "cancel", "model", way.id)
+    reply, effect = ask(store, "cancel", "model", variant.id)
     assert reply == {"skipped": 2, "killed": 1}
     assert effect.cancelled == {job}
 
 
 def test_retry_takes_up_what_failed_or_was_cancelled(store: Store, sweeps: list[int]) -> None:
-    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
     for outcome in ({"outcome": "ok"}, {"outcome": "error"}):
-        run = store.start_run(first_job(store, way.id), None)
+        run = store.start_run(first_job(store, variant.id), None)
         store.finish_run(run, outcome)
     ask(store, "cancel", "sweep", sweeps[0])
     store.connection.execute("UPDATE sweeps SET in_queue = 0")
     assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 5}
-    assert len(Queue(store.connection).queued_job_ids(way.id)) == 2
+    assert len(Queue(store.connection).queued_job_ids(variant.id)) == 2
     (sweep,) = store.db.query("SELECT * FROM sweeps WHERE id = ?", [sweeps[0]])
     assert (sweep["state"], sweep["in_queue"]) == ("queued", 1)
 
 
 def test_only_what_never_ran_is_removed(store: Store, sweeps: list[int]) -> None:
-    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
-    store.finish_run(store.start_run(first_job(store, way.id), None), {"outcome": "ok"})
+    (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    store.finish_run(store.start_run(first_job(store, variant.id), None), {"outcome": "ok"})
     with pytest.raises(RequestError, match="never deleted"):
         ask(store, "remove", "sweep", sweeps[0])
-    assert ask(store, "remove", "model", way.id)[0] == {"removed": 2}
+    assert ask(store, "remove", "model", variant.id)[0] == {"removed": 2}
     assert ask(store, "remove", "sweep", sweeps[2])[0] == {"removed": 6}
     assert [row["id"] for row in store.db.query("SELECT id FROM sweeps ORDER BY id")] == sweeps[:2]
     assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
@@ -170,8 +170,8 @@ def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int
     first, other = Queue(store.connection, sweep).ready(utc_now())
     ask(store, "move", "model", first.id, to="last")
     run = store.start_run(first_job(store, first.id), None)
-    store.finish_run(run, {"outcome": "error"}, again=True, way=first.next_way)
-    assert [way.name for way in Queue(store.connection, sweep).ready(utc_now())] == [
+    store.finish_run(run, {"outcome": "error"}, again=True, variant=first.next_variant)
+    assert [variant.name for variant in Queue(store.connection, sweep).ready(utc_now())] == [
         other.name,
         "one",
     ]
@@ -226,8 +226,8 @@ def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
 
 
 def test_a_sweep_that_has_begun_is_not_removed(store: Store, sweeps: list[int]) -> None:
-    (way, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
-    store.start_worker(way.id, Path("log"), 1)
+    (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
+    store.start_worker(variant.id, Path("log"), 1)
     with pytest.raises(RequestError, match="has begun"):
         ask(store, "remove", "sweep", sweeps[0])
 

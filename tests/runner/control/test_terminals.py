@@ -111,8 +111,8 @@ def test_a_night_from_two_terminals(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
     """Three sweeps queued, reordered, one cancelled in mid-run, one paused, jobs retried."""
-    hold = f"until {terminals.gate}"
-    for name, prompts in (("x", [hold, "b"]), ("y", ["c", "error"]), ("z", [hold, "d"])):
+    handle = f"until {terminals.gate}"
+    for name, prompts in (("x", [handle, "b"]), ("y", ["c", "error"]), ("z", [handle, "d"])):
         terminals.add(name, *prompts)
     assert list(terminals.states()) == ["x", "y", "z"]
     terminals.vlmsweep("queue", "move", "z", "--first")

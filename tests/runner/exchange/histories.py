@@ -66,10 +66,10 @@ def rows(connection: sqlite3.Connection, without: tuple[str, ...] = ()) -> dict[
 
 
 def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more: Any) -> int:
-    """A sweep of two models over two pictures, queued."""
+    """A sweep of two models over two images, queued."""
     for model in ("one", "two"):
         (folder / model).mkdir(exist_ok=True)
-    pictures = []
+    images = []
     for file in ("a.png", "b.png"):
         (folder / file).write_bytes(file.encode())
     data: dict[str, Any] = {
@@ -82,12 +82,12 @@ def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more:
     for path in plan.images:
         digest = (path.stem * 64)[:64]
         prepared = store.folder("images") / digest[:2] / f"{digest}.png"
-        pictures.append(
+        images.append(
             PreparedImage(
                 path=path, source_sha256=digest, prepared_path=prepared, prepared_sha256=digest
             )
         )
-    sweep = sweep_writer.add_sweep(store, plan, pictures, environment.supervisor_environment())
+    sweep = sweep_writer.add_sweep(store, plan, images, environment.supervisor_environment())
     ask = "SELECT id FROM jobs WHERE sweep_id = ? AND position % 2"
     for (job,) in store.connection.execute(ask, [sweep]).fetchall():
         score_writer.store_reference(store.connection, job, ["answer"], ["exact"])
@@ -95,7 +95,7 @@ def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more:
 
 
 def add_real(store: Store, folder: Path, data: dict[str, Any], files: dict[str, str]) -> int:
-    """A sweep about real pictures (name to colour), really prepared."""
+    """A sweep about real images (name to colour), really prepared."""
     for name, colour in files.items():
         Image.new("RGB", (40, 30), colour).save(folder / name)
     plan = expand.expand(sweepfile.validate({"images": list(files)} | data, "test"), folder, "test")

@@ -104,7 +104,7 @@ def test_the_same_sweep_gives_the_same_bytes_wherever_it_lies(
     assert len(contents) == 1
 
 
-def test_pictures_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
+def test_images_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
     ours, theirs = stores("ours"), stores("theirs")
     (tmp_path / "m").mkdir()
     data = {"name": "real", "models": ["./m"], "prompts": ["p"]}
@@ -112,30 +112,30 @@ def test_pictures_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
     histories.work(theirs, histories.add_real(theirs, tmp_path, data, files))
     (path,) = export(theirs, tmp_path)
     done = import_file(ours, path)
-    assert (done.files.pictures, done.files.logs, done.files.refused) == (2, 1, 0)
+    assert (done.files.images, done.files.logs, done.files.refused) == (2, 1, 0)
     for name, colour in {"red.png": (255, 0, 0), "blue.png": (0, 0, 255)}.items():
         (prepared,) = ours.connection.execute(
             "SELECT prepared_path FROM images WHERE name = ?", [name]
         ).fetchone()
         assert Path(prepared).is_relative_to(ours.folder("images"))
-        with Image.open(prepared) as picture:
-            assert picture.getpixel((0, 0)) == colour
+        with Image.open(prepared) as image:
+            assert image.getpixel((0, 0)) == colour
     (log,) = ours.connection.execute("SELECT log_path FROM workers").fetchone()
     assert Path(log).is_relative_to(ours.folder("logs"))
     assert Path(log).read_text().startswith("worker 1 of ")
     again = import_file(ours, path)
-    assert (again.files.pictures, again.files.logs) == (0, 0)
+    assert (again.files.images, again.files.logs) == (0, 0)
     assert import_file(stores("third"), theirs.path).files == done.files
 
 
-def test_a_bundle_without_pictures_says_where_they_were(stores: Stores, tmp_path: Path) -> None:
+def test_a_bundle_without_images_says_where_they_were(stores: Stores, tmp_path: Path) -> None:
     theirs = stores("theirs")
     (tmp_path / "m").mkdir()
     data = {"models": ["./m"], "prompts": ["p"]}
     histories.work(theirs, histories.add_real(theirs, tmp_path, data, {"red.png": "red"}))
     (uid,) = theirs.connection.execute("SELECT uid FROM sweeps").fetchone()
-    done = bundle_writer.write(theirs.path, uid, tmp_path / "x.zip", pictures=False)
-    assert done.counts.pictures == 0
+    done = bundle_writer.write(theirs.path, uid, tmp_path / "x.zip", images=False)
+    assert done.counts.images == 0
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         assert not [name for name in file.namelist() if name.endswith(".png")]
         assert str(tmp_path / "red.png") in file.read("sweep.yaml").decode()

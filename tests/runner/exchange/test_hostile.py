@@ -87,7 +87,7 @@ def about(members: Members, **keys: Any) -> None:
 
 def test_the_sound_one_is_taken(stores: Stores, members: Members, tmp_path: Path) -> None:
     done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
-    assert (done.sweeps[0].new, done.files.pictures, done.files.logs) == (True, 1, 1)
+    assert (done.sweeps[0].new, done.files.images, done.files.logs) == (True, 1, 1)
 
 
 CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
@@ -116,7 +116,7 @@ CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
     "NULL": (lambda m: change(m, "jobs", state=None), "break the schema's rules"),
     "nowhere": (lambda m: change(m, "runs", job_id=77), "that are not there"),
     "uid": (lambda m: (change(m, "sweeps", uid="../x"), about(m, sweep="../x")), "no sweep's uid"),
-    "hash": (lambda m: change(m, "images", prepared_sha256="../x"), "no picture's hash"),
+    "hash": (lambda m: change(m, "images", prepared_sha256="../x"), "no image's hash"),
     "frames": (lambda m: change(m, "images", frame_paths='["/etc/passwd"]'), "no files of ours"),
     "frames that are none": (lambda m: change(m, "images", frame_paths="3"), "is no JSON array"),
     "bad JSON": (lambda m: change(m, "sweeps", spec="{"), "sweeps.spec is no JSON"),
@@ -218,7 +218,7 @@ def test_an_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_pa
     refused(stores("ours"), tmp_path / "x.zip", "encrypted")
 
 
-def test_a_picture_that_shows_something_else_stays_out(
+def test_a_image_that_shows_something_else_stays_out(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     name = next(name for name in members if name.endswith(".png"))
@@ -226,7 +226,7 @@ def test_a_picture_that_shows_something_else_stays_out(
     for content in ((tmp_path / "blue.png").read_bytes(), b"\x89PNG\r\n\x1a\n rubbish"):
         members[name] = content
         done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
-        assert (done.files.pictures, done.files.refused) == (0, 1)
+        assert (done.files.images, done.files.refused) == (0, 1)
     (prepared,) = stores("ours").connection.execute("SELECT prepared_path FROM images").fetchone()
     assert not Path(prepared).exists()
 
@@ -234,7 +234,7 @@ def test_a_picture_that_shows_something_else_stays_out(
 def test_no_path_in_a_row_decides_what_is_read(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
-    """A picture's row could name any file of this machine's, to be carried off later."""
+    """An image's row could name any file of this machine's, to be carried off later."""
     change(members, "images", prepared_path="/etc/passwd", prepared_sha256=None)
     change(members, "workers", log_path="/etc/passwd")
     import_file(stores("ours"), pack(tmp_path / "x.zip", members))
@@ -329,5 +329,5 @@ def test_strange_but_harmless_files_are_passed_over(
     """As a zip gets them that was unpacked and packed again."""
     members |= {"images/": b"", "__MACOSX/._x": b"x", "notes.txt": b"mine"}
     done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
-    assert done.files.pictures == 1
+    assert done.files.images == 1
     assert bundle_reader.MOST_MEMBERS > 100_000

@@ -54,7 +54,7 @@ def test_a_filled_database_gets_the_same_rows_and_keeps_its_own(
     ours = stores("ours")
     for name in ("mine", "mine too"):
         histories.work(ours, histories.add_sweep(ours, tmp_path, name, ["q", "s", "t"]), 7)
-    moved = ("prepared_path",)  # of a picture that both have, ours stays
+    moved = ("prepared_path",)  # of an image that both have, ours stays
     before, other = (histories.rows(s.connection, moved) for s in (ours, theirs))
     merge(ours, theirs.path)
     after = histories.rows(ours.connection, moved)

@@ -84,7 +84,7 @@ def history(store: Store, tmp_path: Path) -> Store:
 
 
 def meaning(jobs: Plan, folder: Path) -> list[Any]:
-    """What is asked of whom, whatever files are called: pictures by their pixels."""
+    """What is asked of whom, whatever files are called: images by their pixels."""
     made = prepare.prepare(jobs.images, max_side=32, folder=folder)
     return [
         (
@@ -152,17 +152,17 @@ def test_what_is_gone_is_left_out_and_said(history: Store, tmp_path: Path) -> No
     Path(history.connection.execute(ask).fetchone()[0]).unlink()
     done = bundled(history, tmp_path / "x.zip")
     assert done.counts.left_out == [
-        "the prompt 'named': not all of its pictures are here",
+        "the prompt 'named': not all of its images are here",
         "the prompt 'These?': not all of its pictures are here",
-        "the picture 'a.png', which is not here",
+        "the image 'a.png', which is not here",
     ]
     again = plan(unpacked(tmp_path / "x.zip"))
     assert len(again.jobs) == 3 * 2 * (2 + 1 + 2)
-    assert "the picture 'a.png'" in (tmp_path / "x" / "sweep.yaml").read_text()
+    assert "the image 'a.png'" in (tmp_path / "x" / "sweep.yaml").read_text()
 
 
-def test_without_pictures_it_names_where_they_were(history: Store, tmp_path: Path) -> None:
-    bundled(history, tmp_path / "x.zip", pictures=False)
+def test_without_images_it_names_where_they_were(history: Store, tmp_path: Path) -> None:
+    bundled(history, tmp_path / "x.zip", images=False)
     again = plan(unpacked(tmp_path / "x.zip"))
     assert sorted(again.images) == sorted(tmp_path / name for name in FILES)
 

@@ -78,7 +78,7 @@ def test_numbers_are_answers_and_gaps_are_none(tmp_path: Path) -> None:
         ("a.jsonl", "[1]\n", "line 1: should be a mapping, not [1]"),
         ("a.json", "3", "holds neither a list nor a mapping"),
         ("a.json", '[{"image": "a", "answer": true}]', "[0]: should be text or a list of texts"),
-        ("a.json", '[{"answer": "x", "prompt": ""}]', "[0]: names neither a picture nor a prompt"),
+        ("a.json", '[{"answer": "x", "prompt": ""}]', "[0]: names neither an image nor a prompt"),
         ("a.json", '[{"prompt": 3, "answer": "x"}]', "prompt should be text, not 3"),
         ("a.json", '[{"image": "a", "prompt": "p", "answers": {"p": "x"}}]', "give one of them"),
     ],

@@ -1,4 +1,4 @@
-"""Answers find their jobs: by picture and prompt, or with words that help."""
+"""Answers find their jobs: by image and prompt, or with words that help."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from runner.scoring.reference_file import ReferenceAnswer
 
 
 class Folder:
-    """Pictures on disk, and a file of answers beside them."""
+    """Images on disk, and a file of answers beside them."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def picture(self, name: str) -> str:
+    def image(self, name: str) -> str:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -48,20 +48,20 @@ def job(key: int, *images: str, prompt: str = "What is this?", name: str | None 
 
 
 @pytest.mark.parametrize("name", ["a.png", "train/a.png", "./train/../train/a.png"])
-def test_a_picture_is_found_by_its_path_or_name(folder: Folder, name: str) -> None:
-    picture = folder.picture("train/a.png")
-    assert folder.match([row(name, None)], [job(7, picture)]) == {7: ("yes",)}
+def test_a_image_is_found_by_its_path_or_name(folder: Folder, name: str) -> None:
+    image = folder.image("train/a.png")
+    assert folder.match([row(name, None)], [job(7, image)]) == {7: ("yes",)}
 
 
-def test_a_picture_elsewhere_is_found_by_its_name(folder: Folder, tmp_path: Path) -> None:
-    picture = folder.picture("far/away/a.png")
-    asked = [job(1, picture), job(2, folder.picture("b.png"))]
+def test_a_image_elsewhere_is_found_by_its_name(folder: Folder, tmp_path: Path) -> None:
+    image = folder.image("far/away/a.png")
+    asked = [job(1, image), job(2, folder.image("b.png"))]
     beside = Folder(tmp_path / "lists")
     assert beside.match([row("away/a.png", None)], asked) == {1: ("yes",)}
 
 
 def test_a_name_that_fits_several_is_ambiguous(folder: Folder) -> None:
-    asked = [job(1, folder.picture("x/a.png")), job(2, folder.picture("y/a.png"))]
+    asked = [job(1, folder.image("x/a.png")), job(2, folder.image("y/a.png"))]
     assert "may be any of" in folder.complaint([row("a.png", None)], asked)
     assert "give more of its path" in folder.complaint([row("a.png", None)], asked)
     assert folder.match([row("y/a.png", None)], asked) == {2: ("yes",)}
@@ -69,8 +69,8 @@ def test_a_name_that_fits_several_is_ambiguous(folder: Folder) -> None:
     assert folder.match([row("a.png", None, sha256=digest)], asked) == {2: ("yes",)}
 
 
-def test_a_picture_is_found_by_its_content(folder: Folder) -> None:
-    asked = [job(1, folder.picture("a.png")), job(2, folder.picture("b.png"))]
+def test_a_image_is_found_by_its_content(folder: Folder) -> None:
+    asked = [job(1, folder.image("a.png")), job(2, folder.image("b.png"))]
     digest = hashlib.sha256(b"b.png").hexdigest()
     assert folder.match([row(None, None, sha256=digest)], asked) == {2: ("yes",)}
     assert folder.match([row("was-renamed.png", None, sha256=digest)], asked) == {2: ("yes",)}
@@ -78,8 +78,8 @@ def test_a_picture_is_found_by_its_content(folder: Folder) -> None:
     assert folder.match([row(None, None, sha256="f" * 64)], [known]) == {3: ("yes",)}
 
 
-def test_unknown_pictures_are_said_with_what_was_meant(folder: Folder) -> None:
-    asked = [job(1, folder.picture("bicycle.png"))]
+def test_unknown_images_are_said_with_what_was_meant(folder: Folder) -> None:
+    asked = [job(1, folder.image("bicycle.png"))]
     rows = [row("bicylce.png", None), row("nothing-like-it.png", None)]
     message = folder.complaint(rows, asked)
     assert "2 problems" in message
@@ -87,15 +87,15 @@ def test_unknown_pictures_are_said_with_what_was_meant(folder: Folder) -> None:
 
 
 def test_a_file_may_serve_more_than_the_sweep(folder: Folder) -> None:
-    asked = [job(1, folder.picture("a.png"))]
-    folder.picture("not-in-the-sweep.png")
+    asked = [job(1, folder.image("a.png"))]
+    folder.image("not-in-the-sweep.png")
     rows = [row("a.png", "What is this?"), row("not-in-the-sweep.png", None)]
     rows.append(row("a.png", "How tall is the tower in metres?", "55"))
     assert folder.match(rows, asked) == {1: ("yes",)}
 
 
 def test_answers_that_are_for_nothing_are_an_error(folder: Folder) -> None:
-    asked = [job(1, folder.picture("a.png"))]
+    asked = [job(1, folder.image("a.png"))]
     message = folder.complaint([row("a.png", "Something else altogether")], asked)
     assert "none of its answers" in message
     assert "'Something else altogether'" in message
@@ -118,23 +118,23 @@ def test_a_prompt_that_looks_misspelt_is_an_error(folder: Folder) -> None:
 
 
 def test_what_says_more_goes_first(folder: Folder) -> None:
-    picture, other = folder.picture("a.png"), folder.picture("b.png")
-    asked = [job(1, picture), job(2, picture, prompt="Why?"), job(3, other), job(4)]
+    image, other = folder.image("a.png"), folder.image("b.png")
+    asked = [job(1, image), job(2, image, prompt="Why?"), job(3, other), job(4)]
     rows = [
         row(None, "What is this?", "any"),
-        row("a.png", None, "picture"),
+        row("a.png", None, "image"),
         row("a.png", "What is this?", "both"),
         row("a.png", "What is this?", "and more"),
     ]
     assert folder.match(rows, asked) == {
         1: ("both", "and more"),
-        2: ("picture",),
+        2: ("image",),
         3: ("any",),
         4: ("any",),
     }
 
 
-def test_a_job_about_several_pictures_is_matched_in_their_order(folder: Folder) -> None:
-    a, b = folder.picture("a.png"), folder.picture("b.png")
+def test_a_job_about_several_images_is_matched_in_their_order(folder: Folder) -> None:
+    a, b = folder.image("a.png"), folder.image("b.png")
     asked = [job(1, a, b), job(2, b, a), job(3, a)]
     assert folder.match([row("b.png a.png", None)], asked) == {2: ("yes",)}

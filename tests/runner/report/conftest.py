@@ -20,7 +20,7 @@ from runner.report.data import ReportData
 from runner.report.load import load_report
 from runner.supervisor.supervisor import Supervisor
 from runner.system import environment
-from tests.runner.conftest import FakeLauncher, picture
+from tests.runner.conftest import FakeLauncher, image
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"--></style>"
 ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eesrever\u202c"
@@ -55,7 +55,7 @@ def asked() -> dict[str, Any]:
                 "limits": quick,
             },
         ],
-        "images": ["pictures/"],
+        "images": ["images/"],
         "prompts": [
             {"name": "say it", "text": SCRIPT},
             {"text": ESCAPES},
@@ -71,15 +71,15 @@ def asked() -> dict[str, Any]:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The database of that sweep, run to its end."""
     folder = tmp_path_factory.mktemp("reported")
-    (folder / "pictures").mkdir()
+    (folder / "images").mkdir()
     for name, colour in zip(NAMES, ("red", "blue", "green"), strict=True):
-        Image.new("RGB", (640, 480), colour).save(folder / "pictures" / name)
+        Image.new("RGB", (640, 480), colour).save(folder / "images" / name)
     for name in ("liar", "error-in-load", "good"):
         (folder / name).mkdir()
     store = Store(folder / "history.db")
     plan = expand.expand(sweepfile.validate(asked(), "test"), folder, "test")
-    pictures = [picture(path) for path in plan.images]
-    number = sweep_writer.add_sweep(store, plan, pictures, environment.supervisor_environment())
+    images = [image(path) for path in plan.images]
+    number = sweep_writer.add_sweep(store, plan, images, environment.supervisor_environment())
     Supervisor(store, lambda event: None, FirstIsReal()).run_sweep(number)
     store.close()
     return folder / "history.db"

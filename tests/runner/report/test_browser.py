@@ -106,7 +106,7 @@ def test_the_search(opened: Open) -> None:
     everything = len(opened.shown())
     page.locator(".filter input[type=search]").fill("YOU SAID <script>")
     told = page.locator(".filter output")
-    sync_api.expect(told).to_have_text(f"3 of {everything} answers, 2 of 4 pictures")
+    sync_api.expect(told).to_have_text(f"3 of {everything} answers, 2 of 4 images")
     assert [SCRIPT in text for text in opened.shown()] == [True] * 3
     page.locator(".filter input[type=search]").fill("onerror=alert(3)")
     sync_api.expect(page.locator(".card:not([hidden])")).to_have_count(1)
@@ -131,7 +131,7 @@ def test_the_filters(opened: Open) -> None:
     assert not any("you said" in text for text in opened.shown())
 
 
-def test_a_click_on_a_picture_shows_it_large(opened: Open) -> None:
+def test_a_click_on_a_image_shows_it_large(opened: Open) -> None:
     page = opened.page
     small = page.locator(".card:nth-of-type(1) .open")
     small.click()

@@ -32,13 +32,13 @@ def test_every_job_is_told_of_once(facts: ReportData, reader: Reader) -> None:
     told = [a for card in facts.cards for q in card.questions for a in q.answers]
     assert sum(answer.times for answer in told) == len(rows) == 24
     assert Counter(answer.outcome for answer in told) == Counter(row["outcome"] for row in rows)
-    assert [card.pictures[0]["name"] for card in facts.cards if card.pictures] == sorted(
+    assert [card.images[0]["name"] for card in facts.cards if card.images] == sorted(
         {row["image"] for row in rows if row["image"]}
     )
 
 
 def test_the_answers_are_those_of_the_models(facts: ReportData) -> None:
-    (card,) = (c for c in facts.cards if c.pictures and "circle" in c.pictures[0]["name"])
+    (card,) = (c for c in facts.cards if c.images and "circle" in c.images[0]["name"])
     said = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
     assert said[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
     assert said[ESCAPES][1:] == [f"you said {ESCAPES}"] * 2
@@ -62,7 +62,7 @@ def test_who_works_and_who_does_not(facts: ReportData) -> None:
     assert summary.headline(facts) == "1 of 3 models answered everything and 2 some of it."
     assert (
         summary.image_failures_note(facts)
-        == "1 picture could not be read, so no model was asked about it."
+        == "1 image could not be read, so no model was asked about it."
     )
     figures = {figure.title: figure.detail for figure in summary.figures(facts)}
     assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}

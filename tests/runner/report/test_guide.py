@@ -48,7 +48,7 @@ def test_it_tells_how_each_was_loaded(entries: list[loading_guide.GuideEntry]) -
 def test_it_tells_what_failed_and_which_fallback_worked(
     entries: list[loading_guide.GuideEntry],
 ) -> None:
-    first, then = entries[2].ways
+    first, then = entries[2].variants
     assert "error-in-load: 4 jobs ended in error: num2words is missing (pip install it)" in first
     assert then.startswith("Fallback: ")
     assert "good: loaded in 0.25 s; " in then
@@ -71,10 +71,10 @@ def test_the_markdown_shows_text_as_text(
 def test_the_code_gives_the_answer_that_was_stored(
     facts: ReportData, entries: list[loading_guide.GuideEntry], tmp_path: Path
 ) -> None:
-    (card,) = (c for c in facts.cards if c.pictures and "circle" in c.pictures[0]["name"])
+    (card,) = (c for c in facts.cards if c.images and "circle" in c.images[0]["name"])
     (answer,) = (a for a in card.questions[0].answers if a.model == 1)
     assert card.questions[0].prompt["text"] == SCRIPT
-    code = (entries[0].code or "").replace('"picture.jpg"', repr(card.pictures[0]["prepared_path"]))
+    code = (entries[0].code or "").replace('"image.jpg"', repr(card.images[0]["prepared_path"]))
     file = tmp_path / "load.py"
     file.write_text(code)
     done = subprocess.run([sys.executable, file], capture_output=True, text=True, check=True)

@@ -26,7 +26,7 @@ from runner.text.sanitize import UNSAFE, one_line, strip_control_characters
 from .conftest import ESCAPES, LIAR, NAMES, SCRIPT
 
 # What a template of ours writes, and nothing else may.
-ALLOWED = """html head meta title style script body header p h1 b dl div dt dd span nav a i main
+RESOURCE_OPTIONS = """html head meta title style script body header p h1 b dl div dt dd span nav a i main
     section h2 table thead tr th button tbody td figure figcaption svg g path line text ul li h3
     form input details summary label select option output article img dialog h4 pre footer small"""
 
@@ -62,7 +62,7 @@ def written(report: Path) -> str:
 
 def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
     seen = read(written)
-    assert seen.tags <= set(ALLOWED.split())
+    assert seen.tags <= set(RESOURCE_OPTIONS.split())
     names = {name for _, name, _ in seen.attributes}
     assert not {name for name in names if name.startswith("on")} | (names & {"style", "srcdoc"})
     assert {value[:5] for _, name, value in seen.attributes if name == "src"} == {"data:"}
@@ -99,21 +99,21 @@ def test_the_policy_lets_in_this_style_and_this_script_alone(written: str) -> No
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_pictures_that_are_gone_are_no_error(facts: ReportData, tmp_path: Path) -> None:
-    (picture,) = (p for card in facts.cards for p in card.pictures if "circle" in p["name"])
-    assert thumbnail(picture, 200) is not None
+def test_images_that_are_gone_are_no_error(facts: ReportData, tmp_path: Path) -> None:
+    (image,) = (p for card in facts.cards for p in card.images if "circle" in p["name"])
+    assert thumbnail(image, 200) is not None
     text = tmp_path / "text.png"
-    text.write_text("no picture at all")
+    text.write_text("no image at all")
     for path in (None, str(tmp_path / "gone.png"), str(text), str(tmp_path), "nul\0"):
-        assert thumbnail({**picture, "prepared_path": path}, 200) is None
-    small = thumbnail(picture, 100)
+        assert thumbnail({**image, "prepared_path": path}, 200) is None
+    small = thumbnail(image, 100)
     assert small is not None
     assert (small.width, small.height) == (100, 75)
 
 
-def test_without_pictures_none_is_inside(facts: ReportData, written: str) -> None:
+def test_without_images_none_is_inside(facts: ReportData, written: str) -> None:
     assert "data:image" in written
-    assert "data:image" not in page(facts, pictures=False)
+    assert "data:image" not in page(facts, images=False)
 
 
 def test_a_drawing_is_built_of_what_is_listed_alone() -> None:

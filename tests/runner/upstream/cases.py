@@ -17,7 +17,7 @@ def row(table: str, **values: Any) -> dict[str, Any]:
     return dict.fromkeys(TABLES[table].__annotations__) | values
 
 
-def picture(**values: Any) -> dict[str, Any]:
+def image(**values: Any) -> dict[str, Any]:
     facts = {"name": "a.jpg", "kind": "image", "format": "JPEG", "mode": "RGB", "frames": 1}
     sizes = {"width": 40, "height": 30, "orientation": 6, "source_bytes": 999}
     made = {"prepared_width": 30, "prepared_height": 40, "source_sha256": "ab" * 32}
@@ -26,7 +26,7 @@ def picture(**values: Any) -> dict[str, Any]:
 
 def case(
     run: dict[str, Any] | None = None,
-    way: dict[str, Any] | None = None,
+    variant: dict[str, Any] | None = None,
     worker: dict[str, Any] | None = None,
     **more: Any,
 ) -> RunRecord:
@@ -50,12 +50,12 @@ def case(
         "found": row("models", **LOCATION, commit_hash="c0ffee"),
         "environment": environment,
         "supervisor": environment,
-        "pictures": [picture()],
+        "images": [image()],
         "log": "",
     }
     return RunRecord(
         run=row("runs", **failed | (run or {})),
-        way=row("sweep_models", **asked | (way or {})),
+        variant=row("sweep_models", **asked | (variant or {})),
         worker=row("workers", **loaded | worker)
         if worker is not None
         else row("workers", **loaded),

@@ -18,7 +18,7 @@ from runner.bug_report.run_record import RunRecord
 from runner.cli import cli
 from runner.database.store import Store
 
-from .cases import LOCATION, case, picture, row
+from .cases import LOCATION, case, image, row
 
 LIBRARY = """Traceback (most recent call last):
   File "/home/ann/v/lib/python3.12/site-packages/transformers/models/x/modeling_x.py", line 7, in f
@@ -45,7 +45,11 @@ OWN = LIBRARY.replace("site-packages/transformers/models/x", "modules/transforme
         (case({"error_class": "missing_shards"}), "org/model", "its files"),
         (case({"error_class": "internal"}), "vlmsweep", "the program that ran"),
         (case({"error_class": "gated", "traceback": LIBRARY}), "transformers", "nobody's fault"),
-        (case(way={"engine": "openai"}, worker={"engine": None}), "the server's project", "server"),
+        (
+            case(variant={"engine": "openai"}, worker={"engine": None}),
+            "the server's project",
+            "server",
+        ),
         (case({"phase": "prepare", "error_class": "bad_image"}), "Pillow", "decoded"),
         (case(worker={"engine": "mlx"}), "mlx-vlm", "runs the model"),
         (case(), "transformers", "runs the model"),
@@ -80,7 +84,7 @@ def test_it_holds_the_evidence() -> None:
         "The first token within 180 s of the question.",
         "line 99\nprogress 100%\n",
         "[... 61 lines before]\nline 61\n",
-        "`picture-1.png` | `JPEG RGB` | `40 x 30` | `6` | `999` | `abab",
+        "`image-1.png` | `JPEG RGB` | `40 x 30` | `6` | `999` | `abab",
         "`RGB PNG, 30 x 40, upright`",
         "- `torch` `2.9`",
         "- Python `3.12.1`",
@@ -135,7 +139,7 @@ def test_nothing_that_was_said_can_act() -> None:
         log=HOSTILE,
         model=row("models", **LOCATION | {"location": HOSTILE}),
         turns=[{"role": "user", "text": HOSTILE}],
-        pictures=[picture(format=HOSTILE, mode=HOSTILE)],
+        images=[image(format=HOSTILE, mode=HOSTILE)],
     )
     text, _ = markdown(made)
     assert "\x1b" not in text

@@ -17,7 +17,7 @@ from PIL import Image
 from runner.bug_report.repro import snippet
 from runner.bug_report.run_record import RunRecord
 
-from .cases import LOCATION, case, picture, row
+from .cases import LOCATION, case, image, row
 
 TALK = [
     {"role": "user", "text": "What is this?"},
@@ -28,26 +28,26 @@ OPENAI = {"engine": "openai", "url": "http://127.0.0.1:1/v1", "api_key_env": "MY
 SERVED = {"engine": "openai", "device": None, "dtype": None}
 HOSTILE = "'\"\"\"\\\n```\x1b[2J{x}\u202e\n__import__('os').system('true')"
 
-BROKEN = picture(error_class="bad_image", name="x.y';.jpg")
+BROKEN = image(error_class="bad_image", name="x.y';.jpg")
 ANSWERED = json.dumps([{"role": "assistant", "text": "A bicycle."}])
 
 CASES = {
     "plain": case(),
-    "no picture": case(pictures=[]),
-    "two pictures": case(pictures=[picture(), picture()]),
-    "a video": case(pictures=[picture(kind="video", frame_paths='["a", "b", "c"]')]),
+    "no image": case(images=[]),
+    "two images": case(images=[image(), image()]),
+    "a video": case(images=[image(kind="video", frame_paths='["a", "b", "c"]')]),
     "a talk": case({"transcript": ANSWERED}, turns=TALK),
     "sampled": case(generation=SAMPLED),
-    "remote code": case(way={"trust_remote_code": 1, "revision": "main"}),
-    "settings": case(way={"processor": '{"do_image_splitting": false, "a b": [null, {}]}'}),
+    "remote code": case(variant={"trust_remote_code": 1, "revision": "main"}),
+    "settings": case(variant={"processor": '{"do_image_splitting": false, "a b": [null, {}]}'}),
     "never loaded": case(worker={"engine": None, "device": None, "dtype": None, "family": None}),
     "moondream2": case(worker={"family": "moondream2"}),
     "phi3_v": case(worker={"family": "phi3_v"}),
     "mlx": case(worker={"engine": "mlx", "device": "cpu", "dtype": "float16"}),
     "mlx sampled": case(worker={"engine": "mlx", "device": "gpu"}, generation=SAMPLED, turns=TALK),
-    "a server": case(way=OPENAI, worker=SERVED),
-    "a server, sampled": case(way=OPENAI, worker=SERVED, generation=SAMPLED),
-    "bad picture": case({"phase": "prepare"}, pictures=[BROKEN]),
+    "a server": case(variant=OPENAI, worker=SERVED),
+    "a server, sampled": case(variant=OPENAI, worker=SERVED, generation=SAMPLED),
+    "bad image": case({"phase": "prepare"}, images=[BROKEN]),
     "a folder": case(model=row("models", source="local", location="/home/ann/models/x")),
 }
 
@@ -59,11 +59,11 @@ def test_every_program_compiles(name: str) -> None:
 
 def hostile(engine: str, family: str) -> RunRecord:
     """A case with text in every place that text from outside can get to."""
-    way = {"processor": json.dumps({HOSTILE: HOSTILE}), "revision": HOSTILE, "device": HOSTILE}
+    variant = {"processor": json.dumps({HOSTILE: HOSTILE}), "revision": HOSTILE, "device": HOSTILE}
     generation: dict[str, Any] = {"max_new_tokens": HOSTILE, "top_k": HOSTILE, HOSTILE: 1}
     return case(
         {"transcript": json.dumps([{"role": "assistant", "text": HOSTILE}])},
-        way | {"url": HOSTILE, "api_key_env": HOSTILE, "dtype": HOSTILE, "engine": engine},
+        variant | {"url": HOSTILE, "api_key_env": HOSTILE, "dtype": HOSTILE, "engine": engine},
         {"engine": engine, "family": family, "device": HOSTILE, "dtype": HOSTILE},
         turns=[{"role": "user", "text": HOSTILE}, {"role": "user", "text": HOSTILE}],
         generation=generation,
@@ -118,7 +118,7 @@ def test_the_servers_program_asks_a_server(tmp_path: Path, monkeypatch: pytest.M
 
         def log_message(self, *_: object) -> None: ...
 
-    Image.new("RGB", (2, 2)).save(tmp_path / "picture-1.png")
+    Image.new("RGB", (2, 2)).save(tmp_path / "image-1.png")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MY_KEY", "the-key")
     with HTTPServer(("127.0.0.1", 0), Server) as server:
@@ -126,7 +126,7 @@ def test_the_servers_program_asks_a_server(tmp_path: Path, monkeypatch: pytest.M
         url = {"url": f"http://127.0.0.1:{server.server_port}/v1"}
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            exec(compile(snippet(case(way=OPENAI | url, worker=SERVED)), "x", "exec"), {})
+            exec(compile(snippet(case(variant=OPENAI | url, worker=SERVED)), "x", "exec"), {})
     assert said.getvalue() == "A dot.\n"
     ((path, key, body),) = asked
     assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer the-key", "org/model")

@@ -22,7 +22,7 @@ from ...engine import GeneratedAnswer
 from ...error_classes import WorkerFailure
 from ...families import FamilyModule, hooks_for
 from ...memory_check import check_memory, own_dtype
-from ...timing import LoadClock, RunTimer, Tell
+from ...timing import EventSink, LoadClock, RunTimer
 from ..in_process import InProcessEngine, versions
 
 if TYPE_CHECKING:
@@ -48,10 +48,12 @@ class MlxEngine(InProcessEngine):
     _hooks: ModelAdapter
     _device: Device
 
-    def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
+    def load(
+        self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink
+    ) -> Loaded:
         clock = LoadClock()
         with clock.part("import"):
-            tell(Progress(phase="load", message="importing mlx and mlx-vlm"))
+            emit(Progress(phase="load", message="importing mlx and mlx-vlm"))
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
             check_backend()
             from .device import choose_device
@@ -63,11 +65,11 @@ class MlxEngine(InProcessEngine):
             from .hooks import ModelAdapter
         hooks = self._hooks = (hooks_for(family, "mlx") or ModelAdapter)(checkpoint, ask, device)
         with clock.part("processor"):
-            tell(Progress(phase="load", message="loading the processor"))
+            emit(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
             self._cleaner = TextCleaner(special_tokens(hooks.tokenizer), markers=hooks.markers())
         with clock.part("weights"):
-            tell(Progress(phase="load", message="loading the weights"))
+            emit(Progress(phase="load", message="loading the weights"))
             hooks.load_model()
         self._refresh_memory()
         return Loaded(

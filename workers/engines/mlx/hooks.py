@@ -29,7 +29,7 @@ from ...checkpoint import Checkpoint
 from ...error_classes import WorkerFailure, classify_unknown_as
 from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
 from .device import Device
-from .prompt import adopt_template, check_pictures, render_prompt, takes_bare_prompt
+from .prompt import adopt_template, check_images, render_prompt, takes_bare_prompt
 from .weights import (
     check_modules,
     check_types,
@@ -117,7 +117,7 @@ class ModelAdapter:
         return count_parameters(self.model)
 
     def render(self, turns: Sequence[Turn], generation: bool = True) -> str:
-        """The prompt's text, with an image slot for each picture."""
+        """The prompt's text, with an image slot for each image."""
         return render_prompt(self.tokenizer, self.checkpoint.config, turns, generation)
 
     def markers(self) -> list[str]:
@@ -128,7 +128,7 @@ class ModelAdapter:
 
     def prepare(self, turns: Sequence[Turn]) -> Inputs:
         """The model's inputs, computed and on its device."""
-        check_pictures(self.model_type, turns)
+        check_images(self.model_type, turns)
         slot = self.image_slot()
         check_texts(turns, slot)
         text = self.render(turns)
@@ -170,7 +170,7 @@ class ModelAdapter:
         return text.removeprefix(self.tokenizer.bos_token) if doubled else text
 
     def image_slot(self) -> str | None:
-        """The text that stands for a picture in a prompt, where there is one."""
+        """The text that stands for an image in a prompt, where there is one."""
         slot = getattr(self.processor, "image_token", None)
         if isinstance(slot, str):
             return slot
@@ -186,11 +186,11 @@ class ModelAdapter:
             raise WorkerFailure(
                 "too_long",
                 f"The prompt has {tokens} tokens, the model takes {longest}",
-                "Use smaller or fewer pictures, or a shorter prompt, for {model}.",
+                "Use smaller or fewer images, or a shorter prompt, for {model}.",
             )
 
     def count_image_tokens(self, ids: mx.array, turns: Sequence[Turn]) -> int | None:
-        """Input ids that stand for pictures; by difference where no id is known for them."""
+        """Input ids that stand for images; by difference where no id is known for them."""
         token = image_token_id(self.model, self.processor)
         if token is not None:
             return int((ids == token).sum())
@@ -200,9 +200,9 @@ class ModelAdapter:
         return max(0, int(ids.shape[-1]) - len(self.tokenizer(bare)["input_ids"]))
 
     def count_tiles(self, tensors: dict[str, Any], images: int) -> int | None:
-        """How many pieces the pictures were cut into; None where the inputs don't tell.
+        """How many pieces the images were cut into; None where the inputs don't tell.
 
-        Of several pictures the smaller ones are padded with empty tiles, which a mask of the
+        Of several images the smaller ones are padded with empty tiles, which a mask of the
         pixels (batch, tiles, height, width) tells.
         """
         pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")
@@ -284,6 +284,6 @@ def _repetition_penalty(penalty: float, prompt: mx.array) -> Any:
 def _no_slot(error: ValueError) -> WorkerFailure:
     return WorkerFailure(
         "image_ignored",
-        f"The chat template left no slot for the pictures: {error}",
+        f"The chat template left no slot for the images: {error}",
         "Check that the chat template of {model} has image slots.",
     )

@@ -1,7 +1,7 @@
 """From turns to a prompt with image slots, as the model's own chat template writes it.
 
 mlx-vlm's ways round a template are not taken: it answers a bare prompt without looking at the
-picture, drops the pictures of model types it has no message form for, and makes a plain prompt
+image, drops the images of model types it has no message form for, and makes a plain prompt
 where a template is missing.
 """
 
@@ -39,7 +39,7 @@ def form_of(model_type: str) -> str | None:
 
 
 def takes_bare_prompt(model_type: str) -> bool:
-    """Whether the model takes a bare prompt, so that ids tell nothing of its pictures."""
+    """Whether the model takes a bare prompt, so that ids tell nothing of its images."""
     return form_of(model_type) in BARE
 
 
@@ -68,12 +68,12 @@ def render_prompt(
     return str(said)
 
 
-def check_pictures(model_type: str, turns: Sequence[Turn]) -> None:
-    """Raises `unsupported` for several pictures where mlx-vlm would look at the first only."""
+def check_images(model_type: str, turns: Sequence[Turn]) -> None:
+    """Raises `unsupported` for several images where mlx-vlm would look at the first only."""
     images = sum(len(turn.images) for turn in turns)
     if images > 1 and model_type in SINGLE_IMAGE_ONLY_MODELS:
         raise WorkerFailure(
             "unsupported",
-            f"mlx-vlm's {model_type} takes one picture, not {images}",
-            "Ask about one picture at a time, or use the transformers engine.",
+            f"mlx-vlm's {model_type} takes one image, not {images}",
+            "Ask about one image at a time, or use the transformers engine.",
         )

@@ -1,7 +1,7 @@
 """HTTP to one server, by the standard library alone.
 
 Connecting is quick or fails; reading waits as long as it takes, for the supervisor's limits are
-the only ones. No redirect is followed (pictures and key would go where nobody sent them), no
+the only ones. No redirect is followed (images and key would go where nobody sent them), no
 proxy stands before this machine's own addresses, and nothing is tried twice. What the bodies
 mean is `server`'s and `sse`'s affair.
 """

@@ -20,7 +20,7 @@ from ...checkpoint import Checkpoint
 from ...engine import DeviceMemory, GeneratedAnswer
 from ...error_classes import WorkerFailure
 from ...families import FamilyModule
-from ...timing import LoadClock, RunTimer, Tell
+from ...timing import EventSink, LoadClock, RunTimer
 from . import request
 from .client import Client
 from .image_tokens import ImageTokenCounter
@@ -28,7 +28,7 @@ from .response import read_chunks
 from .server import OpenAIServer
 from .stream import StreamedAnswer, read_answer
 
-# A vision model may refuse a question without a picture and yet do its work.
+# A vision model may refuse a question without an image and yet do its work.
 TOLERATED = ("unsupported", "server_error")
 
 
@@ -37,20 +37,22 @@ class OpenAIEngine:
 
     _server: OpenAIServer
     _model: str
-    _pictures: ImageTokenCounter
+    _images: ImageTokenCounter
 
-    def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
+    def load(
+        self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink
+    ) -> Loaded:
         """Checks that the server answers and knows the model, and lets it load it."""
         clock = LoadClock()
         if not ask.url:
             raise WorkerFailure("protocol", "The openai engine needs the url of a server.")
         self._model = ask.model
         self._server = OpenAIServer(Client(ask.url, api_key(ask.api_key_env)))
-        self._pictures = ImageTokenCounter(self._server)
-        tell(Progress(phase="load", message=f"asking {ask.url} for {ask.model}"))
+        self._images = ImageTokenCounter(self._server)
+        emit(Progress(phase="load", message=f"asking {ask.url} for {ask.model}"))
         notes = [f"served at {ask.url}", self._server.check_model(ask.model)]
         self._server.look_up_version()
-        tell(Progress(phase="load", message="waiting for the server to load the model"))
+        emit(Progress(phase="load", message="waiting for the server to load the model"))
         notes += self._warm_up()
         return Loaded(
             engine="openai",
@@ -65,7 +67,7 @@ class OpenAIEngine:
         )
 
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
-        return False  # the protocol knows pictures only
+        return False  # the protocol knows images only
 
     def generate(
         self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
@@ -105,18 +107,18 @@ class OpenAIEngine:
         except WorkerFailure as failure:
             if failure.error_class not in TOLERATED:
                 raise
-            return [f"the server refused a first question without a picture: {failure.message}"]
+            return [f"the server refused a first question without an image: {failure.message}"]
         if any(usage and usage.input_tokens for usage in usages):
             return []
         return ["the server tells no token counts"]
 
     def _count(
-        self, body: request.Body, heard: StreamedAnswer, pictures: int, meter: RunTimer
+        self, body: request.Body, heard: StreamedAnswer, images: int, meter: RunTimer
     ) -> None:
         usage = heard.usage
         nothing_but_text = usage.output_tokens == 0 and heard.raw  # so it did not count
         meter.set_output_tokens(None if nothing_but_text else usage.output_tokens)
-        image_tokens = self._pictures.count(body, usage, pictures, heard.notes)
+        image_tokens = self._images.count(body, usage, images, heard.notes)
         meter.set_token_counts(usage.input_tokens, image_tokens)
 
 

@@ -1,7 +1,7 @@
 """What a server's refusals and a connection's ends mean, as classed failures.
 
 Servers say why in words of their own, so the words are looked at before the status. Nothing of
-a message but its own words is passed on: some servers quote the whole request, pictures and all.
+a message but its own words is passed on: some servers quote the whole request, images and all.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _words(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE | re.DOTALL)
 
 
-_PICTURE = r"(image|vision|multi-?modal|mmproj|picture)"
+_IMAGE = r"(image|vision|multi-?modal|mmproj|image)"
 SAID = (
     ErrorPattern(
         "out_of_memory",
@@ -49,7 +49,7 @@ SAID = (
             r"out of memory|more (system )?memory|(not enough|insufficient) (system )?memory"
             r"|insufficient resources|bad_alloc|metal::malloc|failed to allocate"
         ),
-        "Use a smaller model or picture, or close what else the server has loaded.",
+        "Use a smaller model or image, or close what else the server has loaded.",
     ),
     ErrorPattern(
         "too_long",
@@ -57,16 +57,16 @@ SAID = (
             r"context (length|window|size)|max_model_len|n_ctx|prompt is too long|too many tokens"
             r"|exceeds? the (model's )?max|exceeds? the available context|longer than the max"
         ),
-        "Use smaller or fewer pictures, or give the server a longer context.",
+        "Use smaller or fewer images, or give the server a longer context.",
     ),
     ErrorPattern(
         "unsupported",
         _words(
-            rf"{_PICTURE}.{{0,60}}(not|n't|un)[ -]?(be )?(support|accept|allow|process)"
-            rf"|(not|n't|un)[ -]?(support|accept|allow|process).{{0,60}}{_PICTURE}"
-            rf"|(not|isn't) a {_PICTURE}|missing data required for image|at most \d+ image"
+            rf"{_IMAGE}.{{0,60}}(not|n't|un)[ -]?(be )?(support|accept|allow|process)"
+            rf"|(not|n't|un)[ -]?(support|accept|allow|process).{{0,60}}{_IMAGE}"
+            rf"|(not|isn't) a {_IMAGE}|missing data required for image|at most \d+ image"
         ),
-        "The model as served can't do this: use a vision model, or fewer pictures a job.",
+        "The model as served can't do this: use a vision model, or fewer images a job.",
     ),
     ErrorPattern(
         "bad_image",
@@ -74,7 +74,7 @@ SAID = (
             r"cannot identify image|(invalid|corrupt\w*|broken) image"
             r"|failed to (decode|load|process|open) (the )?image"
         ),
-        "Open the picture elsewhere to check it.",
+        "Open the image elsewhere to check it.",
     ),
     ErrorPattern(
         "not_found",
@@ -89,7 +89,7 @@ BY_STATUS: dict[int, tuple[ErrorClass, str]] = {
     403: ("gated", KEY),
     404: ("not_found", "Check the model's name, and url: most servers want it to end in /v1."),
     408: ("network", "The server gave up waiting. " + SERVER_LOG),
-    413: ("too_long", "Use smaller or fewer pictures, or let the server take larger requests."),
+    413: ("too_long", "Use smaller or fewer images, or let the server take larger requests."),
     429: ("network", "The server is busy: let nothing else use it meanwhile."),
     502: ("network", "What stands before the server can't reach it."),
     503: ("network", "The server is busy, or still loading: wait until it is ready."),
@@ -163,7 +163,7 @@ def unreachable(url: str, reason: object) -> WorkerFailure:
         return WorkerFailure(
             "network",
             f"The server at {url} closed the connection before it had the whole request",
-            "The pictures may be too large for it. " + SERVER_LOG,
+            "The images may be too large for it. " + SERVER_LOG,
         )
     return WorkerFailure("network", f"{url} can't be asked: {reason}", START)
 
@@ -185,7 +185,7 @@ def redirected(location: str) -> WorkerFailure:
     return WorkerFailure(
         "network",
         f"The server sends us on to {_short(location.partition('?')[0])}, which is not followed",
-        "If that is where pictures (and the key) should go, give it as url.",
+        "If that is where images (and the key) should go, give it as url.",
     )
 
 

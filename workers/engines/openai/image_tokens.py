@@ -1,9 +1,9 @@
-"""Did the server look? How many tokens a picture cost, by asking once more without it.
+"""Did the server look? How many tokens an image cost, by asking once more without it.
 
-Servers tell how long the whole prompt was, but hardly any what part of it was pictures. So the
-same text is asked without them, once a text, for one token: the difference is what the pictures
+Servers tell how long the whole prompt was, but hardly any what part of it was images. So the
+same text is asked without them, once a text, for one token: the difference is what the images
 cost (with the marks that the model's template puts around them). A server that takes no more
-tokens with a picture than without has dropped it. Where the server counts nothing, nothing is
+tokens with an image than without has dropped it. Where the server counts nothing, nothing is
 known, and nothing is asked.
 """
 
@@ -29,12 +29,12 @@ class ImageTokenCounter:
         self._server = server
         self._alone: dict[str, int | None] = {}
 
-    def count(self, body: Body, usage: Usage, pictures: int, notes: list[str]) -> int | None:
-        """The tokens that stand for the pictures of an answered request; None if unknown.
+    def count(self, body: Body, usage: Usage, images: int, notes: list[str]) -> int | None:
+        """The tokens that stand for the images of an answered request; None if unknown.
 
         Raises `image_ignored` where there are none.
         """
-        if not pictures:
+        if not images:
             return 0
         if usage.image_tokens:
             return usage.image_tokens
@@ -45,7 +45,7 @@ class ImageTokenCounter:
             found, why = usage.image_tokens, "the server counts no image tokens"
         else:
             found = max(0, told - alone)
-            why = f"{told} input tokens with {pictures} picture(s), {alone} without"
+            why = f"{told} input tokens with {images} image(s), {alone} without"
         if found == 0:
             message = f"The server answered without looking: {why}"
             raise WorkerFailure("image_ignored", message, HINT)
@@ -61,7 +61,7 @@ class ImageTokenCounter:
                 with self._server.chat(body) as response:
                     usages = [chunk.usage for chunk in read_chunks(response)]
             except WorkerFailure as failure:
-                notes.append(f"image tokens unknown: asked without a picture, {failure.message}")
+                notes.append(f"image tokens unknown: asked without an image, {failure.message}")
                 if failure.error_class == "network":  # may well answer the next time
                     return None
                 usages = []

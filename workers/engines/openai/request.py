@@ -1,4 +1,4 @@
-"""From a conversation to a request's body. Pictures go as the very bytes that were prepared."""
+"""From a conversation to a request's body. Images go as the very bytes that were prepared."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def chat_request(model: str, turns: Sequence[Turn], generation: Generation) -> B
 
 
 def without_images(body: Body) -> Body:
-    """The same request without its pictures, for one token: what the text alone costs."""
+    """The same request without its images, for one token: what the text alone costs."""
     messages = []
     for message in body["messages"]:
         content = message["content"]
@@ -62,12 +62,12 @@ def _sampling(generation: Generation) -> Body:
 def _message(turn: Turn) -> Body:
     if not turn.images:
         return {"role": turn.role, "content": turn.text}
-    pictures = [{"type": "image_url", "image_url": {"url": _url(path)}} for path in turn.images]
-    return {"role": turn.role, "content": [*pictures, {"type": "text", "text": turn.text}]}
+    images = [{"type": "image_url", "image_url": {"url": _url(path)}} for path in turn.images]
+    return {"role": turn.role, "content": [*images, {"type": "text", "text": turn.text}]}
 
 
 def _url(path: str) -> str:
     data = Path(path).read_bytes()
     if not data.startswith(PNG):
-        raise WorkerFailure("bad_image", f"{Path(path).name} is not a prepared picture (PNG)")
+        raise WorkerFailure("bad_image", f"{Path(path).name} is not a prepared image (PNG)")
     return f"data:image/png;base64,{base64.b64encode(data).decode('ascii')}"

@@ -122,7 +122,7 @@ class ModelAdapter:
             )
 
     def render(self, turns: Sequence[Turn], generation: bool = True) -> str:
-        """The prompt's text, with a slot for each picture."""
+        """The prompt's text, with a slot for each image."""
         return render(self.processor, self.tokenizer, turns, generation)
 
     def markers(self) -> list[str]:
@@ -159,7 +159,7 @@ class ModelAdapter:
 
     def sees_videos(self, turns: Sequence[Turn] = ()) -> bool:
         """Whether videos can be given as such: processor and template take them, and also
-        beside pictures where these turns hold both.
+        beside images where these turns hold both.
         """
         if self._sees_videos is None:
             self._sees_videos = takes_videos(self.processor) and fills_slot(
@@ -169,7 +169,7 @@ class ModelAdapter:
         return self._sees_videos and not (beside and takes_one_kind(self.processor))
 
     def image_slot(self) -> str | None:
-        """The text that stands for a picture in a prompt, where there is one."""
+        """The text that stands for an image in a prompt, where there is one."""
         slot = getattr(self.processor, "image_token", None)
         if isinstance(slot, str):
             return slot
@@ -184,14 +184,14 @@ class ModelAdapter:
             raise WorkerFailure(
                 "too_long",
                 f"The prompt has {tokens} tokens, the model takes {longest}",
-                "Use smaller or fewer pictures, or a shorter prompt, for {model}.",
+                "Use smaller or fewer images, or a shorter prompt, for {model}.",
             )
 
     def count_image_tokens(self, ids: Any, turns: Sequence[Turn]) -> int | None:
-        """Input ids that stand for pictures; by difference where no id is known for them."""
+        """Input ids that stand for images; by difference where no id is known for them."""
         token = image_token_id(self.model, self.processor)
         if token is not None:
-            # Some models have a token of its own for videos, others use the pictures'.
+            # Some models have a token of its own for videos, others use the images'.
             tokens = {token, video_token_id(self.model, self.processor)}
             return sum(int((ids == token).sum()) for token in tokens if token is not None)
         bare = [Turn(role=turn.role, text=turn.text) for turn in turns]

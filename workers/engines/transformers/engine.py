@@ -19,7 +19,7 @@ from ...detokenize import TextCleaner, special_tokens
 from ...engine import GeneratedAnswer
 from ...families import FamilyModule, hooks_for
 from ...memory_check import check_memory
-from ...timing import LoadClock, RunTimer, Tell
+from ...timing import EventSink, LoadClock, RunTimer
 from ..in_process import InProcessEngine, versions
 
 if TYPE_CHECKING:
@@ -43,10 +43,12 @@ class TransformersEngine(InProcessEngine):
     _hooks: ModelAdapter
     _device: Device
 
-    def load(self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, tell: Tell) -> Loaded:
+    def load(
+        self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink
+    ) -> Loaded:
         clock = LoadClock()
         with clock.part("import"):
-            tell(Progress(phase="load", message="importing torch and transformers"))
+            emit(Progress(phase="load", message="importing torch and transformers"))
             # Forked tokenizer threads can deadlock; one answer at a time gains nothing by them.
             os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
             from .device import choose_device
@@ -60,12 +62,12 @@ class TransformersEngine(InProcessEngine):
             checkpoint, ask, device
         )
         with clock.part("processor"):
-            tell(Progress(phase="load", message="loading the processor"))
+            emit(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
             special = special_tokens(hooks.tokenizer)
             self._cleaner = TextCleaner(special, markers=hooks.markers())
         with clock.part("weights"):
-            tell(Progress(phase="load", message="loading the weights"))
+            emit(Progress(phase="load", message="loading the weights"))
             hooks.load_model()
             device.synchronise()
         self._refresh_memory()

@@ -1,4 +1,4 @@
-"""From turns to a model's inputs: template, pictures, counts.
+"""From turns to a model's inputs: template, images, counts.
 
 The prompt is built by the model's own template with its image slots, never by ours: a bare
 prompt makes some models answer without looking.
@@ -29,7 +29,7 @@ class Inputs:
 
 
 def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
-    """The turns as templates want them: a slot for each picture and video, then the text."""
+    """The turns as templates want them: a slot for each image and video, then the text."""
     return [
         {
             "role": turn.role,
@@ -40,7 +40,7 @@ def messages(turns: Sequence[Turn]) -> list[dict[str, Any]]:
 
 
 def slots(turn: Turn) -> list[dict[str, str]]:
-    """A slot for each picture and video of a turn, in the order they were given."""
+    """A slot for each image and video of a turn, in the order they were given."""
     found = [{"type": "image"} for _ in turn.images]
     for video in reversed(turn.videos):
         found.insert(video.before, {"type": "video"})
@@ -65,28 +65,28 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
     if "'type': 'text'" in text:  # the list of parts was printed as if it were a text
         raise WorkerFailure(
             "bad_template",
-            "The chat template knows no pictures, only plain text",
+            "The chat template knows no images, only plain text",
             "Use a version of {model} whose chat template has image slots.",
         )
     return str(text)
 
 
 def open_images(turns: Sequence[Turn]) -> list[Image.Image]:
-    """All pictures of the conversation in order, RGB. Raises `bad_image`."""
+    """All images of the conversation in order, RGB. Raises `bad_image`."""
     return open_files(path for turn in turns for path in turn.images)
 
 
 def open_files(paths: Iterable[str]) -> list[Image.Image]:
-    """Prepared pictures (or frames) in order, RGB. Raises `bad_image`."""
-    pictures = []
+    """Prepared images (or frames) in order, RGB. Raises `bad_image`."""
+    images = []
     for path in paths:
         try:
             with Image.open(path) as file:
-                pictures.append(file.convert("RGB"))
+                images.append(file.convert("RGB"))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            hint = f"Run the sweep again, which prepares {path} anew, or leave that picture out."
+            hint = f"Run the sweep again, which prepares {path} anew, or leave that image out."
             raise WorkerFailure("bad_image", f"{path} can't be read: {error}", hint) from error
-    return pictures
+    return images
 
 
 def doubles_bos(tokenizer: Any, text: str) -> bool:
@@ -99,7 +99,7 @@ def doubles_bos(tokenizer: Any, text: str) -> bool:
 
 
 def image_token_id(model: Any, processor: Any) -> int | None:
-    """The id that stands for (a part of) a picture among the input ids, where known."""
+    """The id that stands for (a part of) an image among the input ids, where known."""
     for owner, name in (
         # The model's word before the processor's, which may be that of a slot (Gemma 3's is).
         (model.config, "image_token_id"),
@@ -113,7 +113,7 @@ def image_token_id(model: Any, processor: Any) -> int | None:
 
 
 def process(processor: Any, token: str | None, options: dict[str, Any]) -> Any:
-    """Call the processor; raises `image_ignored` where it found pictures but no slot for them.
+    """Call the processor; raises `image_ignored` where it found images but no slot for them.
 
     Some processors refuse such a prompt themselves, others let it through (and the meter
     refuses it). `token` is the text of the model's image slot, where known.
@@ -125,26 +125,26 @@ def process(processor: Any, token: str | None, options: dict[str, Any]) -> Any:
             raise
         raise WorkerFailure(
             "image_ignored",
-            f"The chat template left no slot for the pictures: {error}",
+            f"The chat template left no slot for the images: {error}",
             "Check that the chat template of {model} has image slots.",
         ) from error
 
 
 def check_texts(turns: Sequence[Turn], token: str | None) -> None:
-    """Raises `unsupported` where a prompt's own text would be taken for a picture."""
+    """Raises `unsupported` where a prompt's own text would be taken for an image."""
     if token and any(token in turn.text for turn in turns if turn.role == "user"):
         raise WorkerFailure(
             "unsupported",
-            f"The prompt's text contains {token!r}, which this model takes for a picture",
-            "Give pictures as images, and write the prompt without that token.",
+            f"The prompt's text contains {token!r}, which this model takes for an image",
+            "Give images as images, and write the prompt without that token.",
         )
 
 
 def count_tiles(tensors: Mapping[str, Any], images: int) -> int | None:
-    """How many pieces the pictures were cut into; None where the inputs don't tell.
+    """How many pieces the images were cut into; None where the inputs don't tell.
 
-    `pixel_values` is (1, tiles, 3, h, w) or (images, tiles, 3, h, w) where pictures are cut,
-    (images, 3, h, w) where they are not. Of several pictures the smaller ones are padded with
+    `pixel_values` is (1, tiles, 3, h, w) or (images, tiles, 3, h, w) where images are cut,
+    (images, 3, h, w) where they are not. Of several images the smaller ones are padded with
     empty tiles; `pixel_attention_mask` (batch, tiles, h, w), where there is one, tells those.
     """
     pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")

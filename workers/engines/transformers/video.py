@@ -23,10 +23,10 @@ def takes_videos(processor: Any) -> bool:
 
 
 def takes_one_kind(processor: Any) -> bool:
-    """Whether pictures and videos go into the same tensors, where (SmolVLM's) one kind is lost."""
+    """Whether images and videos go into the same tensors, where (SmolVLM's) one kind is lost."""
     parts = (processor.image_processor, processor.video_processor)
-    pictures, videos = (set(getattr(part, "model_input_names", ())) for part in parts)
-    return bool(pictures & videos)
+    images, videos = (set(getattr(part, "model_input_names", ())) for part in parts)
+    return bool(images & videos)
 
 
 def fills_slot(render: Callable[[Sequence[Turn]], str], token: str) -> bool:

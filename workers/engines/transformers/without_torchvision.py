@@ -1,4 +1,4 @@
-"""Processors whose video part can't be had: without torchvision they still take pictures.
+"""Processors whose video part can't be had: without torchvision they still take images.
 
 Many processors (Qwen's, InternVL's) are made of a tokenizer, an image processor and a video
 processor, and only the last insists on torchvision. Nothing here helps a model to see videos.

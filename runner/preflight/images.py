@@ -1,4 +1,4 @@
-"""Pictures that are missing or broken, and whether the prepared ones will have room."""
+"""Images that are missing or broken, and whether the prepared ones will have room."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .finding import Finding
 from .models import free_bytes
 
 LIMIT_S = 10.0
-PICTURE = "picture"
+IMAGE = "image"
 COMMAND = (sys.executable, "-P", "-m", "runner.image_prep.probe_worker")
 # Bytes a pixel takes in a prepared PNG: photographs come to about half of what is raw.
 PIXEL_BYTES = 1.6
@@ -32,17 +32,17 @@ def findings(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Fin
     for path, answer in zip(plan.images, answers, strict=False):
         if "message" in answer:
             where, message = display_path(path), str(answer["message"])
-            yield Finding("problem", PICTURE, where, message)
+            yield Finding("problem", IMAGE, where, message)
     if len(answers) < len(plan.images):
         message = f"{len(answers)} of {len(plan.images)} were looked at in {limit_s:g} s"
-        yield Finding("note", "pictures", "pictures", message)
+        yield Finding("note", "images", "images", message)
     yield from check_image_space(plan, answers, folder)
 
 
 def check_image_space(
     plan: Plan, answers: Sequence[dict[str, Any]], folder: Path
 ) -> Iterator[Finding]:
-    """What the prepared pictures will take, guessed from those looked at."""
+    """What the prepared images will take, guessed from those looked at."""
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     sizes = [estimated_png_bytes(a["width"], a["height"], side) for a in answers if a.get("width")]
     mean = sum(sizes) / len(sizes) if sizes else estimated_png_bytes(1920, 1080, side)
@@ -56,7 +56,7 @@ def check_image_space(
 
 
 def estimated_png_bytes(width: int, height: int, side: int | None) -> float:
-    """Bytes of one prepared picture, roughly."""
+    """Bytes of one prepared image, roughly."""
     scale = min(1.0, side / max(width, height)) if side else 1.0
     return width * height * scale * scale * PIXEL_BYTES
 

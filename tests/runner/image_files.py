@@ -1,4 +1,4 @@
-"""Makes the odd picture files of the tests. Everything is drawn here; nothing is downloaded."""
+"""Makes the odd image files of the tests. Everything is drawn here; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-# What EXIF orientation n (index n - 1) did to an upright picture when it was stored.
+# What EXIF orientation n (index n - 1) did to an upright image when it was stored.
 STORED = [
     None,
     Image.Transpose.FLIP_LEFT_RIGHT,
@@ -25,7 +25,7 @@ STORED = [
 
 
 def drawing(width: int = 64, height: int = 48) -> Image.Image:
-    """A picture without any symmetry, in large areas so that lossy formats keep it."""
+    """An image without any symmetry, in large areas so that lossy formats keep it."""
     image = Image.new("RGB", (width, height), (200, 30, 40))
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, width // 2, height // 2), fill=(20, 160, 60))
@@ -34,7 +34,7 @@ def drawing(width: int = 64, height: int = 48) -> Image.Image:
 
 
 def noise(width: int, height: int, seed: int = 1) -> Image.Image:
-    """A picture that hardly compresses."""
+    """An image that hardly compresses."""
     pixels = random.Random(seed).randbytes(width * height * 3)
     return Image.frombytes("RGB", (width, height), pixels)
 
@@ -47,7 +47,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def oriented(upright: Image.Image, orientation: int, path: Path) -> Path:
-    """Store a picture so that EXIF must turn it upright."""
+    """Store an image so that EXIF must turn it upright."""
     turn = STORED[orientation - 1]
     exif = Image.Exif()
     exif[0x0112] = orientation
