@@ -51,7 +51,7 @@ for line in sys.stdin.buffer:
 DRIVER = """
 import dataclasses, sys
 from pathlib import Path
-from runner import sweeping
+from runner import api
 from runner.database.store import Store
 from runner.planning import jobs, sweepfile
 from runner.process.launcher import ShimLauncher
@@ -70,10 +70,10 @@ store = Store(folder / "h.db")  # a kill may come before the sweep itself was st
 stored = store.db["sweeps"].count
 store.close()
 if stored:
-    sweeping.resume(folder / "h.db", 1, tell, Scripted())
+    api.resume(folder / "h.db", 1, tell, Scripted())
 else:
     plan = jobs.expand(sweepfile.read(folder / "sweep.json"), folder, "kill_supervisor")
-    sweeping.run(plan, folder / "h.db", tell, Scripted())
+    api.run(plan, folder / "h.db", tell, Scripted())
 """
 
 

@@ -19,7 +19,6 @@ FORMATS = ("jsonl", "csv", "parquet", "bundle")
 @click.option("--bundle", "kind", flag_value="bundle", help="The same as --format bundle.")
 @click.option(
     "--no-images",
-    "--no-images",
     "no_images",
     is_flag=True,
     help="Leave the images out of a bundle.",

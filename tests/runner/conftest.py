@@ -99,5 +99,5 @@ def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
 @pytest.fixture
 def night(store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Night:
     """Nights on scripted workers."""
-    monkeypatch.setattr("runner.supervisor.supervisor.LOOK_S", 0.02)
+    monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 0.02)
     return Night(store, queued, FakeLauncher())

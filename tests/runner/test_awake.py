@@ -76,7 +76,7 @@ def test_it_is_held_from_the_first_sweep_to_the_last(inhibitor: Inhibitor) -> No
 def test_a_machine_that_cannot_be_kept_awake_is_said_to_be_one_once(
     script: str, why: str, inhibitor: Inhibitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(keep_awake, "ANSWER_S", 0.2)
+    monkeypatch.setattr(keep_awake, "REPLY_TIMEOUT_S", 0.2)
     inhibitor(script)
     told: list[stream.StreamEvent] = []
     before, holding = children(), SleepInhibitor(told.append)
@@ -94,7 +94,7 @@ def test_without_any_way_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(held: object) -> str:
         raise ImportError("No module named 'wakepy'")
 
-    monkeypatch.setattr(keep_awake, "by_library", broken)
+    monkeypatch.setattr(keep_awake, "inhibit_with_wakepy", broken)
     monkeypatch.setenv("PATH", "")
     told: list[stream.StreamEvent] = []
     SleepInhibitor(told.append)(STARTED)
@@ -119,9 +119,9 @@ def test_the_library_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_inhibitor_dies_with_us(inhibitor: Inhibitor) -> None:
     inhibitor('for last; do :; done; exec "$last"')
     code = (
-        "import sys, psutil; from runner.system.keep_awake import Awake;"
+        "import sys, psutil; from runner.system.keep_awake import SleepInhibitor;"
         "from tests.runner.test_awake import STARTED;"
-        "Awake(lambda event: None)(STARTED); print(psutil.Process().children()[0].pid, flush=True);"
+        "SleepInhibitor(lambda event: None)(STARTED); print(psutil.Process().children()[0].pid, flush=True);"
         "sys.stdin.read()"
     )
     child = subprocess.Popen(

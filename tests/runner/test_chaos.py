@@ -116,7 +116,7 @@ def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.Monk
 
 def test_a_supervisor_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher.ShimHandle, "kill", lambda self: None)
-    monkeypatch.setattr(runner, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(runner, "TIMEOUT_S", 3.0)
     result = chaos("--quick", "--json", "--fault", "hang-in-native-code")
     (row,) = json.loads(result.stdout)
     assert result.exit_code == 1
@@ -128,7 +128,7 @@ def test_a_store_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> 
     def broken(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("runner.chaos.runner.sweeping.run", broken)
+    monkeypatch.setattr("runner.chaos.runner.api.run", broken)
     result = chaos("--json", "--fault", "leave")
     (row,) = json.loads(result.stdout)
     assert result.exit_code == 1

@@ -367,7 +367,7 @@ def test_unforeseen_errors_are_one_line_unless_debugged(
     def broken(given: Path | None) -> Path:
         raise RuntimeError("two\nlines \x1b[31m")
 
-    monkeypatch.setattr("runner.paths.database", broken)
+    monkeypatch.setattr("runner.paths.database_path", broken)
     result = vlmsweep("sweeps")
     assert result.exit_code == 70
     assert len(result.stderr.splitlines()) == 1
@@ -380,7 +380,7 @@ def test_ctrl_c_gives_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(given: Path | None) -> Path:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.paths.database", interrupted)
+    monkeypatch.setattr("runner.paths.database_path", interrupted)
     assert vlmsweep("sweeps").exit_code == 130
 
 

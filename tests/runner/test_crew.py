@@ -33,10 +33,10 @@ MODELS = ["good", "better", "best"]
 WORK = """
 import sys
 from pathlib import Path
-from runner import sweeping
+from runner import api
 from runner.supervisor.resources import Terms
 from tests.runner.conftest import FakeLauncher
-sweeping.start(Path(sys.argv[1]), lambda event: None, Terms(workers=3, stay=True), FakeLauncher())
+api.start(Path(sys.argv[1]), lambda event: None, Terms(workers=3, stay=True), FakeLauncher())
 """
 
 

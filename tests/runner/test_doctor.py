@@ -60,7 +60,7 @@ def test_json_has_the_documented_keys_and_holds_no_secret(tmp_path: Path) -> Non
 
 def test_csv_and_people_are_served_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Check("kill", "pidfd", "in force", "yes"), Check("store", "disk", "problem", "full")]
-    monkeypatch.setattr(doctor, "examine", lambda *_: found)
+    monkeypatch.setattr(doctor, "run_checks", lambda *_: found)
     result = CliRunner().invoke(cli, ["doctor", "--csv"])
     assert result.stdout == "area,check,state,detail\nkill,pidfd,in force,yes\n" + (
         "store,disk,problem,full\n"
@@ -211,7 +211,7 @@ def test_our_readers_cannot_checkpoint(tmp_path: Path) -> None:
 
 def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None:
     monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
-    monkeypatch.setattr(counters, "heat_throttles", lambda: None)
+    monkeypatch.setattr(counters, "thermal_throttle_count", lambda: None)
     said = measurement_checks.check_interference_counters()
     assert said.state == "in force"
     told, _, rest = said.detail.partition("; ")

@@ -352,7 +352,7 @@ def test_a_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
 
 @LINUX_ONLY
 def test_a_stopped_shim_is_not_waited_for(faults, marker: str, monkeypatch) -> None:
-    monkeypatch.setattr(worker_process, "SHIM_PATIENCE_S", 0.3)
+    monkeypatch.setattr(worker_process, "SHIM_TIMEOUT_S", 0.3)
     stop = Witness(stream.RunText, lambda pid: os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP))
     runs, workers = faults(f"offspring {marker}", "after", emit=stop)
     assert outcomes(runs) == ["timeout", "ok"]

@@ -152,8 +152,8 @@ def test_the_time_limit_kills_all_of_it(fake_uv: Callable[[str], Path]) -> None:
 
 MAKE = """
 import sys
-from runner.environments import building
-made = building.build(sys.executable, sys.argv[1:], lambda line: print(line, flush=True))
+from runner.environments import build
+made = build.build(sys.executable, sys.argv[1:], lambda line: print(line, flush=True))
 print("made", made.folder)
 """
 

@@ -55,7 +55,7 @@ def test_checks_are_stored_with_the_outcome_or_not_at_all(
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr(score_writer, "record", fails)
+        patch.setattr(score_writer, "score_run", fails)
         with pytest.raises(RuntimeError):
             store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
     assert store.connection.execute("SELECT outcome FROM runs").fetchone() == (None,)

@@ -118,7 +118,7 @@ def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, stor
 def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.supervisor.supervisor.LOOK_S", 20.0)
+    monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 20.0)
     sweep = night.add(["good"], ["a", "b"])
     used: list[float] = []
 
@@ -142,7 +142,7 @@ def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
 def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runner.supervisor.supervisor.LOOK_S", 20.0)
+    monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 20.0)
     monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.5)
     gate = tmp_path / "gate"
     night.add(["no-network", "good"], [f"until {gate}"])
@@ -159,7 +159,7 @@ def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
         if len(tries) == 2:
             gate.touch()
 
-    monkeypatch.setattr(Supervisor, "turn", counted)
+    monkeypatch.setattr(Supervisor, "loop_once", counted)
     timer = stopped_after(8)
     assert night.work(react, workers=2)
     timer.cancel()
@@ -194,7 +194,7 @@ def deaf_to_events(self: WorkerPool, controller: WorkerController) -> None:
 def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(WorkerPool, "listen", deaf_to_events)
+    monkeypatch.setattr(WorkerPool, "read_answer", deaf_to_events)
     night.add(["leaves-when-loaded"], ["a", "b"], name="x")
     timer = stopped_after(30)
     assert night.work()

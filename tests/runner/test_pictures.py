@@ -92,14 +92,14 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
     script.write_text(
         "import os, signal, sys, time\n"
         f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from runner.image_prep import decode\n"
-        "serve = decode.serve\n"
+        "from runner.image_prep import decode_worker\n"
+        "serve = decode_worker.serve\n"
         f"{body}\n"
         "def shunt(order):\n"
         "    special(os.path.basename(bytes.fromhex(order.path)).decode())\n"
         "    return serve(order)\n"
-        "decode.serve = shunt\n"
-        "decode.main()\n"
+        "decode_worker.serve = shunt\n"
+        "decode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
 
@@ -399,11 +399,11 @@ def test_truncated_files(desk: Desk) -> None:
 
 def test_a_file_that_changes_under_us(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     body = (
-        "real = decode.pixels.decode\n"
+        "real = decode_worker.pixels.decode\n"
         "def late(file, *rest):\n"
         "    os.utime(file.fileno(), ns=(1, 1))\n"
         "    return real(file, *rest)\n"
-        "decode.pixels.decode = late\n"
+        "decode_worker.pixels.decode = late\n"
         "def special(name): pass"
     )
     fake(monkeypatch, desk.home, body)
@@ -477,7 +477,7 @@ def test_a_second_preparation_decodes_nothing(desk: Desk, monkeypatch: pytest.Mo
     assert first.prepared_path is not None
     before = first.prepared_path.stat()
     # A decoder in which decoding is an error: only the index can answer.
-    fake(monkeypatch, desk.home, "decode.pixels.decode = None\ndef special(name): pass")
+    fake(monkeypatch, desk.home, "decode_worker.pixels.decode = None\ndef special(name): pass")
     [again] = desk.prepare(path, max_side=90)
     after = first.prepared_path.stat()
     assert (first.reused, again.reused) == (False, True)
@@ -602,9 +602,9 @@ def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
 PARENT = """
 import os, sys, threading
 from pathlib import Path
-from runner.image_prep import decoder
+from runner.image_prep import decode_client
 from runner.image_prep.prepare import prepare
-decoder.COMMAND = (sys.executable, "-P", sys.argv[1])
+decode_client.COMMAND = (sys.executable, "-P", sys.argv[1])
 print("PIL" in sys.modules, flush=True)
 prepare([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=60)
 """

@@ -26,13 +26,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import sys
 from pathlib import Path
-from runner import sweeping
+from runner import api
 from runner.planning import jobs, sweepfile
 from tests.runner.conftest import FakeLauncher
 file = Path(sys.argv[1])
 plan = jobs.expand(sweepfile.read(file), file.parent, str(file))
 print("ready", flush=True)
-sweeping.run(plan, file.parent / "h.db", lambda event: print(event.event, flush=True),
+api.run(plan, file.parent / "h.db", lambda event: print(event.event, flush=True),
              FakeLauncher())
 """
 

@@ -136,7 +136,7 @@ def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
 
 
 def test_judging_says_when_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.control.client.PATIENCE_S", 0.1)
+    monkeypatch.setattr("runner.control.client.TIMEOUT_S", 0.1)
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")
     try:

@@ -142,13 +142,13 @@ def test_a_seek_that_leads_astray_is_made_good(
 ) -> None:
     script = tmp_path / "astray.py"
     script.write_text(
-        "from runner.image_prep import decode, video\n"
+        "from runner.image_prep import decode_worker, video\n"
         "honest = video._index\n"
         "def index(*args):\n"
         "    found = honest(*args)\n"
         "    return video._Index(found.times, found.end, found.times, True)\n"  # all are keys
         "video._index = index\n"
-        "decode.main()\n"
+        "decode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     assert numbers(prepare(film(tmp_path / "a.mp4"), max_frames=4)) == [2, 7, 12, 17]
@@ -339,8 +339,8 @@ def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: P
 def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "hang.py"
     script.write_text(
-        "import signal\nfrom runner.image_prep import decode, video\n"
-        "video.look = lambda *_: signal.pause()\ndecode.main()\n"
+        "import signal\nfrom runner.image_prep import decode_worker, video\n"
+        "video.look = lambda *_: signal.pause()\ndecode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     said = refused(film(tmp_path / "a.mp4", 2), limit_s=0.25)
@@ -352,7 +352,7 @@ def test_without_pyav_it_says_what_to_install(
 ) -> None:
     script = tmp_path / "without.py"
     script.write_text(
-        "import sys\nsys.modules['av'] = None\nfrom runner.image_prep import decode\ndecode.main()\n"
+        "import sys\nsys.modules['av'] = None\nfrom runner.image_prep import decode_worker\ndecode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     image = prepare(film(tmp_path / "a.mp4", 2))
@@ -374,9 +374,9 @@ def test_a_decoder_taken_over_is_not_believed(
 ) -> None:
     script = tmp_path / "lie.py"
     script.write_text(
-        "import dataclasses\nfrom runner.image_prep import decode\nserve = decode.serve\n"
-        f"decode.serve = lambda order: dataclasses.replace(serve(order), **{lie!r})\n"
-        "decode.main()\n"
+        "import dataclasses\nfrom runner.image_prep import decode_worker\nserve = decode_worker.serve\n"
+        f"decode_worker.serve = lambda order: dataclasses.replace(serve(order), **{lie!r})\n"
+        "decode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     assert "nonsense" in refused(film(tmp_path / "a.mp4", 2))

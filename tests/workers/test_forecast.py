@@ -94,7 +94,7 @@ def test_a_broken_off_download_is_fetched_again(
 
 def test_it_answers_line_by_line_and_imports_no_model_library() -> None:
     code = (
-        "import sys; from workers import forecast; forecast.main();"
+        "import sys; from workers import preflight; preflight.main();"
         "heavy = ('torch', 'transformers', 'mlx', 'huggingface_hub');"
         "print([name for name in heavy if name in sys.modules])"
     )

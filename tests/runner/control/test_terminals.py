@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parents[3]
 START = """
 import sys
 from pathlib import Path
-from runner import sweeping
+from runner import api
 from runner.supervisor.resources import Terms
 from tests.runner.conftest import FakeLauncher
-sweeping.start(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
+api.start(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
                Terms(stay=True), FakeLauncher())
 """
 
@@ -296,7 +296,7 @@ def test_a_holder_that_does_not_answer_is_said(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is held, by this very process, and nobody listens."""
-    monkeypatch.setattr("runner.control.client.PATIENCE_S", 0.1)
+    monkeypatch.setattr("runner.control.client.TIMEOUT_S", 0.1)
     with pytest.raises(BusyError, match="does not answer"):
         send_request(store.path, "pause", {"level": "sweep", "id": 1})
 
