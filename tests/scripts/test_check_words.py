@@ -1,4 +1,4 @@
-"""The word check: what it reports, what it accepts, and what it leaves alone."""
+"""Tests of the word check: reported wordings and names, accepted lines, arguments."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_code_data_and_accepted_lines_are_left_alone(tmp_path: Path, file: str, 
         "class Attendant: pass\n",
         "from elsewhere import Attendant\n",
         "elsewhere.Attendant()\n",
-        f'sql = "SELECT {COLUMN} FROM runs"\n',
+        f'key = "{COLUMN}"\n',
     ],
 )
 def test_private_names_are_reported(tmp_path: Path, text: str) -> None:
