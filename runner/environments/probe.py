@@ -14,7 +14,10 @@ from ..text.sanitize import display_path, one_line
 
 LIMIT_S = 15.0
 OLDEST = (3, 11)  # what workers/ is written for
-ASK = "import json, sys, sysconfig; print(json.dumps([sys.version_info[:3], sysconfig.get_platform(), sys.base_prefix]))"  # noqa: E501
+ASK = (
+    "import json, sys, sysconfig; "
+    "print(json.dumps([sys.version_info[:3], sysconfig.get_platform(), sys.base_prefix]))"
+)
 
 
 class InterpreterError(VlmsweepError):
