@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
+from schemas.shared import hub_cache
 
 from .checkpoint import read_checkpoint, read_config
 from .engine import ENGINES, choose_engine, missing_packages
 from .error_classes import WorkerFailure
 from .families import FamilyModule, all_families, find_family
-
-YES = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
 
 
 def describe() -> dict[str, Any]:
@@ -29,7 +27,7 @@ def describe() -> dict[str, Any]:
     return {
         "families": [asdict(module.FAMILY) for module in all_families()],
         "engines": {name: {"missing_packages": missing_packages(name)} for name in ENGINES},
-        "offline": offline(),
+        "offline": hub_cache.offline(),
     }
 
 
@@ -40,11 +38,11 @@ def check(model: str) -> dict[str, Any]:
     that is not in the cache is a problem only while offline.
     """
     local = Path(model).is_dir()
-    folder = Path(model) if local else cached_snapshot(model)
+    folder = Path(model) if local else hub_cache.snapshot(model)
     facts: dict[str, Any] = {
         "model": model,
         "local": local,
-        "offline": offline(),
+        "offline": hub_cache.offline(),
         "folder": str(folder) if folder else None,
         "family": None,
         "engine": None,
@@ -53,7 +51,7 @@ def check(model: str) -> dict[str, Any]:
     }
     try:
         if folder is None:
-            return facts | {"problem": _not_here(model) if offline() else None}
+            return facts | {"problem": _not_here(model) if hub_cache.offline() else None}
         family = find_family(read_config(folder))
         facts["family"] = family.FAMILY.name
         checkpoint = read_checkpoint(folder)
@@ -64,28 +62,6 @@ def check(model: str) -> dict[str, Any]:
     except WorkerFailure as failure:
         facts["problem"] = _problem(failure)
     return facts
-
-
-def offline() -> bool:
-    """Whether the hub's library would refuse to go online."""
-    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
-    return any(os.environ.get(name, "").upper() in YES for name in names)
-
-
-def cached_snapshot(model: str) -> Path | None:
-    """The cache's folder of the newest known `main` of a hub id, or of its only snapshot."""
-    home = Path(os.environ.get("HF_HOME", "~/.cache/huggingface")).expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE", home / "hub")).expanduser()
-    if not model or model.startswith(("/", ".")) or model.count("/") > 1:
-        return None
-    folder = cache / f"models--{model.replace('/', '--')}"
-    main = folder / "refs" / "main"
-    snapshots = folder / "snapshots"
-    if main.is_file():
-        found = snapshots / main.read_text(encoding="ascii", errors="replace").strip()
-        return found if found.is_dir() else None
-    only = list(snapshots.iterdir()) if snapshots.is_dir() else []
-    return only[0] if len(only) == 1 else None
 
 
 def _missing(family: FamilyModule, engine: str) -> list[str]:

@@ -18,11 +18,11 @@ from typing import Any
 from schemas.commands import Load
 from schemas.events import Progress
 from schemas.family import Family
+from schemas.shared.hub_cache import COMMIT, commit_in_cache
 
 from .error_classes import WorkerFailure, classify
 from .timing import EventSink
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
 WANTED = ("*.json", "*.jsonl", "*.jinja", "*.txt", "*.model", "*.tiktoken", "*.safetensors")
 # Copies of the weights in other forms, and folders for other runtimes (onnx/, original/).
 UNWANTED = ("*/*", "consolidated*.safetensors", "training_args.bin", "optimizer*")
@@ -100,7 +100,7 @@ def patterns(ask: Load) -> list[str]:
 
 
 def snapshot(model: str, revision: str | None, wanted: list[str], emit: EventSink) -> Path:
-    """The local folder of a hub repository at a revision; progress goes to `tell`."""
+    """The local folder of a hub repository at a revision; progress goes to `emit`."""
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
@@ -109,7 +109,7 @@ def snapshot(model: str, revision: str | None, wanted: list[str], emit: EventSin
     try:
         folder = snapshot_download(
             model,
-            revision=revision,
+            revision=revision or offline_commit(model),
             allow_patterns=wanted,
             ignore_patterns=list(UNWANTED),
             tqdm_class=_progress_bar_class(emit),
@@ -117,6 +117,13 @@ def snapshot(model: str, revision: str | None, wanted: list[str], emit: EventSin
     except Exception as error:
         raise hub_failure(error, model, revision) from error
     return Path(folder)
+
+
+def offline_commit(model: str) -> str | None:
+    """While offline, the commit that preflight found in the cache, so that both mean the same."""
+    from huggingface_hub import constants
+
+    return commit_in_cache(model) if constants.HF_HUB_OFFLINE else None
 
 
 def go_offline() -> None:

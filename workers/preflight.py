@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
+from schemas.shared import hub_cache
 
 from . import memory_check
 from .checkpoint import read_checkpoint, read_config
-from .describe import _missing, cached_snapshot, offline
+from .describe import _missing
 from .engine import choose_engine
 from .error_classes import WorkerFailure, fill_hint
 from .families import find_family
-from .fetch import COMMIT, UNWANTED, check_remote_code, hub_failure, patterns
+from .fetch import UNWANTED, check_remote_code, hub_failure, patterns
 
 HUB_S = 10.0  # for one question to the hub
 
@@ -49,15 +50,15 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
     try:
         if not ask.local:
             check_remote_code(ask)
-        folder = Path(ask.model) if ask.local else in_cache(ask.model, ask.revision)
-        if folder is None and offline():
+        folder = Path(ask.model) if ask.local else hub_cache.snapshot(ask.model, ask.revision)
+        if folder is None and hub_cache.offline():
             raise not_in_cache(ask)
         if folder is None:
             return facts | check_hub(ask, hub, None)
         try:
             return facts | check_folder(ask, folder)
         except WorkerFailure as failure:
-            if ask.local or offline() or failure.error_class not in INCOMPLETE:
+            if ask.local or hub_cache.offline() or failure.error_class not in INCOMPLETE:
                 raise
         return facts | check_hub(ask, hub, folder)
     except WorkerFailure as failure:
@@ -66,21 +67,6 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
 
 # What a fetch that was broken off leaves, and the next one mends.
 INCOMPLETE = {"missing_shards", "missing_weights", "bad_config", "bad_tokenizer", "corrupt_weights"}
-
-
-def in_cache(model: str, revision: str | None) -> Path | None:
-    """The snapshot of a hub model at a revision, as far as it is in the cache."""
-    newest = cached_snapshot(model)
-    if revision is None or newest is None:
-        return newest
-    repository = newest.parents[1]
-    ref = repository / "refs" / revision
-    try:
-        commit = ref.read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        commit = revision
-    found = repository / "snapshots" / commit
-    return found if found.is_dir() and found.parent == repository / "snapshots" else None
 
 
 def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
@@ -145,10 +131,10 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
 def not_in_cache(ask: Load) -> WorkerFailure:
     """A model that is not in the cache, on a machine that stays offline."""
     at = f" --revision {ask.revision}" if ask.revision else ""
-    commit = ask.revision if COMMIT.fullmatch(ask.revision or "") else ask.revision or "main"
+    revision = ask.revision or hub_cache.DEFAULT_REVISION
     return WorkerFailure(
         "not_in_cache",
-        f"{ask.model} ({commit}) is not in the local cache, and HF_HUB_OFFLINE is set",
+        f"{ask.model} ({revision}) is not in the local cache, and HF_HUB_OFFLINE is set",
         f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {ask.model}{at}",
     )
 

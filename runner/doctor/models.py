@@ -97,8 +97,7 @@ def device(library: str) -> Check:
 
 def check_hub(offline: bool) -> Check:
     """Whether models may be fetched. Of a token it is only said that there is one."""
-    stored = Path(os.environ.get("HF_TOKEN_PATH") or hub_cache.root().parent / "token").expanduser()
-    token = any(os.environ.get(name) for name in TOKENS) or stored.exists()
+    token = any(os.environ.get(name) for name in TOKENS) or hub_cache.token_path().exists()
     said = "a token is set" if token else "without a token, so public models only"
     if offline:
         return Check("models", "hub", "not here", "offline mode is on: only what is in the cache")

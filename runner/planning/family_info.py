@@ -32,7 +32,7 @@ def list_families() -> list[dict[str, Any]]:
     families: list[dict[str, Any]] = run_describe()["families"]
     for family in families:
         found = {name: hub_cache.find(name) for name in family["example_ids"]}
-        family["cached"] = [name for name, here in found.items() if here is not None and here.whole]
+        family["cached"] = [name for name, model in found.items() if model and model.complete]
     return families
 
 

@@ -131,8 +131,8 @@ def on_disk(place: LoadTarget) -> tuple[hub_cache.CachedModel | None, str]:
         return None, f"at {place.how.url}"
     if place.source == "local":
         found = hub_cache.inspect_folder(Path(place.location))
-        return found, "folder" if found and found.whole else "folder without whole weights"
+        return found, "folder" if found and found.complete else "folder without whole weights"
     found = hub_cache.find(place.location, place.how.revision)
     if found is None:
         return None, "not in the cache: will be downloaded"
-    return found, "in the cache" if found.whole else "partly in the cache"
+    return found, "in the cache" if found.complete else "partly in the cache"

@@ -30,7 +30,7 @@ def weights_on_disk(load: Load) -> int | None:
         if load.local
         else hub_cache.find(load.model, load.revision)
     )
-    return found.weights_bytes if found is not None and found.whole else None
+    return found.weights_bytes if found is not None and found.complete else None
 
 
 class WorkerPool:

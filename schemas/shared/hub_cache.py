@@ -1,50 +1,114 @@
-"""Looks at the hub's cache on disk: is a model there, how large, and is it whole?
+"""Looks up models in the Hugging Face hub cache on disk: folder, size, complete or not.
 
-It reads folder names and sizes only, by the layout that huggingface_hub documents, so that the
-runner need not import that library. Workers fetch through the library itself.
+The one lookup that the supervisor and the workers share. It reads folder names and sizes only, by
+the layout and the environment variables that huggingface_hub documents, so that neither side has
+to import that library for it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".gguf", ".npz")
 INDEX = ".safetensors.index.json"
+COMMIT = re.compile(r"[0-9a-f]{40}")
+DEFAULT_REVISION = "main"
+TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
 
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
-    """What lies on disk of a model. `whole` is False while weight files are missing."""
+    """What is on disk of a model. `complete` is False while weight files are missing."""
 
     folder: Path
     weights_bytes: int
-    whole: bool
+    complete: bool
+
+
+def home() -> Path:
+    """The folder of all that huggingface_hub keeps, from HF_HOME or XDG_CACHE_HOME."""
+    cache = os.getenv("XDG_CACHE_HOME", os.path.join("~", ".cache"))  # noqa: PTH118 - "" stays ""
+    return expand(os.getenv("HF_HOME", os.path.join(cache, "huggingface")))  # noqa: PTH118
 
 
 def root() -> Path:
-    """The cache's folder, as huggingface_hub would choose it."""
-    for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if value := os.environ.get(name):
-            return Path(value).expanduser()
-    home = os.environ.get("HF_HOME")
-    if not home:
-        home = str(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"))
-    return Path(home).expanduser() / "hub"
+    """The cache folder, from HF_HUB_CACHE or HUGGINGFACE_HUB_CACHE, else below `home`."""
+    path = os.getenv("HF_HUB_CACHE", os.getenv("HUGGINGFACE_HUB_CACHE"))
+    return home() / "hub" if path is None else expand(path)
+
+
+def token_path() -> Path:
+    """The file in which huggingface_hub keeps the user's token."""
+    path = os.getenv("HF_TOKEN_PATH")
+    return home() / "token" if path is None else expand(path)
+
+
+def expand(path: str) -> Path:
+    """A path with `~` and environment variables replaced, in the order of huggingface_hub."""
+    return Path(os.path.expandvars(os.path.expanduser(path)))  # noqa: PTH111
+
+
+def offline() -> bool:
+    """Whether huggingface_hub would refuse to use the network."""
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in TRUE
+
+
+def commit_in_cache(model: str, revision: str | None = None) -> str | None:
+    """The name of a model's snapshot folder for a revision (by default main), or None.
+
+    A commit names its folder itself; a branch or tag is resolved by the file in `refs`. A cache
+    without any file for main, copied by hand say, is understood while it has one snapshot only.
+    """
+    folder = repository(model)
+    if folder is None or (revision is not None and ".." in Path(revision).parts):
+        return None
+    snapshots = folder / "snapshots"
+    commit = revision or ""
+    if not COMMIT.fullmatch(commit):
+        try:
+            ref = folder / "refs" / (revision or DEFAULT_REVISION)
+            commit = ref.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError):
+            commit = only_snapshot(snapshots) if revision is None else commit
+    there = Path(commit).name == commit and commit not in ("", "..")
+    return commit if there and (snapshots / commit).is_dir() else None
+
+
+def only_snapshot(snapshots: Path) -> str:
+    """The name of the one folder there; empty where there is none, or several."""
+    try:
+        names = [path.name for path in snapshots.iterdir() if path.is_dir()]
+    except OSError:
+        return ""
+    return names[0] if len(names) == 1 else ""
+
+
+def repository(model: str) -> Path | None:
+    """The cache folder of a hub id; None for what is no hub id."""
+    if not model or model.startswith(("/", ".")) or model.count("/") > 1 or "\0" in model:
+        return None
+    return root() / ("models--" + model.replace("/", "--"))
+
+
+def snapshot(model: str, revision: str | None = None) -> Path | None:
+    """The folder of a hub model at a revision; None where no file of it can be read."""
+    folder, commit = repository(model), commit_in_cache(model, revision)
+    if folder is None or commit is None:
+        return None
+    path = folder / "snapshots" / commit
+    return path if any(True for _ in files(path)) else None
 
 
 def find(model: str, revision: str | None = None) -> CachedModel | None:
-    """A hub model's snapshot in the cache, or None."""
-    folder = root() / ("models--" + model.replace("/", "--"))
-    wanted = revision or "main"
-    try:
-        commit = (folder / "refs" / wanted).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        commit = wanted
-    return inspect_folder(folder / "snapshots" / commit)
+    """A hub model in the cache with its size, or None."""
+    folder = snapshot(model, revision)
+    return inspect_folder(folder) if folder is not None else None
 
 
 def inspect_folder(folder: Path) -> CachedModel | None:
@@ -58,13 +122,13 @@ def inspect_folder(folder: Path) -> CachedModel | None:
 
 
 def files(folder: Path) -> Iterable[tuple[str, int]]:
-    """The folder's files, relative, with the sizes of what they link to."""
-    for here, _, names in os.walk(folder):
+    """The folder's files, relative, with the sizes in bytes of what they link to."""
+    for parent, _, names in os.walk(folder):
         for name in names:
-            path = Path(here, name)
+            path = Path(parent, name)
             try:
                 yield str(path.relative_to(folder)), path.stat().st_size
-            except OSError:  # a link into the cache whose target was cleared away
+            except OSError:  # a link into the cache whose target was removed
                 continue
 
 

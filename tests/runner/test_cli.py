@@ -324,7 +324,7 @@ def test_a_snapshot_that_lacks_a_shard_is_not_whole(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     found = hub_cache.inspect_folder(tmp_path)
     assert found is not None
-    assert not found.whole
+    assert not found.complete
 
 
 # show, sql, sweeps, models

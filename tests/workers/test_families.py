@@ -37,7 +37,7 @@ def test_a_family_by_its_config(config: dict[str, Any], name: str) -> None:
 
 def test_a_family_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = SimpleNamespace(FAMILY=Family(name="mine", title="", auto_map=("MyModel",)), HOOKS={})
-    monkeypatch.setattr(EntryPoint, "load_command", lambda self: theirs)
+    monkeypatch.setattr(EntryPoint, "load", lambda self: theirs)
     point = EntryPoint("mine", "x:y", families.GROUP)
     monkeypatch.setattr(families, "entry_points", lambda group: [point])
     config = {"auto_map": {"AutoModelForCausalLM": "modeling_mine.MyModel"}}
