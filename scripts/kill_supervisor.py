@@ -53,7 +53,7 @@ import dataclasses, sys
 from pathlib import Path
 from runner import api
 from runner.database.store import Store
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
 from runner.process.launcher import ShimLauncher
 from schemas import stream
 
@@ -72,7 +72,7 @@ store.close()
 if stored:
     api.resume(folder / "h.db", 1, tell, Scripted())
 else:
-    plan = jobs.expand(sweepfile.read(folder / "sweep.json"), folder, "kill_supervisor")
+    plan = expand.expand(sweepfile.read(folder / "sweep.json"), folder, "kill_supervisor")
     api.run(plan, folder / "h.db", tell, Scripted())
 """
 

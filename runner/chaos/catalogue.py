@@ -61,15 +61,15 @@ FAULTS = (
     crash("segfault", "segfault", "SIGSEGV"),
     crash("abort", "abort", "SIGABRT"),
     crash("killed-from-outside", "killed from outside", "SIGKILL"),
-    crash("leave", "exit 0, no answer", "exit status 0"),
+    crash("exit-without-answer", "exit 0, no answer", "exit status 0"),
     crash("torn-line", "torn last line", "exit status 0"),
     Fault("load-error", "load error", "error", where="model", holds={"message": "a package"}),
     Fault("garbage", "garbage for events", "ok", holds={"text": "fine"}),
     Fault("huge-line", "huge line", "ok", holds={"text": "fine"}),
     Fault("second-answer", "second answer", "ok", holds={"text": "the first answer"}),
     Fault("flood", "flood on stdout, stderr", "ok", holds={"text": "fine"}),
-    Fault("growth", "memory growth", "memory_limit", limits={"memory_bytes": MEMORY_BYTES}),
-    Fault("brood", "supervisor SIGKILLed", "interrupted", where="supervisor"),
+    Fault("grow-memory", "memory growth", "memory_limit", limits={"memory_bytes": MEMORY_BYTES}),
+    Fault("spawn-every-descendant", "supervisor SIGKILLed", "interrupted", where="supervisor"),
 )
 NAMES = tuple(fault.name for fault in FAULTS)
 

@@ -62,9 +62,9 @@ class KillTarget:
         """Waits until so many of its processes are there."""
         return process_marks.wait_for(self.mark, count, UP_S)
 
-    def raise_brood(self) -> list[psutil.Process]:
+    def start_descendants(self) -> list[psutil.Process]:
         """Lets the worker start one descendant of each kind."""
-        turns = [{"role": "user", "text": "brood", "images": []}]
+        turns = [{"role": "user", "text": "spawn-every-descendant", "images": []}]
         self.command(command="run", run=1, turns=turns, generation={})
         return self.wait_until_started(BROOD)
 
@@ -78,7 +78,7 @@ class KillTarget:
 def check_tree_kill(folder: Path) -> Iterator[Check]:
     """Adoption of orphans, and the kill a broken limit leads to."""
     with KillTarget(folder) as subject:
-        family = subject.raise_brood()
+        family = subject.start_descendants()
         if len(family) < BROOD:
             said = f"a worker with four descendants did not come up within {UP_S:g} s"
             yield Check("kill", "kill of a whole tree", "problem", said)
@@ -118,7 +118,7 @@ def check_supervisor_death(folder: Path) -> Check:
     """The end of the supervisor, as its shim sees it."""
     check = "supervisor dies"
     with KillTarget(folder) as subject:
-        if len(subject.raise_brood()) < BROOD:
+        if len(subject.start_descendants()) < BROOD:
             return Check("kill", check, "problem", "its worker did not come up")
         subject.handle.requests.close()
         return kill_result(check, "all six", subject)

@@ -14,7 +14,8 @@ WITH chosen AS (
         ELSE id = (SELECT max(id) FROM sweeps
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
 ), tries AS (
-    SELECT ifnull(workers.sweep_model_id, jobs.sweep_model_id) AS variant, jobs.sweep_model_id AS model,
+    SELECT ifnull(workers.sweep_model_id, jobs.sweep_model_id) AS variant,
+        jobs.sweep_model_id AS model,
         jobs.prompt_id, jobs.id AS job,
         (SELECT ifnull(group_concat(image_id), '') FROM job_images WHERE job_id = jobs.id)
             AS image_ids,

@@ -61,7 +61,8 @@ SELECT sweep_models.name AS model, newly_failing, fixed, jobs,
     peak_rss_before_bytes, compared.peak_rss_bytes,
     (SELECT group_concat(package || ' ' || b.version || ' > ' || a.version, ', ')
         FROM libraries AS a JOIN libraries AS b USING (package)
-        WHERE a.variant = compared.now AND b.variant = compared.old AND a.version <> b.version) AS changed,
+        WHERE a.variant = compared.now AND b.variant = compared.old
+            AND a.version <> b.version) AS changed,
     ifnull(earlier.name, earlier.uid) AS before, compared.run, runs.message
 FROM compared
 JOIN sweep_models ON sweep_models.id = compared.now

@@ -39,7 +39,7 @@ def match(
 ) -> dict[int, tuple[str, ...]]:
     """Job to accepted answers; jobs without any are left out.
 
-    What is said of a image and a prompt goes before what is said of a image alone, and that
+    What is said of an image and a prompt goes before what is said of an image alone, and that
     before what is said of a prompt alone. Raises SweepFileError for images that are nowhere, of
     names that fit several, and of prompts that look misspelt.
     """

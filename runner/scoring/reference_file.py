@@ -196,7 +196,7 @@ def parse_row(where: str, row: Mapping[str, Any]) -> Iterator[ReferenceAnswer]:
         for asked, accepted in by_prompt.items():
             some = tuple(parse_answers(accepted))
             if not (images or digest or asked):
-                raise RowProblem("names neither a image nor a prompt")
+                raise RowProblem("names neither an image nor a prompt")
             if some:
                 yield ReferenceAnswer(where, images, digest and digest.lower(), asked, some)
 

@@ -125,7 +125,7 @@ def test_images_figures_and_links_stand_in_rows(get: Callable[[str], Any]) -> No
     assert '<span class="figure" title="448000000">448 MB</span>' in page
     assert '<a href="/history/runs/1">1</a>' in page
     assert "/-/image/1/small" in get("/history/images").text
-    assert "/-/picture/1/small" in get("/history/said?model=*&longest=9&limit=5").text
+    assert "/-/image/1/small" in get("/history/said?model=*&longest=9&limit=5").text
 
 
 def test_images_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str], Any]) -> None:

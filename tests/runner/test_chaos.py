@@ -79,7 +79,7 @@ def test_a_descendant_that_never_came_up_proves_nothing(monkeypatch: pytest.Monk
 
 
 def test_people_get_a_sum_and_nothing_of_the_ticker() -> None:
-    result = chaos("--quick", "--fault", "leave", "--fault", "garbage")
+    result = chaos("--quick", "--fault", "exit-without-answer", "--fault", "garbage")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "2 of 2 survived"
     assert "\x1b" not in result.output
@@ -108,7 +108,7 @@ def test_descendants_that_outlive_a_broken_kill_are_told_and_cleared_away(tmp_pa
 @pytest.mark.usefixtures("no_kill")
 def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "KILL_S", 1.0)
-    result = chaos("--fault", "brood")
+    result = chaos("--fault", "spawn-every-descendant")
     assert result.exit_code == 1
     assert "NOT survived" in result.stdout
     assert result.stdout.splitlines()[-1] == "0 of 1 survived"
@@ -129,7 +129,7 @@ def test_a_store_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("runner.chaos.runner.api.run", broken)
-    result = chaos("--json", "--fault", "leave")
+    result = chaos("--json", "--fault", "exit-without-answer")
     (row,) = json.loads(result.stdout)
     assert result.exit_code == 1
     assert "No space left on device" in row["why"]

@@ -34,9 +34,9 @@ WORK = """
 import sys
 from pathlib import Path
 from runner import api
-from runner.supervisor.resources import Terms
+from runner.supervisor.resources import SupervisorLimits
 from tests.runner.conftest import FakeLauncher
-api.start(Path(sys.argv[1]), lambda event: None, Terms(workers=3, stay=True), FakeLauncher())
+api.work_queue(Path(sys.argv[1]), lambda event: None, SupervisorLimits(workers=3, stay=True), FakeLauncher())
 """
 
 

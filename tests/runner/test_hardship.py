@@ -53,7 +53,8 @@ def rough(monkeypatch: pytest.MonkeyPatch) -> None:
         return count
 
     for name in NAMES:
-        monkeypatch.setattr(counters, name, counts(name))
+        function = "thermal_throttle_count" if "throttles" in name else name
+        monkeypatch.setattr(counters, function, counts(name))
 
 
 def test_a_run_on_a_machine_that_slept_is_flagged(rough, sweep: Sweeper) -> None:

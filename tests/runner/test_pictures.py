@@ -583,7 +583,7 @@ def test_a_decoder_that_never_starts_is_no_fault_of_the_images(
 def test_left_over_temporary_files_go_with_a_killed_decoder(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = "def special(name): pass\ndef die(fd): os.kill(os.getpid(), 9)\ndecode.os.fsync = die"
+    body = "def special(name): pass\ndef die(fd): os.kill(os.getpid(), 9)\ndecode_worker.os.fsync = die"
     fake(monkeypatch, desk.home, body)
     desk.refused(desk.put("a.png", make.drawing()))
     assert [path for path in desk.folder.rglob("*") if path.is_file()] == []

@@ -27,10 +27,10 @@ DRIVER = """
 import sys
 from pathlib import Path
 from runner import api
-from runner.planning import jobs, sweepfile
+from runner.planning import expand, sweepfile
 from tests.runner.conftest import FakeLauncher
 file = Path(sys.argv[1])
-plan = jobs.expand(sweepfile.read(file), file.parent, str(file))
+plan = expand.expand(sweepfile.read(file), file.parent, str(file))
 print("ready", flush=True)
 api.run(plan, file.parent / "h.db", lambda event: print(event.event, flush=True),
              FakeLauncher())

@@ -179,10 +179,10 @@ def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int
 
 def test_every_action_is_known_wherever_requests_are_carried_out() -> None:
     code = (
-        "import json, pathlib, sys, runner.control.client as asking\n"
+        "import json, pathlib, sys, runner.control.client as client\n"
         "from runner.control.protocol import RequestError\n"
         "for name in sys.argv[2:]:\n"
-        "    try:\n        asking.ask(pathlib.Path(sys.argv[1]), name, {})\n"
+        "    try:\n        client.send_request(pathlib.Path(sys.argv[1]), name, {})\n"
         "    except RequestError as error:\n        assert 'no action' not in error.message, name\n"
         "    except (KeyError, TypeError):\n        pass\n"
     )

@@ -30,10 +30,10 @@ START = """
 import sys
 from pathlib import Path
 from runner import api
-from runner.supervisor.resources import Terms
+from runner.supervisor.resources import SupervisorLimits
 from tests.runner.conftest import FakeLauncher
-api.start(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
-               Terms(stay=True), FakeLauncher())
+api.work_queue(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
+               SupervisorLimits(stay=True), FakeLauncher())
 """
 
 

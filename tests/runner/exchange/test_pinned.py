@@ -153,7 +153,7 @@ def test_what_is_gone_is_left_out_and_said(history: Store, tmp_path: Path) -> No
     done = bundled(history, tmp_path / "x.zip")
     assert done.counts.left_out == [
         "the prompt 'named': not all of its images are here",
-        "the prompt 'These?': not all of its pictures are here",
+        "the prompt 'These?': not all of its images are here",
         "the image 'a.png', which is not here",
     ]
     again = plan(unpacked(tmp_path / "x.zip"))
