@@ -340,7 +340,7 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
     script = tmp_path / "hang.py"
     script.write_text(
         "import signal\nfrom runner.image_prep import decode_worker, video\n"
-        "video.look = lambda *_: signal.pause()\ndecode_worker.main()\n"
+        "video.read_video = lambda *_: signal.pause()\ndecode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     said = refused(film(tmp_path / "a.mp4", 2), limit_s=0.25)
