@@ -194,7 +194,7 @@ def deaf_to_events(self: WorkerPool, controller: WorkerController) -> None:
 def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(WorkerPool, "read_answer", deaf_to_events)
+    monkeypatch.setattr(WorkerPool, "listen", deaf_to_events)
     night.add(["leaves-when-loaded"], ["a", "b"], name="x")
     timer = stopped_after(30)
     assert night.work()
