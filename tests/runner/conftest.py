@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,46 +11,11 @@ import pytest
 from runner.database import sweep_writer
 from runner.database.store import Store
 from runner.planning import expand, sweepfile
-from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec
 from runner.supervisor.supervisor import Supervisor
 from runner.system import environment
 from schemas import stream
-from schemas.image import PreparedImage
-
-from .nights import Night
-
-FAKE = Path(__file__).with_name("fake_worker.py")
-
-
-class FakeLauncher(ShimLauncher):
-    """Real shims, real processes, scripted workers."""
-
-    def start(self, spec: WorkerSpec) -> ShimHandle:
-        return super().start(dataclasses.replace(spec, argv=(sys.executable, str(FAKE))))
-
-
-@dataclasses.dataclass
-class Outcome:
-    """A sweep that ended: its state, its rows and all that was told."""
-
-    state: str
-    rows: list[dict[str, Any]]
-    workers: list[dict[str, Any]]
-    told: list[stream.StreamEvent]
-    store: Store
-
-    def by_prompt(self) -> dict[str, dict[str, Any]]:
-        return {row["prompt"]: row for row in self.rows}
-
-
-def image(path: Path) -> PreparedImage:
-    """An image as if it had been prepared; one named broken could not be."""
-    if "broken" in path.name:
-        return PreparedImage(path=path, error_class="bad_image", message="is broken")
-    return PreparedImage(path=path, prepared_path=path, prepared_sha256=path.name)
-
-
-Sweeper = Callable[..., Outcome]
+from tests.helpers.queue_harness import Night
+from tests.helpers.scripted_sweep import FakeLauncher, Outcome, Sweeper, image
 
 
 @pytest.fixture

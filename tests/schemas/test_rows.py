@@ -12,8 +12,8 @@ import pytest
 
 from runner.database.store import Store
 from schemas import rows
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTED = rows.TABLES | rows.VIEWS
 
 

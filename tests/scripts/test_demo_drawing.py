@@ -7,18 +7,18 @@ import json
 import random
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.paths import ROOT
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import demo_questions as questions  # noqa: E402
-from demo_drawing import (  # noqa: E402
+import demo_questions as questions
+from demo_drawing import (
     COLOUR_NAMES,
     COLOURS,
     KINDS,

@@ -8,15 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, ImageOps
 
 from schemas.commands import Command
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 TALK_S = 120
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from .breakers import (
+from tests.helpers.damage_checkpoint import (
     Break,
     both,
     change,
@@ -33,10 +33,11 @@ from .breakers import (
     remove,
     weights,
 )
+from tests.helpers.paths import ROOT
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
 
-HERE = Path(__file__).parent
+HERE = ROOT / "tests/helpers"
 ENGINES = ("transformers", "mlx")
 WEIGHTS = "model.safetensors"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 999\n"

@@ -23,9 +23,9 @@ from runner import api
 from runner.planning import expand, sweepfile
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
+from tests.helpers.paths import ROOT
 
 pytestmark = pytest.mark.model
-ROOT = Path(__file__).parents[2]
 FAMILIES = ("moondream2", "moondream1", "phi3_v_remote", "llava")
 GIVEN = "VLMSWEEP_TRANSFORMERS4_PYTHON"
 
@@ -62,7 +62,7 @@ def test_equal_texts(
     checkpoints = made[0].parent
     # (transformers 4 takes an image of one pixel for one with a single channel.)
     seen = [images[name] for name in ("square", "wide")]
-    ask = [ROOT / "tests/workers/answer_all_families.py", checkpoints, *seen]
+    ask = [ROOT / "tests/helpers/answer_all_families.py", checkpoints, *seen]
     said: list[dict[str, Any]] = []
     for python in (old_python, sys.executable):
         done = subprocess.run(

@@ -29,7 +29,6 @@ from workers.protocol import parse_command
 from workers.video import as_images
 
 pytestmark = pytest.mark.model
-ROOT = Path(__file__).parents[2]
 GREEDY = Generation(max_new_tokens=20)
 TORCHVISION = importlib.util.find_spec("torchvision") is not None
 real = pytest.mark.skipif(not TORCHVISION, reason="torchvision cannot be had here")

@@ -23,15 +23,15 @@ from runner.control.protocol import Reply, Request, RequestError
 from runner.control.server import ControlServer
 from runner.database.store import Store, files_folder
 from runner.errors import BusyError
+from tests.helpers.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 # `vlmsweep start` with scripted workers.
 START = """
 import sys
 from pathlib import Path
 from runner import api
 from runner.supervisor.resources import SupervisorLimits
-from tests.runner.conftest import FakeLauncher
+from tests.helpers.scripted_sweep import FakeLauncher
 api.work_queue(Path(sys.argv[1]), lambda event: print(event.event, flush=True),
                SupervisorLimits(stay=True), FakeLauncher())
 """

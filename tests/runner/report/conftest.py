@@ -20,12 +20,8 @@ from runner.report.data import ReportData
 from runner.report.load import load_report
 from runner.supervisor.supervisor import Supervisor
 from runner.system import environment
-from tests.runner.conftest import FakeLauncher, image
-
-SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"--></style>"
-ESCAPES = "\x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eesrever\u202c"
-LIAR = 'it\'s "quoted" & </script><b>'
-NAMES = ('red\'s "circle" & <b>.png', "<img src=x onerror=alert(3)>.png", "broken {{ 7*7 }}.png")
+from tests.helpers.hostile_text import ESCAPES, LIAR, NAMES, SCRIPT
+from tests.helpers.scripted_sweep import FakeLauncher, image
 
 
 class FirstIsReal(ShimLauncher):

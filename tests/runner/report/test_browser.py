@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from runner.text.sanitize import strip_control_characters
-
-from .conftest import ESCAPES, NAMES, SCRIPT
+from tests.helpers.hostile_text import ESCAPES, NAMES, SCRIPT
 
 sync_api = pytest.importorskip("playwright.sync_api")
 NAMED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -22,8 +22,7 @@ from runner.report.markdown import markdown
 from runner.report.page import page
 from runner.report.thumbnails import thumbnail
 from runner.text.sanitize import UNSAFE, one_line, strip_control_characters
-
-from .conftest import ESCAPES, LIAR, NAMES, SCRIPT
+from tests.helpers.hostile_text import ESCAPES, LIAR, NAMES, SCRIPT
 
 # What a template of ours writes, and nothing else may.
 RESOURCE_OPTIONS = """html head meta title style script body header p h1 b dl div dt dd span nav a i main

@@ -1,0 +1,183 @@
+"""Accepted answers from the file to the table: run, plan, show and judge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from runner.cli import cli, options
+from runner.database.reader import Reader
+from runner.database.store import Store
+from runner.scoring.metrics import METRICS
+from tests.helpers.scripted_sweep import FakeLauncher
+
+ANSWERS = "prompt,answer\na,you said a\nb,nothing of the kind\n"
+
+
+def vlmsweep(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, list(arguments))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a sweep of two questions and the answers to them."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VLMSWEEP_DB", str(tmp_path / "history.db"))
+    monkeypatch.setattr("runner.supervisor.supervisor.ShimLauncher", FakeLauncher)
+    (tmp_path / "good").mkdir()
+    (tmp_path / "answers.csv").write_text(ANSWERS)
+    save(tmp_path)
+    return tmp_path
+
+
+def save(folder: Path, **more: object) -> None:
+    asked = [{"text": text, "images": "none"} for text in ("a", "b")]
+    data = {"models": ["./good"], "prompts": asked} | more
+    (folder / "sweep.yaml").write_text(json.dumps(data))
+
+
+def test_a_sweep_is_scored_as_it_runs(here: Path) -> None:
+    save(here, answers="answers.csv", scoring=["contains", "anls"], repeats=2)
+    result = vlmsweep("run", "sweep.yaml")
+    assert result.exit_code == 0, result.output
+    assert "contains 50.0% (9–91)" in result.output
+    with Reader(here / "history.db") as reader:
+        (row,) = reader.summary(1)
+        assert (row["score_metric"], row["score"], row["score_n"]) == ("contains", 0.5, 2)
+        assert [row["contains"] for row in reader.judged(1)] == [1, 1, 0, 0]
+    shown = json.loads(vlmsweep("show", "--scores", "--json").stdout)
+    assert [(row["metric"], row["n"], row["known"]) for row in shown] == [
+        ("contains", 2, 2),
+        ("anls", 2, 2),
+    ]
+    assert "95% from" in vlmsweep("show", "--scores").output
+
+
+def test_no_score_where_nothing_is_known(here: Path) -> None:
+    assert "Score" not in vlmsweep("run", "sweep.yaml", "-q").output
+    (row,) = json.loads(vlmsweep("show", "--json").stdout)
+    assert row["score"] is row["score_metric"] is None
+    assert "0 scored" in vlmsweep("judge").output
+
+
+def test_answers_may_be_named_on_the_command_line(here: Path) -> None:
+    elsewhere = here / "elsewhere"
+    elsewhere.mkdir()
+    (here / "sweep.yaml").rename(elsewhere / "sweep.yaml")
+    arguments = ["elsewhere/sweep.yaml", "-m", "good", "--answers", "answers.csv"]
+    result = vlmsweep("plan", *arguments)
+    assert "Answers: known for 2 jobs, scored by exact, contains, anls" in result.output
+    result = vlmsweep("plan", *arguments, "--scoring", "anls", "--json")
+    assert json.loads(result.stdout)["scoring"] == ["anls"]
+    assert vlmsweep("run", *arguments, "-q").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"answers": "anwsers.csv"}, "did you mean answers.csv?"),
+        ({"scoring": "exact"}, "scoring would be ignored without answers"),
+        ({"answers": "answers.csv", "scoring": ["exakt"]}, "did you mean exact?"),
+        ({"answers": "answers.csv", "scoring": ["vqa"]}, "needs ten answers to each question"),
+        ({"answers": "answers.csv", "scoring": []}, "scoring: should not be empty"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_runs(
+    here: Path, more: dict[str, object], says: str
+) -> None:
+    save(here, **more)
+    result = vlmsweep("run", "sweep.yaml")
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not (here / "history.db").exists()
+
+
+def test_answers_that_came_later_are_judged_by(here: Path) -> None:
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    result = vlmsweep("judge", "--answers", "answers.csv", "--scoring", "exact")
+    assert result.exit_code == 0, result.output
+    assert "2 texts checked, 2 scored" in result.output
+    (here / "answers.csv").write_text("prompt,answer\nb,you said b\n")
+    (row,) = json.loads(vlmsweep("judge", "1", "--answers", "answers.csv", "--json").stdout)[:1]
+    assert (row["metric"], row["mean"], row["n"], row["known"]) == ("exact", 1, 1, 1)
+    result = vlmsweep("judge", "--scoring", "exact")
+    assert result.exit_code == 2
+    assert "--answers" in result.stderr
+
+
+def test_every_sweep_is_judged_by_the_answers_it_has(here: Path) -> None:
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    save(here, answers="answers.csv", scoring="exact", name="known")
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    save(here, answers="answers.csv", scoring="exact", name="again")
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    store = Store(here / "history.db")
+    store.connection.execute("DELETE FROM checks")
+    store.connection.execute("DELETE FROM scores")
+    store.close()
+    result = vlmsweep("judge", "--all")
+    assert "6 texts checked, 4 scored" in result.output
+    assert "known" in result.output
+    assert "again" in result.output
+    assert vlmsweep("judge", "--all", "--answers", "answers.csv").exit_code == 2
+
+
+def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    store = Store(here / "history.db")
+    store.connection.execute("UPDATE checks SET cut_off = 1, special_tokens = run_id - 1")
+    store.close()
+    said = "of 2 texts 2 cut off at max_new_tokens, 1 with special tokens left"
+    assert said in vlmsweep("show").output
+
+
+def test_judging_says_when_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.control.client.TIMEOUT_S", 0.1)
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    store = Store(here / "history.db")
+    try:
+        result = vlmsweep("judge")
+    finally:
+        store.close()
+    assert result.exit_code == 3
+    assert "does not answer" in result.stderr
+
+
+def test_judging_a_sweep_that_is_not_there_writes_nothing(here: Path) -> None:
+    result = vlmsweep("judge", "tuesday")
+    assert result.exit_code == 3
+    assert not (here / "history.db").exists()
+
+
+def test_a_image_is_matched_by_what_the_database_knows(here: Path) -> None:
+    """The image is gone when its answer comes; its name and hash are stored."""
+    from PIL import Image
+
+    Image.new("RGB", (20, 20), "red").save(here / "red.png")
+    assert vlmsweep("run", "-m", "good", "-i", "red.png", "-p", "a", "-q").exit_code == 0
+    with Reader(here / "history.db") as reader:
+        (digest,) = [row["source_sha256"] for row in reader.records("SELECT * FROM images")]
+    (here / "red.png").unlink()
+    for row in ({"file": "red.png"}, {"file": "was.png", "sha256": digest}):
+        (here / "late.json").write_text(json.dumps([row | {"answer": "you said a"}]))
+        done = vlmsweep("judge", "--answers", "late.json", "--json")
+        assert done.exit_code == 0, done.output
+        assert json.loads(done.stdout)[0]["mean"] == 1
+
+
+def test_a_database_of_before_has_no_scores(here: Path) -> None:
+    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
+    store = Store(here / "history.db")
+    for name in ("model_scores", "judged"):
+        store.connection.execute(f"DROP VIEW {name}")
+    for name in ("scores", "answers", "checks"):
+        store.connection.execute(f"DROP TABLE {name}")
+    store.close()
+    assert "ok 2/2" in vlmsweep("show").output
+
+
+def test_the_choices_are_the_metrics() -> None:
+    assert tuple(METRICS) == options.METRICS

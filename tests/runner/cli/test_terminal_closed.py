@@ -1,0 +1,65 @@
+"""A terminal that is closed amid a sweep: what had finished is stored, nothing goes on running."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import sqlite3
+import subprocess
+import sys
+import termios
+from contextlib import closing, suppress
+from pathlib import Path
+
+from runner.database.reader import connect
+from tests.helpers.command_line import SCRIPTED, env, sweep_file
+from tests.helpers.processes import gone, until
+
+
+def test_a_closed_terminal_ends_the_sweep_and_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    sweep_file(tmp_path, ["a", "hang", "b"], models=["./good"])
+    database = tmp_path / "h.db"
+    master, slave = pty.openpty()
+
+    def take_terminal() -> None:
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPTED, "run", "sweep.yaml"],
+        cwd=tmp_path,
+        env=env(VLMSWEEP_DB=str(database), TERM="xterm"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=take_terminal,
+    )
+    os.close(slave)
+
+    os.set_blocking(master, False)
+
+    def hangs() -> bool:
+        with suppress(BlockingIOError):  # a terminal that takes nothing would stop the writer
+            os.read(master, 1 << 20)
+        return "hang" in started(database)
+
+    try:
+        until(hangs, 30)
+        os.close(master)
+        assert process.wait(timeout=20) == 130
+    finally:
+        process.kill()
+    with closing(connect(database)) as connection:
+        rows = connection.execute("SELECT outcome, state FROM results, sweeps").fetchall()
+    assert rows == [("ok", "interrupted"), ("interrupted", "interrupted"), (None, "interrupted")]
+    until(lambda: gone(database))
+
+
+def started(database: Path) -> list[str]:
+    """The prompts that runs were begun for; none while there is no database yet."""
+    with suppress(sqlite3.OperationalError), closing(connect(database)) as connection:
+        query = "SELECT prompt FROM results WHERE run_id IS NOT NULL"
+        return [prompt for (prompt,) in connection.execute(query)]
+    return []

@@ -1,0 +1,65 @@
+"""Whether answers depend on what was asked before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.commands import check_order
+from runner.database.store import Store
+from runner.errors import SweepFileError
+from runner.planning import expand, sweepfile
+from tests.helpers.scripted_sweep import FakeLauncher
+
+
+def check(folder: Path, prompts: list[str], **more: object) -> check_order.OrderCheckResult:
+    (folder / "good").mkdir()
+    asked = [{"text": text, "images": "none"} for text in prompts]
+    data = {"models": ["./good"], "prompts": asked, **more}
+    plan = expand.expand(sweepfile.validate(data, "test"), folder, "test")
+    return check_order.check(plan, folder / "h.db", lambda event: None, FakeLauncher())
+
+
+def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> None:
+    checked = check(tmp_path, ["a", "leaky", "fickle", "error"])
+    assert {job.prompt: job.verdict for job in checked.jobs} == {
+        "a": "same",
+        "leaky": "depends on order",
+        "fickle": "unsteady by itself",
+        "error": "not answered",
+    }
+    (leaky,) = [job for job in checked.jobs if job.prompt == "leaky"]
+    assert (leaky.alone, leaky.in_order, leaky.reversed) == (
+        "0 before this one",
+        "1 before this one",
+        "2 before this one",
+    )
+    assert len(checked.sweeps) == 4
+    assert check_order.exit_code(checked) == 1
+    assert checked.in_words().startswith("4 jobs: 1 same, 1 depends on order")
+
+
+def test_nothing_more_is_run_when_all_is_alike(tmp_path: Path) -> None:
+    checked = check(tmp_path, ["a", "b"])
+    assert len(checked.sweeps) == 3
+    assert checked.as_rows(every=False) == []
+    assert check_order.exit_code(checked) == 0
+
+
+def test_chance_is_no_order(tmp_path: Path) -> None:
+    with pytest.raises(SweepFileError, match="do_sample"):
+        check(tmp_path, ["a"], generation={"do_sample": True})
+
+
+def test_no_other_model_answers_for_the_one_that_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "better").mkdir()
+    tried = [{"id": "./good", "fallback": ["./better"]}]
+    checked = check(tmp_path, ["a", "error"], models=tried)
+    assert {job.prompt: job.verdict for job in checked.jobs} == {
+        "a": "same",
+        "error": "not answered",
+    }
+    with Store(tmp_path / "h.db").connection as connection:
+        (variants,) = connection.execute("SELECT count(*) FROM sweep_models").fetchone()
+    assert variants == len(checked.sweeps)

@@ -1,0 +1,147 @@
+"""Prune and backup: safe while somebody writes, and never a run the less."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from runner.commands import prune
+from runner.control.server import ControlServer
+from runner.database.backup import backup
+from runner.database.store import Store
+from runner.errors import DatabaseError
+from tests.helpers.scripted_sweep import Sweeper
+
+LATER = datetime.now(UTC) + timedelta(days=1)
+ALL = ("logs", "images", "samples")
+
+
+def aged(folder: Path) -> None:
+    """Makes every file of a folder two days old."""
+    past = time.time() - 2 * 86_400
+    for file in folder.rglob("*"):
+        os.utime(file, (past, past))
+
+
+@pytest.fixture
+def filled(sweep: Sweeper, store: Store, tmp_path: Path) -> Path:
+    """A sweep that is done, with logs, samples and a prepared image."""
+    done = sweep(["good"], ["slowly", "flood"])
+    worker = done.workers[0]
+    for at in range(50):
+        store.add_sample(worker["id"], {"at_s": 100.0 + at, "phase": "generate", "rss_bytes": 1})
+    image = store.folder("images/aa") / "aa.png"
+    image.write_bytes(b"x" * 100)
+    store.close()
+    return store.path
+
+
+def runs(database: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(database) as connection:
+        return connection.execute("SELECT * FROM runs").fetchall()
+
+
+def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.control.handlers.PRUNED_AT_ONCE", 7)
+    before = runs(filled)
+    aged(filled.with_suffix(".files"))
+    would = prune.prune(filled, LATER, ALL, dry=True)
+    done = prune.prune(filled, LATER, ALL)
+    assert would == done
+    assert done.samples >= 50
+    assert done.logs >= 1
+    assert done.log_bytes > 100_000
+    assert (done.images, done.image_bytes) == (1, 100)
+    assert runs(filled) == before
+    assert prune.prune(filled, LATER, ALL) == prune.PruneResult(0, 0, 0, 0, 0)
+
+
+def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
+    aged(filled.with_suffix(".files"))
+    early = datetime.now(UTC) - timedelta(days=1)
+    young = prune.prune(filled, early, ("logs", "samples"))
+    assert young == prune.PruneResult(0, 0, 0, 0, 0)
+    assert prune.prune(filled, LATER, ("samples",)).logs == 0
+    assert prune.prune(filled, LATER, ("logs",)).logs >= 1
+
+
+def test_a_image_that_a_job_needs_or_that_was_just_used_stays(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    shelf = store.folder("images/aa")
+    needed, fresh, old = (shelf / f"{name}.png" for name in ("needed", "fresh", "old"))
+    for file in (needed, fresh, old):
+        file.write_bytes(b"x")
+    (tmp_path / "a.png").touch()
+    queued(["good"], ["a"], images=["a.png"])
+    store.connection.execute("UPDATE images SET prepared_path = ?", [str(needed)])
+    aged(shelf)
+    os.utime(fresh)
+    store.close()
+    assert prune.prune(store.path, LATER, ALL).images == 1
+    assert (needed.exists(), fresh.exists(), old.exists()) == (True, True, False)
+
+
+def test_a_copy_is_whole_while_somebody_writes(filled: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copies" / "copy.db"
+    store = Store(filled)
+    with ControlServer(store):
+        store.connection.execute("BEGIN IMMEDIATE")
+        store.connection.execute("UPDATE sweeps SET label = 'not yet'")
+        size = backup(filled, copy)
+        store.connection.execute("COMMIT")
+    store.close()
+    assert size == copy.stat().st_size
+    assert runs(copy) == runs(filled)
+    with sqlite3.connect(copy) as connection:
+        assert connection.execute("SELECT label FROM sweeps").fetchone() == (None,)
+    Store(copy).close()
+
+
+def test_no_file_is_written_over_unasked(filled: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    copy.write_text("mine")
+    with pytest.raises(DatabaseError, match="there already"):
+        backup(filled, copy)
+    assert copy.read_text() == "mine"
+    backup(filled, copy, replace=True)
+    with pytest.raises(DatabaseError, match="itself"):
+        backup(filled, filled, replace=True)
+    with pytest.raises(DatabaseError, match="cannot copy"):
+        backup(filled, tmp_path / "copy.db" / "in a file", replace=True)
+    assert [file.name for file in tmp_path.glob(".copy*")] == []
+
+
+def test_nothing_outside_its_own_folder_is_deleted(
+    sweep: Sweeper, store: Store, tmp_path: Path
+) -> None:
+    """A row that came with somebody's history may name any file."""
+    sweep(["good"], ["a"])
+    mine = tmp_path / "mine.txt"
+    mine.write_text("keep me")
+    store.connection.execute("UPDATE workers SET log_path = ?", [str(mine)])
+    store.close()
+    assert prune.prune(store.path, LATER, ALL).logs == 0
+    assert mine.exists()
+
+
+def test_a_image_that_is_needed_stays_whatever_its_folder_is_called(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    (tmp_path / "there").symlink_to(tmp_path)
+    (tmp_path / "a.png").touch()
+    queued(["good"], ["a"], images=["a.png"])
+    kept = store.folder("images") / "kept.png"
+    kept.touch()
+    by_link = tmp_path / "there" / kept.relative_to(tmp_path)
+    store.connection.execute("UPDATE images SET prepared_path = ?", [str(by_link)])
+    aged(kept.parent)
+    store.close()
+    prune.prune(store.path, LATER, ALL)
+    assert kept.exists()

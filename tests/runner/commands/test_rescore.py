@@ -1,0 +1,231 @@
+"""Checks and scores in the database: stored with the outcome, and made anew on request."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from runner import api, queries
+from runner.commands import rescore as rescore_module
+from runner.commands.rescore import RescoreResult, rescore
+from runner.control.handlers import execute
+from runner.control.protocol import Request
+from runner.control.server import ControlServer
+from runner.database import score_writer
+from runner.database.reader import Reader
+from runner.database.recovery import recover
+from runner.database.store import Store
+from runner.planning import expand, sweepfile
+from tests.helpers.scripted_sweep import Sweeper
+
+LOOP = "red red red red red red red red"
+
+
+def finish(store: Store, job: int, **row: object) -> int:
+    run = store.start_run(job, None)
+    store.finish_run(run, {"outcome": "ok", "finish_reason": "stop", **row})
+    return run
+
+
+def judged(store: Store) -> list[dict[str, object]]:
+    return list(store.db.query("SELECT * FROM judged ORDER BY job_id"))
+
+
+def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
+    done = sweep(["good"], ["What is this?"])
+    (row,) = judged(done.store)
+    text = str(row["text"])
+    assert row["characters"] == len(text)
+    assert (row["empty"], row["special_tokens"]) == (0, 0)
+    assert row["accepted"] is row["exact"] is None
+
+
+def test_checks_are_stored_with_the_outcome_or_not_at_all(
+    store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queued(["m"], ["p"])
+    run = store.start_run(1, None)
+
+    def fails(*_: object) -> bool:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(score_writer, "score_run", fails)
+        with pytest.raises(RuntimeError):
+            store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
+    assert store.connection.execute("SELECT outcome FROM runs").fetchone() == (None,)
+    store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
+    (row,) = judged(store)
+    assert float(str(row["repetition"])) > 0.8
+
+
+def test_what_a_killed_run_had_said_is_checked(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["What is this?", "And what is that?", "silent, isn't it?"])
+    finish(store, 1, outcome="timeout", finish_reason=None, raw_text="What is this? A")
+    died = store.start_run(2, None)
+    store.update("runs", died, {"raw_text": "It is a"})
+    recover(store)
+    finish(store, 3, outcome="timeout", finish_reason=None)
+    first, second, third = judged(store)
+    assert (first["prompt_echoed"], first["cut_off"], first["words"]) == (1, None, 4)
+    assert (second["outcome"], second["words"]) == ("interrupted", 3)
+    assert third["empty"] is third["characters"] is None
+
+
+def test_the_question_is_the_users_last_turn() -> None:
+    turns = (
+        '[{"role":"user","text":"a"},{"role":"assistant","text":"b"},{"role":"user","text":"c"}]'
+    )
+    assert score_writer.question(turns) == "c"
+
+
+def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["What colour?", "Which shape?", "How many?"])
+    for job in (1, 2):
+        score_writer.store_reference(store.connection, job, ["Red", "light red"], ["exact", "anls"])
+    finish(store, 1, text="red.")
+    finish(store, 2, outcome="error", error_class="image_ignored", text="red")
+    finish(store, 3, text="red")
+    scores = list(store.db.query("SELECT * FROM scores ORDER BY metric"))
+    assert scores == [
+        {"run_id": 1, "metric": "anls", "value": 0.75, "expected": "Red"},
+        {"run_id": 1, "metric": "exact", "value": 1.0, "expected": "Red"},
+    ]
+    first, second, third = judged(store)
+    assert (first["exact"], first["anls"], first["vqa"]) == (1.0, 0.75, None)
+    assert second["accepted"] == '["Red","light red"]'
+    assert second["exact"] is third["exact"] is third["accepted"] is None
+
+
+def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[..., int]) -> None:
+    sweep = queued(["m"], ["What colour?"])
+    finish(store, 1, text="blue")
+    finish(store, 1, text="red")
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact", "contains"])
+    assert rescore_module.rescore_locally(store, sweep, None) == score_writer.ScoreProgress(
+        checked=2, scored=2
+    )
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
+    store.connection.execute("DELETE FROM checks")
+    assert rescore_module.rescore_locally(store, sweep, None) == score_writer.ScoreProgress(
+        checked=2, scored=2
+    )
+    assert store.db["checks"].count == 2
+    values = store.connection.execute("SELECT run_id, metric, value FROM scores").fetchall()
+    assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
+
+
+def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., int]) -> None:
+    sweep = queued(["m", "n"], ["a", "b"], repeats=2)
+    for job in range(1, 9):
+        score_writer.store_reference(store.connection, job, ["yes"], ["exact"])
+    for job, text in enumerate(["yes", "no", "yes", "yes", "no", "no"], start=1):
+        finish(store, job, text=text)
+    rows = list(store.db.query("SELECT * FROM model_scores WHERE sweep_id = ?", [sweep]))
+    assert [(row["model"], row["n"], row["mean"]) for row in rows] == [("m", 2, 0.75), ("n", 1, 0)]
+
+
+def by_the_supervisor(store: Store, work: Callable[[], object]) -> object:
+    """What a command comes to in another thread, while this one listens as a supervisor does."""
+    with ControlServer(store) as listener, ThreadPoolExecutor(1) as pool:
+        done = pool.submit(work)
+        while not done.done():
+            listener.poll()
+    return done.result()
+
+
+def test_a_supervisor_that_works_is_asked_to_judge(
+    store: Store,
+    queued: Callable[..., int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(score_writer, "AT_ONCE", 2)
+    monkeypatch.setattr("runner.control.score_handlers.LINES", 2)
+    sweep = queued(["m"], ["a", "b", "c", "d", "e"])
+    for job in range(1, 6):
+        finish(store, job, text="red", raw_text="red")
+    rows = [{"prompt": prompt, "answer": "red"} for prompt in "abcde"]
+    rows[4]["answer"] = "blü"
+    (tmp_path / "answers.json").write_text(json.dumps(rows))
+    for _ in range(2):
+        marks = by_the_supervisor(
+            store, lambda: rescore(store.path, str(sweep), tmp_path / "answers.json", ["exact"])
+        )
+        assert isinstance(marks, RescoreResult)
+        assert (marks.done.checked, marks.done.scored) == (5, 5)
+        assert [(row["metric"], row["mean"], row["n"]) for row in marks.scores] == [
+            ("exact", 0.8, 5)
+        ]
+    assert not list(tmp_path.rglob("*.jsonl"))
+    arguments = store.connection.execute("SELECT group_concat(arguments) FROM requests").fetchone()
+    assert "blü" not in arguments[0]
+
+
+def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "answers.csv").write_text("prompt,answer\na,red\n")
+    prompts = [{"text": text, "images": "none"} for text in "ab"]
+    data = {"models": ["./m"], "prompts": prompts, "answers": "answers.csv", "scoring": "exact"}
+    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    terms = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
+    made = by_the_supervisor(
+        store, lambda: api.enqueue(plan, store.path, lambda event: None, terms)
+    )
+    assert isinstance(made, dict)
+    found = store.connection.execute("SELECT accepted, metrics FROM answers").fetchall()
+    assert found == [('["red"]', '["exact"]')]
+    finish(store, 1, text="red")
+    assert store.connection.execute("SELECT value FROM scores").fetchall() == [(1.0,)]
+
+
+def test_a_job_that_is_removed_takes_its_answers_along(
+    store: Store, queued: Callable[..., int]
+) -> None:
+    sweep = queued(["m"], ["a"])
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
+    request = Request("remove", {"level": "sweep", "id": sweep})
+    assert execute(store, request)[0] == {"removed": 1}
+    assert store.db["answers"].count == 0
+    score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
+    assert store.db["answers"].count == 0
+
+
+def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
+    """A named query's rows."""
+    query = queries.find_query(name, Path("/nonexistent"))
+    with Reader(store.path) as reader:
+        answer = reader.query(query.sql, query.values(dict(given)))
+        return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
+
+
+def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], ["a", "b", "c", "d"], name="night")
+    for job in (1, 2, 3):
+        score_writer.store_reference(store.connection, job, ["a red dog"], ["anls", "exact"])
+    for job, text in enumerate(["a red dog", "a red fog", "blue", "blue"], start=1):
+        finish(store, job, text=text)
+    rows = told(store, "wrong")
+    assert [(row["text"], row["metric"]) for row in rows] == [
+        ("blue", "anls"),
+        ("a red fog", "anls"),
+    ]
+    assert len(told(store, "wrong", below=0.5)) == 1
+    assert rows[0]["expected"] == "a red dog"
+    assert told(store, "wrong", sweep="another") == []
+
+
+def test_odd_texts_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
+    queued(["m"], [f"What is number {n}?" for n in range(8)])
+    texts = ["A red circle on a white background.", "The dog sits beside the door.", "", LOOP]
+    texts += ["A cat.<|end|>", "What is number 5? Red.", "Ein roter Kreis auf weißem Grund."]
+    for job, text in enumerate(texts, start=1):
+        finish(store, job, text=text)
+    finish(store, 8, text="A red dog sits on the grass.", finish_reason="length")
+    rows = told(store, "odd-texts")
+    assert [row["text"] for row in rows] == ["", LOOP, *texts[4:]]
+    assert [row["language"] for row in rows] == [None, None, None, None, "de"]

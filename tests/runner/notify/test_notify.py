@@ -1,0 +1,278 @@
+"""Messages to people: real receivers on this machine, kind, slow, broken and absent."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli import cli
+from runner.notify import NotifyError, listeners, send, send_process
+from runner.notify.listeners import ListenerOptions
+from runner.notify.redact import redact, redacted_name
+from schemas import stream
+from tests.helpers.command_line import sweep_file
+from tests.helpers.paths import ROOT
+from tests.helpers.scripted_sweep import Sweeper
+
+apprise = pytest.importorskip("apprise")
+WAIT_S = 40
+SECRET = "s3cr3t-t0ken"
+
+
+class Receiver(ThreadingHTTPServer):
+    """A web hook that keeps what it is sent; a silent one never answers."""
+
+    daemon_threads = True
+
+    def __init__(self, silent: bool = False) -> None:
+        self.got: list[dict[str, Any]] = []
+        self.asked, self.silent = threading.Event(), silent
+        super().__init__(("127.0.0.1", 0), Hook)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"json://127.0.0.1:{self.server_port}/{SECRET}"
+
+    def handle_error(self, *_: object) -> None:
+        """A sender that was killed is no error here."""
+
+
+class Hook(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.got.append(json.loads(body))
+        self.server.asked.set()
+        if self.server.silent:
+            self.rfile.read(1)  # until the sender is gone
+            return
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Callable[..., Receiver]]:
+    made: list[Receiver] = []
+
+    def make(silent: bool = False) -> Receiver:
+        made.append(Receiver(silent))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.shutdown()
+        one.server_close()
+
+
+@pytest.fixture(autouse=True)
+def _ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def refused() -> str:
+    """An address where nobody listens."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return f"json://127.0.0.1:{one.getsockname()[1]}/{SECRET}"
+
+
+def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[str]) -> list[Any]:
+    """A sweep's events told again to the company; what was told in all."""
+    done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_deaths": 2})
+    told: list[Any] = []
+    with listeners.attach_listeners(told.append, done.store.path, wanted) as emit:
+        for event in done.told:
+            emit(event)
+    return told
+
+
+def failures(told: list[Any]) -> list[str]:
+    return [event.message for event in told if isinstance(event, stream.NotifyFailed)]
+
+
+def test_ends_first_failures_and_quarantines_arrive_with_the_table(
+    sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
+) -> None:
+    hook = receiver()
+    wanted = ListenerOptions(True, [f"{hook.url}?format=text"])
+    told = run(sweep, tmp_path, wanted, ["fine", "error", "exit 7", "exit 7", "never"])
+    assert failures(told) == []
+    got = {message["title"]: message["message"] for message in hook.got}
+    first = got.pop("vlmsweep: first failure in tonight: a, error")
+    assert first.startswith("error\nno image\ngive one")
+    given_up = [title for title in got if "was given up in tonight" in title]
+    assert len(given_up) == 2
+    assert "skipped after 2 workers were lost in a row" in got[given_up[0]]
+    (end,) = got.keys() - set(given_up)
+    assert end == "vlmsweep: tonight is done: 2 ok, 6 failed, 2 skipped"
+    assert "Inference time" in got[end]
+    assert "1 ok, 2 crashed, 1 error, 1 skipped" in got[end]
+    assert f"Stored in {tmp_path / 'history.db'}" in got[end]
+
+
+def test_who_asks_for_markdown_gets_it(
+    sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
+) -> None:
+    hook = receiver()
+    told = run(sweep, tmp_path, ListenerOptions(True, [f"{hook.url}?format=markdown"]), ["fine"])
+    assert failures(told) == []
+    assert "| a | " in hook.got[0]["message"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
+def test_each_service_gets_the_form_that_suits_it() -> None:
+    def form(url: str) -> str:
+        return send.message_format(apprise.Apprise.instantiate(url))
+
+    assert form("json://localhost?format=text") == "text"
+    assert form("discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js") == "markdown"
+    assert form("mailto://user:pass@example.com") == "markdown"
+    assert form("syslog://") == "text"
+
+
+def test_a_receiver_that_never_answers_holds_nothing_up(
+    sweep: Sweeper,
+    tmp_path: Path,
+    receiver: Callable[..., Receiver],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hook = receiver(silent=True)
+    done = sweep(["a"], ["fine"])
+    told: list[Any] = []
+    with listeners.attach_listeners(
+        told.append, done.store.path, ListenerOptions(True, [hook.url])
+    ) as emit:
+        began = time.monotonic()
+        for event in done.told:
+            emit(event)
+        assert time.monotonic() - began < send_process.LIMIT_S / 4
+        assert hook.asked.wait(WAIT_S)
+        assert failures(told) == []
+        monkeypatch.setattr(send_process, "LIMIT_S", 0.01)
+    assert failures(told) == ["could not tell: no answer within 0.01 s"]
+
+
+def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
+    wanted = ListenerOptions(
+        True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3"
+    )
+    told = run(sweep, tmp_path, wanted, ["fine"])
+    one, two = sorted(failures(told))
+    assert one.startswith("could not tell: address 1 (json): ")
+    assert two == "could not tell: the command ended with status 3: *** is sour"
+    assert SECRET not in repr(told)
+    assert (tmp_path / "said").read_text().startswith("vlmsweep: tonight is done: 2 ok\n\n")
+
+
+def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -> None:
+    out = tmp_path / "facts"
+    told = run(
+        sweep, tmp_path, ListenerOptions(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"]
+    )
+    assert failures(told) == []
+    facts = dict(line.split("=", 1) for line in out.read_text().splitlines())
+    assert facts["VLMSWEEP_EVENT"] == "finished"
+    assert (facts["VLMSWEEP_NAME"], facts["VLMSWEEP_STATE"]) == ("tonight", "done")
+    assert (facts["VLMSWEEP_OK"], facts["VLMSWEEP_FAILED"]) == ("2", "0")
+    assert facts["VLMSWEEP_DB"] == str(tmp_path / "history.db")
+    assert "VLMSWEEP_DATABASE" not in facts  # a supervisor that starts kills what bears it
+
+
+def test_addresses_are_checked_before_anything_runs(tmp_path: Path) -> None:
+    with (
+        pytest.raises(NotifyError) as caught,
+        listeners.attach_listeners(
+            lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost", SECRET])
+        ),
+    ):
+        raise AssertionError("it began")
+    assert "address 2" in caught.value.message
+    assert "address 1" not in caught.value.message
+    assert SECRET not in caught.value.message
+
+
+def test_without_apprise_it_says_so_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "apprise", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with (
+        pytest.raises(NotifyError) as caught,
+        listeners.attach_listeners(
+            lambda _: None, tmp_path, ListenerOptions(True, ["json://localhost"])
+        ),
+    ):
+        raise AssertionError("it began")
+    assert "vlmsweep[notify]" in (caught.value.hint or "")
+
+
+def test_whatever_goes_wrong_in_it_the_sweep_goes_on(
+    sweep: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_process, "CHILD", ("/no/such/program",))
+    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
+    why = "no process could be started: No such file or directory"
+    assert failures(told) == [f"could not tell: {why}"]
+    monkeypatch.setattr(send_process, "CHILD", ("/bin/sh", "-c", "echo nonsense; exit 4"))
+    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
+    assert failures(told) == ["could not tell: the sending process ended with status 4"]
+    monkeypatch.setattr("runner.notify.Notifier.send", lambda *_, **__: 1 / 0)
+    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
+    assert isinstance(told[-1], stream.SweepFinished)
+
+
+def test_the_command_line_and_its_secrets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Callable[..., Receiver]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("runner.supervisor.supervisor.ShimLauncher", _launcher())
+    for name in ("good", "better"):
+        (tmp_path / name).mkdir()
+    hook = receiver()
+    monkeypatch.setenv("VLMSWEEP_NOTIFY", f"{hook.url} {refused()}")
+    monkeypatch.setenv("VLMSWEEP_DB", str(tmp_path / "history.db"))
+    result = CliRunner().invoke(
+        cli, ["run", sweep_file(tmp_path, ["a"]), "--json", "--allow-sleep"]
+    )
+    assert result.exit_code == 0, result.output
+    assert len(hook.got) == 1
+    assert "could not tell: address 2 (json)" in result.output
+    assert "staying_awake" not in result.output
+    assert "VLMSWEEP_NOTIFY" not in os.environ  # so that no worker gets it
+    assert SECRET not in result.output
+    for file in tmp_path.rglob("*"):
+        assert not file.is_file() or SECRET.encode() not in file.read_bytes(), file
+
+
+def _launcher() -> type:
+    from tests.helpers.scripted_sweep import FakeLauncher
+
+    return FakeLauncher
+
+
+def test_secrets() -> None:
+    url = "discord://webhook-id/t0k%2Fen?user=me"
+    assert redacted_name(2, url) == "address 2 (discord)"
+    assert redacted_name(1, SECRET) == "address 1"
+    text = f"POST {url} failed for webhook-id and t0k/en, t0k%2Fen"
+    left = redact(text, [url])
+    assert not any(part in left for part in ("webhook-id", "t0k"))
+    assert redact("nothing", ["json://a/b"]) == "nothing"

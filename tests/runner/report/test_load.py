@@ -1,0 +1,218 @@
+"""What a report tells is what was stored."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from runner.database.reader import Reader
+from runner.database.store import Store
+from runner.report import page, plots, scatter, scores, summary, timeline
+from runner.report.data import ReportData
+from runner.report.load import load_report, log_tail
+from runner.report.markdown import markdown
+from runner.text.sanitize import UNSAFE
+from runner.view import tables
+from runner.view.formats import write
+from schemas.rows import Outcome, Phase
+from tests.helpers.hostile_text import ESCAPES, SCRIPT
+
+
+def test_every_job_is_told_of_once(facts: ReportData, reader: Reader) -> None:
+    rows = reader.results(facts.sweep["id"])
+    told = [a for card in facts.cards for q in card.questions for a in q.answers]
+    assert sum(answer.times for answer in told) == len(rows) == 24
+    assert Counter(answer.outcome for answer in told) == Counter(row["outcome"] for row in rows)
+    assert [card.images[0]["name"] for card in facts.cards if card.images] == sorted(
+        {row["image"] for row in rows if row["image"]}
+    )
+
+
+def test_the_answers_are_those_of_the_models(facts: ReportData) -> None:
+    (card,) = (c for c in facts.cards if c.images and "circle" in c.images[0]["name"])
+    said = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
+    assert said[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
+    assert said[ESCAPES][1:] == [f"you said {ESCAPES}"] * 2
+    assert said[SCRIPT][0]
+
+
+def test_failures_have_their_stack_and_the_end_of_the_log(facts: ReportData) -> None:
+    by_outcome = {(f.model, f.row["outcome"]): f for f in facts.failures}
+    timeout, crash = by_outcome[2, "timeout"], by_outcome[2, "crashed"]
+    assert "forever" in timeout.row["traceback"]
+    assert timeout.row["raw_text"] == "partial words"
+    assert crash.row["exit_signal"] == "SIGSEGV"
+    unreadable = by_outcome[None, "error"]
+    assert (unreadable.jobs, unreadable.row["phase"]) == (6, "prepare")
+    load = by_outcome[3, "error"]
+    assert (load.jobs, load.recovered) == (4, 2)
+
+
+def test_who_works_and_who_does_not(facts: ReportData) -> None:
+    assert [model.works for model in facts.models] == ["all", "some", "some"]
+    assert summary.headline(facts) == "1 of 3 models answered everything and 2 some of it."
+    assert (
+        summary.image_failures_note(facts)
+        == "1 image could not be read, so no model was asked about it."
+    )
+    figures = {figure.title: figure.detail for figure in summary.figures(facts)}
+    assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}
+    assert all(detail.startswith("demo") for detail in figures.values())
+    assert "num2words is missing" in (summary.remarks(facts.models[2], facts) or "")
+    assert "cut off at max_new_tokens" in (summary.remarks(facts.models[0], facts) or "")
+
+
+def test_a_verdict_for_every_sort_of_sweep(facts: ReportData) -> None:
+    def said(*models: object) -> str:
+        return summary.headline(dataclasses.replace(facts, models=list(models)))
+
+    demo, liar, _ = facts.models
+    zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
+    lost = dataclasses.replace(demo, summary={**zero, "failed": 9}, unreadable=0)
+    idle = dataclasses.replace(demo, summary={**zero, "failed": 0}, unreadable=0)
+    assert said(idle, idle) == "No model was tried yet."
+    assert said(demo) == "The model answered everything."
+    assert said(demo, demo) == "Both models answered everything."
+    assert said(demo, demo, demo) == "All 3 models answered everything."
+    assert said(lost, idle, liar) == (
+        "None of 3 models answered everything, 1 some of it, 1 nothing and 1 not tried yet."
+    )
+
+
+def test_only_logs_beside_the_database_are_read(tmp_path: Path) -> None:
+    ours = tmp_path / "history.files" / "logs" / "worker-1.log"
+    ours.parent.mkdir(parents=True)
+    ours.write_text("\n".join(f"line {number}" for number in range(10_000)))
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    database = tmp_path / "history.db"
+    tail = log_tail(database, str(ours))
+    assert tail is not None
+    assert tail.endswith("line 9999")
+    assert tail.count("\n") < 40
+    assert log_tail(database, str(secret)) is None
+    assert log_tail(database, str(ours.parent / ".." / ".." / "secret.txt")) is None
+    (ours.parent / "link.log").symlink_to(secret)
+    assert log_tail(database, str(ours.parent / "link.log")) is None
+    assert log_tail(database, str(ours) + ".gone") is None
+    assert log_tail(database, "nul\0") is None
+
+
+def test_a_timeline_keeps_its_peak_when_thinned() -> None:
+    samples = [
+        {"at_s": i / 4, "rss_bytes": 1000 + (5000 if i == 4321 else i % 7), "phase": "load"}
+        for i in range(10_000)
+    ]
+    kept = timeline.downsample(samples)
+    assert len(kept) <= timeline.POINTS
+    assert max(row["rss_bytes"] for row in kept) == 6000
+    assert (kept[0], kept[-1]) == (samples[0], samples[-1])
+
+
+def test_phases_follow_each_other_without_a_gap() -> None:
+    names = ["start", "load", "load", "generate", "prefill", "generate"]
+    points = [{"at_s": float(i), "phase": name} for i, name in enumerate(names)]
+    told = [(p["phase"], p["begin"], p["end"]) for p in timeline.phases(points)]
+    assert told == [
+        ("start", 0, 1),
+        ("load", 1, 3),
+        ("generate", 3, 4),
+        ("prefill", 4, 5),
+        ("generate", 5, 5),
+    ]
+
+
+@pytest.mark.parametrize("points", [[(100.0, 100.0)] * 6, [(x * 9.0, 50.0) for x in range(12)]])
+def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, float]]) -> None:
+    numbers = [str(i) for i in range(1, len(points) + 1)]
+    boxes = [
+        (*at, scatter.LETTER * len(number) + 2, scatter.LINE)
+        for at, number in zip(scatter.place_labels(points, numbers), numbers, strict=True)
+    ]
+    for i, box in enumerate(boxes):
+        assert not any(scatter.boxes_overlap(box, other) for other in boxes[:i])
+
+
+def test_every_outcome_and_phase_has_its_colour() -> None:
+    style = (page.TEMPLATES / "page.css").read_text()
+    assert set(plots.OUTCOMES) == {*get_args(Outcome), "waiting"}
+    assert set(timeline.PHASES) == set(get_args(Phase)) - {"prepare"}
+    for name in (*plots.OUTCOMES, *timeline.PHASES):
+        assert f"--{page.kebab(name)}: #" in style
+        assert f".{page.kebab(name)} {{ --mine" in style
+
+
+def test_checks_and_scores_become_words() -> None:
+    seen = dict.fromkeys(("score", "empty", "cut_off", "repetition", "special_tokens"))
+    seen["prompt_echoed"] = None
+    assert scores.score_flags(seen) == []
+    assert scores.score_flags(seen | {"score": 1.0, "repetition": 0.49, "special_tokens": 0}) == [
+        "right"
+    ]
+    assert scores.score_flags(seen | {"score": 0.0, "cut_off": 1}) == ["wrong", "cut off"]
+    assert scores.score_flags(seen | {"score": 0.3, "repetition": 0.5}) == [
+        "partly right",
+        "repeats itself",
+    ]
+    every = dict.fromkeys(seen, 1) | {"score": None}
+    assert len(scores.score_flags(every)) == 5
+
+
+def test_what_is_known_of_an_answer_goes_with_it(facts: ReportData, reader: Reader) -> None:
+    rows = {row["job_id"]: row for row in reader.judged(facts.sweep["id"])}
+    told = [a for card in facts.cards for q in card.questions for a in q.answers]
+    known = [answer for answer in told if answer.judged]
+    assert len(known) == sum(row["characters"] is not None for row in rows.values())
+    for answer in known:
+        assert answer.judged is not None
+        assert answer.judged["repetition"] == rows[answer.row["job_id"]]["repetition"]
+
+
+@pytest.mark.parametrize("format", [None, "csv"])
+def test_no_text_steers_the_terminal(
+    format: str | None, facts: ReportData, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "5000")
+    rows = reader.results(facts.sweep["id"])
+    for shown in (tables.results(rows), tables.summary(reader.summary(facts.sweep["id"]))):
+        screen = Screen()
+        write(shown, format or "table", screen)  # type: ignore[arg-type]
+        plain = re.sub("\x1b\\[[01]m", "", screen.getvalue())
+        assert not UNSAFE.search(plain)
+    assert "[31mred" in "".join(row["text"] or "" for row in rows)
+
+
+def test_a_sheet_reads_the_texts_as_they_were_said(facts: ReportData, reader: Reader) -> None:
+    rows = reader.results(facts.sweep["id"])
+    out = io.StringIO()
+    write(tables.results(rows), "csv", out)
+    read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
+    assert [row["text"] for row in read] == [row["text"] or "" for row in rows]
+    assert {SCRIPT, ESCAPES} <= {row["text"].removeprefix("you said ") for row in read}
+
+
+def test_a_sweep_that_has_not_begun_can_be_told_of(
+    tmp_path: Path, store: Store, queued: Callable[..., int]
+) -> None:
+    number = queued(["zebra", "ape"], ["a"])
+    with Reader(store.path) as reader:
+        facts = load_report(reader, reader.sweep(str(number)))
+    assert [model.name for model in facts.models] == ["zebra", "ape"]
+    assert [model.works for model in facts.models] == ["waiting"] * 2
+    text = page.page(facts)
+    assert "No model was tried yet." in text
+    assert markdown(facts).count("waiting") > 1

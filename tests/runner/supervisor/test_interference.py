@@ -1,0 +1,100 @@
+"""What a run had to suffer goes with its row: sleep, swap, throttling, want of memory."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import pytest
+from click.testing import CliRunner
+
+from runner.cli import cli
+from runner.supervisor.interference import CounterSnapshot, InterferenceTracker
+from runner.system import counters
+from tests.helpers.scripted_sweep import Sweeper
+
+NAMES = ("slept_s", "swapped_bytes", "throttled_s", "heat_throttles", "memory_stalled_s")
+
+
+def test_unknown_stays_unknown_and_none_is_nought() -> None:
+    before = CounterSnapshot({"slept_s": 5.0, "swapped_bytes": None, "heat_throttles": 3})
+    after = CounterSnapshot({"slept_s": 5.000001, "swapped_bytes": 9, "heat_throttles": 3})
+    assert before.until(after) == {"slept_s": 0.0, "swapped_bytes": None, "heat_throttles": 0}
+
+
+def test_a_count_that_was_begun_anew_is_unknown() -> None:
+    assert CounterSnapshot({"throttled_s": 8.0}).until(CounterSnapshot({"throttled_s": 1.0})) == {
+        "throttled_s": None
+    }
+
+
+def test_the_load_is_told_once_and_each_run_by_itself(monkeypatch) -> None:
+    slept = iter([0.0, 10.0, 11.0, 50.0, 50.0])
+    monkeypatch.setattr(counters, "slept_s", lambda: next(slept))
+    interference = InterferenceTracker()
+    assert interference.begin_run()["load_slept_s"] == 10
+    assert interference.end_run()["slept_s"] == 1
+    assert interference.begin_run() == {}
+    assert interference.end_run()["slept_s"] == 0
+    assert interference.end_run() == interference.end_load() == {}
+
+
+@pytest.fixture
+def rough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that sleeps an hour, swaps and is slowed between any two looks at it."""
+    looks: defaultdict[str, int] = defaultdict(int)
+
+    def counts(name: str):
+        def count() -> float:
+            looks[name] += 1
+            return looks[name] * (3600.0 if name == "slept_s" else 2)
+
+        return count
+
+    for name in NAMES:
+        function = "thermal_throttle_count" if "throttles" in name else name
+        monkeypatch.setattr(counters, function, counts(name))
+
+
+def test_a_run_on_a_machine_that_slept_is_flagged(rough, sweep: Sweeper) -> None:
+    done = sweep(["good"], ["a", "exit 7"])
+    for run in done.store.db.query("SELECT * FROM runs"):
+        assert run["slept_s"] == 3600
+        assert [run[name] for name in NAMES[1:]] == [2, 2, 2, 2]
+        assert json.loads(run["notes"]) == ["the machine slept for 3600 s amid this run"]
+    assert [worker["load_slept_s"] for worker in done.workers] == [3600]
+    assert [worker["load_swapped_bytes"] for worker in done.workers] == [2]
+    assert "slept for 3600 s amid its load" in done.workers[0]["notes"]
+
+
+def test_the_history_names_doubtful_times(rough, sweep: Sweeper) -> None:
+    done = sweep(["good"], ["a", "b"])
+    path = str(done.store.path)
+    rows = json.loads(
+        CliRunner().invoke(cli, ["history", "doubtful", "--json", "--db", path]).stdout
+    )
+    assert [(row["slept_s"], row["swapped_bytes"]) for row in rows] == [(3600, 2)] * 2
+    done.store.connection.execute(
+        "UPDATE runs SET slept_s = 0, swapped_bytes = NULL, heat_throttles = 0, throttled_s = 0"
+    )
+    done.store.connection.execute(
+        "UPDATE runs SET memory_stalled_s = CASE id WHEN 1 THEN 0.001 ELSE 0.1 END"
+    )
+    rows = json.loads(
+        CliRunner().invoke(cli, ["history", "doubtful", "--json", "--db", path]).stdout
+    )
+    assert [(row["run"], row["memory_stalled_s"]) for row in rows] == [(2, 0.1)]
+
+
+def test_a_worker_that_never_loads_has_its_loads_hardships(rough, sweep: Sweeper) -> None:
+    done = sweep(["exit-in-load"], ["a"])
+    assert done.workers[0]["load_slept_s"] == 3600
+    (run,) = done.store.db.query("SELECT * FROM runs")
+    assert run["slept_s"] is None
+    assert run["notes"] is None
+
+
+def test_a_calm_run_says_nothing(sweep: Sweeper) -> None:
+    (run,) = sweep(["good"], ["a"]).store.db.query("SELECT * FROM runs")
+    assert run["slept_s"] == 0
+    assert run["notes"] is None

@@ -1,0 +1,350 @@
+"""The night's awkward moments: held back, broken, cancelled, crowded, or found gone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.database import recovery
+from runner.database.store import Store
+from runner.errors import DatabaseError
+from runner.process.launcher import ShimHandle, WorkerSpec
+from runner.supervisor.supervisor import Supervisor
+from runner.supervisor.worker_controller import WorkerController
+from runner.supervisor.worker_pool import WorkerPool
+from runner.system.timestamps import format_timestamp
+from schemas import stream
+from tests.helpers.queue_harness import Night, of
+from tests.helpers.scripted_sweep import FakeLauncher
+
+
+def jobs(store: Store) -> list[tuple[str, str | None, str | None, int]]:
+    """State, latest outcome and error class, and how many runs, of every job."""
+    return store.connection.execute(
+        "SELECT state, outcome, error_class, (SELECT count(*) FROM runs WHERE job_id = jobs.id)"
+        " FROM jobs LEFT JOIN runs ON runs.id = latest_run_id ORDER BY jobs.id"
+    ).fetchall()
+
+
+def stopped_after(seconds: float) -> threading.Timer:
+    """Ends what would wait for ever."""
+    timer = threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGTERM])
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
+def test_a_sweep_of_broken_images_alone_is_done(night: Night, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").touch()
+    night.add(["good", "better"], ["a"], name="x", images=["broken.png"])
+    assert night.work()
+    assert night.states() == {"x": "done"}
+    assert of(night.told, stream.SweepFinished)[-1].state == "done"
+    assert of(night.told, stream.WorkerStarted) == []
+
+
+def test_a_broken_image_is_asked_of_no_model_when_it_is_tried_again(
+    night: Night, store: Store, tmp_path: Path
+) -> None:
+    for name in ("broken.png", "fine.png"):
+        (tmp_path / name).touch()
+    sweep = night.add(["good"], ["slowly", "b"], name="x", images=["*.png"])
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunStarted) and event.prompt == "slowly":
+            assert night.ask("retry", level="sweep", id=sweep) == {"queued": 2}
+
+    night.work(react)
+    assert (
+        sorted(jobs(store))
+        == [("done", "error", "bad_image", 2)] * 2 + [("done", "ok", None, 1)] * 2
+    )
+    assert len(of(night.told, stream.WorkerStarted)) == 1
+    (counted,) = of(night.told, stream.JobCountsChanged)
+    assert counted.jobs_by_model == {"good": 4}
+
+
+def test_what_broke_a_limit_and_is_cancelled_while_it_dies_is_not_tried_again(
+    night: Night, store: Store
+) -> None:
+    tried = [{"id": "./good", "fallback": ["./better"]}]
+    night.add(["good", "better"], ["hang"], tried=tried, limits={"first_token_s": 0.5})
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.WorkerKilled):
+            night.ask("cancel", level="job", id=1)
+
+    night.work(react)
+    assert jobs(store) == [("done", "timeout", None, 1)]
+
+
+def test_what_is_interrupted_and_cancelled_while_it_dies_waits_for_no_other_day(
+    night: Night, store: Store
+) -> None:
+    night.add(["good"], ["hang"])
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunStarted):
+            os.kill(os.getpid(), signal.SIGTERM)
+        if isinstance(event, stream.WorkerKilled):
+            night.ask("cancel", level="job", id=1)
+
+    night.work(react)
+    assert jobs(store) == [("done", "skipped", "cancelled", 1)]
+
+
+def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, store: Store) -> None:
+    other = night.add(["good"], ["b"], name="other")
+    later = format_timestamp(night.clock() + timedelta(days=1))
+    sweep = night.add(["good"], ["a"], not_before=later, after_sweep_id=other, paused=1)
+    store.connection.execute("UPDATE sweep_models SET paused = 1")
+    store.connection.execute("UPDATE jobs SET paused = 1")
+    recovery.requeue_sweep(store, sweep)
+    timer = stopped_after(20)
+    assert night.work(alone=sweep)
+    timer.cancel()
+    assert len(night.runs()) == 1
+
+
+def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 20.0)
+    sweep = night.add(["good"], ["a", "b"])
+    used: list[float] = []
+
+    def later() -> None:
+        used.append(time.process_time())
+        time.sleep(1.5)
+        used.append(time.process_time())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunStarted):
+            night.ask("pause", level="sweep", id=sweep)
+        if isinstance(event, stream.WorkerEnded):
+            threading.Thread(target=later).start()
+
+    assert not night.work(react, alone=sweep)
+    assert [outcome for _, _, outcome in night.runs()] == ["ok"]
+    assert used[1] - used[0] < 0.3
+
+
+def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
+    night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 20.0)
+    monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.5)
+    gate = tmp_path / "gate"
+    night.add(["no-network", "good"], [f"until {gate}"])
+    turns = 0
+    turn = Supervisor.loop_once
+
+    def counted(self: Supervisor) -> None:
+        nonlocal turns
+        turns += 1
+        turn(self)
+
+    def react(event: Any) -> None:
+        tries = [e for e in of(night.told, stream.WorkerStarted) if e.model == "no-network"]
+        if len(tries) == 2:
+            gate.touch()
+
+    monkeypatch.setattr(Supervisor, "loop_once", counted)
+    timer = stopped_after(8)
+    assert night.work(react, workers=2)
+    timer.cancel()
+    assert turns < 300
+
+
+def test_nothing_rests_for_a_sweep_that_was_given_up(night: Night) -> None:
+    sweep = night.add(["no-network"], ["a"])
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.WorkerEnded):
+            night.ask("cancel", level="sweep", id=sweep)
+
+    timer = stopped_after(10)
+    assert night.work(react)  # and not after half a minute
+    timer.cancel()
+
+
+def deaf_to_events(self: WorkerPool, controller: WorkerController) -> None:
+    """Hears of a worker's end before what it said, as may happen when both arrive at once."""
+    handle = controller.process.handle
+
+    def hear() -> None:
+        if not controller.process.read_reports():
+            self.selector.unregister(handle.reports_fd)
+            controller.stream_closed(handle.reports_fd)
+
+    self.selector.register(handle.reports_fd, 1, hear)
+    controller.heard.add(handle.reports_fd)
+
+
+def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(
+    night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WorkerPool, "listen", deaf_to_events)
+    night.add(["leaves-when-loaded"], ["a", "b"], name="x")
+    timer = stopped_after(30)
+    assert night.work()
+    timer.cancel()
+    assert [(outcome, error) for _, outcome, error, _ in jobs(store)] == [
+        ("skipped", "quarantined")
+    ] * 2
+    assert len(of(night.told, stream.WorkerStarted)) == 3
+
+
+class Crowded(FakeLauncher):
+    """A system that has no room for a process, `times` times."""
+
+    times = 1
+
+    def start(self, spec: WorkerSpec) -> ShimHandle:
+        if self.times:
+            self.times -= 1
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return super().start(spec)
+
+
+@pytest.mark.parametrize(("times", "outcome"), [(1, "ok"), (9, "error")])
+def test_a_system_without_room_for_a_process_is_asked_again_and_ends_no_night(
+    night: Night, store: Store, monkeypatch: pytest.MonkeyPatch, times: int, outcome: str
+) -> None:
+    monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.05)
+    night.launcher = Crowded()
+    night.launcher.times = times
+    night.add(["good"], ["a"])
+    assert night.work()
+    assert [job[1] for job in jobs(store)] == [outcome]
+    assert store.connection.execute("SELECT 1 FROM workers WHERE ended_at IS NULL").fetchall() == []
+
+
+def test_what_is_tried_again_while_its_model_is_given_up_is_loaded_again(
+    night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.supervisor.fail_jobs.AT_ONCE", 1)
+    night.add(["exit-in-load"], ["a", "b", "c"])
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunFinished) and len(of(night.told, stream.RunFinished)) == 1:
+            assert night.ask("retry", level="job", id=event.job) == {"queued": 1}
+
+    night.work(react)
+    assert len(of(night.told, stream.WorkerStarted)) == 2
+    assert sorted(count for *_, count in jobs(store)) == [1, 1, 2]
+
+
+def test_a_stop_at_once_does_not_wait_for_a_model_that_is_given_up(
+    night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.supervisor.fail_jobs.AT_ONCE", 1)
+    night.add(["exit-in-load"], [f"p{n}" for n in range(200)], name="x")
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunFinished) and len(of(night.told, stream.RunFinished)) == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert not night.work(react)
+    assert night.states() == {"x": "queued"}
+    assert len(night.runs()) < 100
+    night.work()
+    assert len(night.runs()) == 200
+
+
+def test_what_is_too_long_for_the_night_does_not_end_it_for_others(night: Night) -> None:
+    """The scripted model takes 0.45 s with its load, by its own word."""
+    night.add(["good"], ["known"], name="before")
+    night.work()
+    night.add(["good"], ["a"], name="long")
+    soon = night.clock() + timedelta(seconds=0.1)
+    night.add(["better"], ["b"], name="short", not_before=format_timestamp(soon))
+    night.clock.pace = timedelta(milliseconds=1)
+    night.work(until=night.clock() + timedelta(seconds=0.4))
+    assert night.runs()[1:] == [("short", "b", "ok")] or night.runs()[1:] == [
+        ("short", "b", "interrupted")
+    ]
+    assert night.states() == {
+        "before": "done",
+        "long": "queued",
+        "short": "done" if night.runs()[-1][2] == "ok" else "queued",
+    }
+
+
+def test_one_model_of_two_sweeps_has_one_worker_at_a_time(night: Night) -> None:
+    night.add(["good"], ["slowly", "a"], name="x")
+    night.add(["good", "better"], ["b"], name="y", order="listed")
+    night.work(workers=3)
+    there: set[tuple[str, int]] = set()
+    most = 0
+    for event in night.told:
+        if isinstance(event, stream.WorkerStarted) and event.model == "good":
+            there.add((event.sweep or "", event.worker))
+        if isinstance(event, stream.WorkerEnded):
+            there.discard((event.sweep or "", event.worker))
+        most = max(most, len(there))
+    assert most == 1
+    assert {outcome for _, _, outcome in night.runs()} == {"ok"}
+
+
+def test_a_load_that_worked_counts_anew(night: Night, store: Store) -> None:
+    night.add(["good"], ["a"])
+    store.connection.execute("UPDATE sweep_models SET load_tries = 1")
+    night.work()
+    assert store.connection.execute("SELECT load_tries FROM sweep_models").fetchall() == [(0,)]
+
+
+def test_a_database_that_is_taken_away_ends_the_work_and_says_so(
+    night: Night, store: Store, tmp_path: Path
+) -> None:
+    night.add(["good"], ["slowly", "b"], name="x")
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.RunStarted):
+            store.path.rename(tmp_path / "elsewhere.db")
+
+    timer = stopped_after(20)
+    with pytest.raises(DatabaseError, match="moved, deleted or replaced"):
+        night.work(react, stay=True)
+    timer.cancel()
+
+
+def test_a_socket_that_is_taken_away_comes_back(night: Night) -> None:
+    night.add(["good"], ["a"])
+    back: list[bool] = []
+
+    def watch(path: Path) -> None:
+        path.unlink()
+        until = time.monotonic() + 10
+        while not path.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        back.append(path.exists())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.SweepFinished):
+            (path,) = (p for p in night.store.path.parent.glob("*.sock"))
+            threading.Thread(target=watch, args=[path]).start()
+
+    night.work(react, stay=True)
+    assert back == [True]
+
+
+def test_the_queue_ends_what_a_dead_supervisor_had_only_to_end(
+    night: Night, store: Store, queued: Callable[..., int]
+) -> None:
+    night.add(["good"], ["a"], name="x")
+    night.work()
+    store.connection.execute("UPDATE sweeps SET state = 'running', ended_at = NULL")
+    queued(["good"], ["b"], name="never begun")
+    recovery.recover(store)
+    assert night.states() == {"x": "done", "never begun": "interrupted"}

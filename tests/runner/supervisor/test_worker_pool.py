@@ -1,0 +1,171 @@
+"""Several workers at once: signals, deaths, budgets, and a supervisor that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from selectors import DefaultSelector
+from typing import Any
+
+import psutil
+import pytest
+
+from runner.database import recovery
+from runner.database.estimates import Estimate
+from runner.database.store import Store
+from runner.supervisor.queue import Queue
+from runner.supervisor.resources import SupervisorLimits
+from runner.supervisor.worker_pool import WorkerPool, weights_on_disk
+from runner.system.timestamps import utc_now
+from schemas import stream
+from tests.helpers.paths import ROOT
+from tests.helpers.queue_harness import Night, of
+from tests.helpers.scripted_sweep import FakeLauncher
+
+MODELS = ["good", "better", "best"]
+WORK = """
+import sys
+from pathlib import Path
+from runner import api
+from runner.supervisor.resources import SupervisorLimits
+from tests.helpers.scripted_sweep import FakeLauncher
+api.work_queue(Path(sys.argv[1]), lambda event: None, SupervisorLimits(workers=3, stay=True), FakeLauncher())
+"""
+
+
+def at_once(told: list[Any]) -> int:
+    """The most workers that were there at one time."""
+    there = most = 0
+    for event in told:
+        there += isinstance(event, stream.WorkerStarted)
+        there -= isinstance(event, stream.WorkerEnded)
+        most = max(most, there)
+    return most
+
+
+def outcomes(night: Night) -> list[str | None]:
+    return sorted(str(outcome) for _, _, outcome in night.runs())
+
+
+def test_ctrl_c_lets_every_run_in_hand_finish(night: Night, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    night.add(MODELS, [f"until {gate}", "b"], name="x")
+
+    def react(event: Any) -> None:
+        if len(of(night.told, stream.RunStarted)) == 3 and isinstance(event, stream.RunStarted):
+            os.kill(os.getpid(), signal.SIGINT)
+        if isinstance(event, stream.Interrupting):
+            gate.touch()
+
+    assert not night.work(react, workers=3)
+    assert outcomes(night) == ["ok"] * 3
+    assert night.states() == {"x": "queued"}
+
+
+def test_a_second_ctrl_c_kills_them_all(night: Night, store: Store, tmp_path: Path) -> None:
+    night.add(MODELS, [f"until {tmp_path / 'never'}", "b"], name="x")
+
+    def react(event: Any) -> None:
+        if len(of(night.told, stream.RunStarted)) == 3 and isinstance(event, stream.RunStarted):
+            os.kill(os.getpid(), signal.SIGINT)
+        if isinstance(event, stream.Interrupting) and not event.at_once:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    assert not night.work(react, workers=3)
+    assert outcomes(night) == ["interrupted"] * 3
+    kills = store.connection.execute("SELECT kill_s, survivors FROM workers").fetchall()
+    assert len(kills) == 3
+    assert all(kill_s < 5 and not survivors for kill_s, survivors in kills)
+
+
+def test_a_model_is_given_up_while_another_goes_on(night: Night, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    night.add(["good"], [f"until {gate}", "b"], name="steady")
+    night.add(["better"], ["abort", "exit 7", "segfault", "c", "d"], name="deadly")
+
+    def react(event: Any) -> None:
+        if isinstance(event, stream.SweepFinished):
+            gate.touch()
+
+    night.work(react, workers=2)
+    (given_up,) = of(night.told, stream.Quarantined)
+    assert (given_up.model, given_up.jobs) == ("better", 2)
+    assert outcomes(night) == ["crashed"] * 3 + ["ok"] * 2 + ["skipped"] * 2
+    first = of(night.told, stream.SweepFinished)[0]
+    assert (first.failed, first.skipped) == (3, 2)
+
+
+@pytest.mark.parametrize(("budget", "together"), [(None, 3), (10**15, 1)])
+def test_a_model_that_nothing_is_known_of_works_alone_in_a_budget(
+    night: Night, budget: int | None, together: int
+) -> None:
+    night.add(MODELS, ["slowly"], name="x")
+    night.work(workers=3, memory_bytes=budget)
+    assert outcomes(night) == ["ok"] * 3
+    assert (at_once(night.told) > 1) == (together > 1)
+
+
+def test_a_killed_supervisor_leaves_none_of_several_workers(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    queued(MODELS, ["family crew"], name="x")
+    store.connection.execute("UPDATE sweeps SET in_queue = 1")
+    store.close()
+    argv = [sys.executable, "-c", WORK, str(store.path)]
+    supervisor = subprocess.Popen(argv, cwd=ROOT)
+    mark = str(store.path)
+
+    def marked() -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(recovery.MARK) == mark:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def families() -> int:
+        """How many sleepers that bear the mark are up: two of each worker's own."""
+        found = 0
+        for process in marked():
+            with suppress(psutil.Error):
+                found += process.cmdline()[-1:] == ["crew"]
+        return found
+
+    until = time.monotonic() + 40
+    while (families() < 3 * 2 or len(marked()) < 3 * 4) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert len(marked()) >= 3 * 4
+    supervisor.kill()
+    supervisor.wait()
+    while marked() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert marked() == []
+    again = Store(store.path)
+    found = recovery.recover(again)
+    assert (found.runs, found.jobs) == (3, 3)
+    assert again.connection.execute("SELECT DISTINCT state FROM jobs").fetchall() == [("queued",)]
+    again.close()
+
+
+def test_models_that_were_never_run_share_by_what_lies_on_disk(
+    store: Store, queued: Callable[..., int], tmp_path: Path
+) -> None:
+    queued(["known", "empty"], ["a"])
+    (tmp_path / "known" / "model.safetensors").write_bytes(b"x" * 1000)
+    known, empty = Queue(store.connection, 1).ready(utc_now())
+    assert weights_on_disk(known.load) == 1000
+    assert weights_on_disk(empty.load) is None
+    pool = WorkerPool(
+        SupervisorLimits(workers=3, memory_bytes=10**11), FakeLauncher(), DefaultSelector()
+    )
+    assert pool.allocate(Estimate(), known) is not None
+    assert pool.allocate(Estimate(), empty) is None
+    assert pool.allocate(Estimate(), known) is not None

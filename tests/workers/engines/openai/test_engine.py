@@ -1,0 +1,299 @@
+"""A real worker process and a server that behaves: what is asked, answered and measured."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.commands import Load, Run, Stop, Turn
+from schemas.generation import Generation
+from tests.helpers.openai_server import (
+    IMAGE,
+    MODELS,
+    TEXT,
+    Handler,
+    Told,
+    asked,
+    chunk,
+    event,
+    image_urls,
+    polite,
+    serving,
+    usage,
+)
+
+QUESTION = "What is this? été 世界"
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    with serving(Told()) as told:
+        yield told
+
+
+def load(told: Told, **more: Any) -> Load:
+    return Load(
+        **{"model": "seeing-2b", "local": False, "engine": "openai", "url": told.url} | more
+    )
+
+
+def run(number: int, *turns: Turn, **generation: Any) -> Run:
+    return Run(run=number, turns=turns, generation=Generation(**generation))
+
+
+def one(talk: Callable[..., Any], told: Told, image: str, **generation: Any) -> dict[str, Any]:
+    """What became of one question about one image."""
+    turn = Turn(text=QUESTION, images=(image,))
+    spoken = talk([load(told), run(1, turn, **generation)])
+    assert spoken.code == 0, spoken.events
+    (last,) = [e for e in spoken.events if e["event"] in ("run_finished", "error")]
+    return dict(last)
+
+
+def test_a_image_is_asked_about(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    told.gets["/version"] = (200, {"version": "9.8"})
+    turn = Turn(text=QUESTION, images=(images["wide"],))
+    spoken = talk([load(told), run(4, turn), Stop()])
+    kinds = [e["event"] for e in spoken.events if e["event"] not in ("heartbeat", "progress")]
+    assert kinds == [
+        "started", "loaded", "run_started", "first_token", "text", "run_finished", "bye",
+    ]  # fmt: skip
+    (loaded,) = spoken.named("loaded")
+    facts = [loaded[name] for name in ("engine", "family", "device", "dtype", "device_bytes")]
+    assert facts == ["openai", "server", "server", "unknown", None]
+    assert loaded["versions"] == {"server": "testing/1.0", "vllm": "9.8"}
+    assert loaded["notes"] == [f"served at {told.url}"]
+    (first,) = spoken.named("first_token")
+    assert first["input_tokens"] is None
+    (finished,) = spoken.named("run_finished")
+    assert finished["raw_text"] == " A red circle.\n"
+    assert finished["text"] == "A red circle."
+    assert finished["finish_reason"] == "stop"
+    counts = [finished[f"{name}_tokens"] for name in ("input", "image", "output")]
+    assert counts == [TEXT + IMAGE, IMAGE, 7]
+    assert finished["notes"] == []
+    assert 0 <= finished["preprocess_s"] <= finished["ttft_s"] <= finished["latency_s"]
+    assert finished["prompt_tps"] > 0
+    assert finished["generation_tps"] > 0
+
+
+def test_the_same_pixels_and_settings_go_out(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    one(talk, told, images["square"], max_new_tokens=33)
+    warm, body, blind = told.chats()
+    assert (warm["max_tokens"], warm["messages"]) == (1, [{"role": "user", "content": "Hello"}])
+    (url,) = image_urls(body)
+    head, data = url.split(",")
+    assert head == "data:image/png;base64"
+    assert base64.b64decode(data) == Path(images["square"]).read_bytes()
+    assert body["messages"][0]["content"][1] == {"type": "text", "text": QUESTION}
+    settings = {key: body[key] for key in body if key != "messages"}
+    assert settings == {
+        "model": "seeing-2b",
+        "max_tokens": 33,
+        "stream": True,
+        "temperature": 0,
+        "stream_options": {"include_usage": True},
+    }
+    assert blind["messages"][0]["content"] == [{"type": "text", "text": QUESTION}]
+
+
+def test_sampling_is_passed_on(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    settings = {"temperature": 0.5, "top_p": 0.9, "seed": 3, "top_k": 5}
+    finished = one(talk, told, images["dot"], do_sample=True, **settings)
+    body = told.chats()[1]
+    assert {name: body[name] for name in settings} == settings
+    assert finished["notes"] == [
+        "top_k sent, but no part of the protocol: the server may have ignored it"
+    ]
+
+
+def test_text_alone_several_images_and_turns(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    both = (images["wide"], images["dot"])
+    spoken = talk(
+        [
+            load(told),
+            run(1, Turn(text="Hello")),
+            run(2, Turn(text="Differ?", images=both)),
+            run(3, Turn(text="What?", images=both), Turn(text="Sure?")),
+        ]
+    )
+    counted = [(e["input_tokens"], e["image_tokens"]) for e in spoken.named("run_finished")]
+    seen = (TEXT + 2 * IMAGE, 2 * IMAGE)
+    assert counted == [(TEXT, 0), seen, seen]
+    roles = [m["role"] for m in told.chats()[-2]["messages"]]
+    assert roles == ["user", "assistant", "user"]
+    assert told.chats()[-2]["messages"][1]["content"] == "A red circle."
+    assert len(spoken.named("first_token")) == 3
+
+
+def test_a_text_is_asked_alone_only_once(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    turns = [Turn(text=QUESTION, images=(path,)) for path in images.values()]
+    spoken = talk([load(told), *(run(i, turn) for i, turn in enumerate(turns))])
+    assert [e["image_tokens"] for e in spoken.named("run_finished")] == [IMAGE] * len(turns)
+    assert len(told.chats()) == 1 + len(turns) + 1
+
+
+def test_told_image_tokens_need_no_second_question(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    counts = usage(90, 3, prompt_tokens_details={"image_tokens": 50})
+    told.chat = lambda handler, body: handler.stream(chunk("x", "stop"), counts, "[DONE]")
+    assert one(talk, told, images["dot"])["image_tokens"] == 50
+    assert len(told.chats()) == 2
+
+
+def test_a_image_that_costs_nothing_was_ignored(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    told.chat = lambda handler, body: handler.stream(chunk("Nice.", "stop"), usage(TEXT, 2))
+    error = one(talk, told, images["dot"])
+    assert error["error_class"] == "image_ignored"
+    assert f"{TEXT} input tokens with 1 image(s), {TEXT} without" in error["message"]
+    assert "vision" in error["hint"]
+
+
+def test_a_server_that_counts_nothing(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    told.chat = lambda handler, body: handler.stream(
+        chunk("A dot."), chunk(finish="stop"), "[DONE]"
+    )
+    finished = one(talk, told, images["dot"])
+    assert finished["text"] == "A dot."
+    names = ("input_tokens", "image_tokens", "output_tokens", "prompt_tps", "generation_tps")
+    assert [finished[name] for name in names] == [None] * 5
+    assert len(told.chats()) == 2
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason", "note"),
+    [
+        ("length", "length", None),
+        ("max_tokens", "length", None),
+        ("content_filter", "stop", "the server ended the answer with 'content_filter'"),
+        (None, "stop", "the server did not say why the answer ended"),
+    ],
+)
+def test_why_an_answer_ended(
+    talk: Callable[..., Any],
+    told: Told,
+    images: dict[str, str],
+    finish: str | None,
+    reason: str,
+    note: str | None,
+) -> None:
+    told.chat = asked(lambda handler, body: handler.stream(chunk("x", finish), "[DONE]"))
+    finished = one(talk, told, images["dot"])
+    assert finished["finish_reason"] == reason
+    assert finished["notes"] == ([note] if note else [])
+
+
+@pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
+def test_reasoning_is_kept_out_of_the_text(
+    talk: Callable[..., Any], told: Told, images: dict[str, str], key: str
+) -> None:
+    thoughts = [chunk(**{key: "Round. "}), chunk(**{key: "Red."})]
+    said = [*thoughts, chunk("A circle."), chunk(finish="stop")]
+    told.chat = asked(lambda handler, body: handler.stream(*said, usage(80, 9), "[DONE]"))
+    finished = one(talk, told, images["dot"])
+    assert finished["text"] == "A circle."
+    assert finished["raw_text"] == "<think>Round. Red.</think>A circle."
+    assert "between <think> and </think>" in finished["notes"][0]
+    assert finished["transcript"][-1]["text"] == "A circle."
+
+
+def test_a_server_that_does_not_stream(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    message = {"message": {"role": "assistant", "content": "All."}, "finish_reason": "stop"}
+    whole = {"choices": [message], **usage(80, 2) | {"choices": [message]}}
+    told.chat = asked(lambda handler, body: handler.json(200, whole))
+    finished = one(talk, told, images["dot"])
+    assert (finished["text"], finished["output_tokens"]) == ("All.", 2)
+    assert finished["notes"] == ["the server did not stream: ttft_s is that of the whole answer"]
+
+
+@pytest.mark.parametrize("words", [{"error": "unknown field stream_options"}, {"detail": "bad"}])
+def test_a_server_that_refuses_stream_options(
+    talk: Callable[..., Any], told: Told, images: dict[str, str], words: dict[str, str]
+) -> None:
+    def chat(handler: Handler, body: dict[str, Any]) -> None:
+        if "stream_options" in body:
+            handler.json(400, words)
+        else:
+            polite(handler, body)
+
+    told.chat = chat
+    assert one(talk, told, images["dot"])["text"] == "A red circle."
+    assert ["stream_options" in body for body in told.chats()] == [True, False, False, False]
+
+
+def test_characters_and_lines_torn_anywhere(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    pieces = [chunk("Une été "), chunk("世界 🎈", "stop"), usage(80, 5)]
+    wire = b"\xef\xbb\xbf: hello\r\n\r\n" + b": still here\n\n".join(map(event, pieces))
+    wire = wire.replace(b"\n\n", b"\r\n\r\n") + b"event: x\nid: 3\nretry: 9\n\n"
+
+    def chat(handler: Handler, body: dict[str, Any]) -> None:
+        handler.start()
+        for i in range(len(wire)):
+            handler.piece(wire[i : i + 1])
+        handler.end()
+
+    told.chat = asked(chat)
+    assert one(talk, told, images["dot"])["text"] == "Une été 世界 🎈"
+
+
+def test_a_key_goes_out_and_nowhere_else(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    key = "opensesamenow"
+
+    def echo(handler: Handler, body: dict[str, Any]) -> None:
+        handler.json(500, {"error": {"message": f"bad {handler.headers['Authorization']}"}})
+
+    told.chat = asked(echo)
+    ask = load(told, api_key_env="MY_SERVER")
+    turn = Turn(text="hi", images=(images["dot"],))
+    spoken = talk([ask, run(1, turn)], env={"MY_SERVER": key})
+    assert {headers.get("Authorization") for _, headers, _ in told.seen} == {f"Bearer {key}"}
+    (error,) = spoken.named("error")
+    assert error["message"] == "The server answered 500: bad Bearer [secret]"
+    assert key not in spoken.log + repr(spoken.events)
+
+
+def test_a_proxy_is_not_for_this_machine(talk: Callable[..., Any], told: Told) -> None:
+    proxies = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    assert talk([load(told)], env=proxies).code == 0
+
+
+@pytest.mark.parametrize("name", ["tall", "tall:latest"])
+def test_ollamas_tag_may_be_left_out(talk: Callable[..., Any], told: Told, name: str) -> None:
+    assert talk([load(told, model=name)]).code == 0
+
+
+@pytest.mark.parametrize(
+    ("listing", "note"),
+    [((404, {}), "no list of its models"), ((200, MODELS | {"data": []}), "is empty")],
+)
+def test_a_model_that_can_not_be_looked_up(
+    talk: Callable[..., Any], told: Told, listing: tuple[int, Any], note: str
+) -> None:
+    told.gets["/v1/models"] = listing
+    (loaded,) = talk([load(told, model="any")]).named("loaded")
+    assert note in loaded["notes"][1]

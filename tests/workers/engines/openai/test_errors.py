@@ -1,0 +1,264 @@
+"""A real worker process and a server that fails, refuses or lies: each has its class and hint."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from schemas.commands import Load, Run, Turn
+from schemas.generation import Generation
+from tests.helpers.openai_server import Chat, Handler, Told, asked, chunk, event, serving
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    with serving(Told()) as told:
+        yield told
+
+
+def load(told: Told, **more: Any) -> Load:
+    return Load(
+        **{"model": "seeing-2b", "local": False, "engine": "openai", "url": told.url} | more
+    )
+
+
+def refused(talk: Callable[..., Any], ask: Load, **more: Any) -> dict[str, Any]:
+    """Why the model could not be made ready."""
+    spoken = talk([ask], **more)
+    assert spoken.code == 3
+    (error,) = spoken.named("error")
+    assert error["run"] is None
+    assert error["phase"] == "load"
+    assert error["hint"]
+    return dict(error)
+
+
+def failed(talk: Callable[..., Any], told: Told, chat: Chat, image: str) -> dict[str, Any]:
+    """Why a run failed; the worker lives on, and answers the next."""
+    told.chat = asked(lambda h, body: chat(h, body) if "fail" in str(body) else fine(h, body))
+    bad = Run(run=1, turns=(Turn(text="fail", images=(image,)),), generation=Generation())
+    good = Run(run=2, turns=(Turn(text="go on"),), generation=Generation())
+    spoken = talk([load(told), bad, good])
+    assert spoken.code == 0
+    assert [e["run"] for e in spoken.named("run_finished")] == [2]
+    (error,) = spoken.named("error")
+    return dict(error)
+
+
+def fine(handler: Handler, body: dict[str, Any]) -> None:
+    handler.stream(chunk("Fine.", "stop"), "[DONE]")
+
+
+def test_nobody_answers(talk: Callable[..., Any]) -> None:
+    with socket.socket() as taken:  # bound, not listening: no other can take the port
+        taken.bind(("127.0.0.1", 0))
+        told = Told(url=f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
+        error = refused(talk, load(told))
+    assert error["error_class"] == "network"
+    assert "connection refused" in error["message"]
+    assert "ollama serve" in error["hint"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("seing-2b", "Did you mean seeing-2b?"), ("xyz", "It has seeing-2b, tall:latest.")],
+)
+def test_an_unknown_model(talk: Callable[..., Any], told: Told, name: str, hint: str) -> None:
+    error = refused(talk, load(told, model=name))
+    assert (error["error_class"], error["hint"]) == ("not_found", hint)
+    assert told.chats() == []
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_is_wanted(talk: Callable[..., Any], told: Told, status: int) -> None:
+    told.gets["/v1/models"] = (status, {"error": {"message": "no key, no model"}})
+    error = refused(talk, load(told))
+    assert error["error_class"] == "gated"
+    assert error["message"] == f"The server answered {status}: no key, no model"
+    assert "api_key_env" in error["hint"]
+
+
+def test_a_key_that_is_not_set(talk: Callable[..., Any], told: Told) -> None:
+    error = refused(talk, load(told, api_key_env="NOT_SET_HERE"))
+    assert error["error_class"] == "gated"
+    assert "NOT_SET_HERE" in error["message"]
+    assert told.seen == []
+
+
+def test_a_key_no_header_can_hold(talk: Callable[..., Any], told: Told) -> None:
+    spoken = talk([load(told, api_key_env="ODD")], env={"ODD": "abc\ndefghijk"})
+    assert spoken.named("error")[0]["error_class"] == "gated"
+    assert "defghijk" not in repr(spoken.events)
+
+
+def test_a_redirect_is_not_followed(talk: Callable[..., Any], told: Told) -> None:
+    with serving(Told()) as other:
+        told.gets["/v1/models"] = (307, f"{other.url}/models?token=abc")
+        error = refused(talk, load(told))
+        assert other.seen == []
+    assert error["error_class"] == "network"
+    assert f"{other.url}/models, which is not followed" in error["message"]
+
+
+@pytest.mark.parametrize("listing", [(200, {"hello": 1}), (200, [{"id": "x"}, 3])])
+def test_something_else_answers(
+    talk: Callable[..., Any], told: Told, listing: tuple[int, Any]
+) -> None:
+    told.gets["/v1/models"] = listing
+    expected = "protocol" if isinstance(listing[1], dict) else "not_found"
+    assert refused(talk, load(told))["error_class"] == expected
+
+
+def test_what_answers_is_no_http(talk: Callable[..., Any]) -> None:
+    from threading import Thread
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"SSH-2.0-hello\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=answer)
+        thread.start()
+        error = refused(talk, load(Told(url=f"http://127.0.0.1:{listener.getsockname()[1]}")))
+        thread.join()
+    assert error["error_class"] == "protocol"
+
+
+def test_a_load_that_runs_out_of_memory(talk: Callable[..., Any], told: Told) -> None:
+    words = {"error": "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"}
+    told.chat = lambda handler, body: handler.json(500, words)
+    assert refused(talk, load(told))["error_class"] == "out_of_memory"
+
+
+def test_no_text_without_a_image_is_only_noted(talk: Callable[..., Any], told: Told) -> None:
+    told.chat = lambda handler, body: handler.json(500, {"error": "template wants an image"})
+    (loaded,) = talk([load(told)]).named("loaded")
+    assert "refused a first question without an image" in loaded["notes"][1]
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "error_class"),
+    [
+        (400, {"error": {"message": "This model does not support image input"}}, "unsupported"),
+        (
+            500,
+            {"error": {"message": "image input is not supported - provide mmproj"}},
+            "unsupported",
+        ),
+        (400, {"message": "At most 1 image(s) may be provided in one request."}, "unsupported"),
+        (400, {"error": "maximum context length is 4096 tokens, got 9000"}, "too_long"),
+        (413, {}, "too_long"),
+        (
+            500,
+            {"error": {"message": "CUDA out of memory. Tried to allocate 2 GiB"}},
+            "out_of_memory",
+        ),
+        (404, {"error": {"message": "model 'seeing-2b' not found"}}, "not_found"),
+        (503, {"error": "busy"}, "network"),
+        (500, {"detail": "Traceback: boom"}, "server_error"),
+        (418, "<html>teapot</html>", "server_error"),
+        (400, {"error": "failed to decode image"}, "bad_image"),
+    ],
+)
+def test_a_run_is_refused(
+    talk: Callable[..., Any],
+    told: Told,
+    images: dict[str, str],
+    status: int,
+    words: Any,
+    error_class: str,
+) -> None:
+    error = failed(talk, told, lambda h, body: h.json(status, words), images["dot"])
+    assert error["error_class"] == error_class
+    assert error["message"].startswith(f"The server answered {status}: ")
+    assert error["hint"]
+
+
+def test_a_request_quoted_back_is_not_told(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
+    def quote(handler: Handler, body: dict[str, Any]) -> None:
+        fault = {"loc": ["body", "max_tokens"], "msg": "too few", "input": body}
+        handler.json(422, {"detail": [fault]})
+
+    error = failed(talk, told, quote, images["square"])
+    assert error["message"] == "The server answered 422: body.max_tokens: too few"
+
+    def shout(handler: Handler, body: dict[str, Any]) -> None:
+        handler.json(400, {"error": {"message": "no: " + json.dumps(body)}})
+
+    error = failed(talk, told, shout, images["square"])
+    assert "base64,…" in error["message"]
+    assert len(error["message"]) < 700
+
+
+def broken_midway(handler: Handler, body: dict[str, Any]) -> None:
+    handler.start()
+    handler.piece(event(chunk("Half of")))
+    handler.hang_up()
+
+
+def broken_in_a_line(handler: Handler, body: dict[str, Any]) -> None:
+    handler.start()
+    handler.piece(event(chunk("Half of")))
+    handler.piece(b'data: {"choices": [{"del')
+    handler.end()
+
+
+def ends_without_an_end(handler: Handler, body: dict[str, Any]) -> None:
+    handler.stream(chunk("Half of"))
+
+
+def hangs_up_at_once(handler: Handler, body: dict[str, Any]) -> None:
+    handler.hang_up()
+
+
+@pytest.mark.parametrize(
+    "chat", [broken_midway, broken_in_a_line, ends_without_an_end, hangs_up_at_once]
+)
+def test_the_connection_ends_too_soon(
+    talk: Callable[..., Any], told: Told, images: dict[str, str], chat: Chat
+) -> None:
+    error = failed(talk, told, chat, images["dot"])
+    assert error["error_class"] == "network"
+    assert "closed the connection before its answer was complete" in error["message"]
+    assert error["phase"] in ("prefill", "generate")
+
+
+@pytest.mark.parametrize(
+    ("value", "error_class"),
+    [
+        ({"error": {"message": "out of memory", "code": 500}}, "out_of_memory"),
+        ({"object": "error", "message": "boom"}, "server_error"),
+        (b'error: {"error": "boom"}\n\n', "server_error"),
+        (b"data: nonsense\n\n", "protocol"),
+        (b"data: [1]\n\n", "protocol"),
+        ({"choices": [7]}, "protocol"),
+        ({"something": "else"}, "protocol"),
+        (b"data: " + b"x" * (2 << 20), "protocol"),
+        (b"data: " + b"[" * 100_000 + b"\n\n", "protocol"),
+        (event(chunk("y" * 500_000)) * 3, "protocol"),
+    ],
+)
+def test_nonsense_amid_an_answer(
+    talk: Callable[..., Any],
+    told: Told,
+    images: dict[str, str],
+    value: Any,
+    error_class: str,
+) -> None:
+    error = failed(talk, told, lambda h, body: h.stream(chunk("Half"), value), images["dot"])
+    assert error["error_class"] == error_class
+    assert len(error["message"]) < 1000
+
+
+def test_an_unreadable_image(talk: Callable[..., Any], told: Told, tmp_path: Any) -> None:
+    (tmp_path / "x.png").write_bytes(b"GIF89a")
+    error = failed(talk, told, fine, str(tmp_path / "x.png"))
+    assert error["error_class"] == "bad_image"
