@@ -10,6 +10,8 @@ import argparse
 import json
 import sys
 import typing
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +22,7 @@ from runner.planning import family_info
 from schemas import rows
 from schemas.commands import Command
 from schemas.events import Event
-from schemas.stream import StreamEvent
+from schemas.stream import EVENT_TYPES
 from schemas.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,7 @@ SCHEMAS: dict[str, Any] = {
     "sweep": Sweep,
     "commands": Annotated[Command, Field(discriminator="command")],
     "events": Annotated[Event, Field(discriminator="event")],
-    "stream": Annotated[StreamEvent, Field(discriminator="event")],
+    "stream": Annotated[reduce(or_, EVENT_TYPES), Field(discriminator="event")],
 }
 
 FACTS = {

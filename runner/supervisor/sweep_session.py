@@ -35,8 +35,9 @@ class SweepSession:
 
     def emit(self, event: stream.StreamEvent) -> None:
         """Tells an event with the sweep it belongs to: others may be under way too."""
-        mine = isinstance(event, stream.SweepScopedEvent)
-        self.emit_all(replace(event, sweep=self.uid) if mine else event)
+        if isinstance(event, stream.SweepScopedEvent):
+            event = replace(event, sweep=self.uid)
+        self.emit_all(event)
 
     def begin(self) -> None:
         """Tells what the sweep holds."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 import re
 
+from schemas.shared.plural import pluralize as pluralize
+
 UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 FACTORS: dict[str, int] = {unit.lower()[:-1]: 1000**i for i, unit in enumerate(UNITS)} | {
     unit.lower()[0] + "i": 1024**i for i, unit in enumerate(UNITS) if i
@@ -54,11 +56,6 @@ def share(value: float) -> str:
 def number(value: float) -> str:
     """Six digits of a figure whose unit is not known; whole numbers whole."""
     return str(value) if isinstance(value, int) else f"{value:.6g}"
-
-
-def pluralize(count: int, what: str) -> str:
-    """`1 video`, `2 videos`."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def clock(value: float) -> str:

@@ -1,7 +1,7 @@
-"""Events as plain lines, one per thing worth a line, for logs and pipes.
+"""Writes events as plain lines, for logs and pipes.
 
-No control characters and no state but counters. A terminal gets `runner.view.live` instead, which
-keeps some of the same lines above its image.
+Lines hold no control characters. A terminal gets `runner.view.live` instead, which keeps some of
+the same lines above its display.
 """
 
 from __future__ import annotations
@@ -13,16 +13,14 @@ from schemas import stream
 
 from ..text import units
 from ..text.sanitize import one_line, truncate
-from . import findings
 
-ANSWER = 60
-HOUR_CAME = "the hour came: what is left waits in the queue"
-FAILURE = 300
+ANSWER_LENGTH = 60
+FAILURE_LENGTH = 300
 
 
 @dataclass(slots=True)
 class SweepCounts:
-    """A sweep's title, and its jobs by model: all, and those that have their outcome."""
+    """A sweep's title, and its jobs per model: in total and finished."""
 
     title: str
     totals: dict[str, int]
@@ -31,15 +29,15 @@ class SweepCounts:
 
 @dataclass(slots=True)
 class EventCounter:
-    """What lines need to know of the sweeps under way."""
+    """Counts of the running sweeps, as far as lines need them."""
 
     sweeps: dict[str, SweepCounts] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
-    making: str = ""
+    creating: str = ""
     fetching: bool = False
 
     def take(self, event: stream.StreamEvent) -> None:
-        """One event's effect."""
+        """Update the counts by one event."""
         match event:
             case stream.SweepStarted():
                 for uid in self.ended:
@@ -57,41 +55,41 @@ class EventCounter:
                 done = self.sweeps[event.sweep].done
                 done[event.model] = done.get(event.model, 0) + event.jobs
             case stream.RunFinished() if not event.tried_again:
-                if (its := self.of(event)) is not None:
-                    its.done[event.model] = its.done.get(event.model, 0) + 1
+                if (counts := self.of(event)) is not None:
+                    counts.done[event.model] = counts.done.get(event.model, 0) + 1
             case stream.SweepFinished():
                 self.ended.add(event.sweep)
             case stream.FetchStarted():
                 self.fetching = True
 
     def of(self, event: stream.SweepScopedEvent) -> SweepCounts | None:
-        """The counts of an event's sweep."""
+        """Return the counts of an event's sweep, or None if it is unknown."""
         uid = event.sweep if event.sweep is not None else next(reversed(self.sweeps), "")
         return self.sweeps.get(uid)
 
-    def place(self, event: stream.RunFinished) -> str:
-        """`3/12`: how many jobs of its model are done."""
+    def position(self, event: stream.RunFinished) -> str:
+        """Return `3/12`: the finished jobs of the run's model and their total."""
         counted = self.of(event)
         if counted is None:
             return "?"
         return f"{counted.done.get(event.model, 0)}/{counted.totals.get(event.model, '?')}"
 
     def label(self, event: stream.SweepScopedEvent, model: str) -> str:
-        """The model, with its sweep where several are under way."""
+        """Return the model, with its sweep if several sweeps are running."""
         counted = self.of(event)
         several = len(self.sweeps.keys() - self.ended) > 1
         return f"{counted.title}: {model}" if several and counted else model
 
 
 class LineLogger:
-    """Writes a line for each event that matters."""
+    """An event sink that writes a line for each event that has one."""
 
     def __init__(self, out: TextIO) -> None:
         self.out = out
         self.counter = EventCounter()
 
     def __call__(self, event: stream.StreamEvent) -> None:
-        """One event."""
+        """Count one event and write its line."""
         self.counter.take(event)
         if line := format_event(event, self.counter):
             self.out.write(one_line(line) + "\n")
@@ -99,126 +97,78 @@ class LineLogger:
 
 
 def format_event(event: stream.StreamEvent, counter: EventCounter) -> str | None:
-    """An event in words, or None where it is not worth a line."""
+    """Return the event's line, or None if logs leave it out.
+
+    Most events have a line of their own; those here need the sweep's counts, or units.
+    """
+    line = event.line
     match event:
-        case stream.ImagePrepared():
-            if event.message is not None:
-                return f"image {event.path}: {event.message}"
-            return f"images prepared: {event.total}" if event.done == event.total else None
-        case stream.PreflightFinding():
-            return findings.line(event)
         case stream.EnvironmentProgress():
-            return environment(event, counter)
+            return format_environment(event, counter)
         case stream.ModelFetched():
-            return fetched(event)
-        case stream.SweepStarted():
-            return started(event)
-        case stream.Recovered():
-            return recovered(event)
-        case stream.Interrupting():
-            return interrupting(event)
+            return format_fetched(event)
         case stream.SweepFinished():
             counted = counter.sweeps.get(event.sweep)
             name = counted.title if counted else event.sweep
             return f"{name} {event.state}: {format_totals(event)}"
-        case stream.JobsCancelled():
-            return f"{event.model}: {units.pluralize(event.jobs, 'job')} cancelled"
-        case stream.DeadlineReached():
-            return HOUR_CAME
-        case stream.WatchIdle() | stream.SleepInhibited() | stream.NotifyFailed():
-            return event.message
-        case stream.SweepScopedEvent():
-            line = format_sweep_event(event, counter)
-            return line and f"{counter.label(event, getattr(event, 'model', ''))}: {line}"
-    return None
-
-
-def format_sweep_event(event: stream.SweepScopedEvent, counter: EventCounter) -> str | None:
-    """What happened to a model, in words."""
-    match event:
-        case stream.WorkerStarted():
-            return "fetching" if counter.fetching else f"loading (worker {event.worker})"
+        case stream.WorkerStarted() if counter.fetching:
+            line = "fetching"
         case stream.WorkerLoaded():
-            return loaded(event)
+            line = format_loaded(event)
         case stream.RunFinished():
-            return f"{counter.place(event)} {finished(event)}"
-        case stream.WorkerKilled():
-            return f"worker {event.worker} killed: {event.message}"
-        case stream.FallingBack():
-            return f"{event.jobs} jobs go on with {event.to}"
-        case stream.Quarantined():
-            return event.message
-    return None
+            line = f"{counter.position(event)} {format_run(event)}"
+    if line and isinstance(event, stream.SweepScopedEvent):
+        return f"{counter.label(event, getattr(event, 'model', ''))}: {line}"
+    return line
 
 
-def started(event: stream.SweepStarted) -> str:
-    """A sweep that begins, or is joined."""
-    named = f"{event.name} ({event.sweep})" if event.name else event.sweep
-    done = sum(totals(event.outcomes_by_model).values())
-    already = f", done already {done}" if done else ""
-    return f"sweep {named}: models {len(event.models)}, jobs {event.jobs}{already}"
-
-
-def environment(event: stream.EnvironmentProgress, counter: EventCounter) -> str | None:
-    """That one is being made, once; and how it ended."""
-    first, counter.making = counter.making != event.model, event.model
+def format_environment(event: stream.EnvironmentProgress, counter: EventCounter) -> str | None:
+    """Return a line when the environment is first created, when it fails and when it is ready."""
+    first, counter.creating = counter.creating != event.model, event.model
     if event.state == "making" and not first and "could not" not in event.message:
         return None
-    said = "making its environment" if event.state == "making" and first else event.message
+    message = "making its environment" if event.state == "making" and first else event.message
     took = f" in {units.seconds(event.elapsed_s)}" if event.state == "ready" else ""
-    return f"{event.model}: {said}{took}"
+    return f"{event.model}: {message}{took}"
 
 
-def fetched(event: stream.ModelFetched) -> str:
-    """A model that is there, or why it is not."""
+def format_fetched(event: stream.ModelFetched) -> str:
+    """Return the size and duration of a download, or its error with the hint."""
     if event.message is not None:
         hint = f" ({event.hint})" if event.hint else ""
         return f"{event.model}: {event.message}{hint}"
     size = units.size(event.weights_bytes) if event.weights_bytes is not None else "no"
     took = f", in {units.seconds(event.download_s)}" if event.download_s is not None else ""
-    return f"{event.model}: there, {size} of weights{took}"
+    return f"{event.model}: on disk, {size} of weights{took}"
 
 
-def loaded(event: stream.WorkerLoaded) -> str:
-    """A model that can answer."""
+def format_loaded(event: stream.WorkerLoaded) -> str:
+    """Return the load time, engine, device and number type."""
     how = f"{event.engine}, {event.device}, {event.dtype}"
     fetch = f", after {units.seconds(event.download_s)} of download" if event.download_s else ""
     return f"loaded in {units.seconds(event.load_s)}{fetch} ({how})"
 
 
-def finished(event: stream.RunFinished) -> str:
-    """A run's outcome, time, question and answer."""
+def format_run(event: stream.RunFinished) -> str:
+    """Return a run's outcome, duration, image, prompt and answer or error message."""
     took = f" {units.seconds(event.latency_s)}" if event.latency_s is not None else ""
-    asked = " · ".join(filter(None, (event.image, truncate(event.prompt, 40))))
+    job = " · ".join(filter(None, (event.image, truncate(event.prompt, 40))))
     ok = event.outcome == "ok"
-    said = truncate((event.text if ok else event.message) or "", ANSWER if ok else FAILURE)
-    again = " (is tried again)" if event.tried_again else ""
-    return f"{event.outcome.replace('_', ' ')}{took}{again} | {asked} | {said}"
-
-
-def recovered(event: stream.Recovered) -> str:
-    """What a dead supervisor had left."""
-    return (
-        f"an earlier sweep was cut off: {event.processes} processes of it killed,"
-        f" {event.runs} runs marked interrupted"
+    reply = truncate(
+        (event.text if ok else event.message) or "", ANSWER_LENGTH if ok else FAILURE_LENGTH
     )
-
-
-def interrupting(event: stream.Interrupting) -> str:
-    """What a signal leads to, and what to do if that is not enough."""
-    if event.at_once:
-        return f"{event.signal}: stopping at once"
-    return "finishing the run in hand; Ctrl-C again to stop at once"
+    again = " (will be retried)" if event.tried_again else ""
+    return f"{event.outcome.replace('_', ' ')}{took}{again} | {job} | {reply}"
 
 
 def format_totals(event: stream.SweepFinished) -> str:
-    """The end in figures."""
+    """Return the jobs by outcome and the duration."""
     counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
     counts["waiting"] = event.waiting
-    told = [f"{count} {what}" for what, count in counts.items() if count or what == "ok"]
-    return f"{', '.join(told)}, {units.seconds(event.elapsed_s)}"
+    parts = [f"{count} {name}" for name, count in counts.items() if count or name == "ok"]
+    return f"{', '.join(parts)}, {units.seconds(event.elapsed_s)}"
 
 
 def totals(outcomes: dict[str, dict[str, int]]) -> dict[str, int]:
-    """Jobs done by model, of jobs by model and outcome."""
+    """Return the number of finished jobs per model."""
     return {model: sum(counts.values()) for model, counts in outcomes.items()}

@@ -1,104 +1,24 @@
-"""What `vlmsweep run --json` prints, an object a line, and what the live view is drawn from.
+"""Stream events: what `vlmsweep run --json` prints, one object a line, and what views draw.
 
-The supervisor tells these after the fact was committed to the database, so that whoever reads
-the stream never knows more than the file does. Workers speak `schemas.events` instead.
+The supervisor emits an event after its fact is committed to the database, so a reader of the
+stream never knows more than the database. Workers send `schemas.events` instead.
+
+To add an event, write its class in one of these modules (with its `line` and `style`) and emit
+it. `EVENT_TYPES` and the JSON Schema follow from the subclasses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from .base import SweepScopedEvent
-from .preparation import (
-    EnvironmentProgress,
-    FetchStarted,
-    ImagePrepared,
-    ModelFetched,
-    PreflightFinding,
-)
-from .runs import RunFinished, RunFirstToken, RunStarted, RunText
-from .session import NotifyFailed, SleepInhibited, WatchIdle, WatchingState
-from .sweeps import (
-    DeadlineReached,
-    Interrupting,
-    JobCountsChanged,
-    JobsCancelled,
-    Recovered,
-    SweepFinished,
-    SweepStarted,
-)
-from .workers import (
-    FallingBack,
-    MemorySampled,
-    Quarantined,
-    WorkerEnded,
-    WorkerKilled,
-    WorkerLoaded,
-    WorkerProgress,
-    WorkerStarted,
-)
+from .base import StreamEvent as StreamEvent
+from .base import SweepScopedEvent as SweepScopedEvent
+from .base import leaf_classes
+from .preparation import *  # noqa: F403
+from .runs import *  # noqa: F403
+from .session import *  # noqa: F403
+from .sweeps import *  # noqa: F403
+from .workers import *  # noqa: F403
 
-StreamEvent = (
-    SweepStarted
-    | JobCountsChanged
-    | Recovered
-    | PreflightFinding
-    | EnvironmentProgress
-    | FetchStarted
-    | ModelFetched
-    | ImagePrepared
-    | WorkerStarted
-    | WorkerProgress
-    | WorkerLoaded
-    | RunStarted
-    | RunFirstToken
-    | RunText
-    | RunFinished
-    | FallingBack
-    | Quarantined
-    | MemorySampled
-    | WorkerKilled
-    | WorkerEnded
-    | Interrupting
-    | JobsCancelled
-    | DeadlineReached
-    | SweepFinished
-    | SleepInhibited
-    | NotifyFailed
-    | WatchIdle
-)
+EVENT_TYPES: tuple[type[StreamEvent], ...] = tuple(leaf_classes(StreamEvent))
 EventSink = Callable[[StreamEvent], None]
-
-__all__ = [
-    "DeadlineReached",
-    "EnvironmentProgress",
-    "FallingBack",
-    "FetchStarted",
-    "ImagePrepared",
-    "Interrupting",
-    "JobCountsChanged",
-    "JobsCancelled",
-    "MemorySampled",
-    "ModelFetched",
-    "NotifyFailed",
-    "PreflightFinding",
-    "Quarantined",
-    "Recovered",
-    "RunFinished",
-    "RunFirstToken",
-    "RunStarted",
-    "RunText",
-    "SleepInhibited",
-    "StreamEvent",
-    "SweepFinished",
-    "SweepScopedEvent",
-    "SweepStarted",
-    "Tell",
-    "WatchIdle",
-    "WatchingState",
-    "WorkerEnded",
-    "WorkerKilled",
-    "WorkerLoaded",
-    "WorkerProgress",
-    "WorkerStarted",
-]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .base import StreamEvent
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreflightFinding:
+
+@dataclass(frozen=True, kw_only=True)
+class PreflightFinding(StreamEvent):
     """Something that jobs will fail for (problem) or may fail for (warning), seen before the start.
 
     `about` is an error class or a part of preflight, `where` the model, image or place.
@@ -20,17 +22,27 @@ class PreflightFinding:
     message: str
     hint: str | None
 
+    @property
+    def line(self) -> str:
+        return f"{self.severity}: {self.where}: {self.message}" + (
+            f" ({self.hint})" if self.hint else ""
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchStarted:
+    @property
+    def style(self) -> str | None:
+        return "red" if self.severity == "problem" else "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchStarted(StreamEvent):
     """`vlmsweep fetch` is about to fetch these models, one after another."""
 
     event: Literal["fetch_started"] = "fetch_started"
     models: list[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFetched:
+@dataclass(frozen=True, kw_only=True)
+class ModelFetched(StreamEvent):
     """A model's files are on disk and whole; else `error_class` and `message` say why not.
 
     `download_s` is the time it took, `weights_bytes` the size of its weights.
@@ -46,9 +58,13 @@ class ModelFetched:
     message: str | None = None
     hint: str | None = None
 
+    @property
+    def style(self) -> str | None:
+        return None if self.message is None else "red"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EnvironmentProgress:
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentProgress(StreamEvent):
     """The environment a model runs in is being made. `state`: making, ready or failed."""
 
     event: Literal["environment_progress"] = "environment_progress"
@@ -58,8 +74,8 @@ class EnvironmentProgress:
     elapsed_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImagePrepared:
+@dataclass(frozen=True, kw_only=True)
+class ImagePrepared(StreamEvent):
     """An image was decoded and stored, or could not be (`message` says why)."""
 
     event: Literal["image_prepared"] = "image_prepared"
@@ -68,3 +84,13 @@ class ImagePrepared:
     total: int
     error_class: str | None
     message: str | None
+
+    @property
+    def line(self) -> str | None:
+        if self.message is not None:
+            return f"image {self.path}: {self.message}"
+        return f"images prepared: {self.total}" if self.done == self.total else None
+
+    @property
+    def style(self) -> str | None:
+        return None if self.message is None else "red"

@@ -8,7 +8,7 @@ from typing import Literal
 from .base import SweepScopedEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunStarted(SweepScopedEvent):
     """A job was handed to a worker, `elapsed_s` before this was told."""
 
@@ -24,7 +24,7 @@ class RunStarted(SweepScopedEvent):
     elapsed_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunFirstToken(SweepScopedEvent):
     """The first visible text is there."""
 
@@ -35,7 +35,7 @@ class RunFirstToken(SweepScopedEvent):
     image_tokens: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunText(SweepScopedEvent):
     """A piece of raw text."""
 
@@ -44,7 +44,7 @@ class RunText(SweepScopedEvent):
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunFinished(SweepScopedEvent):
     """A run has its outcome; columns of `runs` under their own names.
 
@@ -76,3 +76,9 @@ class RunFinished(SweepScopedEvent):
     peak_rss_bytes: int | None = None
     peak_device_bytes: int | None = None
     tried_again: bool = False
+
+    @property
+    def style(self) -> str | None:
+        if self.phase == "prepare":  # reported once already, as `image_prepared`
+            return None
+        return None if self.outcome in ("ok", "skipped") else "red"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+from .base import StreamEvent
 
 WatchingState = Literal["nothing_running", "supervisor_gone", "no_database"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SleepInhibited:
+@dataclass(frozen=True, kw_only=True)
+class SleepInhibited(StreamEvent):
     """Whether the machine is kept from sleeping while sweeps run: by what, or why not."""
 
     event: Literal["staying_awake"] = "staying_awake"
@@ -17,19 +19,40 @@ class SleepInhibited:
     method: str | None
     message: str | None
 
+    @property
+    def line(self) -> str | None:
+        return self.message
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotifyFailed:
+    @property
+    def style(self) -> str | None:
+        return None if self.ok else "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifyFailed(StreamEvent):
     """A message about a sweep could not be sent. No secret stands in it."""
 
     event: Literal["notify_failed"] = "notify_failed"
     message: str
 
+    @property
+    def line(self) -> str:
+        return self.message
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WatchIdle:
+    @property
+    def style(self) -> str:
+        return "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchIdle(StreamEvent):
     """`vlmsweep watch` has nothing to show, and why; it goes on looking."""
 
+    redraw: ClassVar[bool] = True
     event: Literal["watching"] = "watching"
     state: WatchingState
     message: str
+
+    @property
+    def line(self) -> str:
+        return self.message

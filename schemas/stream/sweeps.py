@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
+
+from ..shared.plural import pluralize
+from .base import StreamEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepStarted:
+@dataclass(frozen=True, kw_only=True)
+class SweepStarted(StreamEvent):
     """The sweep is stored and its first worker is about to be started.
 
     To those who came later also the jobs that were done before, seconds from run to run lately,
     and how long it had been running.
     """
 
+    redraw: ClassVar[bool] = True
     event: Literal["sweep_started"] = "sweep_started"
     sweep: str
     name: str | None
@@ -25,9 +29,16 @@ class SweepStarted:
     pace_by_model: dict[str, float] = field(default_factory=dict)
     elapsed_s: float = 0.0
 
+    @property
+    def line(self) -> str:
+        title = f"{self.name} ({self.sweep})" if self.name else self.sweep
+        done = sum(sum(counts.values()) for counts in self.outcomes_by_model.values())
+        already = f", done already {done}" if done else ""
+        return f"sweep {title}: models {len(self.models)}, jobs {self.jobs}{already}"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobCountsChanged:
+
+@dataclass(frozen=True, kw_only=True)
+class JobCountsChanged(StreamEvent):
     """A sweep's jobs were counted anew: some were added, tried again, or taken away."""
 
     event: Literal["jobs_counted"] = "jobs_counted"
@@ -36,8 +47,8 @@ class JobCountsChanged:
     outcomes_by_model: dict[str, dict[str, int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobsCancelled:
+@dataclass(frozen=True, kw_only=True)
+class JobsCancelled(StreamEvent):
     """Waiting jobs of a model were given up at the user's wish."""
 
     event: Literal["jobs_cancelled"] = "jobs_cancelled"
@@ -45,9 +56,17 @@ class JobsCancelled:
     model: str
     jobs: int
 
+    @property
+    def line(self) -> str:
+        return f"{self.model}: {pluralize(self.jobs, 'job')} cancelled"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
+    @property
+    def style(self) -> str:
+        return "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recovered(StreamEvent):
     """A supervisor had died on this database: its leftovers were killed, its runs closed."""
 
     event: Literal["recovered"] = "recovered"
@@ -55,28 +74,57 @@ class Recovered:
     runs: int
     jobs: int
 
+    @property
+    def line(self) -> str:
+        killed = pluralize(self.processes, "process", "processes")
+        marked = pluralize(self.runs, "run")
+        return f"an earlier supervisor died: {killed} killed, {marked} marked interrupted"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interrupting:
+    @property
+    def style(self) -> str:
+        return "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interrupting(StreamEvent):
     """A signal came. Unless `at_once`, the run in hand may finish."""
 
     event: Literal["interrupting"] = "interrupting"
     signal: str
     at_once: bool
 
+    @property
+    def line(self) -> str:
+        if self.at_once:
+            return f"{self.signal}: stopping at once"
+        return "finishing the current runs; Ctrl-C again to stop at once"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadlineReached:
+    @property
+    def style(self) -> str:
+        return "red"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeadlineReached(StreamEvent):
     """No more jobs are begun, since they may run until an hour only (UTC)."""
 
     event: Literal["hour_came"] = "hour_came"
     until: str
 
+    @property
+    def line(self) -> str:
+        return "time limit reached: the remaining jobs stay queued"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SweepFinished:
+    @property
+    def style(self) -> str:
+        return "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepFinished(StreamEvent):
     """Nothing is left to do, or the sweep was interrupted."""
 
+    redraw: ClassVar[bool] = True
     event: Literal["sweep_finished"] = "sweep_finished"
     sweep: str
     state: str
@@ -85,3 +133,7 @@ class SweepFinished:
     skipped: int
     waiting: int
     elapsed_s: float
+
+    @property
+    def style(self) -> str:
+        return "bold"

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
+from ..shared.plural import pluralize
 from .base import SweepScopedEvent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkerStarted(SweepScopedEvent):
     """A process for one model was started, `elapsed_s` before this was told."""
 
+    redraw: ClassVar[bool] = True
     event: Literal["worker_started"] = "worker_started"
     worker: int
     model: str
@@ -19,8 +21,12 @@ class WorkerStarted(SweepScopedEvent):
     log: str
     elapsed_s: float = 0.0
 
+    @property
+    def line(self) -> str:
+        return f"loading (worker {self.worker})"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerProgress(SweepScopedEvent):
     """A download or a load moves."""
 
@@ -34,10 +40,11 @@ class WorkerProgress(SweepScopedEvent):
     unit: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkerLoaded(SweepScopedEvent):
     """The model can answer."""
 
+    redraw: ClassVar[bool] = True
     event: Literal["worker_loaded"] = "worker_loaded"
     worker: int
     model: str
@@ -48,7 +55,7 @@ class WorkerLoaded(SweepScopedEvent):
     download_s: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class MemorySampled(SweepScopedEvent):
     """A worker's memory now and at its highest so far."""
 
@@ -60,7 +67,7 @@ class MemorySampled(SweepScopedEvent):
     device_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class WorkerKilled(SweepScopedEvent):
     """A limit was broken; the worker is being killed. `worker_ended` follows."""
 
@@ -71,8 +78,16 @@ class WorkerKilled(SweepScopedEvent):
     phase: str
     message: str
 
+    @property
+    def line(self) -> str:
+        return f"worker {self.worker} killed: {self.message}"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    @property
+    def style(self) -> str:
+        return "red"
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerEnded(SweepScopedEvent):
     """A worker and all it started are gone."""
 
@@ -86,7 +101,7 @@ class WorkerEnded(SweepScopedEvent):
     peak_rss_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FallingBack(SweepScopedEvent):
     """Jobs that did not end ok are tried with another way to load the model."""
 
@@ -96,8 +111,16 @@ class FallingBack(SweepScopedEvent):
     jobs: int
     why: str | None
 
+    @property
+    def line(self) -> str:
+        return f"falling back to {self.to} for {pluralize(self.jobs, 'job')}"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+    @property
+    def style(self) -> str:
+        return "yellow"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Quarantined(SweepScopedEvent):
     """A model cost too many workers: the `jobs` it has left are skipped."""
 
@@ -105,3 +128,11 @@ class Quarantined(SweepScopedEvent):
     model: str
     jobs: int
     message: str
+
+    @property
+    def line(self) -> str:
+        return self.message
+
+    @property
+    def style(self) -> str:
+        return "red"
