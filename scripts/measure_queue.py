@@ -20,7 +20,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from runner.control.handlers import execute
+from runner.control.dispatch import execute
 from runner.control.protocol import Request
 from runner.database import queue_status, sweep_writer
 from runner.database.reader import Reader

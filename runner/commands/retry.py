@@ -14,7 +14,7 @@ from typing import Any
 from schemas.image import PreparedImage
 
 from ..control.client import send_request
-from ..control.handlers import failed_jobs_condition
+from ..control.registry import failed_jobs_condition
 from ..database.reader import Reader
 from ..database.store import Store, canonical_json, files_folder
 from ..image_prep import prepare

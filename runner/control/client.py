@@ -15,7 +15,7 @@ from schemas.stream import EventSink
 from ..database.open_store import open_store
 from ..errors import BusyError
 from . import socket_path
-from .handlers import execute
+from .dispatch import execute
 from .protocol import Reply, Request
 
 TIMEOUT_S = 30.0

@@ -1,100 +1,27 @@
-"""What may be asked of the queue, and what it does: each action changes rows, all of it at once.
+"""Handlers of queue requests: add, pause, resume, cancel, retry, remove, prune.
 
-Targets are numbers: the asking command has found out what its user means. Runs are never deleted;
-a job that is cancelled gets a run that says so. Workers are the supervisor's business: it is told
-by an `Effect` what a request means for those that run.
+Targets are row ids: the client resolves names. Runs are never deleted; a cancelled job gets a run
+with outcome `skipped`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..database.merge import merge
-from ..database.store import Store, canonical_json
+from ..database.store import Store
 from ..system.timestamps import utc_now
-from .protocol import Request, RequestError
-
-LEVELS = {"sweep": "sweep_id", "model": "sweep_model_id", "job": "id"}
-TABLES = {"sweep": "sweeps", "model": "sweep_models", "job": "jobs"}
-
-
-@dataclass(frozen=True, slots=True)
-class QueueChange:
-    """What a request means for the supervisor: jobs that must not run on; something may begin.
-
-    `skipped` counts jobs that were given up, by sweep's uid and model; `recounted` are the numbers
-    of sweeps whose jobs are not what they were.
-    """
-
-    cancelled: frozenset[int] = frozenset()
-    skipped: dict[tuple[str, str], int] = field(default_factory=dict)
-    recounted: frozenset[int] = frozenset()
-
-
-Outcome = tuple[dict[str, Any], QueueChange]
-Action = Callable[[Store, dict[str, Any]], Outcome]
-ACTIONS: dict[str, Action] = {}
-
-
-def action(name: str) -> Callable[[Action], Action]:
-    """Registers an action under the name it is asked by."""
-
-    def register(function: Action) -> Action:
-        ACTIONS[name] = function
-        return function
-
-    return register
-
-
-def execute(store: Store, request: Request) -> Outcome:
-    """Does what is asked, unless it was done before; raises RequestError when it cannot be done."""
-    from . import reorder_handlers, score_handlers  # noqa: F401  they register their actions, and need ours
-
-    done = store.connection.execute(
-        "SELECT reply FROM requests WHERE uid = ?", [request.uid]
-    ).fetchone()
-    if done:
-        return json.loads(done[0]), QueueChange()
-    if request.action not in ACTIONS:
-        raise RequestError(f"there is no action {request.action!r}", "is this vlmsweep older?")
-    if request.action == "add":  # merging makes its own transaction, and may be done twice
-        merge_staged_sweep(store, request.arguments)
-    with store.db.atomic():
-        reply, effect = ACTIONS[request.action](store, request.arguments)
-        row = {
-            "uid": request.uid,
-            "asked_at": utc_now(),
-            "action": request.action,
-            "arguments": canonical_json(request.arguments),
-            "reply": canonical_json(reply),
-        }
-        store.insert("requests", row)
-    return reply, effect
-
-
-def jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
-    """The condition on `jobs` that a target stands for, and its number."""
-    return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
-
-
-def failed_jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
-    """The condition on `jobs` of a target that ended, but not ok, nor by a rule; its number."""
-    condition, id = jobs_condition(arguments)
-    ended = (
-        f"jobs.{condition} AND jobs.state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
-        " latest_run_id AND outcome <> 'ok' AND error_class IS NOT 'excluded')"
-    )
-    return ended, id
-
-
-def row_exists(store: Store, level: str, id: int) -> bool:
-    """Whether there is such a row."""
-    found = store.connection.execute(f"SELECT 1 FROM {TABLES[level]} WHERE id = ?", [id])
-    return found.fetchone() is not None
+from .protocol import RequestError
+from .registry import (
+    TABLES,
+    HandlerResult,
+    QueueChange,
+    action,
+    failed_jobs_condition,
+    jobs_condition,
+    row_exists,
+)
 
 
 def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
@@ -108,7 +35,7 @@ def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
 
 
 @action("add")
-def add(store: Store, arguments: dict[str, Any]) -> Outcome:
+def add(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Puts a sweep that was brought in into the queue, under its terms."""
     row = store.connection.execute(
         "SELECT id, (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id AND state = 'queued')"
@@ -125,18 +52,18 @@ def add(store: Store, arguments: dict[str, Any]) -> Outcome:
 
 
 @action("pause")
-def pause(store: Store, arguments: dict[str, Any]) -> Outcome:
+def pause(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Holds a sweep, a model or a job back; a run in hand goes on to its end."""
     return set_paused(store, arguments, 1)
 
 
 @action("resume")
-def resume(store: Store, arguments: dict[str, Any]) -> Outcome:
+def resume(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Lets go what was held back."""
     return set_paused(store, arguments, 0)
 
 
-def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
+def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> HandlerResult:
     """Sets whether something is held back. What is done is not: it would be when tried again."""
     level = arguments["level"]
     open_ones = "1" if level == "model" else "state <> 'done'"
@@ -148,7 +75,7 @@ def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> Outcome:
 
 
 @action("cancel")
-def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
+def cancel(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Gives up what waits, each job with a run that says so; what runs is killed."""
     condition, id = jobs_condition(arguments)
     now = utc_now()
@@ -182,7 +109,7 @@ def cancel(store: Store, arguments: dict[str, Any]) -> Outcome:
 
 
 @action("retry")
-def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
+def retry(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
     condition, id = jobs_condition(arguments)
     queued = store.connection.execute(
@@ -213,7 +140,7 @@ def retry(store: Store, arguments: dict[str, Any]) -> Outcome:
 
 
 @action("remove")
-def remove(store: Store, arguments: dict[str, Any]) -> Outcome:
+def remove(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Takes jobs that never ran out of the database; a sweep none of which ran goes wholly."""
     condition, id = jobs_condition(arguments)
     never = f"{condition} AND state = 'queued' AND latest_run_id IS NULL"
@@ -274,7 +201,7 @@ PRUNED_AT_ONCE = 20_000
 
 
 @action("prune")
-def prune(store: Store, arguments: dict[str, Any]) -> Outcome:
+def prune(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Deletes some of the memory samples of workers that ended before a moment; says how many."""
     gone = store.connection.execute(
         "DELETE FROM memory_samples WHERE (worker_id, at_s) IN (SELECT worker_id, at_s"

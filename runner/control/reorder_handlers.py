@@ -9,14 +9,14 @@ import json
 from typing import Any
 
 from ..database.store import Store
-from .handlers import TABLES, Outcome, QueueChange, action
 from .protocol import RequestError
+from .registry import TABLES, HandlerResult, QueueChange, action
 
 PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(way_id, sweep_model_id)"}
 
 
 @action("move")
-def move(store: Store, arguments: dict[str, Any]) -> Outcome:
+def move(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Puts something first, last or before another of its kind, or gives a sweep a priority."""
     level, id = arguments["level"], int(arguments["id"])
     if arguments.get("priority") is not None:

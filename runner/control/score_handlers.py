@@ -13,14 +13,14 @@ from typing import Any
 
 from ..database import score_writer
 from ..database.store import Store
-from .handlers import Outcome, QueueChange, action
 from .protocol import RequestError
+from .registry import HandlerResult, QueueChange, action
 
 LINES = 500
 
 
 @action("expect")
-def store_references(store: Store, arguments: dict[str, Any]) -> Outcome:
+def store_references(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Takes up some accepted answers from the file they were staged in, a line for each job.
 
     Returns where in the file to go on, None at its end.
@@ -42,7 +42,7 @@ def store_references(store: Store, arguments: dict[str, Any]) -> Outcome:
 
 
 @action("judge")
-def judge(store: Store, arguments: dict[str, Any]) -> Outcome:
+def judge(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Checks and scores some of a sweep's runs anew; returns the last of them, None at the end."""
     some = score_writer.score_batch(
         store.connection, int(arguments["sweep"]), int(arguments["after"])

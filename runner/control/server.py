@@ -18,8 +18,9 @@ from typing import Self
 from ..database.store import Store
 from ..errors import VlmsweepError
 from . import socket_path
-from .handlers import QueueChange, execute
+from .dispatch import execute
 from .protocol import LONGEST, Reply, Request, RequestError
+from .registry import QueueChange
 
 CONNECTIONS = 64
 REPLY_TIMEOUT_S = 1.0
@@ -28,13 +29,13 @@ REPLY_TIMEOUT_S = 1.0
 class ControlServer:
     """Listens while it is open; `selector` must be turned for anything to happen.
 
-    `heed` is called with what a request means for workers that run now.
+    `on_change` is called with what a request means for workers that run now.
     """
 
     def __init__(self, store: Store, selector: selectors.BaseSelector | None = None) -> None:
         self.store = store
         self.selector = selector or selectors.DefaultSelector()
-        self.heed: Callable[[QueueChange], None] = lambda effect: None
+        self.on_change: Callable[[QueueChange], None] = lambda effect: None
         self.unread: OrderedDict[socket.socket, bytearray] = OrderedDict()
         self.path: Path | None = None
         self.bound: int | None = None
@@ -142,7 +143,7 @@ class ControlServer:
             return Reply.of(error)
         except Exception as error:
             return Reply.of(RequestError(f"that failed: {type(error).__name__}: {error}"))
-        self.heed(effect)
+        self.on_change(effect)
         return Reply(result=result)
 
     def drop(self, connection: socket.socket) -> None:

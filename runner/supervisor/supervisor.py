@@ -18,7 +18,7 @@ from typing import Any
 from schemas import stream
 from schemas.stream import EventSink
 
-from ..control.handlers import QueueChange
+from ..control.registry import QueueChange
 from ..control.server import ControlServer
 from ..database.store import Store
 from ..process import signals
@@ -56,7 +56,7 @@ class Supervisor:
         self.hours = TimeWindow(store.connection, now, self.terms.until)
         self.selector = listener.selector if listener else selectors.DefaultSelector()
         if listener is not None:
-            listener.heed = self.on_queue_change
+            listener.on_change = self.on_queue_change
         self.pool = WorkerPool(self.terms, launcher or ShimLauncher(), self.selector)
         self.abandoned: list[FailedBatch] = []
         self.sessions: dict[int, SweepSession] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
-from runner.control.handlers import execute
+from runner.control.dispatch import execute
 from runner.control.protocol import Request
 from runner.control.server import ControlServer
 from runner.database.store import Store

@@ -12,7 +12,7 @@ import pytest
 from runner import api, queries
 from runner.commands import rescore as rescore_module
 from runner.commands.rescore import RescoreResult, rescore
-from runner.control.handlers import execute
+from runner.control.dispatch import execute
 from runner.control.protocol import Request
 from runner.control.server import ControlServer
 from runner.database import score_writer

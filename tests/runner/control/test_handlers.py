@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from runner.control.handlers import QueueChange, execute
+from runner.control.dispatch import execute
 from runner.control.protocol import Request, RequestError
+from runner.control.registry import QueueChange
 from runner.database.store import Store
 from runner.supervisor.queue import Queue
 from runner.system.timestamps import utc_now
