@@ -18,7 +18,6 @@ from schemas import stream
 from schemas.image import PreparedImage
 from schemas.stream import EventSink
 
-from .commands import retry
 from .control.client import send_request
 from .control.server import ControlServer
 from .database import recovery, sweep_writer
@@ -28,6 +27,7 @@ from .database.store import Store, files_folder, unusable_error
 from .environments import resolve
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .image_prep import prepare as prepare_module
+from .image_prep.restore import restore_images
 from .planning.plan import Plan
 from .preflight import run as run_module
 from .supervisor.queue import Queue
@@ -200,7 +200,7 @@ def prepare(
 
 def restore(store: Store, sweep: int, emit: EventSink, on_idle: Callable[[], None]) -> None:
     """Makes again what a sweep needs and somebody has deleted."""
-    retry.restore_images(store, sweep, on_idle)
+    restore_images(store, sweep, on_idle)
     restore_environments(store, sweep, emit, on_idle)
 
 

@@ -40,3 +40,7 @@ class DatabaseError(VlmsweepError):
 
 class BusyError(DatabaseError):
     """Another vlmsweep has the right to write it."""
+
+
+class ExchangeError(VlmsweepError):
+    """A file that was to be imported, or to be written, cannot be used; nothing was changed."""

@@ -29,14 +29,13 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
     """
     from runner import doctor, paths
     from runner.doctor import view
-    from runner.view import tables
     from runner.view.formats import write
 
     found = doctor.run_checks(paths.database_path(db), devices, sys.stdout)
     if format in (None, "table"):
         view.draw(found, sys.stdout)
     else:
-        write(tables.checks(found), format, sys.stdout)
+        write(view.checks_table(found), format, sys.stdout)
     ctx.exit(0 if doctor.healthy(found) else 1)
 
 
@@ -55,9 +54,8 @@ def chaos(ctx: click.Context, /, quick: bool, names: tuple[str, ...], format: An
     Rows have the keys fault, title, expected, got, phase, kill_s, survivors, next_ok, took_s,
     survived and why. Exit code 0 when all were survived, else 1.
     """
-    from runner.chaos import catalogue, runner
+    from runner.chaos import catalogue, runner, view
     from runner.chaos.progress_line import ProgressLine
-    from runner.view import tables
     from runner.view.formats import write
 
     if unknown := set(names) - set(catalogue.NAMES):
@@ -66,7 +64,7 @@ def chaos(ctx: click.Context, /, quick: bool, names: tuple[str, ...], format: An
     chosen = catalogue.select_faults(quick, names)
     with ProgressLine(len(chosen), sys.stderr) as ticker:
         verdicts = runner.run(chosen, quick, ticker)
-    write(tables.verdicts(verdicts), format or "table", sys.stdout)
+    write(view.verdicts(verdicts), format or "table", sys.stdout)
     survived = sum(verdict.survived for verdict in verdicts)
     if format in (None, "table"):
         click.echo(f"\n{survived} of {len(verdicts)} survived")

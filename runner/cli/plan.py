@@ -29,8 +29,8 @@ def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
     """
     from runner import paths
     from runner.planning import preview, request
-    from runner.preflight import run
-    from runner.view import findings, tables
+    from runner.preflight import run, view
+    from runner.view import tables
     from runner.view.formats import as_json, write
 
     wanted = request.build_plan(to_sweep_request(given))
@@ -41,7 +41,7 @@ def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
         write(tables.plan_table(seen), format or "table", sys.stdout)
     if format in (None, "table"):
         click.echo("\n" + "\n".join(tables.plan_lines(seen)) + "\n")
-        findings.draw(found, sys.stdout)
+        view.draw(found, sys.stdout)
     if strict:
         run.raise_on_problems(found)
 

@@ -131,10 +131,11 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     """
     from runner import api, paths
     from runner.commands import demo as show
+    from runner.commands import demo_view
     from runner.database.reader import Reader
     from runner.errors import EXIT_JOBS_FAILED
     from runner.notify import listeners
-    from runner.view import sinks, tables
+    from runner.view import sinks
     from runner.view.formats import write
 
     plan = show.plan()
@@ -153,7 +154,7 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
         for event in show.score_events(checked):
             view(event)
     else:
-        write(tables.demo_table(checked), "table", sys.stdout)
+        write(demo_view.demo_table(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
     code = print_summary(ctx, swept, table=not json)
     if not json:

@@ -6,7 +6,8 @@ A table would cut the details, which are the point. Machines' formats are `runne
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from itertools import groupby
 from typing import TextIO
@@ -16,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..text.sanitize import one_line
+from ..view.grid import Column, Grid, grid
 from ..view.table_renderer import print_on
 from .check import Check
 
@@ -27,6 +29,12 @@ TITLES = {
     "here": "Images, screen, machine",
 }
 STYLES = {"in force": "green", "not here": "yellow", "problem": "bold red"}
+CHECKS = (
+    Column("area", "Part"),
+    Column("check", "Check"),
+    Column("state", "State"),
+    Column("detail", "Detail", least=30),
+)
 
 
 def draw(checks: Sequence[Check], stream: TextIO) -> None:
@@ -57,3 +65,8 @@ def summary_line(checks: Sequence[Check]) -> str:
     problems = counts["problem"]
     told = f"{problems} problem{'s' if problems > 1 else ''}" if problems else "no problem"
     return f"{counts['in force']} in force, {counts['not here']} not here, {told}"
+
+
+def checks_table(found: Iterable[Check]) -> Grid:
+    """What the doctor saw."""
+    return grid([asdict(one) for one in found], CHECKS)

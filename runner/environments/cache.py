@@ -18,7 +18,6 @@ from .probe import Interpreter
 
 VARIABLE = "VLMSWEEP_ENVIRONMENTS"
 FORMAT = 1
-ELSEWHERE = "imported:"  # stands before an interpreter that another machine's sweep ran in
 
 
 def root() -> Path:

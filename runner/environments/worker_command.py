@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 
+from ..planning.plan import ELSEWHERE
 from ..text.sanitize import display_path
 from . import cache, worker_path
 from .probe import InterpreterError, probe
@@ -33,7 +34,7 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
 
 def check(python: str) -> None:
     """Whether workers can run there. Raises InterpreterError with what is known of it."""
-    if python.startswith(cache.ELSEWHERE):  # a program that a stranger's file names is not run
+    if python.startswith(ELSEWHERE):  # a program that a stranger's file names is not run
         raise InterpreterError(
             "the environment it ran in is another machine's, where the sweep was imported from",
             hint="run its sweep file here, which makes or names an environment of this machine",

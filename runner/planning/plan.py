@@ -21,6 +21,7 @@ class ReferenceAnswers:
 
 
 EMPTY = ReferenceAnswers()
+ELSEWHERE = "imported:"  # prefix of an interpreter path that belongs to another machine
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..transfer import ExchangeError
+from ..errors import ExchangeError
 
 
 @contextmanager

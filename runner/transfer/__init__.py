@@ -5,8 +5,4 @@ It reads what was stored and stores what others read; nothing here runs a model.
 
 from __future__ import annotations
 
-from ..errors import VlmsweepError
-
-
-class ExchangeError(VlmsweepError):
-    """A file that was to be imported, or to be written, cannot be used; nothing was changed."""
+from ..errors import ExchangeError as ExchangeError

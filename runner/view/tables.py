@@ -17,25 +17,9 @@ from .grid import Column, Grid, grid, kind_of
 if TYPE_CHECKING:
     from schemas.stream import ModelFetched
 
-    from ..chaos.result import FaultResult
-    from ..commands.demo import CheckedAnswer
-    from ..doctor.check import Check
     from ..planning.preview import Preview
 
 Record = Mapping[str, Any]
-
-SURVIVED = {True: "survived", False: "NOT survived"}
-VERDICTS = {True: "right", False: "wrong", None: "not checked"}
-
-
-def verdict(row: Record) -> str:
-    """The demo's mark for one answer."""
-    return VERDICTS[row["right"]] if row["answer"] is not None else "no answer"
-
-
-def expected_if_wrong(row: Record) -> str:
-    """What the demo's model should have said, where it did not: a right answer needs no twin."""
-    return "" if row["right"] or not row["expected"] else str(row["expected"][0])
 
 
 def answer_or_message(row: Record) -> Any:
@@ -52,11 +36,6 @@ def outcome(row: Record) -> str:
 def settings(row: Record) -> str:
     """A planned model's own choices."""
     return ", ".join(row[key] for key in ("engine", "device", "dtype") if row[key] != "auto")
-
-
-def expected_if_different(row: Record) -> Any:
-    """What a fault should have come to, where it came to something else."""
-    return row["expected"] if row["expected"] != row["got"] else None
 
 
 def percent(mean: float | None, low: float | None, high: float | None) -> str | None:
@@ -114,13 +93,6 @@ SWEEPS = (
     Column("jobs", "Jobs", "number"),
     Column("state", "Outcome", least=14, of=outcome),
 )
-CHECKED = (
-    Column("image", "Image", least=10),
-    Column("question", "Question", least=12),
-    Column("answer", "Answer", least=12),
-    Column("expected", "Expected", least=8, optional=True, of=expected_if_wrong),
-    Column("right", "", least=9, of=verdict),
-)
 PLANNED = (
     Column("model", "Model", least=12, middle=True),
     Column("jobs", "Jobs", "number"),
@@ -140,23 +112,6 @@ CHECK = (
     Column("error_class", "Problem"),
     Column("message", "In words"),
     Column("hint", "What to do"),
-)
-CHECKS = (
-    Column("area", "Part"),
-    Column("check", "Check"),
-    Column("state", "State"),
-    Column("detail", "Detail", least=30),
-)
-FAULTS = (
-    Column("title", "Fault", least=16),
-    Column("expected", "Expected", optional=True, of=expected_if_different),
-    Column("got", "Outcome", of=lambda row: row["got"] or "nothing stored"),
-    Column("phase", "Phase", least=7),
-    Column("kill_s", "Killed in", "seconds"),
-    Column("survivors", "Left over", "number"),
-    Column("next_ok", "Next job", of=lambda row: "ok" if row["next_ok"] else "not done"),
-    Column("survived", "Verdict", of=lambda row: SURVIVED[row["survived"]]),
-    Column("why", "Why", least=30, aside=True, optional=True),
 )
 FETCHED = (
     Column("model", "Model", least=12, middle=True),
@@ -204,11 +159,6 @@ def sweeps(rows: Sequence[Record]) -> Grid:
     return grid(rows, SWEEPS)
 
 
-def demo_table(rows: Iterable[CheckedAnswer]) -> Grid:
-    """The demo's answers."""
-    return grid([asdict(row) for row in rows], CHECKED)
-
-
 def plan_table(seen: Preview) -> Grid:
     """A row per model of what would run."""
     return grid([asdict(model) for model in seen.models], PLANNED)
@@ -217,16 +167,6 @@ def plan_table(seen: Preview) -> Grid:
 def fetch_table(done: Iterable[ModelFetched]) -> Grid:
     """What came of a fetch."""
     return grid([asdict(one) for one in done], FETCHED)
-
-
-def checks(found: Iterable[Check]) -> Grid:
-    """What the doctor saw."""
-    return grid([asdict(one) for one in found], CHECKS)
-
-
-def verdicts(found: Iterable[FaultResult]) -> Grid:
-    """What faults were survived."""
-    return grid([asdict(one) for one in found], FAULTS)
 
 
 def families(rows: Sequence[Record]) -> Grid:

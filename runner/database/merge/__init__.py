@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlite_utils import Database
 
-from ...transfer import ExchangeError
+from ...errors import ExchangeError
 from ..migrations import NAMES
 from ..store import Store
 from .copy_rows import ConflictError, DanglingReferenceError, RowCopier

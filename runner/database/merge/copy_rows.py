@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ...environments.cache import ELSEWHERE
+from ...planning.plan import ELSEWHERE
 from .tables import BY_NAME, ROOT, TABLES, MergeTable
 
 # The columns of a map: the row there, the row here, and whether that one is new (1), was here

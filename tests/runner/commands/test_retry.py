@@ -12,7 +12,7 @@ from PIL import Image
 from runner.commands import retry
 from runner.database import sweep_writer
 from runner.database.store import Store
-from runner.image_prep import prepare
+from runner.image_prep import prepare, restore
 from runner.planning import expand, sweepfile
 from runner.system import environment
 
@@ -70,7 +70,7 @@ def test_a_image_that_lies_elsewhere_now_is_named_there(shown: Shown, prepared: 
     """The database was moved with its folder, or came from another machine."""
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
-    retry.restore_images(shown.store, shown.sweep, nothing)
+    restore.restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["prepared_path"] == str(shown.prepared)
 
 
@@ -83,5 +83,5 @@ def test_a_image_whose_source_is_not_what_it_was_cannot_be_asked_about(
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.prepared.unlink()
     spoil(shown.source)
-    retry.restore_images(shown.store, shown.sweep, nothing)
+    restore.restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["error_class"] == "not_found"

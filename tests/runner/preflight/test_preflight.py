@@ -20,10 +20,9 @@ from runner.database.store import Store
 from runner.environments import cache
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from runner.preflight import devices, finding, images, models, probe, run
+from runner.preflight import devices, finding, images, models, probe, run, view
 from runner.preflight.finding import Finding
 from runner.supervisor.queue import Queue
-from runner.view import findings
 
 # The interpreter below our environment: none of our packages is there.
 BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
@@ -71,7 +70,7 @@ def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_war
     said = one(model)
     assert said.severity == "note"
     assert "made when the sweep starts, of nothing==0" in said.message
-    place = run.resolving.with_expected_interpreters(plan(model)).entries[0].place
+    place = run.resolve.with_expected_interpreters(plan(model)).entries[0].place
     slot = cache.find_cached_environment(place.python or "")
     assert slot is not None
     slot.folder.parent.mkdir()
@@ -188,7 +187,7 @@ def test_history_says_how_long_it_takes(tmp_path: Path, sweep: Callable[..., Any
     seen = run.run_preflight(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
     assert seen.expected.unknown == ("demo",)
     assert seen.expected.known_s > 0
-    assert "never measured" in findings.duration_text(seen)
+    assert "never measured" in view.duration_text(seen)
     limits = {"load_s": 0.000001}
     slow = run.run_preflight(plan("./fine", limits=limits), tmp_path / "history.db")
     assert "load_s" in {one.about for one in slow.of("warning")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -13,22 +13,12 @@ from rich.text import Text
 
 from ..text import units
 from ..text.sanitize import one_line
-from .table_renderer import print_on
-
-if TYPE_CHECKING:
-    from schemas.stream import PreflightFinding
-
-    from ..preflight.finding import Finding
-    from ..preflight.run import PreflightReport
+from ..view.table_renderer import print_on
+from .finding import Finding
+from .run import PreflightReport
 
 STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 SAME = 5  # of one severity and kind, then the others are counted
-
-
-def line(found: Finding | PreflightFinding) -> str:
-    """`problem: big: its weights take 140 GB, ...`, on one line."""
-    hint = f" ({found.hint})" if found.hint else ""
-    return one_line(f"{found.severity}: {found.where}: {found.message}{hint}")
 
 
 def draw(seen: PreflightReport, stream: TextIO) -> None:
