@@ -15,9 +15,10 @@ import sys
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
+from schemas.shared.redact import Redactor
+
 from .main_loop import serve
 from .protocol import EventWriter
-from .redact import make_scrub
 
 STACK_FILE = "VLMSWEEP_STACK_FILE"
 
@@ -33,7 +34,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     report_crashes()
     if sys.platform != "win32":
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to judge
-    code = serve(commands, EventWriter(options.events_fd, scrub=make_scrub()))
+    code = serve(commands, EventWriter(options.events_fd, redact=Redactor()))
     with contextlib.suppress(OSError, ValueError):  # a log that is gone must not change the code
         sys.stdout.flush()
         sys.stderr.flush()

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 from schemas.commands import Command, Load, Run, Stop, Turn, Video
 from schemas.events import Event
 from schemas.generation import Generation
+from schemas.shared.redact import redact_head
 
 from .error_classes import WorkerFailure
 
@@ -30,17 +31,17 @@ class EventWriter:
 
     Adds `seq` (from 1) and `at_s` (seconds since this writer was made) to every line. What
     JSON or UTF-8 can't carry is replaced: NaN and infinities by null, lone surrogates by
-    U+FFFD. `scrub` sees every string last. Where nobody reads any more the process leaves.
+    U+FFFD. `redact` sees every string last. Where nobody reads any more the process leaves.
     """
 
     def __init__(
         self,
         fd: int,
         *,
-        scrub: Callable[[str], str] = lambda text: text,
+        redact: Callable[[str], str] = lambda text: text,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._fd, self._scrub, self._clock = fd, scrub, clock
+        self._fd, self._redact, self._clock = fd, redact, clock
         self._lock = threading.Lock()
         self._seq, self._start = 0, clock()
 
@@ -67,7 +68,7 @@ class EventWriter:
         if isinstance(value, list | tuple):
             return [self._plain(item) for item in value]
         if isinstance(value, str):
-            return self._scrub(value.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+            return self._redact(value.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
         if isinstance(value, float) and not math.isfinite(value):
             return None
         return value
@@ -93,7 +94,7 @@ def parse_command(line: bytes) -> Command:
             fields["generation"] = Generation(**fields["generation"])
         return kind(**fields)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        shown = line[:200].decode("utf-8", "backslashreplace")
+        shown = redact_head(line, 200, "backslashreplace")
         raise WorkerFailure("protocol", f"Not a command: {shown} ({error!r})") from error
 
 

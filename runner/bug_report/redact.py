@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from ..text.redact import redact as redact_secrets
+from schemas.shared.redact import redact as redact_secrets
+
 from ..text.sanitize import one_line, strip_control_characters
 
 # Of any machine: the run may have been imported.

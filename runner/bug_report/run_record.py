@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.generation import Generation
+from schemas.shared.redact import MARGIN_BYTES, redact_tail
 
 from ..database.reader import Reader
 from ..errors import QueryError
@@ -132,7 +133,7 @@ def log_tail(path: str | None) -> str:
     try:
         with Path(path or "").open("rb") as file:
             file.seek(0, 2)
-            file.seek(max(0, file.tell() - TAIL_BYTES))
-            return file.read().decode("utf-8", "replace")
+            file.seek(max(0, file.tell() - TAIL_BYTES - MARGIN_BYTES))
+            return redact_tail(file.read(), TAIL_BYTES)
     except OSError:
         return ""

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from schemas.shared.redact import redact
+
 from .probe import clean_environment
 
 Say = Callable[..., None]
@@ -114,6 +116,7 @@ def call(command: Sequence[str], say: Say) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             if line.strip():
+                line = redact(line)
                 lines = [*lines[-50:], line.strip()]
                 print(line, end="", flush=True)
                 if not line.startswith(ADDRESSES):

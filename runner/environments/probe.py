@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.shared.redact import redact
+
 from ..errors import VlmsweepError
 from ..text.sanitize import display_path, one_line
 
@@ -58,7 +60,7 @@ def probe(path: str) -> Interpreter:
         )
         version, platform, prefix = json.loads(done.stdout)
     except subprocess.CalledProcessError as error:
-        last = one_line("".join((error.stderr or "").strip().splitlines()[-1:]))
+        last = one_line(redact("".join((error.stderr or "").strip().splitlines()[-1:])))
         raise InterpreterError(f"{shown} does not work as Python: {last}") from error
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise InterpreterError(f"{shown} does not work as Python: {error}") from error

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
+from schemas.shared.redact import redact
+
 from ..database.reader import Reader
 from ..errors import VlmsweepError
 from ..text.sanitize import one_line, strip_control_characters
@@ -31,14 +33,14 @@ def compose(database: Path, title: str, body: str, sweep: str) -> Message:
         for form in tables:
             out = StringIO()
             write(tables_module.summary(rows), "table" if form == "table" else "md", out)
-            tables[form] = out.getvalue()
+            tables[form] = redact(out.getvalue())
     except VlmsweepError as error:
-        tables = dict.fromkeys(tables, f"(no table: {error.message})\n")
-    said = strip_control_characters(body).strip()
+        tables = dict.fromkeys(tables, f"(no table: {redact(error.message)})\n")
+    said = redact(strip_control_characters(body)).strip()
     quoted = "\n".join(f"    {line}" for line in said.splitlines())  # a model's text is no Markdown
     end = f"\nStored in {strip_control_characters(str(database))}\n"
     return Message(
-        one_line(f"vlmsweep: {title}"),
+        redact(one_line(f"vlmsweep: {title}")),
         "\n\n".join(filter(None, (said, tables["table"]))) + end,
         "\n\n".join(filter(None, (quoted, tables["md"]))) + end,
     )

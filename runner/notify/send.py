@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from schemas.shared.redact import Redactor, redact
+
 from ..text.sanitize import truncate
 from .message import Message, compose
-from .redact import redact, redacted_name
 from .send_process import LIMIT_S
 
 WHY = 300
@@ -27,13 +29,21 @@ WHY = 300
 def main(arguments: list[str]) -> int:
     """The whole process. Always prints a list."""
     task = json.load(sys.stdin)
+    redactor = Redactor(urls=task["urls"])
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
     signal.alarm(int(LIMIT_S) + 5)  # should the supervisor be gone by then
     out = sys.stdout
     with redirect_stdout(sys.stderr):  # what libraries print is no answer
-        failures = list(invalid_urls(task["urls"]) if "--check" in arguments else send(task))
-    json.dump([redact(failure, task["urls"]) for failure in failures], out)
+        check = "--check" in arguments
+        failures = list(invalid_urls(task["urls"]) if check else send(task, redactor))
+    json.dump([redactor(failure) for failure in failures], out)
     return 0
+
+
+def redacted_name(place: int, url: str) -> str:
+    """`address 2 (discord)`: its place among all, from 1, and its scheme."""
+    scheme = re.match(r"[A-Za-z0-9+.-]{1,20}(?=://)", url)
+    return f"address {place} ({scheme[0]})" if scheme else f"address {place}"
 
 
 def invalid_urls(urls: list[str]) -> Iterator[str]:
@@ -45,7 +55,7 @@ def invalid_urls(urls: list[str]) -> Iterator[str]:
             yield redacted_name(place, url)
 
 
-def send(task: dict[str, Any]) -> Iterator[str]:
+def send(task: dict[str, Any], redactor: Redactor) -> Iterator[str]:
     """Sends to the command and to every address; gives what could not be, and why."""
     message = compose(Path(task["database"]), task["title"], task["body"], task["facts"]["sweep"])
     if task["command"]:
@@ -56,7 +66,7 @@ def send(task: dict[str, Any]) -> Iterator[str]:
         except Exception as error:
             why = f"{type(error).__name__}: {error}"
         if why is not None:
-            yield f"{redacted_name(place, url)}: {truncate(why, WHY)}"
+            yield f"{redacted_name(place, url)}: {truncate(redactor(why), WHY)}"
 
 
 def post(url: str, message: Message) -> str | None:
@@ -104,7 +114,7 @@ def run(command: str, message: Message, facts: dict[str, Any], database: str) ->
     )
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = f": {truncate(said[-1], WHY)}" if said else ""
+        why = f": {truncate(redact(said[-1]), WHY)}" if said else ""
         yield f"the command ended with status {done.returncode}{why}"
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from schemas.events import Event
+from schemas.shared.redact import MARGIN_BYTES, redact_head
 
 MAX_LINE = 16_000_000
 READ = 1 << 16
@@ -107,4 +108,4 @@ def parse_sqlite_int(digits: str) -> int:
 
 def sample(line: bytes | bytearray) -> str:
     """How a line began, for a log."""
-    return bytes(line[:200]).decode("utf-8", "backslashreplace")
+    return redact_head(bytes(line[: 200 + MARGIN_BYTES]), 200, "backslashreplace")

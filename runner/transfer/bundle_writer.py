@@ -19,12 +19,13 @@ from typing import IO, Any
 import yaml
 from sqlite_utils import Database
 
+from schemas.shared.redact import MARGIN_BYTES, redact_head
+
 from .. import __version__
 from ..database import merge
 from ..database.merge.tables import TABLES
 from ..database.migrations import NAMES
 from ..system.atomic_write import atomic_write
-from ..text import redact
 from ..text.sanitize import one_line
 from . import bundle_images, database_source, staging
 from .bundle_reader import ABOUT, FORMAT, VERSION
@@ -180,12 +181,18 @@ def pack_logs(db: Database, packer: ZipWriter) -> int:
         name = f"logs/worker-{number}.log"
         db.execute("UPDATE workers SET log_path = ? WHERE id = ?", [name, row])
         try:
-            text = Path(path).read_bytes()[:MOST_LOG_BYTES].decode("utf-8", "replace")
+            text = redact_head(read_start(Path(path)), MOST_LOG_BYTES)
         except OSError:
             continue
-        packer.text(name, redact.redact(text))
+        packer.text(name, text)
         count += 1
     return count
+
+
+def read_start(path: Path) -> bytes:
+    """As much of a log as is packed, and a margin to redact in. Raises OSError."""
+    with path.open("rb") as file:
+        return file.read(MOST_LOG_BYTES + MARGIN_BYTES)
 
 
 def pack_rows(db: Database, packer: ZipWriter) -> int:

@@ -14,8 +14,8 @@ from typing import Any
 from schemas.commands import Load, Turn
 from schemas.events import Loaded, Progress
 from schemas.generation import Generation
+from schemas.shared.redact import add_secret
 
-from ... import redact
 from ...checkpoint import Checkpoint
 from ...engine import DeviceMemory, GeneratedAnswer
 from ...error_classes import WorkerFailure
@@ -133,7 +133,7 @@ def api_key(variable: str | None) -> str | None:
             f"api_key_env names the environment variable {variable}, which is not set",
             f"Set it where vlmsweep is started: export {variable}=...",
         )
-    redact.add_secret(key)
+    add_secret(key)
     if not key.isascii() or not key.isprintable():
         raise WorkerFailure("gated", f"The key in {variable} has characters no header can hold")
     return key

@@ -15,6 +15,7 @@ from http.client import BadStatusLine, RemoteDisconnected
 from typing import Any
 
 from schemas.errors import ErrorClass
+from schemas.shared.redact import redact
 
 from ...error_classes import WorkerFailure
 
@@ -144,7 +145,7 @@ def _find(value: Any) -> str:
 
 def _short(text: str) -> str:
     text = re.sub(r"(data:[\w/+.-]*;base64,)[A-Za-z0-9+/=]+", r"\1…", text)
-    text = " ".join(text.split())
+    text = redact(" ".join(text.split()))  # before the cut: a part of a secret has no form
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
