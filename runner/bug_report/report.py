@@ -80,7 +80,11 @@ def title(case: RunRecord) -> str:
     name = str(case.model["location"])
     if case.model["source"] == "local":  # a path says nothing to others
         name = Path(name).name
-    return inline_code(name) + f": {what}" + (f": {inline_code(redact(said[0])[:120])}" if said else "")
+    return (
+        inline_code(name)
+        + f": {what}"
+        + (f": {inline_code(redact(said[0])[:120])}" if said else "")
+    )
 
 
 def section_what_happened(case: RunRecord) -> Iterator[str]:

@@ -17,7 +17,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from schemas.shared.redact import Redactor, redact
+from schemas.shared.redact import Redactor
 
 from ..text.sanitize import truncate
 from .message import Message, compose
@@ -59,7 +59,7 @@ def send(task: dict[str, Any], redactor: Redactor) -> Iterator[str]:
     """Sends to the command and to every address; gives what could not be, and why."""
     message = compose(Path(task["database"]), task["title"], task["body"], task["facts"]["sweep"])
     if task["command"]:
-        yield from run(task["command"], message, task["facts"], task["database"])
+        yield from run(task["command"], message, task, redactor)
     for place, url in enumerate(task["urls"], 1):
         try:
             why = post(url, message)
@@ -100,11 +100,11 @@ def message_format(server: Any) -> str:
     return "text" if names == {"text"} else "markdown"
 
 
-def run(command: str, message: Message, facts: dict[str, Any], database: str) -> Iterator[str]:
+def run(command: str, message: Message, task: dict[str, Any], redactor: Redactor) -> Iterator[str]:
     """Runs the user's command, the message on its standard input, the facts in its environment."""
     # Not VLMSWEEP_DATABASE, which marks what a supervisor may kill.
-    told = {**facts, "title": message.title, "db": database}
-    env = {f"VLMSWEEP_{key.upper()}": str(value) for key, value in told.items()}
+    variables = {**task["facts"], "title": message.title, "db": task["database"]}
+    env = {f"VLMSWEEP_{key.upper()}": str(value) for key, value in variables.items()}
     done = subprocess.run(
         ["/bin/sh", "-c", command],
         input=f"{message.title}\n\n{message.text}".encode(),
@@ -114,7 +114,7 @@ def run(command: str, message: Message, facts: dict[str, Any], database: str) ->
     )
     if done.returncode:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = f": {truncate(redact(said[-1]), WHY)}" if said else ""
+        why = f": {truncate(redactor(said[-1]), WHY)}" if said else ""
         yield f"the command ended with status {done.returncode}{why}"
 
 

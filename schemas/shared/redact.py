@@ -56,9 +56,7 @@ class Redactor:
     `urls` are addresses of which any part may be the secret, such as those of notifications.
     """
 
-    def __init__(
-        self, environ: Mapping[str, str] | None = None, urls: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, environ: Mapping[str, str] | None = None, urls: Iterable[str] = ()) -> None:
         variables = os.environ if environ is None else environ
         self.values = {form for value in secret_values(variables) for form in encoded_forms(value)}
         self.values |= {part for url in urls for part in url_parts(url)}

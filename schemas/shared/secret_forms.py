@@ -7,7 +7,6 @@ text. The patterns prefer to leave ordinary prose alone: what models answer goes
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 SHOWN = "[secret]"
@@ -53,10 +52,9 @@ BARE_AUTHORIZATION = re.compile(
       (?=[^\s"'\\]{0,200}\d) [^\s"'\\]{8,4096}"""
 )
 BEARER = re.compile(
-    r"\b(?P<keep>bearer\s{1,4})"
-    r"(?=[A-Za-z0-9._~+/=-]{0,200}\d|[A-Za-z0-9._~+/=-]{24}|[a-z._~+/=-]{0,200}[A-Z])"
-    r"[A-Za-z0-9._~+/-]{8,}=*",
-    re.IGNORECASE,
+    r"\b(?P<keep>(?i:bearer)\s{1,4})"
+    r"(?=[A-Za-z0-9._~+/=-]{0,200}(?:\d|[a-z][A-Z])|[A-Za-z0-9._~+/=-]{24})"
+    r"[A-Za-z0-9._~+/-]{8,}=*"
 )
 BASIC = re.compile(
     r"\b(?P<keep>basic\s{1,4})(?P<value>[A-Za-z0-9+/_-]{4,2048}={0,2})", re.IGNORECASE
@@ -128,7 +126,8 @@ def basic(match: re.Match[str]) -> str:
     value = match["value"]
     padded = value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4)
     try:
-        login = base64.b64decode(padded, altchars=b"-_" if set(value) & set("-_") else None)
-    except (binascii.Error, ValueError):
+        altchars = b"-_" if set(value) & set("-_") else None
+        login = base64.b64decode(padded, altchars=altchars, validate=True).decode("utf-8")
+    except ValueError:  # no base64, or no text
         return match[0]
-    return match["keep"] + SHOWN if b":" in login else match[0]
+    return match["keep"] + SHOWN if ":" in login and login.isprintable() else match[0]

@@ -13,9 +13,9 @@ import pytest
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.events import Progress, Text, WorkerExiting
 from schemas.generation import Generation
+from schemas.shared.redact import Redactor
 from workers.error_classes import WorkerFailure
 from workers.protocol import EventWriter, parse_command, read_commands
-from workers.redact import make_scrub
 
 
 def written(*events: Any, **options: Any) -> list[dict[str, Any]]:
@@ -102,6 +102,8 @@ def test_a_flood_from_many_threads_stays_whole() -> None:
 
 def test_secrets_never_leave() -> None:
     token = "hf_" + "a" * 30
-    scrub = make_scrub({"MY_API_KEY": "s3cret-value", "TOKENIZERS_PARALLELISM": "parallel"})
-    (line,) = written(Progress(phase="load", message=f"s3cret-value {token} parallel"), scrub=scrub)
+    redact = Redactor({"MY_API_KEY": "s3cret-value", "TOKENIZERS_PARALLELISM": "parallel"})
+    (line,) = written(
+        Progress(phase="load", message=f"s3cret-value {token} parallel"), redact=redact
+    )
     assert line["message"] == "[secret] [secret] parallel"

@@ -19,8 +19,9 @@ from click.testing import CliRunner
 from runner.cli import cli
 from runner.notify import NotifyError, listeners, send, send_process
 from runner.notify.listeners import ListenerOptions
-from runner.notify.redact import redact, redacted_name
+from runner.notify.send import redacted_name
 from schemas import stream
+from schemas.shared.redact import Redactor
 from tests.helpers.command_line import sweep_file
 from tests.helpers.paths import ROOT
 from tests.helpers.scripted_sweep import Sweeper
@@ -177,7 +178,7 @@ def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path
     told = run(sweep, tmp_path, wanted, ["fine"])
     one, two = sorted(failures(told))
     assert one.startswith("could not tell: address 1 (json): ")
-    assert two == "could not tell: the command ended with status 3: *** is sour"
+    assert two == "could not tell: the command ended with status 3: [secret] is sour"
     assert SECRET not in repr(told)
     assert (tmp_path / "said").read_text().startswith("vlmsweep: tonight is done: 2 ok\n\n")
 
@@ -273,6 +274,6 @@ def test_secrets() -> None:
     assert redacted_name(2, url) == "address 2 (discord)"
     assert redacted_name(1, SECRET) == "address 1"
     text = f"POST {url} failed for webhook-id and t0k/en, t0k%2Fen"
-    left = redact(text, [url])
+    left = Redactor({}, [url])(text)
     assert not any(part in left for part in ("webhook-id", "t0k"))
-    assert redact("nothing", ["json://a/b"]) == "nothing"
+    assert Redactor({}, ["json://a/b"])("nothing") == "nothing"

@@ -10,8 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from schemas.events import FirstToken, Text
+from schemas.shared import redact
 from schemas.sweep import Model
-from workers import redact
 from workers.engines.openai import sse
 from workers.engines.openai.client import _Connection, is_loopback
 from workers.timing import RunTimer
@@ -111,8 +111,8 @@ def test_only_connecting_has_a_limit() -> None:
 
 
 def test_a_secret_learnt_late(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redact, "_learnt", set())
-    scrub = redact.make_scrub({})
+    monkeypatch.setattr(redact, "_added", set())
+    scrub = redact.Redactor({})
     assert scrub("say opensesame") == "say opensesame"
     redact.add_secret("opensesame")
     redact.add_secret("ollama")
