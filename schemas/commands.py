@@ -86,7 +86,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
-    """Say `bye` and leave."""
+    """Say `worker_exiting` and leave."""
 
     command: Literal["stop"] = "stop"
 

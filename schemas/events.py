@@ -160,7 +160,7 @@ class Heartbeat:
 class WorkerExiting:
     """The worker leaves of its own will."""
 
-    event: Literal["bye"] = "bye"
+    event: Literal["worker_exiting"] = "worker_exiting"
     runs: int
 
 

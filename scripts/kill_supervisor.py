@@ -44,7 +44,7 @@ for line in sys.stdin.buffer:
         say("run_finished", run=command["run"], raw_text="well", text="well", latency_s=0.01,
             finish_reason="stop", preprocess_s=0.001, input_tokens=1, output_tokens=1)
     else:
-        say("bye", runs=0)
+        say("worker_exiting", runs=0)
         os._exit(0)
 """
 

@@ -63,7 +63,7 @@ def by_deadline(kills: int, folder: Path, marker: str) -> list[float]:
     """One sweep of as many runs, each of which breaks `silence_s`."""
     store = Store(folder / "kills.db")
     number = faulty.queue(
-        store, folder, [f"offspring {marker}"], LIMITS | {"worker_deaths": kills + 1}, kills
+        store, folder, [f"offspring {marker}"], LIMITS | {"worker_failures": kills + 1}, kills
     )
     supervisor = faulty.supervisor(store, marker)
     deadlines: list[float] = []

@@ -33,7 +33,7 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
     """What can be said of a load now.
 
     `problem` is None where nothing stands in the way, else class, message and hint. `fetch` tells
-    that files have to be fetched first, `fetch_bytes` how many, None when nobody was asked;
+    that files have to be fetched first, `download_bytes` how many, None when nobody was asked;
     `asked` whether the hub was.
     """
     facts: dict[str, Any] = {
@@ -42,9 +42,9 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
         "missing_packages": [],
         "weights_bytes": None,
         "fetch": False,
-        "fetch_bytes": None,
+        "download_bytes": None,
         "asked": False,
-        "own_code": False,
+        "has_custom_code": False,
         "problem": None,
     }
     try:
@@ -87,7 +87,7 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
         "engine": engine,
         "missing_packages": _missing(family, engine),
         "weights_bytes": memory_check.weights_bytes(checkpoint, dtype),
-        "own_code": bool(checkpoint.auto_map) and not needs_code,
+        "has_custom_code": bool(checkpoint.auto_map) and not needs_code,
     }
 
 
@@ -118,7 +118,12 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder else {}
     missing = sum(sizes[name] for name in wanted if there.get(name) != sizes[name])
     weights = sum(sizes[n] for n in wanted if n.endswith((".safetensors", ".bin", ".pt", ".pth")))
-    facts = {"fetch": True, "fetch_bytes": missing, "weights_bytes": weights or None, "asked": True}
+    facts = {
+        "fetch": True,
+        "download_bytes": missing,
+        "weights_bytes": weights or None,
+        "asked": True,
+    }
     if not weights:
         raise WorkerFailure(
             "missing_weights",

@@ -190,7 +190,8 @@ def versions(case: RunRecord) -> Iterator[str]:
     """The environment of the worker; the supervisor's, where it did not come to tell."""
     env, worker = case.environment or case.supervisor, case.worker
     lines = [
-        f"- Python {inline_code(env['python'])}, {inline_code(env['platform'])}, {inline_code(env['machine'])}"
+        f"- Python {inline_code(env['python'])}, {inline_code(env['platform'])},"
+        f" {inline_code(env['machine'])}"
     ]
     machine = [env["cpu"] and inline_code(env["cpu"]), env["cores"] and f"{env['cores']} cores"]
     machine += [env["memory_bytes"] and f"{size(env['memory_bytes'])} of memory"]

@@ -66,7 +66,7 @@ class FaultyWorker:
                 self.say("run_started", run=command["run"])
                 self.run(command["run"], command["turns"][-1]["text"])
             else:
-                self.say("bye", runs=1)
+                self.say("worker_exiting", runs=1)
                 if model == "hang-at-exit":
                     forever()
                 os._exit(0)
@@ -252,7 +252,7 @@ def flood(worker: FaultyWorker, run: int) -> None:
     """More on standard output and error than pipe or log may hold."""
     for _ in range(FLOOD_BYTES // 200_000):
         os.write(1, b"\x00garbage \xff\xfe\n" * 7_000)
-        os.write(2, b'{"event": "bye", "runs": 1}\n' * 3_600)
+        os.write(2, b'{"event": "worker_exiting", "runs": 1}\n' * 3_600)
 
 
 def grow_memory(worker: FaultyWorker, run: int) -> None:

@@ -148,7 +148,7 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     ):
         swept = api.run(plan, place, emit)
     with Reader(swept.database) as reader:
-        checked = show.check(reader.judged(swept.id))
+        checked = show.check(reader.scored_jobs(swept.id))
     score = show.score(checked)
     if json:
         for event in show.score_events(checked):

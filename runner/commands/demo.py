@@ -81,10 +81,10 @@ def plan(folder: Path = IMAGES) -> Plan:
 
 
 def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
-    """The demo's rows of `judged`, each with what should have been said and whether it was."""
+    """The demo's rows of `scored`, each with what should have been said and whether it was."""
     out = []
     for row in rows:
-        accepted = json.loads(row["accepted"] or "[]")
+        accepted = json.loads(row["reference_answers"] or "[]")
         right = row["exact"] == 1 if accepted else None
         out.append(CheckedAnswer(row["image"], row["prompt"], row["text"], accepted, right))
     return out
@@ -107,5 +107,5 @@ def score(checked: Iterable[CheckedAnswer]) -> Score:
 def score_events(checked: list[CheckedAnswer]) -> Iterator[dict[str, Any]]:
     """The marks as lines that follow a sweep's event stream."""
     for row in checked:
-        yield {"event": "answer_checked", **asdict(row)}
-    yield {"event": "demo_checked", **asdict(score(checked))}
+        yield {"event": "answer_scored", **asdict(row)}
+    yield {"event": "demo_scored", **asdict(score(checked))}

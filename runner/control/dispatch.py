@@ -28,7 +28,7 @@ def execute(store: Store, request: Request) -> HandlerResult:
         reply, effect = ACTIONS[request.action](store, request.arguments)
         row = {
             "uid": request.uid,
-            "asked_at": utc_now(),
+            "processed_at": utc_now(),
             "action": request.action,
             "arguments": canonical_json(request.arguments),
             "reply": canonical_json(reply),

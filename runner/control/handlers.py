@@ -113,7 +113,8 @@ def retry(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
     condition, id = jobs_condition(arguments)
     queued = store.connection.execute(
-        f"UPDATE jobs SET state = 'queued', way_id = NULL, paused = 0 WHERE {failed_jobs_condition(arguments)[0]}",
+        "UPDATE jobs SET state = 'queued', fallback_id = NULL, paused = 0"
+        f" WHERE {failed_jobs_condition(arguments)[0]}",
         [id],
     ).rowcount
     found = store.connection.execute(
@@ -129,7 +130,8 @@ def retry(store: Store, arguments: dict[str, Any]) -> HandlerResult:
         queued = waiting
     if queued:
         store.connection.execute(
-            "UPDATE sweep_models SET deaths = 0, load_tries = 0 WHERE sweep_id = ?", [sweep]
+            "UPDATE sweep_models SET worker_failures = 0, load_failures = 0 WHERE sweep_id = ?",
+            [sweep],
         )
         store.connection.execute(
             "UPDATE sweeps SET state = 'queued', in_queue = 1, paused = paused AND state <> 'done'"

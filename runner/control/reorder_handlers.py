@@ -12,7 +12,7 @@ from ..database.store import Store
 from .protocol import RequestError
 from .registry import TABLES, HandlerResult, QueueChange, action
 
-PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(way_id, sweep_model_id)"}
+PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(fallback_id, sweep_model_id)"}
 
 
 @action("move")

@@ -1,8 +1,7 @@
-"""The queue as people ask for it: what waits, what runs, how far it is, when it will be done.
+"""Reads the queue for display: waiting and running sweeps, their progress and estimated end.
 
-It reads only, through `runner.database.reader`; what is run next is `runner.supervisor.queue`'s business,
-and both order by the same columns. When something ends is guessed from history, and unknown where
-that knows nothing of a model.
+Which job runs next is decided in `runner.supervisor.queue`; both use the same order. End times are
+estimated from past runs, and None for a model without any.
 """
 
 from __future__ import annotations

@@ -235,9 +235,9 @@ class Reader:
         """A sweep's jobs with their latest runs, in the sweep's order."""
         return self.records("SELECT * FROM results WHERE sweep_id = ? ORDER BY job_id", sweep)
 
-    def judged(self, sweep: int) -> list[dict[str, Any]]:
+    def scored_jobs(self, sweep: int) -> list[dict[str, Any]]:
         """The same jobs with the checks and scores of their texts."""
-        return self.records("SELECT * FROM judged WHERE sweep_id = ? ORDER BY job_id", sweep)
+        return self.records("SELECT * FROM scored WHERE sweep_id = ? ORDER BY job_id", sweep)
 
 
 def authorize(action: int, name: str | None, value: str | None, *_: str | None) -> int:

@@ -108,13 +108,14 @@ def requeue_sweep(store: Store, sweep: int) -> int:
     """
     with store.db.atomic():
         done = store.connection.execute(
-            "UPDATE jobs SET state = 'queued', way_id = NULL WHERE sweep_id = ?"
+            "UPDATE jobs SET state = 'queued', fallback_id = NULL WHERE sweep_id = ?"
             " AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.id = latest_run_id"
             " AND (outcome = 'ok' OR error_class = 'excluded'))",
             [sweep],
         )
         store.connection.execute(
-            "UPDATE sweep_models SET deaths = 0, load_tries = 0, paused = 0 WHERE sweep_id = ?",
+            "UPDATE sweep_models SET worker_failures = 0, load_failures = 0, paused = 0"
+            " WHERE sweep_id = ?",
             [sweep],
         )
         store.update("sweeps", sweep, {"paused": 0})

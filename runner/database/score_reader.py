@@ -48,7 +48,8 @@ def model_scores(reader: RecordSource, sweep: int) -> list[dict[str, Any]]:
         return []
     known = reader.records(
         "SELECT sweep_model_id, count(DISTINCT position - repeat) AS known FROM jobs"
-        " JOIN answers ON answers.job_id = jobs.id WHERE sweep_id = ? GROUP BY sweep_model_id",
+        " JOIN reference_answers ON reference_answers.job_id = jobs.id WHERE sweep_id = ?"
+        " GROUP BY sweep_model_id",
         sweep,
     )
     of_model = {row["sweep_model_id"]: row["known"] for row in known}
@@ -83,8 +84,6 @@ def primary_scores(reader: RecordSource, sweep: int) -> dict[int, dict[str, Any]
 
 def check_summaries(reader: RecordSource, sweep: int) -> dict[int, str | None]:
     """What is to be said of each model's texts, under its row's number."""
-    if not has_scores(reader):
-        return {}
     rows = reader.records(
         """
         SELECT sweep_model_id, count(*) AS texts, sum(empty) AS empty, total(cut_off) AS cut_off,
@@ -104,16 +103,9 @@ def check_summaries(reader: RecordSource, sweep: int) -> dict[int, str | None]:
 
 def metrics(reader: RecordSource, sweep: int) -> list[str]:
     """The metrics a sweep is scored by, the one that sums up first; none without answers."""
-    if not has_scores(reader):
-        return []
     found = reader.records(
-        "SELECT DISTINCT metrics FROM jobs JOIN answers ON answers.job_id = jobs.id"
-        " WHERE sweep_id = ?",
+        "SELECT DISTINCT metrics FROM jobs"
+        " JOIN reference_answers ON reference_answers.job_id = jobs.id WHERE sweep_id = ?",
         sweep,
     )
     return list(dict.fromkeys(name for row in found for name in json.loads(row["metrics"])))
-
-
-def has_scores(reader: RecordSource) -> bool:
-    """Whether the file has scores at all: one that only an older vlmsweep wrote has none."""
-    return bool(reader.records("SELECT 1 FROM sqlite_master WHERE name = 'scores'"))

@@ -20,9 +20,9 @@ AT_ONCE = 200
 
 RUNS = """
 SELECT runs.id, runs.outcome, runs.text, runs.raw_text, runs.finish_reason, prompts.turns,
-    answers.accepted, answers.metrics
+    reference_answers.answers, reference_answers.metrics
 FROM runs JOIN jobs ON jobs.id = runs.job_id JOIN prompts ON prompts.id = jobs.prompt_id
-LEFT JOIN answers ON answers.job_id = jobs.id
+LEFT JOIN reference_answers ON reference_answers.job_id = jobs.id
 """
 
 
@@ -71,7 +71,7 @@ def store_reference(
 ) -> None:
     """Stores what is accepted as the answer to a job, if that is there, and how it is scored."""
     connection.execute(
-        "INSERT OR REPLACE INTO answers (job_id, accepted, metrics)"
+        "INSERT OR REPLACE INTO reference_answers (job_id, answers, metrics)"
         " SELECT id, ?, ? FROM jobs WHERE id = ?",
         [as_json(accepted), as_json(list(chosen)), job],
     )
@@ -80,7 +80,8 @@ def store_reference(
 def delete_references(connection: sqlite3.Connection, sweep: int) -> None:
     """Drops what was accepted as answers to a sweep's jobs."""
     connection.execute(
-        "DELETE FROM answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)", [sweep]
+        "DELETE FROM reference_answers WHERE job_id IN (SELECT id FROM jobs WHERE sweep_id = ?)",
+        [sweep],
     )
 
 

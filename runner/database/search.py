@@ -1,7 +1,7 @@
 """Finds words in what models said and in what they were asked, by SQLite's full-text index.
 
 Plain words are looked for as they are, whatever signs they hold; only a query that is said to be
-FTS5's own is taken as such. The index is made by `runner.database.migrations.m005_search`.
+FTS5's own is taken as such. The index is `migrations/initial/search.sql`.
 """
 
 from __future__ import annotations
@@ -61,11 +61,6 @@ def search(
     `"two words"` in quotes are looked for side by side. With `raw` the words are a query in FTS5's
     own language. Raises QueryError when there is nothing to look for, or `raw` is none.
     """
-    if not reader.records("SELECT 1 FROM sqlite_master WHERE name = 'runs_fts'"):
-        raise QueryError(
-            "this history has no search index yet",
-            hint="it gets one when this vlmsweep next runs a sweep into it",
-        )
     span = {"first": 0, "last": 2**62}
     if sweep is not None:
         span = {key: value or 0 for key, value in reader.records(SPAN, sweep)[0].items()}

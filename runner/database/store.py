@@ -1,8 +1,8 @@
-"""Writes the history: the one connection that may, held by the supervisor.
+"""Writes the database, through the only connection that may: the supervisor holds it.
 
-Every method commits before it returns, so what was told is on disk. What a sweep asks for is
-stored by `runner.database.sweep_writer`; reading for people is `runner.database.reader`, reading what
-is left to do is `runner.supervisor.queue`, the schema is `runner.database.migrations`.
+Every method commits before it returns, so that an emitted event is already stored. New sweeps are
+written by `runner.database.sweep_writer`; commands read through `runner.database.reader`, the
+supervisor reads its queue through `runner.supervisor.queue`.
 """
 
 from __future__ import annotations
@@ -203,9 +203,9 @@ class Store:
         state = "queued" if again else "done"
         with self.db.atomic():
             self.update("runs", run, {**row, "ended_at": utc_now()})
-            self.connection.execute(
-                "UPDATE jobs SET state = ?, way_id = ifnull(?, way_id) WHERE latest_run_id = ?"
-                " AND id = (SELECT job_id FROM runs WHERE id = ?)",  # jobs are found by id alone
+            self.connection.execute(  # the job is found by its id, the only index that fits
+                "UPDATE jobs SET state = ?, fallback_id = ifnull(?, fallback_id)"
+                " WHERE latest_run_id = ? AND id = (SELECT job_id FROM runs WHERE id = ?)",
                 [state, variant, run, run],
             )
             score_writer.score_run(self.connection, run)
@@ -213,13 +213,16 @@ class Store:
     def move_to_fallback(self, variant: int, to: int) -> None:
         """All that waits in one way to load a model is to be tried in another."""
         self.connection.execute(
-            "UPDATE jobs SET way_id = ? WHERE ifnull(way_id, sweep_model_id) = ?"
+            "UPDATE jobs SET fallback_id = ? WHERE ifnull(fallback_id, sweep_model_id) = ?"
             " AND state = 'queued'",
             [to, variant],
         )
 
     def increment(self, variant: int, column: str, value: int | None = None) -> int:
-        """Counts one more of `load_tries` or `deaths` of a way, or sets it; returns the new one."""
+        """Adds 1 to a variant's `load_failures` or `worker_failures`, or sets it to `value`.
+
+        Returns the new count.
+        """
         (counted,) = self.connection.execute(
             f"UPDATE sweep_models SET {column} = ifnull(?, {column} + 1) WHERE id = ?"  # noqa: S608
             f" RETURNING {column}",

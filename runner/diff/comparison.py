@@ -20,7 +20,7 @@ from .ratios import ratios
 from .regression import Regression, Thresholds, find_regressions
 from .side import Record, Snapshot
 
-UNCHANGED = ("same", "not_again")
+UNCHANGED = ("same", "same_run")
 STREAM_FIELDS = (
     *("outcome", "text", "message", "latency_s", "output_tokens", "peak_rss_bytes"),
     *("peak_device_bytes", "job_id", "run_id"),

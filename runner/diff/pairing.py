@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from .side import Record, Snapshot, SnapshotModel
 
 Change = Literal[
-    "same", "text", "new_failure", "fixed", "failure", "not_run", "not_again", "only_a", "only_b"
+    "same", "text", "new_failure", "fixed", "failure", "not_run", "same_run", "only_a", "only_b"
 ]
 Thing = TypeVar("Thing")
 NOT_TRIED = (None, "skipped", "interrupted")
@@ -141,7 +141,7 @@ def classify_change(a: Record | None, b: Record | None) -> Change:
     if b is None:
         return "only_a"
     if a["run_id"] is not None and a["run_id"] == b["run_id"]:
-        return "not_again"
+        return "same_run"
     if a["outcome"] in NOT_TRIED or b["outcome"] in NOT_TRIED:
         return "not_run"
     if a["outcome"] == "ok":

@@ -20,7 +20,7 @@ INTERFERENCE_COLUMNS = {
     "slept_s": "sleep",
     "swapped_bytes": "swapping",
     "throttled_s": "a quota of processor time",
-    "heat_throttles": "slowing for heat",
+    "thermal_throttles": "slowing for heat",
     "memory_stalled_s": "waiting for memory",
 }
 HOARD = 64_000_000

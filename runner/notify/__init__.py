@@ -70,7 +70,7 @@ class Notifier:
     def run_finished(self, event: stream.RunFinished) -> None:
         """The first failure of a sweep is worth a message."""
         where = self.of(event)
-        if event.outcome in ("ok", "skipped", "interrupted") or event.tried_again:
+        if event.outcome in ("ok", "skipped", "interrupted") or event.will_retry:
             return
         if where in self.failed:
             return

@@ -55,7 +55,7 @@ class Preview:
     generation: dict[str, Any]
     limits: dict[str, Any]
     max_side: int | None
-    answers_known: int
+    jobs_with_reference_answers: int
     scoring: list[str]
 
     def as_dict(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def preview(plan: Plan) -> Preview:
         generation=sweep.generation.model_dump(exclude_none=True),
         limits=sweep.limits.model_dump(exclude_none=True),
         max_side=sweep.image.max_side,
-        answers_known=sum(
+        jobs_with_reference_answers=sum(
             job.position in plan.expected.accepted for job in plan.jobs if job.skip_reason is None
         ),
         scoring=list(plan.expected.metrics),

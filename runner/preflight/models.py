@@ -40,7 +40,7 @@ def of_model(variant: LoadVariant, facts: dict[str, object]) -> Iterator[Finding
         yield Finding(
             variant.severity, "missing_package", variant.name, message, install_hint(variant, facts)
         )
-    if facts["own_code"] and not variant.load.trust_remote_code:
+    if facts["has_custom_code"] and not variant.load.trust_remote_code:
         message = "it brings code of its own, which is not run; the library may know it without"
         yield Finding("note", "remote_code", variant.name, message)
 
@@ -66,7 +66,7 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     wanted: dict[tuple[str, str | None], tuple[LoadVariant, int | None]] = {}
     for outlook in outlooks:
         if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
-            load, size = outlook.variant.load, outlook.facts["fetch_bytes"]
+            load, size = outlook.variant.load, outlook.facts["download_bytes"]
             wanted[load.model, load.revision] = (outlook.variant, size)
     free = free_bytes(hub_cache.root())
     left = units.size(free) if free is not None else "unknown room"

@@ -1,7 +1,7 @@
 -- Times that are not the model's alone, and why.
 --
 -- A row per run during which the machine slept, swapped, was throttled or short of memory.
--- `throttled_s` is a container's quota of processor time, summed over processors, `heat_throttles`
+-- `throttled_s` is a container's quota of processor time, summed over processors, `thermal_throttles`
 -- counts slowing for heat, `memory_stalled_s` is waiting for memory. An empty cell is one that the
 -- machine does not tell. docs/trust.md says where each is from.
 --
@@ -15,13 +15,13 @@ WITH chosen AS (
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
 )
 SELECT sweep_models.name AS model, runs.id AS run, runs.outcome, runs.latency_s, runs.slept_s,
-    runs.swapped_bytes, runs.throttled_s, runs.heat_throttles, runs.memory_stalled_s,
+    runs.swapped_bytes, runs.throttled_s, runs.thermal_throttles, runs.memory_stalled_s,
     ifnull(sweeps.name, sweeps.uid) AS sweep
 FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
 JOIN runs ON runs.job_id = jobs.id
 JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
 JOIN sweeps ON sweeps.id = jobs.sweep_id
-WHERE runs.slept_s > 0 OR runs.swapped_bytes > 0 OR runs.heat_throttles > 0
+WHERE runs.slept_s > 0 OR runs.swapped_bytes > 0 OR runs.thermal_throttles > 0
     OR runs.throttled_s > :share * ifnull(runs.latency_s, 1)
     OR runs.memory_stalled_s > :share * ifnull(runs.latency_s, 1)
 ORDER BY runs.slept_s DESC, runs.swapped_bytes DESC, runs.id

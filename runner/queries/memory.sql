@@ -1,6 +1,6 @@
 -- What each model takes of memory.
 --
--- The hungriest come first. Peaks are the highest of all its workers, fallbacks included. `ran_out`
+-- The hungriest come first. Peaks are the highest of all its workers, fallbacks included. `out_of_memory_jobs`
 -- counts jobs whose latest run ended for want of memory, be it the machine's or the limit's.
 --
 -- :sweep = 'all'  a sweep's name, number or uid; latest; or all
@@ -30,7 +30,7 @@ SELECT sweep_models.name AS model,
     max(rss_bytes) AS peak_rss_bytes, max(device_bytes) AS peak_device_bytes,
     max(anonymous_bytes) AS peak_anonymous_bytes, max(file_bytes) AS peak_file_bytes,
     max(peaks.weights_bytes) AS weights_bytes, sum(workers) AS workers,
-    ifnull(sum(out.jobs), 0) AS ran_out
+    ifnull(sum(out.jobs), 0) AS out_of_memory_jobs
 FROM peaks JOIN sweep_models ON sweep_models.id = main
 LEFT JOIN out ON out.sweep_model_id = main
 GROUP BY sweep_models.name

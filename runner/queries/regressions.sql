@@ -1,12 +1,12 @@
 -- What got worse since the sweep before.
 --
--- Newly failing, slower or hungrier. Each model of the sweep is held against the last earlier sweep
+-- Newly failing, slower or memory_ratio. Each model of the sweep is held against the last earlier sweep
 -- in which it ran under that name, and only jobs with the same prompt, images and repeat are
 -- compared, by their latest runs. Times are means over jobs that ended ok in both. `changed` says
 -- which libraries are others.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid, or latest
--- :factor = 1.2  how many times slower or hungrier is worse
+-- :factor = 1.2  how many times slower or memory_ratio is worse
 WITH chosen AS (
     SELECT id FROM sweeps WHERE CASE CAST(:sweep AS TEXT)
         WHEN 'all' THEN 1
@@ -57,7 +57,7 @@ WITH chosen AS (
 )
 SELECT sweep_models.name AS model, newly_failing, fixed, jobs,
     compared.latency_s / latency_before_s AS slower, latency_before_s, compared.latency_s,
-    CAST(compared.peak_rss_bytes AS REAL) / peak_rss_before_bytes AS hungrier,
+    CAST(compared.peak_rss_bytes AS REAL) / peak_rss_before_bytes AS memory_ratio,
     peak_rss_before_bytes, compared.peak_rss_bytes,
     (SELECT group_concat(package || ' ' || b.version || ' > ' || a.version, ', ')
         FROM libraries AS a JOIN libraries AS b USING (package)
@@ -69,5 +69,5 @@ JOIN sweep_models ON sweep_models.id = compared.now
 JOIN sweep_models AS other ON other.id = compared.old
 JOIN sweeps AS earlier ON earlier.id = other.sweep_id
 LEFT JOIN runs ON runs.id = compared.run
-WHERE newly_failing > 0 OR slower > :factor OR hungrier > :factor
+WHERE newly_failing > 0 OR slower > :factor OR memory_ratio > :factor
 ORDER BY newly_failing DESC, slower DESC, model

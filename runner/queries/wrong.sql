@@ -19,9 +19,10 @@ SELECT sweep_models.name AS model,
     ifnull(prompts.name, prompts.text) AS prompt,
     scores.metric, scores.value AS score, scores.expected, runs.text, runs.id AS run
 FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
-JOIN answers ON answers.job_id = jobs.id
+JOIN reference_answers ON reference_answers.job_id = jobs.id
 JOIN runs ON runs.id = jobs.latest_run_id
-JOIN scores ON scores.run_id = runs.id AND scores.metric = json_extract(answers.metrics, '$[0]')
+JOIN scores ON scores.run_id = runs.id
+    AND scores.metric = json_extract(reference_answers.metrics, '$[0]')
 JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
 JOIN prompts ON prompts.id = jobs.prompt_id
 WHERE scores.value < :below

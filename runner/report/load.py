@@ -38,7 +38,7 @@ SELECT jobs.id AS job_id, jobs.sweep_model_id, jobs.prompt_id, jobs.repeat,
     runs.id AS run_id, runs.attempt, runs.outcome, runs.text, runs.raw_text, runs.transcript,
     runs.message, runs.hint, runs.error_class, runs.phase, runs.latency_s, runs.ttft_s,
     runs.output_tokens, runs.generation_tps, runs.finish_reason, runs.notes,
-    workers.sweep_model_id AS way_id
+    workers.sweep_model_id AS variant_id
 FROM jobs LEFT JOIN runs ON runs.id = jobs.latest_run_id
 LEFT JOIN workers ON workers.id = runs.worker_id
 WHERE jobs.sweep_id = ? ORDER BY jobs.position
@@ -47,8 +47,8 @@ FAILED = """
 SELECT runs.id AS run_id, runs.job_id, runs.outcome, runs.phase, runs.error_class, runs.message,
     runs.hint, runs.traceback, runs.raw_text, runs.attempt, jobs.sweep_model_id,
     latest.outcome AS ended, workers.id AS worker_id, workers.number AS worker_number,
-    workers.sweep_model_id AS way_id, workers.exit_code, workers.exit_signal, workers.killed_for,
-    workers.kill_s, workers.stack, workers.log_path, workers.peak_rss_bytes,
+    workers.sweep_model_id AS variant_id, workers.exit_code, workers.exit_signal,
+    workers.killed_for, workers.kill_s, workers.stack, workers.log_path, workers.peak_rss_bytes,
     ifnull(prompts.name, prompts.text) AS prompt,
     (SELECT group_concat(name, ', ') FROM (SELECT images.name FROM job_images
         JOIN images ON images.id = job_images.image_id WHERE job_images.job_id = jobs.id
@@ -196,7 +196,7 @@ def answers(
             model=key[0],
             row=rows[0],
             times=len(rows),
-            fallback=rows[0]["way_id"] not in (None, rows[0]["sweep_model_id"]),
+            fallback=rows[0]["variant_id"] not in (None, rows[0]["sweep_model_id"]),
             judged=judged.runs.get(rows[0]["run_id"]),
         )
         for key, rows in same.items()
@@ -208,7 +208,7 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
     """Runs that failed, those put right later included; equal ones together, but for figures."""
     same: dict[tuple[Any, ...], list[Record]] = {}
     for row in reader.records(FAILED, sweep):
-        variant = row["way_id"] or row["sweep_model_id"]
+        variant = row["variant_id"] or row["sweep_model_id"]
         model = numbers[row["sweep_model_id"]]
         said = re.sub(r"[\d.,]+", "0", row["message"] or "")
         whose = (

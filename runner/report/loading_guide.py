@@ -79,7 +79,7 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
     commit = worker.found.get("commit_hash") or variant.asked["revision"]
     extra = json.loads(asked["requirements"] or "[]") or list(family.get("extra_packages", ()))
     allowed = "allowed, as asked"
-    own_code = "not allowed" if family.get("remote_code") else None
+    has_custom_code = "not allowed" if family.get("remote_code") else None
     pairs: list[tuple[str, Any]] = [
         ("From", variant.asked["location"]),
         ("Commit", commit),
@@ -96,7 +96,7 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
         ("Image form", family.get("image_form")),
         ("Extra packages", ", ".join(extra)),
         ("Python of its own", asked["python"]),
-        ("Its own code", allowed if asked["trust_remote_code"] else own_code),
+        ("Its own code", allowed if asked["trust_remote_code"] else has_custom_code),
         ("Pickled weights", allowed if asked["allow_pickle"] else None),
         ("Settings of its processor", settings(json.loads(asked["processor"]))),
         ("Notes of the load", "; ".join(json.loads(row["notes"] or "[]"))),
@@ -158,7 +158,7 @@ def describe_attempt(variant: LoadAttempt, model: Model, failures: Sequence[Fail
         + (f" ({failure.row['hint']})" if failure.row["hint"] else "")
         for failure in failures
         if failure.model == model.number
-        and (failure.row["way_id"] or model.variants[0].row["id"]) == variant.row["id"]
+        and (failure.row["variant_id"] or model.variants[0].row["id"]) == variant.row["id"]
     ]
     return f"{name}: {'; '.join(parts) or 'nothing was asked of it'}"
 

@@ -10,16 +10,15 @@ import json
 from dataclasses import dataclass
 
 from ..database.reader import Reader
-from ..database.score_reader import has_scores
 from ..scoring.check_summary import MUCH
 from .data import Record
 
 CHECKS = """
-SELECT checks.*, answers.accepted,
+SELECT checks.*, reference_answers.answers AS accepted,
     (SELECT value FROM scores WHERE scores.run_id = checks.run_id
-        AND metric = json_extract(answers.metrics, '$[0]')) AS score
+        AND metric = json_extract(reference_answers.metrics, '$[0]')) AS score
 FROM jobs JOIN checks ON checks.run_id = jobs.latest_run_id
-LEFT JOIN answers ON answers.job_id = jobs.id
+LEFT JOIN reference_answers ON reference_answers.job_id = jobs.id
 WHERE jobs.sweep_id = ?
 """
 
@@ -34,15 +33,14 @@ class ScoreData:
 
 def read_judged(reader: Reader, sweep: int) -> ScoreData:
     """All of a sweep's."""
-    if not has_scores(reader):
-        return ScoreData({}, {})
     accepted = reader.records(
-        "SELECT job_id, accepted FROM answers JOIN jobs ON jobs.id = job_id WHERE sweep_id = ?",
+        "SELECT job_id, answers FROM reference_answers JOIN jobs ON jobs.id = job_id"
+        " WHERE sweep_id = ?",
         sweep,
     )
     return ScoreData(
         runs={row["run_id"]: row for row in reader.records(CHECKS, sweep)},
-        accepted={row["job_id"]: json.loads(row["accepted"]) for row in accepted},
+        accepted={row["job_id"]: json.loads(row["answers"]) for row in accepted},
     )
 
 

@@ -1,7 +1,7 @@
 """What a span of time had to suffer: a machine that slept, swapped, was throttled, or was short.
 
 Such a time is no model's. Nothing is decided here: the figures go with the run, and a run during
-which the machine slept says so in its notes. What the system counts is read by `runner.system.counters`.
+which the machine slept says so in its notes. `runner.system.counters` reads the system's counters.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ COUNTED: dict[str, Callable[[], float | None]] = {
     "slept_s": lambda: counters.slept_s(),
     "swapped_bytes": lambda: counters.swapped_bytes(),
     "throttled_s": lambda: counters.throttled_s(),
-    "heat_throttles": lambda: counters.thermal_throttle_count(),
+    "thermal_throttles": lambda: counters.thermal_throttle_count(),
     "memory_stalled_s": lambda: counters.memory_stalled_s(),
 }
 CLOCK_NOISE_S = 0.01  # less is no sleep, but how two clocks are read

@@ -21,9 +21,10 @@ from schemas.sweep import Limits
 VARIANTS_SQL = """
 SELECT variants.id, variants.sweep_id, first.id, first.name, (SELECT min(id) FROM sweep_models
         WHERE fallback_of = first.id AND id > variants.id),
-    variants.isolation, variants.python, variants.source, variants.location, variants.revision, variants.engine, variants.dtype,
-    variants.device, variants.trust_remote_code, variants.allow_pickle, variants.processor, variants.url,
-    variants.api_key_env, variants.allow_oversize, variants.generation, variants.limits
+    variants.isolation, variants.python, variants.source, variants.location, variants.revision,
+    variants.engine, variants.dtype, variants.device, variants.trust_remote_code,
+    variants.allow_pickle, variants.processor, variants.url, variants.api_key_env,
+    variants.allow_oversize, variants.generation, variants.limits
 FROM (SELECT sweep_models.*, source, location, revision FROM sweep_models
     JOIN models ON models.id = model_id) AS variants
 JOIN sweep_models AS first ON first.id = ifnull(variants.fallback_of, variants.id)
@@ -35,7 +36,7 @@ HELD_BACK = f"""
     WHERE other.id = sweeps.after_sweep_id AND other.state IN ('queued', 'running'))
 """
 # The plus takes the number's affinity away: else the index on this expression is of no use.
-WAITING = "ifnull(way_id, sweep_model_id) = +variants.id AND jobs.state = 'queued'"
+WAITING = "ifnull(fallback_id, sweep_model_id) = +variants.id AND jobs.state = 'queued'"
 IN_ORDER = """
 ORDER BY sweeps.priority DESC, sweeps.rank, sweeps.id, first.rank, first.position, variants.id
 """
@@ -170,7 +171,7 @@ class Queue:
             f"{JOBS} JOIN sweep_models AS variants ON variants.id = :way JOIN sweep_models AS first"
             " ON first.id = ifnull(variants.fallback_of, variants.id)"
             " JOIN sweeps ON sweeps.id = variants.sweep_id"
-            " WHERE ifnull(way_id, sweep_model_id) = :way AND jobs.state = 'queued'"
+            " WHERE ifnull(fallback_id, sweep_model_id) = :way AND jobs.state = 'queued'"
             f" AND jobs.paused = 0 AND NOT ifnull({self.held_back}, 0)"
             " ORDER BY jobs.rank, jobs.position LIMIT 1",
             {"way": variant, "now": now},
@@ -180,7 +181,7 @@ class Queue:
     def queued_job_ids(self, variant: int) -> list[int]:
         """The numbers of all queued jobs of a way, those that are held back last."""
         rows = self.connection.execute(
-            "SELECT id FROM jobs WHERE ifnull(way_id, sweep_model_id) = ? AND state = 'queued'"
+            "SELECT id FROM jobs WHERE ifnull(fallback_id, sweep_model_id) = ? AND state = 'queued'"
             " ORDER BY paused, rank, position",
             [variant],
         )
@@ -198,7 +199,7 @@ class Queue:
     def count(self, variant: int) -> int:
         """How many jobs of a way are queued."""
         (found,) = self.connection.execute(
-            "SELECT count(*) FROM jobs WHERE ifnull(way_id, sweep_model_id) = ?"
+            "SELECT count(*) FROM jobs WHERE ifnull(fallback_id, sweep_model_id) = ?"
             " AND state = 'queued'",
             [variant],
         ).fetchone()

@@ -48,6 +48,6 @@ def retry_run(
 
 def retry_load_after_s(store: Store, model: QueuedModel, row: dict[str, Any]) -> float | None:
     """Seconds after which a load that failed is tried again; None when it is not."""
-    if not is_transient(row) or store.increment(model.id, "load_tries") > model.limits.retries:
+    if not is_transient(row) or store.increment(model.id, "load_failures") > model.limits.retries:
         return None
     return PAUSE_S if row.get("error_class") in PASSING else 0.0

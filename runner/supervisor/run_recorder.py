@@ -184,7 +184,7 @@ class RunRecorder:
                 image=self.job.image,
                 prompt=self.job.prompt,
                 repeat=self.job.repeat,
-                tried_again=again,
+                will_retry=again,
                 **{name: row.get(name) for name in STREAM_FIELDS},  # type: ignore[arg-type]
             )
         )

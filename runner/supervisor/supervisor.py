@@ -1,8 +1,8 @@
 """Works a queue: one event loop, one thread, workers behind attendants.
 
 It decides which model gets a worker and when to give a model up, and turns signals and the hour
-into an orderly end. What happens to a single worker is `runner.supervisor.worker_controller`'s business, what is
-asked from other terminals `runner.control`'s.
+into an orderly end. A single worker is `runner.supervisor.worker_controller`'s business, requests
+from other terminals are `runner.control`'s.
 """
 
 from __future__ import annotations
@@ -224,14 +224,14 @@ class Supervisor:
             if not controller.draining:
                 self.on_load_failure(controller, departure.row)
             return
-        self.store.increment(model.id, "load_tries", 0)
+        self.store.increment(model.id, "load_failures", 0)
         if departure.ended:
-            self.store.increment(model.id, "deaths", 0)
+            self.store.increment(model.id, "worker_failures", 0)
         if not departure.lost_a_run or controller.draining:
             return
-        deaths = self.store.increment(model.id, "deaths")
-        if deaths >= model.limits.worker_deaths and not self.interrupts:
-            self.quarantine(model, deaths, departure.row.get("message"))
+        failures = self.store.increment(model.id, "worker_failures")
+        if failures >= model.limits.worker_failures and not self.interrupts:
+            self.quarantine(model, failures, departure.row.get("message"))
 
     def on_load_failure(self, controller: WorkerController, row: Row) -> None:
         """The model could not be made ready: again, another way, or no way."""
@@ -241,12 +241,12 @@ class Supervisor:
         else:
             self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
 
-    def quarantine(self, model: QueuedModel, deaths: int, last: str | None) -> None:
+    def quarantine(self, model: QueuedModel, failures: int, last: str | None) -> None:
         """Skips what a model has left, after it cost too many workers."""
         if model.next_variant is not None:
             self.store.move_to_fallback(model.id, model.next_variant)
             return
-        why = f"skipped after {deaths} workers were lost in a row, the last: {last}"
+        why = f"skipped after {failures} workers were lost in a row, the last: {last}"
         row: Row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
         jobs = self.queue.count(model.id)
         emit = self.sessions[model.sweep].emit

@@ -80,7 +80,7 @@ class SweepSession:
         self.announced_variants.add(model.id)
         to = f"{model.load.model} ({model.load.engine})"
         why = self.why.get(model.first)
-        self.emit(stream.FallingBack(model=model.name, to=to, jobs=jobs, why=why))
+        self.emit(stream.FallbackStarted(model=model.name, to=to, jobs=jobs, why=why))
 
     def end(self) -> None:
         """Every job has its outcome."""

@@ -178,7 +178,7 @@ class WorkerProcess:
             self.ending.killed_for, self.ending.message = breach.limit, breach.message
             self.ending.phase = breach.phase
             self.kill_asked = self.clock()
-            self.facts["kill_asked_at"] = utc_now()
+            self.facts["kill_started_at"] = utc_now()
             self.available = host.available_memory()
             self.emit(
                 stream.WorkerKilled(

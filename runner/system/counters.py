@@ -1,8 +1,8 @@
 """What the system counts of the things that falsify a time: sleep, swapping, throttling, want.
 
 Each reads a figure that only grows since the machine's start; None where the system does not
-tell. What grew during a run is `runner.supervisor.interference`'s business. The macOS parts were written from
-Apple's headers and have not been run by us.
+tell. `runner.supervisor.interference` takes the differences over a run. The macOS parts were
+written from Apple's headers and have not been run by us.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Reads a bundle, a zip that `runner.transfer.bundle_writer` wrote or that somebody made look like one.
+"""Reads a bundle: a zip that `runner.transfer.bundle_writer` wrote, or a forged one.
 
 Nothing in it is believed: names that lead elsewhere, links, files larger than they can be and
 rows of unknown shape are refused before anything is stored. No name in it becomes one of ours.

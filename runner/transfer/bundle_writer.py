@@ -1,7 +1,7 @@
 """Writes one sweep as a bundle: a zip with all its rows, images, logs and a file to run it again.
 
-The same sweep gives the same bytes wherever it lies: rows are numbered anew, times in the zip are
-none. What is still running stays behind. Reading bundles is `runner.transfer.bundle_reader`'s business.
+The same sweep gives the same bytes in every database: rows are renumbered and the zip holds no
+times. Running jobs are left out. `runner.transfer.bundle_reader` reads bundles.
 """
 
 from __future__ import annotations
@@ -80,16 +80,10 @@ def write(database: Path, uid: str, path: Path, *, images: bool = True) -> Bundl
 
 def gather(database: Path, uid: str, folder: Path) -> Database:
     """The sweep alone, as a history of its own, numbered from 1."""
-    with closing(database_source.DatabaseSource(database)) as ours:
-        source = database
-        if set(ours.schema()) != set(NAMES):  # an older one is brought up to date in a copy
-            source = folder / "all.db"
-            older = staging.create_staging(source, ours.schema())
-            with closing(older.conn):
-                ours.fill(older)
-                staging.validate_and_migrate(older)
+    with closing(database_source.DatabaseSource(database)) as source:
+        staging.check_schema(source.schema())
     db = staging.create_staging(folder / "bundle.db")
-    with merge.attached(db.conn, database_source.read_only(source), str(database)):
+    with merge.attached(db.conn, database_source.read_only(database), str(database)):
         merge.merge_attached(db, [uid], waiting=True)
     return db
 
@@ -198,8 +192,10 @@ def read_start(path: Path) -> bytes:
 def pack_rows(db: Database, packer: ZipWriter) -> int:
     """All tables; returns how many runs there are."""
     counts = {}
+    columns = staging.table_columns(db)
     for table in TABLES:
         order = ", ".join(table.keys) if table.bare else "id"
-        rows = db.query(f"SELECT * FROM {table.name} ORDER BY {order}")  # noqa: S608
+        names = ", ".join(columns[table.name])
+        rows = db.query(f"SELECT {names} FROM {table.name} ORDER BY {order}")  # noqa: S608
         counts[table.name] = packer.lines(f"rows/{table.name}.jsonl", rows)
     return counts["runs"]

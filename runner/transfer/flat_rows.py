@@ -75,10 +75,9 @@ ORDER BY jobs.position, runs.attempt
 
 
 def flat_rows(reader: Reader, sweep: int) -> Grid:
-    """The rows of a sweep. Raises QueryError for a database too old to have all columns."""
-    own = [n for n in TABLES["runs"].__annotations__ if n not in NOT_OF_THE_RUN]
-    columns = set(reader.schema()["runs"])
-    names = ", ".join(f"runs.{name}" for name in own if name in columns)
+    """The rows of a sweep, one for each run. Raises QueryError."""
+    own = [name for name in TABLES["runs"].__annotations__ if name not in NOT_OF_THE_RUN]
+    names = ", ".join(f"runs.{name}" for name in own)
     answer = reader.query(QUERY.format(runs=names), {"sweep": sweep})
     return Grid(answer.names, answer.rows, ())
 

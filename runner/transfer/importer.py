@@ -91,10 +91,11 @@ def merge_source(store: Store, path: Path, source: import_files.Source) -> Impor
         folder = Path(name)
         if shutil.disk_usage(folder).free < source.size():
             raise ExchangeError(f"there is no room beside {store.path} to read it")
-        db = staging.create_staging(folder / "history.db", source.schema())
+        staging.check_schema(source.schema())
+        db = staging.create_staging(folder / "history.db")
         try:
             source.fill(db)
-            staging.validate_and_migrate(db)
+            staging.validate(db)
             import_files.rewrite_paths(db, store)
             done = merge.merge(store, folder / "history.db")
             return ImportResult(path, done, import_files.copy_files(source, db, store, folder))

@@ -43,10 +43,11 @@ FROM jobs WHERE repeat = 1 AND sweep_model_id = (SELECT min(sweep_model_id) FROM
 ORDER BY position
 """
 ANSWERS = """
-SELECT DISTINCT accepted, metrics, ifnull(prompts.name, prompts.text),
+SELECT DISTINCT answers, metrics, ifnull(prompts.name, prompts.text),
     (SELECT json_group_array(image_id) FROM (SELECT image_id FROM job_images
         WHERE job_images.job_id = jobs.id ORDER BY position))
-FROM answers JOIN jobs ON jobs.id = answers.job_id JOIN prompts ON prompts.id = prompt_id
+FROM reference_answers JOIN jobs ON jobs.id = reference_answers.job_id
+JOIN prompts ON prompts.id = prompt_id
 WHERE repeat = 1 AND sweep_model_id = (SELECT min(sweep_model_id) FROM jobs)
 ORDER BY jobs.position
 """

@@ -1,8 +1,7 @@
-"""A fresh history in a file of its own, where rows from outside are held to our schema's rules.
+"""A staging database: an empty file with our schema, in which rows from outside are checked.
 
-It is made as old as the rows are, filled, checked, and only then brought up to date: the file
-they came from is never written to, and nothing of it but values gets here - no trigger, no view.
-Where the rows come from is `runner.transfer.database_source`'s and `runner.transfer.bundle_reader`'s business.
+Only values get into it, never a trigger or a view, and the file they came from is not written to.
+The rows are read by `runner.transfer.database_source` and `runner.transfer.bundle_reader`.
 """
 
 from __future__ import annotations
@@ -27,50 +26,45 @@ from . import ExchangeError
 
 # It names a folder and is shown.
 UID = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,99}")
-SPINE = {"python", "platform", "machine", "cpu", "cores", "memory_bytes", "accelerator", "packages"}
 DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def create_staging(path: Path, schema: Sequence[str] = NAMES) -> Database:
-    """An empty history as `schema`, the names of its migrations, says.
-
-    Files may be attached to its connection by URI. Raises ExchangeError for schemas unknown.
-    """
+def check_schema(schema: Sequence[str]) -> None:
+    """Raises ExchangeError unless `schema`, the names of its migrations, is ours."""
     if newer := set(schema) - set(NAMES):
         raise ExchangeError(
             f"it was written by a newer vlmsweep ({max(newer)})", hint="upgrade vlmsweep"
         )
-    if set(schema) != set(NAMES[: len(set(schema))]) or not schema:
+    if set(schema) != set(NAMES):
         raise ExchangeError("its schema is none that vlmsweep ever had")
+
+
+def create_staging(path: Path) -> Database:
+    """Creates an empty database with our schema. Files may be attached to it by URI."""
     db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rwc", uri=True))
     db.conn.isolation_level = None
     # It lives as long as the import does: nothing in it must outlast a power cut.
     pragmas = ("journal_mode = OFF", "synchronous = OFF", "trusted_schema = OFF")
     for pragma in (f"application_id = {APPLICATION_ID}", *pragmas, "foreign_keys = OFF"):
         db.execute(f"PRAGMA {pragma}").fetchall()
-    following = NAMES[len(set(schema)) :]
-    migrations.apply(db, stop_before=following[0] if following else None)
-    for trigger in db.triggers:  # only an index's, which nobody will ask here
+    migrations.apply(db)
+    for trigger in db.triggers:  # they fill the search index, which is not used here
         db.execute(f"DROP TRIGGER {trigger.name}")
     return db
 
 
 def table_columns(db: Database) -> dict[str, list[str]]:
-    """The tables that travel, as far as this history has them, with their columns."""
-    names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    ask = "SELECT name FROM pragma_table_info(?)"
+    """The tables that a bundle holds, each with its stored columns (not the generated ones)."""
+    query = "SELECT name FROM pragma_table_info(?)"
     return {
-        table.name: [column for (column,) in db.execute(ask, [table.name])]
-        for table in TABLES
-        if table.name in names
+        table.name: [column for (column,) in db.execute(query, [table.name])] for table in TABLES
     }
 
 
-def validate_and_migrate(db: Database) -> None:
-    """Checks a filled history, then brings it up to date. Raises ExchangeError."""
+def validate(db: Database) -> None:
+    """Checks a filled staging database. Raises ExchangeError."""
     if astray := db.execute("PRAGMA foreign_key_check").fetchone():
         raise ExchangeError(f"its {astray[0]} point to {astray[2]} that are not there")
-    migrations.apply(db)
     check_json(db)
     check_names(db)
     check_hashes(db)
@@ -119,10 +113,7 @@ def check_hashes(db: Database) -> None:
     names = [name for name in table_columns(db)["environments"] if name not in ("id", "sha256")]
     ask = f"SELECT sha256, {', '.join(names)} FROM environments"  # noqa: S608
     for digest, *values in db.execute(ask):
-        facts = dict(zip(names, values, strict=True))
-        # Columns of a later version were not there when the row was hashed.
-        spine = {key: facts[key] for key in facts if key in SPINE or facts[key] is not None}
-        if digest not in (sha256(canonical_json(facts)), sha256(canonical_json(spine))):
+        if digest != sha256(canonical_json(dict(zip(names, values, strict=True)))):
             raise ExchangeError("an environment is not what its hash says")
 
 

@@ -26,7 +26,8 @@ def describe_bundle(done: BundleResult) -> str:
     counts = done.counts
     held = f"{pluralize(counts.runs, 'run')}, {pluralize(counts.images, 'file')} of images"
     lines = [
-        f"{one_line(display_path(done.path))}: {held}, {pluralize(counts.logs, 'log')}, {size(done.bytes)}"
+        f"{one_line(display_path(done.path))}: {held}, {pluralize(counts.logs, 'log')},"
+        f" {size(done.bytes)}"
     ]
     if counts.runs_again:
         lines.append("Unpacked, it runs again with: vlmsweep run sweep.yaml")

@@ -43,7 +43,7 @@ LEFT: dict[Change, str] = {
     "only_a": "only in A",
     "only_b": "only in B",
     "not_run": "not run to an end on both sides",
-    "not_again": "not run again: both sides show the same run",
+    "same_run": "not run again: both sides show the same run",
 }
 
 

@@ -54,7 +54,7 @@ class EventCounter:
             case stream.JobsCancelled() if event.sweep in self.sweeps:
                 done = self.sweeps[event.sweep].done
                 done[event.model] = done.get(event.model, 0) + event.jobs
-            case stream.RunFinished() if not event.tried_again:
+            case stream.RunFinished() if not event.will_retry:
                 if (counts := self.of(event)) is not None:
                     counts.done[event.model] = counts.done.get(event.model, 0) + 1
             case stream.SweepFinished():
@@ -157,7 +157,7 @@ def format_run(event: stream.RunFinished) -> str:
     reply = truncate(
         (event.text if ok else event.message) or "", ANSWER_LENGTH if ok else FAILURE_LENGTH
     )
-    again = " (will be retried)" if event.tried_again else ""
+    again = " (will be retried)" if event.will_retry else ""
     return f"{event.outcome.replace('_', ' ')}{took}{again} | {job} | {reply}"
 
 

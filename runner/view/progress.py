@@ -213,7 +213,7 @@ class Progress:
         sweep = SweepProgress(event.sweep, event.name or "Sweep", now - event.elapsed_s, {})
         self.sweeps[event.sweep], self.idle = sweep, None
         count(sweep, event.jobs_by_model, event.outcomes_by_model, now)
-        for name, pace in event.pace_by_model.items():
+        for name, pace in event.seconds_per_run_by_model.items():
             sweep.model(name).pace = pace
 
 
@@ -274,7 +274,7 @@ def fetched(model: ModelProgress, event: stream.ModelFetched, now: float) -> Non
 
 def run_finished(model: ModelProgress, event: stream.RunFinished, now: float) -> None:
     """A job has its outcome, unless it is to be tried again."""
-    if event.tried_again:
+    if event.will_retry:
         return
     if event.outcome == "ok":
         model.ok += 1

@@ -20,9 +20,9 @@ Record = Mapping[str, Any]
 
 WHOLE = 1000  # such a text is never cut: it leaves the table where it does not fit
 LONG = {"message", "hint", "said", "changed"}
-RATIOS = {"slower", "hungrier"}
+RATIOS = {"slower", "memory_ratio"}
 COUNTS = {"run", "runs", "jobs", "ok", "failed", "fixed", "newly_failing", "loads", "workers"}
-COUNTS |= {"ran_out", "sweeps", "survivors", "texts", "answers", "agree"}
+COUNTS |= {"out_of_memory_jobs", "sweeps", "survivors", "texts", "answers", "agree"}
 COUNTS |= {"input_tokens", "output_tokens"}
 
 

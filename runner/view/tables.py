@@ -205,7 +205,7 @@ def plan_lines(seen: Preview) -> Iterator[str]:
     shrunk = f", shrunk to {seen.max_side} px" if seen.max_side else ""
     yield f"Images: {units.size(seen.images_bytes)}{shrunk}"
     if seen.scoring:
-        known = units.pluralize(seen.answers_known, "job")
+        known = units.pluralize(seen.jobs_with_reference_answers, "job")
         yield f"Answers: known for {known}, scored by {', '.join(seen.scoring)}"
     for row in seen.excluded:
         yield one_line(

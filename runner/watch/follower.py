@@ -43,7 +43,7 @@ class SweepFollower:
                 jobs=sum(jobs.values()),
                 jobs_by_model=jobs,
                 outcomes_by_model=outcomes,
-                pace_by_model=self.counts.pace(),
+                seconds_per_run_by_model=self.counts.pace(),
                 elapsed_s=seconds_since(sweep["started_at"]),
             )
         )

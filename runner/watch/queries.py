@@ -25,7 +25,7 @@ WHERE variants.sweep_id = ? ORDER BY variants.position, variants.id
 """
 JOBS = "SELECT count(*) FROM jobs WHERE sweep_model_id = ?"
 WAITING = """
-SELECT count(*) FROM jobs WHERE ifnull(way_id, sweep_model_id) = ? AND state = 'queued'
+SELECT count(*) FROM jobs WHERE ifnull(fallback_id, sweep_model_id) = ? AND state = 'queued'
 """
 RUNNING = """
 SELECT latest_run_id, sweep_model_id FROM jobs

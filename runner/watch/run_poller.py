@@ -119,7 +119,7 @@ class RunPoller:
                 job=row["job_id"],
                 worker=self.workers.number(row["worker_id"]),
                 model=model,
-                tried_again=not row["settled"],
+                will_retry=not row["settled"],
                 **{name: row[name] for name in STREAM_FIELDS & set(row.keys())},
             )
         )

@@ -94,7 +94,9 @@ class WorkerPoller:
         ):
             to = f"{how['location']} ({how['engine']})"
             left = self.counts.left(model)
-            self.emit(stream.FallingBack(sweep=self.uid, model=model, to=to, jobs=left, why=None))
+            self.emit(
+                stream.FallbackStarted(sweep=self.uid, model=model, to=to, jobs=left, why=None)
+            )
 
     def look_at(self, seen: TrackedWorker, row: Row) -> None:
         """One worker's start, load and memory, and its kill."""

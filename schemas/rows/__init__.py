@@ -16,7 +16,7 @@ from .execution import Environments as Environments
 from .execution import MemorySamples, Runs, Workers
 from .inputs import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
 from .queue import Requests
-from .scores import Answers, Checks, Judged, ModelScores, Scores
+from .scores import Checks, ModelScores, ReferenceAnswers, Scored, Scores
 from .search import PromptsFts, RunsFts
 from .views import Results, Summary
 
@@ -48,7 +48,7 @@ TABLES: dict[str, type] = {
     "environments": Environments,
     "requests": Requests,
     "checks": Checks,
-    "answers": Answers,
+    "reference_answers": ReferenceAnswers,
     "scores": Scores,
     "runs_fts": RunsFts,
     "prompts_fts": PromptsFts,
@@ -56,6 +56,6 @@ TABLES: dict[str, type] = {
 VIEWS: dict[str, type] = {
     "results": Results,
     "summary": Summary,
-    "judged": Judged,
+    "scored": Scored,
     "model_scores": ModelScores,
 }

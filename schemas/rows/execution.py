@@ -65,7 +65,7 @@ class Workers(TypedDict, total=False):
     kill_s: Annotated[
         float | None, "Seconds from our decision to the whole tree being gone. NULL if not killed."
     ]
-    kill_asked_at: Annotated[str | None, "When we decided to kill it. NULL when we did not."]
+    kill_started_at: Annotated[str | None, "When we decided to kill it. NULL when we did not."]
     stack_s: Annotated[
         float | None, "Part of kill_s: until the Python stack was taken. NULL when none was."
     ]
@@ -120,7 +120,7 @@ class Workers(TypedDict, total=False):
         "Seconds our control group was held back for its processor quota in that time, summed"
         " over processors. NULL where not told.",
     ]
-    load_heat_throttles: Annotated[
+    load_thermal_throttles: Annotated[
         int | None, "How often processors were slowed for heat in that time. NULL where not told."
     ]
     load_memory_stalled_s: Annotated[
@@ -232,7 +232,7 @@ class Runs(TypedDict, total=False):
         "Seconds our control group was held back for its processor quota during the run, summed"
         " over processors. NULL as slept_s.",
     ]
-    heat_throttles: Annotated[
+    thermal_throttles: Annotated[
         int | None,
         "How often processors were slowed for heat during the run. NULL as slept_s.",
     ]

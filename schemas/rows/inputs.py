@@ -61,8 +61,8 @@ class SweepModels(TypedDict, total=False):
     requirements: Annotated[
         str | None, "JSON list: packages its environment was made of. NULL when none were named."
     ]
-    load_tries: Annotated[int, "Loads that failed in a way that is tried again."]
-    deaths: Annotated[int, "Workers it lost in a row, without an answer in between."]
+    load_failures: Annotated[int, "Loads that failed in a way that is tried again."]
+    worker_failures: Annotated[int, "Workers it lost in a row, without an answer in between."]
     allow_oversize: Annotated[
         int, "1 when it was to be tried though its weights seem too large for the device, else 0."
     ]
@@ -151,7 +151,7 @@ class Jobs(TypedDict, total=False):
     latest_run_id: Annotated[int | None, "Its latest run. NULL before the first."]
     rank: Annotated[float, "Order among its model's waiting jobs, lower first, then position."]
     paused: Annotated[int, "1 while it is held back, else 0."]
-    way_id: Annotated[
+    fallback_id: Annotated[
         int | None, "The fallback it is to be tried with. NULL: its model, as first named."
     ]
 

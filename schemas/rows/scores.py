@@ -43,11 +43,11 @@ class Checks(TypedDict, total=False):
     words: Annotated[int, "Its words: letters and digits in a row, it's and well-kept being one."]
 
 
-class Answers(TypedDict, total=False):
+class ReferenceAnswers(TypedDict, total=False):
     """What was accepted as the answer to a job, and how it is scored; only where it is known."""
 
     job_id: Annotated[int, "The job."]
-    accepted: Annotated[str, "JSON list of the answers; for vqa one for each of ten people."]
+    answers: Annotated[str, "JSON list of the answers; for vqa one for each of ten people."]
     metrics: Annotated[str, "JSON list: exact, contains, vqa, anls; the first sums up."]
 
 
@@ -64,7 +64,7 @@ class Scores(TypedDict, total=False):
     ]
 
 
-class Judged(TypedDict, total=False):
+class Scored(TypedDict, total=False):
     """View: one row per job, of its latest run, with checks and scores."""
 
     sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
@@ -82,7 +82,9 @@ class Judged(TypedDict, total=False):
     language: Annotated[str | None, "As checks.language; NULL when it cannot be told."]
     characters: Annotated[int | None, "As checks.characters; NULL when nothing was said."]
     words: Annotated[int | None, "As checks.words; NULL when nothing was said."]
-    accepted: Annotated[str | None, "As answers.accepted; NULL when none is known."]
+    reference_answers: Annotated[
+        str | None, "As reference_answers.answers; NULL when none is known."
+    ]
     exact: Annotated[float | None, "Score of metric exact; NULL when not scored by it."]
     contains: Annotated[float | None, "Score of metric contains; NULL when not scored by it."]
     vqa: Annotated[float | None, "Score of metric vqa; NULL when not scored by it."]

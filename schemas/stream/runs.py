@@ -48,7 +48,7 @@ class RunText(SweepScopedEvent):
 class RunFinished(SweepScopedEvent):
     """A run has its outcome; columns of `runs` under their own names.
 
-    `tried_again` tells that the job goes on to another way to load its model.
+    `will_retry` tells that the job goes on to another way to load its model.
     """
 
     event: Literal["run_finished"] = "run_finished"
@@ -75,7 +75,7 @@ class RunFinished(SweepScopedEvent):
     generation_tps: float | None = None
     peak_rss_bytes: int | None = None
     peak_device_bytes: int | None = None
-    tried_again: bool = False
+    will_retry: bool = False
 
     @property
     def style(self) -> str | None:

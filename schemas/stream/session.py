@@ -14,7 +14,7 @@ WatchingState = Literal["nothing_running", "supervisor_gone", "no_database"]
 class SleepInhibited(StreamEvent):
     """Whether the machine is kept from sleeping while sweeps run: by what, or why not."""
 
-    event: Literal["staying_awake"] = "staying_awake"
+    event: Literal["sleep_inhibited"] = "sleep_inhibited"
     ok: bool
     method: str | None
     message: str | None

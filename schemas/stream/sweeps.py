@@ -26,7 +26,7 @@ class SweepStarted(StreamEvent):
     jobs: int
     jobs_by_model: dict[str, int]
     outcomes_by_model: dict[str, dict[str, int]] = field(default_factory=dict)
-    pace_by_model: dict[str, float] = field(default_factory=dict)
+    seconds_per_run_by_model: dict[str, float] = field(default_factory=dict)
     elapsed_s: float = 0.0
 
     @property
@@ -41,7 +41,7 @@ class SweepStarted(StreamEvent):
 class JobCountsChanged(StreamEvent):
     """A sweep's jobs were counted anew: some were added, tried again, or taken away."""
 
-    event: Literal["jobs_counted"] = "jobs_counted"
+    event: Literal["jobs_recounted"] = "jobs_recounted"
     sweep: str
     jobs_by_model: dict[str, int]
     outcomes_by_model: dict[str, dict[str, int]]
@@ -108,7 +108,7 @@ class Interrupting(StreamEvent):
 class DeadlineReached(StreamEvent):
     """No more jobs are begun, since they may run until an hour only (UTC)."""
 
-    event: Literal["hour_came"] = "hour_came"
+    event: Literal["deadline_reached"] = "deadline_reached"
     until: str
 
     @property

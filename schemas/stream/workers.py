@@ -102,10 +102,10 @@ class WorkerEnded(SweepScopedEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FallingBack(SweepScopedEvent):
+class FallbackStarted(SweepScopedEvent):
     """Jobs that did not end ok are tried with another way to load the model."""
 
-    event: Literal["falling_back"] = "falling_back"
+    event: Literal["fallback"] = "fallback"
     model: str
     to: str
     jobs: int

@@ -59,7 +59,7 @@ class LimitOverrides(SweepModelBase):
     run_s: Seconds | None = None
     silence_s: Seconds | None = None
     memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = None
-    worker_deaths: Annotated[int, Field(strict=True, ge=1)] | None = None
+    worker_failures: Annotated[int, Field(strict=True, ge=1)] | None = None
     retries: Annotated[int, Field(strict=True, ge=0, le=10)] | None = None
 
 
@@ -76,7 +76,7 @@ class Limits(SweepModelBase):
     memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = Field(
         None, description="Resident memory of the worker's whole process tree."
     )
-    worker_deaths: Annotated[int, Field(strict=True, ge=1)] = Field(
+    worker_failures: Annotated[int, Field(strict=True, ge=1)] = Field(
         3, description="Workers a model may lose in a row before its other jobs are skipped."
     )
     retries: Annotated[int, Field(strict=True, ge=0, le=10)] = Field(

@@ -192,7 +192,7 @@ def out_of_order(run: int) -> None:
     """Real events, at the wrong time."""
     finish(run - 1, "before")
     loaded()
-    say("bye", runs=3)
+    say("worker_exiting", runs=3)
     say("error", phase="load", error_class="other", exception="E", message="of no run")
     say("progress", phase="download", message="downloading what is loaded")
     say("text", run=run, text="words before the first token", output_tokens=1)
@@ -310,7 +310,7 @@ def do(run: int, prompt: str) -> None:
         case "out of order":
             out_of_order(run)
         case "farewell":
-            say("bye", runs=3)
+            say("worker_exiting", runs=3)
             say("error", phase="load", error_class="other", exception="E", message="of no run")
             forever()
         case "unstorable":
@@ -440,7 +440,7 @@ def main() -> None:
             do(command["run"], command["turns"][-1]["text"])
             SO_FAR.append(command["run"])
         else:
-            say("bye", runs=1)
+            say("worker_exiting", runs=1)
             if Path(model).name == "hang-at-exit":
                 hang_late()
             os._exit(0)

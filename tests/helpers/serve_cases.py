@@ -23,7 +23,7 @@ from schemas.events import Event
 from schemas.generation import Generation
 from workers.main_loop import serve
 
-STREAM_FIELDS = ("loaded", "run_finished", "error", "bye")
+STREAM_FIELDS = ("loaded", "run_finished", "error", "worker_exiting")
 
 
 def outcome(case: dict[str, Any]) -> list[dict[str, Any]]:

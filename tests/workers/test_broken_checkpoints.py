@@ -258,5 +258,7 @@ def test_it_comes_out_as_its_class(engine: str, name: str, said: dict[str, Any])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_what_is_no_failure_is_noted(engine: str, name: str, said: dict[str, Any]) -> None:
     events = said[engine][name]
-    assert [event["event"] for event in events] == ["loaded", "run_finished", "bye"], events
+    assert [event["event"] for event in events] == ["loaded", "run_finished", "worker_exiting"], (
+        events
+    )
     assert any(FINE[name][0] in note for note in events[0]["notes"]), events[0]

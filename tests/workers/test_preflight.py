@@ -76,7 +76,7 @@ def test_the_cache_is_looked_into_at_the_revision(
         assert problem["problem"]["error_class"] == "not_in_cache"
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     facts = preflight.check_load(Load(model="some/other", local=False))
-    assert (facts["fetch"], facts["fetch_bytes"], facts["asked"]) == (True, None, False)
+    assert (facts["fetch"], facts["download_bytes"], facts["asked"]) == (True, None, False)
 
 
 def test_a_broken_off_download_is_fetched_again(

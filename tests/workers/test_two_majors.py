@@ -115,7 +115,7 @@ def test_a_whole_worker(
     (finished,) = [event for event in said if event["event"] == "run_finished"]
     assert loaded["versions"]["transformers"].startswith(f"{major}.")
     assert (finished["run"], finished["output_tokens"]) == (7, 8)
-    assert said[-1]["event"] == "bye"
+    assert said[-1]["event"] == "worker_exiting"
 
 
 def test_a_sweep_through_both(

@@ -19,7 +19,7 @@ TOKENS = 24
 NOISE = """
 import os, sys, threading
 def noise():
-    line = b'{"event":"bye","runs":99}\\n' * 20
+    line = b'{"event":"worker_exiting","runs":99}\\n' * 20
     while True:
         print('{"event": "started"} \\0 \\x1b[31m', 'x' * 500)
         os.write(1, line); os.write(2, line)
@@ -88,10 +88,10 @@ def test_texts_and_counts_equal_a_direct_call(
     assert said.log.count("\x1b[31m") > 5  # the noise was there, in the log, where it belongs
     kinds = [e["event"] for e in said.events if e["event"] not in ("heartbeat", "progress")]
     assert kinds[:3] == ["started", "fetched", "loaded"]
-    assert kinds[-1] == "bye"
+    assert kinds[-1] == "worker_exiting"
     assert [e["seq"] for e in said.events] == list(range(1, len(said.events) + 1))
-    (bye,) = said.named("bye")
-    assert bye["runs"] == len(runs)
+    (exiting,) = said.named("worker_exiting")
+    assert exiting["runs"] == len(runs)
     check_runs(said, answers(folder, images))
 
 
@@ -121,7 +121,7 @@ def test_a_broken_checkpoint_ends_with_its_class(tmp_path: Path, talk: Callable[
     assert (error["run"], error["error_class"]) == (None, "bad_config")
     assert error["hint"]
     assert "Traceback" in error["traceback"]
-    assert not said.named("bye")
+    assert not said.named("worker_exiting")
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_token_never_reaches_an_event(
 
 def test_end_of_input_is_a_stop(talk: Callable[..., Any]) -> None:
     said = talk(b"")
-    assert (said.code, [e["event"] for e in said.events]) == (0, ["started", "bye"])
+    assert (said.code, [e["event"] for e in said.events]) == (0, ["started", "worker_exiting"])
 
 
 def test_garbage_is_a_protocol_failure(talk: Callable[..., Any]) -> None:

@@ -184,7 +184,8 @@ class RowCopier:
         if (
             astray
             and self.execute(
-                f"SELECT 1 FROM {self.selected_from(table)}{self.joins(table)} WHERE {astray} LIMIT 1"
+                f"SELECT 1 FROM {self.selected_from(table)}{self.joins(table)}"
+                f" WHERE {astray} LIMIT 1"
             ).fetchone()
         ):
             raise DanglingReferenceError(f"{table.name} point to rows that are not there")

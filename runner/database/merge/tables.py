@@ -71,7 +71,7 @@ TABLES = (
         ("sweep_id", "name"),
         of="sweep_id",
         refs={"sweep_id": ROOT, "model_id": "models", "fallback_of": "sweep_models"},
-        moves=columns("rank", "paused", "load_tries", "deaths", "python"),
+        moves=columns("rank", "paused", "load_failures", "worker_failures", "python"),
         firm=True,
     ),
     MergeTable(
@@ -82,9 +82,9 @@ TABLES = (
             "sweep_id": ROOT,
             "sweep_model_id": "sweep_models",
             "prompt_id": "prompts",
-            "way_id": "sweep_models",
+            "fallback_id": "sweep_models",
         },
-        moves=columns("state", "rank", "paused", "way_id"),
+        moves=columns("state", "rank", "paused", "fallback_id"),
         unset=columns("latest_run_id"),
         firm=True,
     ),
@@ -124,7 +124,7 @@ TABLES = (
         bare=True,
     ),
     MergeTable("checks", ("run_id",), of="run_id", refs={"run_id": "runs"}, bare=True),
-    MergeTable("answers", ("job_id",), of="job_id", refs={"job_id": "jobs"}, bare=True),
+    MergeTable("reference_answers", ("job_id",), of="job_id", refs={"job_id": "jobs"}, bare=True),
     MergeTable("scores", ("run_id", "metric"), of="run_id", refs={"run_id": "runs"}, bare=True),
 )
 BY_NAME = {table.name: table for table in TABLES}

@@ -239,9 +239,9 @@ def test_the_demo_tells_wrong_answers(here: Path) -> None:
 def test_the_demos_stream_ends_with_its_marks(here: Path) -> None:
     result = vlmsweep("demo", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    marks = [event for event in events if event["event"] == "answer_checked"]
+    marks = [event for event in events if event["event"] == "answer_scored"]
     assert len(marks) == 3 * len(demo.expected_answers())
-    assert events[-1]["event"] == "demo_checked"
+    assert events[-1]["event"] == "demo_scored"
     assert events[-1]["right"] == 0
 
 
@@ -253,18 +253,18 @@ def test_every_image_answers_every_question() -> None:
 def test_the_demo_is_scored_in_the_database(here: Path) -> None:
     vlmsweep("demo")
     with Reader(here / "history.db") as reader:
-        rows = reader.judged(1)
-        assert [json.loads(row["accepted"]) for row in rows if row["image"] == "circle.png"] == [
-            demo.expected_answers()["circle.png"][question] for question in demo.QUESTIONS
-        ]
+        rows = reader.scored_jobs(1)
+        assert [
+            json.loads(row["reference_answers"]) for row in rows if row["image"] == "circle.png"
+        ] == [demo.expected_answers()["circle.png"][question] for question in demo.QUESTIONS]
         assert {row["exact"] for row in rows} == {0.0}
 
 
 def test_an_answer_is_marked_by_its_score() -> None:
-    row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "accepted": '["red"]'}
+    row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "reference_answers": '["red"]'}
     marks = [one.right for one in demo.check([row | {"exact": x} for x in (1.0, 0.0, None)])]
     assert marks == [True, False, False]
-    (unknown,) = demo.check([row | {"accepted": None, "exact": None}])
+    (unknown,) = demo.check([row | {"reference_answers": None, "exact": None}])
     assert unknown.right is None
 
 

@@ -47,7 +47,7 @@ def test_a_sweep_is_scored_as_it_runs(here: Path) -> None:
     with Reader(here / "history.db") as reader:
         (row,) = reader.summary(1)
         assert (row["score_metric"], row["score"], row["score_n"]) == ("contains", 0.5, 2)
-        assert [row["contains"] for row in reader.judged(1)] == [1, 1, 0, 0]
+        assert [row["contains"] for row in reader.scored_jobs(1)] == [1, 1, 0, 0]
     shown = json.loads(vlmsweep("show", "--scores", "--json").stdout)
     assert [(row["metric"], row["n"], row["known"]) for row in shown] == [
         ("contains", 2, 2),
@@ -171,9 +171,9 @@ def test_a_image_is_matched_by_what_the_database_knows(here: Path) -> None:
 def test_a_database_of_before_has_no_scores(here: Path) -> None:
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")
-    for name in ("model_scores", "judged"):
+    for name in ("model_scores", "scored"):
         store.connection.execute(f"DROP VIEW {name}")
-    for name in ("scores", "answers", "checks"):
+    for name in ("scores", "reference_answers", "checks"):
         store.connection.execute(f"DROP TABLE {name}")
     store.close()
     assert "ok 2/2" in vlmsweep("show").output

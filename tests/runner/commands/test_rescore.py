@@ -32,7 +32,7 @@ def finish(store: Store, job: int, **row: object) -> int:
 
 
 def judged(store: Store) -> list[dict[str, object]]:
-    return list(store.db.query("SELECT * FROM judged ORDER BY job_id"))
+    return list(store.db.query("SELECT * FROM scored ORDER BY job_id"))
 
 
 def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
@@ -41,7 +41,7 @@ def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
     text = str(row["text"])
     assert row["characters"] == len(text)
     assert (row["empty"], row["special_tokens"]) == (0, 0)
-    assert row["accepted"] is row["exact"] is None
+    assert row["reference_answers"] is row["exact"] is None
 
 
 def test_checks_are_stored_with_the_outcome_or_not_at_all(
@@ -97,8 +97,8 @@ def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable
     ]
     first, second, third = judged(store)
     assert (first["exact"], first["anls"], first["vqa"]) == (1.0, 0.75, None)
-    assert second["accepted"] == '["Red","light red"]'
-    assert second["exact"] is third["exact"] is third["accepted"] is None
+    assert second["reference_answers"] == '["Red","light red"]'
+    assert second["exact"] is third["exact"] is third["reference_answers"] is None
 
 
 def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[..., int]) -> None:
@@ -177,7 +177,7 @@ def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path
         store, lambda: api.enqueue(plan, store.path, lambda event: None, terms)
     )
     assert isinstance(made, dict)
-    found = store.connection.execute("SELECT accepted, metrics FROM answers").fetchall()
+    found = store.connection.execute("SELECT answers, metrics FROM reference_answers").fetchall()
     assert found == [('["red"]', '["exact"]')]
     finish(store, 1, text="red")
     assert store.connection.execute("SELECT value FROM scores").fetchall() == [(1.0,)]
@@ -190,9 +190,9 @@ def test_a_job_that_is_removed_takes_its_answers_along(
     score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
     request = Request("remove", {"level": "sweep", "id": sweep})
     assert execute(store, request)[0] == {"removed": 1}
-    assert store.db["answers"].count == 0
+    assert store.db["reference_answers"].count == 0
     score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
-    assert store.db["answers"].count == 0
+    assert store.db["reference_answers"].count == 0
 
 
 def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
-from runner.database.migrations import migrations
 from runner.database.reader import Reader
 from runner.database.search import as_query, search
 from runner.database.store import Store
@@ -229,34 +225,3 @@ def test_sqlite_utils_searches_by_the_same_index(store: Store, queued: Callable[
     run = say(store, 1, "Two bicycles")
     assert [row["id"] for row in store.db["runs"].search("bicycle")] == [run]
     assert [row["text"] for row in store.db["prompts"].search("red")] == ["Is it red?"]
-
-
-def test_a_history_from_before_is_indexed_when_it_is_opened(tmp_path: Path) -> None:
-    path = tmp_path / "old.db"
-    store = Store(path)
-    store.close()
-    made = sqlite3.connect(path)
-    for name in ("runs_fts", "prompts_fts"):
-        made.execute(f"DROP TABLE {name}")
-    triggers = made.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-    for (name,) in triggers:
-        made.execute(f"DROP TRIGGER {name}")
-    made.execute("DELETE FROM _sqlite_migrations WHERE name = 'm005_search'")
-    made.execute("INSERT INTO prompts VALUES (1, 'x', NULL, 'what colour', '[]')")
-    made.execute("PRAGMA foreign_keys = OFF")
-    for row in ((1, "ok", "red"), (2, None, "half"), (3, "error", None)):
-        made.execute(
-            "INSERT INTO runs (id, job_id, attempt, started_at, outcome, raw_text)"
-            " VALUES (?1, ?1, 1, '', ?2, ?3)",
-            row,
-        )
-    made.commit()
-    with Reader(path) as reader, pytest.raises(QueryError, match="no search index yet"):
-        search(reader, "red")
-    migrations.apply(Database(made))
-    assert made.execute("SELECT rowid FROM runs_fts WHERE runs_fts MATCH 'red'").fetchall() == [
-        (1,)
-    ]
-    assert made.execute("SELECT id FROM runs_fts_docsize").fetchall() == [(1,)]
-    assert made.execute("SELECT rowid FROM prompts_fts('colour')").fetchall() == [(1,)]
-    made.close()

@@ -238,9 +238,9 @@ def history(store: Store, queued: Queued) -> Store:
         ("2", None, "on 21", "on 22", "fixed"),
         ("2026-11-20", "2026-11-21", "on 20", "on 21", "new_failure"),
         ("2026-11-21T23:29", "2026-11-30", "on 20", "on 22", "same"),
-        ("2026-11-21T23:29+00:00", "2026-11-22T00:00+01:00", "on 20", "on 20", "not_again"),
+        ("2026-11-21T23:29+00:00", "2026-11-22T00:00+01:00", "on 20", "on 20", "same_run"),
         ("transformers==5.22.0", "transformers==5.23.0", "on 20", "on 22", "same"),
-        ("python==3.11", "My-Lib==1", "on 22", "on 22", "not_again"),
+        ("python==3.11", "My-Lib==1", "on 22", "on 22", "same_run"),
     ],
 )
 def test_what_a_side_is(

@@ -352,7 +352,8 @@ def test_without_pyav_it_says_what_to_install(
 ) -> None:
     script = tmp_path / "without.py"
     script.write_text(
-        "import sys\nsys.modules['av'] = None\nfrom runner.image_prep import decode_worker\ndecode_worker.main()\n"
+        "import sys\nsys.modules['av'] = None\n"
+        "from runner.image_prep import decode_worker\ndecode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
     image = prepare(film(tmp_path / "a.mp4", 2))
@@ -374,7 +375,8 @@ def test_a_decoder_taken_over_is_not_believed(
 ) -> None:
     script = tmp_path / "lie.py"
     script.write_text(
-        "import dataclasses\nfrom runner.image_prep import decode_worker\nserve = decode_worker.serve\n"
+        "import dataclasses\nfrom runner.image_prep import decode_worker\n"
+        "serve = decode_worker.serve\n"
         f"decode_worker.serve = lambda order: dataclasses.replace(serve(order), **{lie!r})\n"
         "decode_worker.main()\n"
     )

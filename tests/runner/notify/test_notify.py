@@ -97,7 +97,7 @@ def refused() -> str:
 
 def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[str]) -> list[Any]:
     """A sweep's events told again to the company; what was told in all."""
-    done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_deaths": 2})
+    done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_failures": 2})
     told: list[Any] = []
     with listeners.attach_listeners(told.append, done.store.path, wanted) as emit:
         for event in done.told:
@@ -256,7 +256,7 @@ def test_the_command_line_and_its_secrets(
     assert result.exit_code == 0, result.output
     assert len(hook.got) == 1
     assert "could not tell: address 2 (json)" in result.output
-    assert "staying_awake" not in result.output
+    assert "sleep_inhibited" not in result.output
     assert "VLMSWEEP_NOTIFY" not in os.environ  # so that no worker gets it
     assert SECRET not in result.output
     for file in tmp_path.rglob("*"):

@@ -190,9 +190,9 @@ def test_memory_by_model(made: History) -> None:
     made.worker(new, "good", peak_rss_bytes=40)
     big, good = made.ask("memory")
     assert (big["model"], big["peak_device_bytes"], big["peak_file_bytes"]) == ("big", 90, 4)
-    assert (big["ran_out"], big["workers"]) == (1, 1)
+    assert (big["out_of_memory_jobs"], big["workers"]) == (1, 1)
     assert (good["peak_rss_bytes"], good["peak_anonymous_bytes"]) == (40, 20)
-    assert (good["ran_out"], good["workers"]) == (0, 3)
+    assert (good["out_of_memory_jobs"], good["workers"]) == (0, 3)
     assert column(made.ask("memory", sweep="latest"), "model", "workers") == [("good", 1)]
 
 
@@ -324,7 +324,7 @@ def test_a_hungrier_model_is_a_regression(made: History) -> None:
     old, new = made.sweep(["m"], ["a"]), made.sweep(["m"], ["a"])
     made.run(old, "m", latency_s=1.0, peak_rss_bytes=100)
     made.run(new, "m", latency_s=1.0, peak_rss_bytes=150)
-    assert column(made.ask("regressions"), "hungrier") == [1.5]
+    assert column(made.ask("regressions"), "memory_ratio") == [1.5]
 
 
 def test_each_repeat_is_compared_with_itself(made: History) -> None:

@@ -167,7 +167,7 @@ def test_checks_and_scores_become_words() -> None:
 
 
 def test_what_is_known_of_an_answer_goes_with_it(facts: ReportData, reader: Reader) -> None:
-    rows = {row["job_id"]: row for row in reader.judged(facts.sweep["id"])}
+    rows = {row["job_id"]: row for row in reader.scored_jobs(facts.sweep["id"])}
     told = [a for card in facts.cards for q in card.questions for a in q.answers]
     known = [answer for answer in told if answer.judged]
     assert len(known) == sum(row["characters"] is not None for row in rows.values())

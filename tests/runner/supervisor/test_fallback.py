@@ -34,10 +34,10 @@ def test_each_try_is_a_run_and_history_says_why_the_first_failed(sweep: Sweeper)
     (summary,) = done.store.db.query("SELECT * FROM summary")
     assert (summary["model"], summary["jobs"], summary["ok"]) == ("m", 2, 2)
     assert summary["load_s"] == 0.25
-    (told,) = [event for event in done.told if isinstance(event, stream.FallingBack)]
+    (told,) = [event for event in done.told if isinstance(event, stream.FallbackStarted)]
     assert (told.model, told.jobs) == ("m", 2)
     finished = [event for event in done.told if isinstance(event, stream.RunFinished)]
-    assert [event.tried_again for event in finished] == [True, True, False, False]
+    assert [event.will_retry for event in finished] == [True, True, False, False]
 
 
 def test_only_the_jobs_that_failed_go_on(sweep: Sweeper) -> None:
@@ -57,7 +57,7 @@ def test_a_chain_goes_on_to_its_end(sweep: Sweeper) -> None:
 
 
 def test_a_model_given_up_hands_on_what_it_never_came_to(sweep: Sweeper) -> None:
-    limits = {"worker_deaths": 2}
+    limits = {"worker_failures": 2}
     done = sweep(
         ["good", "better"],
         ["abort", "exit 7", "a"],

@@ -325,7 +325,7 @@ def test_the_kill_ladder_is_data(faults) -> None:
     assert worker["killed_for"] == "first_token_s"
     assert worker["kill_signals"] == "SIGUSR1 SIGKILL"
     assert 0 < worker["stack_s"] < worker["kill_s"] < 5
-    assert worker["kill_asked_at"] < worker["ended_at"]
+    assert worker["kill_started_at"] < worker["ended_at"]
     assert (worker["phase"], worker["survivors"], worker["killed_processes"]) == ("prefill", 0, 1)
     assert "in forever" in run["traceback"]
 

@@ -13,13 +13,13 @@ from runner.supervisor.interference import CounterSnapshot, InterferenceTracker
 from runner.system import counters
 from tests.helpers.scripted_sweep import Sweeper
 
-NAMES = ("slept_s", "swapped_bytes", "throttled_s", "heat_throttles", "memory_stalled_s")
+NAMES = ("slept_s", "swapped_bytes", "throttled_s", "thermal_throttles", "memory_stalled_s")
 
 
 def test_unknown_stays_unknown_and_none_is_nought() -> None:
-    before = CounterSnapshot({"slept_s": 5.0, "swapped_bytes": None, "heat_throttles": 3})
-    after = CounterSnapshot({"slept_s": 5.000001, "swapped_bytes": 9, "heat_throttles": 3})
-    assert before.until(after) == {"slept_s": 0.0, "swapped_bytes": None, "heat_throttles": 0}
+    before = CounterSnapshot({"slept_s": 5.0, "swapped_bytes": None, "thermal_throttles": 3})
+    after = CounterSnapshot({"slept_s": 5.000001, "swapped_bytes": 9, "thermal_throttles": 3})
+    assert before.until(after) == {"slept_s": 0.0, "swapped_bytes": None, "thermal_throttles": 0}
 
 
 def test_a_count_that_was_begun_anew_is_unknown() -> None:
@@ -75,7 +75,7 @@ def test_the_history_names_doubtful_times(rough, sweep: Sweeper) -> None:
     )
     assert [(row["slept_s"], row["swapped_bytes"]) for row in rows] == [(3600, 2)] * 2
     done.store.connection.execute(
-        "UPDATE runs SET slept_s = 0, swapped_bytes = NULL, heat_throttles = 0, throttled_s = 0"
+        "UPDATE runs SET slept_s = 0, swapped_bytes = NULL, thermal_throttles = 0, throttled_s = 0"
     )
     done.store.connection.execute(
         "UPDATE runs SET memory_stalled_s = CASE id WHEN 1 THEN 0.001 ELSE 0.1 END"

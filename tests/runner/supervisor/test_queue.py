@@ -185,7 +185,7 @@ def test_a_busy_server_is_asked_once_more(night: Any) -> None:
     night.work()
     assert [outcome for _, _, outcome in night.runs()] == ["error", "error"]
     finished = of(night.told, stream.RunFinished)
-    assert [event.tried_again for event in finished] == [True, False]
+    assert [event.will_retry for event in finished] == [True, False]
 
 
 def test_a_fresh_worker_for_every_job_where_that_is_asked(night: Any, store: Store) -> None:

@@ -298,9 +298,9 @@ def test_one_model_of_two_sweeps_has_one_worker_at_a_time(night: Night) -> None:
 
 def test_a_load_that_worked_counts_anew(night: Night, store: Store) -> None:
     night.add(["good"], ["a"])
-    store.connection.execute("UPDATE sweep_models SET load_tries = 1")
+    store.connection.execute("UPDATE sweep_models SET load_failures = 1")
     night.work()
-    assert store.connection.execute("SELECT load_tries FROM sweep_models").fetchall() == [(0,)]
+    assert store.connection.execute("SELECT load_failures FROM sweep_models").fetchall() == [(0,)]
 
 
 def test_a_database_that_is_taken_away_ends_the_work_and_says_so(

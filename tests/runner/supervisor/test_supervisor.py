@@ -170,14 +170,14 @@ def test_the_memory_limit_is_held(sweep: Sweeper) -> None:
 
 
 def test_a_model_that_keeps_losing_workers_is_given_up(sweep: Sweeper) -> None:
-    limits = QUICK | {"worker_deaths": 2}
+    limits = QUICK | {"worker_failures": 2}
     done = sweep(["good"], ["exit 7", "abort", "a", "b"], limits=limits)
     assert [row["outcome"] for row in done.rows] == ["crashed", "crashed", "skipped", "skipped"]
     assert "2 workers were lost in a row" in done.rows[-1]["message"]
 
 
 def test_an_answer_in_between_forgives(sweep: Sweeper) -> None:
-    limits = QUICK | {"worker_deaths": 2}
+    limits = QUICK | {"worker_failures": 2}
     done = sweep(["good"], ["exit 7", "a", "abort", "b"], limits=limits)
     assert [row["outcome"] for row in done.rows] == ["crashed", "ok", "crashed", "ok"]
 

@@ -14,10 +14,9 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from runner.cli import cli
-from runner.database.migrations import NAMES
 from runner.database.store import Store
 from runner.errors import DatabaseError
-from runner.transfer import bundle_writer, importer, staging, view
+from runner.transfer import bundle_writer, importer, view
 from runner.transfer.importer import import_file
 from tests.helpers import histories
 from tests.helpers.histories import Stores
@@ -160,63 +159,6 @@ def test_logs_leave_without_secrets(
         assert secret not in text
     assert text.count("[secret]") == 4
     assert "TOKENIZERS_PARALLELISM=false" in text
-
-
-def older(theirs: Store, path: Path) -> Path:
-    """The same history as an older version would have stored it, before the queue."""
-    db = staging.create_staging(path, NAMES[:2])
-    db.execute("ATTACH ? AS newer", [str(theirs.path)])
-    for table, columns in staging.table_columns(db).items():
-        names = ", ".join(columns)
-        db.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM newer.{table}")  # noqa: S608
-    db.execute("DETACH newer")
-    db.close()
-    return path
-
-
-def test_an_older_database_is_brought_up_to_date_in_a_copy(
-    stores: Stores, theirs: Store, tmp_path: Path
-) -> None:
-    path = older(theirs, tmp_path / "older.db")
-    before = path.read_bytes()
-    import_file(stores("ours"), path)
-    assert path.read_bytes() == before
-    judged, later = ("checks", "answers", "scores"), (*PLACES, "rank")
-    found, want = (
-        {name: rows for name, rows in histories.rows(c, later).items() if name not in judged}
-        for c in (stores("ours").connection, theirs.connection)
-    )
-    assert found == want
-
-
-def test_an_older_database_can_be_exported_from(
-    stores: Stores, theirs: Store, tmp_path: Path
-) -> None:
-    path = older(theirs, tmp_path / "older.db")
-    bundle_writer.write(path, uids(theirs)["one"], tmp_path / "x.zip")
-    assert import_file(stores("ours"), tmp_path / "x.zip").sweeps[0].added["runs"] == 8
-
-
-def test_an_older_bundle_is_read_as_what_it_is(
-    stores: Stores, theirs: Store, tmp_path: Path
-) -> None:
-    """Rows without the columns and tables that came later."""
-    bundle_writer.write(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
-    with zipfile.ZipFile(tmp_path / "x.zip") as file:
-        members = {name: file.read(name) for name in file.namelist()}
-    about = json.loads(members["bundle.json"])
-    about["schema"] = about["schema"][:2]
-    members["bundle.json"] = json.dumps(about).encode()
-    old = staging.table_columns(staging.create_staging(tmp_path / "old.db", NAMES[:2]))
-    for name in [name for name in members if name.startswith("rows/")]:
-        lines = [json.loads(line) for line in members.pop(name).splitlines()]
-        if columns := old.get(Path(name).stem):
-            kept = [{key: row[key] for key in columns} for row in lines]
-            members[name] = b"".join(json.dumps(row).encode() + b"\n" for row in kept)
-    with zipfile.ZipFile(tmp_path / "old.zip", "w") as file:
-        for name, content in members.items():
-            file.writestr(name, content)
-    assert import_file(stores("ours"), tmp_path / "old.zip").sweeps[0].added["runs"] == 8
 
 
 def test_a_database_at_work_can_be_read_but_not_imported_into(

@@ -96,9 +96,8 @@ CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
     "depth": (lambda m: m.update({"bundle.json": b"[" * 100_000}), "not what it should be"),
     "another format": (lambda m: about(m, format="x"), "some other program"),
     "newer": (lambda m: about(m, version=99), "newer vlmsweep"),
-    "newer schema": (lambda m: about(m, schema=["m001_spine", "m999_x"]), "newer vlmsweep"),
+    "newer schema": (lambda m: about(m, schema=["m001_initial", "m999_x"]), "newer vlmsweep"),
     "no schema": (lambda m: about(m, schema=[]), "none that vlmsweep ever had"),
-    "odd schema": (lambda m: about(m, schema=["m002_views"]), "none that vlmsweep ever had"),
     "another sweep": (lambda m: about(m, sweep="x"), "the one sweep"),
     "no sweep": (lambda m: m.pop("rows/sweeps.jsonl"), "the one sweep"),
     "no JSON": (lambda m: m.update({"rows/runs.jsonl": b"{"}), "no lines of JSON"),
@@ -252,8 +251,11 @@ def test_no_path_in_a_row_decides_what_is_read(
     [
         ("PRAGMA application_id = 7", "some other program"),
         ("DROP TABLE _sqlite_migrations", "cannot be read"),
-        ("DELETE FROM _sqlite_migrations WHERE name = 'm001_spine'", "none that vlmsweep ever had"),
-        ("UPDATE _sqlite_migrations SET name = 'm999_x' WHERE id = 3", "newer vlmsweep"),
+        (
+            "DELETE FROM _sqlite_migrations WHERE name = 'm001_initial'",
+            "none that vlmsweep ever had",
+        ),
+        ("UPDATE _sqlite_migrations SET name = 'm999_x' WHERE id = 1", "newer vlmsweep"),
         ("DROP TABLE memory_samples", "no table memory_samples"),
         ("ALTER TABLE prompts RENAME COLUMN turns TO talk", "cannot be read"),
         ("UPDATE prompts SET text = 'x', turns = '[]'", "prompt is not what its hash"),
@@ -265,7 +267,7 @@ def test_databases_that_are_not_what_they_should_be(
     stores: Stores, theirs: Store, statement: str, why: str
 ) -> None:
     theirs.connection.execute("PRAGMA foreign_keys = OFF")
-    for view in ("results", "summary", "judged", "model_scores"):
+    for view in ("results", "summary", "scored", "model_scores"):
         theirs.connection.execute(f"DROP VIEW IF EXISTS {view}")
     theirs.connection.execute(statement)
     refused(stores("ours"), theirs.path, why)

@@ -187,7 +187,7 @@ def test_a_watcher_that_comes_later_starts_from_what_is_done() -> None:
     begun = dataclasses.replace(
         started(a=10, b=2),
         outcomes_by_model={"a": {"ok": 3, "timeout": 1, "skipped": 1}, "b": {"ok": 2}},
-        pace_by_model={"a": 2.0},
+        seconds_per_run_by_model={"a": 2.0},
         elapsed_s=30.0,
     )
     sweep = only(taken([(100, begun)]))

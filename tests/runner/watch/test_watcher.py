@@ -145,7 +145,7 @@ def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
         begun = late.until(stream.SweepStarted)
         assert begun.outcomes_by_model["good"] == {"ok": 1}
         assert begun.jobs_by_model == {"good": 2, "better": 2}
-        assert set(begun.pace_by_model) == {"good"}
+        assert set(begun.seconds_per_run_by_model) == {"good"}
         running = late.until(stream.RunStarted)
         assert (running.prompt, running.worker, running.model) == ("hang", 1, "good")
         assert late.until(stream.WorkerLoaded).engine == "fake"
@@ -213,7 +213,7 @@ def test_two_sweeps_at_once_and_jobs_tried_again(
         uids["two"]: runs[1],
     }
     store.finish_run(runs[0], {"outcome": "timeout", "message": "late"})
-    assert not seen.until(stream.RunFinished, run=runs[0]).tried_again
+    assert not seen.until(stream.RunFinished, run=runs[0]).will_retry
     store.update("jobs", jobs[0], {"state": "queued"})
     counted = seen.until(stream.JobCountsChanged)
     assert (counted.sweep, counted.outcomes_by_model) == (uids["one"], {"a": {}})

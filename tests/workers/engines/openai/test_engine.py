@@ -62,7 +62,7 @@ def test_a_image_is_asked_about(
     spoken = talk([load(told), run(4, turn), Stop()])
     kinds = [e["event"] for e in spoken.events if e["event"] not in ("heartbeat", "progress")]
     assert kinds == [
-        "started", "loaded", "run_started", "first_token", "text", "run_finished", "bye",
+        "started", "loaded", "run_started", "first_token", "text", "run_finished", "worker_exiting",
     ]  # fmt: skip
     (loaded,) = spoken.named("loaded")
     facts = [loaded[name] for name in ("engine", "family", "device", "dtype", "device_bytes")]

@@ -1,8 +1,9 @@
-"""Sweeps, jobs, workers, runs and what they refer to."""
+-- The tables. What every column means is said in schemas/rows, from which docs/results.md is made.
+--
+-- Times of day are UTC text (ISO 8601), durations seconds, sizes bytes, flags 0 or 1. Unknown is
+-- NULL, never 0.
 
-from __future__ import annotations
-
-TABLES = """
+-- What a supervisor or worker ran in: never a token, never the whole environment.
 CREATE TABLE environments (
     id INTEGER PRIMARY KEY,
     sha256 TEXT NOT NULL UNIQUE,
@@ -15,6 +16,7 @@ CREATE TABLE environments (
     accelerator TEXT,
     packages TEXT NOT NULL
 ) STRICT;
+
 CREATE TABLE sweeps (
     id INTEGER PRIMARY KEY,
     uid TEXT NOT NULL UNIQUE,
@@ -25,8 +27,18 @@ CREATE TABLE sweeps (
     environment_id INTEGER NOT NULL REFERENCES environments(id),
     created_at TEXT NOT NULL,
     started_at TEXT,
-    ended_at TEXT
+    ended_at TEXT,
+    in_queue INTEGER NOT NULL DEFAULT 0,
+    label TEXT,
+    priority INTEGER NOT NULL DEFAULT 0,
+    rank REAL NOT NULL DEFAULT 0,
+    paused INTEGER NOT NULL DEFAULT 0,
+    not_before TEXT,
+    after_sweep_id INTEGER REFERENCES sweeps(id)
 ) STRICT;
+
+-- A model as requested; with a fingerprint, as found on disk. NULL counts as equal in its identity:
+-- see the index models_identity.
 CREATE TABLE models (
     id INTEGER PRIMARY KEY,
     source TEXT NOT NULL,
@@ -37,9 +49,10 @@ CREATE TABLE models (
     weights_bytes INTEGER,
     files TEXT
 ) STRICT;
-CREATE UNIQUE INDEX models_identity ON models (
-    source, location, ifnull(revision, ''), ifnull(commit_hash, ''), ifnull(fingerprint, '')
-);
+
+-- A model's part in a sweep, or one of its fallbacks (`fallback_of`). `rank` orders models, lower
+-- first. `load_failures` and `worker_failures` decide on retries and quarantine, and are reset by
+-- `queue retry`.
 CREATE TABLE sweep_models (
     id INTEGER PRIMARY KEY,
     sweep_id INTEGER NOT NULL REFERENCES sweeps(id),
@@ -58,8 +71,17 @@ CREATE TABLE sweep_models (
     overrides TEXT NOT NULL,
     limits TEXT NOT NULL,
     fallback_of INTEGER REFERENCES sweep_models(id),
+    rank REAL NOT NULL DEFAULT 0,
+    paused INTEGER NOT NULL DEFAULT 0,
+    isolation TEXT NOT NULL DEFAULT 'worker',
+    python TEXT,
+    requirements TEXT,
+    load_failures INTEGER NOT NULL DEFAULT 0,
+    worker_failures INTEGER NOT NULL DEFAULT 0,
+    allow_oversize INTEGER NOT NULL DEFAULT 0,
     UNIQUE (sweep_id, name)
 ) STRICT;
+
 CREATE TABLE images (
     id INTEGER PRIMARY KEY,
     path TEXT NOT NULL,
@@ -85,10 +107,7 @@ CREATE TABLE images (
     error_class TEXT,
     message TEXT
 ) STRICT;
-CREATE UNIQUE INDEX images_identity ON images (
-    path, ifnull(source_sha256, ''), ifnull(max_side, 0), ifnull(max_frames, 0)
-);
-CREATE INDEX images_source_sha256 ON images (source_sha256);
+
 CREATE TABLE prompts (
     id INTEGER PRIMARY KEY,
     sha256 TEXT NOT NULL UNIQUE,
@@ -96,6 +115,8 @@ CREATE TABLE prompts (
     text TEXT NOT NULL,
     turns TEXT NOT NULL
 ) STRICT;
+
+-- `fallback_id` is the fallback that is tried next; NULL is the model itself.
 CREATE TABLE jobs (
     id INTEGER PRIMARY KEY,
     sweep_id INTEGER NOT NULL REFERENCES sweeps(id),
@@ -105,18 +126,21 @@ CREATE TABLE jobs (
     repeat INTEGER NOT NULL,
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'done')),
     latest_run_id INTEGER REFERENCES runs(id),
+    rank REAL NOT NULL DEFAULT 0,
+    paused INTEGER NOT NULL DEFAULT 0,
+    fallback_id INTEGER REFERENCES sweep_models(id),
     UNIQUE (sweep_id, position)
 ) STRICT;
-CREATE INDEX sweep_models_fallback_of ON sweep_models (fallback_of);
-CREATE INDEX jobs_sweep_model_id ON jobs (sweep_model_id);
-CREATE INDEX jobs_unfinished ON jobs (state, sweep_id) WHERE state <> 'done';
+
 CREATE TABLE job_images (
     job_id INTEGER NOT NULL REFERENCES jobs(id),
     position INTEGER NOT NULL,
     image_id INTEGER NOT NULL REFERENCES images(id),
     PRIMARY KEY (job_id, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX job_images_image_id ON job_images (image_id);
+
+-- One process that held one model. The `load_` columns beside load_s cover its start, download and
+-- load: what made these times doubtful (sleep, swap, throttling, memory pressure).
 CREATE TABLE workers (
     id INTEGER PRIMARY KEY,
     sweep_id INTEGER NOT NULL REFERENCES sweeps(id),
@@ -147,7 +171,7 @@ CREATE TABLE workers (
     exit_signal TEXT,
     killed_for TEXT,
     kill_s REAL,
-    kill_asked_at TEXT,
+    kill_started_at TEXT,
     stack_s REAL,
     kill_signals TEXT,
     killed_processes INTEGER,
@@ -165,9 +189,18 @@ CREATE TABLE workers (
     hint TEXT,
     stack TEXT,
     log_path TEXT NOT NULL,
+    visible_devices TEXT,
+    load_slept_s REAL,
+    load_swapped_bytes INTEGER,
+    load_throttled_s REAL,
+    load_thermal_throttles INTEGER,
+    load_memory_stalled_s REAL,
+    peak_swap_bytes INTEGER,
     UNIQUE (sweep_id, number)
 ) STRICT;
-CREATE INDEX workers_sweep_model_id ON workers (sweep_model_id);
+
+-- One attempt at a job: always a row, also when it failed. `slept_s` to `memory_stalled_s` say what
+-- made its times doubtful.
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     job_id INTEGER NOT NULL REFERENCES jobs(id),
@@ -200,10 +233,15 @@ CREATE TABLE runs (
     peak_device_bytes INTEGER,
     peak_device_method TEXT,
     notes TEXT,
+    slept_s REAL,
+    swapped_bytes INTEGER,
+    throttled_s REAL,
+    thermal_throttles INTEGER,
+    memory_stalled_s REAL,
+    peak_swap_bytes INTEGER,
     UNIQUE (job_id, attempt)
 ) STRICT;
-CREATE INDEX runs_worker_id ON runs (worker_id);
-CREATE INDEX runs_outcome ON runs (outcome) WHERE outcome <> 'ok';
+
 CREATE TABLE memory_samples (
     worker_id INTEGER NOT NULL REFERENCES workers(id),
     at_s REAL NOT NULL,
@@ -213,5 +251,40 @@ CREATE TABLE memory_samples (
     file_bytes INTEGER,
     device_bytes INTEGER,
     PRIMARY KEY (worker_id, at_s)
-) STRICT, WITHOUT ROWID
-"""
+) STRICT, WITHOUT ROWID;
+
+-- A request from another terminal, stored when it was carried out: asking again is harmless.
+CREATE TABLE requests (
+    uid TEXT PRIMARY KEY,
+    processed_at TEXT NOT NULL,
+    action TEXT NOT NULL,
+    arguments TEXT NOT NULL,
+    reply TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checks (
+    run_id INTEGER PRIMARY KEY REFERENCES runs(id),
+    empty INTEGER NOT NULL,
+    cut_off INTEGER,
+    repetition REAL,
+    special_tokens INTEGER,
+    prompt_echoed INTEGER,
+    language TEXT,
+    characters INTEGER NOT NULL,
+    words INTEGER NOT NULL
+) STRICT;
+
+-- Accepted answers to a job. They may be replaced, so they go with the job.
+CREATE TABLE reference_answers (
+    job_id INTEGER PRIMARY KEY REFERENCES jobs(id) ON DELETE CASCADE,
+    answers TEXT NOT NULL,
+    metrics TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE scores (
+    run_id INTEGER NOT NULL REFERENCES runs(id),
+    metric TEXT NOT NULL,
+    value REAL NOT NULL,
+    expected TEXT NOT NULL,
+    PRIMARY KEY (run_id, metric)
+) STRICT, WITHOUT ROWID;
