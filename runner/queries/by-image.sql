@@ -1,4 +1,4 @@
--- What each model said about an image.
+-- What each model answered about an image.
 --
 -- A row per job, by its latest run, in the order of images, prompts and models.
 --

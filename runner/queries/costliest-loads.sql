@@ -1,7 +1,7 @@
--- The models whose loads cost most time.
+-- The models whose loads take the most time.
 --
--- Over all workers of a model: `loads` counts those that got ready, `failed` those that never did.
--- Means are over the former. Downloads come on top of a load.
+-- Over all workers of a model: `loads` counts loads that succeeded, `failed` those that did not.
+-- Means are over successful loads. Load times do not include downloads.
 --
 -- :sweep = 'all'  a sweep's name, number or uid; latest; or all
 -- :limit = 20  how many

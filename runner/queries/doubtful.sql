@@ -1,12 +1,12 @@
--- Times that are not the model's alone, and why.
+-- Runs whose times the machine affected, and how.
 --
 -- A row per run during which the machine slept, swapped, was throttled or short of memory.
--- `throttled_s` is a container's quota of processor time, summed over processors, `thermal_throttles`
--- counts slowing for heat, `memory_stalled_s` is waiting for memory. An empty cell is one that the
--- machine does not tell. docs/trust.md says where each is from.
+-- `throttled_s` is time lost to a container's CPU quota, summed over processors;
+-- `thermal_throttles` counts slow-downs for heat; `memory_stalled_s` is time spent waiting for
+-- memory. An empty cell means that the machine does not report it. docs/trust.md names the sources.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
--- :share = 0.05      throttling and waiting count from this share of the run's time
+-- :min_share = 0.05  throttling and waiting count from this share of the run's time
 WITH chosen AS (
     SELECT id FROM sweeps WHERE CASE CAST(:sweep AS TEXT)
         WHEN 'all' THEN 1
@@ -22,6 +22,6 @@ JOIN runs ON runs.job_id = jobs.id
 JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
 JOIN sweeps ON sweeps.id = jobs.sweep_id
 WHERE runs.slept_s > 0 OR runs.swapped_bytes > 0 OR runs.thermal_throttles > 0
-    OR runs.throttled_s > :share * ifnull(runs.latency_s, 1)
-    OR runs.memory_stalled_s > :share * ifnull(runs.latency_s, 1)
+    OR runs.throttled_s > :min_share * ifnull(runs.latency_s, 1)
+    OR runs.memory_stalled_s > :min_share * ifnull(runs.latency_s, 1)
 ORDER BY runs.slept_s DESC, runs.swapped_bytes DESC, runs.id

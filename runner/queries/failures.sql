@@ -1,8 +1,8 @@
--- What broke and where, the commonest first.
+-- What failed and where, the most frequent first.
 --
--- A row per model and kind of failure. Of each job its latest run counts, so what was put right by
--- another try is not here; nor is what the sweep itself excludes. `run`, `image`, `message` and
--- `hint` are of the newest example.
+-- A row per model and kind of failure. Only the latest run of each job counts, so failures that a
+-- retry fixed are left out; so are jobs that the sweep excludes. `run`, `image`, `message` and
+-- `hint` are those of the newest example.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 WITH chosen AS (

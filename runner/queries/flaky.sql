@@ -1,9 +1,8 @@
--- Jobs that did not end alike each time.
+-- Jobs whose runs gave different results.
 --
--- Another outcome, or another text from greedy decoding. Compared are all runs of a sweep with the
--- same model, loaded the same way, the same prompt and images: repeats, and attempts that were
--- tried again. Where sampling was asked for, texts may differ and do not count. What the user
--- interrupted, and what was skipped, is left out.
+-- The outcomes differ, or the texts do under greedy decoding. All runs of a sweep with the same
+-- model variant, prompt and images are compared: repeats and retries. With sampling, texts may
+-- differ and are not compared. Interrupted and skipped runs are left out.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :limit = 50  how many
@@ -13,7 +12,7 @@ WITH chosen AS (
         WHEN 'latest' THEN id = (SELECT id FROM sweeps ORDER BY started_at IS NULL, id DESC LIMIT 1)
         ELSE id = (SELECT max(id) FROM sweeps
             WHERE CAST(:sweep AS TEXT) IN (name, uid, CAST(id AS TEXT))) END
-), tries AS (
+), attempts AS (
     SELECT ifnull(workers.sweep_model_id, jobs.sweep_model_id) AS variant,
         jobs.sweep_model_id AS model,
         jobs.prompt_id, jobs.id AS job,
@@ -29,7 +28,7 @@ WITH chosen AS (
         sum(outcome = 'ok') AS ok, count(DISTINCT outcome) AS kinds,
         group_concat(DISTINCT outcome) AS outcomes, count(DISTINCT text) AS texts,
         min(text) AS text, nullif(max(text), min(text)) AS other_text
-    FROM tries GROUP BY variant, model, prompt_id, image_ids
+    FROM attempts GROUP BY variant, model, prompt_id, image_ids
     HAVING count(*) > 1
 )
 SELECT main.name AS model,

@@ -1,6 +1,6 @@
--- The runs stored last, with what goes on now.
+-- The newest runs, including those in progress.
 --
--- The newest come first. Every attempt is a row here, also one that was tried again later.
+-- The newest come first. Every attempt is a row, including those that were retried later.
 --
 -- :limit = 20  how many
 WITH newest AS (SELECT * FROM runs ORDER BY id DESC LIMIT :limit)

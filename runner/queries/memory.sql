@@ -1,7 +1,8 @@
--- What each model takes of memory.
+-- How much memory each model uses.
 --
--- The hungriest come first. Peaks are the highest of all its workers, fallbacks included. `out_of_memory_jobs`
--- counts jobs whose latest run ended for want of memory, be it the machine's or the limit's.
+-- The largest come first. Peaks are the highest of all its workers, fallbacks included.
+-- `out_of_memory_jobs` counts jobs whose latest run ran out of memory, the machine's or the
+-- limit's.
 --
 -- :sweep = 'all'  a sweep's name, number or uid; latest; or all
 WITH chosen AS (

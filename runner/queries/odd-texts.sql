@@ -1,8 +1,8 @@
--- Texts that a check found something about.
+-- Texts that a check flagged.
 --
--- Empty, looping, with special tokens left, with the prompt in them, or in another language than
--- most (only then `language` is shown). `cut_off` alone does not count: it tells of max_new_tokens
--- more than of the model. Of each job its latest run.
+-- Empty, repetitive, with special tokens left, with the prompt in them, or in another language than
+-- most (only then `language` is shown). `cut_off` alone does not count: it depends on
+-- max_new_tokens more than on the model. Of each job its latest run.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :repetition = 0.5  the share of repeated characters from which a text is shown

@@ -1,12 +1,12 @@
--- What got worse since the sweep before.
+-- What got worse since the previous sweep.
 --
--- Newly failing, slower or memory_ratio. Each model of the sweep is held against the last earlier sweep
--- in which it ran under that name, and only jobs with the same prompt, images and repeat are
--- compared, by their latest runs. Times are means over jobs that ended ok in both. `changed` says
--- which libraries are others.
+-- Newly failing, slower or using more memory. Each model is compared with the latest earlier sweep
+-- in which it ran under the same name, over the latest runs of jobs with the same prompt, images
+-- and repeat. Times are means over jobs that ended ok in both. `changed_packages` lists the libraries
+-- whose version differs.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid, or latest
--- :factor = 1.2  how many times slower or memory_ratio is worse
+-- :min_ratio = 1.2  how many times slower, or larger in memory, counts as worse
 WITH chosen AS (
     SELECT id FROM sweeps WHERE CASE CAST(:sweep AS TEXT)
         WHEN 'all' THEN 1
@@ -30,22 +30,22 @@ WITH chosen AS (
     CROSS JOIN jobs ON jobs.sweep_model_id = variant
     JOIN runs ON runs.id = jobs.latest_run_id
     WHERE runs.outcome NOT IN ('skipped', 'interrupted')
-), before AS MATERIALIZED (
+), previous AS MATERIALIZED (
     SELECT variants.now, cells.* FROM variants JOIN cells ON cells.variant = variants.old
 ), compared AS (
     SELECT variants.now, variants.old, count(*) AS jobs,
-        sum(cells.outcome <> 'ok' AND before.outcome = 'ok') AS newly_failing,
-        sum(cells.outcome = 'ok' AND before.outcome <> 'ok') AS fixed,
-        avg(CASE WHEN cells.outcome = 'ok' AND before.outcome = 'ok' THEN before.latency_s END)
+        sum(cells.outcome <> 'ok' AND previous.outcome = 'ok') AS newly_failing,
+        sum(cells.outcome = 'ok' AND previous.outcome <> 'ok') AS fixed,
+        avg(CASE WHEN cells.outcome = 'ok' AND previous.outcome = 'ok' THEN previous.latency_s END)
             AS latency_before_s,
-        avg(CASE WHEN cells.outcome = 'ok' AND before.outcome = 'ok' THEN cells.latency_s END)
+        avg(CASE WHEN cells.outcome = 'ok' AND previous.outcome = 'ok' THEN cells.latency_s END)
             AS latency_s,
-        max(before.peak_rss_bytes) AS peak_rss_before_bytes,
+        max(previous.peak_rss_bytes) AS peak_rss_before_bytes,
         max(cells.peak_rss_bytes) AS peak_rss_bytes,
-        max(CASE WHEN cells.outcome <> 'ok' AND before.outcome = 'ok' THEN cells.run END) AS run
+        max(CASE WHEN cells.outcome <> 'ok' AND previous.outcome = 'ok' THEN cells.run END) AS run
     FROM variants JOIN cells ON cells.variant = variants.now
-    JOIN before ON before.now = variants.now AND before.prompt_id = cells.prompt_id
-        AND before.image_ids = cells.image_ids AND before.repeat = cells.repeat
+    JOIN previous ON previous.now = variants.now AND previous.prompt_id = cells.prompt_id
+        AND previous.image_ids = cells.image_ids AND previous.repeat = cells.repeat
     GROUP BY variants.now, variants.old
 ), libraries AS (
     SELECT variant.id AS variant, part.key AS package, part.value AS version
@@ -56,18 +56,18 @@ WITH chosen AS (
     WHERE variant.id IN (SELECT now FROM variants UNION SELECT old FROM variants)
 )
 SELECT sweep_models.name AS model, newly_failing, fixed, jobs,
-    compared.latency_s / latency_before_s AS slower, latency_before_s, compared.latency_s,
+    compared.latency_s / latency_before_s AS time_ratio, latency_before_s, compared.latency_s,
     CAST(compared.peak_rss_bytes AS REAL) / peak_rss_before_bytes AS memory_ratio,
     peak_rss_before_bytes, compared.peak_rss_bytes,
     (SELECT group_concat(package || ' ' || b.version || ' > ' || a.version, ', ')
         FROM libraries AS a JOIN libraries AS b USING (package)
         WHERE a.variant = compared.now AND b.variant = compared.old
-            AND a.version <> b.version) AS changed,
-    ifnull(earlier.name, earlier.uid) AS before, compared.run, runs.message
+            AND a.version <> b.version) AS changed_packages,
+    ifnull(earlier.name, earlier.uid) AS previous_sweep, compared.run, runs.message
 FROM compared
 JOIN sweep_models ON sweep_models.id = compared.now
 JOIN sweep_models AS other ON other.id = compared.old
 JOIN sweeps AS earlier ON earlier.id = other.sweep_id
 LEFT JOIN runs ON runs.id = compared.run
-WHERE newly_failing > 0 OR slower > :factor OR memory_ratio > :factor
-ORDER BY newly_failing DESC, slower DESC, model
+WHERE newly_failing > 0 OR time_ratio > :min_ratio OR memory_ratio > :min_ratio
+ORDER BY newly_failing DESC, time_ratio DESC, model

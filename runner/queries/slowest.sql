@@ -1,6 +1,6 @@
 -- The answers that took longest, and why.
 --
--- Of each job its latest run, if that ended ok; with what its time went into.
+-- Of each job its latest run, if that ended ok, with the parts of its time.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :limit = 20  how many

@@ -1,6 +1,6 @@
--- What hung, where, and what it had said.
+-- Runs that timed out: phase, limit, text so far.
 --
--- `broke` is the limit. Of each job its latest run; the newest come first.
+-- Of each job its latest run; the newest come first.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :limit = 50  how many
@@ -15,7 +15,7 @@ SELECT sweep_models.name AS model,
     (SELECT group_concat(images.name, ', ') FROM job_images JOIN images ON images.id = image_id
         WHERE job_id = jobs.id) AS image,
     ifnull(prompts.name, prompts.text) AS prompt,
-    runs.phase, workers.killed_for AS broke, workers.kill_s, workers.survivors,
+    runs.phase, workers.killed_for AS limit_hit, workers.kill_s, workers.survivors,
     runs.output_tokens, runs.raw_text, runs.id AS run
 FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
 JOIN runs ON runs.id = jobs.latest_run_id

@@ -1,10 +1,10 @@
 -- The answers that scored lowest.
 --
--- Held against accepted answers, where those are known (vlmsweep judge --answers FILE), by the
--- metric that sums the sweep up. Only those below `below`; of each job its latest run.
+-- Scored against reference answers, where the sweep has them (vlmsweep judge --answers FILE), by the
+-- sweep's first metric. Of each job its latest run.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
--- :below = 1  show scores below this, 0 to 1
+-- :max_score = 1  show scores below this, 0 to 1 (exclusive)
 -- :limit = 50  how many
 WITH chosen AS (
     SELECT id FROM sweeps WHERE CASE CAST(:sweep AS TEXT)
@@ -25,6 +25,6 @@ JOIN scores ON scores.run_id = runs.id
     AND scores.metric = json_extract(reference_answers.metrics, '$[0]')
 JOIN sweep_models ON sweep_models.id = jobs.sweep_model_id
 JOIN prompts ON prompts.id = jobs.prompt_id
-WHERE scores.value < :below
+WHERE scores.value < :max_score
 ORDER BY scores.value, runs.id
 LIMIT :limit

@@ -19,10 +19,10 @@ Record = Mapping[str, Any]
 
 
 WHOLE = 1000  # such a text is never cut: it leaves the table where it does not fit
-LONG = {"message", "hint", "said", "changed"}
-RATIOS = {"slower", "memory_ratio"}
+LONG = {"message", "hint", "answers_by_model", "changed_packages"}
+RATIOS = {"time_ratio", "memory_ratio"}
 COUNTS = {"run", "runs", "jobs", "ok", "failed", "fixed", "newly_failing", "loads", "workers"}
-COUNTS |= {"out_of_memory_jobs", "sweeps", "survivors", "texts", "answers", "agree"}
+COUNTS |= {"out_of_memory_jobs", "sweeps", "survivors", "texts", "answers", "largest_agreement"}
 COUNTS |= {"input_tokens", "output_tokens"}
 
 

@@ -37,7 +37,7 @@ def ask(store: Store, queued: Callable[..., int], tmp_path: Path) -> Callable[..
 
 def test_history_lists_runs_and_explains(ask: Callable[..., Result], tmp_path: Path) -> None:
     listed = ask("history").output
-    assert "What broke and where" in listed
+    assert "What failed and where" in listed
     assert str(tmp_path) not in listed
     (tmp_path / "mine" / "failures.sql").write_text("-- My own\nselect 7 as seven")
     assert str(tmp_path / "mine" / "failures.sql") in ask("history").output

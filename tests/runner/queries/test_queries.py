@@ -206,7 +206,7 @@ def test_timeouts_tell_the_limit_and_what_was_said(made: History) -> None:
     made.run(sweep, "m", "timeout", prompt="c", phase="load")
     found = made.ask("timeouts")
     assert column(found, "prompt", "phase") == [("c", "load"), ("a", "generate")]
-    assert (found[1]["broke"], found[1]["raw_text"], found[1]["kill_s"]) == (
+    assert (found[1]["limit_hit"], found[1]["raw_text"], found[1]["kill_s"]) == (
         "silence_s",
         "A r",
         0.04,
@@ -267,11 +267,11 @@ def test_disagreements_count_what_differs_in_words(made: History) -> None:
     made.run(sweep, "m", image="4.png", text="x")
     made.run(sweep, "n", image="4.png", text="y" * 81)
     found = made.ask("disagreements")
-    assert column(found, "image", "answers", "agree", "said") == [
+    assert column(found, "image", "answers", "largest_agreement", "answers_by_model") == [
         ("2.png", 3, 1, "one (l) / three (n) / two (m)"),
         ("1.png", 2, 2, "red (l, m) / blue (n)"),
     ]
-    assert column(made.ask("disagreements", longest=81), "image") == ["2.png", "4.png", "1.png"]
+    assert column(made.ask("disagreements", max_length=81), "image") == ["2.png", "4.png", "1.png"]
     assert column(made.ask("disagreements", limit=1), "image") == ["2.png"]
     assert column(made.ask("disagreements", sweep="old"), "prompt") == ["z"]
 
@@ -311,12 +311,12 @@ def test_regressions_compare_like_with_like(made: History, store: Store) -> None
     made.run(new, "p", "timeout", prompt="c")
     m, n = made.ask("regressions")
     assert (m["model"], m["newly_failing"], m["fixed"], m["jobs"]) == ("m", 1, 0, 2)
-    assert (m["run"], m["message"], m["before"]) == (broke, "died", "old")
-    assert m["changed"] == "torch 2.6 > 2.7"
-    assert (n["model"], n["newly_failing"], n["slower"]) == ("n", 0, 1.5)
-    assert (n["latency_before_s"], n["latency_s"], n["changed"]) == (1.0, 1.5, None)
-    assert column(made.ask("regressions", factor=1.05), "model") == ["m", "n", "p"]
-    assert column(made.ask("regressions", factor=2), "model") == ["m"]
+    assert (m["run"], m["message"], m["previous_sweep"]) == (broke, "died", "old")
+    assert m["changed_packages"] == "torch 2.6 > 2.7"
+    assert (n["model"], n["newly_failing"], n["time_ratio"]) == ("n", 0, 1.5)
+    assert (n["latency_before_s"], n["latency_s"], n["changed_packages"]) == (1.0, 1.5, None)
+    assert column(made.ask("regressions", min_ratio=1.05), "model") == ["m", "n", "p"]
+    assert column(made.ask("regressions", min_ratio=2), "model") == ["m"]
     assert made.ask("regressions", sweep="old") == []
 
 
@@ -334,7 +334,7 @@ def test_each_repeat_is_compared_with_itself(made: History) -> None:
         made.run(sweep, "m", latency_s=first)
         made.run(sweep, "m", "error" if sweep == new else "ok", repeat=2, latency_s=9.0)
     (row,) = made.ask("regressions")
-    assert (row["jobs"], row["newly_failing"], row["slower"]) == (2, 1, 3.0)
+    assert (row["jobs"], row["newly_failing"], row["time_ratio"]) == (2, 1, 3.0)
 
 
 def test_costliest_loads(made: History) -> None:
