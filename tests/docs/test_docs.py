@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -82,3 +85,56 @@ def test_the_examples_of_docs_history_are_real() -> None:
         command = cli.commands[words[0]]
         known = {name for option in command.params for name in option.opts}
         assert {word for word in words[1:] if word.startswith("-")} <= known, line
+
+
+TOP_LEVEL = ("runner", "workers", "schemas", "tests", "scripts", "docs", "images", ".github", ".ci")
+NAMED = re.compile(rf"`((?:{chr(124).join(map(re.escape, TOP_LEVEL))})/[\w./-]*)(?:::([\w.]+))?`")
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    if path.name != "CHANGELOG.md"
+)
+
+
+def definitions(node: ast.AST, prefix: str = "") -> Iterator[str]:
+    """Yields the dotted names of all classes, functions and constants of a module."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            yield prefix + child.name
+            yield from definitions(child, f"{prefix}{child.name}.")
+        elif isinstance(child, ast.Assign):
+            yield from (
+                prefix + target.id for target in child.targets if isinstance(target, ast.Name)
+            )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_path_and_definition_named_in_a_document_exists(document: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
+    missing = []
+    for name, definition in NAMED.findall(text):
+        path = ROOT / name
+        if not path.exists():
+            missing.append(name)
+        elif definition and definition not in definitions(ast.parse(path.read_text())):
+            missing.append(f"{name}::{definition}")
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_between_documents_leads_to_a_file(document: str) -> None:
+    text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    assert not [link for link in links if not ((ROOT / document).parent / link).exists()]
+
+
+def test_the_architecture_answers_the_first_questions_of_a_reader() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("## ")[0]
+    for subject in (
+        "timeout becomes a kill",
+        "retry is decided",
+        "row is written",
+        "metric is added",
+    ):
+        (line,) = [line for line in table.splitlines() if subject in line]
+        assert NAMED.search(line.rpartition(subject)[2])
