@@ -55,7 +55,7 @@ class FakeEngine:
     def reset_device_peak(self) -> None:
         self.reset += 1
 
-    def empty_caches(self) -> None:
+    def free_cached_memory(self) -> None:
         self.emptied += 1
 
 

@@ -47,7 +47,7 @@ class InProcessEngine:
         self._device.reset_peak()
         self._refresh_memory()
 
-    def empty_caches(self) -> None:
+    def free_cached_memory(self) -> None:
         self._device.empty_cache()
         self._refresh_memory()
 

@@ -96,7 +96,7 @@ class OpenAIEngine:
     def reset_device_peak(self) -> None:
         """There is none to be seen."""
 
-    def empty_caches(self) -> None:
+    def free_cached_memory(self) -> None:
         """They are the server's."""
 
     def _warm_up(self) -> list[str]:
