@@ -15,7 +15,7 @@ from typing import Any
 CORPUS = (
     "Describe this image. What shape is this? What colour is the circle? How many squares are "
     "there? Where is the red triangle? A blue circle is to the left of two green squares on a "
-    "white background. The image shows a small yellow star above a black line. There are "
+    "white background. The picture shows a small yellow star above a black line. There are "
     "three red circles and one purple triangle. User: Assistant: Yes, no, none; left, right, "
     "above, below. 0 1 2 3 4 5 6 7 8 9. Ein Bild mit Häusern, été, 世界."
 )

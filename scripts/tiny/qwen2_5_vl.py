@@ -38,7 +38,7 @@ TEMPLATE = (
     "{% for content in message['content'] %}{% if content['type'] == 'image' or "
     "'image' in content or 'image_url' in content %}"
     "{% set image_count.value = image_count.value + 1 %}"
-    "{% if add_vision_id %}Image {{ image_count.value }}: {% endif %}"
+    "{% if add_vision_id %}Picture {{ image_count.value }}: {% endif %}"
     "<|vision_start|><|image_pad|><|vision_end|>"
     "{% elif content['type'] == 'video' or 'video' in content %}"
     "<|vision_start|><|video_pad|><|vision_end|>"

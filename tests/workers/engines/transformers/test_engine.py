@@ -126,7 +126,6 @@ def test_the_generic_path_equals_a_direct_call(
     family: str, tiny: Callable[[str], Path], images: dict[str, str]
 ) -> None:
     from PIL import Image
-
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     engine, processor = load(tiny(family)), AutoProcessor.from_pretrained(tiny(family))
