@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from schemas import stream
 from schemas.image import PreparedImage
+from schemas.states import SweepState
 from schemas.stream import EventSink
 
 from .control.client import send_request
@@ -218,7 +219,7 @@ def restore_environments(
 
 def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:
     """What a shell is told of a sweep. Jobs that a rule skipped are no failures."""
-    if state != "done":
+    if state != SweepState.DONE:
         return EXIT_INTERRUPTED
     wrong = sum(row["failed"] + row["waiting"] for row in summary)
     return EXIT_JOBS_FAILED if wrong else EXIT_OK

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from schemas import events, stream
 from schemas.commands import Stop
+from schemas.states import Phase
 from schemas.stream import EventSink
 
 from ..environments import resolve
@@ -122,7 +123,7 @@ class Fetching:
             case InvalidLine() | events.Heartbeat() | events.Started():
                 pass
             case events.Progress():
-                self.watch.enter_phase("download" if event.phase == "download" else "load", now)
+                self.watch.on_progress(event.phase, now)
                 self.emit(
                     stream.WorkerProgress(
                         worker=self.number,
@@ -136,7 +137,7 @@ class Fetching:
                 )
             case events.Fetched():
                 self.there = True
-                self.watch.enter_phase("stop", now)
+                self.watch.enter_phase(Phase.STOP, now)
                 self.result = replace(
                     self.result,
                     download_s=event.download_s,
@@ -144,7 +145,7 @@ class Fetching:
                     commit=event.commit,
                 )
             case events.Error():
-                self.watch.enter_phase("stop", now)
+                self.watch.enter_phase(Phase.STOP, now)
                 self.result = replace(
                     self.result,
                     error_class=event.error_class,

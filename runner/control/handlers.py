@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from schemas.states import SweepState
+
 from ..database.merge import merge
 from ..database.store import Store
 from ..system.timestamps import utc_now
@@ -47,7 +49,7 @@ def add(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     sweep, jobs = row
     terms = ("label", "priority", "not_before", "after_sweep_id")
     store.update("sweeps", sweep, {"in_queue": 1} | {name: arguments[name] for name in terms})
-    store.set_sweep_state(sweep, "queued" if jobs else "done")
+    store.set_sweep_state(sweep, SweepState.QUEUED if jobs else SweepState.DONE)
     return {"sweep": sweep, "uid": arguments["uid"], "jobs": jobs}, QueueChange()
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from schemas.states import Outcome
+
 from ..system.timestamps import utc_now
 from . import score_writer
 from .store import Store
@@ -48,7 +50,12 @@ def recover(store: Store) -> RecoverySummary:
     killed = kill_stale_processes(str(store.path))
     with store.db.atomic():
         for run, phase in open_runs:
-            row = {"outcome": "interrupted", "phase": phase, "message": DIED, "ended_at": utc_now()}
+            row = {
+                "outcome": Outcome.INTERRUPTED,
+                "phase": phase,
+                "message": DIED,
+                "ended_at": utc_now(),
+            }
             store.update("runs", run, row)
             score_writer.score_run(store.connection, run)
         store.connection.execute(

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from schemas.states import Outcome
+
 from ..scoring import metrics
 from ..scoring.checks import check
 from ..scoring.match_references import JobKey
@@ -46,7 +48,7 @@ def score_run(connection: sqlite3.Connection, run: int) -> ScoreProgress:
     if seen is None:
         return ScoreProgress(0, 0)
     replace_row(connection, "checks", {"run_id": run, **asdict(seen)})
-    if outcome != "ok" or text is None or accepted is None:
+    if outcome != Outcome.OK or text is None or accepted is None:
         return ScoreProgress(1, 0)
     for score in metrics.score(text, json.loads(accepted), json.loads(chosen)):
         replace_row(connection, "scores", {"run_id": run, **asdict(score)})

@@ -20,6 +20,7 @@ from sqlite_utils import Database
 
 from schemas.events import Fetched
 from schemas.rows import Environments
+from schemas.states import JobState, SweepState
 
 from ..errors import BusyError, DatabaseError
 from ..system.timestamps import utc_now
@@ -190,7 +191,7 @@ class Store:
             ).fetchone()
             row = {"job_id": job, "attempt": attempt, "worker_id": worker}
             run = self.insert("runs", {**row, "started_at": utc_now()})
-            self.update("jobs", job, {"state": "running", "latest_run_id": run})
+            self.update("jobs", job, {"state": JobState.RUNNING, "latest_run_id": run})
         return run
 
     def finish_run(
@@ -200,7 +201,7 @@ class Store:
 
         With `again` it is queued once more, in another `way` to load its model if one is given.
         """
-        state = "queued" if again else "done"
+        state = JobState.QUEUED if again else JobState.DONE
         with self.db.atomic():
             self.update("runs", run, {**row, "ended_at": utc_now()})
             self.connection.execute(  # the job is found by its id, the only index that fits
@@ -246,11 +247,11 @@ class Store:
         """One point of a worker's memory timeline."""
         self.insert("memory_samples", {"worker_id": worker, **row})
 
-    def set_sweep_state(self, sweep: int, state: str) -> None:
+    def set_sweep_state(self, sweep: int, state: SweepState) -> None:
         """Moves a sweep on, with the time."""
-        row = {"state": state}
-        if state != "queued":
-            row["started_at" if state == "running" else "ended_at"] = utc_now()
+        row: dict[str, str] = {"state": state}
+        if state != SweepState.QUEUED:
+            row["started_at" if state == SweepState.RUNNING else "ended_at"] = utc_now()
         self.update("sweeps", sweep, row)
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 
 from schemas.image import PreparedImage
 from schemas.rows import Environments
+from schemas.states import JobState, Outcome, SweepState
 from schemas.sweep import Prompt
 
 from ..planning.plan import LoadTarget, Plan, PlannedModel
@@ -45,7 +46,7 @@ def add_sweep(
                 "name": plan.sweep.name,
                 "source": display_path(plan.source),
                 "spec": canonical_json(plan.sweep.model_dump(mode="json")),
-                "state": "queued",
+                "state": SweepState.QUEUED,
                 "environment_id": store.environment(environment),
                 "created_at": utc_now(),
             },
@@ -71,7 +72,7 @@ def add_jobs(
                 "sweep_model_id": models[job.entry],
                 "prompt_id": prompts[job.prompt],
                 "repeat": job.repeat,
-                "state": "queued",
+                "state": JobState.QUEUED,
             },
         )
         for position, image in enumerate(job.images):
@@ -80,7 +81,7 @@ def add_jobs(
         if accepted := plan.expected.accepted.get(job.position):
             score_writer.store_reference(store.connection, number, accepted, plan.expected.metrics)
         if job.skip_reason is not None:
-            outcome = {"outcome": "skipped", "error_class": "excluded"}
+            outcome = {"outcome": Outcome.SKIPPED, "error_class": "excluded"}
             outcome["message"] = job.skip_reason
             store.finish_run(store.start_run(number, None), outcome)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.events import WorkerPhase
+from schemas.states import Phase
 from schemas.sweep import Limits
 
 STOP_S = 10.0
@@ -28,7 +28,7 @@ class LimitViolation:
     """A broken limit, in words too."""
 
     limit: str
-    phase: WorkerPhase
+    phase: Phase
     message: str
 
 
@@ -37,36 +37,40 @@ class DeadlineMonitor:
 
     def __init__(self, limits: Limits, now: float) -> None:
         self.limits = limits
-        self.phase: WorkerPhase = "start"
+        self.phase = Phase.START
         self.entered = now
         self.progress = now
         self.run_began: float | None = None
 
-    def enter_phase(self, phase: WorkerPhase, now: float) -> None:
+    def enter_phase(self, phase: Phase, now: float) -> None:
         """The worker is in another phase from now on."""
         if phase == self.phase:
             return
-        if phase == "prefill":
+        if phase == Phase.PREFILL:
             self.run_began = now
-        elif phase != "generate":
+        elif phase != Phase.GENERATE:
             self.run_began = None
         self.phase, self.entered, self.progress = phase, now, now
 
+    def on_progress(self, phase: str, now: float) -> None:
+        """The worker reports progress of a download or of loading."""
+        self.enter_phase(Phase.DOWNLOAD if phase == Phase.DOWNLOAD else Phase.LOAD, now)
+
     def on_event(self, now: float, progress: bool) -> None:
         """The worker said something; `progress` when it was more than a heartbeat."""
-        if progress or self.phase == "idle":
+        if progress or self.phase == Phase.IDLE:
             self.progress = now
 
     def deadlines(self) -> list[tuple[float, str, float]]:
         """The deadlines in force: when, which limit, its value."""
         limits = self.limits
-        if self.phase in ("start", "load"):
+        if self.phase in (Phase.START, Phase.LOAD):
             found = [(self.entered, "load_s", limits.load_s)]
-        elif self.phase == "download":
+        elif self.phase == Phase.DOWNLOAD:
             found = [(self.entered, "download_s", limits.download_s)]
-        elif self.phase == "prefill":
+        elif self.phase == Phase.PREFILL:
             found = [(self.entered, "first_token_s", limits.first_token_s)]
-        elif self.phase == "stop":
+        elif self.phase == Phase.STOP:
             found = [(self.entered, "stop_s", STOP_S)]
         else:
             found = [(self.progress, "silence_s", limits.silence_s)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from schemas.states import Outcome, Phase
 from schemas.stream import EventSink, StreamEvent
 
 from ..database.store import Store
@@ -51,7 +52,11 @@ class FailedBatch:
                 running = RunRecorder(
                     self.store, told.append, self.model, job, self.worker, self.number
                 )
-                row = self.row or {"outcome": "error", "phase": "prepare", **(job.broken or {})}
+                row = self.row or {
+                    "outcome": Outcome.ERROR,
+                    "phase": Phase.PREPARE,
+                    **(job.broken or {}),
+                }
                 running.fail(dict(row), again=self.variant is not None, variant=self.variant)
         for event in told:
             self.emit(event)

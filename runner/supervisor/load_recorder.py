@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas import events, stream
+from schemas.states import Outcome, Phase
 from schemas.stream import EventSink
 
 from ..database.store import Store
@@ -44,7 +45,7 @@ class LoadRecorder:
         """The system has no room for a process; returns what that is in columns of a run."""
         said = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
         self.store.update("workers", self.row, {"ended_at": utc_now(), **said})
-        return {"outcome": "error", "phase": "start", **said}
+        return {"outcome": Outcome.ERROR, "phase": Phase.START, **said}
 
     def progress(self, event: events.Progress) -> None:
         """A download or a load moves."""

@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.events import Error
+from schemas.states import Outcome, Phase
 
 OUTCOME_BY_LIMIT = {
-    "memory_bytes": "memory_limit",
-    "interrupted": "interrupted",
-    "cancelled": "skipped",
+    "memory_bytes": Outcome.MEMORY_LIMIT,
+    "interrupted": Outcome.INTERRUPTED,
+    "cancelled": Outcome.SKIPPED,
 }
 OUTCOME_BY_CLASS = {
-    "out_of_memory": "out_of_memory",
-    "unsupported": "unsupported",
-    "excluded": "skipped",
+    "out_of_memory": Outcome.OUT_OF_MEMORY,
+    "unsupported": Outcome.UNSUPPORTED,
+    "excluded": Outcome.SKIPPED,
 }
 
 
@@ -30,7 +31,7 @@ class WorkerExit:
 
     killed_for: str | None = None
     message: str | None = None
-    phase: str | None = None
+    phase: Phase | None = None
     status: int | None = None
     oom_kills: int = 0
     stack: str | None = None
@@ -39,8 +40,8 @@ class WorkerExit:
 def outcome_of_error(error: Error) -> dict[str, Any]:
     """The columns of a run that failed inside the worker, in an orderly way."""
     return {
-        "outcome": OUTCOME_BY_CLASS.get(error.error_class, "error"),
-        "phase": error.phase if error.phase != "idle" else "generate",
+        "outcome": OUTCOME_BY_CLASS.get(error.error_class, Outcome.ERROR),
+        "phase": error.phase if error.phase != "idle" else Phase.GENERATE,
         "error_class": error.error_class,
         "message": error.message or error.exception,
         "hint": error.hint,
@@ -48,20 +49,26 @@ def outcome_of_error(error: Error) -> dict[str, Any]:
     }
 
 
-def outcome_of_exit(ending: WorkerExit, phase: str) -> dict[str, Any]:
+def outcome_of_exit(ending: WorkerExit, phase: Phase) -> dict[str, Any]:
     """The columns of a run whose worker ended under it."""
     row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}
     if ending.killed_for == "protocol":
-        return row | {"outcome": "error", "error_class": "protocol", "message": ending.message}
+        return row | {
+            "outcome": Outcome.ERROR,
+            "error_class": "protocol",
+            "message": ending.message,
+        }
     if ending.killed_for is not None:
-        outcome = OUTCOME_BY_LIMIT.get(ending.killed_for, "timeout")
+        outcome = OUTCOME_BY_LIMIT.get(ending.killed_for, Outcome.TIMEOUT)
         if ending.killed_for == "cancelled":
             row["error_class"] = "cancelled"
         return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
     if ending.status == -signal.SIGKILL and ending.oom_kills > 0:
         return row | OOM_KILLED
     return (
-        row | {"outcome": "crashed", "message": exit_text(ending.status)} | hint_for(ending.status)
+        row
+        | {"outcome": Outcome.CRASHED, "message": exit_text(ending.status)}
+        | hint_for(ending.status)
     )
 
 
@@ -90,13 +97,18 @@ def signal_name(number: int) -> str:
 
 
 OOM_KILLED = {
-    "outcome": "out_of_memory",
+    "outcome": Outcome.OUT_OF_MEMORY,
     "error_class": "out_of_memory",
     "message": "the kernel ended the worker, because the memory of the machine or of its memory"
     " group (container) was used up",
     "hint": "set limits.memory_bytes below what there is, or take a smaller model or dtype",
 }
 HINTS = {
-    "timeout": "raise the limit in the sweep file if the model is only slow",
-    "memory_limit": "raise limits.memory_bytes, or take a smaller model or dtype",
+    Outcome.TIMEOUT: "raise the limit in the sweep file if the model is only slow",
+    Outcome.MEMORY_LIMIT: "raise limits.memory_bytes, or take a smaller model or dtype",
+}
+CANCELLED = {
+    "outcome": Outcome.SKIPPED,
+    "error_class": "cancelled",
+    "message": "cancelled by the user",
 }

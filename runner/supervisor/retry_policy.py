@@ -15,16 +15,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from schemas.states import Outcome, Phase
+
 from ..database.store import Store
 from .queue import QueuedModel
 
 PASSING = ("network", "server_error", "no_process")
+SLOW_LOAD = (Phase.START, Phase.LOAD)
 PAUSE_S = 30.0
 
 
 def is_transient(row: dict[str, Any]) -> bool:
     """Whether a failure, in columns of a run, may be gone the next time."""
-    slow_load = row.get("outcome") == "timeout" and row.get("phase") in ("start", "load")
+    slow_load = row.get("outcome") == Outcome.TIMEOUT and row.get("phase") in SLOW_LOAD
     return slow_load or row.get("error_class") in PASSING
 
 
@@ -32,9 +35,9 @@ def retry_run(
     store: Store, model: QueuedModel, job: int, row: dict[str, Any]
 ) -> tuple[bool, int | None]:
     """Whether a job whose run failed is queued again, and in which other way, if in another."""
-    if row["outcome"] == "interrupted":
+    if row["outcome"] == Outcome.INTERRUPTED:
         return row.get("error_class") != "cancelled", None
-    if row["outcome"] == "skipped":
+    if row["outcome"] == Outcome.SKIPPED:
         return False, None
     if is_transient(row):
         (before,) = store.connection.execute(

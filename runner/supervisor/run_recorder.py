@@ -10,6 +10,7 @@ from typing import Any
 
 from schemas import stream
 from schemas.events import FirstToken, RunFinished, Text
+from schemas.states import Outcome
 from schemas.stream import EventSink as EventSink
 
 from ..database.store import Store
@@ -129,7 +130,7 @@ class RunRecorder:
     def finish(self, event: RunFinished, peak: PeakMemory) -> None:
         """The worker's answer, with the memory it took."""
         row = {name: getattr(event, name) for name in FIGURES}
-        row["outcome"] = "ok"
+        row["outcome"] = Outcome.OK
         notes = [*event.notes, *self.nondeterminism_notes(event.raw_text)]
         row["notes"] = json.dumps(notes) if notes else None
         row["transcript"] = json.dumps(event.transcript) if event.transcript else None

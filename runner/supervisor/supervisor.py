@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas import stream
+from schemas.states import Outcome, SweepState
 from schemas.stream import EventSink
 
 from ..control.registry import QueueChange
@@ -66,7 +67,7 @@ class Supervisor:
         self.changed = True
         self.look_at = 0.0
 
-    def run_sweep(self, sweep: int) -> str:
+    def run_sweep(self, sweep: int) -> SweepState:
         """Works one sweep; returns its state, done or interrupted."""
         self.queue = Queue(self.store.connection, sweep)
         self.start_session(sweep)
@@ -247,7 +248,7 @@ class Supervisor:
             self.store.move_to_fallback(model.id, model.next_variant)
             return
         why = f"skipped after {failures} workers were lost in a row, the last: {last}"
-        row: Row = {"outcome": "skipped", "error_class": "quarantined", "message": why}
+        row: Row = {"outcome": Outcome.SKIPPED, "error_class": "quarantined", "message": why}
         jobs = self.queue.count(model.id)
         emit = self.sessions[model.sweep].emit
         emit(stream.Quarantined(model=model.name, jobs=jobs, message=why))

@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 
 from schemas import stream
+from schemas.states import SweepState
 from schemas.stream import EventSink
 
 from ..database.store import Store
@@ -30,7 +31,7 @@ class SweepSession:
         self.folder = store.folder(f"logs/{self.uid}")
         self.why: dict[int, str | None] = {}
         self.announced_variants: set[int] = set()
-        self.state = "queued"
+        self.state = SweepState.QUEUED
         self.ended = False
 
     def emit(self, event: stream.StreamEvent) -> None:
@@ -41,7 +42,7 @@ class SweepSession:
 
     def begin(self) -> None:
         """Tells what the sweep holds."""
-        self.state = "running"
+        self.state = SweepState.RUNNING
         self.store.set_sweep_state(self.sweep, self.state)
         jobs = dict(
             self.store.connection.execute(
@@ -84,14 +85,14 @@ class SweepSession:
 
     def end(self) -> None:
         """Every job has its outcome."""
-        self.close("done")
+        self.close(SweepState.DONE)
 
     def stop(self) -> None:
         """The supervisor leaves; what waits goes on with the queue, or with `resume`."""
         if not self.ended:
-            self.close("queued" if self.in_queue else "interrupted")
+            self.close(SweepState.QUEUED if self.in_queue else SweepState.INTERRUPTED)
 
-    def close(self, state: str) -> None:
+    def close(self, state: SweepState) -> None:
         """Stores how it ended, then tells it."""
         self.state, self.ended = state, True
         self.store.set_sweep_state(self.sweep, state)

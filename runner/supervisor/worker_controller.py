@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from schemas import events
 from schemas.commands import Command, Run, Stop
+from schemas.states import Outcome, Phase
 from schemas.stream import EventSink
 
 from ..database.store import Store
@@ -28,33 +29,15 @@ from .memory_tracker import PeakMemory
 from .queue import QueuedJob, QueuedModel
 from .run_recorder import RunRecorder
 from .worker_process import WorkerProcess
+from .worker_state import LOADED, StopRequest, WorkerResult, WorkerState
 
 GARBAGE_LIMIT = 1000
 DRAIN_S = 1.0  # for what the dead left in the pipe, should somebody else go on filling it
-CANCELLED = {
-    "outcome": "skipped",
-    "error_class": "cancelled",
-    "message": "cancelled by the user",
-}
 NAMED = ("error_class", "message", "hint")
 OfRun = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
 
 
 Claim = Callable[[QueuedModel], QueuedJob | None]
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerResult:
-    """What the supervisor must know of a worker that is gone.
-
-    `ended` counts the runs that ended as the worker said, `lost_a_run` tells that it went with a
-    run in hand or before it was given one, `row` says why it went, in columns of a run.
-    """
-
-    loaded: bool
-    ended: int
-    lost_a_run: bool
-    row: dict[str, Any]
 
 
 class WorkerController:
@@ -83,8 +66,8 @@ class WorkerController:
         self.watch = DeadlineMonitor(model.limits, clock())
         self.running: RunRecorder | None = None
         self.verdict: dict[str, Any] = {}
-        self.loaded = self.refused = self.draining = False
-        self.dismissed = self.buried = self.unwanted = False
+        self.state = WorkerState.LOADING
+        self.stop_request = StopRequest.NONE
         self.garbage = self.ended = 0
         self.heard: set[int] = set()
 
@@ -93,6 +76,16 @@ class WorkerController:
         self.process.begin(launcher, self.env)
         self.events = LineReader(self.process.handle.events_fd)
         self.send(self.model.load)
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the model could be loaded."""
+        return self.state in LOADED
+
+    @property
+    def draining(self) -> bool:
+        """Whether the worker gets no more jobs."""
+        return self.stop_request is not StopRequest.NONE
 
     @property
     def has_exited(self) -> bool:
@@ -141,7 +134,7 @@ class WorkerController:
                 self.progress(event, now)
             case events.Fetched() if not self.loaded:
                 self.loading.fetched(event)
-                self.watch.enter_phase("load", now)
+                self.watch.enter_phase(Phase.LOAD, now)
             case events.Loaded() if not self.loaded and not self.process.kill_requested:
                 self.model_loaded(event, now)
             case events.Heartbeat():
@@ -149,7 +142,7 @@ class WorkerController:
             case events.Error(run=None) if not self.loaded:
                 self.on_load_error(event, now)
             case events.WorkerExiting() if self.running is None:
-                self.watch.enter_phase("stop", now)
+                self.watch.enter_phase(Phase.STOP, now)
             case (
                 events.RunStarted()
                 | events.FirstToken()
@@ -168,22 +161,25 @@ class WorkerController:
             return
         match event:
             case events.FirstToken():
-                self.watch.enter_phase("generate", now)
+                self.watch.enter_phase(Phase.GENERATE, now)
                 running.first_token(event)
             case events.Text():
-                self.watch.enter_phase("generate", now)
+                self.watch.enter_phase(Phase.GENERATE, now)
                 running.text(event, now)
             case events.RunFinished():
-                self.running = None
-                self.ended += 1
+                self.end_run()
                 self.process.device_peak(event.peak_device_bytes, event.peak_device_method)
                 running.finish(event, self.process.end_span())
                 self.start_next_run(now)
             case events.Error():
-                self.running = None
-                self.ended += 1
+                self.end_run()
                 self.fail(running, outcome.outcome_of_error(event), self.process.end_span())
                 self.start_next_run(now)
+
+    def end_run(self) -> None:
+        """The worker has answered: no run is in hand."""
+        self.running, self.state = None, WorkerState.IDLE
+        self.ended += 1
 
     @property
     def outcome_decided(self) -> bool:
@@ -193,12 +189,12 @@ class WorkerController:
     def progress(self, event: events.Progress, now: float) -> None:
         """A download or a load moves."""
         if not self.loaded:
-            self.watch.enter_phase("download" if event.phase == "download" else "load", now)
+            self.watch.on_progress(event.phase, now)
         self.loading.progress(event)
 
     def model_loaded(self, event: events.Loaded, now: float) -> None:
         """The model can answer: the first job goes to it."""
-        self.loaded = True
+        self.state = WorkerState.IDLE
         self.process.notes += event.notes
         self.process.device_report(event.device_bytes, "after load")
         self.loading.loaded(event)
@@ -206,25 +202,26 @@ class WorkerController:
 
     def on_load_error(self, event: events.Error, now: float) -> None:
         """The model cannot be made ready, and the worker said why; it leaves by itself."""
-        self.refused = True
+        self.state = WorkerState.LOAD_FAILED
         self.verdict = outcome.outcome_of_error(event) | {"phase": self.watch.phase}
-        self.watch.enter_phase("stop", now)
+        self.watch.enter_phase(Phase.STOP, now)
 
     def start_next_run(self, now: float) -> None:
         """Hands the next job over, or lets the worker go when none is left."""
-        self.watch.enter_phase("idle", now)
-        if self.process.kill_requested or self.buried:
+        self.watch.enter_phase(Phase.IDLE, now)
+        if self.process.kill_requested or self.process.exited:
             return
         alone = self.model.isolation == "job" and self.ended
         job = None if self.draining or alone else self.claim(self.model)
         if job is None:
-            self.dismissed = True
-            self.watch.enter_phase("stop", now)
+            self.state = WorkerState.STOPPING
+            self.watch.enter_phase(Phase.STOP, now)
             self.send(Stop())
             return
         self.running = RunRecorder(self.store, self.emit, self.model, job, self.row, self.number)
+        self.state = WorkerState.RUNNING
         self.process.begin_span()
-        self.watch.enter_phase("prefill", now)
+        self.watch.enter_phase(Phase.PREFILL, now)
         self.running.announce(self.number)
         self.send(Run(run=self.running.id, turns=job.turns, generation=self.model.generation))
 
@@ -248,31 +245,31 @@ class WorkerController:
 
     def drain(self) -> None:
         """Takes no more jobs; the run in hand may finish, a load is not waited for."""
-        self.draining = True
-        if not self.loaded and not self.refused:
+        self.stop_request = self.stop_request or StopRequest.DRAIN
+        if self.state is WorkerState.LOADING:
             self.interrupt()
 
     def interrupt(self, limit: str = "interrupted", why: str = "interrupted by the user") -> None:
         """Ends it at once: interrupted or cancelled."""
-        self.draining = True
+        self.stop_request = self.stop_request or StopRequest.DRAIN
         self.process.kill(LimitViolation(limit, self.watch.phase, why), at_once=True)
 
     def cancel(self) -> None:
         """Its job is no longer wanted, whatever else it may be dying of."""
-        self.unwanted = True
-        self.interrupt("cancelled", CANCELLED["message"])
+        self.stop_request = StopRequest.CANCEL
+        self.interrupt("cancelled", outcome.CANCELLED["message"])
 
     def finalize(self) -> WorkerResult:
         """Everything is gone: reads what was still in the pipe and stores how it ended."""
         phase = self.process.ending.phase or self.watch.phase
-        self.buried = True
+        self.process.exited = True
         self.process.handle.kill()
         until = self.clock() + DRAIN_S
         while self.read_events() and not self.events.dry and self.clock() < until:
             pass
         self.process.close()
-        lost = self.running is not None or (self.loaded and not self.dismissed)
-        if lost or not (self.loaded or self.refused):
+        lost = self.state in (WorkerState.IDLE, WorkerState.RUNNING)
+        if lost or self.state is WorkerState.LOADING:
             self.verdict = outcome.outcome_of_exit(self.process.ending, phase)
         if self.running is not None:
             memory = self.process.memory
@@ -289,9 +286,9 @@ class WorkerController:
         self, running: RunRecorder, row: dict[str, Any], peak: PeakMemory | None = None
     ) -> None:
         """A run that did not end ok; its job may be tried again, or in another way."""
-        if self.unwanted and row["outcome"] == "interrupted":
-            row = row | CANCELLED
+        if self.stop_request is StopRequest.CANCEL and row["outcome"] == Outcome.INTERRUPTED:
+            row = row | outcome.CANCELLED
         again, variant = retry_policy.retry_run(self.store, self.model, running.job.id, row)
-        if self.unwanted:
+        if self.stop_request is StopRequest.CANCEL:
             again, variant = False, None
         running.fail(row, peak, again, variant)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas import stream
-from schemas.events import WorkerPhase
+from schemas.states import Phase
 from schemas.stream import EventSink
 
 from ..database.recovery import MARK
@@ -59,6 +59,7 @@ class WorkerProcess:
         self.device = PeakMemory()
         self.device_now: int | None = None
         self.ending = WorkerExit()
+        self.exited = False  # the process is gone; what it wrote may be unread
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
         self.kill_asked: float | None = None
@@ -134,7 +135,7 @@ class WorkerProcess:
         peak.interference = self.interference.end_run()
         return peak
 
-    def sample(self, phase: WorkerPhase) -> int | None:
+    def sample(self, phase: Phase) -> int | None:
         """Resident bytes of the whole tree, if a sample is due; the timeline gets some of them."""
         now = self.clock()
         if self.memory is None or now < self.sampled_at + SAMPLE_EVERY_S:

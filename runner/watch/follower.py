@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 
 from schemas import stream
+from schemas.states import Outcome
 from schemas.stream import EventSink
 
 from ..system.timestamps import seconds_since
@@ -84,7 +85,7 @@ class SweepFollower:
         """The sweep runs no more."""
         self.recount()
         done = sum(sum(of.values()) for of in self.counts.outcomes.values())
-        ok, skipped = self.counts.of("ok"), self.counts.of("skipped")
+        ok, skipped = self.counts.of(Outcome.OK), self.counts.of(Outcome.SKIPPED)
         self.emit(
             stream.SweepFinished(
                 sweep=self.uid,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from schemas.states import Outcome
+
 from ..system.timestamps import seconds_since
 
 Row = sqlite3.Row
@@ -177,5 +179,5 @@ class WatchQueries:
             ok[first] -= count
         for first, count in ok.items():
             if count:
-                outcomes[first]["ok"] = count
+                outcomes[first][Outcome.OK] = count
         return jobs, outcomes

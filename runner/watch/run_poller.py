@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 
 from schemas import stream
+from schemas.states import Outcome, Phase
 from schemas.stream import EventSink
 
 from ..system.timestamps import seconds_since
@@ -14,7 +15,7 @@ from .job_counts import JobCounts
 from .queries import Row, WatchQueries
 from .worker_poller import WorkerPoller
 
-NEVER_BEGAN = ("prepare", "start", "download", "load")
+NEVER_BEGAN = (Phase.PREPARE, Phase.START, Phase.DOWNLOAD, Phase.LOAD)
 STREAM_FIELDS = {one.name for one in fields(stream.RunFinished)}
 
 
@@ -50,7 +51,7 @@ class RunPoller:
         """Runs that are new or were in hand."""
         cancelled: Counter[str] = Counter()
         for row in rows:
-            given_up = row["outcome"] == "skipped" and row["error_class"] == "cancelled"
+            given_up = row["outcome"] == Outcome.SKIPPED and row["error_class"] == "cancelled"
             if given_up and row["worker_id"] is None:
                 cancelled[self.counts.model(row["sweep_model_id"])] += 1
                 continue
@@ -65,7 +66,7 @@ class RunPoller:
             else:
                 self.finished(row)
         for model, jobs in cancelled.items():
-            self.counts.add(model, "skipped", jobs)
+            self.counts.add(model, Outcome.SKIPPED, jobs)
             self.emit(stream.JobsCancelled(sweep=self.uid, model=model, jobs=jobs))
 
     def started(self, row: Row) -> None:

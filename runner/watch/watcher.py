@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from schemas import stream
+from schemas.states import SweepState
 from schemas.stream import EventSink
 
 from ..database.reader import Reader
@@ -151,7 +152,7 @@ class Watcher:
     def look_at_sweeps(self) -> bool:
         """Joins those that began, ends those that ended; False when the only one did."""
         before, self.open = self.open, self.questions.open_sweeps()
-        running = {id for id, state in self.open.items() if state == "running"}
+        running = {id for id, state in self.open.items() if state == SweepState.RUNNING}
         ended = {id for id in self.followed if id not in running}
         missed = {id for id in before if id not in self.open} - ended
         for id in ended | missed:
@@ -200,7 +201,7 @@ class Watcher:
 
     def report_idle(self) -> bool:
         """Says so; the next sweep is waited for."""
-        queued = sum(state == "queued" for state in self.open.values())
+        queued = sum(state == SweepState.QUEUED for state in self.open.values())
         waiting = f" {queued} in the queue." if queued else ""
         then = " Waiting for one to begin." if self.waits else ""
         self.say("nothing_running", f"No sweep is running.{waiting}{then}")
@@ -209,7 +210,7 @@ class Watcher:
     def report_target_state(self) -> bool:
         """The only sweep asked for waits, or has ended; False when it has."""
         row = self.questions.sweep_of(self.only)
-        if row is not None and row["state"] == "queued":
+        if row is not None and row["state"] == SweepState.QUEUED:
             self.say("nothing_running", f"{row['name'] or row['uid']} waits in the queue.")
             return True
         if row is not None and row["id"] not in self.ended:

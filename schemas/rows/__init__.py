@@ -10,8 +10,6 @@ a second; nothing is rounded and unknown is NULL, never 0.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from .execution import Environments as Environments
 from .execution import MemorySamples, Runs, Workers
 from .inputs import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
@@ -19,20 +17,6 @@ from .queue import Requests
 from .scores import Checks, ModelScores, ReferenceAnswers, Scored, Scores
 from .search import PromptsFts, RunsFts
 from .views import Results, Summary
-
-Outcome = Literal[
-    "ok",
-    "error",
-    "timeout",
-    "crashed",
-    "out_of_memory",
-    "memory_limit",
-    "unsupported",
-    "interrupted",
-    "skipped",
-]
-Phase = Literal["prepare", "start", "download", "load", "prefill", "generate", "stop"]
-JobState = Literal["queued", "running", "done"]
 
 TABLES: dict[str, type] = {
     "sweeps": Sweeps,

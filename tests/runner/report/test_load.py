@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -22,7 +21,7 @@ from runner.report.markdown import markdown
 from runner.text.sanitize import UNSAFE
 from runner.view import tables
 from runner.view.formats import write
-from schemas.rows import Outcome, Phase
+from schemas.states import Outcome, Phase
 from tests.helpers.hostile_text import ESCAPES, SCRIPT
 
 
@@ -143,8 +142,8 @@ def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, f
 
 def test_every_outcome_and_phase_has_its_colour() -> None:
     style = (page.TEMPLATES / "page.css").read_text()
-    assert set(plots.OUTCOMES) == {*get_args(Outcome), "waiting"}
-    assert set(timeline.PHASES) == set(get_args(Phase)) - {"prepare"}
+    assert set(plots.OUTCOMES) == {*Outcome, "waiting"}
+    assert set(timeline.PHASES) == set(Phase) - {Phase.PREPARE, Phase.IDLE}
     for name in (*plots.OUTCOMES, *timeline.PHASES):
         assert f"--{page.kebab(name)}: #" in style
         assert f".{page.kebab(name)} {{ --mine" in style

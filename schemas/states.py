@@ -1,0 +1,52 @@
+"""States that are stored as text: a run's outcome, a worker's phase, a job's and a sweep's state.
+
+Members are `str`: SQLite and JSON hold their values.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How a run ended (`runs.outcome`)."""
+
+    OK = "ok"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+    CRASHED = "crashed"
+    OUT_OF_MEMORY = "out_of_memory"
+    MEMORY_LIMIT = "memory_limit"
+    UNSUPPORTED = "unsupported"
+    INTERRUPTED = "interrupted"
+    SKIPPED = "skipped"
+
+
+class Phase(StrEnum):
+    """What a worker is doing. PREPARE comes before any worker; a run never ends in IDLE."""
+
+    PREPARE = "prepare"
+    START = "start"
+    DOWNLOAD = "download"
+    LOAD = "load"
+    IDLE = "idle"
+    PREFILL = "prefill"
+    GENERATE = "generate"
+    STOP = "stop"
+
+
+class JobState(StrEnum):
+    """Where a job is (`jobs.state`)."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+
+
+class SweepState(StrEnum):
+    """Where a sweep is (`sweeps.state`); INTERRUPTED waits for `vlmsweep resume`."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    DONE = "done"
