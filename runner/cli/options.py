@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,6 +48,25 @@ parameters = click.option(
 )
 parquet = click.option(
     "--parquet", "file", type=PLACE, metavar="FILE", help="Write a Parquet file instead."
+)
+
+
+def start_log(ctx: click.Context, param: click.Parameter, level: str | None) -> None:
+    """Log until the command ends, if a level or VLMSWEEP_LOG is given."""
+    path = os.environ.get("VLMSWEEP_LOG")
+    if ctx.resilient_parsing or not (level or path):
+        return
+    from runner.system import log
+
+    ctx.with_resource(log.log_to(log.open_target(Path(path) if path else None), level or "info"))
+
+
+log_option = click.option(
+    "--log-level",
+    type=click.Choice(("debug", "info", "warning", "error")),
+    callback=start_log,
+    expose_value=False,
+    help="Log the supervisor's decisions, to stderr or the file VLMSWEEP_LOG.",
 )
 
 

@@ -13,6 +13,7 @@ from .options import (
     database,
     formats,
     listener_options,
+    log_option,
     resource_options,
     sweep_options,
     to_supervisor_limits,
@@ -241,6 +242,7 @@ def move(
 @click.command(short_help="Work the queue.")
 @resource_options
 @listener_options
+@log_option
 @click.option("--until", metavar="HOUR", help="Begin no job that would end later; stop then.")
 @click.option("--drain", is_flag=True, help="Leave when nothing is left, instead of waiting.")
 @database

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from .options import (
     database,
     listener_options,
+    log_option,
     resource_options,
     sweep_options,
     to_supervisor_limits,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 @sweep_options
 @resource_options
 @listener_options
+@log_option
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -67,6 +69,7 @@ def run(
 @click.argument("sweep", required=False)
 @resource_options
 @listener_options
+@log_option
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
@@ -123,6 +126,7 @@ def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int
 @click.command(short_help="See a small model answer questions, offline.")
 @database
 @click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@log_option
 @click.pass_context
 def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     """See a small embedded model answer questions about sample images. Needs no network.

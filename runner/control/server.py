@@ -17,6 +17,7 @@ from typing import Self
 
 from ..database.store import Store
 from ..errors import VlmsweepError
+from ..system.log import get_logger
 from . import socket_path
 from .dispatch import execute
 from .protocol import LONGEST, Reply, Request, RequestError
@@ -24,6 +25,8 @@ from .registry import QueueChange
 
 CONNECTIONS = 64
 REPLY_TIMEOUT_S = 1.0
+
+log = get_logger(__name__)
 
 
 class ControlServer:
@@ -140,9 +143,12 @@ class ControlServer:
             request = Request.from_line(line)
             result, effect = execute(self.store, request)
         except VlmsweepError as error:
+            log.warning("request refused: %s", error.message)
             return Reply.of(error)
         except Exception as error:
+            log.exception("request failed")
             return Reply.of(RequestError(f"that failed: {type(error).__name__}: {error}"))
+        log.info("request %s: %s: %s", request.uid, request.action, result)
         self.on_change(effect)
         return Reply(result=result)
 

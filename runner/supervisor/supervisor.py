@@ -24,15 +24,19 @@ from ..control.server import ControlServer
 from ..database.store import Store
 from ..process import signals
 from ..process.launcher import Launcher, ShimLauncher
+from ..system.log import get_logger
 from ..system.timestamps import format_timestamp
 from . import retry_policy
 from .fail_jobs import FailedBatch, fail_unusable_images
 from .queue import Queue, QueuedJob, QueuedModel
 from .resources import Allocation, SupervisorLimits
+from .stall_timer import StallTimer
 from .sweep_session import SweepSession
 from .time_window import TimeWindow
 from .worker_controller import WorkerController
 from .worker_pool import WorkerPool
+
+log = get_logger(__name__)
 
 Row = dict[str, Any]
 GENTLE = {signal.SIGINT}
@@ -66,6 +70,7 @@ class Supervisor:
         self.stay = False
         self.changed = True
         self.look_at = 0.0
+        self.stall_timer = StallTimer()
 
     def run_sweep(self, sweep: int) -> SweepState:
         """Works one sweep; returns its state, done or interrupted."""
@@ -106,7 +111,10 @@ class Supervisor:
         """Waits for what happens next, and lets it happen."""
         times = [self.look_at, *(controller.next_deadline() for controller in self.pool)]
         wait_s = 0.0 if self.abandoned else max(0.0, min(times) - time.monotonic())
-        for key, _ in self.selector.select(wait_s):
+        self.stall_timer.before_wait()
+        ready = self.selector.select(wait_s)
+        self.stall_timer.after_wait()
+        for key, _ in ready:
             key.data()
         for controller in self.pool:
             self.on_worker_exit(controller) if controller.has_exited else controller.tick()
@@ -148,6 +156,7 @@ class Supervisor:
                 continue
             grant = self.pool.allocate(self.hours.expected(model), model)
             if grant is None:
+                log.debug("%s waits for memory or a device", model.name)
                 return
             self.start_worker(model, grant)
             if self.abandoned:  # broken images come first, and nothing overtakes them
@@ -239,12 +248,15 @@ class Supervisor:
         model = controller.model
         if (pause_s := retry_policy.retry_load_after_s(self.store, model, row)) is not None:
             self.resting[model.id] = time.monotonic() + pause_s
+            log.info("%s: loading again in %g s", model.name, pause_s)
         else:
             self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
 
     def quarantine(self, model: QueuedModel, failures: int, last: str | None) -> None:
         """Skips what a model has left, after it cost too many workers."""
+        log.warning("%s lost %d workers in a row", model.name, failures)
         if model.next_variant is not None:
+            log.info("%s: all jobs go to fallback %d", model.name, model.next_variant)
             self.store.move_to_fallback(model.id, model.next_variant)
             return
         why = f"skipped after {failures} workers were lost in a row, the last: {last}"
@@ -265,6 +277,8 @@ class Supervisor:
         """All that waits in a way goes to another, or gets its last row."""
         self.changed = True
         jobs, emit = self.queue.queued_job_ids(model.id), self.sessions[model.sweep].emit
+        to = "fail" if variant is None else f"go to fallback {variant}"
+        log.info("%s: %d jobs %s: %s", model.name, len(jobs), to, row.get("message"))
         self.abandoned.append(
             FailedBatch(self.store, emit, self.queue, model, jobs, row, variant, worker, number)
         )
@@ -274,6 +288,7 @@ class Supervisor:
     def on_queue_change(self, effect: QueueChange) -> None:
         """Something was asked from another terminal, and is in the database already."""
         self.changed = True
+        log.debug("the queue changed: %s", effect)
         for (uid, model), jobs in effect.skipped.items():
             self.emit(stream.JobsCancelled(sweep=uid, model=model, jobs=jobs))
         for sweep, session in self.sessions.items():
@@ -291,6 +306,7 @@ class Supervisor:
         """The first Ctrl-C lets the runs in hand finish; a second, or TERM or HUP, does not."""
         self.interrupts += 1
         at_once = number in AT_ONCE or self.interrupts > 1
+        log.warning("received %s", signal.Signals(number).name)
         self.emit(stream.Interrupting(signal=signal.Signals(number).name, at_once=at_once))
         for controller in self.pool:
             controller.interrupt() if at_once else controller.drain()
@@ -301,6 +317,7 @@ class Supervisor:
         """The hour has come, or is too near for anything more; what runs waits for another day."""
         if not self.hours.over:
             self.hours.over = True
+            log.info("time limit reached; remaining jobs stay queued")
             self.emit(
                 stream.DeadlineReached(until=format_timestamp(self.terms.until or self.hours.now()))
             )

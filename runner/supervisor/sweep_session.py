@@ -13,9 +13,12 @@ from schemas.states import SweepState
 from schemas.stream import EventSink
 
 from ..database.store import Store
+from ..system.log import get_logger
 from ..watch.job_counts import JobCounts
 from ..watch.queries import WatchQueries
 from .queue import QueuedModel
+
+log = get_logger(__name__)
 
 
 class SweepSession:
@@ -44,6 +47,7 @@ class SweepSession:
         """Tells what the sweep holds."""
         self.state = SweepState.RUNNING
         self.store.set_sweep_state(self.sweep, self.state)
+        log.info("sweep %s started", self.uid)
         jobs = dict(
             self.store.connection.execute(
                 "SELECT name, (SELECT count(*) FROM jobs WHERE sweep_model_id = sweep_models.id"
@@ -95,6 +99,7 @@ class SweepSession:
     def close(self, state: SweepState) -> None:
         """Stores how it ended, then tells it."""
         self.state, self.ended = state, True
+        log.info("sweep %s ended: %s", self.uid, state)
         self.store.set_sweep_state(self.sweep, state)
         ok, failed, skipped, waiting = self.store.connection.execute(
             "SELECT sum(ok), sum(failed), sum(skipped), sum(waiting) FROM summary"

@@ -22,6 +22,7 @@ from schemas.stream import EventSink
 from ..database.store import Store
 from ..process.event_reader import EndOfStream, InvalidLine, LineReader, decode
 from ..process.launcher import Launcher
+from ..system.log import get_logger
 from . import outcome, retry_policy
 from .deadlines import DeadlineMonitor, LimitViolation
 from .load_recorder import LoadRecorder
@@ -33,6 +34,8 @@ from .worker_state import LOADED, StopRequest, WorkerResult, WorkerState
 
 GARBAGE_LIMIT = 1000
 DRAIN_S = 1.0  # for what the dead left in the pipe, should somebody else go on filling it
+log = get_logger(__name__)
+
 NAMED = ("error_class", "message", "hint")
 OfRun = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
 
@@ -117,7 +120,8 @@ class WorkerController:
         return True
 
     def on_invalid_line(self, garbage: InvalidLine) -> None:
-        """Nonsense on the event stream: noted; too much of it is the end."""
+        """Records an invalid line; kills the worker after GARBAGE_LIMIT of them."""
+        log.debug("worker %d: invalid line: %s: %s", self.number, garbage.reason, garbage.sample)
         self.garbage += 1
         if self.garbage <= 3:
             self.process.notes.append(f"event stream: {garbage.reason}: {garbage.sample}")
@@ -195,6 +199,7 @@ class WorkerController:
     def model_loaded(self, event: events.Loaded, now: float) -> None:
         """The model can answer: the first job goes to it."""
         self.state = WorkerState.IDLE
+        log.info("worker %d loaded %s in %.1f s", self.number, self.model.name, event.load_s)
         self.process.notes += event.notes
         self.process.device_report(event.device_bytes, "after load")
         self.loading.loaded(event)
@@ -203,6 +208,7 @@ class WorkerController:
     def on_load_error(self, event: events.Error, now: float) -> None:
         """The model cannot be made ready, and the worker said why; it leaves by itself."""
         self.state = WorkerState.LOAD_FAILED
+        log.warning("worker %d: load failed: %s: %s", self.number, event.error_class, event.message)
         self.verdict = outcome.outcome_of_error(event) | {"phase": self.watch.phase}
         self.watch.enter_phase(Phase.STOP, now)
 
@@ -215,11 +221,13 @@ class WorkerController:
         job = None if self.draining or alone else self.claim(self.model)
         if job is None:
             self.state = WorkerState.STOPPING
+            log.debug("worker %d: no job left, asked to exit", self.number)
             self.watch.enter_phase(Phase.STOP, now)
             self.send(Stop())
             return
         self.running = RunRecorder(self.store, self.emit, self.model, job, self.row, self.number)
         self.state = WorkerState.RUNNING
+        log.debug("worker %d: run %d of job %d", self.number, self.running.id, job.id)
         self.process.begin_span()
         self.watch.enter_phase(Phase.PREFILL, now)
         self.running.announce(self.number)
@@ -291,4 +299,7 @@ class WorkerController:
         again, variant = retry_policy.retry_run(self.store, self.model, running.job.id, row)
         if self.stop_request is StopRequest.CANCEL:
             again, variant = False, None
+        then = "queued again" if again else "not tried again"
+        then += f" with fallback {variant}" if variant is not None else ""
+        log.info("run %d: %s: %s; %s", running.id, row["outcome"], row.get("message"), then)
         running.fail(row, peak, again, variant)

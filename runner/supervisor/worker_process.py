@@ -20,6 +20,7 @@ from ..environments.worker_command import worker_command
 from ..process.event_reader import EndOfStream, LineReader
 from ..process.launcher import Launcher, WorkerHandle, WorkerSpec
 from ..system import host
+from ..system.log import get_logger
 from ..system.timestamps import utc_now
 from . import interference, outcome
 from .deadlines import LimitViolation
@@ -33,6 +34,8 @@ STACK_GRACE_S = 0.1
 STACK_LOOK_S = 0.01
 SHIM_TIMEOUT_S = 12.0  # a little more than the shim itself takes before it gives up
 STACK_BYTES = 20_000
+
+log = get_logger(__name__)
 
 
 class WorkerProcess:
@@ -101,6 +104,7 @@ class WorkerProcess:
                 worker=self.number, model=self.model, pid=pid, log=str(self.log)
             )
             self.emit(started)
+            log.info("worker %d started: %s, pid %d", self.number, self.model, pid)
         elif kind == "exited":
             status, user_s, system_s, maxrss = words
             self.ending.status = int(status)
@@ -181,6 +185,8 @@ class WorkerProcess:
             self.kill_asked = self.clock()
             self.facts["kill_started_at"] = utc_now()
             self.available = host.available_memory()
+            details = (self.number, breach.limit, breach.phase, breach.message)
+            log.warning("killing worker %d: %s in phase %s: %s", *details)
             self.emit(
                 stream.WorkerKilled(
                     worker=self.number,
@@ -231,6 +237,7 @@ class WorkerProcess:
         if self.kill_sent_at is not None:
             self.kill_sent_at = now
             self.handle.kill_guardian()
+            log.error("worker %d: its shim does not react; killing the shim", self.number)
             self.notes.append("the shim did not obey, and was killed")
         elif self.stack_taken(now) or now >= self.kill_asked + STACK_GRACE_S:
             self.send_kill()
@@ -285,6 +292,7 @@ class WorkerProcess:
             "peak_device_method": self.device.device_method,
         }
         self.store.update("workers", self.row, row)
+        log.info("worker %d exited: %s", self.number, died_of or f"exit code {exit_code}")
         self.emit(
             stream.WorkerEnded(
                 worker=self.number,
