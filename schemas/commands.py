@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .engines import AUTO
 from .generation import Generation
 
-Engine = Literal["auto", "transformers", "mlx", "openai"]
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
 
@@ -26,7 +26,7 @@ class Load:
 
     With `fetch_only` the model's files are fetched and looked through, and nothing is loaded.
 
-    For the openai engine `model` is its name at the server `url`, and `api_key_env` the name of
+    For a remote engine `model` is its name at the server `url`, and `api_key_env` the name of
     the environment variable that holds the key: the key itself is in no command.
     """
 
@@ -34,7 +34,7 @@ class Load:
     model: str
     local: bool
     revision: str | None = None
-    engine: Engine = "auto"
+    engine: str = AUTO
     dtype: Dtype = "auto"
     device: str = "auto"
     trust_remote_code: bool = False

@@ -55,7 +55,7 @@ class Checkpoint:
     weights: dict[str, int] = field(default_factory=dict)
     files: dict[str, int] = field(default_factory=dict)
     types: dict[str, dict[str, int]] = field(default_factory=dict)
-    mlx_weights: bool = False
+    weights_format: str | None = None
 
     @property
     def model_type(self) -> str | None:
@@ -100,7 +100,7 @@ def read_checkpoint(
         weights=weights,
         files=dict(sorted(files.items())),
         types={name: header.types for name, header in headers.items()},
-        mlx_weights="mlx" in formats or _mlx_quantised(config),
+        weights_format="mlx" if "mlx" in formats or _mlx_quantised(config) else None,
     )
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
+from schemas.engines import engines
 from schemas.shared import hub_cache
 
 from .checkpoint import read_checkpoint, read_config
-from .engine import ENGINES, choose_engine, missing_packages
+from .engine import choose_engine, missing_packages
 from .error_classes import WorkerFailure
 from .families import FamilyModule, all_families, find_family
 
@@ -26,7 +27,7 @@ def describe() -> dict[str, Any]:
     """All families, and which engines this environment has."""
     return {
         "families": [asdict(module.FAMILY) for module in all_families()],
-        "engines": {name: {"missing_packages": missing_packages(name)} for name in ENGINES},
+        "engines": {name: {"missing_packages": missing_packages(name)} for name in engines()},
         "offline": hub_cache.offline(),
     }
 

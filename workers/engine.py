@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from schemas.commands import Load, Turn
+from schemas.engines import AUTO, DEFAULT, engines, may_be_chosen
 from schemas.events import FinishReason, Loaded
 from schemas.generation import Generation
 
@@ -22,17 +22,6 @@ from .checkpoint import Checkpoint
 from .error_classes import WorkerFailure
 from .families import FamilyModule
 from .timing import EventSink, RunTimer
-
-ENGINES = {
-    "transformers": "workers.engines.transformers:TransformersEngine",
-    "mlx": "workers.engines.mlx:MlxEngine",
-    "openai": "workers.engines.openai:OpenAIEngine",
-}
-REMOTE = ("openai",)  # the model is a server's: nothing is fetched, no folder is read
-PACKAGES = {
-    "transformers": ("torch", "transformers", "huggingface_hub", "safetensors", "PIL"),
-    "mlx": ("mlx", "mlx_vlm", "PIL"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +57,7 @@ class Engine(Protocol):
     def load(
         self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink
     ) -> Loaded:
-        """Load the local folder `checkpoint`; never touch the network (but for `REMOTE` ones).
+        """Load the local folder `checkpoint`; never touch the network (but for remote engines).
 
         Import the library here, and time with `measure.LoadClock`. Raises `WorkerFailure`, or
         whatever the library raises (classed by `failure.classify`).
@@ -101,35 +90,43 @@ class Engine(Protocol):
 def choose_engine(checkpoint: Checkpoint, family: FamilyModule, ask: Load) -> str:
     """The engine's name: the one asked for, else the best that is installed and can load this.
 
-    MLX weights need mlx. On Apple Silicon a family may prefer mlx by naming it first.
+    Weights in an engine's own format need that engine. A family prefers the engine it names first,
+    where that may be chosen on this system.
     """
-    if ask.engine != "auto":
+    if ask.engine != AUTO:
         return ask.engine
-    if checkpoint.mlx_weights:
-        return "mlx"
-    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    if checkpoint.weights_format is not None:
+        return next(
+            name
+            for name, info in engines().items()
+            if info.weights_format == checkpoint.weights_format
+        )
     for name in family.FAMILY.engines:
-        if name in ENGINES and (name != "mlx" or apple) and not missing_packages(name):
+        info = engines().get(name)
+        if info is not None and may_be_chosen(info) and not missing_packages(name):
             return name
-    return "transformers"
+    return DEFAULT
 
 
 def missing_packages(engine: str) -> list[str]:
     """Import names the engine needs and this environment lacks; imports nothing."""
-    return [name for name in PACKAGES.get(engine, ()) if importlib.util.find_spec(name) is None]
+    packages = engines()[engine].packages if engine in engines() else ()
+    return [name for name in packages if importlib.util.find_spec(name) is None]
 
 
 def make_engine(name: str) -> Engine:
     """Import the engine's module (not yet its library) and make its one instance."""
-    if name not in ENGINES:
+    if name not in engines():
         raise WorkerFailure("unsupported", f"No engine named {name!r} runs in a worker.")
+    info = engines()[name]
     missing = missing_packages(name)
     if missing:
+        install = f"'vlmsweep[{info.extra}]'" if info.extra else " ".join(missing)
         raise WorkerFailure(
             "missing_package",
             f"The {name} engine needs {', '.join(missing)}, not installed in {sys.executable}.",
-            f"Install it there: pip install 'vlmsweep[{name}]'; where the model names requirements,"
+            f"Install it there: pip install {install}; where the model names requirements,"
             " name it among them.",
         )
-    module, attribute = ENGINES[name].split(":")
+    module, attribute = info.implementation.split(":")
     return cast(Engine, getattr(importlib.import_module(module), attribute)())

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from schemas.commands import Command, Load, Run
+from schemas.engines import is_remote
 from schemas.events import Error, Fetched, Loaded, RunFinished, RunStarted, Started, WorkerExiting
 from schemas.family import Family
 
 from .checkpoint import Checkpoint, read_checkpoint, read_config
 from .conversation import answer_all
-from .engine import REMOTE, Engine, choose_engine, make_engine
+from .engine import Engine, choose_engine, make_engine
 from .error_classes import WorkerFailure, classify
 from .exclusions import refuse_excluded
 from .families import FamilyModule, find_family, server
@@ -82,7 +83,7 @@ def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
 
 
 def _load(ask: Load, emit: EventSink, heart: Heart) -> LoadedModel:
-    where = _remote_checkpoint if ask.engine in REMOTE else _local_checkpoint
+    where = _remote_checkpoint if is_remote(ask.engine) else _local_checkpoint
     checkpoint, family = where(ask, emit, heart)
     engine = make_engine(choose_engine(checkpoint, family, ask))
     loaded: Loaded = engine.load(checkpoint, family, ask, emit)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
+from schemas.engines import engine_info
 from schemas.shared import hub_cache
 
 from . import memory_check
@@ -74,7 +75,7 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
     family = find_family(read_config(folder))
     checkpoint = read_checkpoint(folder, allow_pickle=ask.allow_pickle)
     engine = choose_engine(checkpoint, family, ask)
-    needs_code = family.FAMILY.remote_code and engine == "transformers"
+    needs_code = family.FAMILY.remote_code and engine_info(engine).runs_model_code
     if needs_code and not ask.trust_remote_code:
         raise WorkerFailure(
             "remote_code_not_allowed",

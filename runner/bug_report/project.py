@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from schemas.engines import engines
+
 from .run_record import RunRecord
 
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
@@ -67,7 +69,8 @@ def project(case: RunRecord) -> Project:
     failure = case.run["error_class"]
     if failure in OURS:
         return Project("vlmsweep", None, "it is a fault of the program that ran the model")
-    if case.engine == "openai":
+    info = engines().get(case.engine)
+    if info is not None and info.remote:
         return Project("the server's project", None, "the model runs in the server")
     if case.run["phase"] == "prepare":
         return github("Pillow", KNOWING["PIL"], "the image could not be decoded")
@@ -100,9 +103,9 @@ def by_frames(case: RunRecord) -> Project | None:
 
 def by_engine(case: RunRecord, why: str) -> Project:
     """By the library that ran the model."""
-    if case.engine == "mlx":
-        return github("mlx-vlm", KNOWING["mlx_vlm"], why)
-    return github("transformers", KNOWING["transformers"], why)
+    info = engines().get(case.engine)
+    library = next(iter(info.libraries), info.name) if info is not None else case.engine
+    return Project(library, info.tracker if info is not None else None, why)
 
 
 def repository(case: RunRecord, why: str) -> Project:

@@ -7,12 +7,14 @@ family needs to be asked at all is not. Where the conversation stopped, the prog
 
 from __future__ import annotations
 
-from . import repro_mlx, repro_openai, repro_transformers
+from collections.abc import Callable
+from pkgutil import resolve_name
+from typing import cast
+
+from schemas.engines import engines
+
 from .redact import redact
 from .run_record import RunRecord
-
-# Where a family's own code has to be called, the writer is another one.
-FAMILIES = {"moondream2": repro_transformers.moondream, "phi3_v": repro_transformers.phi3_v}
 
 
 def snippet(case: RunRecord) -> str:
@@ -20,14 +22,22 @@ def snippet(case: RunRecord) -> str:
     if case.run["phase"] == "prepare":
         name = placeholder_name(case)
         lines = ["from PIL import Image", "", f'Image.open("{name}").convert("RGB")']
-    elif case.engine == "openai":
-        lines = repro_openai.server(case)
-    elif case.engine == "mlx":
-        lines = repro_mlx.mlx(case)
     else:
-        family = str(case.worker.get("family"))
-        lines = FAMILIES.get(family, repro_transformers.transformers)(case)
+        lines = generator(case.engine)(case)
     return redact("\n".join(lines)) + "\n"
+
+
+def generator(engine: str) -> Callable[[RunRecord], list[str]]:
+    """The function that writes an engine's program, as its registry entry names it."""
+    info = engines().get(engine)
+    if info is None or info.reproduction is None:
+        return no_program
+    return cast(Callable[[RunRecord], list[str]], resolve_name(info.reproduction))
+
+
+def no_program(case: RunRecord) -> list[str]:
+    """For an engine that this installation does not know, or that declares no generator."""
+    return [f"# No program can be written for the engine {case.engine!r}: none is registered."]
 
 
 def placeholder_name(case: RunRecord) -> str:

@@ -10,7 +10,7 @@ from .run_record import RunRecord
 TYPES = ("float32", "bfloat16", "float16")
 
 
-def mlx(case: RunRecord) -> list[str]:
+def program(case: RunRecord) -> list[str]:
     """Any model that mlx-vlm knows."""
     said = turns(case)
     prompt: Any = said[0]["text"] if len(said) == 1 else None

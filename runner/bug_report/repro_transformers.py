@@ -19,7 +19,12 @@ from .run_record import RunRecord
 TORCH_TYPES = ("float32", "bfloat16", "float16")
 
 
-def transformers(case: RunRecord) -> list[str]:
+def program(case: RunRecord) -> list[str]:
+    """The program for a model's family: its own where the family's code has to be called."""
+    return FAMILIES.get(str(case.worker.get("family")), ordinary)(case)
+
+
+def ordinary(case: RunRecord) -> list[str]:
     """Any image-text-to-text model."""
     images = {"images": "images"} if case.images else {}
     return [
@@ -138,3 +143,10 @@ def moondream(case: RunRecord) -> list[str]:
         "    tokenizer = AutoTokenizer.from_pretrained(MODEL, **options)",
         "    print(model.answer_question(model.encode_image(images[0]), question, tokenizer))",
     ]
+
+
+FAMILIES = {"moondream2": moondream, "phi3_v": phi3_v}
+
+
+# Where a family's own code has to be called, the writer is another one.
+FAMILIES = {"moondream2": moondream, "phi3_v": phi3_v}

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from schemas.engines import AUTO, DEFAULT
 from schemas.generation import Generation
 from schemas.shared.redact import MARGIN_BYTES, redact_tail
 
@@ -44,7 +45,7 @@ class RunRecord:
     def engine(self) -> str:
         """The engine used, or meant."""
         named = self.worker.get("engine") or self.variant["engine"]
-        return "transformers" if named == "auto" else str(named)
+        return DEFAULT if named == AUTO else str(named)
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
+from schemas.engines import engine_choices
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-ENGINES = ("auto", "transformers", "mlx", "openai")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 METRICS = ("exact", "contains", "vqa", "anls")
 FORMATS = {
@@ -120,7 +121,7 @@ SWEEP_OPTIONS = (
     ),
     click.option("-p", "--prompt", "prompts", multiple=True, help="What to ask about each."),
     click.option("--name", metavar="NAME", help="A name to find the sweep by."),
-    click.option("--engine", type=click.Choice(ENGINES), help="For every model."),
+    click.option("--engine", type=click.Choice(engine_choices()), help="For every model."),
     click.option(
         "--device", metavar="DEVICE", help="For every model: auto, cpu, mps, cuda or cuda:N."
     ),

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from schemas.engines import DEFAULT, EngineInfo, engines, is_remote
 from schemas.shared import hub_cache
 
 from ..planning import family_info
@@ -20,50 +21,31 @@ from ..text.sanitize import display_path, one_line
 from .check import Check, state_of
 
 DEVICES_S = 180.0
-LIBRARIES = {
-    "transformers": ("transformers", "torch"),
-    "mlx": ("mlx-vlm", "mlx"),
-    "openai": (),
-}
-ASK = {
-    "torch": """
-import json, torch
-found = ["cpu"]
-for i in range(torch.cuda.device_count()):
-    found.append(f"cuda:{i} ({torch.cuda.get_device_name(i)})")
-if torch.backends.mps.is_available():
-    found.append("mps")
-print(json.dumps(found))
-""",
-    "mlx": """
-import json, mlx.core as mx
-print(json.dumps([str(mx.default_device())]))
-""",
-}
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def checks(devices: bool) -> Iterator[Check]:
     """Engines, devices if asked for, and the hub."""
     said = family_info.run_describe()
-    yield from engines({k: v["missing_packages"] for k, v in said["engines"].items()})
+    yield from engine_checks({k: v["missing_packages"] for k, v in said["engines"].items()})
     if devices:
-        yield from map(device, ASK)
+        yield from (device(info) for info in engines().values() if info.device_program)
     yield check_hub(said["offline"])
     yield cache(hub_cache.root())
 
 
-def engines(missing: dict[str, list[str]]) -> Iterator[Check]:
+def engine_checks(missing: dict[str, list[str]]) -> Iterator[Check]:
     """What the workers' side says, with versions. A server's engine needs no library."""
     for name, packages in missing.items():
-        versions = ", ".join(f"{p} {version(p)}" for p in LIBRARIES.get(name, ()) if version(p))
+        versions = ", ".join(f"{p} {version(p)}" for p in engines()[name].libraries if version(p))
         detail = versions or "needs no library: asks a server"
         if packages:
             detail = f"missing: {', '.join(packages)}"
         yield Check("models", f"engine {name}", state_of(not packages, "not here"), detail)
-    if all(packages for name, packages in missing.items() if name != "openai"):
+    if all(packages for name, packages in missing.items() if not is_remote(name)):
         said = (
-            "none is installed, so only servers can be asked: pip install 'vlmsweep[transformers]'"
+            "none is installed, so only servers can be asked: pip install"
+            f" 'vlmsweep[{engines()[DEFAULT].extra}]'"
         )
         yield Check("models", "any engine", "problem", said)
 
@@ -76,13 +58,14 @@ def version(package: str) -> str | None:
         return None
 
 
-def device(library: str) -> Check:
-    """What a library finds to compute on, asked in a process that may take its time but no more."""
+def device(info: EngineInfo) -> Check:
+    """What a library finds to compute on, asked in a process of its own with a deadline."""
+    library = info.libraries[-1]
     check = f"devices of {library}"
     if version(library) is None:
         return Check("models", check, "not here", f"{library} is not installed")
     try:
-        command = [sys.executable, "-P", "-c", ASK[library]]
+        command = [sys.executable, "-P", "-c", info.device_program or ""]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=DEVICES_S, stdin=subprocess.DEVNULL
         )

@@ -19,6 +19,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from schemas.engines import is_remote
 from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
@@ -125,7 +126,7 @@ def resolve_target(source: Source, base: Path, where: str, problems: list[str]) 
 
 def resolve_location(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
     """Where a model is. What is neither a folder nor a hub id is a problem."""
-    if source.engine == "openai":
+    if is_remote(source.engine):
         return LoadTarget("server", source.id, source)
     if source.id == DEMO:
         return LoadTarget("local", str(demo_model()), source)

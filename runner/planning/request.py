@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from schemas.engines import is_remote
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
@@ -65,7 +66,7 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
     bare = {
         m.id
         for m in sweep.models
-        if "/" not in m.id and m.engine != "openai" and not (base / m.id).is_dir()
+        if "/" not in m.id and not is_remote(m.engine) and not (base / m.id).is_dir()
     }
     if bare - {expand_module.DEMO}:
         meant = family_info.aliases()

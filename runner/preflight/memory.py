@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from schemas.engines import engines
+
 from ..database.estimates import Estimate
 from ..system import host
 from ..text import units
@@ -69,7 +71,9 @@ def target_memory(
 ) -> MemoryPool:
     """Where the weights will go. On a Mac all memory is one."""
     asked = variant.load.device
-    if engine == "mlx" or asked in ("cpu", "mps") or not devices:
+    info = engines().get(str(engine))
+    unified = info is not None and info.unified_memory
+    if unified or asked in ("cpu", "mps") or not devices:
         return main
     device = devices[number(asked)]
     return MemoryPool(device.total, device.free, f"memory of {device.name}")

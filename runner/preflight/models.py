@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from schemas.engines import DEFAULT, engine_info
 from schemas.shared import hub_cache
 
 from ..text import units
@@ -58,7 +59,10 @@ def install_hint(variant: LoadVariant, facts: dict[str, object]) -> str:
         return "name them under requirements"
     if variant.python is not None:
         return f"install them with {display_path(variant.python)} -m pip install"
-    return f"pip install 'vlmsweep[{facts['engine'] or 'transformers'}]', or what is missing"
+    info = engine_info(str(facts["engine"] or DEFAULT))
+    return (
+        f"pip install 'vlmsweep[{info.extra}]', or what is missing" if info.extra else "install it"
+    )
 
 
 def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:

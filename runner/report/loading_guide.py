@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from schemas.engines import engines
+
 from ..text import units
 from ..view.grid import Column
 from ..view.markdown_html import markdown as escaped
@@ -73,7 +75,8 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
     """How it was loaded."""
     row, asked = worker.row, variant.row
     packages = json.loads(worker.environment["packages"]) if worker.environment else {}
-    library = {"mlx": "mlx-vlm"}.get(row["engine"], row["engine"])
+    libraries = engines()[row["engine"]].libraries if row["engine"] in engines() else ()
+    library = next(iter(libraries), row["engine"])
     version = f" {packages[library]}" if library in packages else ""
     with_torch = f", torch {packages['torch']}" if "torch" in packages else ""
     commit = worker.found.get("commit_hash") or variant.asked["revision"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from schemas.engines import engines
+
 from .data import LoadAttempt, Record, ReportData, Worker
 
 # Families whose models transformers loads and asks in its ordinary way.
@@ -44,7 +46,8 @@ def snippet(
 ) -> tuple[str | None, str | None]:
     """The code and None, or None and why there is none."""
     row = worker.row
-    if row["engine"] != "transformers":
+    info = engines().get(row["engine"])
+    if info is None or not info.writes_loading_code:
         return None, f"engine {row['engine']} is driven through interfaces of its own"
     if variant.row["trust_remote_code"] or family.get("remote_code"):
         return None, "the model brings code of its own, and docs/models.md tells what it needs"

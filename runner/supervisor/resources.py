@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from schemas.engines import is_remote
+
 from ..database.estimates import Estimate
 from ..system import host
 
@@ -73,7 +75,7 @@ class ResourceAllocator:
         """Room for one more worker, or None. Alone, a worker gets it whatever it takes."""
         if len(self.granted) >= self.terms.workers:
             return None
-        needs = memory_reservation(expected) if engine != "openai" else 0
+        needs = memory_reservation(expected) if not is_remote(engine) else 0
         grant = Allocation(needs, self.free_device(device, engine), self.requested_device(device))
         if self.granted and not (self.fits(needs) and self.has_device(grant, device, engine)):
             return None
@@ -95,14 +97,14 @@ class ResourceAllocator:
 
     def free_device(self, device: str, engine: str) -> str | None:
         """A device that no worker has, for a model that may choose; None where all may be seen."""
-        if self.terms.workers == 1 or device not in ("auto", "cuda") or engine == "openai":
+        if self.terms.workers == 1 or device not in ("auto", "cuda") or is_remote(engine):
             return None
         used = {grant.device or grant.named for grant in self.granted}
         return next((name for name in self.terms.devices if name not in used), None)
 
     def has_device(self, grant: Allocation, device: str, engine: str) -> bool:
         """Whether a worker beside others has a device of its own, if it needs one."""
-        if device == "cpu" or engine == "openai" or not self.terms.devices:
+        if device == "cpu" or is_remote(engine) or not self.terms.devices:
             return True
         if grant.named is not None:
             return all(grant.named not in (other.device, other.named) for other in self.granted)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from sqlite_utils import Database
 
 from schemas.commands import Dtype
+from schemas.engines import is_remote
 from schemas.sweep import Source, Sweep
 
 from ..planning.expand import DEMO, matches
@@ -141,7 +142,7 @@ def pins(row: Mapping[str, Any], asked: str) -> dict[str, Any]:
     found["engine"] = row["engine"]
     if row["source"] == "hub" and row["commit_hash"]:
         found["revision"] = row["commit_hash"]
-    if row["engine"] != "openai" and row["dtype"] in set(get_args(Dtype)):
+    if not is_remote(row["engine"]) and row["dtype"] in set(get_args(Dtype)):
         found["dtype"] = row["dtype"]
     return found
 

@@ -16,7 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from ..commands import Dtype, Engine
+from ..commands import Dtype
+from ..engines import AUTO, BUILT_IN, check_engine, is_remote, remote_engines
 from .base import NonEmpty, SweepModelBase, named
 from .server import address, variable
 from .settings import GenerationOverrides, LimitOverrides
@@ -35,6 +36,12 @@ Requirements = Annotated[
     Annotated[str, Field(min_length=1), Tag("word")]
     | Annotated[list[NonEmpty], Field(min_length=1), Tag("files")],
     Discriminator(lambda value: "files" if isinstance(value, list | tuple) else "word"),
+]
+
+Engine = Annotated[
+    str,
+    AfterValidator(check_engine),
+    Field(json_schema_extra={"enum": [AUTO, *(info.name for info in BUILT_IN)]}),
 ]
 
 # Options of a library's `from_pretrained` that say what is loaded, from where, and whether its
@@ -64,7 +71,7 @@ class Source(SweepModelBase):
         description="Hub id (org/name), path of a local folder, or a model's name at its server."
     )
     revision: NonEmpty | None = Field(None, description="Branch, tag or commit on the hub.")
-    engine: Engine = "auto"
+    engine: Engine = AUTO
     dtype: Dtype = "auto"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
     trust_remote_code: StrictBool = Field(False, description="Run Python code the model brings.")
@@ -91,21 +98,24 @@ class Source(SweepModelBase):
     @model_validator(mode="after")
     def a_server_or_not(self) -> Self:
         """A server needs its address, and takes no settings for loading."""
-        if self.engine != "openai":
+        if not is_remote(self.engine):
             given = [name for name in ("url", "api_key_env") if getattr(self, name) is not None]
             if given:
-                raise ValueError(f"{' and '.join(given)} would be ignored without engine: openai")
+                names = " or ".join(remote_engines())
+                raise ValueError(f"{' and '.join(given)} would be ignored without engine: {names}")
             return self
         if self.url is None:
-            raise ValueError("engine: openai needs url, for example http://127.0.0.1:11434/v1")
+            raise ValueError(
+                f"engine: {self.engine} needs url, for example http://127.0.0.1:11434/v1"
+            )
         idle = [
             name for name in LOADING if getattr(self, name) != type(self).model_fields[name].default
         ]
         idle += ["processor"] if self.processor else []
         if idle:
             raise ValueError(
-                f"{', '.join(idle)} would be ignored by engine: openai, for the server loads the"
-                " model: set it there"
+                f"{', '.join(idle)} would be ignored by engine: {self.engine}, for the server"
+                " loads the model: set it there"
             )
         return self
 

@@ -47,7 +47,7 @@ def test_facts(folder: Path) -> None:
     assert found.auto_map == {"AutoModel": "m.X"}
     assert found.weights == {"model.safetensors": (folder / "model.safetensors").stat().st_size}
     assert list(found.files) == ["config.json", "model.safetensors"]
-    assert not found.mlx_weights
+    assert found.weights_format is None
 
 
 def test_links_into_a_hub_cache_are_normal(folder: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_mlx_weights(folder: Path, how: str) -> None:
     else:
         config = {**CONFIG, "quantization": {"group_size": 64, "bits": 4}}
         (folder / "config.json").write_text(json.dumps(config))
-    assert read_checkpoint(folder).mlx_weights
+    assert read_checkpoint(folder).weights_format == "mlx"
 
 
 def _truncate(folder: Path) -> None:

@@ -19,9 +19,10 @@ from runner.cli import cli, options
 from runner.commands import demo
 from runner.database.reader import Reader
 from runner.view import formats
-from schemas.commands import Dtype, Engine
+from schemas.commands import Dtype
+from schemas.engines import BUILT_IN, engine_choices
 from schemas.shared import hub_cache
-from schemas.sweep import Sweep
+from schemas.sweep import Model, Sweep
 from tests.helpers.command_line import SCRIPTED, env, sweep_file
 from tests.helpers.scripted_sweep import FakeLauncher
 
@@ -66,7 +67,10 @@ def test_reading_imports_no_sqlite_utils(here: Path) -> None:
 
 
 def test_choices_are_those_of_the_schemas() -> None:
-    assert get_args(Engine) == options.ENGINES
+    schema = Model.model_json_schema()["properties"]["engine"]
+    assert tuple(schema["enum"]) == ("auto", *(info.name for info in BUILT_IN))
+    options_by_name = {option.name: option for option in cli.commands["run"].params}
+    assert tuple(options_by_name["engine"].type.choices) == engine_choices()
     assert get_args(Dtype) == options.DTYPES
     assert list(get_args(formats.Format)) == list(options.FORMATS)
     for place in options.SETTINGS.values():

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from runner.doctor.check import Check
 from runner.errors import DatabaseError
 from runner.process import launcher
 from runner.system import counters
+from schemas.engines import engine_info
 from tests.helpers.paths import ROOT
 
 LINUX = sys.platform == "linux"
@@ -262,22 +264,24 @@ def test_a_newer_schema_is_told(tmp_path: Path) -> None:
 def test_devices_are_asked_within_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "version", lambda _: "1")
     monkeypatch.setattr(models, "DEVICES_S", 0.5)
-    monkeypatch.setitem(models.ASK, "torch", "import time; time.sleep(60)")
-    assert "did not answer" in models.device("torch").detail
+    engine = replace(engine_info("transformers"), device_program="import time; time.sleep(60)")
+    assert "did not answer" in models.device(engine).detail
     monkeypatch.setattr(models, "DEVICES_S", 20)
-    monkeypatch.setitem(models.ASK, "torch", "raise ImportError('libcuda is gone')")
-    assert models.device("torch").state == "problem"
-    assert "libcuda is gone" in models.device("torch").detail
-    monkeypatch.setitem(models.ASK, "torch", "print('[\"cpu\"]')")
-    assert models.device("torch") == Check("models", "devices of torch", "in force", "cpu")
+    engine = replace(
+        engine_info("transformers"), device_program="raise ImportError('libcuda is gone')"
+    )
+    assert models.device(engine).state == "problem"
+    assert "libcuda is gone" in models.device(engine).detail
+    engine = replace(engine_info("transformers"), device_program="print('[\"cpu\"]')")
+    assert models.device(engine) == Check("models", "devices of torch", "in force", "cpu")
 
 
 def test_no_engine_is_a_problem() -> None:
     missing = {"transformers": ["torch"], "mlx": ["mlx"], "openai": []}
-    found = list(models.engines(missing))
+    found = list(models.engine_checks(missing))
     assert states(found)["engine mlx"] == "not here"
     assert not doctor.healthy(found)
-    assert doctor.healthy(models.engines(missing | {"mlx": []}))
+    assert doctor.healthy(models.engine_checks(missing | {"mlx": []}))
 
 
 def test_a_part_that_breaks_hides_no_other() -> None:

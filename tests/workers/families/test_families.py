@@ -50,7 +50,7 @@ def test_an_engine_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     ask = Load(model="m", local=True)
     monkeypatch.setattr(sys, "platform", "linux")
     assert engine.choose_engine(plain, family, ask) == "transformers"
-    mlx = Checkpoint(folder=Path(), config={}, mlx_weights=True)
+    mlx = Checkpoint(folder=Path(), config={}, weights_format="mlx")
     assert engine.choose_engine(mlx, family, ask) == "mlx"
     asked = Load(model="m", local=True, engine="transformers")
     assert engine.choose_engine(mlx, family, asked) == "transformers"
