@@ -15,16 +15,29 @@ find_python() {
     return 1
 }
 
+# Whether a set was installed, of today's versions ($2), that holds every extra named in $1.
+is_installed() {
+    local stamp=.venv/.vlmsweep-stamp set versions extra
+    [ -x .venv/bin/python ] && [ -f "$stamp" ] || return 1
+    while read -r set versions; do
+        [ "$versions" = "$2" ] || continue
+        for extra in ${1//,/ }; do
+            [[ ",$set," == *",$extra,"* ]] || continue 2
+        done
+        return 0
+    done <"$stamp"
+    return 1
+}
+
 make_env() {
-    local extras=$1 wanted stamp=.venv/.vlmsweep-stamp
-    wanted="$extras $(cat pyproject.toml constraints.txt | cksum)"
-    # What the tests need holds what the demo needs: one stamp line per set that was installed.
-    if [ -x .venv/bin/python ] && grep -qxF "$wanted" "$stamp" 2>/dev/null; then
+    local extras=$1 versions
+    versions=$(cat pyproject.toml constraints.txt | cksum)
+    if is_installed "$extras" "$versions"; then
         return
     fi
     [ -x .venv/bin/python ] || "$(find_python)" -m venv .venv
     echo "Setting up .venv [$extras]; the first time takes some minutes." >&2
     .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         -c constraints.txt -e ".[$extras]" >&2
-    echo "$wanted" >>"$stamp"
+    echo "$extras $versions" >>.venv/.vlmsweep-stamp
 }

@@ -25,7 +25,7 @@ from runner.supervisor.supervisor import Supervisor  # noqa: E402
 from runner.system import environment  # noqa: E402
 from schemas import stream  # noqa: E402
 
-FAKE = ROOT / "tests" / "runner" / "fake_worker.py"
+FAKE = ROOT / "tests" / "helpers" / "fake_worker.py"
 EventSink = Callable[[stream.StreamEvent], None]
 
 

@@ -23,17 +23,16 @@ import pytest
 
 from runner.database.store import canonical_json
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import WAIT_S
 
 pytestmark = [
     pytest.mark.model,
-    pytest.mark.timeout(600),
     pytest.mark.skipif(os.name != "posix", reason="needs a terminal"),
 ]
 
 README = (ROOT / "README.md").read_text()
 HISTORY = README[README.index("## Ask about it") : README.index("## What happens when a model")]
 COLUMNS = 100
-LONGEST_S = 120
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 # What differs from run to run, and what stands for it.
 VOLATILE = (
@@ -105,7 +104,7 @@ def on_a_terminal(command: list[str], folder: Path) -> tuple[int, str]:
             seen += chunk
             if b"Ctrl-C ends it" in seen and not pressed:
                 pressed = bool(os.write(leader, b"\x03"))
-    code = ran.wait(LONGEST_S)
+    code = ran.wait(WAIT_S)
     os.close(leader)
     return code, CONTROL.sub("", seen.decode()).replace("^C", "")
 

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.helpers.waiting import WAIT_S
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -98,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body[:1000])
             self.wfile.flush()
-            self.server.over.wait(60)
+            self.server.over.wait(WAIT_S)
             self.close_connection = True
         else:
             self.answer(200, body, ETag=f'"{sha(body)}"', X_Repo_Commit=COMMIT)

@@ -1,9 +1,7 @@
-"""Waiting for processes and conditions."""
+"""Processes that a database's supervisor started."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -21,11 +19,3 @@ def gone(database: Path) -> bool:
         except (psutil.Error, OSError):
             continue
     return True
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Waits for a condition, and fails when it does not come."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.01)

@@ -15,7 +15,7 @@ from runner.supervisor.resources import SupervisorLimits
 from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 
-QUICK = {"load_s": 20, "first_token_s": 20, "run_s": 20, "silence_s": 20}
+PATIENT = {"load_s": 600, "first_token_s": 600, "run_s": 600, "silence_s": 600}
 TERMS = ("priority", "not_before", "after_sweep_id", "paused", "label")
 
 
@@ -46,7 +46,7 @@ class Night:
 
     def add(self, models: list[str], prompts: list[str], **more: Any) -> int:
         terms = {key: more.pop(key) for key in list(more) if key in TERMS}
-        sweep = self.queued(models, prompts, limits=QUICK | more.pop("limits", {}), **more)
+        sweep = self.queued(models, prompts, limits=PATIENT | more.pop("limits", {}), **more)
         self.store.update("sweeps", sweep, {"in_queue": 1, **terms})
         return sweep
 

@@ -15,8 +15,7 @@ from PIL import Image, ImageOps
 
 from schemas.commands import Command
 from tests.helpers.paths import ROOT
-
-TALK_S = 120
+from tests.helpers.waiting import WAIT_S
 
 
 @pytest.fixture(scope="session")
@@ -97,11 +96,11 @@ def _drain(process: subprocess.Popen[bytes], stream: Any) -> tuple[str, list[byt
     with ThreadPoolExecutor(1) as pool:
         lines = pool.submit(stream.readlines)
         try:
-            log, _ = process.communicate(timeout=TALK_S)
+            log, _ = process.communicate(timeout=WAIT_S)
         except subprocess.TimeoutExpired:
             process.kill()  # or the way out of this block would wait for it for ever
             raise
-        return log.decode("utf-8", "replace"), lines.result(TALK_S)
+        return log.decode("utf-8", "replace"), lines.result(WAIT_S)
 
 
 def to_line(command: Command) -> bytes:

@@ -35,7 +35,7 @@ from tests.helpers.damage_checkpoint import (
 )
 from tests.helpers.paths import ROOT
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.model
 
 HERE = ROOT / "tests/helpers"
 ENGINES = ("transformers", "mlx")

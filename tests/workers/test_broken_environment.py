@@ -19,7 +19,7 @@ from schemas.commands import Load, Stop
 from schemas.events import Error, Event
 from workers.main_loop import serve
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.model
 
 ENGINES = ("transformers", "mlx")
 LIBRARY = {"transformers": "torch, transformers.models.idefics3", "mlx": "mlx_vlm"}

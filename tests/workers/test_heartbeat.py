@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from tests.helpers.waiting import WAIT_S
 from workers.engine import DeviceMemory
 from workers.heartbeat import Heart
 
@@ -22,7 +23,7 @@ def test_beats_tell_phase_and_memory() -> None:
     heart.device_memory = lambda: DeviceMemory(allocated=5, reserved=9)
     heart.enter("generate")
     heart.start()
-    assert enough.wait(30)
+    assert enough.wait(WAIT_S)
     heart.stop()
     count = len(told)
     assert (told[-1].phase, told[-1].device_bytes, told[-1].device_reserved_bytes) == (
@@ -42,5 +43,5 @@ def test_a_library_that_fails_does_not_stop_the_heart() -> None:
 
     heart.device_memory = broken
     heart.start()
-    assert beat.wait(30)
+    assert beat.wait(WAIT_S)
     heart.stop()

@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.helpers import image_files as make
 from tests.helpers.command_line import SCRIPTED, env
+from tests.helpers.waiting import WAIT_S
 
 EVIL = "\x1b]0;own\x07\x9b31m\u202egnp.exe"
 GOOD = [
@@ -40,7 +41,6 @@ GOOD = [
 MODELS = [f"good {EVIL}\n", "-m", "'; --", "m" * 250]
 DRAWS = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]")  # what a table or the live view may send
 UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-LIMIT_S = 60
 
 
 def images(folder: Path) -> int:
@@ -106,11 +106,11 @@ def on_terminal(here: Path, *arguments: str) -> tuple[int, str]:
     where = env(VLMSWEEP_DB=str(here / "h.db"), TERM="xterm-256color", COLUMNS="100", LINES="40")
     process = subprocess.Popen(command, cwd=here, env=where, stdout=slave, stderr=slave)
     os.close(slave)
-    shown, until = b"", time.monotonic() + LIMIT_S
+    shown, until = b"", time.monotonic() + WAIT_S
     try:
         while time.monotonic() < until and (piece := read(master)):
             shown += piece
-        status = process.wait(timeout=LIMIT_S)
+        status = process.wait(timeout=WAIT_S)
     finally:
         process.kill()
         os.close(master)
@@ -130,7 +130,7 @@ def plainly(here: Path, *arguments: str) -> str:
     command = [sys.executable, "-c", SCRIPTED, *arguments]
     where = env(VLMSWEEP_DB=str(here / "h.db"))
     done = subprocess.run(
-        command, cwd=here, env=where, capture_output=True, text=True, timeout=LIMIT_S, check=True
+        command, cwd=here, env=where, capture_output=True, text=True, timeout=WAIT_S, check=True
     )
     return done.stdout
 
@@ -144,6 +144,7 @@ def tree(folder: Path) -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_odd_names_from_end_to_end(here: Path) -> None:
     count = images(here / "pics")
     before = tree(here)

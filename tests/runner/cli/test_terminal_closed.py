@@ -14,7 +14,8 @@ from pathlib import Path
 
 from runner.database.reader import connect
 from tests.helpers.command_line import SCRIPTED, env, sweep_file
-from tests.helpers.processes import gone, until
+from tests.helpers.processes import gone
+from tests.helpers.waiting import WAIT_S, wait_until
 
 
 def test_a_closed_terminal_ends_the_sweep_and_loses_nothing(tmp_path: Path) -> None:
@@ -46,15 +47,15 @@ def test_a_closed_terminal_ends_the_sweep_and_loses_nothing(tmp_path: Path) -> N
         return "hang" in started(database)
 
     try:
-        until(hangs, 30)
+        wait_until(hangs)
         os.close(master)
-        assert process.wait(timeout=20) == 130
+        assert process.wait(timeout=WAIT_S) == 130
     finally:
         process.kill()
     with closing(connect(database)) as connection:
         rows = connection.execute("SELECT outcome, state FROM results, sweeps").fetchall()
     assert rows == [("ok", "interrupted"), ("interrupted", "interrupted"), (None, "interrupted")]
-    until(lambda: gone(database))
+    wait_until(lambda: gone(database))
 
 
 def started(database: Path) -> list[str]:

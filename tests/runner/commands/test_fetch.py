@@ -56,6 +56,7 @@ def fetched(result: Result) -> dict[str, dict[str, Any]]:
     return {one["model"]: one for one in told if one["event"] == "model_fetched"}
 
 
+@pytest.mark.slow
 def test_what_is_there_is_fetched_and_what_is_not_is_said(
     served: FakeHub, vlmsweep: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_what_is_there_is_fetched_and_what_is_not_is_said(
     assert not [path for path in served.asked if "/resolve/" in path]
 
 
+@pytest.mark.slow
 def test_a_download_that_hangs_is_killed(served: FakeHub, vlmsweep: Callable[..., Result]) -> None:
     slow = {"id": "slow/one", "limits": {"download_s": 1}}
     result = vlmsweep("fetch", [slow, "org/good"], "--json")

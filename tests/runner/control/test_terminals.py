@@ -24,6 +24,7 @@ from runner.control.server import ControlServer
 from runner.database.store import Store, files_folder
 from runner.errors import BusyError
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import WAIT_S
 
 # `vlmsweep start` with scripted workers.
 START = """
@@ -52,7 +53,7 @@ class Terminals:
             text=True,
             cwd=ROOT,
             check=False,
-            timeout=60,
+            timeout=WAIT_S,
         )
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stderr if fails else done.stdout
@@ -78,7 +79,7 @@ class Terminals:
         rows = self.ask("SELECT sweep, outcome FROM results ORDER BY job_id")
         return [outcome for sweep, outcome in rows if sweep == name]
 
-    def until(self, true: Callable[[], bool], seconds: float = 30.0) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = WAIT_S) -> None:
         deadline = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < deadline, self.ask("SELECT sweep, outcome FROM results")
@@ -104,9 +105,10 @@ def supervisor(terminals: Terminals) -> Iterator[Callable[[], subprocess.Popen[s
     terminals.gate.touch()
     for process in started:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=WAIT_S)
 
 
+@pytest.mark.slow
 def test_a_night_from_two_terminals(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
@@ -126,7 +128,7 @@ def test_a_night_from_two_terminals(
     began = time.monotonic()
     assert "1 run killed" in terminals.vlmsweep("queue", "cancel", "z")
     terminals.until(lambda: "z" not in terminals.states())
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < WAIT_S
     assert terminals.outcomes("z") == ["skipped", "skipped"]
 
     terminals.until(lambda: terminals.outcomes("y") == ["ok", "error"])
@@ -141,7 +143,7 @@ def test_a_night_from_two_terminals(
     assert terminals.outcomes("x") == ["ok", "ok"]
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=WAIT_S) == 0
     assert not any(place.exists() for place in socket_path.candidate_paths(terminals.database))
 
 
@@ -156,6 +158,7 @@ def test_a_sweep_added_while_the_supervisor_works_is_worked(
     assert list((terminals.folder / "q.files" / "queue").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_supervisor_that_is_killed_loses_nothing_of_the_queue(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_supervisor_that_is_killed_loses_nothing_of_the_queue(
     assert attempts == [(1, "interrupted"), (1, "ok"), (2, "ok"), (1, "ok")]
 
 
+@pytest.mark.slow
 def test_what_is_meant_is_found_or_said(terminals: Terminals) -> None:
     terminals.add("night", "a")
     assert "did you mean night" in terminals.vlmsweep("queue", "pause", "nigth", fails=True)

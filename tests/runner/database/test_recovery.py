@@ -18,8 +18,9 @@ from runner import api
 from runner.database import recovery
 from runner.database.store import Store
 from tests.helpers.paths import ROOT
-from tests.helpers.processes import gone, until
+from tests.helpers.processes import gone
 from tests.helpers.scripted_sweep import FakeLauncher
+from tests.helpers.waiting import wait_until
 
 # A whole supervisor in a process of its own, with scripted workers.
 DRIVER = """
@@ -79,7 +80,7 @@ def test_a_killed_supervisor_is_recovered_from(tmp_path: Path) -> None:
     driver = start(tmp_path, ["a", "b", "hang", "c"])
     wait_for(driver, "run_started", 3)
     end(driver)
-    until(lambda: gone(database))
+    wait_until(lambda: gone(database))
     assert rows(database, "SELECT outcome FROM runs ORDER BY id") == [("ok",), ("ok",), (None,)]
 
     store = Store(database)
@@ -121,7 +122,7 @@ def test_leftovers_are_killed_by_their_mark(store: Store, queued: Callable[..., 
     left = subprocess.Popen(sleeper, env={**os.environ, **mark}, start_new_session=True)
     other = subprocess.Popen(sleeper, env={**os.environ, recovery.MARK: "/another.db"})
     try:
-        until(lambda: psutil.Process(left.pid).environ().get(recovery.MARK) is not None)
+        wait_until(lambda: psutil.Process(left.pid).environ().get(recovery.MARK) is not None)
         assert recovery.recover(store).processes == 1
         assert not psutil.pid_exists(left.pid)
         assert other.poll() is None

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -28,8 +27,7 @@ from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 from tests.helpers.paths import ROOT
 from tests.helpers.scripted_sweep import FAKE
-
-WAIT_S = 30.0
+from tests.helpers.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -85,6 +83,7 @@ def run(python: Path | str, code: str, env: dict[str, str] | None = None) -> str
     return done.stdout.strip() or done.stderr.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
 def test_it_is_made_of_the_registrys_packages(
     tool: str,
@@ -142,6 +141,7 @@ def test_a_failure_leaves_a_log_and_no_environment(
     assert not [path for path in shelf_root.iterdir() if path.is_dir()]
 
 
+@pytest.mark.slow
 def test_the_time_limit_kills_all_of_it(fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
     with pytest.raises(InterpreterError, match="not made within 3 s"):
@@ -167,21 +167,14 @@ def start(*requirements: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
-    until = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_end_of_ours_is_the_end_of_all(number: int, fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
     with start("x") as vlmsweep:
         child = place / "child"
-        wait_for(lambda: child.exists() and child.read_text().strip())
+        wait_until(lambda: child.exists() and child.read_text().strip())
         vlmsweep.send_signal(number)
-    wait_for(lambda: not psutil.pid_exists(int(child.read_text())))
+    wait_until(lambda: not psutil.pid_exists(int(child.read_text())))
 
 
 @needs_uv
@@ -192,7 +185,7 @@ def test_two_at_once_make_it_once(
     # The real tool, held up until the second one waits for it.
     place = fake_uv(f'echo x >> calls\nwhile [ ! -e go ]; do sleep 0.02; done\nexec {real} "$@"')
     with start(wheel) as first:
-        wait_for(lambda: (place / "calls").exists())
+        wait_until(lambda: (place / "calls").exists())
         with start(wheel) as second:
             assert second.stdout is not None
             assert second.stdout.readline() == "waiting: another vlmsweep is making it\n"

@@ -25,6 +25,7 @@ from runner.image_prep import prepare as prepare_module
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
 from schemas.image import PreparedImage
+from tests.helpers.waiting import WAIT_S
 
 STEP = 8  # grey levels between frames: lossy codecs miss by less than half
 CODECS = {".mp4": "libx264", ".mov": "libx264", ".m4v": "libx264", ".mkv": "libx264"} | {
@@ -305,7 +306,7 @@ def test_a_header_that_says_very_long(tmp_path: Path) -> None:
     path.write_bytes(data)
     started = time.monotonic()
     assert "header promises" in refused(path)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < WAIT_S
 
 
 def test_no_frames_at_all(tmp_path: Path) -> None:
@@ -336,6 +337,7 @@ def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: P
     assert numbers(found[-1]) == list(range(6))
 
 
+@pytest.mark.slow
 def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "hang.py"
     script.write_text(
@@ -343,8 +345,8 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
         "video.read_video = lambda *_: signal.pause()\ndecode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
-    said = refused(film(tmp_path / "a.mp4", 2), limit_s=0.25)
-    assert "took over 1 s" in said  # videos may take four times as long
+    said = refused(film(tmp_path / "a.mp4", 2), limit_s=1)
+    assert "took over 4 s" in said  # videos may take four times as long
 
 
 def test_without_pyav_it_says_what_to_install(

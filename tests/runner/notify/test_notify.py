@@ -25,9 +25,9 @@ from schemas.shared.redact import Redactor
 from tests.helpers.command_line import sweep_file
 from tests.helpers.paths import ROOT
 from tests.helpers.scripted_sweep import Sweeper
+from tests.helpers.waiting import WAIT_S
 
 apprise = pytest.importorskip("apprise")
-WAIT_S = 40
 SECRET = "s3cr3t-t0ken"
 
 
@@ -109,6 +109,7 @@ def failures(told: list[Any]) -> list[str]:
     return [event.message for event in told if isinstance(event, stream.NotifyFailed)]
 
 
+@pytest.mark.slow
 def test_ends_first_failures_and_quarantines_arrive_with_the_table(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_receiver_that_never_answers_holds_nothing_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hook = receiver(silent=True)
+    monkeypatch.setattr(send_process, "LIMIT_S", 4 * WAIT_S)
     done = sweep(["a"], ["fine"])
     told: list[Any] = []
     with listeners.attach_listeners(

@@ -20,6 +20,7 @@ from runner.process import launcher, shim
 from runner.process.launcher import SHIM, ShimHandle, ShimLauncher, WorkerSpec, compiled_shim
 from runner.process.orphans import OrphanReaper
 from runner.system import host
+from tests.helpers.waiting import WAIT_S
 
 SLEEP = ("/bin/sh", "-c", "sleep 1000 & exec sleep 1000")
 LINUX_ONLY = pytest.mark.skipif(not host.LINUX, reason="a mechanism of Linux")
@@ -106,6 +107,7 @@ def test_it_is_small(begin: Begin) -> None:
     assert memory.peak < 10_000_000
 
 
+@pytest.mark.serial
 def test_it_starts_in_tens_of_milliseconds(begin: Begin) -> None:
     taken = []
     for _ in range(5):
@@ -150,7 +152,7 @@ def test_a_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
     )
     handle = begin(sys.executable, "-c", headless, marker)
     worker = psutil.Process(int(next_report(handle)[1]))
-    until = time.monotonic() + 10
+    until = time.monotonic() + WAIT_S
     while not any(p.status() == psutil.STATUS_ZOMBIE for p in worker.children()):
         assert time.monotonic() < until
     (child,) = worker.children()

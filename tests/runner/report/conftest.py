@@ -24,6 +24,13 @@ from tests.helpers.hostile_text import ESCAPES, LIAR, NAMES, SCRIPT
 from tests.helpers.scripted_sweep import FakeLauncher, image
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests whose database was made with the demo model, which needs its library."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and "database" in item.fixturenames:
+            item.add_marker(pytest.mark.model)
+
+
 class FirstIsReal(ShimLauncher):
     """A real worker for the first model, scripted ones for all after it."""
 

@@ -12,6 +12,7 @@ import pytest
 
 from runner.text.sanitize import strip_control_characters
 from tests.helpers.hostile_text import ESCAPES, NAMES, SCRIPT
+from tests.helpers.waiting import WAIT_S
 
 sync_api = pytest.importorskip("playwright.sync_api")
 NAMED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -59,7 +60,7 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def opened(browser: Any, report: Path) -> Iterator[Open]:
     tab = browser.new_page(viewport={"width": 1400, "height": 900})
-    tab.set_default_timeout(10_000)
+    tab.set_default_timeout(WAIT_S * 1000)
     tab.add_init_script(WATCH)
     seen = Open(tab)
     tab.goto(report.as_uri())

@@ -11,6 +11,8 @@ import pytest
 from runner.supervisor.memory_tracker import MemoryTracker
 from runner.system import host
 
+pytestmark = pytest.mark.serial
+
 MB = 1_000_000
 HOARDER = """
 import mmap, subprocess, sys

@@ -24,6 +24,7 @@ from runner.system.timestamps import format_timestamp
 from schemas import stream
 from tests.helpers.queue_harness import Night, of
 from tests.helpers.scripted_sweep import FakeLauncher
+from tests.helpers.waiting import WAIT_S
 
 
 def jobs(store: Store) -> list[tuple[str, str | None, str | None, int]]:
@@ -108,12 +109,13 @@ def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, stor
     store.connection.execute("UPDATE sweep_models SET paused = 1")
     store.connection.execute("UPDATE jobs SET paused = 1")
     recovery.requeue_sweep(store, sweep)
-    timer = stopped_after(20)
+    timer = stopped_after(WAIT_S)
     assert night.work(alone=sweep)
     timer.cancel()
     assert len(night.runs()) == 1
 
 
+@pytest.mark.serial
 def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +140,7 @@ def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
     assert used[1] - used[0] < 0.3
 
 
+@pytest.mark.serial
 def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,21 +162,24 @@ def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
             gate.touch()
 
     monkeypatch.setattr(Supervisor, "loop_once", counted)
-    timer = stopped_after(8)
+    timer = stopped_after(WAIT_S)
     assert night.work(react, workers=2)
     timer.cancel()
     assert turns < 300
 
 
-def test_nothing_rests_for_a_sweep_that_was_given_up(night: Night) -> None:
+def test_nothing_rests_for_a_sweep_that_was_given_up(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 10 * WAIT_S)
     sweep = night.add(["no-network"], ["a"])
 
     def react(event: Any) -> None:
         if isinstance(event, stream.WorkerEnded):
             night.ask("cancel", level="sweep", id=sweep)
 
-    timer = stopped_after(10)
-    assert night.work(react)  # and not after half a minute
+    timer = stopped_after(WAIT_S)
+    assert night.work(react)  # and not after the pause
     timer.cancel()
 
 
@@ -195,7 +201,7 @@ def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(
 ) -> None:
     monkeypatch.setattr(WorkerPool, "listen", deaf_to_events)
     night.add(["leaves-when-loaded"], ["a", "b"], name="x")
-    timer = stopped_after(30)
+    timer = stopped_after(WAIT_S)
     assert night.work()
     timer.cancel()
     assert [(outcome, error) for _, outcome, error, _ in jobs(store)] == [
@@ -312,7 +318,7 @@ def test_a_database_that_is_taken_away_ends_the_work_and_says_so(
         if isinstance(event, stream.RunStarted):
             store.path.rename(tmp_path / "elsewhere.db")
 
-    timer = stopped_after(20)
+    timer = stopped_after(WAIT_S)
     with pytest.raises(DatabaseError, match="moved, deleted or replaced"):
         night.work(react, stay=True)
     timer.cancel()
@@ -324,7 +330,7 @@ def test_a_socket_that_is_taken_away_comes_back(night: Night) -> None:
 
     def watch(path: Path) -> None:
         path.unlink()
-        until = time.monotonic() + 10
+        until = time.monotonic() + WAIT_S
         while not path.exists() and time.monotonic() < until:
             time.sleep(0.01)
         back.append(path.exists())

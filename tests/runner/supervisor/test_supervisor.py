@@ -15,7 +15,7 @@ from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 from tests.helpers.scripted_sweep import FakeLauncher, Sweeper
 
-QUICK = {"load_s": 20, "first_token_s": 1, "run_s": 2, "silence_s": 1, "retries": 0}
+QUICK = {"load_s": 600, "first_token_s": 2, "run_s": 4, "silence_s": 2, "retries": 0}
 
 
 def living_children() -> list[psutil.Process]:
@@ -48,6 +48,7 @@ def test_every_job_gets_a_row_and_the_model_is_loaded_once(sweep: Sweeper) -> No
     assert not living_children()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompt", "outcome", "phase", "killed_for"),
     [
@@ -111,6 +112,7 @@ def test_no_offspring_survives_a_kill(sweep: Sweeper) -> None:
     assert not living_children()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "outcome", "phase"),
     [
@@ -124,7 +126,7 @@ def test_no_offspring_survives_a_kill(sweep: Sweeper) -> None:
 def test_a_model_that_cannot_load_fails_its_own_jobs_only(
     sweep: Sweeper, model: str, outcome: str, phase: str
 ) -> None:
-    limits = QUICK | {"load_s": 2, "download_s": 2}
+    limits = QUICK | {"load_s": 4, "download_s": 4}
     done = sweep([model, "good"], ["a", "b"], limits=limits)
     bad = [row for row in done.rows if row["model"] == model]
     assert [(row["outcome"], row["phase"]) for row in bad] == [(outcome, phase)] * 2
@@ -160,7 +162,7 @@ def test_nonsense_events_are_noted_and_survived(sweep: Sweeper) -> None:
 
 
 def test_the_memory_limit_is_held(sweep: Sweeper) -> None:
-    limits = QUICK | {"memory_bytes": 300_000_000, "first_token_s": 60, "run_s": 60}
+    limits = QUICK | {"memory_bytes": 300_000_000, "first_token_s": 600, "run_s": 600}
     done = sweep(["good"], ["grow", "after"], limits=limits)
     rows = done.by_prompt()
     assert rows["grow"]["outcome"] == "memory_limit"

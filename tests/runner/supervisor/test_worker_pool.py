@@ -27,6 +27,7 @@ from schemas import stream
 from tests.helpers.paths import ROOT
 from tests.helpers.queue_harness import Night, of
 from tests.helpers.scripted_sweep import FakeLauncher
+from tests.helpers.waiting import WAIT_S
 
 MODELS = ["good", "better", "best"]
 WORK = """
@@ -111,6 +112,7 @@ def test_a_model_that_nothing_is_known_of_works_alone_in_a_budget(
     assert (at_once(night.told) > 1) == (together > 1)
 
 
+@pytest.mark.slow
 def test_a_killed_supervisor_leaves_none_of_several_workers(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
@@ -139,7 +141,7 @@ def test_a_killed_supervisor_leaves_none_of_several_workers(
                 found += process.cmdline()[-1:] == ["crew"]
         return found
 
-    until = time.monotonic() + 40
+    until = time.monotonic() + WAIT_S
     while (families() < 3 * 2 or len(marked()) < 3 * 4) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(marked()) >= 3 * 4

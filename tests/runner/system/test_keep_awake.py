@@ -18,6 +18,7 @@ from schemas import stream
 from tests.helpers.command_line import env
 from tests.helpers.events import STARTED
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import WAIT_S
 
 FINISHED = stream.SweepFinished(
     sweep="s", state="done", ok=0, failed=0, skipped=0, waiting=0, elapsed_s=0
@@ -136,5 +137,5 @@ def test_the_inhibitor_dies_with_us(inhibitor: Inhibitor) -> None:
         inhibited = psutil.Process(int(child.stdout.readline()))
         child.send_signal(signal.SIGKILL)
         child.wait()
-        gone, alive = psutil.wait_procs([inhibited], timeout=10)
+        gone, alive = psutil.wait_procs([inhibited], timeout=WAIT_S)
     assert (len(gone), alive) == (1, [])

@@ -27,8 +27,7 @@ from runner.watch.watcher import Watcher
 from schemas import stream
 from tests.helpers.command_line import SCRIPTED, env, sweep_file
 from tests.helpers.paths import ROOT
-
-WAIT_S = 60
+from tests.helpers.waiting import WAIT_S
 
 
 class RecordingWatcher:
@@ -92,6 +91,7 @@ def supervisor(folder: Path, prompts: list[str], **more: Any) -> Iterator[subpro
             child.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_watcher_sees_what_the_supervisor_tells(
     tmp_path: Path, watcher: Callable[..., RecordingWatcher]
 ) -> None:

@@ -15,8 +15,7 @@ from runner.database.store import Store
 from runner.system.timestamps import utc_now
 from runner.watch import worker_logs
 from tests.helpers.scripted_sweep import Sweeper
-
-LATE_S = 30
+from tests.helpers.waiting import WAIT_S
 
 
 def show(store: Store, *arguments: str) -> Result:
@@ -106,7 +105,7 @@ def test_following_goes_on_through_a_full_log_to_the_end(
 
     def until(line: bytes) -> None:
         with step:
-            assert step.wait_for(lambda: line in got, LATE_S), got
+            assert step.wait_for(lambda: line in got, WAIT_S), got
 
     reader = threading.Thread(target=read)
     reader.start()
@@ -122,7 +121,7 @@ def test_following_goes_on_through_a_full_log_to_the_end(
     with log.open("ab") as file:
         file.write(b"last words\n")
     store.update("workers", number, {"ended_at": utc_now()})
-    reader.join(LATE_S)
+    reader.join(WAIT_S)
     assert not reader.is_alive()
     assert got == [b"first\n", b"second\n", b"the last of the part\n", b"third\n", b"last words\n"]
 

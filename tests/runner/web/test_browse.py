@@ -34,6 +34,7 @@ from runner.web.canned_queries import CannedQuery, to_canned_query
 from schemas import rows
 from schemas.image import PreparedImage
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import WAIT_S
 
 EVIL = "<script>alert(1)</script> \x1b[31m red"
 QUERY = """-- What was said, the longest first.
@@ -215,7 +216,7 @@ def env() -> dict[str, str]:
 
 
 def request(port: int, path: str, host: str) -> tuple[int, str, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
     connection.request("GET", path, headers={"Host": host})
     answer = connection.getresponse()
     found = answer.status, answer.headers.get("Content-Security-Policy", ""), answer.read()
@@ -235,7 +236,7 @@ def test_the_command_serves_this_machine_until_ctrl_c(history: Store, tmp_path: 
         line = browsing.stdout.readline()
         port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", line)[1])  # type: ignore[index]
         own = f"127.0.0.1:{port}"
-        with urllib.request.urlopen(f"http://{own}/", timeout=30) as page:
+        with urllib.request.urlopen(f"http://{own}/", timeout=WAIT_S) as page:
             assert "vlmsweep&#39;s history" in page.read().decode()
         status, policy, body = request(
             port, "/history/results.json?_shape=array", f"localhost:{port}"
@@ -250,7 +251,7 @@ def test_the_command_serves_this_machine_until_ctrl_c(history: Store, tmp_path: 
         assert taken.exit_code == 2
         assert "leave --port out" in taken.stderr
         browsing.send_signal(signal.SIGINT)
-        assert browsing.wait(30) == 0
+        assert browsing.wait(WAIT_S) == 0
     finally:
         browsing.kill()
         browsing.wait()

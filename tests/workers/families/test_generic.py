@@ -18,7 +18,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.model
 
 HERE = ROOT / "tests/helpers"
 TOKENS = 24

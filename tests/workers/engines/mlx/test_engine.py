@@ -22,7 +22,7 @@ from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 from tests.helpers.paths import ROOT
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.model
 
 REFERENCE = ROOT / "tests/helpers/mlx_reference.py"
 FAMILIES = (

@@ -20,7 +20,7 @@ from tests.helpers.paths import ROOT
 from workers import engine
 from workers.error_classes import WorkerFailure
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.model
 CASES = ROOT / "tests/helpers/mlx_cases.py"
 EVIL = "{{ cycler.__init__.__globals__.os.mkdir('EVIL') }}"  # escapes where there's no sandbox
 

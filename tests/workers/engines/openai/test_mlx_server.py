@@ -23,11 +23,11 @@ from runner.scoring.normalize import normalize
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 from tests.helpers.paths import ROOT
+from tests.helpers.waiting import WAIT_S
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.model
 DEMO = ROOT / "workers/demo_model"
 FILES = ("circle.png", "sideways.jpg", "large.jpg")
-READY_S = 240
 KEY = "only-for-this-test"
 
 
@@ -57,12 +57,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], health: str, log: Path) -> None:
-    """Polls until the server says it is well. Fails when it ends, or after READY_S."""
+    """Polls until the server says it is well. Fails when it ends, or after WAIT_S."""
     request = urllib.request.Request(health, headers={"Authorization": f"Bearer {KEY}"})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    deadline, pause = time.monotonic() + READY_S, Event()
+    deadline, pause = time.monotonic() + WAIT_S, Event()
     while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), direct.open(request, timeout=5):
+        with contextlib.suppress(OSError), direct.open(request, timeout=60):
             return
         pause.wait(0.2)
     pytest.fail(f"the server did not come up: {log.read_text(errors='replace')[-2000:]}")
