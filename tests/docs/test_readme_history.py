@@ -31,7 +31,9 @@ pytestmark = [
 ]
 
 README = (ROOT / "README.md").read_text()
-HISTORY = README[README.index("## Query the results") : README.index("## What happens when a model")]
+HISTORY = README[
+    README.index("## Query the results") : README.index("## What happens when a model")
+]
 COLUMNS = 100
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
 # What differs from run to run, and what stands for it.
