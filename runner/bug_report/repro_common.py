@@ -9,18 +9,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..text.load_code import LoadCode
 from .redact import redact
 from .run_record import RunRecord
-
-
-def call(name: str, *first: str, **options: Any) -> str:
-    """A call's text; options that are None are left out."""
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    text = f"{name}({', '.join([*first, *given])})"
-    if len(text) <= 96:
-        return text
-    inside = "".join(f"    {part},\n" for part in [*first, *given])
-    return f"{name}(\n{inside})"
 
 
 def model_lines(case: RunRecord) -> list[str]:
@@ -31,13 +22,20 @@ def model_lines(case: RunRecord) -> list[str]:
     return [f"MODEL = {location!r}"]
 
 
-def loading(case: RunRecord) -> dict[str, Any]:
-    """Options that say which files to load, and whether their Python may run."""
+def load_code(case: RunRecord, model_class: str, attention: str | None = None) -> LoadCode:
+    """What the run's load is written from, the model's name standing in `MODEL`."""
     commit = case.found.get("commit_hash") or case.variant.get("revision") or case.model["revision"]
-    return {
-        "revision": repr(commit) if commit and case.model["source"] == "hub" else None,
-        "trust_remote_code": "True" if case.variant["trust_remote_code"] else None,
-    }
+    return LoadCode(
+        model="MODEL",
+        model_class=model_class,
+        revision=commit if case.model["source"] == "hub" else None,
+        dtype=case.worker.get("dtype") or case.variant["dtype"],
+        device=case.worker.get("device") or case.variant["device"],
+        attention=attention,
+        trust_remote_code=bool(case.variant["trust_remote_code"]),
+        allow_pickle=bool(case.variant["allow_pickle"]),
+        processor=json.loads(case.variant["processor"]),
+    )
 
 
 def files(case: RunRecord) -> list[list[str]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .repro_common import call, images, loading, model_lines, turns
+from ..text.load_code import call
+from .repro_common import images, load_code, model_lines, turns
 from .run_record import RunRecord
 
 TYPES = ("float32", "bfloat16", "float16")
@@ -33,7 +34,7 @@ def program(case: RunRecord) -> list[str]:
         *(["mx.set_default_device(mx.cpu)"] if cpu else []),
         *([f"mx.random.seed({case.generation['seed']})"] if "seed" in case.generation else []),
         *model_lines(case),
-        call("model, processor = load", "MODEL", **loading(case)),
+        call("model, processor = load", "MODEL", **load_code(case, "").options()),
         *([f"model.set_dtype(mx.{dtype})"] if dtype in TYPES else []),
         f"prompt = {prompt!r}",
         "text = apply_chat_template(",

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-
+from ..text.load_code import call, generate_lines
 from .repro_common import (
-    call,
     first_question,
     images,
     listed,
-    loading,
+    load_code,
     model_lines,
     opened,
     turns,
 )
 from .run_record import RunRecord
 
-TORCH_TYPES = ("float32", "bfloat16", "float16")
+# Special tokens are kept: what was generated is the evidence.
+DECODE = "processor.tokenizer.decode(new, skip_special_tokens=False)"
 
 
 def program(case: RunRecord) -> list[str]:
@@ -26,6 +25,7 @@ def program(case: RunRecord) -> list[str]:
 
 def ordinary(case: RunRecord) -> list[str]:
     """Any image-text-to-text model."""
+    load = load_code(case, "AutoModelForImageTextToText")
     images = {"images": "images"} if case.images else {}
     return [
         "import torch",
@@ -33,14 +33,14 @@ def ordinary(case: RunRecord) -> list[str]:
         "from transformers import AutoModelForImageTextToText, AutoProcessor",
         "",
         *model_lines(case),
-        processor(case),
-        *torch_loading(case, "AutoModelForImageTextToText"),
+        *load.processor_lines(),
+        *load.model_lines(),
         "",
         *(opened(case) if case.images else []),
         *messages(case),
         "text = processor.apply_chat_template(messages, add_generation_prompt=True)",
         call("inputs = processor", text="[text]", **images, return_tensors='"pt"'),
-        *generating(case),
+        *generate_lines(case.generation, DECODE),
     ]
 
 
@@ -55,47 +55,9 @@ def messages(case: RunRecord) -> list[str]:
     return listed("messages", found)
 
 
-def torch_loading(case: RunRecord, auto: str) -> list[str]:
-    """The model, in the numbers and on the device that were used."""
-    dtype = case.worker.get("dtype") or case.variant["dtype"]
-    device = case.worker.get("device") or case.variant["device"]
-    made = call(
-        f"model = {auto}.from_pretrained",
-        "MODEL",
-        **loading(case),
-        dtype=f"torch.{dtype}" if dtype in TORCH_TYPES else '"auto"',
-        use_safetensors=None if case.variant["allow_pickle"] else "True",
-        attn_implementation='"eager"' if case.worker.get("family") == "phi3_v" else None,
-    )
-    place = f".to({device!r})" if device != "auto" else ""
-    return [made, f"model = model{place}.eval()"]
-
-
-def generating(case: RunRecord) -> list[str]:
-    """The answer, from `inputs` to its raw text."""
-    given = case.generation
-    options = {name: repr(value) for name, value in given.items() if name != "seed"}
-    seed = [f"torch.manual_seed({given['seed']})"] if "seed" in given else []
-    answer = call("ids = model.generate", "**inputs", **options)
-    return [
-        "inputs = inputs.to(model.device, dtype=model.dtype)",
-        *seed,
-        "with torch.inference_mode():",
-        *(f"    {line}" for line in answer.splitlines()),
-        'start = inputs["input_ids"].shape[1]',
-        "print(processor.tokenizer.decode(ids[0, start:], skip_special_tokens=False))",
-    ]
-
-
-def processor(case: RunRecord) -> str:
-    """The processor, with the settings that were given for it."""
-    given = json.loads(case.variant["processor"])
-    more = [f"**{given!r}"] if given else []
-    return call("processor = AutoProcessor.from_pretrained", "MODEL", *more, **loading(case))
-
-
 def phi3_v(case: RunRecord) -> list[str]:
     """Phi-3.5-vision's own code: numbered slots in plain text, eager attention."""
+    load = load_code(case, "AutoModelForCausalLM", attention="eager")
     slots = "".join(f"<|image_{n}|>\n" for n in range(1, len(images(case)) + 1))
     said = [{"role": turn["role"], "content": turn["text"]} for turn in turns(case)]
     first = said[first_question(said)]
@@ -106,8 +68,8 @@ def phi3_v(case: RunRecord) -> list[str]:
         "from transformers import AutoModelForCausalLM, AutoProcessor",
         "",
         *model_lines(case),
-        processor(case),
-        *torch_loading(case, "AutoModelForCausalLM"),
+        *load.processor_lines(),
+        *load.model_lines(),
         "",
         *opened(case),
         *listed("messages", said),
@@ -115,12 +77,13 @@ def phi3_v(case: RunRecord) -> list[str]:
         "    messages, tokenize=False, add_generation_prompt=True",
         ")",
         'inputs = processor(text, images or None, return_tensors="pt")',
-        *generating(case),
+        *generate_lines(case.generation, DECODE),
     ]
 
 
 def moondream(case: RunRecord) -> list[str]:
     """Moondream2's own code, in both generations of its interface."""
+    load = load_code(case, "AutoModelForCausalLM")
     question = turns(case)[-1]["text"]
     names = {"max_new_tokens": "max_tokens", "temperature": "temperature", "top_p": "top_p"}
     settings = {names[key]: value for key, value in case.generation.items() if key in names}
@@ -132,14 +95,14 @@ def moondream(case: RunRecord) -> list[str]:
         "from transformers import AutoModelForCausalLM, AutoTokenizer",
         "",
         *model_lines(case),
-        *torch_loading(case, "AutoModelForCausalLM"),
+        *load.model_lines(),
         "",
         *opened(case),
         f"question = {question!r}",
         'if hasattr(model, "query"):',
         f'    print(model.query(images[0], question, settings={settings!r})["answer"])',
         "else:",
-        "    options = " + call("dict", **loading(case)),
+        "    options = " + call("dict", **load.options()),
         "    tokenizer = AutoTokenizer.from_pretrained(MODEL, **options)",
         "    print(model.answer_question(model.encode_image(images[0]), question, tokenizer))",
     ]

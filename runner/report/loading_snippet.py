@@ -7,38 +7,24 @@ Only for models that transformers loads by itself, without a note: what our fami
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
 
 from schemas.engines import engines
 
+from ..text.load_code import LoadCode, generate_lines, quoted
 from .data import LoadAttempt, Record, ReportData, Worker
 
 # Families whose models transformers loads and asks in its ordinary way.
 ORDINARY = {"generic", "smolvlm", "llava", "qwen2_5_vl", "gemma3", "internvl"}
-CODE = """\
-import torch
-from PIL import Image
-from transformers import {model_class}, {processor_class}
-
-where = {where}
-{revision}processor = {processor_class}.from_pretrained(where{pinned}{processor})
-model = {model_class}.from_pretrained(where{pinned}, dtype=torch.{dtype})
-model = model.to({device}).eval()
-
-image = Image.open("image.jpg").convert("RGB")  # upright, at most {side}
-content = [{{"type": "image", "image": image}}, {{"type": "text", "text": {prompt}}}]
+INPUTS = """\
 inputs = processor.apply_chat_template(
-    [{{"role": "user", "content": content}}],
+    [{"role": "user", "content": content}],
     add_generation_prompt=True,
     tokenize=True,
     return_dict=True,
     return_tensors="pt",
-).to(model.device, dtype=model.dtype)
-with torch.inference_mode():
-    ids = model.generate(**inputs, {generation})
-new = ids[0, inputs["input_ids"].shape[1] :]
-print(processor.decode(new, skip_special_tokens=True))
-"""
+)""".splitlines()
+DECODE = "processor.decode(new, skip_special_tokens=True)"
 
 
 def snippet(
@@ -55,33 +41,36 @@ def snippet(
         return None, "docs/models.md tells what this family needs"
     if notes := json.loads(row["notes"] or "[]"):
         return None, f"it was not loaded in the ordinary way ({'; '.join(notes)})"
-    asked = (q.prompt["text"] for card in facts.cards if card.images for q in card.questions)
-    side = (facts.spec.get("image") or {}).get("max_side")
-    commit = worker.found.get("commit_hash") or variant.asked["revision"]
-    generation = json.loads(variant.row["generation"])
-    given = {k: v for k, v in generation.items() if v is not None and k != "seed"}
-    return CODE.format(
+    return "\n".join(code_lines(variant, worker, facts)) + "\n", None
+
+
+def code_lines(variant: LoadAttempt, worker: Worker, facts: ReportData) -> Iterator[str]:
+    """The code, by the classes, numbers and settings that were used."""
+    row = worker.row
+    load = LoadCode(
+        model=quoted(variant.asked["location"]),
         model_class=row["model_class"],
         processor_class=row["processor_class"],
-        where=quoted(variant.asked["location"]),
-        revision=f"revision = {quoted(commit)}\n" if commit else "",
-        pinned=", revision=revision" if commit else "",
-        processor=keywords(json.loads(variant.row["processor"]), before=", "),
+        revision=worker.found.get("commit_hash") or variant.asked["revision"],
         dtype=row["dtype"],
-        device=quoted(row["device"]),
-        side=f"{side} px long" if side else "as large as you like",
-        prompt=quoted(next(asked, "Describe this image.")),
-        generation=keywords(given),
-    ), None
-
-
-def quoted(text: str) -> str:
-    """A text as Python writes it: on one line, and whatever could reorder that line escaped."""
-    plain = text.isprintable() and not set(text) & set('"\\')
-    return f'"{text}"' if plain else repr(text)
-
-
-def keywords(given: dict[str, Any], before: str = "") -> str:
-    """`max_new_tokens=100, do_sample=False`."""
-    words = ", ".join(f"{name}={value!r}" for name, value in given.items())
-    return before + words if words else ""
+        device=row["device"],
+        allow_pickle=bool(variant.row["allow_pickle"]),
+        processor=json.loads(variant.row["processor"]),
+    )
+    prompts = (q.prompt["text"] for card in facts.cards if card.images for q in card.questions)
+    side = (facts.spec.get("image") or {}).get("max_side")
+    largest = f"{side} px long" if side else "as large as you like"
+    prompt = quoted(next(prompts, "Describe this image."))
+    generation = json.loads(variant.row["generation"])
+    yield "import torch"
+    yield "from PIL import Image"
+    yield f"from transformers import {row['model_class']}, {row['processor_class']}"
+    yield ""
+    yield from load.processor_lines()
+    yield from load.model_lines()
+    yield ""
+    yield f'image = Image.open("image.jpg").convert("RGB")  # upright, at most {largest}'
+    yield f'content = [{{"type": "image", "image": image}}, {{"type": "text", "text": {prompt}}}]'
+    yield from INPUTS
+    given = {name: value for name, value in generation.items() if value is not None}
+    yield from generate_lines(given, DECODE)

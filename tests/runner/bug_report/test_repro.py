@@ -90,9 +90,9 @@ def test_nothing_that_was_stored_becomes_code(engine: str, family: str) -> None:
 
 def test_it_says_what_was_used_and_not_what_was_left_open() -> None:
     text = snippet(CASES["plain"])
-    assert "revision='c0ffee'" in text
+    assert 'revision="c0ffee"' in text
     assert "dtype=torch.bfloat16" in text
-    assert ".to('cuda:0')" in text
+    assert '.to("cuda:0")' in text
     assert "max_new_tokens=50, do_sample=False" in text
     assert "/home/ann" not in snippet(CASES["a folder"])
     assert ".expanduser()" in snippet(CASES["a folder"])

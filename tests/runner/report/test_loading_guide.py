@@ -14,8 +14,9 @@ from markdown_it import MarkdownIt
 
 from runner.cli import cli
 from runner.planning import family_info
-from runner.report import loading_guide, loading_snippet
+from runner.report import loading_guide
 from runner.report.data import ReportData
+from runner.text.load_code import quoted
 from runner.text.sanitize import UNSAFE
 from tests.helpers.hostile_text import LIAR, SCRIPT
 
@@ -82,7 +83,7 @@ def test_the_code_gives_the_answer_that_was_stored(
 
 @pytest.mark.parametrize("text", ['a "b"', "c:\\d", "line\nbreak", "\u202eevil", "```", LIAR])
 def test_a_text_in_the_code_is_that_text(text: str) -> None:
-    written = loading_snippet.quoted(text)
+    written = quoted(text)
     assert ast.literal_eval(written) == text
     assert written.isprintable()
     assert not UNSAFE.search(written)
