@@ -4,4 +4,4 @@ Nothing here imports torch, transformers or mlx, so that it stays small, quick t
 alive whatever a model does.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

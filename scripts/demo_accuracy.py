@@ -1,7 +1,7 @@
-"""Measure how often the demo model is right about pictures it has never seen.
+"""Measure how often the demo model is right about images it has never seen.
 
 This file exists so that anyone can check the model card's figures, on a CPU, through the ordinary
-`from_pretrained` path of transformers. The pictures are drawn from seeds below
+`from_pretrained` path of transformers. The images are drawn from seeds below
 FIRST_TRAINING_SEED, which training never touches. An answer is right if it equals the true one,
 case and the final full stop aside. It says nothing about photographs: the model knows none.
 """
@@ -33,7 +33,7 @@ BATCH = 32
 
 @dataclass(frozen=True)
 class Trial:
-    """One question about one picture (or about none)."""
+    """One question about one image (or about none)."""
 
     image: Image.Image | None
     asked: Answered
@@ -53,7 +53,7 @@ def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
 
 
 def trials(images: int, seed: int) -> list[Trial]:
-    """Ask each picture one question of every kind that fits it, and one aside."""
+    """Ask each image one question of every kind that fits it, and one aside."""
     if seed < 0 or seed + images > FIRST_TRAINING_SEED:
         raise SystemExit(f"held-out seeds lie from 0 to {FIRST_TRAINING_SEED - 1}")
     made = []
@@ -70,7 +70,7 @@ def trials(images: int, seed: int) -> list[Trial]:
 
 
 def answer_batch(model: Any, processor: Any, batch: list[Trial]) -> list[str]:
-    """Ask a batch, greedily; all with a picture or all without."""
+    """Ask a batch, greedily; all with an image or all without."""
     texts = []
     for trial in batch:
         parts: list[dict[str, str]] = [{"type": "text", "text": trial.asked.question}]

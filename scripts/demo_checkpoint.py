@@ -3,7 +3,7 @@
 This file exists so that the recipe's fixed choices stand in one place, chosen so that both
 transformers and mlx-vlm read them alike:
 
-* every picture becomes exactly one SIDE x SIDE tile, never padded and never split, because
+* every image becomes exactly one SIDE x SIDE tile, never padded and never split, because
   mlx-vlm's vision tower ignores the attention mask;
 * patches per side are a power of two, so that position buckets have no rounding to disagree on;
 * `layer_norm_eps` is 1e-5 (mlx-vlm's last layer norm knows no other), the activation is the tanh

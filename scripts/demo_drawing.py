@@ -1,7 +1,7 @@
-"""Draw the little pictures that the embedded demo model learns from and is tested on.
+"""Draw the little images that the embedded demo model learns from and is tested on.
 
-This file exists so that training, the accuracy check and the sample pictures share one idea of
-what a picture holds: a `Scene` says what is drawn, `draw` paints it, and `patch_labels` says what
+This file exists so that training, the accuracy check and the sample images share one idea of
+what an image holds: a `Scene` says what is drawn, `draw` paints it, and `patch_labels` says what
 each patch shows. It asks no questions (see demo_questions.py) and loads no model.
 
 A scene follows from its seed alone. Seeds below `FIRST_TRAINING_SEED` are never trained on.
@@ -59,13 +59,13 @@ class Shape:
 
     @property
     def place(self) -> str:
-        """The ninth of the picture that holds the centre, in words."""
+        """The ninth of the image that holds the centre, in words."""
         return place_name(min(int(self.x * 3), 2), min(int(self.y * 3), 2))
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All there is to know about one picture."""
+    """All there is to know about one image."""
 
     width: int
     height: int
@@ -238,7 +238,7 @@ OUTLINES: dict[str, list[Point]] = {
 
 
 def corners(shape: Shape, width: float, height: float) -> list[Point]:
-    """Return the outline of a shape in a picture of the given size, in pixels."""
+    """Return the outline of a shape in an image of the given size, in pixels."""
     scale = shape.radius * math.sqrt(width * height)
     cos, sin = math.cos(math.radians(shape.angle)), math.sin(math.radians(shape.angle))
     return [
@@ -287,7 +287,7 @@ def _paint(image: Image.Image, scene: Scene, shape: Shape) -> None:
 
 
 def draw(scene: Scene) -> Image.Image:
-    """Paint a scene as an RGB picture."""
+    """Paint a scene as an RGB image."""
     image = Image.fromarray(_backdrop(scene))
     for shape in scene.shapes:
         _paint(image, scene, shape)

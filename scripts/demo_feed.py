@@ -1,7 +1,7 @@
 """Draw the demo model's training data in many processes, into memory they share.
 
 This file exists so that a fast trainer never waits for the slow drawing: workers fill slots, the
-pool takes them in and hands out random batches. A row holds several questions about one picture,
+pool takes them in and hands out random batches. A row holds several questions about one image,
 kept apart by segment numbers, so that they share one pass of the vision tower. It trains nothing.
 """
 
@@ -21,9 +21,9 @@ from demo_drawing import FIRST_TRAINING_SEED, Scene, draw, patch_labels, random_
 from demo_questions import Answered, ask_any, ask_aside
 from tokenizers import Tokenizer
 
-ROOM = 188  # tokens of questions and answers a row holds, behind the picture's
-CHUNK = 128  # pictures a worker hands over at once
-ALONE = 64  # segments from this number on see no picture
+ROOM = 188  # tokens of questions and answers a row holds, behind the image's
+CHUNK = 128  # images a worker hands over at once
+ALONE = 64  # segments from this number on see no image
 
 
 class Rows:
@@ -44,7 +44,7 @@ class Rows:
         return self.known[text]
 
     def segment(self, turns: list[Answered]) -> tuple[list[int], list[int]]:
-        """Tokens of one conversation behind the picture, and which of them are answers."""
+        """Tokens of one conversation behind the image, and which of them are answers."""
         tokens: list[int] = []
         marks: list[int] = []
         for number, turn in enumerate(turns):
@@ -89,7 +89,7 @@ FIELDS: dict[str, tuple[tuple[int, ...], type]] = {
 
 
 def _draw_forever(rows: Rows, seeds: Iterator[int], slots: Any, free: Any, ready: Any) -> None:
-    """Fill whatever slot is free with CHUNK new pictures, until the parent goes away."""
+    """Fill whatever slot is free with CHUNK new images, until the parent goes away."""
     parent = os.getppid()
     os.nice(15)  # the one process that feeds the GPU must not wait for a core
     while os.getppid() == parent:
@@ -138,7 +138,7 @@ class Feed:
 
 @dataclass
 class Pool:
-    """The pictures to learn from at present, on the device; new ones push out the oldest."""
+    """The images to learn from at present, on the device; new ones push out the oldest."""
 
     capacity: int
     device: Any

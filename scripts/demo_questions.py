@@ -1,7 +1,7 @@
 """Ask true questions about drawn scenes, with the one answer the demo model should give.
 
 This file exists so that training and the accuracy check agree on what is asked and what counts as
-right. Every answer is read off the `Scene`, never off the picture. It draws nothing.
+right. Every answer is read off the `Scene`, never off the image. It draws nothing.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from demo_phrasings import (
 
 @dataclass(frozen=True)
 class Answered:
-    """A question of some kind and its answer; `sees` is False where no picture is shown."""
+    """A question of some kind and its answer; `sees` is False where no image is shown."""
 
     kind: str
     question: str
@@ -218,7 +218,7 @@ def ask_relation(scene: Scene, rng: random.Random) -> Answered | None:
 
 
 def ask_at_place(scene: Scene, rng: random.Random) -> Answered | None:
-    """Ask what is to be seen in one ninth of the picture."""
+    """Ask what is to be seen in one ninth of the image."""
     place = rng.choice(scene.shapes).place if scene.shapes and rng.random() < 0.85 else None
     place = place or place_name(rng.randrange(3), rng.randrange(3))
     found = [s for s in scene.shapes if s.place == place]
@@ -278,7 +278,7 @@ def ask_any(scene: Scene, rng: random.Random) -> Answered:
 
 
 def ask_aside(scene: Scene, rng: random.Random) -> Answered:
-    """Ask something that the picture does not answer, or a picture question without a picture."""
+    """Ask something that the image does not answer, or an image question without an image."""
     roll = rng.random()
     if roll < 0.35:
         return vary(Answered("who", rng.choice(WHO_ASKED), WHO, rng.random() < 0.4), rng)

@@ -1,11 +1,11 @@
 """Train the embedded demo model: a tiny Idefics3 that answers questions about drawn shapes.
 
 This file exists so that the checkpoint in workers/demo_model can be made again by anyone, on a
-GPU in minutes or, slower, on a CPU. Pictures are drawn anew all the time (see demo_feed.py). Two
+GPU in minutes or, slower, on a CPU. Images are drawn anew all the time (see demo_feed.py). Two
 helper heads, thrown away at the end, make the vision tower name what each patch shows and where
 the centres are; without them it hardly learns to see.
 
-It never draws a held-out picture (seeds below FIRST_TRAINING_SEED) and measures nothing but the
+It never draws a held-out image (seeds below FIRST_TRAINING_SEED) and measures nothing but the
 loss: see demo_accuracy.py.
 """
 
@@ -59,7 +59,7 @@ def helper_losses(net: Any, seen: Any, batch: dict[str, Any]) -> tuple[Any, Any]
 
 
 def attention_mask(segments: Any) -> Any:
-    """Let each token see the earlier ones of its own segment and, if it may, the picture's."""
+    """Let each token see the earlier ones of its own segment and, if it may, the image's."""
     import torch
 
     length = segments.shape[1]

@@ -36,7 +36,7 @@ def test_repetition(text: str, share: str) -> None:
     assert repetition(text) == pytest.approx(float(share), abs=0.005)
 
 
-@pytest.mark.parametrize("row", table("text", "accepted", "exact", "contains", "anls"))
+@pytest.mark.parametrize("row", table("text", "reference", "exact", "contains", "anls"))
 def test_metrics(row: list[str]) -> None:
     text, accepted, *values = row
     scores = score(text, accepted.split("; "), ["exact", "contains", "anls"])
