@@ -15,7 +15,7 @@ SURVIVED = {True: "survived", False: "NOT survived"}
 
 
 def expected_if_different(row: Record) -> Any:
-    """What a fault should have come to, where it came to something else."""
+    """Return the expected outcome if the actual one differs."""
     return row["expected"] if row["expected"] != row["got"] else None
 
 
@@ -33,5 +33,5 @@ FAULTS = (
 
 
 def verdicts(found: Iterable[FaultResult]) -> Grid:
-    """What faults were survived."""
+    """Return one row per fault."""
     return grid([asdict(one) for one in found], FAULTS)

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from .browse import browse
 from .check_order import check_order
-from .compare import diff
 from .diagnose import chaos, doctor
-from .exchange import export, import_, issue
+from .diff import diff
+from .issue import issue
 from .judge import judge
 from .maintenance import backup, prune
+from .models import models
 from .plan import fetch, plan
-from .query import history_command, schema, search
+from .query import history_command, schema, search, sql
 from .queue import queue, start
-from .read import models, show, sql, sweeps
 from .report import report
 from .root import cli
+from .run import demo, resume, run
 from .service import service
-from .sweep import demo, resume, run
+from .show import show, sweeps
+from .transfer import export, import_
 from .watch import logs, watch
 
 __all__ = ["cli", "main"]

@@ -81,6 +81,55 @@ def history_command(
             write_or_save(query_tables.query_table(answer), format or "table", sys.stdout, file)
 
 
+@click.command(short_help="Ask the database a question in SQL, read-only.")
+@click.argument("query")
+@parameters
+@click.option(
+    "--limit-s",
+    type=SECONDS,
+    default=30.0,
+    metavar="S",
+    show_default=True,
+    help="Longest time it may take.",
+)
+@parquet
+@database
+@formats
+def sql(
+    query: str,
+    given: tuple[tuple[str, str], ...],
+    limit_s: float,
+    file: Path | None,
+    db: Path | None,
+    format: Any,
+) -> None:
+    """Ask the database an SQL QUERY, read-only. With - the query is read from standard input.
+
+    Prints a table on a terminal and JSON into a pipe, unless told otherwise. The views made
+    for people are results (a row per job) and summary (a row per model and sweep);
+    vlmsweep schema tells all there is.
+
+    \b
+    vlmsweep sql "select model, avg(latency_s) from results group by 1"
+    vlmsweep sql "select image, text from results where model = :m" -p m demo --csv
+    """
+    from runner import paths
+    from runner.database.reader import Reader, parse_parameters
+    from runner.view import tables
+    from runner.view.formats import write_or_save
+
+    if query == "-":
+        query = sys.stdin.read()
+    with Reader(paths.database_path(db), limit_s) as reader:
+        answer = reader.query(query, parse_parameters(given))
+        write_or_save(
+            tables.query_table(answer),
+            format or ("table" if sys.stdout.isatty() else "json"),
+            sys.stdout,
+            file,
+        )
+
+
 @click.command(short_help="Find words in answers and prompts.")
 @click.argument("words", nargs=-1, required=True)
 @click.option(

@@ -1,7 +1,7 @@
 """A whole comparison: its models, its jobs, what changed around them, and the verdict.
 
 It puts together what its neighbours find, and gives it as rows or as one object. It draws
-nothing: that is `runner.view.comparison`'s.
+nothing: that is `runner.diff.view`'s.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from ..text import units
 from ..text.sanitize import one_line
+from .definition_list import definition_list
 from .grid import Column, Grid
 
 GAP = 2
@@ -240,14 +241,13 @@ def truncate_middle(text: str, width: int) -> str:
 
 
 def blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]], out: Console) -> None:
-    """A block of lines a row, `title  value`, for rows too wide or too wordy for a table."""
+    """Draw each row as a block of `title  value` lines, when a table is too wide."""
     for number, row in enumerate(rows, 1):
-        drawn = Table.grid(padding=(0, GAP, 0, 0))
-        drawn.add_column(no_wrap=True, style="bold")
-        drawn.add_column(overflow="fold")
-        for column, text in zip(columns, row, strict=True):
-            if text:
-                drawn.add_row(Text(column.title), Text(text))
+        lines = [
+            (Text(column.title), Text(text))
+            for column, text in zip(columns, row, strict=True)
+            if text
+        ]
         if number > 1:
             out.print()
-        out.print(drawn)
+        out.print(definition_list(lines, ("bold",)))

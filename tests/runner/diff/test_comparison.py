@@ -18,8 +18,8 @@ from runner.cli import cli
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.diff import Comparison, Thresholds, compare_sides, ratios
+from runner.diff import view as comparison
 from runner.errors import QueryError
-from runner.view import comparison
 
 Queued = Callable[..., int]
 OK: dict[str, Any] = {"outcome": "ok", "text": "a red circle", "latency_s": 2.0}

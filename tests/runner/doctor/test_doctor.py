@@ -69,7 +69,7 @@ def test_csv_and_people_are_served_too(tmp_path: Path, monkeypatch: pytest.Monke
     )
     assert result.exit_code == 1
     people = CliRunner().invoke(cli, ["doctor"]).stdout
-    assert "Keeping results\nproblem   disk   full\n" in people
+    assert "Storing results\nproblem   disk   full\n" in people
     assert people.endswith("1 in force, 0 not here, 1 problem\n")
 
 

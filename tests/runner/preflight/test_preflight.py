@@ -222,7 +222,7 @@ def test_findings_are_drawn_whole_and_many_of_a_kind_counted(tmp_path: Path) -> 
     arguments = [word for name in names for word in ("-i", name)]
     done = CliRunner().invoke(cli, ["plan", "-m", "demo", *arguments, "--db", "x.db"])
     assert done.output.count("is empty (0 bytes)") == 5
-    assert "and 3 more of the kind" in done.output
+    assert "and 3 more of this kind" in done.output
     assert "8 problems" in done.output
     listed = CliRunner().invoke(cli, ["plan", "-m", "demo", *arguments, "--db", "x.db", "--json"])
     assert len(json.loads(listed.output)["findings"]) == 8

@@ -93,29 +93,3 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
     if failed is not None:
         raise failed
     ctx.exit(0 if view.is_complete(done) else 1)
-
-
-@click.command(short_help="Write a bug report about a run, for the project at fault.")
-@click.argument("run")
-@click.option("--job", is_flag=True, help="RUN is a job's number: its latest run is meant.")
-@database
-def issue(run: str, job: bool, db: Path | None) -> None:
-    """Write a bug report about a RUN in Markdown, ready to be pasted; where to, is said too.
-
-    \b
-    vlmsweep sql "select run_id, model, message from results where outcome <> 'ok'"
-    vlmsweep issue 17 > report.md
-
-    It holds the error with its traceback or stack, how the process ended, the end of its log, a
-    short Python program that makes the same call without vlmsweep, facts about the image, and
-    versions. Home folders are shortened and secrets left out, but read it before you post it.
-    """
-    from runner import paths
-    from runner.bug_report import report, run_record
-    from runner.database.reader import Reader
-
-    with Reader(paths.database_path(db)) as reader:
-        found = run_record.find(reader, run, job)
-    text, to = report.markdown(found)
-    click.echo(text, nl=False)
-    click.echo(f"Report to: {report.address(to)}", err=True)

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..text import units
-from . import comparison as view
-from .markdown_html import markdown, markdown_table
-from .table_renderer import visible_cells
+from ..view.markdown_html import markdown, markdown_table
+from ..view.table_renderer import visible_cells
+from . import view
 
 if TYPE_CHECKING:
-    from ..diff.comparison import Comparison
-    from ..diff.config_changes import ConfigChange
-    from ..diff.pairing import Change, JobPair
+    from .comparison import Comparison
+    from .config_changes import ConfigChange
+    from .pairing import Change, JobPair
 
 
 def write(found: Comparison, limit: int) -> str:

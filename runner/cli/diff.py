@@ -87,13 +87,13 @@ def print_comparison(found: Comparison, format: str | None, limit: int) -> None:
     if format == "json":
         click.echo(view_formats.as_json(found.as_dict()))
     elif format in ("markdown", "md"):
-        from runner.view import comparison_markdown
+        from runner.diff import markdown_view
 
-        click.echo(comparison_markdown.write(found, limit), nl=False)
+        click.echo(markdown_view.write(found, limit), nl=False)
     elif format in (None, "table"):
-        from runner.view import comparison
+        from runner.diff import view
 
-        comparison.write(found, sys.stdout, limit)
+        view.write(found, sys.stdout, limit)
     else:
         view_formats.write(
             grid(list(found.rows()), []), cast("view_formats.Format", format), sys.stdout

@@ -2,7 +2,7 @@
 
 On a terminal changed texts stand side by side, their words in colour; elsewhere, and without
 colour, they are one text with {-what went-}{+what came+}. All text goes through `runner.text.sanitize`.
-Words for figures here serve `runner.view.comparison_markdown` too.
+Words for figures here serve `runner.diff.markdown_view` too.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..diff import text_diff
 from ..text import units
 from ..text.sanitize import one_line
-from .grid import Column, Grid, grid, kind_of
-from .table_renderer import console, draw
+from ..view.grid import Column, Grid, grid, kind_of
+from ..view.table_renderer import console, draw
+from . import text_diff
 
 if TYPE_CHECKING:
-    from ..diff.comparison import Comparison
-    from ..diff.config_changes import ConfigChange
-    from ..diff.model_comparison import ModelComparison
-    from ..diff.pairing import Change, JobPair
-    from ..diff.ratios import Ratio
-    from ..diff.regression import Regression
-    from ..diff.side import Record
+    from .comparison import Comparison
+    from .config_changes import ConfigChange
+    from .model_comparison import ModelComparison
+    from .pairing import Change, JobPair
+    from .ratios import Ratio
+    from .regression import Regression
+    from .side import Record
 
 NARROW = 60  # columns below which texts stand one below the other
 OLD, NEW = "red", "green"
@@ -246,6 +246,6 @@ def differences(out: Console, title: str, found: Sequence[ConfigChange], models:
 
 def is_own(one: ConfigChange) -> bool:
     """Whether it is a change of vlmsweep's own environment alone."""
-    from ..diff.config_changes import SUPERVISOR
+    from .config_changes import SUPERVISOR
 
     return one.models == [SUPERVISOR]

@@ -1,0 +1,63 @@
+"""The commands that read: show, sql, sweeps and models. None of them can write anything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import database, formats
+
+
+@click.command(short_help="Show a sweep: a line per model, or per job with --runs.")
+@click.argument("sweep", required=False)
+@click.option("--runs", is_flag=True, help="A row per job instead of a row per model.")
+@click.option("--scores", is_flag=True, help="A row per model and metric, with 95% intervals.")
+@click.option("--guide", is_flag=True, help="How each model was loaded: Markdown or JSON.")
+@database
+@formats
+def show(
+    sweep: str | None, runs: bool, scores: bool, guide: bool, db: Path | None, format: Any
+) -> None:
+    """Show a sweep's table: load and inference time, speed, memory, status and notes per model.
+
+    SWEEP is a name, a number, a uid or its beginning; without it the latest is shown. --guide
+    writes a model loading reference from what was measured: classes, versions, number types,
+    prompt and image forms, what failed and what worked, and code that loads it by hand.
+    """
+    from runner import paths
+    from runner.database.reader import Reader
+    from runner.database.score_reader import model_scores
+    from runner.view import tables
+    from runner.view.formats import write
+
+    with Reader(paths.database_path(db)) as reader:
+        number = reader.sweep(sweep)["id"]
+        if guide:
+            from runner.report import write_guide
+
+            write_guide.write(reader, number, format, sys.stdout)
+            return
+        if scores:
+            shown = tables.scores(model_scores(reader, number))
+        elif runs:
+            shown = tables.results(reader.results(number))
+        else:
+            shown = tables.summary(reader.summary(number))
+    write(shown, format or "table", sys.stdout)
+
+
+@click.command(short_help="List the sweeps stored.")
+@database
+@formats
+def sweeps(db: Path | None, format: Any) -> None:
+    """List the sweeps that are stored, the latest first."""
+    from runner import paths
+    from runner.database.reader import Reader
+    from runner.view import tables
+    from runner.view.formats import write
+
+    with Reader(paths.database_path(db)) as reader:
+        write(tables.sweeps(reader.sweeps()), format or "table", sys.stdout)
