@@ -3,9 +3,9 @@
     python scripts/check_cuda.py [--images images/] [--family smolvlm2 ...] [--json]
 
 Runs a real sweep of the demo model and of tiny random checkpoints, each on the CPU and on the
-device, in float32, and holds text against text. Prints per model how many texts are equal, the
-device memory recorded, and how latencies compare within this one run. Exit code 0 when all are
-equal (or there is no such device: that is said, and nothing is checked), 1 when not.
+device, in float32, and compares the texts. Prints per model the number of equal texts, the device
+memory, and the ratio of latencies in this run. Exit code 0 if all are equal (or if there is no such
+device, which is reported), otherwise 1.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=Path, default=ROOT / "images")
     parser.add_argument("--family", action="append", choices=sorted(FAMILIES))
-    parser.add_argument("--device", default="cuda", help="what is held against the CPU")
+    parser.add_argument("--device", default="cuda", help="device to compare with the CPU")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     options.family = options.family or ["smolvlm2", "smolvlm", "llava", "llava_next"]
@@ -83,8 +83,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows = compare(Path(folder), options)
     for row in rows:
-        said = json.dumps(row) if options.json else "  ".join(f"{k}={v}" for k, v in row.items())
-        print(said)
+        line = json.dumps(row) if options.json else "  ".join(f"{k}={v}" for k, v in row.items())
+        print(line)
     right = all(row["equal"] == row["ok"] == row["texts"] for row in rows)
     return 0 if rows and right else 1
 

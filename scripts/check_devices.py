@@ -1,11 +1,10 @@
-"""Checks on a machine with two NVIDIA GPUs or more that each of two workers gets one of its own.
+"""Checks, on a machine with at least two NVIDIA GPUs, that two workers get different devices.
 
     python scripts/check_devices.py [--json]
 
-Runs two models of the queue at once, and then one after the other. Every run must be ok, both
-workers must have lived at the same time, each on a device of its own, and the texts must be those
-of the run one after the other. Exit code 0 when it is so (or there are not two devices: that is
-said, and nothing is checked), 1 when not.
+Runs two models of the queue in parallel and in sequence. Every run must be ok, the parallel workers
+must overlap in time and use different devices, and the texts must be equal. Exit code 0 if this
+holds (or if there are fewer than two devices, which is reported), otherwise 1.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ WHERE workers.sweep_id = ?
 """
 
 
-def night(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
+def run_sweep(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any]], dict[Any, Any]]:
     """Both models on the devices: the rows of the workers, and the texts by model and job."""
     models = [
         {"id": str(folder / model), "name": model, "device": "cuda", "dtype": "float32"}
@@ -55,8 +54,8 @@ def night(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any]], 
         return reader.records(WORKERS, added["sweep"]), texts
 
 
-def judge(workers: list[dict[str, Any]], together: Any, apart: Any) -> dict[str, Any]:
-    """What came of it."""
+def evaluate(workers: list[dict[str, Any]], together: Any, apart: Any) -> dict[str, Any]:
+    """Compares both sweeps."""
     one, other = workers
     return {
         "workers": workers,
@@ -70,7 +69,7 @@ def judge(workers: list[dict[str, Any]], together: Any, apart: Any) -> dict[str,
 
 
 def main() -> int:
-    """Checks, and says what came of it."""
+    """Runs the check and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -82,12 +81,12 @@ def main() -> int:
         folder = Path(name)
         for model in ("left", "right"):
             shutil.copytree(ROOT / "workers" / "demo_model", folder / model)
-        # A first night, since a model that was never run works alone.
-        _, apart = night(folder, "apart", 1)
-        workers, together = night(folder, "together", 2)
-    came = judge(workers, together, apart)
-    print(json.dumps(came, indent=1) if options.json else came)
-    well = came["at_once"] and came["own_devices"] and came["equal"] == came["texts"]
+        # A first sweep: a model without history runs without others.
+        _, apart = run_sweep(folder, "apart", 1)
+        workers, together = run_sweep(folder, "together", 2)
+    result = evaluate(workers, together, apart)
+    print(json.dumps(result, indent=1) if options.json else result)
+    well = result["at_once"] and result["own_devices"] and result["equal"] == result["texts"]
     return 0 if well else 1
 
 

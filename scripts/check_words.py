@@ -27,7 +27,10 @@ DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGES = ("runner", "workers", "schemas", "tests", "scripts")
 ACCEPTED = "words: ok"
 # Strings in these files are questions and answers for models; only docstrings and comments count.
-DATA = ("scripts/demo_phrasings.py", "scripts/demo_questions.py", "scripts/history_texts.py")
+DATA = (
+    *("scripts/demo_phrasings.py", "scripts/demo_questions.py"),
+    *("scripts/history_texts.py", "scripts/make_sample_images.py"),
+)
 
 
 @dataclass(frozen=True)

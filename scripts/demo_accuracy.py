@@ -113,12 +113,14 @@ def measure(folder: Path, made: list[Trial], show: int) -> dict[str, dict[str, A
 
 def main() -> int:
     """Measure, print, and return 1 where a bar is missed."""
-    parser = argparse.ArgumentParser(description="Measure the demo model on held-out pictures.")
+    parser = argparse.ArgumentParser(description="Measure the demo model on held-out images.")
     parser.add_argument("--model", type=Path, default=DEMO_MODEL, help="folder of the checkpoint")
-    parser.add_argument("--pictures", type=int, default=500)
-    parser.add_argument("--seed", type=int, default=20_000, help="seed of the first picture")
+    parser.add_argument("--images", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=20_000, help="seed of the first image")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--show-wrong", type=int, default=0, help="show so many wrong answers")
+    parser.add_argument(
+        "--show-wrong", type=int, default=0, help="number of wrong answers to print"
+    )
     args = parser.parse_args()
     began = time.monotonic()
     results = measure(args.model, trials(args.images, args.seed), args.show_wrong)
@@ -135,7 +137,7 @@ def main() -> int:
                 f"{kind:14} {row['share']:7.2%}  n={row['n']:<5} "
                 f"95% interval {low:.1%} to {high:.1%}{bar}"
             )
-        print(f"{args.images} pictures in {time.monotonic() - began:.0f} s")
+        print(f"{args.images} images in {time.monotonic() - began:.0f} s")
         print(f"below the bar: {', '.join(missed)}" if missed else "every bar is met")
     return 1 if missed else 0
 

@@ -1,6 +1,6 @@
 """Write the demo model's files in the hub's layout: everything but the weights' values.
 
-This file exists so that the recipe's fixed choices stand in one place, chosen so that both
+This file exists so that the fixed choices of the recipe are in one place, chosen so that
 transformers and mlx-vlm read them alike:
 
 * every image becomes exactly one SIDE x SIDE tile, never padded and never split, because

@@ -1,8 +1,8 @@
 """Draw the little images that the embedded demo model learns from and is tested on.
 
-This file exists so that training, the accuracy check and the sample images share one idea of
-what an image holds: a `Scene` says what is drawn, `draw` paints it, and `patch_labels` says what
-each patch shows. It asks no questions (see demo_questions.py) and loads no model.
+This file exists so that training, the accuracy check and the sample images share one definition of
+an image's content: a `Scene` lists the shapes, `draw` paints it, and `patch_labels` labels each
+patch. It asks no questions (see demo_questions.py) and loads no model.
 
 A scene follows from its seed alone. Seeds below `FIRST_TRAINING_SEED` are never trained on.
 """
@@ -59,7 +59,7 @@ class Shape:
 
     @property
     def place(self) -> str:
-        """The ninth of the image that holds the centre, in words."""
+        """The ninth of the image that holds the centre, as text."""
         return place_name(min(int(self.x * 3), 2), min(int(self.y * 3), 2))
 
 

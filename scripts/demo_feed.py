@@ -22,12 +22,12 @@ from demo_questions import Answered, ask_any, ask_aside
 from tokenizers import Tokenizer
 
 ROOM = 188  # tokens of questions and answers a row holds, behind the image's
-CHUNK = 128  # images a worker hands over at once
+CHUNK = 128  # images per worker hands over at once
 ALONE = 64  # segments from this number on see no image
 
 
 class Rows:
-    """Turn scenes into rows of training data: tokens, segments, positions, answer marks."""
+    """Turn scenes into rows of training data: tokens, segments, positions, answer answer_mask."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
@@ -46,15 +46,15 @@ class Rows:
     def segment(self, turns: list[Answered]) -> tuple[list[int], list[int]]:
         """Tokens of one conversation behind the image, and which of them are answers."""
         tokens: list[int] = []
-        marks: list[int] = []
+        answer_mask: list[int] = []
         for number, turn in enumerate(turns):
             lead = "" if turn.sees else f"{START}User: "
             asked = self.ids((f"\nUser: {turn.question}" if number else lead + turn.question) + END)
             answer = self.ids(f" {turn.answer}{END}")
             asked = asked + self.ids("\nAssistant:")
             tokens += asked + answer
-            marks += [0] * len(asked) + [1] * len(answer)
-        return tokens, marks
+            answer_mask += [0] * len(asked) + [1] * len(answer)
+        return tokens, answer_mask
 
     def row(self, scene: Scene, rng: random.Random) -> np.ndarray:
         """Fill one row (tokens, segment, position, answer mark) with conversations."""
@@ -66,7 +66,7 @@ class Rows:
                 turns = [ask_aside(scene, rng)]
             else:
                 turns = [ask_any(scene, rng) for _ in range(rng.choice((1, 1, 1, 1, 2, 3)))]
-            tokens, marks = self.segment(turns)
+            tokens, answer_mask = self.segment(turns)
             if used + len(tokens) > ROOM:
                 break
             sees = turns[0].sees
@@ -75,7 +75,7 @@ class Rows:
             row[0, span] = tokens
             row[1, span] = number if sees else ALONE + number
             row[2, span] = np.arange(start, start + len(tokens))
-            row[3, span] = marks
+            row[3, span] = answer_mask
             used, number = used + len(tokens), number + 1
         return row
 
@@ -161,7 +161,7 @@ class Pool:
         self.drawn += CHUNK
 
     def refresh(self, feed: Feed, most: int) -> None:
-        """Take in what is ready, up to so many chunks, without waiting."""
+        """Take at most `most` finished chunks, without waiting."""
         for _ in range(most):
             if feed.ready.empty():
                 return

@@ -1,7 +1,7 @@
 """Ask true questions about drawn scenes, with the one answer the demo model should give.
 
-This file exists so that training and the accuracy check agree on what is asked and what counts as
-right. Every answer is read off the `Scene`, never off the image. It draws nothing.
+This file exists so that training and the accuracy check share the questions and the correct
+answers. Every answer is read off the `Scene`, never off the image. It draws nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def first_upper(words: str) -> str:
 
 
 def describe(scene: Scene) -> str:
-    """Say what a scene shows: larger groups first, then in the order of KINDS and COLOURS."""
+    """Describe a scene: larger groups first, then in the order of KINDS and COLOURS."""
     groups = Counter((shape.kind, shape.colour) for shape in scene.shapes)
     order = sorted(
         groups.items(),
@@ -147,7 +147,7 @@ def ask_colour(scene: Scene, rng: random.Random) -> Answered | None:
 
 
 def ask_count(scene: Scene, rng: random.Random) -> Answered | None:
-    """Ask how many there are of a kind, of a colour, of both, or in all."""
+    """Ask for the number of shapes of a kind, of a colour, of both, or in total."""
     if rng.random() < 0.35:
         thing = rng.choice(("shapes", "shapes", "shapes", "objects", "shapes in total"))
         return Answered("count", rng.choice(COUNT).format(t=thing), str(len(scene.shapes)))
@@ -182,7 +182,7 @@ def ask_background(scene: Scene, rng: random.Random) -> Answered | None:
 
 
 def ask_exists(scene: Scene, rng: random.Random) -> Answered | None:
-    """Ask whether something is there, as often as not something that is not."""
+    """Ask whether a shape exists; half of the time it does not."""
     by_kind, by_colour = rng.choice(((True, False), (True, True), (False, True)))
     if scene.shapes and rng.random() < 0.5:
         shape, answer = rng.choice(scene.shapes), "Yes"
@@ -209,16 +209,16 @@ def ask_relation(scene: Scene, rng: random.Random) -> Answered | None:
     gap = across if sideways else down
     words = ("left of", "right of") if sideways else ("above", "below")
     truth = words[gap > 0]
-    said = rng.choice(words)
+    relation = rng.choice(words)
     if sideways and rng.random() < 0.3:
-        question = rng.choice(RELATION).format(t=first[1], r=f"to the {said}", u=second[1])
+        question = rng.choice(RELATION).format(t=first[1], r=f"to the {relation}", u=second[1])
     else:
-        question = rng.choice(RELATION).format(t=first[1], r=said, u=second[1])
-    return Answered("relation", question, "Yes" if said == truth else "No")
+        question = rng.choice(RELATION).format(t=first[1], r=relation, u=second[1])
+    return Answered("relation", question, "Yes" if relation == truth else "No")
 
 
 def ask_at_place(scene: Scene, rng: random.Random) -> Answered | None:
-    """Ask what is to be seen in one ninth of the image."""
+    """Ask for the content of one ninth of the image."""
     place = rng.choice(scene.shapes).place if scene.shapes and rng.random() < 0.85 else None
     place = place or place_name(rng.randrange(3), rng.randrange(3))
     found = [s for s in scene.shapes if s.place == place]
@@ -249,7 +249,7 @@ WEIGHTS = (1.0, 1.2, 2.0, 1.5, 0.5, 1.6, 0.8, 0.6, 0.8)
 
 
 def vary(asked: Answered, rng: random.Random) -> Answered:
-    """Say the same another way: spelling, case, question mark, a wish for brevity."""
+    """Vary a question: spelling, case, question mark, a request for brevity."""
     text = asked.question
     if rng.random() < 0.35:
         for british, american in (("olour", "olor"), ("grey", "gray"), ("centre", "center")):

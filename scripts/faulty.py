@@ -1,7 +1,7 @@
 """Sweeps of scripted workers that misbehave, for the scripts that measure and for the tests.
 
-`python scripts/faulty.py DATABASE MARKER LIMITS PROMPT...` runs one such sweep in a process of its
-own, which can then be killed. It measures nothing itself.
+`python scripts/faulty.py DATABASE MARKER LIMITS PROMPT...` runs one such sweep in a separate
+process, which can then be killed. It measures nothing itself.
 """
 
 from __future__ import annotations

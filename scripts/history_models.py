@@ -1,4 +1,4 @@
-"""How made-up models behave: seconds, bytes, tokens a second, and how they fail.
+"""Synthetic models: seconds, bytes, tokens per second, failures.
 
 Only `make_history.py` uses it.
 """
@@ -12,7 +12,7 @@ LIMITS = {"load": "load_s", "prefill": "first_token_s", "generate": "silence_s"}
 
 @dataclass(frozen=True)
 class Kind:
-    """How a made-up model behaves: seconds, bytes, tokens a second, shares of 1."""
+    """A synthetic model: seconds, bytes, tokens per second, shares of 1."""
 
     name: str
     load_s: float
@@ -44,8 +44,8 @@ KINDS = tuple(
 )
 
 
-def told(outcome: str, phase: str, kind: Kind) -> tuple[str | None, ...]:
-    """Phase, class, message, hint and traceback of a failure."""
+def failure_columns(outcome: str, phase: str, kind: Kind) -> tuple[str | None, ...]:
+    """Returns phase, class, message, hint and traceback of a failure."""
     stack = f'File "/home/ann/venv/lib/python3.12/site-packages/{kind.name}.py", line 1\n' * 8
     if outcome == "error":
         return phase, "ValueError", "the weights do not fit the config", "fetch it again", stack

@@ -92,7 +92,7 @@ class Author:
         return f"A sign reads '{code}' above {self.phrase()}."
 
     def describe(self, tokens: int) -> tuple[str, bool]:
-        """A description; cut off when it is longer than so many tokens (of 4.3 characters)."""
+        """A description; cut off after `tokens` tokens (of 4.3 characters)."""
         sentences = [f"The image shows {self.phrase()} {self.pick(WHERE)} {self.phrase()}."]
         sentences += [self.sentence() for _ in range(self.dice.choice((2, 3, 4, 5, 6, 7)))]
         text, room = " ".join(sentences), int(tokens * 4.3)

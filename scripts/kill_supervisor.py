@@ -1,9 +1,9 @@
-"""Kills the supervisor at random moments of a running sweep, and counts what that costs.
+"""Kills the supervisor at random moments of a running sweep, and counts the losses.
 
     python scripts/kill_supervisor.py [--kills 200] [--jobs 300] [--seed 1]
 
 A sweep on a scripted worker is started, SIGKILLed after a random time, resumed, killed again, and
-so on; then it is resumed to its end. Every outcome that was told must be in the database, every
+so on; then it is resumed to its end. Every emitted outcome must be in the database, every
 job must have ended ok exactly once, no process may be left, and SQLite must find its file sound.
 Prints the counts; exit code 1 when anything was lost, doubled or left.
 """
@@ -82,7 +82,7 @@ class Trial:
 
     def __init__(self, folder: Path, jobs: int) -> None:
         self.folder, self.database = folder, folder / "h.db"
-        self.told: list[tuple[int, str]] = []
+        self.emitted: list[tuple[int, str]] = []
         (folder / "model").mkdir()
         (folder / "worker.py").write_text(WORKER)
         prompts = [{"text": f"question {n}", "images": "none"} for n in range(jobs)]
@@ -91,8 +91,8 @@ class Trial:
     def go(self, kill_after_s: float | None, at_work: bool = False) -> int:
         """Runs the supervisor, to its end or for some seconds; its exit status.
 
-        The seconds count from its start, or from the first run it told of, `at_work`: on a busy
-        machine it may take long until it works.
+        The seconds count from its start or, with `at_work`, from the first run it emitted: on a busy
+        machine the start may take long.
         """
         command = [sys.executable, "-c", DRIVER, str(self.folder), str(self.folder / "worker.py")]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -103,7 +103,7 @@ class Trial:
         for line in driver.stdout:
             run, _, outcome = line.partition(" ")
             if line.endswith("\n"):
-                self.told.append((int(run), outcome.strip()))
+                self.emitted.append((int(run), outcome.strip()))
                 if at_work and killer.ident is None:
                     killer.start()
         killer.cancel()
@@ -120,7 +120,7 @@ class Trial:
         return found
 
     def verdict(self, jobs: int) -> dict[str, object]:
-        """What the database says in the end."""
+        """Compares the database with the emitted outcomes."""
         database = sqlite3.connect(self.database)
         outcomes = dict(database.execute("SELECT id, outcome FROM runs"))
         twice = database.execute(
@@ -132,7 +132,9 @@ class Trial:
         database.close()
         return {
             "jobs_lost": jobs - ok,
-            "outcomes_told_and_lost": sum(outcomes.get(run) != said for run, said in self.told),
+            "outcomes_emitted_and_lost": sum(
+                outcomes.get(run) != emitted for run, emitted in self.emitted
+            ),
             "jobs_done_twice": twice,
             "runs_open": sum(outcome is None for outcome in outcomes.values()),
             "runs_interrupted": sum(outcome == "interrupted" for outcome in outcomes.values()),
@@ -156,11 +158,11 @@ def main() -> int:
             survivors += trial.left()
         status = trial.go(None)
         found = trial.verdict(options.jobs)
-    said = {"kills": killed, "processes_left": survivors, "last_exit": status, **found}
-    print(json.dumps(said, indent=1))
-    wrong = ("processes_left", "last_exit", "jobs_lost", "outcomes_told_and_lost")
-    bad = any(said[key] for key in (*wrong, "jobs_done_twice", "runs_open"))
-    return 1 if bad or said["integrity_check"] != "ok" else 0
+    report = {"kills": killed, "processes_left": survivors, "last_exit": status, **found}
+    print(json.dumps(report, indent=1))
+    wrong = ("processes_left", "last_exit", "jobs_lost", "outcomes_emitted_and_lost")
+    bad = any(report[key] for key in (*wrong, "jobs_done_twice", "runs_open"))
+    return 1 if bad or report["integrity_check"] != "ok" else 0
 
 
 if __name__ == "__main__":

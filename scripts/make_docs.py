@@ -1,7 +1,7 @@
 """Generates what follows from the code: docs/results.md, docs/models.md and the JSON Schemas.
 
-`schemas.rows` says what every column means and the other types what may be written; this script
-only sets them out. `--check` writes nothing and fails when a file is not what would be written.
+`schemas.rows` documents every column, the other types the valid values; this script formats them.
+`--check` writes nothing and fails if a file is not up to date.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ FACTS = {
     "prompt_format": "Prompt",
     "image_form": "Images",
     "official_use": "Official use",
-    "what_fails": "What fails",
+    "what_fails": "Known errors",
     "remote_code": "Remote code",
     "extra_packages": "Needs also",
     "extra_repositories": "Reads also from",
@@ -73,11 +73,11 @@ def results() -> str:
 def models() -> str:
     """The whole of docs/models.md, from what the workers' side says of itself."""
     parts = [
-        "# Families of models",
-        "How each is really loaded, and what fails otherwise. A checkpoint belongs to a family by"
-        " its own config, never by its name; any other is loaded the generic way. `vlmsweep"
-        " models` prints the same, `vlmsweep models --check ID` says whether a model can run on"
-        " this machine now.",
+        "# Model families",
+        "The loading procedure of each family, and the errors that other procedures give. A"
+        " checkpoint's family is determined by its config, never by its name; unknown checkpoints"
+        " use the generic family. `vlmsweep models` prints the same; `vlmsweep models --check ID`"
+        " reports whether a model can run on this machine.",
         "*Generated from `workers/families/` by `scripts/make_docs.py`.*",
     ]
     for family in family_info.run_describe()["families"]:
@@ -100,7 +100,7 @@ def as_text(value: Any) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Every generated file and what it must hold."""
+    """Returns every generated file with its content."""
     found = {ROOT / "docs" / "results.md": results(), ROOT / "docs" / "models.md": models()}
     for name, kind in SCHEMAS.items():
         schema = TypeAdapter(kind).json_schema()
@@ -110,7 +110,7 @@ def files() -> dict[Path, str]:
 
 
 def main() -> int:
-    """Writes the files, or says which are stale."""
+    """Writes the files, or lists those that are out of date."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing, fail if stale")
     check = parser.parse_args().check

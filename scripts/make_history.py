@@ -1,9 +1,9 @@
-"""Makes a large made-up history, to measure by: nights of sweeps with everything that happens.
+"""Makes a large synthetic history for measurements: sweeps with all kinds of outcomes.
 
-What is asked for goes in by `intake.add_sweep`, what happens by the store's own connection, so
-that schema, indexes and triggers are the real ones; only the commits are fewer. Nothing in it was
-measured: `measure_history.py` measures how quickly such a history answers. Runs are made for three
-prompts in four that ask for a few words or a sentence, and one that asks for a description.
+Sweeps are stored by `sweep_writer.add_sweep`, runs through the store's connection, so that schema,
+indexes and triggers are the real ones; only commits are fewer. `measure_history.py` measures queries
+on such a history. Three prompts in four ask for a few words or a sentence, one asks for a
+description.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from history_models import KINDS, Kind, told
+from history_models import KINDS, Kind, failure_columns
 from history_texts import QUESTIONS, Author
 
 from runner.database.store import Store
@@ -44,7 +44,7 @@ def stamp(at: datetime) -> str:
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-class Nights:
+class SyntheticHistory:
     """Fills a store. The same seed and size give the same history, but for its uids."""
 
     def __init__(self, store: Store, seed: int) -> None:
@@ -54,8 +54,8 @@ class Nights:
         self.number, self.at = 0, BEGAN
         self.run = self.total = 0
 
-    def night(self, size: int) -> int:
-        """One sweep of about so many jobs, with all that came of it; returns its number."""
+    def add_sweep(self, size: int) -> int:
+        """Adds a sweep of about `size` jobs with its runs; returns its number."""
         began = self.at = BEGAN + timedelta(days=2 * self.number)
         images = max(1, size // (len(KINDS) * len(QUESTIONS)))
         spec = {
@@ -76,7 +76,7 @@ class Nights:
         return sweep
 
     def image(self, number: int) -> PreparedImage:
-        """One of the images; a new album every ten nights."""
+        """One of the images; a new album every ten sweeps."""
         name = f"IMG_{number:04}.jpg"
         path = Path(f"/home/ann/photos/album-{self.number // 10}/{name}")
         key = hashlib.sha256(str(path).encode()).hexdigest()
@@ -106,13 +106,13 @@ class Nights:
             yield kinds[name], (number, model), found.fetchall()
 
     def versions(self) -> dict[str, str]:
-        """The libraries of that night: something new every ten nights."""
+        """The libraries of the current sweep; new versions every ten sweeps."""
         era = self.number // 10
         return {"torch": f"2.{7 + era // 3}.0", "transformers": f"5.{era}.0", "pillow": "13.0.0"}
 
 
 def with_images(plan: Plan, images: list[PreparedImage]) -> Plan:
-    """The plan, each of its jobs asked about every image: these files need not exist."""
+    """The plan, with each of its jobs for every image; the files need not exist."""
     cells = [(job, image) for job in plan.jobs for image in range(len(images))]
     made = tuple(
         PlannedJob(i, job.entry, job.prompt, (image,), 1) for i, (job, image) in enumerate(cells)
@@ -123,11 +123,13 @@ def with_images(plan: Plan, images: list[PreparedImage]) -> Plan:
 
 
 class Shift:
-    """One model's part in a night: workers, their runs and their memory over time."""
+    """One model's part of a sweep: workers, their runs and their memory samples."""
 
-    def __init__(self, nights: Nights, sweep: int, kind: Kind, model: tuple[int, int]) -> None:
-        self.nights, self.sweep, self.kind = nights, sweep, kind
-        self.store, self.dice = nights.store, nights.dice
+    def __init__(
+        self, history: SyntheticHistory, sweep: int, kind: Kind, model: tuple[int, int]
+    ) -> None:
+        self.history, self.sweep, self.kind = history, sweep, kind
+        self.store, self.dice = history.store, history.dice
         self.sweep_model, self.model = model
         self.runs: list[tuple[Any, ...]] = []
         self.latest: list[tuple[int, int]] = []
@@ -135,7 +137,7 @@ class Shift:
         self.worker: int | None = None
 
     def work(self, todo: list[tuple[int, str]]) -> None:
-        """All the jobs. What was killed is tried again now and then, as by `resume`."""
+        """Runs all jobs. Some killed runs are retried, as by `resume`."""
         hopeless = self.kind.fails >= 1
         for job, question in todo:
             if self.worker is None:
@@ -152,7 +154,7 @@ class Shift:
         self.flush()
 
     def outcome(self, hopeless: bool) -> str:
-        """What comes of a job."""
+        """Draws the outcome of a job."""
         if hopeless:
             return "error"
         if self.dice.random() >= self.kind.fails:
@@ -167,23 +169,23 @@ class Shift:
             f"/home/ann/.local/share/vlmsweep/vlmsweep.files/logs/{self.sweep}-{number}.log"
         )
         self.worker = self.store.start_worker(self.sweep_model, path, number)
-        self.began = self.nights.at
+        self.began = self.history.at
         row: dict[str, Any] = {"started_at": stamp(self.began), "phase": "load"}
         if not hopeless:
-            seen = environment.worker_environment(self.nights.versions(), "3.12.4", "Example GPU")
+            seen = environment.worker_environment(self.history.versions(), "3.12.4", "Example GPU")
             load_s = self.kind.load_s * self.dice.uniform(0.9, 1.3)
             row |= {"environment_id": self.store.environment(seen), "load_s": load_s}
             row |= {"import_s": 2.1, "weights_s": load_s * 0.7, "processor_s": 0.4}
             row |= {"engine": "transformers", "device": "cuda:0", "dtype": "bfloat16"}
             row |= {"family": "generic", "model_class": "ExampleForConditionalGeneration"}
             row |= {"phase": "generate", "pid": 4000 + number, "notes": "[]"}
-            self.nights.at += timedelta(seconds=load_s)
+            self.history.at += timedelta(seconds=load_s)
         self.store.update("workers", self.worker, row)
 
     def end(self, outcome: str | None) -> None:
-        """The worker's end, and the samples of its memory: one a second."""
+        """Ends the worker and adds its memory samples: one per second."""
         peak = self.kind.weights + self.dice.randrange(10**9)
-        row: dict[str, Any] = {"ended_at": stamp(self.nights.at), "peak_rss_bytes": peak}
+        row: dict[str, Any] = {"ended_at": stamp(self.history.at), "peak_rss_bytes": peak}
         row |= {"peak_rss_method": "sampled rss", "peak_device_bytes": self.kind.weights}
         if outcome == "crashed":
             row["exit_signal"] = self.dice.choice(SIGNALS)
@@ -191,7 +193,7 @@ class Shift:
             row["killed_for"] = "memory_bytes" if outcome == "memory_limit" else "first_token_s"
             row["kill_s"] = 0.04
         self.store.update("workers", self.worker or 0, row)
-        seconds = int((self.nights.at - self.began).total_seconds())
+        seconds = int((self.history.at - self.began).total_seconds())
         self.store.connection.executemany(
             "INSERT INTO memory_samples VALUES (?, ?, 'generate', ?, ?, ?, ?)",
             [
@@ -203,50 +205,55 @@ class Shift:
 
     def add(self, job: int, attempt: int, question: str, outcome: str) -> None:
         """One attempt at a job."""
-        self.nights.run += 1
-        self.nights.total += 1
-        number, began = self.nights.run, self.nights.at
+        self.history.run += 1
+        self.history.total += 1
+        number, began = self.history.run, self.history.at
         ttft_s = 0.2 + 8 / self.kind.tps * self.dice.uniform(0.8, 1.5)
-        text, cut = self.nights.author.answer(question, TOKENS)
+        text, cut = self.history.author.answer(question, TOKENS)
         tokens = max(2, len(text) * 10 // 43)
         latency_s: float | None = ttft_s + tokens / self.kind.tps
-        self.nights.at += timedelta(seconds=latency_s or 0)
-        said: str | None = text
+        self.history.at += timedelta(seconds=latency_s or 0)
+        partial: str | None = text
         failure: tuple[str | None, ...] = (None,) * 5
         if outcome != "ok":
             phase = "load" if self.kind.fails >= 1 else self.dice.choice(("prefill", "generate"))
-            failure = told(outcome, phase, self.kind)
+            failure = failure_columns(outcome, phase, self.kind)
             latency_s = None
-            said = text[: len(text) // 2] if phase == "generate" else None
+            partial = text[: len(text) // 2] if phase == "generate" else None
         ok = outcome == "ok"
         figures = (latency_s, 0.031, ttft_s, 1032, 1012, tokens, 1032 / ttft_s, self.kind.tps)
         self.runs.append(
-            (number, job, attempt, self.worker, stamp(began), stamp(self.nights.at), outcome)
+            (number, job, attempt, self.worker, stamp(began), stamp(self.history.at), outcome)
             + failure
             + (figures if ok else (None,) * 8)
-            + ("length" if cut else "stop" if ok else None, said and said + "<|im_end|>" * ok)
+            + ("length" if cut else "stop" if ok else None, partial and partial + "<|im_end|>" * ok)
             + (text if ok else None, self.kind.weights + 7919 * number % 10**9, "sampled rss")
             + (self.kind.weights, "torch.cuda")
         )
         self.latest.append((number, job))
-        seen = check(text if ok else None, said, "length" if cut else "stop", QUESTIONS[question])
+        seen = check(
+            text if ok else None, partial, "length" if cut else "stop", QUESTIONS[question]
+        )
         if seen is not None:
             self.checks.append((number, *astuple(seen)))
         if len(self.runs) >= 5000:
             self.flush()
 
     def flush(self) -> None:
-        """Stores what has gathered."""
-        marks = ", ".join("?" * len(COLUMNS))
+        """Stores the collected rows."""
+        placeholders = ", ".join("?" * len(COLUMNS))
         self.store.connection.executemany(
-            f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({marks})",  # noqa: S608
+            f"INSERT INTO runs ({', '.join(COLUMNS)}) VALUES ({placeholders})",  # noqa: S608
             self.runs,
         )
         self.store.connection.executemany(
             "UPDATE jobs SET state = 'done', latest_run_id = ? WHERE id = ?", self.latest
         )
-        marks = ", ".join("?" * 9)
-        self.store.connection.executemany(f"INSERT INTO checks VALUES ({marks})", self.checks)  # noqa: S608
+        placeholders = ", ".join("?" * 9)
+        self.store.connection.executemany(
+            f"INSERT INTO checks VALUES ({placeholders})",  # noqa: S608
+            self.checks,
+        )
         self.runs, self.latest, self.checks = [], [], []
 
 
@@ -259,16 +266,16 @@ COLUMNS = (
 )
 
 
-def make(store: Store, runs: int, seed: int = 7, emit: Any = None) -> Nights:
-    """At least so many runs, in nights; from 400,000 runs one sweep has 100,000 jobs."""
-    nights = Nights(store, seed)
-    night = min(NIGHT, max(64, runs // 5))
-    while nights.total < runs:
-        big = runs >= 400_000 and nights.number == 20
-        nights.night(BIG if big else night)
+def make(store: Store, runs: int, seed: int = 7, emit: Any = None) -> SyntheticHistory:
+    """Adds sweeps until there are `runs` runs; from 400,000 runs one sweep has 100,000 jobs."""
+    history = SyntheticHistory(store, seed)
+    sweep_size = min(NIGHT, max(64, runs // 5))
+    while history.total < runs:
+        big = runs >= 400_000 and history.number == 20
+        history.add_sweep(BIG if big else sweep_size)
         if emit:
-            emit(nights)
-    return nights
+            emit(history)
+    return history
 
 
 def main() -> int:

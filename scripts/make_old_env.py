@@ -20,7 +20,7 @@ DONE = "made-of"
 
 
 def make(folder: Path) -> Path:
-    """The interpreter of an environment in `folder`, made anew where the constraints changed."""
+    """The interpreter of an environment in `folder`, created again if the constraints changed."""
     own = sysconfig.get_path("purelib")
     wanted = hashlib.sha256(CONSTRAINTS.read_bytes() + own.encode()).hexdigest()
     python = folder / "bin" / "python"

@@ -1,7 +1,7 @@
-"""Make the sample images in images/, and the manifest that says what is true of each.
+"""Make the sample images in images/, and the manifest with the facts about each.
 
-This file exists so that the demo has images that are ours to give away (CC0), that can be made
-again byte for byte with the same Pillow, and that try what real folders hold: EXIF rotation,
+This file exists so that the demo has CC0 images that can be reproduced byte for byte with
+the same Pillow, and that cover cases from real folders: EXIF rotation,
 transparency, a palette, WebP, a tall, a wide and a large image. It runs no model.
 
 Answers hold for the prepared image: upright, flattened on white, RGB, at most 1024 px.
@@ -64,7 +64,7 @@ def _palette(image: Image.Image, path: Path) -> None:
 
 
 def _sideways(image: Image.Image, path: Path) -> None:
-    """Store the pixels turned a quarter anticlockwise, and say so in EXIF (Orientation 6)."""
+    """Store the pixels turned a quarter anticlockwise, and record it in EXIF (Orientation 6)."""
     exif = Image.Exif()
     exif[0x0112] = 6
     image.transpose(Image.Transpose.ROTATE_90).save(path, "JPEG", quality=90, exif=exif)
@@ -199,7 +199,7 @@ def _accepted(answer: str) -> list[str]:
 
 
 def entry(sample: Sample, path: Path) -> dict[str, Any]:
-    """What the manifest says of one image; width and height are those of the stored pixels."""
+    """The manifest's entry of an image; width and height are those of the stored pixels."""
     answers = {
         "Describe this image.": describe(sample.scene),
         "How many shapes are there?": str(len(sample.scene.shapes)),

@@ -2,8 +2,8 @@
 
     python scripts/make_tiny_models.py OUT [--family smolvlm2] [--seed 0]
 
-A few MB each, the same bytes for the same seed and library versions. They answer nonsense, at
-once and repeatably: what tests of loading, counting and equality need. A new family is one
+A few MB each, the same bytes for the same seed and library versions. Their answers are random but
+reproducible and fast: enough for tests of loading, counting and equality. A new family is one
 file in `scripts/tiny/` and one line in `FAMILIES`.
 """
 

@@ -1,8 +1,7 @@
-"""Measures how quickly a long history answers, and what a run costs in it.
+"""Measures queries on a long history, and the time and bytes to store a run.
 
-`make_history.py` makes the history. Each question is timed within this process (the file opened,
-asked, all rows read), its answer thrown away, over and over; and as the whole command, Python's
-start included. Runs are stored in a copy, by the store's own methods, each with its commits.
+`make_history.py` makes the history. Each query is timed repeatedly within this process
+(opening the file, running the query, reading all rows), and as the whole command with Python's start. Runs are stored in a copy, by the store's own methods, each with its commits.
 Status 1 means that a figure is worse than docs/history.md promises, or that a question read a
 large table from end to end.
 """
@@ -49,7 +48,7 @@ def named(name: str, **given: Any) -> Ask:
 
 
 def show(sweep: str | None) -> Ask:
-    """What `vlmsweep show` asks."""
+    """Returns the query of `vlmsweep show`."""
     return lambda r: r.summary(r.sweep(sweep)["id"])
 
 
@@ -71,7 +70,7 @@ def questions(big: int) -> dict[str, tuple[list[str], Ask]]:
 
 
 def others(big: int) -> dict[str, Ask]:
-    """The other named queries as they are asked by default, and the costliest over all."""
+    """Returns the other named queries with default parameters, and the slowest over all sweeps."""
     names = ["by-image", "costliest-loads", "disagreements", "flaky", "memory", "regressions"]
     names += ["slowest", "timeouts", "versions"]
     out = {name: named(name) for name in names}
@@ -126,7 +125,7 @@ def plan(database: Path, ask: Ask) -> tuple[list[str], list[str]]:
 
 
 def storing(database: Path, runs: int) -> dict[str, float]:
-    """Seconds to store a run, begun and ended, each a commit that waits for the disk.
+    """Seconds to store a run, start and end, each a commit that waits for the disk.
 
     `bare` are two commits of a number, taken in turn with it: what the disk alone takes.
     """
@@ -156,7 +155,7 @@ def storing(database: Path, runs: int) -> dict[str, float]:
 
 
 def facts(database: Path) -> tuple[int, int]:
-    """How many runs there are, and the sweep with most jobs."""
+    """Returns the number of runs, and the sweep with most jobs."""
     connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
     (runs,) = connection.execute("SELECT count(*) FROM runs").fetchone()
     (big,) = connection.execute(
@@ -176,9 +175,9 @@ def main() -> int:
     os.environ.pop("VLMSWEEP_DB", None)
     runs, big = facts(given.database)
     size, bad = given.database.stat().st_size / runs, []
-    print(f"{runs} runs, {size:.0f} bytes a run, SQLite {sqlite3.sqlite_version}; in ms:\n")
+    print(f"{runs} runs, {size:.0f} bytes per run, SQLite {sqlite3.sqlite_version}; in ms:\n")
     if size >= TARGET_BYTES:
-        bad.append(f"{size:.0f} bytes a run")
+        bad.append(f"{size:.0f} bytes per run")
     print(f"{'':26}{'asked':>8}{'best':>8}{'command':>9}{'best':>8}   indices")
     for name, (words, ask) in questions(big).items():
         took, whole = timed(given.database, ask, given.repeats), command(given.database, words, 5)
@@ -194,8 +193,8 @@ def main() -> int:
         print(f"{name:26}{took[0] * 1000:8.0f}{took[1] * 1000:8.0f}")
     if given.store:
         found = storing(given.database, given.store)
-        told = ", ".join(f"{key} {value * 1000:.2f}" for key, value in found.items())
-        print(f"\nms to store a run: {told}")
+        measured = ", ".join(f"{key} {value * 1000:.2f}" for key, value in found.items())
+        print(f"\nms to store a run: {measured}")
         if found["median"] - found["bare"] >= TARGET_STORE_S:
             bad.append("storing a run took too long")
     print(json.dumps({"bad": bad}))

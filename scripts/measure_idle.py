@@ -1,4 +1,4 @@
-"""Measures what the supervisor costs: processor time while it waits, memory over many jobs.
+"""Measures the supervisor's costs: processor time while it waits, memory over many jobs.
 
 It waits for a scripted worker that hangs, and then has another answer thousands of jobs at once.
 Status 1 means that the figures are worse than what docs/trust.md promises.
@@ -26,7 +26,7 @@ LONG = {"load_s": 60, "first_token_s": 1e6, "run_s": 1e6, "silence_s": 1e6}
 
 
 def resident() -> int:
-    """Bytes of this process that no file backs, or all where that is not told."""
+    """Bytes of this process that no file backs, or all where that is not known."""
     gc.collect()
     memory = host.process_memory(os.getpid())
     assert memory is not None
@@ -70,7 +70,7 @@ def over(folder: Path, jobs: int) -> list[tuple[int, int]]:
 
 
 def main() -> int:
-    """Measures, and says what came of it."""
+    """Measures and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--jobs", type=int, default=10_000)
@@ -85,7 +85,7 @@ def main() -> int:
     for done, size in found:
         print(f"after {done:,} jobs: {size:,} bytes resident, files apart")
     growth = found[-1][1] - found[0][1]
-    print(f"growth: {growth:,} bytes; {each * 1000:.1f} ms a job")
+    print(f"growth: {growth:,} bytes; {each * 1000:.1f} ms per job")
     return int(share > 0.01 or growth > GROWTH)
 
 

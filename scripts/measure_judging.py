@@ -1,6 +1,6 @@
-"""Measures what checks and scores cost: milliseconds a run, memory, room in the file.
+"""Measures the cost of checks and scores: milliseconds per run, memory, bytes in the file.
 
-Runs are stored with and without a text, so that the difference is the judging's. Nothing is run.
+Runs are stored with and without a text; the difference is the cost of scoring. No model is run.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from runner.database.store import Store
 from runner.system import host
 
 TEXT = (
-    "The image shows a red bicycle that leans against a brick wall. Beside it a small dog lies on"
+    "The image shows a red bicycle that leans against a brick wall. Near it a small dog sleeps on"
     " the pavement and looks at the camera, while two people walk past a shop with a green door."
 )
 METRICS = ["exact", "contains", "vqa", "anls"]
 
 
 def resident() -> int:
-    """Bytes of this process that no file backs, or all where that is not told."""
+    """Bytes of this process that no file backs, or all if that is unknown."""
     gc.collect()
     memory = host.process_memory(os.getpid())
     assert memory is not None
@@ -45,7 +45,7 @@ def stored(store: Store, row: dict[str, object], runs: int) -> float:
     return statistics.median(took)
 
 
-def judged(store: Store, runs: int) -> float:
+def scoring_ms(store: Store, runs: int) -> float:
     """The median milliseconds that the checks and scores of the latest run take."""
     (run,) = store.connection.execute("SELECT max(id) FROM runs").fetchone()
     took = []
@@ -58,7 +58,7 @@ def judged(store: Store, runs: int) -> float:
 
 
 def main() -> None:
-    """Measures, and says what came of it."""
+    """Measures and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=300)
     runs = parser.parse_args().runs
@@ -72,14 +72,14 @@ def main() -> None:
             took = stored(store, row, runs)
             print(
                 f"outcome stored: {silent:.2f} ms without a text, {took:.2f} ms with one of"
-                f" {len(TEXT) * times} characters; its checks {judged(store, runs):.2f} ms"
+                f" {len(TEXT) * times} characters; its checks {scoring_ms(store, runs):.2f} ms"
             )
         checks = resident()
         score_writer.store_reference(store.connection, 1, ["a red bicycle"] * 10, METRICS)
         took = stored(store, row | {"text": TEXT, "raw_text": TEXT}, runs)
         print(
-            f"with four metrics of ten answers: {took:.2f} ms; judging alone"
-            f" {judged(store, runs):.2f} ms"
+            f"with four metrics of ten answers: {took:.2f} ms; scoring alone"
+            f" {scoring_ms(store, runs):.2f} ms"
         )
         print(
             f"memory: {checks - before:,} bytes for the checks,"
@@ -87,7 +87,7 @@ def main() -> None:
         )
         size = dict(store.connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY 1"))
         for table, count in (("checks", 3 * runs), ("scores", 4 * runs)):
-            print(f"{table}: {size[table] / count:.0f} bytes a row")
+            print(f"{table}: {size[table] / count:.0f} bytes per row")
         store.close()
 
 

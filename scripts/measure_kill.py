@@ -1,4 +1,4 @@
-"""Measures how long a kill takes: from the deadline, or the supervisor's death, to nothing left.
+"""Measures how long a kill takes: from the deadline or the supervisor's exit until all are gone.
 
 The worker holds the interpreter's lock, ignores SIGTERM and has all four kinds of descendant. Ends
 are seen from outside, by a pidfd for each process, so this runs on Linux only. Status 1 means that
@@ -39,7 +39,7 @@ def all_up(marker: str) -> list[int]:
         if all(any(f"{marker}-{kind}" in words for words in found.values()) for kind in KINDS):
             return list(found)
         time.sleep(0.005)
-    raise RuntimeError("the worker's offspring did not come up")
+    raise RuntimeError("the worker's child processes did not start")
 
 
 def last_death(pids: Iterable[int], within_s: float = 30.0) -> float:

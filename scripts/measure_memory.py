@@ -1,7 +1,7 @@
-"""Measures whether the memory we report is true, and what looking at it costs.
+"""Measures the accuracy and the cost of memory sampling.
 
 A process takes 400 MB for 25 ms, another maps a file of 2 GiB laid out as safetensors and reads
-it all; for both our peak is held against the process's own VmHWM. Linux only. Status 1 means that
+it all; for both the recorded peak is compared with the process's VmHWM. Linux only. Status 1 means that
 the figures are worse than what docs/trust.md promises.
 """
 
@@ -43,8 +43,8 @@ for line in sys.stdin:
 """
 
 
-class Subject:
-    """A process that takes memory as told, sampled at the supervisor's pace meanwhile."""
+class MemoryUser:
+    """A process that takes memory on request and is sampled at the supervisor's rate."""
 
     def __init__(self) -> None:
         argv = [sys.executable, "-c", SUBJECT]
@@ -74,7 +74,7 @@ class Subject:
         self.process.wait()
 
 
-def compare(name: str, subject: Subject, mark: int) -> bool:
+def compare(name: str, subject: MemoryUser, mark: int) -> bool:
     """Prints one comparison; whether it is within 1%."""
     peak = subject.memory.span
     assert peak.rss is not None
@@ -96,7 +96,7 @@ def write_weights(path: Path, size: int) -> None:
             file.write(bytes(1 << 24))
 
 
-def cost(subject: Subject, samples: int = 2000) -> float:
+def cost(subject: MemoryUser, samples: int = 2000) -> float:
     """Share of a core that sampling takes at the supervisor's pace."""
     began, now = time.process_time(), 0.0
     for _ in range(samples):
@@ -106,19 +106,19 @@ def cost(subject: Subject, samples: int = 2000) -> float:
 
 
 def main() -> int:
-    """Measures, and says what came of it."""
+    """Measures and prints the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file-bytes", type=int, default=2 << 30)
     parser.add_argument("--folder", type=Path, help="where the file is to lie")
     options = parser.parse_args()
-    spiky = Subject()
+    spiky = MemoryUser()
     good = compare("25 ms spike", spiky, spiky.ask("spike 400000000"))
     share = cost(spiky)
     spiky.close()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         path = Path(folder, "model.safetensors")
         write_weights(path, options.file_bytes)
-        reader = Subject()
+        reader = MemoryUser()
         good &= compare("mapped file", reader, reader.ask(f"map {path}"))
         assert reader.memory.span.file is not None
         good &= reader.memory.span.file >= options.file_bytes

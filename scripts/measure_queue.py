@@ -50,7 +50,7 @@ def plan(folder: Path, number: int, size: int) -> Plan:
 
 
 def stage(folder: Path, number: int, size: int) -> tuple[Path, str]:
-    """A sweep in a file of its own, as `queue add` hands it over."""
+    """A sweep in a separate file, as `queue add` hands it over."""
     made = plan(folder, number, size)
     images = [PreparedImage(path=path, prepared_path=path) for path in made.images]
     staged = folder / f"staged-{number}.db"
@@ -100,7 +100,7 @@ def measure(folder: Path, total: int, sweeps: int, repeats: int) -> dict[str, An
 
 
 def questions(store: Store, queue: Queue, database: Path, repeats: int) -> dict[str, Any]:
-    """What is asked while the queue is worked."""
+    """Times the queries that run while the queue is processed."""
     (first, *_) = queue.ready(utc_now())
 
     def claim() -> None:
@@ -130,7 +130,7 @@ def questions(store: Store, queue: Queue, database: Path, repeats: int) -> dict[
 
 
 def main() -> int:
-    """Measures, prints, and judges."""
+    """Measures, prints, and compares with the limits."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--sweeps", type=int, default=20)

@@ -1,9 +1,9 @@
-"""Measures what looking on costs, in a history of a million runs.
+"""Measures the cost of `watch` in a history of a million runs.
 
     python scripts/measure_watch.py [--runs 1000000]
 
-A sweep is made that is half done, with some failures, and looked at while runs go on. Prints how
-long joining it takes, and each look thereafter; status 1 when a look takes over 50 ms.
+Makes a sweep that is half done, with some failures, and polls it while runs are added. Prints the
+time to join it and of each poll; status 1 if a poll takes over 50 ms.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def main() -> int:
         folder = Path(name)
         store = Store(folder / f"{secrets.token_hex(4)}.db")
         done = fill(store, folder, asked.runs)
-        told: list[stream.StreamEvent] = []
-        watcher = Watcher(store.path, told.append)
+        emitted: list[stream.StreamEvent] = []
+        watcher = Watcher(store.path, emitted.append)
         began = time.perf_counter()
         watcher.poll()
         print(f"{asked.runs:,} runs, {store.path.stat().st_size / 1e9:.2f} GB")
@@ -89,7 +89,7 @@ def main() -> int:
         quiet = time.perf_counter() - began
         watcher.close()
         store.close()
-    finished = sum(isinstance(event, stream.RunFinished) for event in told)
+    finished = sum(isinstance(event, stream.RunFinished) for event in emitted)
     median, most = statistics.median(looks), max(looks)
     print(f"a look with a new run: {median * 1e3:.1f} ms, at most {most * 1e3:.1f} ms")
     print(f"a look with nothing new: {quiet * 1e3:.2f} ms; {finished} of {len(looks)} runs seen")

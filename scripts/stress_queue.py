@@ -1,8 +1,8 @@
-"""Lets several processes change the queue at once while a supervisor works it, and counts.
+"""Lets several processes change the queue at once while a supervisor runs, and counts.
 
     python scripts/stress_queue.py [--seconds 60] [--processes 8]
 
-One process works the queue with a scripted worker; the others add sweeps, cancel, pause, resume,
+One process runs the queue with a scripted worker; the others add sweeps, cancel, pause, resume,
 move, retry and list them, each as fast as it gets answers. In the end every request that was
 answered must have had its effect, exactly once; no job may have been run twice at the same time or
 again after it ended ok; nothing may be left running; SQLite must find its file sound. Prints the
@@ -66,7 +66,7 @@ def plan(folder: Path, name: str) -> Plan:
 
 
 def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> None:
-    """One of the others: asks and asks, and tells what was answered."""
+    """One of the others: sends requests and reports the replies."""
     random.seed(number)
     database, mine, done = folder / "q.db", [], collections.Counter()
     slowest = 0.0
@@ -96,17 +96,17 @@ def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> N
     out.put({"added": mine, "done": done, "slowest_s": slowest})
 
 
-def judge(database: Path, told: list[dict[str, Any]]) -> dict[str, Any]:
-    """What the file says of what was answered."""
+def evaluate(database: Path, replies: list[dict[str, Any]]) -> dict[str, Any]:
+    """Compares the database with the replies."""
     connection = sqlite3.connect(database)
 
     def one(sql: str) -> Any:
         return connection.execute(sql).fetchone()[0]
 
     stored = dict(connection.execute("SELECT id, name FROM sweeps").fetchall())
-    added = [tuple(pair) for report in told for pair in report.get("added", [])]
+    added = [tuple(pair) for report in replies for pair in report.get("added", [])]
     answered = sum(
-        (collections.Counter(report.get("done", {})) for report in told),
+        (collections.Counter(report.get("done", {})) for report in replies),
         start=collections.Counter(),
     )
     carried = dict(
@@ -116,8 +116,8 @@ def judge(database: Path, told: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "requests": sum(answered.values()),
         "answered": answered,
-        "errors": [report["error"] for report in told if "error" in report],
-        "slowest_answer_s": max((report.get("slowest_s", 0) for report in told), default=0),
+        "errors": [report["error"] for report in replies if "error" in report],
+        "slowest_answer_s": max((report.get("slowest_s", 0) for report in replies), default=0),
         "sweeps_lost": sum(stored.get(number) != name for number, name in added),
         "sweeps_doubled": len(stored) - len(added),
         "requests_lost_or_doubled": sum(
@@ -163,7 +163,7 @@ def stress(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
     ]
     for other in others:
         other.start()
-    told = [out.get() for _ in others]
+    replies = [out.get() for _ in others]
     for other in others:
         other.join()
     deadline = time.monotonic() + DRAIN_S
@@ -174,12 +174,12 @@ def stress(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
     alive = worker.is_alive()
     worker.terminate()
     worker.join()
-    found = judge(folder / "q.db", told)
+    found = evaluate(folder / "q.db", replies)
     return found | {"supervisor_lived": alive, "processes_left": left_running(folder / "q.db")}
 
 
 def main() -> int:
-    """Runs, prints and judges."""
+    """Runs, prints and evaluates."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--processes", type=int, default=8)

@@ -1,7 +1,7 @@
 """Train the embedded demo model: a tiny Idefics3 that answers questions about drawn shapes.
 
-This file exists so that the checkpoint in workers/demo_model can be made again by anyone, on a
-GPU in minutes or, slower, on a CPU. Images are drawn anew all the time (see demo_feed.py). Two
+This file exists so that the checkpoint in workers/demo_model can be reproduced by anyone, on a
+GPU in minutes or, slower, on a CPU. New images are drawn all the time (see demo_feed.py). Two
 helper heads, thrown away at the end, make the vision tower name what each patch shows and where
 the centres are; without them it hardly learns to see.
 
@@ -54,8 +54,8 @@ def helper_losses(net: Any, seen: Any, batch: dict[str, Any]) -> tuple[Any, Any]
     naming = cross_entropy(names, batch["labels"].long().flatten(), weights)
     centres = net["centres"](seen).float().flatten()
     eight = torch.tensor(8.0, device=seen.device)
-    marks = batch["centres"].float().flatten()
-    return naming, binary_cross_entropy_with_logits(centres, marks, pos_weight=eight)
+    targets = batch["centres"].float().flatten()
+    return naming, binary_cross_entropy_with_logits(centres, targets, pos_weight=eight)
 
 
 def attention_mask(segments: Any) -> Any:
@@ -137,7 +137,7 @@ def loop(net: Any, average: Any, pool: Pool, args: argparse.Namespace, began: fl
 
     rows, optimiser = Rows(args.tokenizer), make_optimiser(net, args.rate)
     half = torch.autocast(args.device, torch.bfloat16, enabled=args.device == "cuda")
-    started, last_word, step = time.monotonic(), 0.0, 0
+    started, last_report, step = time.monotonic(), 0.0, 0
     while step < args.steps and time.monotonic() - began < args.seconds:
         rate = set_rate(optimiser, args, step, began)
         pool.refresh(args.feed, 4)
@@ -151,10 +151,10 @@ def loop(net: Any, average: Any, pool: Pool, args: argparse.Namespace, began: fl
         with torch.no_grad():
             keep = min(0.998, step / (step + 10))
             torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - keep)
-        if time.monotonic() - last_word > 10 or step == args.steps:
-            last_word = time.monotonic()
+        if time.monotonic() - last_report > 10 or step == args.steps:
+            last_report = time.monotonic()
             print(
-                f"step {step} {last_word - started:.0f} s, drawn {pool.drawn:,}: answers "
+                f"step {step} {last_report - started:.0f} s, drawn {pool.drawn:,}: answers "
                 f"{answer:.4f} patches {naming:.4f} centres {centring:.4f} rate {rate:.1e}",
                 flush=True,
             )
@@ -192,15 +192,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
     parser.add_argument("--resume", type=Path, help="folder with training_state.pt (default: out)")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--steps", type=int, default=10**9, help="stop after so many steps")
+    parser.add_argument("--steps", type=int, default=10**9, help="number of steps")
     parser.add_argument("--seconds", type=float, default=420.0, help="stop after so long")
     parser.add_argument("--batch-size", type=int, default=512)
     parser.add_argument("--rate", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--warmup", type=int, default=200, help="steps of warm-up")
     parser.add_argument("--helpers", type=float, default=1.0, help="weight of the helper losses")
-    parser.add_argument("--pool", type=int, default=200_000, help="pictures held at a time")
+    parser.add_argument("--pool", type=int, default=200_000, help="images held at a time")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--seed", type=int, default=0, help="also chooses the pictures drawn")
+    parser.add_argument("--seed", type=int, default=0, help="also chooses the images drawn")
     parser.add_argument("--compile", action="store_true", help="use torch.compile")
     parser.add_argument("--smoke", action="store_true", help="a few steps, to see that it runs")
     return parser.parse_args()
