@@ -27,7 +27,8 @@ class Load:
     With `fetch_only` the model's files are fetched and looked through, and nothing is loaded.
 
     For a remote engine `model` is its name at the server `url`, and `api_key_env` the name of
-    the environment variable that holds the key: the key itself is in no command.
+    the environment variable that holds the key: the key itself is in no command. `server_wait_s`
+    is how long one run may wait for a server that is busy, loading or away.
     """
 
     command: Literal["load"] = "load"
@@ -45,6 +46,7 @@ class Load:
     processor: dict[str, Any] = field(default_factory=dict)
     url: str | None = None
     api_key_env: str | None = None
+    server_wait_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

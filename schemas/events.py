@@ -10,7 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-WorkerPhase = Literal["start", "download", "load", "idle", "prefill", "generate", "stop"]
+WorkerPhase = Literal[
+    "start", "download", "load", "idle", "prefill", "waiting", "generate", "stop"
+]
+ServerState = Literal["busy", "loading", "away"]
 FinishReason = Literal["stop", "length"]
 
 
@@ -75,6 +78,23 @@ class Loaded:
     notes: list[str] = field(default_factory=list)
     device_bytes: int | None = None
     device_reserved_bytes: int | None = None
+    waited_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The model's server cannot answer now; the request is sent again in `retry_in_s` seconds.
+
+    `run` is None during a load. `attempt` counts from 1, `waited_s` is the wait so far.
+    """
+
+    event: Literal["waiting"] = "waiting"
+    run: int | None = None
+    server_state: ServerState
+    reason: str
+    attempt: int
+    retry_in_s: float
+    waited_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,12 +129,17 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """One run's answer and figures; `docs/results.md` defines each of them."""
+    """One run's answer and figures; `docs/results.md` defines each of them.
+
+    `reasoning` is the part of `raw_text` that is not the answer, None without any. `waited_s` is
+    the time spent waiting for the model's server, None for models that have none.
+    """
 
     event: Literal["run_finished"] = "run_finished"
     run: int
     raw_text: str
     text: str
+    reasoning: str | None = None
     finish_reason: FinishReason
     latency_s: float
     preprocess_s: float
@@ -130,11 +155,17 @@ class RunFinished:
     peak_device_method: str | None = None
     transcript: list[dict[str, str]] | None = None
     notes: list[str] = field(default_factory=list)
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """Something failed. With `run` None the model itself could not be made ready."""
+    """Something failed. With `run` None the model itself could not be made ready.
+
+    `requeue`: the job is not at fault and may be tried again. `server_state` is set when the
+    model's server cannot answer any job now; `retry_after_s` is how long it asked to be left
+    alone. `text` is the answer of a run that failed although the answer is complete.
+    """
 
     event: Literal["error"] = "error"
     run: int | None = None
@@ -144,6 +175,13 @@ class Error:
     message: str
     hint: str | None = None
     traceback: str | None = None
+    requeue: bool = False
+    server_state: ServerState | None = None
+    retry_after_s: float | None = None
+    text: str | None = None
+    reasoning: str | None = None
+    notes: list[str] = field(default_factory=list)
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +207,7 @@ Event = (
     | Progress
     | Fetched
     | Loaded
+    | Waiting
     | RunStarted
     | FirstToken
     | Text

@@ -15,17 +15,38 @@ from dataclasses import dataclass
 
 from schemas.commands import Load
 from schemas.errors import ErrorClass
-from schemas.events import WorkerPhase
+from schemas.events import ServerState, WorkerPhase
 
 
 class WorkerFailure(Exception):
-    """A failure whose class is known. `hint` is one sentence that says what to do."""
+    """A failure whose class is known. `hint` is one sentence that says what to do.
 
-    def __init__(self, error_class: ErrorClass, message: str, hint: str | None = None) -> None:
+    `requeue`, `server_state` and `retry_after_s` are described at `schemas.events.Error`. `text`,
+    `reasoning` and `notes` belong to an answer that is complete although the run failed.
+    """
+
+    text: str | None = None
+    reasoning: str | None = None
+
+    def __init__(
+        self,
+        error_class: ErrorClass,
+        message: str,
+        hint: str | None = None,
+        *,
+        requeue: bool = False,
+        server_state: ServerState | None = None,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.error_class: ErrorClass = error_class
         self.message = message
         self.hint = hint
+        self.requeue = requeue
+        self.server_state = server_state
+        self.retry_after_s = retry_after_s
+        self.notes: list[str] = []
+        self.waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +208,8 @@ def classify(error: BaseException, phase: WorkerPhase, ask: Load | None = None) 
     `ask` names the model in hints.
     """
     failure = error if isinstance(error, WorkerFailure) else _classify(error, phase)
-    hint = fill_hint(failure.hint, ask)
-    if hint == failure.hint:
-        return failure
-    return WorkerFailure(failure.error_class, failure.message, hint)
+    failure.hint = fill_hint(failure.hint, ask)
+    return failure
 
 
 @contextmanager

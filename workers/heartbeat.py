@@ -1,8 +1,8 @@
-"""A sign of life each second, from a thread of its own.
+"""Sends a heartbeat each second from its own thread, and runs one timer function.
 
-It reads one word and a few numbers; it takes no lock of a model library and never waits for a
-device, so it beats on while the main thread is deep in a kernel. It can't tell that the main
-thread makes progress: the supervisor's deadlines do that.
+It takes no lock of a model library and never waits for a device, so it continues while the main
+thread runs a kernel. It does not show that the main thread makes progress: the supervisor's
+deadlines check that.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ EVERY_S = 1.0
 
 
 class Heart:
-    """Knows the worker's phase and tells it each `every_s` seconds once started."""
+    """Emits the worker's phase every `every_s` seconds once started."""
 
     def __init__(self, emit: EventSink, every_s: float = EVERY_S) -> None:
         self.phase: WorkerPhase = "start"
         self.device_memory: Callable[[], DeviceMemory] = DeviceMemory
         self._emit, self._every_s = emit, every_s
+        self._timer: Callable[[], None] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -32,8 +33,12 @@ class Heart:
         """The main thread is in `phase` from now on."""
         self.phase = phase
 
+    def call(self, timer: Callable[[], None] | None) -> None:
+        """Call `timer` before each heartbeat from now on; None calls nothing."""
+        self._timer = timer
+
     def start(self) -> None:
-        """Begin to beat."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -43,6 +48,8 @@ class Heart:
 
     def _beat(self) -> None:
         while not self._stop.wait(self._every_s):
+            if (timer := self._timer) is not None:
+                timer()
             try:
                 memory = self.device_memory()
             except Exception:  # a library in the middle of its own import or failure

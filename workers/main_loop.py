@@ -127,13 +127,15 @@ def _run(ask: Run, ready: LoadedModel, emit: EventSink, heart: Heart, asked: Loa
     try:
         refuse_excluded(ready.family, ready.loaded, ask.turns)
         ready.engine.reset_device_peak()
-        finished: RunFinished = answer_all(ask, ready.engine, emit, heart.enter)
+        finished: RunFinished = answer_all(ask, ready.engine, emit, heart.enter, heart.call)
         emit(finished)
     except (Exception, SystemExit) as error:  # a library's sys.exit() ends a run, not us
         failed = _error(error, ask.run, heart, asked)
         if failed.error_class == "out_of_memory":
             ready.engine.free_cached_memory()
         emit(failed)
+    finally:
+        heart.call(None)
     heart.enter("idle")
 
 
@@ -152,4 +154,11 @@ def _error(
         message=failure.message,
         hint=failure.hint,
         traceback=trace,
+        requeue=failure.requeue,
+        server_state=failure.server_state,
+        retry_after_s=failure.retry_after_s,
+        text=failure.text,
+        reasoning=failure.reasoning,
+        notes=failure.notes,
+        waited_s=failure.waited_s,
     )

@@ -68,7 +68,8 @@ class EventWriter:
         if isinstance(value, list | tuple):
             return [self._plain(item) for item in value]
         if isinstance(value, str):
-            return self._redact(value.encode("utf-8", "surrogatepass").decode("utf-8", "replace"))
+            data = value.encode("utf-16-le", "surrogatepass")  # joins the halves of a character
+            return self._redact(data.decode("utf-16-le", "replace"))
         if isinstance(value, float) and not math.isfinite(value):
             return None
         return value
