@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-WorkerPhase = Literal[
-    "start", "download", "load", "idle", "prefill", "waiting", "generate", "stop"
-]
+WorkerPhase = Literal["start", "download", "load", "idle", "prefill", "waiting", "generate", "stop"]
 ServerState = Literal["busy", "loading", "away"]
 FinishReason = Literal["stop", "length"]
 

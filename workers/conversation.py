@@ -1,7 +1,7 @@
-"""Answers a whole run: one question, or several turns whose answers the model gives itself.
+"""Answers one run: a single question, or several turns that the model answers in order.
 
-The figures of a run of several turns are those of its last answer, but for `latency_s`, which
-spans the whole run. Earlier answers show as progress.
+The figures of a run of several turns are those of its last answer, except `latency_s`, which
+is the sum over all turns. Earlier answers are emitted as progress.
 """
 
 from __future__ import annotations
@@ -16,14 +16,23 @@ from schemas.generation import Generation
 from . import video
 from .engine import Engine, GeneratedAnswer
 from .error_classes import WorkerFailure
-from .timing import EventSink, RunTimer
+from .reasoning import split_reasoning
+from .timing import EventSink, RunMetrics, RunTimer
 
 
 def answer_all(
-    ask: Run, engine: Engine, emit: EventSink, enter: Callable[[WorkerPhase], None]
+    ask: Run,
+    engine: Engine,
+    emit: EventSink,
+    enter: Callable[[WorkerPhase], None],
+    call_regularly: Callable[[Callable[[], None]], None] = lambda timer: None,
 ) -> RunFinished:
-    """Answer every open user turn of `ask` in order; the result is the run's last answer."""
-    whole = 0.0  # what an engine looks up besides answering is nobody's latency
+    """Answer every open user turn of `ask` in order; the result is the run's last answer.
+
+    `call_regularly` gets the function that emits text which is not emitted yet, so that a stalled
+    answer keeps its text.
+    """
+    latency_s, waited_s = 0.0, None
     talk: list[Turn] = []
     questions = list(_open_questions(ask.turns))
     for number, turns in enumerate(questions, start=1):
@@ -31,9 +40,10 @@ def answer_all(
         last = number == len(questions)
         images = sum(len(turn.images) + len(turn.videos) for turn in talk)
         meter = RunTimer(run=ask.run, images=images, emit=emit, enter=enter, silent=not last)
-        answer = _answer(talk, ask.generation, engine, meter)
-        figures = meter.finish(answer.raw_text)
-        whole += figures.latency_s
+        meter.waited_s = waited_s
+        call_regularly(meter.flush)
+        answer, metrics = _measured_answer(talk, ask.generation, engine, meter)
+        latency_s, waited_s = latency_s + metrics.latency_s, meter.waited_s
         talk.append(Turn(role="assistant", text=answer.text))
         if not last:
             emit(_progress(number, len(questions)))
@@ -42,20 +52,36 @@ def answer_all(
         run=ask.run,
         raw_text=answer.raw_text,
         text=answer.text,
+        reasoning=answer.reasoning,
         finish_reason=answer.finish_reason,
-        **(asdict(figures) | {"latency_s": whole}),
+        **(asdict(metrics) | {"latency_s": latency_s}),
         peak_device_bytes=memory.peak_allocated,
         peak_device_reserved_bytes=memory.peak_reserved,
         peak_device_method=memory.method,
         transcript=[{"role": turn.role, "text": turn.text} for turn in talk],
         notes=answer.notes,
+        waited_s=waited_s,
     )
+
+
+def _measured_answer(
+    talk: list[Turn], generation: Generation, engine: Engine, meter: RunTimer
+) -> tuple[GeneratedAnswer, RunMetrics]:
+    """One answer and its figures. A failure does not lose the text that came before it."""
+    try:
+        answer = split_reasoning(_answer(talk, generation, engine, meter))
+        return answer, meter.finish(answer.raw_text)
+    except WorkerFailure as failure:
+        failure.waited_s = meter.waited_s
+        raise
+    finally:
+        meter.flush()
 
 
 def _answer(
     talk: list[Turn], generation: Generation, engine: Engine, meter: RunTimer
 ) -> GeneratedAnswer:
-    """One answer. An engine that sees no videos here gets their frames as images."""
+    """One answer. An engine that takes no videos gets their frames as images."""
     if not video.has_videos(talk) or engine.sees_videos(talk):
         return engine.generate(talk, generation, meter)
     try:
@@ -66,7 +92,7 @@ def _answer(
 
 
 def _open_questions(turns: tuple[Turn, ...]) -> Iterator[list[Turn]]:
-    """Groups of turns, each ending with a user's that the model has to answer."""
+    """Groups of turns; each ends with a user turn that the model has to answer."""
     if not turns or turns[-1].role != "user":
         raise WorkerFailure("protocol", "A run's last turn must be a user's.")
     group: list[Turn] = []

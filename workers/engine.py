@@ -41,11 +41,15 @@ class DeviceMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedAnswer:
-    """One finished answer. `raw_text` is the generated ids decoded, special tokens kept."""
+    """One finished answer. `raw_text` is the generated ids decoded, special tokens kept.
+
+    `reasoning` is the part of it that is not the answer, None without any.
+    """
 
     raw_text: str
     text: str
     finish_reason: FinishReason
+    reasoning: str | None = None
     notes: list[str] = field(default_factory=list)
 
 

@@ -18,12 +18,13 @@ are None), pieces may hold several of them, and preparing inputs there counts as
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from schemas.events import Event, FirstToken, Text, WorkerPhase
+from schemas.events import Event, FirstToken, ServerState, Text, Waiting, WorkerPhase
 
 from .error_classes import WorkerFailure
 
@@ -92,6 +93,8 @@ class RunTimer:
     ) -> None:
         self._run, self._images, self._silent = run, images, silent
         self._emit, self._enter, self._clock = emit, enter, clock
+        self._lock = threading.Lock()  # of the text not yet sent: the heartbeat sends it too
+        self.waited_s: float | None = None
         self._start = clock()
         self._ready: float | None = None
         self._first: float | None = None
@@ -150,13 +153,47 @@ class RunTimer:
         if self._visible is None and (bool(piece.strip()) if visible is None else visible):
             self._visible = now
             self._send_first_token(now)
-        self._pending += piece
-        if now - self._sent_at >= TEXT_EVERY_S:
-            self._send_text(now)
+        with self._lock:
+            self._pending += piece
+            if now - self._sent_at >= TEXT_EVERY_S:
+                self._send_text(now)
+
+    def flush(self) -> None:
+        """Send the text that is not sent yet. Any thread may call it."""
+        with self._lock:
+            self._send_text(self._clock())
+
+    def wait_for_server(
+        self, server_state: ServerState, reason: str, attempt: int, retry_in_s: float
+    ) -> None:
+        """The model's server cannot answer now; `restart` follows when it is asked again."""
+        self._enter("waiting")
+        self._emit(
+            Waiting(
+                run=self._run,
+                server_state=server_state,
+                reason=reason,
+                attempt=attempt,
+                retry_in_s=retry_in_s,
+                waited_s=self.waited_s or 0.0,
+            )
+        )
+
+    def add_wait(self, seconds: float) -> None:
+        """Count `seconds` that were spent waiting for the server."""
+        self.waited_s = (self.waited_s or 0.0) + seconds
+
+    def restart(self) -> None:
+        """The request is sent again: the figures are those of the request that is answered."""
+        ready = None if self._ready is None else self._ready - self._start
+        self._start = self._clock()
+        self._ready = None if ready is None else self._start + ready
+        self._enter("prefill")
 
     def ended(self) -> None:
-        """The text is complete; what the engine does from here to `finish` is not timed."""
+        """The text is complete; the time from here to `finish` is not measured."""
         self._ended = self._clock()
+        self.flush()
 
     def set_output_tokens(self, output_tokens: int | None) -> None:
         """How many tokens there were in all, by the count of who generated them."""
@@ -165,10 +202,11 @@ class RunTimer:
     def finish(self, raw_text: str) -> RunMetrics:
         """The text is complete: send what is left of it and work out the figures."""
         now = self._clock() if self._ended is None else self._ended
-        streamed = self._sent + self._pending
-        if raw_text.startswith(streamed):
-            self._pending += raw_text[len(streamed) :]
-        self._send_text(now)
+        with self._lock:
+            streamed = self._sent + self._pending
+            if raw_text.startswith(streamed):
+                self._pending += raw_text[len(streamed) :]
+            self._send_text(now)
         ready = self._ready if self._ready is not None else now
         return RunMetrics(
             latency_s=now - self._start,

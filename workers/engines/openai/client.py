@@ -1,9 +1,8 @@
-"""HTTP to one server, by the standard library alone.
+"""HTTP requests to one server, with the standard library only.
 
-Connecting is quick or fails; reading waits as long as it takes, for the supervisor's limits are
-the only ones. No redirect is followed (images and key would go where nobody sent them), no
-proxy stands before this machine's own addresses, and nothing is tried twice. What the bodies
-mean is `server`'s and `sse`'s affair.
+Connecting has a time limit; reading has none, because the supervisor's limits apply. No redirect
+is followed (images and key would go to an address that nobody gave), loopback addresses use no
+proxy, and no request is repeated here.
 """
 
 from __future__ import annotations
@@ -11,41 +10,54 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from ...error_classes import WorkerFailure
 from . import errors
+from .http_response import HttpResponse
+from .retry_policy import parse_retry_after
 
 CONNECT_S = 10.0
+POLL_S = 10.0
 LARGEST_BODY = 4 << 20
 LARGEST_ERROR = 64 << 10
 
 
 class _Connection(http.client.HTTPConnection):
+    def __init__(self, host: str, *, read_s: float | None = None, **options: Any) -> None:
+        super().__init__(host, **options)
+        self._read_s = read_s
+
     def connect(self) -> None:
         super().connect()
-        self.sock.settimeout(None)  # the limit was for connecting
+        self.sock.settimeout(self._read_s)  # the other limit was for connecting
 
 
 class _SecureConnection(http.client.HTTPSConnection):
+    def __init__(self, host: str, *, read_s: float | None = None, **options: Any) -> None:
+        super().__init__(host, **options)
+        self._read_s = read_s
+
     def connect(self) -> None:
         super().connect()
-        self.sock.settimeout(None)
+        self.sock.settimeout(self._read_s)
+
+
+class _Request(urllib.request.Request):
+    read_s: float | None = None
 
 
 class _Handler(urllib.request.HTTPHandler):
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, req)
+        return self.do_open(_Connection, req, read_s=getattr(req, "read_s", None))
 
 
 class _SecureHandler(urllib.request.HTTPSHandler):
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, req)
+        return self.do_open(_SecureConnection, req, read_s=getattr(req, "read_s", None))
 
 
 class Client:
@@ -63,58 +75,60 @@ class Client:
         for handler in (urllib.request.ProxyHandler(proxies), _Handler(), _SecureHandler()):
             self._opener.add_handler(handler)
 
-    @contextmanager
-    def ask(self, url: str, body: Any = None) -> Iterator[http.client.HTTPResponse]:
-        """The answer to a GET, or to a POST of `body` as JSON, whatever its status.
+    def open(self, url: str, body: Any = None, read_s: float | None = None) -> HttpResponse:
+        """The response to a GET, or to a POST of `body` as JSON, with any status.
 
-        Raises WorkerFailure, also for what breaks while the answer is being read.
+        `read_s` limits each wait for data. Raises WorkerFailure.
         """
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers | ({"Content-Type": "application/json"} if data else {})
-        request = urllib.request.Request(url, data, headers)
+        request = _Request(url, data, headers)
+        request.read_s = read_s
         try:
-            with self._opener.open(request, timeout=self._connect_s) as response:
-                yield response
+            return HttpResponse(self._opener.open(request, timeout=self._connect_s))
         except urllib.error.URLError as error:
             raise errors.unreachable(self.url, error.reason) from error
         except (OSError, http.client.HTTPException) as error:
             raise errors.connection_lost(error) from error
 
     def get_json(self, url: str) -> tuple[Any, dict[str, str]]:
-        """The JSON a GET gives, and the headers with lower-case names. Raises WorkerFailure."""
-        with self.ask(url) as response:
+        """The JSON that a GET returns, and the headers. Raises WorkerFailure."""
+        with self.open(url) as response:
             check(response)
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return read_json(response), headers
+            return read_json(response), response.headers
+
+    def get_status(self, url: str) -> None:
+        """Raises WorkerFailure if a GET does not reach a server that can answer now."""
+        with self.open(url, read_s=POLL_S) as response:
+            if response.status >= 500 or response.status == 429:
+                check(response)
 
 
-class HttpStatusError(WorkerFailure):
-    """The server said no, with a status."""
-
-    def __init__(self, status: int, failure: WorkerFailure) -> None:
-        super().__init__(failure.error_class, failure.message, failure.hint)
-        self.status = status
-
-
-def check(response: http.client.HTTPResponse) -> None:
-    """Raises Refusal unless the status is 200."""
+def check(response: HttpResponse) -> None:
+    """Raises WorkerFailure unless the status is 200."""
     status = response.status
     if status == 200:
         return
     if 300 <= status < 400:
-        failure = errors.redirected(response.headers.get("Location") or "nowhere")
-    else:
-        failure = errors.of_status(status, response.read(LARGEST_ERROR))
-    raise HttpStatusError(status, failure)
+        raise errors.redirected(response.headers.get("location") or "nowhere")
+    retry_after_s = parse_retry_after(response.headers, time.time())
+    raise errors.of_status(status, response.read(LARGEST_ERROR), retry_after_s)
 
 
-def read_json(response: http.client.HTTPResponse) -> Any:
-    """The whole body as JSON. Raises WorkerFailure where it is none, or too large."""
-    data = response.read(LARGEST_BODY + 1)
+def read_json(response: HttpResponse) -> Any:
+    """The whole body as JSON. Raises WorkerFailure if it is not JSON, or too large."""
+    return parse_json(response.read(LARGEST_BODY + 1))
+
+
+def parse_json(data: bytes) -> Any:
+    """A body as JSON; bytes that are not UTF-8 become surrogates. Raises WorkerFailure."""
     try:
         if len(data) > LARGEST_BODY:
             raise ValueError(f"over {LARGEST_BODY:,} bytes")
-        return json.loads(data)
+        encoding = json.detect_encoding(data)
+        return json.loads(
+            data.decode(encoding, "surrogateescape" if "8" in encoding else "replace")
+        )
     except (ValueError, RecursionError) as error:
         raise errors.protocol_error(f"its answer is not JSON: {error}") from error
 

@@ -1,8 +1,8 @@
 """Any model behind an OpenAI-compatible server (Ollama, LM Studio, vLLM, mlx_vlm.server).
 
-The server loads, prepares and generates; this joins the parts that ask it and measures what can
-be seen from outside: times by our clock, tokens by the server's count, and nothing of its memory.
-It starts no server and stops none.
+The server loads, prepares and generates. This engine sends requests and measures from outside:
+times by our clock, tokens by the server's count, and nothing of its memory. It starts no server
+and stops none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from schemas.commands import Load, Turn
-from schemas.events import Loaded, Progress
+from schemas.events import Loaded, Progress, ServerState, Waiting
 from schemas.generation import Generation
 from schemas.shared.redact import add_secret
 
@@ -21,15 +21,45 @@ from ...engine import DeviceMemory, GeneratedAnswer
 from ...error_classes import WorkerFailure
 from ...families import FamilyModule
 from ...timing import EventSink, LoadClock, RunTimer
+from ...white_space import fold_white_space
 from . import request
 from .client import Client
 from .image_tokens import ImageTokenCounter
-from .response import read_chunks
 from .server import OpenAIServer
+from .server_waits import Patience, ServerWaits
 from .stream import StreamedAnswer, read_answer
 
-# A vision model may refuse a question without an image and yet do its work.
+# A vision model may refuse a question without an image and still answer those with one.
 TOLERATED = ("unsupported", "server_error")
+
+
+class LoadWaits:
+    """Emits the waits of a load and adds them up."""
+
+    def __init__(self, emit: EventSink) -> None:
+        self._emit = emit
+        self.waited_s = 0.0
+
+    def wait_for_server(
+        self, server_state: ServerState, reason: str, attempt: int, retry_in_s: float
+    ) -> None:
+        """The server cannot answer; it is asked again in `retry_in_s` seconds."""
+        self._emit(
+            Waiting(
+                server_state=server_state,
+                reason=reason,
+                attempt=attempt,
+                retry_in_s=retry_in_s,
+                waited_s=self.waited_s,
+            )
+        )
+
+    def add_wait(self, seconds: float) -> None:
+        """So much time was spent waiting."""
+        self.waited_s += seconds
+
+    def restart(self) -> None:
+        """Nothing is measured anew: the load includes the wait."""
 
 
 class OpenAIEngine:
@@ -38,31 +68,39 @@ class OpenAIEngine:
     _server: OpenAIServer
     _model: str
     _images: ImageTokenCounter
+    _patience: Patience
 
     def load(
         self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink
     ) -> Loaded:
         """Checks that the server answers and knows the model, and lets it load it."""
-        clock = LoadClock()
+        clock, listener = LoadClock(), LoadWaits(emit)
         if not ask.url:
             raise WorkerFailure("protocol", "The openai engine needs the url of a server.")
         self._model = ask.model
-        self._server = OpenAIServer(Client(ask.url, api_key(ask.api_key_env)))
+        self._patience = Patience.during_run(ask.server_wait_s)
+        waits = ServerWaits(Patience.during_load(), listener)
+        self._server = OpenAIServer(Client(ask.url, api_key(ask.api_key_env)), waits)
         self._images = ImageTokenCounter(self._server)
         emit(Progress(phase="load", message=f"asking {ask.url} for {ask.model}"))
-        notes = [f"served at {ask.url}", self._server.check_model(ask.model)]
-        self._server.look_up_version()
-        emit(Progress(phase="load", message="waiting for the server to load the model"))
-        notes += self._warm_up()
+        try:
+            notes = [f"served at {ask.url}", self._server.check_model(ask.model)]
+            self._server.look_up_version()
+            emit(Progress(phase="load", message="waiting for the server to load the model"))
+            notes += self._warm_up()
+        except WorkerFailure as failure:
+            failure.waited_s = listener.waited_s
+            raise
         return Loaded(
             engine="openai",
             family=family.FAMILY.name,
             model_class="unknown",
             device="server",
             dtype="unknown",
-            dtype_reason="the server does not tell",
+            dtype_reason="the server does not report it",
             versions=self._server.versions,
-            notes=[note for note in notes if note],
+            notes=[note for note in (*notes, *waits.notes()) if note],
+            waited_s=listener.waited_s,
             **_only_floats(clock.figures()),
         )
 
@@ -72,53 +110,72 @@ class OpenAIEngine:
     def generate(
         self, turns: Sequence[Turn], generation: Generation, meter: RunTimer
     ) -> GeneratedAnswer:
+        waits = self._server.waits = ServerWaits(self._patience, meter)
+        try:
+            return self._generate(turns, generation, meter, waits)
+        except WorkerFailure as failure:
+            failure.notes += waits.notes()
+            raise
+
+    def _generate(
+        self, turns: Sequence[Turn], generation: Generation, meter: RunTimer, waits: ServerWaits
+    ) -> GeneratedAnswer:
         body = request.chat_request(self._model, turns, generation)
+        self._server.wait_until_back()
         meter.mark_inputs_ready(None)
-        with self._server.chat(body) as response:
-            heard = read_answer(response, meter)
+        with self._server.chat(body, measured=True) as chunks:
+            received = read_answer(chunks, meter)
         meter.ended()
-        self._count(body, heard, sum(len(turn.images) for turn in turns), meter)
+        finish_reason = received.finish_reason(generation.max_new_tokens)
+        text = fold_white_space(received.text)
+        try:
+            self._count(body, received, sum(len(turn.images) for turn in turns), meter)
+        except WorkerFailure as failure:  # the answer is complete: it is stored with the failure
+            failure.text, failure.reasoning = text, received.reasoning
+            failure.notes += received.notes
+            raise
         if unsure := request.non_standard_settings(generation):
-            heard.notes.append(
+            received.notes.append(
                 f"{' and '.join(unsure)} sent, but no part of the protocol: the server may have "
                 "ignored it"
             )
         return GeneratedAnswer(
-            raw_text=heard.raw,
-            text=" ".join(heard.text.split()),
-            finish_reason=heard.finish_reason(generation.max_new_tokens),
-            notes=heard.notes,
+            raw_text=received.raw,
+            text=text,
+            reasoning=received.reasoning,
+            finish_reason=finish_reason,
+            notes=[*received.notes, *waits.notes()],
         )
 
     def device_memory(self) -> DeviceMemory:
         return DeviceMemory()
 
     def reset_device_peak(self) -> None:
-        """There is none to be seen."""
+        """The server's memory cannot be seen."""
 
     def free_cached_memory(self) -> None:
-        """They are the server's."""
+        """The server's caches cannot be freed."""
 
     def _warm_up(self) -> list[str]:
         """Lets the server load the model now, so that no answer is timed with it."""
         try:
-            with self._server.chat(request.warm_up(self._model)) as response:
-                usages = [chunk.usage for chunk in read_chunks(response)]
+            with self._server.chat(request.warm_up(self._model)) as chunks:
+                usages = [chunk.usage for chunk in chunks]
         except WorkerFailure as failure:
             if failure.error_class not in TOLERATED:
                 raise
             return [f"the server refused a first question without an image: {failure.message}"]
         if any(usage and usage.input_tokens for usage in usages):
             return []
-        return ["the server tells no token counts"]
+        return ["the server reports no token counts"]
 
     def _count(
-        self, body: request.Body, heard: StreamedAnswer, images: int, meter: RunTimer
+        self, body: request.Body, received: StreamedAnswer, images: int, meter: RunTimer
     ) -> None:
-        usage = heard.usage
-        nothing_but_text = usage.output_tokens == 0 and heard.raw  # so it did not count
-        meter.set_output_tokens(None if nothing_but_text else usage.output_tokens)
-        image_tokens = self._images.count(body, usage, images, heard.notes)
+        usage = received.usage
+        not_counted = usage.output_tokens == 0 and received.raw
+        meter.set_output_tokens(None if not_counted else usage.output_tokens)
+        image_tokens = self._images.count(body, usage, images, received.notes)
         meter.set_token_counts(usage.input_tokens, image_tokens)
 
 

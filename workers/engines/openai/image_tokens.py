@@ -1,10 +1,12 @@
-"""Did the server look? How many tokens an image cost, by asking once more without it.
+"""Counts the tokens of images by asking the server again without them.
 
-Servers tell how long the whole prompt was, but hardly any what part of it was images. So the
-same text is asked without them, once a text, for one token: the difference is what the images
-cost (with the marks that the model's template puts around them). A server that takes no more
-tokens with an image than without has dropped it. Where the server counts nothing, nothing is
-known, and nothing is asked.
+Servers report the length of the whole prompt, but rarely which part of it is images. The same
+text is sent without images, once per text and for one token; the difference is the images' share
+(with the marks that the model's template puts around them).
+
+Images that add no tokens are an error only on proof: a large image adds none either, the server
+counted the text both times, and no prompt was cached. In every other case the number is unknown,
+because servers cache prompts or do not count images.
 """
 
 from __future__ import annotations
@@ -15,56 +17,64 @@ import json
 from ...error_classes import WorkerFailure
 from . import request
 from .request import Body
-from .response import Usage, read_chunks
 from .server import OpenAIServer
+from .usage import Usage
 
 MOST_TEXTS = 1000
 HINT = "Use a vision model, and serve it with its vision part (with llama.cpp: its mmproj file)."
 
 
 class ImageTokenCounter:
-    """Counts image tokens; remembers what each text costs alone."""
+    """Counts image tokens; remembers the counts of requests that were already sent."""
 
     def __init__(self, server: OpenAIServer) -> None:
         self._server = server
-        self._alone: dict[str, int | None] = {}
+        self._counts: dict[str, Usage] = {}
 
     def count(self, body: Body, usage: Usage, images: int, notes: list[str]) -> int | None:
-        """The tokens that stand for the images of an answered request; None if unknown.
+        """The image tokens of an answered request; None if unknown, with a note.
 
-        Raises `image_ignored` where there are none.
+        Raises `image_ignored` on proof that the images were not used.
         """
         if not images:
             return 0
         if usage.image_tokens:
             return usage.image_tokens
-        told = usage.input_tokens
-        alone = None if told is None else self._text_alone(request.without_images(body), notes)
-        found: int | None
-        if told is None or alone is None:
-            found, why = usage.image_tokens, "the server counts no image tokens"
-        else:
-            found = max(0, told - alone)
-            why = f"{told} input tokens with {images} image(s), {alone} without"
-        if found == 0:
-            message = f"The server answered without looking: {why}"
-            raise WorkerFailure("image_ignored", message, HINT)
-        return found
+        if usage.input_tokens is None:
+            return None
+        text = self._probe(request.without_images(body), notes)
+        if text.input_tokens is None:
+            return None
+        counts = (
+            f"{usage.input_tokens} input tokens with {images} image(s), {text.input_tokens} without"
+        )
+        if usage.input_tokens > text.input_tokens:
+            return usage.input_tokens - text.input_tokens
+        if usage.input_tokens == text.input_tokens and not (
+            usage.cached_tokens or text.cached_tokens
+        ):
+            large = self._probe(request.with_large_image(body), notes)
+            if large.input_tokens == text.input_tokens and not large.cached_tokens:
+                message = f"The server answered without the image: {counts}"
+                raise WorkerFailure("image_ignored", message, HINT)
+        notes.append(f"image tokens unknown: {counts}")
+        return None
 
-    def _text_alone(self, body: Body, notes: list[str]) -> int | None:
-        """What the server's count is for the text alone; None where it won't answer that."""
-        text = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
-        if text not in self._alone:
-            if len(self._alone) >= MOST_TEXTS:
-                self._alone.clear()
-            try:
-                with self._server.chat(body) as response:
-                    usages = [chunk.usage for chunk in read_chunks(response)]
-            except WorkerFailure as failure:
-                notes.append(f"image tokens unknown: asked without an image, {failure.message}")
-                if failure.error_class == "network":  # may well answer the next time
-                    return None
-                usages = []
-            counts = [usage.input_tokens for usage in usages if usage and usage.input_tokens]
-            self._alone[text] = counts[-1] if counts else None
-        return self._alone[text]
+    def _probe(self, body: Body, notes: list[str]) -> Usage:
+        """The counts of a request for one token; unknown ones if the server refuses it."""
+        key = hashlib.sha256(json.dumps(body["messages"]).encode()).hexdigest()
+        if key in self._counts:
+            return self._counts[key]
+        if len(self._counts) >= MOST_TEXTS:
+            self._counts.clear()
+        try:
+            with self._server.chat(body) as chunks:
+                usages = [chunk.usage for chunk in chunks if chunk.usage]
+        except WorkerFailure as failure:
+            notes.append(f"image tokens unknown: the request to count them failed: {failure}")
+            if failure.requeue:  # it may succeed the next time
+                return Usage()
+            usages = []
+        counted = [usage for usage in usages if usage.input_tokens]
+        self._counts[key] = counted[-1] if counted else Usage()
+        return self._counts[key]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import struct
+import zlib
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from schemas.generation import Generation
 from ...error_classes import WorkerFailure
 
 PNG = b"\x89PNG\r\n\x1a\n"
+LARGE_SIDE = 1024
 Body = dict[str, Any]
 # Keys that the protocol does not have; servers that do not know them ignore them in silence.
 EXTRAS = ("top_k", "repetition_penalty")
@@ -40,6 +44,18 @@ def without_images(body: Body) -> Body:
     return {**body, "messages": messages, "max_tokens": 1}
 
 
+def with_large_image(body: Body) -> Body:
+    """The same request with one large image instead of its images, for one token."""
+    url = f"data:image/png;base64,{base64.b64encode(_large_png()).decode('ascii')}"
+    messages = without_images(body)["messages"]
+    first = next(i for i, message in enumerate(messages) if message["role"] == "user")
+    content = messages[first]["content"]
+    text = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    image = {"type": "image_url", "image_url": {"url": url}}
+    messages[first] = {**messages[first], "content": [image, *text]}
+    return {**body, "messages": messages, "max_tokens": 1}
+
+
 def warm_up(model: str) -> Body:
     """The shortest request: makes the server load its model."""
     return chat_request(model, [Turn(text="Hello")], Generation(max_new_tokens=1))
@@ -64,6 +80,18 @@ def _message(turn: Turn) -> Body:
         return {"role": turn.role, "content": turn.text}
     images = [{"type": "image_url", "image_url": {"url": _url(path)}} for path in turn.images]
     return {"role": turn.role, "content": [*images, {"type": "text", "text": turn.text}]}
+
+
+@cache
+def _large_png() -> bytes:
+    """A grey image of LARGE_SIDE pixels a side."""
+    rows = (b"\0" + b"\x80" * LARGE_SIDE) * LARGE_SIDE
+    header = struct.pack(">IIBBBBB", LARGE_SIDE, LARGE_SIDE, 8, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return PNG + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
 
 
 def _url(path: str) -> str:
