@@ -27,8 +27,8 @@ LARGEST_ERROR = 64 << 10
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, host: str, *, read_s: float | None = None, **options: Any) -> None:
-        super().__init__(host, **options)
+    def __init__(self, *args: Any, read_s: float | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._read_s = read_s
 
     def connect(self) -> None:
@@ -37,8 +37,8 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _SecureConnection(http.client.HTTPSConnection):
-    def __init__(self, host: str, *, read_s: float | None = None, **options: Any) -> None:
-        super().__init__(host, **options)
+    def __init__(self, *args: Any, read_s: float | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
         self._read_s = read_s
 
     def connect(self) -> None:

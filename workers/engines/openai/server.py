@@ -128,6 +128,7 @@ class OpenAIServer:
             try:
                 self._client.get_status(self._models_url)
                 self._away = False
+                attempts.succeeded()
             except WorkerFailure as failure:
                 if failure.server_state is None:  # it answers, though with an error
                     self._away = False

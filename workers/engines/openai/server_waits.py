@@ -119,8 +119,8 @@ class Attempts:
         waits.add(short_reason(failure), waits.clock() - now)
 
     def succeeded(self) -> None:
-        """Forget the failures: the server answers again."""
-        self._failed, self._first_failed_at = 0, None
+        """The server answers again: the delays start small, the time limit stays."""
+        self._failed = 0
 
     def send_again(self) -> None:
         """The request itself is about to be repeated."""

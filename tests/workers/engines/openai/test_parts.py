@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import socket
 from typing import Any
 
@@ -69,20 +68,21 @@ def test_an_answer_counted_nowhere() -> None:
         (b": comment\n\n\n\ndata: a", ["a"]),
         (b"event: x\nid\ndata: a\r\n\r\n", ["a"]),
         (b"\xef\xbb\xbfdata: a\n\n", ["a"]),
-        (b"data: \xff\n\n", ["\ufffd"]),
+        (b"data: \xff\n\n", ["\udcff"]),
+        (b"data: a\rdata: b\r\rdata: c\r\r", ["a\nb", "c"]),
         (b"data\n\n", [""]),
     ],
 )
 def test_events_out_of_bytes(wire: bytes, data: list[str]) -> None:
-    assert list(sse.read_data(io.BytesIO(wire))) == data
+    assert [event.data for event in sse.read_events(iter([wire]))] == data
 
 
 def test_events_are_bounded() -> None:
     beating = b": alive\n" * 1000 + b"data: a\n\n"
-    assert list(sse.read_data(io.BytesIO(beating), longest=50)) == ["a"]
+    assert [e.data for e in sse.read_events(iter([beating]), longest=50)] == ["a"]
     for wire in (b"data: " + b"x" * 50, b"data: x\n" * 10, b"event: x\n" * 10):
         with pytest.raises(ValueError, match="over 50 bytes"):
-            list(sse.read_data(io.BytesIO(wire), longest=50))
+            list(sse.read_events(iter([wire]), longest=50))
 
 
 @pytest.mark.parametrize(
