@@ -31,6 +31,7 @@ class Phase(StrEnum):
     LOAD = "load"
     IDLE = "idle"
     PREFILL = "prefill"
+    WAITING = "waiting"
     GENERATE = "generate"
     STOP = "stop"
 

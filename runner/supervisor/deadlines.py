@@ -5,6 +5,7 @@ breach leads to is `runner.supervisor.worker_controller`'s business.
 
     start, load   load_s         from the process's start, and again from the files being there
     download      download_s
+    waiting       first_token_s  from the next attempt on
     prefill       first_token_s  from handing the run over to its first text; a library may hold
                                  the interpreter all the while, so signs of life are not asked for
     generate      silence_s      since the last text: a heartbeat alone is no progress
@@ -41,6 +42,7 @@ class DeadlineMonitor:
         self.entered = now
         self.progress = now
         self.run_began: float | None = None
+        self.waiting_for: str | None = None
 
     def enter_phase(self, phase: Phase, now: float) -> None:
         """The worker is in another phase from now on."""
@@ -48,13 +50,25 @@ class DeadlineMonitor:
             return
         if phase == Phase.PREFILL:
             self.run_began = now
-        elif phase != Phase.GENERATE:
+        elif phase not in (Phase.GENERATE, Phase.WAITING):
             self.run_began = None
+        if phase != Phase.LOAD:
+            self.waiting_for = None
         self.phase, self.entered, self.progress = phase, now, now
 
     def on_progress(self, phase: str, now: float) -> None:
         """The worker reports progress of a download or of loading."""
         self.enter_phase(Phase.DOWNLOAD if phase == Phase.DOWNLOAD else Phase.LOAD, now)
+
+    def on_waiting(self, reason: str, retry_in_s: float, now: float) -> None:
+        """The model's server cannot answer; the request is sent again in `retry_in_s` seconds.
+
+        A load has no more time for it; a run's limits begin anew with the next attempt.
+        """
+        if self.run_began is not None:
+            self.enter_phase(Phase.WAITING, now)
+            self.entered = self.run_began = now + retry_in_s
+        self.waiting_for = reason
 
     def on_event(self, now: float, progress: bool) -> None:
         """The worker said something; `progress` when it was more than a heartbeat."""
@@ -68,7 +82,7 @@ class DeadlineMonitor:
             found = [(self.entered, "load_s", limits.load_s)]
         elif self.phase == Phase.DOWNLOAD:
             found = [(self.entered, "download_s", limits.download_s)]
-        elif self.phase == Phase.PREFILL:
+        elif self.phase in (Phase.PREFILL, Phase.WAITING):
             found = [(self.entered, "first_token_s", limits.first_token_s)]
         elif self.phase == Phase.STOP:
             found = [(self.entered, "stop_s", STOP_S)]
@@ -91,7 +105,10 @@ class DeadlineMonitor:
         when, name, value = min(self.deadlines())
         if now < when:
             return None
-        return LimitViolation(name, self.phase, f"{SAID[name]} within {value:g} s ({name})")
+        message = f"{SAID[name]} within {value:g} s ({name})"
+        if self.waiting_for is not None:
+            message += f"; it waited for the server: {self.waiting_for}"
+        return LimitViolation(name, self.phase, message)
 
 
 SAID = {

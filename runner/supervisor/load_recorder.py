@@ -29,6 +29,7 @@ LOADED = (
     "import_s",
     "weights_s",
     "processor_s",
+    "waited_s",
 )
 
 
@@ -40,6 +41,7 @@ class LoadRecorder:
         self.model, self.row, self.number = model, row, number
         self.python = ""
         self.download_s: float | None = None
+        self.waits = False
 
     def on_start_failure(self, error: OSError) -> dict[str, Any]:
         """The system has no room for a process; returns what that is in columns of a run."""
@@ -60,6 +62,30 @@ class LoadRecorder:
                 unit=event.unit,
             )
         )
+
+    def waiting(self, event: events.Waiting) -> None:
+        """The model's server cannot answer now."""
+        self.waits = True
+        self.store.update("workers", self.row, {"waiting_for": event.reason})
+        self.emit(
+            stream.WorkerWaiting(
+                worker=self.number,
+                model=self.model,
+                run=event.run,
+                server_state=event.server_state,
+                reason=event.reason,
+                attempt=event.attempt,
+                retry_in_s=event.retry_in_s,
+                waited_s=event.waited_s,
+            )
+        )
+
+    def answered(self) -> None:
+        """The model's server answers again, or the wait was given up."""
+        if self.waits:
+            self.waits = False
+            self.store.update("workers", self.row, {"waiting_for": None})
+            self.emit(stream.WorkerWaiting(worker=self.number, model=self.model))
 
     def fetched(self, event: events.Fetched) -> None:
         """The model's files are there."""

@@ -6,6 +6,7 @@ crash.
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +47,11 @@ def outcome_of_error(error: Error) -> dict[str, Any]:
         "message": error.message or error.exception,
         "hint": error.hint,
         "traceback": error.traceback,
+        "text": error.text,
+        "reasoning": error.reasoning,
+        "notes": json.dumps(error.notes) if error.notes else None,
+        "waited_s": error.waited_s,
+        "requeued": int(error.server_state is not None),
     }
 
 

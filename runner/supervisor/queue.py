@@ -151,6 +151,7 @@ class Queue:
             processor=json.loads(processor),
             url=url,
             api_key_env=key,
+            server_wait_s=held.server_wait_s,
         )
         return QueuedModel(
             id=id,

@@ -6,6 +6,7 @@ the next way to load the model, if the sweep names one, or it stands. What a per
 
     interrupted                      again, when the queue goes on; cancelled: never
     network, server_error            again, after a pause when the model could not be had
+    the server cannot answer         again, not counted, until limits.server_away_s have passed
     no_process                       the same: the system had no room for a worker
     timeout in start or load         again, in a fresh worker
     every other                      next way, or never
@@ -18,6 +19,7 @@ from typing import Any
 from schemas.states import Outcome, Phase
 
 from ..database.store import Store
+from . import server_away
 from .queue import QueuedModel
 
 PASSING = ("network", "server_error", "no_process")
@@ -39,9 +41,14 @@ def retry_run(
         return row.get("error_class") != "cancelled", None
     if row["outcome"] == Outcome.SKIPPED:
         return False, None
+    if row.get("requeued"):
+        if server_away.rest_s(store, model) is not None:
+            return True, None
+        return model.next_variant is not None, model.next_variant
     if is_transient(row):
         (before,) = store.connection.execute(
-            "SELECT count(*) FROM runs WHERE job_id = ? AND error_class IS ? AND outcome = ?",
+            "SELECT count(*) FROM runs WHERE job_id = ? AND error_class IS ? AND outcome = ?"
+            " AND NOT requeued",
             [job, row.get("error_class"), row["outcome"]],
         ).fetchone()
         if before < model.limits.retries:

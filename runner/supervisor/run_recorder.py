@@ -33,6 +33,8 @@ FIGURES = (
     "finish_reason",
     "raw_text",
     "text",
+    "reasoning",
+    "waited_s",
 )
 STREAM_FIELDS = (
     "outcome",

@@ -26,7 +26,7 @@ from ..process import signals
 from ..process.launcher import Launcher, ShimLauncher
 from ..system.log import get_logger
 from ..system.timestamps import format_timestamp
-from . import retry_policy
+from . import retry_policy, server_away
 from .fail_jobs import FailedBatch, fail_unusable_images
 from .queue import Queue, QueuedJob, QueuedModel
 from .resources import Allocation, SupervisorLimits
@@ -186,6 +186,7 @@ class Supervisor:
         if sweep in self.sessions and not self.sessions[sweep].ended:
             return self.sessions[sweep]
         session = self.sessions[sweep] = SweepSession(self.store, self.emit, sweep)
+        server_away.clear_sweep(self.store, sweep)
         session.begin()
         self.fail_jobs_with_bad_images(sweep)
         return session
@@ -237,6 +238,9 @@ class Supervisor:
         self.store.increment(model.id, "load_failures", 0)
         if departure.ended:
             self.store.increment(model.id, "worker_failures", 0)
+        if controller.unavailable and not controller.draining:
+            self.rest(controller, departure.row)
+            return
         if not departure.lost_a_run or controller.draining:
             return
         failures = self.store.increment(model.id, "worker_failures")
@@ -246,11 +250,29 @@ class Supervisor:
     def on_load_failure(self, controller: WorkerController, row: Row) -> None:
         """The model could not be made ready: again, another way, or no way."""
         model = controller.model
+        if controller.unavailable and server_away.was_reached(self.store, model):
+            self.rest(controller, row)
+            return
+        row = row | {"requeued": 0} if row.get("requeued") else row
         if (pause_s := retry_policy.retry_load_after_s(self.store, model, row)) is not None:
             self.resting[model.id] = time.monotonic() + pause_s
             log.info("%s: loading again in %g s", model.name, pause_s)
         else:
             self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
+
+    def rest(self, controller: WorkerController, row: Row) -> None:
+        """The model's server cannot answer: its jobs stay queued for a while, or are given up."""
+        model = controller.model
+        pause_s = server_away.rest_s(self.store, model, controller.retry_after_s)
+        if pause_s is None:
+            row = row | {"requeued": 0}
+            self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
+            return
+        self.resting[model.id] = time.monotonic() + pause_s
+        reason = row.get("message") or "the server cannot answer"
+        log.warning("%s: asking its server again in %g s: %s", model.name, pause_s, reason)
+        emit = self.sessions[model.sweep].emit
+        emit(stream.ModelResting(model=model.name, reason=reason, retry_in_s=pause_s))
 
     def quarantine(self, model: QueuedModel, failures: int, last: str | None) -> None:
         """Skips what a model has left, after it cost too many workers."""

@@ -23,7 +23,7 @@ from ..database.store import Store
 from ..process.event_reader import EndOfStream, InvalidLine, LineReader, decode
 from ..process.launcher import Launcher
 from ..system.log import get_logger
-from . import outcome, retry_policy
+from . import outcome, retry_policy, server_away
 from .deadlines import DeadlineMonitor, LimitViolation
 from .load_recorder import LoadRecorder
 from .memory_tracker import PeakMemory
@@ -71,6 +71,8 @@ class WorkerController:
         self.verdict: dict[str, Any] = {}
         self.state = WorkerState.LOADING
         self.stop_request = StopRequest.NONE
+        self.unavailable = False
+        self.retry_after_s: float | None = None
         self.garbage = self.ended = 0
         self.heard: set[int] = set()
 
@@ -141,6 +143,9 @@ class WorkerController:
                 self.watch.enter_phase(Phase.LOAD, now)
             case events.Loaded() if not self.loaded and not self.process.kill_requested:
                 self.model_loaded(event, now)
+            case events.Waiting() if event.run == (self.running and self.running.id):
+                self.watch.on_waiting(event.reason, event.retry_in_s, now)
+                self.loading.waiting(event)
             case events.Heartbeat():
                 self.process.device_report(event.device_bytes, "heartbeat")
             case events.Error(run=None) if not self.loaded:
@@ -163,6 +168,8 @@ class WorkerController:
         if self.outcome_decided and isinstance(event, events.RunFinished | events.Error):
             self.on_invalid_line(InvalidLine("too late", type(event).__name__))
             return
+        if not isinstance(event, events.RunStarted):
+            self.loading.answered()
         match event:
             case events.FirstToken():
                 self.watch.enter_phase(Phase.GENERATE, now)
@@ -172,18 +179,30 @@ class WorkerController:
                 running.text(event, now)
             case events.RunFinished():
                 self.end_run()
+                server_away.clear(self.store, self.model)
                 self.process.device_peak(event.peak_device_bytes, event.peak_device_method)
                 running.finish(event, self.process.end_span())
                 self.start_next_run(now)
             case events.Error():
                 self.end_run()
-                self.fail(running, outcome.outcome_of_error(event), self.process.end_span())
+                self.on_server_state(event)
+                row = outcome.outcome_of_error(event)
+                if self.unavailable:
+                    self.verdict = row
+                self.fail(running, row, self.process.end_span())
                 self.start_next_run(now)
 
     def end_run(self) -> None:
         """The worker has answered: no run is in hand."""
         self.running, self.state = None, WorkerState.IDLE
         self.ended += 1
+
+    def on_server_state(self, event: events.Error) -> None:
+        """A failure tells whether the model's server can answer: if not, no run is sent to it."""
+        self.unavailable = event.server_state is not None
+        self.retry_after_s = event.retry_after_s
+        if not self.unavailable:
+            server_away.clear(self.store, self.model)
 
     @property
     def outcome_decided(self) -> bool:
@@ -202,6 +221,7 @@ class WorkerController:
         log.info("worker %d loaded %s in %.1f s", self.number, self.model.name, event.load_s)
         self.process.notes += event.notes
         self.process.device_report(event.device_bytes, "after load")
+        self.loading.answered()
         self.loading.loaded(event)
         self.start_next_run(now)
 
@@ -210,6 +230,11 @@ class WorkerController:
         self.state = WorkerState.LOAD_FAILED
         log.warning("worker %d: load failed: %s: %s", self.number, event.error_class, event.message)
         self.verdict = outcome.outcome_of_error(event) | {"phase": self.watch.phase}
+        self.unavailable = event.server_state is not None
+        self.retry_after_s = event.retry_after_s
+        self.loading.answered()
+        if event.waited_s:
+            self.store.update("workers", self.row, {"waited_s": event.waited_s})
         self.watch.enter_phase(Phase.STOP, now)
 
     def start_next_run(self, now: float) -> None:
@@ -218,7 +243,7 @@ class WorkerController:
         if self.process.kill_requested or self.process.exited:
             return
         alone = self.model.isolation == "job" and self.ended
-        job = None if self.draining or alone else self.claim(self.model)
+        job = None if self.draining or alone or self.unavailable else self.claim(self.model)
         if job is None:
             self.state = WorkerState.STOPPING
             log.debug("worker %d: no job left, asked to exit", self.number)
@@ -287,6 +312,7 @@ class WorkerController:
         if not self.loaded:
             row |= {key: self.verdict.get(key) for key in NAMED}
             row["stack"] = self.verdict.get("traceback")
+        self.loading.answered()
         self.process.store_exit(row)
         return WorkerResult(self.loaded, self.ended, lost, self.verdict)
 
@@ -299,6 +325,8 @@ class WorkerController:
         again, variant = retry_policy.retry_run(self.store, self.model, running.job.id, row)
         if self.stop_request is StopRequest.CANCEL:
             again, variant = False, None
+        if row.get("requeued"):
+            row = row | {"requeued": int(again and variant is None)}
         then = "queued again" if again else "not tried again"
         then += f" with fallback {variant}" if variant is not None else ""
         log.info("run %d: %s: %s; %s", running.id, row["outcome"], row.get("message"), then)

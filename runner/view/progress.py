@@ -193,12 +193,17 @@ class Progress:
                 sweep = self.sweep(event.sweep)
                 sweep.finished = True
                 self.runs = {id: run for id, run in self.runs.items() if run.sweep is not sweep}
+            case stream.ModelResting():
+                model = self.sweep(event.sweep).model(event.model)
+                again = f"again in {event.retry_in_s:.0f} s"
+                model.state, model.detail = "waiting", f"for the server: {event.reason}, {again}"
             case stream.WatchIdle():
                 self.sweeps, self.runs, self.idle = {}, {}, event.message
             case (
                 stream.WorkerStarted()
                 | stream.WorkerProgress()
                 | stream.WorkerLoaded()
+                | stream.WorkerWaiting()
                 | stream.MemorySampled()
                 | stream.WorkerKilled()
                 | stream.WorkerEnded()
@@ -234,6 +239,7 @@ def worker(
     event: stream.WorkerStarted
     | stream.WorkerProgress
     | stream.WorkerLoaded
+    | stream.WorkerWaiting
     | stream.MemorySampled
     | stream.WorkerKilled
     | stream.WorkerEnded,
@@ -252,6 +258,12 @@ def worker(
         case stream.WorkerLoaded():
             model.state, model.detail, model.load_s = "running", "", event.load_s
             model.loaded_at = model.loaded_at or now
+        case stream.WorkerWaiting() if event.reason is None:
+            model.state = "running" if model.loaded_at is not None else "loading"
+            model.detail = ""
+        case stream.WorkerWaiting():
+            again = f", again in {event.retry_in_s:.0f} s" if event.retry_in_s else ""
+            model.state, model.detail = "waiting", f"for the server: {event.reason}{again}"
         case stream.MemorySampled():
             model.workers[event.worker] = Memory(event.rss_bytes, event.device_bytes)
             model.peak = max(filter(None, (model.peak, event.peak_rss_bytes)), default=None)

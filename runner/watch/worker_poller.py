@@ -25,6 +25,7 @@ class TrackedWorker:
     started: bool = False
     loaded: bool = False
     phase: str = "start"
+    waiting_for: str | None = None
     sampled: float = -1.0
     peak: int | None = None
 
@@ -125,6 +126,16 @@ class WorkerPoller:
                     dtype=row["dtype"],
                     load_s=row["load_s"],
                     download_s=row["download_s"],
+                )
+            )
+        if row["waiting_for"] != seen.waiting_for:
+            seen.waiting_for = row["waiting_for"]
+            self.emit(
+                stream.WorkerWaiting(
+                    sweep=self.uid,
+                    worker=seen.number,
+                    model=seen.model,
+                    reason=seen.waiting_for,
                 )
             )
         if not over:

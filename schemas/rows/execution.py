@@ -129,6 +129,12 @@ class Workers(TypedDict, total=False):
     peak_swap_bytes: Annotated[
         int | None, "Highest sample of its tree's memory that lay in swap. NULL where not told."
     ]
+    waiting_for: Annotated[
+        str | None, "Why it waits for its server now. NULL when it does not wait."
+    ]
+    waited_s: Annotated[
+        float | None, "Part of load_s: waiting for a server. NULL for models without one."
+    ]
 
 
 class Runs(TypedDict, total=False):
@@ -244,6 +250,20 @@ class Runs(TypedDict, total=False):
     peak_swap_bytes: Annotated[
         int | None,
         "Highest sample of the process tree's memory that lay in swap. NULL where not told.",
+    ]
+    reasoning: Annotated[
+        str | None,
+        "Part of raw_text that is the model's reasoning, not its answer. NULL when none.",
+    ]
+    waited_s: Annotated[
+        float | None,
+        "Seconds waited for a server that was busy, loading or away; no part of latency_s."
+        " NULL when it did not wait.",
+    ]
+    requeued: Annotated[
+        int,
+        "1 when its server could not answer and the job went back to the queue: such a run does"
+        " not count as one of the job's tries. Else 0.",
     ]
 
 

@@ -62,6 +62,10 @@ class SweepModels(TypedDict, total=False):
         str | None, "JSON list: packages its environment was made of. NULL when none were named."
     ]
     load_failures: Annotated[int, "Loads that failed in a way that is tried again."]
+    away_since: Annotated[
+        str | None,
+        "When its server was first found unable to answer. NULL while it answers, and without one.",
+    ]
     worker_failures: Annotated[int, "Workers it lost in a row, without an answer in between."]
     allow_oversize: Annotated[
         int, "1 when it was to be tried though its weights seem too large for the device, else 0."

@@ -56,6 +56,46 @@ class WorkerLoaded(SweepScopedEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WorkerWaiting(SweepScopedEvent):
+    """The model's server cannot answer now; `run` is None during a load.
+
+    Without a `reason` the wait is over.
+    """
+
+    redraw: ClassVar[bool] = True
+    event: Literal["worker_waiting"] = "worker_waiting"
+    worker: int
+    model: str
+    run: int | None = None
+    server_state: str | None = None
+    reason: str | None = None
+    attempt: int = 0
+    retry_in_s: float | None = None
+    waited_s: float | None = None
+
+    @property
+    def line(self) -> str | None:
+        if self.reason is None:
+            return "the server answers"
+        return f"waiting for the server: {self.reason}" if self.attempt <= 1 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelResting(SweepScopedEvent):
+    """The model's server cannot answer: its jobs stay queued, and it is asked again later."""
+
+    redraw: ClassVar[bool] = True
+    event: Literal["model_resting"] = "model_resting"
+    model: str
+    reason: str
+    retry_in_s: float
+
+    @property
+    def line(self) -> str:
+        return f"jobs stay queued; asking again in {self.retry_in_s:.0f} s: {self.reason}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemorySampled(SweepScopedEvent):
     """A worker's memory now and at its highest so far."""
 

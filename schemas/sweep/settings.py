@@ -61,6 +61,8 @@ class LimitOverrides(SweepModelBase):
     memory_bytes: Annotated[int, Field(strict=True, ge=1)] | None = None
     worker_failures: Annotated[int, Field(strict=True, ge=1)] | None = None
     retries: Annotated[int, Field(strict=True, ge=0, le=10)] | None = None
+    server_wait_s: Seconds | None = None
+    server_away_s: Seconds | None = None
 
 
 class Limits(SweepModelBase):
@@ -81,6 +83,16 @@ class Limits(SweepModelBase):
     )
     retries: Annotated[int, Field(strict=True, ge=0, le=10)] = Field(
         1, description="Further tries after a failure that may pass: a slow load, a network."
+    )
+    server_wait_s: Seconds = Field(
+        60.0,
+        description="Engine openai: how long one run waits for a server that is busy, loading or"
+        " away. Then the job goes back to the queue.",
+    )
+    server_away_s: Seconds = Field(
+        3600.0,
+        description="Engine openai: how long jobs go back to the queue while the server cannot"
+        " answer. Then they fail, or go to the fallback.",
     )
 
 

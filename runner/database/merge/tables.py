@@ -71,7 +71,7 @@ TABLES = (
         ("sweep_id", "name"),
         of="sweep_id",
         refs={"sweep_id": ROOT, "model_id": "models", "fallback_of": "sweep_models"},
-        moves=columns("rank", "paused", "load_failures", "worker_failures", "python"),
+        moves=columns("rank", "paused", "load_failures", "worker_failures", "away_since", "python"),
         firm=True,
     ),
     MergeTable(

@@ -77,6 +77,7 @@ CREATE TABLE sweep_models (
     python TEXT,
     requirements TEXT,
     load_failures INTEGER NOT NULL DEFAULT 0,
+    away_since TEXT,
     worker_failures INTEGER NOT NULL DEFAULT 0,
     allow_oversize INTEGER NOT NULL DEFAULT 0,
     UNIQUE (sweep_id, name)
@@ -196,6 +197,8 @@ CREATE TABLE workers (
     load_thermal_throttles INTEGER,
     load_memory_stalled_s REAL,
     peak_swap_bytes INTEGER,
+    waiting_for TEXT,
+    waited_s REAL,
     UNIQUE (sweep_id, number)
 ) STRICT;
 
@@ -239,6 +242,9 @@ CREATE TABLE runs (
     thermal_throttles INTEGER,
     memory_stalled_s REAL,
     peak_swap_bytes INTEGER,
+    reasoning TEXT,
+    waited_s REAL,
+    requeued INTEGER NOT NULL DEFAULT 0,
     UNIQUE (job_id, attempt)
 ) STRICT;
 

@@ -153,7 +153,7 @@ def ask_alone(manner: Manner, folder: Path) -> dict[str, list[str]]:
         differences += [f"not loaded: {message}" for message in failed]
         for run in runs:
             differences += report_differences(manner, find_report(events, run.run))
-    return {manner.name: differences + [*waiting_differences(manner, events)]}
+    return {manner.name: [*differences, *waiting_differences(manner, events)]}
 
 
 def ask_in_turn(shared: list[Manner], folder: Path) -> dict[str, list[str]]:
