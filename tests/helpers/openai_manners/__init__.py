@@ -6,10 +6,10 @@ with serving(manners()) as server: ...   or   python -m tests.helpers.openai_man
 from __future__ import annotations
 
 from . import busy, content, counts, endings, framing, refusals
-from .manner import Expected, Manner
+from .manner import PNG, Expected, Manner
 from .server import MannerServer, serving
 
-__all__ = ["Expected", "Manner", "MannerServer", "manners", "serving"]
+__all__ = ["PNG", "Expected", "Manner", "MannerServer", "manners", "serving"]
 
 
 def manners() -> dict[str, Manner]:

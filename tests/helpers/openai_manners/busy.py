@@ -6,7 +6,7 @@ import time
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from .manner import Behave, Expected, Manner, during, fails, first, polite, reply
+from .manner import Behave, Expected, Manner, during, fails, first, in_turn, polite, reply
 
 if TYPE_CHECKING:
     from .server import Exchange
@@ -52,16 +52,7 @@ def goes_away(seconds: float | None) -> Behave:
     return behave
 
 
-def in_turn(*bad: Behave) -> Behave:
-    """One after the other, then polite."""
-
-    def behave(exchange: Exchange) -> None:
-        (bad[exchange.number - 1] if exchange.number <= len(bad) else polite)(exchange)
-
-    return behave
-
-
-def told(name: str, status: int, after: str, expected: Expected = AGAIN) -> Manner:
+def with_retry_after(name: str, status: int, after: str, expected: Expected = AGAIN) -> Manner:
     """Refuses once with this Retry-After."""
     refuse = reply(status, BUSY, Retry_After=after)
     return Manner(name=name, question=first(refuse), expected=expected)
@@ -84,12 +75,18 @@ def manners() -> list[Manner]:
             runs=8,
             alone=True,
         ),
-        told("retry-after-seconds", 429, "1", Expected(retry="worker", requests=2, wait_s=0.95)),
-        told("retry-after-503", 503, "1", Expected(retry="worker", requests=2, wait_s=0.95)),
-        told("retry-after-fraction", 429, "0.5", Expected(retry="worker", requests=2, wait_s=0.45)),
-        told("retry-after-negative", 429, "-5"),
-        told("retry-after-words", 429, "soon"),
-        told("retry-after-zero", 503, "0"),
+        with_retry_after(
+            "retry-after-seconds", 429, "1", Expected(retry="worker", requests=2, wait_s=0.95)
+        ),
+        with_retry_after(
+            "retry-after-503", 503, "1", Expected(retry="worker", requests=2, wait_s=0.95)
+        ),
+        with_retry_after(
+            "retry-after-fraction", 429, "0.5", Expected(retry="worker", requests=2, wait_s=0.45)
+        ),
+        with_retry_after("retry-after-negative", 429, "-5"),
+        with_retry_after("retry-after-words", 429, "soon"),
+        with_retry_after("retry-after-zero", 503, "0"),
         Manner(
             name="retry-after-date",
             question=first(dated(503, 2.2)),

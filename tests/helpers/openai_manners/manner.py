@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 Behave = Callable[["Exchange"], None]
 Retry = Literal["none", "worker", "queue"]
 
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
 ANSWER = "A red circle."
 HALF = "A red"
 DONE = "[DONE]"
@@ -138,5 +142,14 @@ def during(seconds: float, bad: Behave, good: Behave = polite) -> Behave:
         if exchange.number == 1:
             began[:] = [time.monotonic()]
         (bad if time.monotonic() - began[0] < seconds else good)(exchange)
+
+    return behave
+
+
+def in_turn(*bad: Behave) -> Behave:
+    """One after the other, then polite."""
+
+    def behave(exchange: Exchange) -> None:
+        (bad[exchange.number - 1] if exchange.number <= len(bad) else polite)(exchange)
 
     return behave

@@ -141,4 +141,5 @@ def given_up(failure: WorkerFailure, elapsed_s: float) -> WorkerFailure:
 def short_reason(failure: WorkerFailure) -> str:
     """The status or the state, for a note."""
     status = getattr(failure, "status", None)
-    return str(status) if status else str(failure.server_state)
+    named = status and failure.server_state != "loading"
+    return str(status if named else failure.server_state)

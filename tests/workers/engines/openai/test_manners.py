@@ -6,7 +6,6 @@ load, the whole server or a deadline get a worker and a server of their own.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import subprocess
@@ -27,12 +26,9 @@ import pytest
 from schemas.commands import Load, Run, Turn
 from schemas.generation import Generation
 
-from ....helpers.openai_manners import Expected, Manner, MannerServer, manners, serving
+from ....helpers.openai_manners import PNG, Expected, Manner, MannerServer, manners, serving
 
 ROOT = Path(__file__).parents[4]
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
-)
 WORKER_S = 120.0  # until a worker must have reported everything
 SHARED_WORKERS = 6
 LARGEST_COUNT = 2**63 - 1

@@ -1,0 +1,150 @@
+"""A sweep on a server that is busy, restarting, loading or gone: no job is lost."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.database.store import Store
+from runner.supervisor import server_away
+from runner.supervisor.supervisor import Supervisor
+from schemas import stream
+from tests.helpers.openai_manners import PNG, Expected, Manner, serving
+from tests.helpers.openai_manners.busy import LOADING, goes_away, rate_limited
+from tests.helpers.openai_manners.manner import during, in_turn, polite, reply
+from tests.helpers.scripted_sweep import Outcome
+
+IMAGES = 12
+Served = Callable[..., Outcome]
+
+
+@pytest.fixture
+def served(
+    store: Store, queued: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Served:
+    """Runs a sweep of some images on a real worker and a stand-in server."""
+    monkeypatch.setattr(server_away, "FIRST_REST_S", 0.2)
+    for number in range(IMAGES):
+        (tmp_path / f"{number:02}.png").write_bytes(PNG)
+
+    def run(url: str, images: int = IMAGES, **limits: Any) -> Outcome:
+        model = {"id": "manner:it", "engine": "openai", "url": url}
+        names = [f"./{number:02}.png" for number in range(images)]
+        number = queued([], ["What is it?"], tried=[model], images=names, limits=limits)
+        events: list[stream.StreamEvent] = []
+        state = Supervisor(store, events.append).run_sweep(number)
+        rows = list(store.db.query("SELECT * FROM runs ORDER BY id"))
+        workers = list(store.db.query("SELECT * FROM workers ORDER BY id"))
+        return Outcome(state, rows, workers, events, store)
+
+    return run
+
+
+def manner(**behaviour: Any) -> Manner:
+    return Manner(**{"name": "it", "question": polite, "expected": Expected()} | behaviour)
+
+
+def jobs_ok(done: Outcome) -> int:
+    return done.store.db.execute(
+        "SELECT count(*) FROM jobs JOIN runs ON runs.id = latest_run_id WHERE outcome = 'ok'"
+    ).fetchone()[0]
+
+
+def events(done: Outcome, kind: type) -> list[Any]:
+    return [event for event in done.told if isinstance(event, kind)]
+
+
+def test_five_requests_at_a_time(served: Served) -> None:
+    limit = rate_limited(5, 2)
+    with serving({"it": manner(question=limit, probe=limit)}) as server:
+        done = served(server.url("it"))
+    assert [row["outcome"] for row in done.rows] == ["ok"] * IMAGES
+    waited = [row for row in done.rows if row["waited_s"]]
+    assert waited
+    assert all("waited" in row["notes"] and "429" in row["notes"] for row in waited)
+    reasons = {event.reason for event in events(done, stream.WorkerWaiting)}
+    assert reasons == {"The server answered 429: Rate limit reached", None}
+    assert all(row["latency_s"] < 1.5 for row in done.rows)  # the wait is not the answer's
+
+
+def test_a_restart_loses_no_job(served: Served) -> None:
+    restart = in_turn(polite, polite, goes_away(4))
+    with serving({"it": manner(question=restart)}) as server:
+        done = served(server.url("it"), server_wait_s=0.5, retries=0)
+    assert done.state == "done"
+    assert jobs_ok(done) == IMAGES
+    requeued = [row for row in done.rows if row["requeued"]]
+    assert requeued
+    assert {row["error_class"] for row in requeued} == {"network"}
+    assert len(done.rows) == IMAGES + len(requeued)
+    assert events(done, stream.ModelResting)
+    assert {row["waiting_for"] for row in done.workers} == {None}
+    away = done.store.db.execute("SELECT away_since FROM sweep_models").fetchone()[0]
+    assert away is None
+
+
+def test_a_short_restart_needs_no_new_worker(served: Served) -> None:
+    restart = in_turn(polite, polite, goes_away(2))
+    with serving({"it": manner(question=restart)}) as server:
+        done = served(server.url("it"))
+    assert [row["outcome"] for row in done.rows] == ["ok"] * IMAGES
+    assert len(done.workers) == 1
+    assert max(row["waited_s"] or 0 for row in done.rows) > 1
+
+
+def test_loading_is_waited_for_within_load_s(served: Served) -> None:
+    loading = during(4, reply(503, LOADING))
+    with serving({"it": manner(probe=loading)}) as server:
+        done = served(server.url("it"), images=2, server_wait_s=0.5, retries=0, load_s=120)
+    assert [row["outcome"] for row in done.rows] == ["ok"] * 2
+    (worker,) = done.workers
+    assert worker["waited_s"] > 1
+    assert any("loading" in note for note in json.loads(worker["notes"]))
+
+
+def test_loading_for_ever_ends_at_load_s(served: Served) -> None:
+    with serving({"it": manner(probe=reply(503, LOADING))}) as server:
+        done = served(server.url("it"), images=2, retries=0, load_s=3)
+    assert [row["outcome"] for row in done.rows] == ["timeout"] * 2
+    assert "load_s" in done.rows[0]["message"]
+    assert "503: Loading model" in done.rows[0]["message"]
+
+
+def test_a_server_that_is_gone_is_given_up(served: Served) -> None:
+    gone = in_turn(polite, goes_away(None))
+    with serving({"it": manner(question=gone)}) as server:
+        done = served(server.url("it"), images=4, server_wait_s=0.5, server_away_s=2, retries=0)
+    assert done.state == "done"
+    assert jobs_ok(done) == 1
+    last = done.rows[-3:]
+    assert [(row["outcome"], row["error_class"]) for row in last] == [("error", "network")] * 3
+    assert [row["requeued"] for row in last] == [0] * 3
+    assert "connection refused" in last[-1]["message"]
+
+
+def test_a_wrong_address_costs_no_night(served: Served) -> None:
+    with socket.socket() as taken:  # bound, not listening: no other process can take the port
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        done = served(url, images=2, retries=0)
+    assert [row["error_class"] for row in done.rows] == ["network"] * 2
+    assert len(done.workers) == 1
+    assert not events(done, stream.ModelResting)
+
+
+def test_an_absurd_retry_after_rests_the_model(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_away, "LONGEST_REST_S", 0.5)
+    refuse = reply(429, {"error": "busy"}, Retry_After="86400000")
+    with serving({"it": manner(question=in_turn(polite, refuse))}) as server:
+        done = served(server.url("it"), images=3, retries=0)
+    assert jobs_ok(done) == 3
+    assert [row["requeued"] for row in done.rows] == [0, 1, 0, 0]
+    (resting,) = events(done, stream.ModelResting)
+    assert "Retry-After" in resting.reason
