@@ -1,7 +1,7 @@
-"""The spine from a plan to a sweep that ran: prepare the images, store the jobs, supervise.
+"""The API: `run`, `resume`, `work_queue` and `enqueue`.
 
-The command line, the demo and the overnight queue all come through here. It parses no
-options and prints nothing; what a user's wish comes to is `runner.planning.request`.
+It alone resolves environments and runs the preflight, exactly once, whoever calls. It parses no
+options and prints nothing; `runner.planning.request` builds the plans.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .database import recovery, sweep_writer
 from .database.open_store import open_store
 from .database.reader import Reader
 from .database.store import Store, files_folder, unusable_error
-from .environments import resolve
+from .environments.resolve import resolve_environments, restore_environments
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
-from .image_prep import prepare as prepare_module
-from .image_prep.restore import restore_images
+from .image_prep.prepare import prepare_images
+from .image_prep.restore_images import restore_images
 from .planning.plan import Plan
-from .preflight import run as run_module
+from .preflight import run as preflight
 from .supervisor.queue import Queue
 from .supervisor.resources import SupervisorLimits
 from .supervisor.supervisor import Supervisor
@@ -41,14 +41,12 @@ if TYPE_CHECKING:
     from .process.launcher import Launcher
 
 
-LOCK_WAIT_S = (
-    3.0  # another terminal's request, carried out by itself, may hold the file for a moment
-)
+LOCK_WAIT_S = 3.0  # another terminal may hold the lock for a moment, to change the queue
 
 
 @dataclass(frozen=True, slots=True)
 class SweepResult:
-    """A sweep that ran: its row, its end (done or interrupted), and where it is stored."""
+    """A sweep that ran: its number, its state (done or interrupted), and its database."""
 
     id: int
     state: str
@@ -57,10 +55,10 @@ class SweepResult:
 
 @dataclass(frozen=True, slots=True)
 class QueueResult:
-    """The queue as it was worked: the sweeps begun, and whether it came to its end by itself."""
+    """The sweeps that were started, and whether the queue ended without an interrupt."""
 
     sweeps: list[int]
-    whole: bool
+    complete: bool
     database: Path
 
 
@@ -69,14 +67,46 @@ def run(
     database: Path,
     emit: EventSink,
     launcher: Launcher | None = None,
-    terms: SupervisorLimits | None = None,
+    limits: SupervisorLimits | None = None,
+    *,
+    strict: bool = False,
 ) -> SweepResult:
-    """Runs all jobs of a plan, every one of them stored. Blocks until done or interrupted."""
-    plan, _ = resolve.resolve(plan, emit)
-    with open_for_work(database, emit) as (store, listener):
-        made = prepare(plan, store, emit, listener.poll)
-        sweep = sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
-        state = Supervisor(store, emit, launcher, terms, listener).run_sweep(sweep)
+    """Runs all jobs of a plan, and stores every run. Blocks until done or interrupted.
+
+    Raises PreflightError when `strict` and some jobs would fail, and DatabaseError when the
+    database cannot be used.
+    """
+    return run_checked(
+        check_plan(plan, database, emit, strict=strict), database, emit, launcher, limits
+    )
+
+
+def check_plan(plan: Plan, database: Path, emit: EventSink, *, strict: bool = False) -> Plan:
+    """Creates the plan's environments, runs the preflight and emits its findings.
+
+    Returns the plan with the interpreter of each model. Raises PreflightError when `strict` and
+    some jobs would fail.
+    """
+    plan, _ = resolve_environments(plan, emit)
+    report = preflight.run_preflight(plan, database, made=True)
+    preflight.emit_findings(report.findings, emit)
+    if strict:
+        preflight.raise_on_problems(report)
+    return plan
+
+
+def run_checked(
+    plan: Plan,
+    database: Path,
+    emit: EventSink,
+    launcher: Launcher | None = None,
+    limits: SupervisorLimits | None = None,
+) -> SweepResult:
+    """Runs a plan, or a part of one, that `check_plan` returned. See `run`."""
+    with open_for_work(database, emit) as (store, server):
+        images = prepare_plan_images(plan, store, emit, server.poll)
+        sweep = sweep_writer.add_sweep(store, plan, images, environment.supervisor_environment())
+        state = Supervisor(store, emit, launcher, limits, server).run_sweep(sweep)
         return SweepResult(sweep, state, database)
 
 
@@ -85,50 +115,53 @@ def resume(
     sweep: int,
     emit: EventSink,
     launcher: Launcher | None = None,
-    terms: SupervisorLimits | None = None,
+    limits: SupervisorLimits | None = None,
 ) -> SweepResult:
-    """Runs the jobs of a stored sweep that are missing or did not end ok."""
-    with open_for_work(database, emit) as (store, listener):
+    """Runs the jobs of a stored sweep that are missing or did not end ok. See `run`."""
+    with open_for_work(database, emit) as (store, server):
         recovery.requeue_sweep(store, sweep)
-        restore(store, sweep, emit, listener.poll)
-        run_module.recheck_queue(Queue(store.connection, sweep), database, emit)
-        state = Supervisor(store, emit, launcher, terms, listener).run_sweep(sweep)
+        restore_and_check(store, [sweep], Queue(store.connection, sweep), emit, server.poll)
+        state = Supervisor(store, emit, launcher, limits, server).run_sweep(sweep)
         return SweepResult(sweep, state, database)
 
 
 def work_queue(
     database: Path,
     emit: EventSink,
-    terms: SupervisorLimits,
+    limits: SupervisorLimits,
     launcher: Launcher | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> QueueResult:
-    """Works the queue, until nothing is left, the hour comes, or it is interrupted."""
-    with open_for_work(database, emit) as (store, listener):
-        supervisor = Supervisor(store, emit, launcher, terms, listener, now)
-        for (sweep,) in store.connection.execute(
-            "SELECT id FROM sweeps WHERE in_queue AND state <> 'done' ORDER BY id"
-        ).fetchall():
-            restore(store, sweep, emit, listener.poll)
-        run_module.recheck_queue(Queue(store.connection), database, emit)
-        whole = supervisor.run_queue()
-        return QueueResult(list(supervisor.sessions), whole, database)
+    """Runs the queued jobs until none is left, the time limit is reached, or an interrupt.
 
-
-@contextmanager
-def open_for_work(database: Path, emit: EventSink) -> Iterator[tuple[Store, ControlServer]]:
-    """The database, held by us alone, and an ear for other terminals."""
-    with open_store(database, emit, LOCK_WAIT_S) as store, ControlServer(store) as listener:
-        yield store, listener
-
-
-def enqueue(plan: Plan, database: Path, emit: EventSink, terms: dict[str, Any]) -> dict[str, Any]:
-    """Puts a plan into the queue: prepared here, handed over whole to whoever may write.
-
-    `terms` are label, priority, not_before and after_sweep_id. Returns the sweep's number, uid
-    and count of jobs.
+    Raises DatabaseError when the database cannot be used.
     """
-    plan, _ = resolve.resolve(plan, emit)
+    with open_for_work(database, emit) as (store, server):
+        supervisor = Supervisor(store, emit, launcher, limits, server, now)
+        rows = store.connection.execute(
+            "SELECT id FROM sweeps WHERE in_queue AND state <> 'done' ORDER BY id"
+        ).fetchall()
+        sweeps = [sweep for (sweep,) in rows]
+        restore_and_check(store, sweeps, Queue(store.connection), emit, server.poll)
+        complete = supervisor.run_queue()
+        return QueueResult(list(supervisor.sessions), complete, database)
+
+
+def enqueue(
+    plan: Plan,
+    database: Path,
+    emit: EventSink,
+    options: dict[str, Any],
+    *,
+    strict: bool = False,
+) -> dict[str, Any]:
+    """Adds a plan to the queue: checked and prepared here, then sent to the database's writer.
+
+    `options` are label, priority, not_before and after_sweep_id. Returns the sweep's number, uid
+    and count of jobs. Raises PreflightError when `strict` and some jobs would fail, and
+    DatabaseError when the database cannot be used.
+    """
+    plan = check_plan(plan, database, emit, strict=strict)
     folder = files_folder(database) / "queue"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,25 +169,38 @@ def enqueue(plan: Plan, database: Path, emit: EventSink, terms: dict[str, Any]) 
         raise unusable_error(database, error) from error
     staged = folder / f"{secrets.token_hex(8)}.db"
     try:
-        with closing(Store(staged)) as store:
-            made = prepare(plan, store, emit, folder=files_folder(database) / "images")
-            ranks = known_ranks(plan, database)
-            sweep = sweep_writer.add_sweep(
-                store, plan, made, environment.supervisor_environment(), ranks
-            )
-            (uid,) = store.connection.execute(
-                "SELECT uid FROM sweeps WHERE id = ?", [sweep]
-            ).fetchone()
-            store.connection.execute("PRAGMA journal_mode = DELETE")
-        arguments = {"staged": str(staged), "uid": uid, **terms}
-        return send_request(database, "add", arguments, emit)
+        uid = stage_plan(plan, database, staged, emit)
+        return send_request(database, "add", {"staged": str(staged), "uid": uid, **options}, emit)
     finally:
-        for left in folder.glob(staged.name + "*"):
-            left.unlink(missing_ok=True)
+        for file in folder.glob(staged.name + "*"):
+            file.unlink(missing_ok=True)
+
+
+def stage_plan(plan: Plan, database: Path, staged: Path, emit: EventSink) -> str:
+    """Stores a plan in a database file of its own, for the writer to merge; returns its uid."""
+    with closing(Store(staged)) as store:
+        images = prepare_plan_images(plan, store, emit, folder=files_folder(database) / "images")
+        sweep = sweep_writer.add_sweep(
+            store,
+            plan,
+            images,
+            environment.supervisor_environment(),
+            known_ranks(plan, database),
+        )
+        (uid,) = store.connection.execute("SELECT uid FROM sweeps WHERE id = ?", [sweep]).fetchone()
+        store.connection.execute("PRAGMA journal_mode = DELETE")
+    return str(uid)
+
+
+@contextmanager
+def open_for_work(database: Path, emit: EventSink) -> Iterator[tuple[Store, ControlServer]]:
+    """The database, locked by this process, and the server that takes control requests."""
+    with open_store(database, emit, LOCK_WAIT_S) as store, ControlServer(store) as server:
+        yield store, server
 
 
 def known_ranks(plan: Plan, database: Path) -> dict[int, int] | None:
-    """The models' order by the history there is; None where there is none yet."""
+    """The models' order by what they took before; None without a readable database."""
     try:
         with Reader(database) as reader:
             return sweep_writer.model_ranks(reader.connection, plan)
@@ -162,14 +208,17 @@ def known_ranks(plan: Plan, database: Path) -> dict[int, int] | None:
         return None
 
 
-def prepare(
+def prepare_plan_images(
     plan: Plan,
     store: Store,
     emit: EventSink,
     on_idle: Callable[[], None] = lambda: None,
     folder: Path | None = None,
 ) -> list[PreparedImage]:
-    """The plan's images, each told of as it is done; `between` is called after each."""
+    """Prepares the plan's images, and emits an event for each; calls `on_idle` after each.
+
+    Raises DatabaseError when their folder cannot be written.
+    """
     done = 0
 
     def on_image(image: PreparedImage) -> None:
@@ -189,46 +238,46 @@ def prepare(
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     try:
         folder = folder or store.folder("images")
-        return prepare_module.prepare(
+        return prepare_images(
             plan.images, max_side=side, max_frames=frames, folder=folder, on_image=on_image
         )
     except OSError as error:
         raise DatabaseError(
-            f"cannot keep images beside {store.path}: {error}",
-            hint="free some room or give another place with --db",
+            f"cannot write images beside {store.path}: {error}",
+            hint="free disk space, or choose another database with --db",
         ) from error
 
 
-def restore(store: Store, sweep: int, emit: EventSink, on_idle: Callable[[], None]) -> None:
-    """Makes again what a sweep needs and somebody has deleted."""
-    restore_images(store, sweep, on_idle)
-    restore_environments(store, sweep, emit, on_idle)
-
-
-def restore_environments(
-    store: Store, sweep: int, emit: EventSink, on_idle: Callable[[], None]
+def restore_and_check(
+    store: Store, sweeps: Iterable[int], queue: Queue, emit: EventSink, on_idle: Callable[[], None]
 ) -> None:
-    """Makes environments again that are gone, or could not be made."""
-    rows = store.connection.execute(
-        "SELECT name, python FROM sweep_models WHERE sweep_id = ? AND python IS NOT NULL"
-        " AND requirements IS NOT NULL",
-        [sweep],
-    ).fetchall()
-    resolve.restore(rows, emit, on_idle)
+    """Restores deleted images and environments of stored sweeps, and checks their models.
+
+    `on_idle` is called between two images and while an environment is created.
+    """
+    for sweep in sweeps:
+        restore_images(store, sweep, on_idle)
+        rows = store.connection.execute(
+            "SELECT name, python FROM sweep_models WHERE sweep_id = ? AND python IS NOT NULL"
+            " AND requirements IS NOT NULL",
+            [sweep],
+        ).fetchall()
+        restore_environments(rows, emit, on_idle)
+    preflight.check_queue(queue, store.path, emit)
 
 
 def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:
-    """What a shell is told of a sweep. Jobs that a rule skipped are no failures."""
+    """The exit code for a sweep. Jobs that a rule excluded are not failures."""
     if state != SweepState.DONE:
         return EXIT_INTERRUPTED
-    wrong = sum(row["failed"] + row["waiting"] for row in summary)
-    return EXIT_JOBS_FAILED if wrong else EXIT_OK
+    failed = sum(row["failed"] + row["waiting"] for row in summary)
+    return EXIT_JOBS_FAILED if failed else EXIT_OK
 
 
-def exit_code_of_queue(worked: QueueResult) -> int:
-    """What a shell is told of a queue that was worked: what is left waits, and is no failure."""
-    if not worked.whole:
+def queue_exit_code(result: QueueResult) -> int:
+    """The exit code for a queue. Jobs that still wait are not failures."""
+    if not result.complete:
         return EXIT_INTERRUPTED
-    with Reader(worked.database) as reader:
-        failed = any(row["failed"] for sweep in worked.sweeps for row in reader.summary(sweep))
+    with Reader(result.database) as reader:
+        failed = any(row["failed"] for sweep in result.sweeps for row in reader.summary(sweep))
     return EXIT_JOBS_FAILED if failed else EXIT_OK

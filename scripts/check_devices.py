@@ -40,7 +40,7 @@ def run_sweep(folder: Path, name: str, workers: int) -> tuple[list[dict[str, Any
         for model in ("left", "right")
     ]
     sweep = {"name": name, "models": models, "images": [str(ROOT / "images")], "prompts": PROMPTS}
-    plan = expand.expand(sweepfile.validate(sweep, "check"), folder, "check")
+    plan = expand.expand_sweep(sweepfile.validate(sweep, "check"), folder, "check")
     database = folder / "devices.db"
     added = api.enqueue(plan, database, lambda event: None, TERMS)
     wanted = resources.limits_for_machine(workers, 10**12 if workers > 1 else None)

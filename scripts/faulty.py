@@ -51,7 +51,7 @@ def queue(
         "limits": limits,
         "repeats": repeats,
     }
-    plan = expand.expand(sweepfile.validate(data, "faulty"), folder, "faulty")
+    plan = expand.expand_sweep(sweepfile.validate(data, "faulty"), folder, "faulty")
     return sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
 
 

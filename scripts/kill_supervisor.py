@@ -72,7 +72,7 @@ store.close()
 if stored:
     api.resume(folder / "h.db", 1, tell, Scripted())
 else:
-    plan = expand.expand(sweepfile.read(folder / "sweep.json"), folder, "kill_supervisor")
+    plan = expand.expand_sweep(sweepfile.read(folder / "sweep.json"), folder, "kill_supervisor")
     api.run(plan, folder / "h.db", tell, Scripted())
 """
 

@@ -19,6 +19,7 @@ from pydantic import Field, TypeAdapter
 
 from runner.database.schema_docs import type_name
 from runner.planning import family_info
+from runner.scoring.metrics import built_in_metrics
 from schemas import rows
 from schemas.commands import Command
 from schemas.events import Event
@@ -104,9 +105,28 @@ def files() -> dict[Path, str]:
     found = {ROOT / "docs" / "results.md": results(), ROOT / "docs" / "models.md": models()}
     for name, kind in SCHEMAS.items():
         schema = TypeAdapter(kind).json_schema()
+        if kind is Sweep:
+            schema["$defs"]["Metric"] = metric_schema()
+            schema["properties"]["scoring"] = name_metrics(schema["properties"]["scoring"])
         text = json.dumps(schema, indent=1, sort_keys=True) + "\n"
         found[ROOT / "schemas" / "json" / f"{name}.schema.json"] = text
     return found
+
+
+def metric_schema() -> dict[str, Any]:
+    """The names of the metrics, for editors to complete; installed packages may add others."""
+    metrics = sorted(built_in_metrics(), key=lambda kind: -kind.priority)
+    known = [{"const": m.name, "description": f"1 is {m.description}."} for m in metrics]
+    return {"anyOf": [*known, {"minLength": 1, "type": "string"}]}
+
+
+def name_metrics(schema: Any) -> Any:
+    """The schema of a list of metrics, with each string replaced by a reference to `Metric`."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "string":
+            return {"$ref": "#/$defs/Metric"}
+        return {key: name_metrics(value) for key, value in schema.items()}
+    return [name_metrics(value) for value in schema] if isinstance(schema, list) else schema
 
 
 def main() -> int:

@@ -63,7 +63,7 @@ class SyntheticHistory:
             "models": [kind.name for kind in KINDS],
             "prompts": [{"name": n, "text": t, "images": "none"} for n, t in QUESTIONS.items()],
         }
-        plan = expand.expand(sweepfile.validate(spec, "made up"), self.home, "made up")
+        plan = expand.expand_sweep(sweepfile.validate(spec, "made up"), self.home, "made up")
         shown = [self.image(i) for i in range(images)]
         plan = with_images(plan, shown)
         with self.store.db.atomic():

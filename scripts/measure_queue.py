@@ -46,7 +46,7 @@ def plan(folder: Path, number: int, size: int) -> Plan:
         "prompts": [{"text": f"question {p}?"} for p in range(PROMPTS)],
         "images": [f"{i}.png" for i in range(images)],
     }
-    return expand.expand(sweepfile.validate(data, "measure"), folder, "measure")
+    return expand.expand_sweep(sweepfile.validate(data, "measure"), folder, "measure")
 
 
 def stage(folder: Path, number: int, size: int) -> tuple[Path, str]:

@@ -33,7 +33,7 @@ def fill(store: Store, folder: Path, runs: int) -> int:
     for name in ("a", "b"):
         (folder / name).mkdir()
     data = {"models": ["./a", "./b"], "prompts": [{"text": "What?", "images": "none"}]}
-    plan = expand.expand(sweepfile.validate(data, "measure"), folder, "measure")
+    plan = expand.expand_sweep(sweepfile.validate(data, "measure"), folder, "measure")
     sweep = sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
     connection = store.connection
     connection.execute("BEGIN")

@@ -62,7 +62,7 @@ def plan(folder: Path, name: str) -> Plan:
     """A small sweep."""
     asked = [{"text": f"{name} {i}", "images": "none"} for i in range(JOBS)]
     data = {"name": name, "models": [f"./m{random.randrange(3)}"], "prompts": asked}
-    return expand.expand(sweepfile.validate(data, "stress"), folder, "stress")
+    return expand.expand_sweep(sweepfile.validate(data, "stress"), folder, "stress")
 
 
 def disturb(folder: Path, number: int, until: float, out: SimpleQueue[Any]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from schemas.commands import Turn
+from schemas.shared.plural import pluralize
 
 from .error_classes import WorkerFailure
 
@@ -35,7 +36,7 @@ def _frames_as_images(turn: Turn) -> Turn:
 def notes(turns: Sequence[Turn]) -> list[str]:
     """What a run says of videos that were given as images."""
     counts = [len(video.frames) for turn in turns for video in turn.videos]
-    return [f"video given as {n} image{'s' if n != 1 else ''}" for n in counts]
+    return [f"video given as {pluralize(n, 'image')}" for n in counts]
 
 
 def video_failure(failure: WorkerFailure) -> WorkerFailure:

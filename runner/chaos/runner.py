@@ -88,7 +88,7 @@ class FaultRunner:
             "models": [{"id": f"./{models[0]}", **own}, *(f"./{name}" for name in models[1:])],
             "prompts": [{"text": text, "images": "none"} for text in asked],
         }
-        return expand.expand(sweepfile.validate(data, "chaos"), self.folder, "chaos")
+        return expand.expand_sweep(sweepfile.validate(data, "chaos"), self.folder, "chaos")
 
     def start(self, plan: Plan, emit: Callable[[Any], None]) -> None:
         """Forks a supervisor that works a plan off."""

@@ -27,17 +27,17 @@ def check_order(
     every job: take few. Exit code 0 when nothing depends on the order, else 1.
     """
     from runner import paths
-    from runner.commands import check_order as check_order_module
+    from runner.commands.check_order import order_check_exit_code, run_order_check
     from runner.planning import request
     from runner.view import queue_tables, sinks
     from runner.view.formats import write
 
     how = sinks.choose_mode(sys.stderr, json=False, quiet=False)
     with sinks.open_sink(how, sys.stderr, sys.stderr) as emit:
-        checked = check_order_module.check(
+        checked = run_order_check(
             request.build_plan(to_sweep_request(given)), paths.database_path(db), emit
         )
     write(queue_tables.compared(checked.as_rows(every)), format or "table", sys.stdout)
     if format in (None, "table"):
         click.echo(checked.in_words())
-    ctx.exit(check_order_module.exit_code(checked))
+    ctx.exit(order_check_exit_code(checked))

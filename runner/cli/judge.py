@@ -8,13 +8,13 @@ from typing import Any
 
 import click
 
-from .options import METRICS, PLACE, database, formats
+from .options import METRIC, PLACE, database, formats
 
 
 @click.command(short_help="Check and score stored answers anew.")
 @click.argument("sweep", required=False)
 @click.option("--answers", type=PLACE, help="Accepted answers: CSV, JSONL or JSON.")
-@click.option("--scoring", multiple=True, type=click.Choice(METRICS), help="How to score them.")
+@click.option("--scoring", multiple=True, type=METRIC, help="How to score them.")
 @click.option("--all", "every", is_flag=True, help="Every sweep, by the answers it has.")
 @database
 @formats
@@ -37,6 +37,7 @@ def judge(
     """
     from runner import paths
     from runner.commands import rescore
+    from runner.text.units import pluralize
     from runner.view import tables
     from runner.view.formats import write
 
@@ -45,5 +46,5 @@ def judge(
     if marks.scores or not table:
         write(tables.scores(marks.scores), format or "table", sys.stdout)
     if table:
-        counted = f"{marks.done.checked} texts checked, {marks.done.scored} scored"
+        counted = f"{pluralize(marks.done.checked, 'text')} checked, {marks.done.scored} scored"
         click.echo("\n" * bool(marks.scores) + counted)

@@ -34,11 +34,11 @@ def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) ->
     from datetime import UTC, datetime, timedelta
 
     from runner import paths
-    from runner.commands import prune as prune_module
+    from runner.commands.prune import prune_files
     from runner.text import units
 
     before = datetime.now(UTC) - timedelta(days=days)
-    done = prune_module.prune(paths.database_path(db), before, only or KINDS, dry_run)
+    done = prune_files(paths.database_path(db), before, only or KINDS, dry_run)
     click.echo(
         f"{'would delete' if dry_run else 'deleted'} {units.pluralize(done.logs, 'log')}"
         f" ({units.size(done.log_bytes)}), {units.pluralize(done.images, 'image file')}"

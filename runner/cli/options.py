@@ -8,13 +8,37 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from schemas.engines import engine_choices
+
+
+class MetricName(click.ParamType):  # type: ignore[type-arg]  # not generic in older clicks
+    """The name of a metric; metrics are looked for only when a name is given."""
+
+    name = "metric"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name. Fails, as a usage error, when there is no such metric."""
+        from runner.scoring.metrics import known_metrics
+
+        known = list(known_metrics())
+        if value not in known:
+            self.fail(f"{value!r} is not one of {', '.join(known)}", param, ctx)
+        return str(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The metrics whose names begin so."""
+        from runner.scoring.metrics import known_metrics
+
+        return [CompletionItem(name) for name in known_metrics() if name.startswith(incomplete)]
+
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
-METRICS = ("exact", "contains", "vqa", "anls")
 FORMATS = {
     "json": "A JSON list, every digit.",
     "nl": "A JSON object a line.",
@@ -25,6 +49,7 @@ FORMATS = {
     "html": "The same in HTML.",
 }
 COUNT = click.IntRange(min=1)
+METRIC = MetricName()
 SECONDS = click.FloatRange(min=0, min_open=True)
 PLACE = click.Path(dir_okay=False, path_type=Path)
 
@@ -144,7 +169,7 @@ SWEEP_OPTIONS = (
     click.option(
         "--scoring",
         multiple=True,
-        type=click.Choice(METRICS),
+        type=METRIC,
         callback=list_or_none,
         help="How answers are scored.",
     ),

@@ -63,7 +63,7 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     Exit codes: 0 all is there, 1 something could not be fetched or made, 2 usage, sweep file or
     no room on the disk, 130 interrupted.
     """
-    from runner.commands import fetch as fetch_module
+    from runner.commands.fetch import fetch_models
     from runner.errors import EXIT_JOBS_FAILED
     from runner.planning import request
     from runner.view import sinks, tables
@@ -72,7 +72,7 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     wanted = request.build_plan(to_sweep_request(given, models_only=True))
     how = sinks.choose_mode(sys.stdout, json=json, quiet=quiet)
     with sinks.open_sink(how, sys.stdout, sys.stderr) as emit:
-        done = fetch_module.fetch(wanted, emit)
+        done = fetch_models(wanted, emit)
     if not done and not json:
         click.echo("nothing to fetch: no model of it comes from the hub")
     elif not json:

@@ -115,7 +115,6 @@ def add(
     from runner import api, paths
     from runner.control import targets
     from runner.planning import parse_time, request
-    from runner.preflight import run
     from runner.system.timestamps import format_timestamp
     from runner.view import queue_tables, sinks
 
@@ -129,8 +128,7 @@ def add(
     plan = request.build_plan(to_sweep_request(given))
     how = sinks.choose_mode(sys.stderr, json=False, quiet=quiet)
     with sinks.open_sink(how, sys.stderr, sys.stderr) as emit:
-        plan = run.prepare_and_check(plan, place, emit, strict=strict)
-        added = api.enqueue(plan, place, emit, terms)
+        added = api.enqueue(plan, place, emit, terms, strict=strict)
     click.echo(queue_tables.added_message(added))
 
 
@@ -191,12 +189,12 @@ def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None
     Images that were pruned since are prepared again.
     """
     from runner import paths
-    from runner.commands import retry as retry_module
+    from runner.commands.retry import retry_jobs
     from runner.control import targets
     from runner.view import queue_tables
 
     place = paths.database_path(db)
-    reply = retry_module.retry(place, targets.resolve_target(place, sweep, model, job))
+    reply = retry_jobs(place, targets.resolve_target(place, sweep, model, job))
     click.echo(queue_tables.changed_message("queued again", "job", reply))
 
 
@@ -277,4 +275,4 @@ def start(
     )
     with event_output(place, given, json=json, quiet=quiet) as emit:
         worked = api.work_queue(place, emit, terms)
-    ctx.exit(api.exit_code_of_queue(worked))
+    ctx.exit(api.queue_exit_code(worked))

@@ -52,16 +52,14 @@ def run(
     """
     from runner import api, paths
     from runner.planning import request
-    from runner.preflight import run as run_module
 
-    plan, place, terms = (
+    plan, place, limits = (
         request.build_plan(to_sweep_request(given)),
         paths.database_path(db),
         to_supervisor_limits(given),
     )
     with event_output(place, given, json=json, quiet=quiet) as emit:
-        plan = run_module.prepare_and_check(plan, place, emit, strict=strict)
-        swept = api.run(plan, place, emit, terms=terms)
+        swept = api.run(plan, place, emit, limits=limits, strict=strict)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
@@ -91,11 +89,11 @@ def resume(
     from runner import api, paths
     from runner.database.reader import Reader
 
-    place, terms = paths.database_path(db), to_supervisor_limits(given)
+    place, limits = paths.database_path(db), to_supervisor_limits(given)
     with Reader(place) as reader:
         number = reader.sweep(sweep)["id"]
     with event_output(place, given, json=json, quiet=quiet) as emit:
-        swept = api.resume(place, number, emit, terms=terms)
+        swept = api.resume(place, number, emit, limits=limits)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
@@ -109,7 +107,7 @@ def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int
     with Reader(swept.database) as reader:
         rows = reader.summary(swept.id)
     if table:
-        write(tables.summary(rows), "table", sys.stdout)
+        write(tables.summary_table(rows), "table", sys.stdout)
         there = click.format_filename(swept.database)
         given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
         db = f" --db {shlex.quote(there)}" if given else ""

@@ -45,7 +45,7 @@ def show(
         elif runs:
             shown = tables.results(reader.results(number))
         else:
-            shown = tables.summary(reader.summary(number))
+            shown = tables.summary_table(reader.summary(number))
     write(shown, format or "table", sys.stdout)
 
 

@@ -24,13 +24,13 @@ def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
     code 0; 2 for an unknown sweep.
     """
     from runner import paths
-    from runner import watch as watch_module
     from runner.view import sinks
+    from runner.watch import watch_database
 
     place = paths.database_path(db)
     how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
     with sinks.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as emit:
-        watch_module.watch(place, emit, sweep, once=once, gone=lambda: emit.broken)
+        watch_database(place, emit, sweep, once=once, gone=lambda: emit.broken)
 
 
 @click.command(short_help="Print what a worker printed.")

@@ -65,7 +65,7 @@ class OrderCheckResult:
         return [asdict(job) for job in self.jobs if every or job.verdict != SAME]
 
 
-def check(
+def run_order_check(
     plan: Plan, database: Path, emit: EventSink, launcher: Launcher | None = None
 ) -> OrderCheckResult:
     """Runs and compares. Raises SweepFileError when texts may differ by chance alone."""
@@ -73,10 +73,11 @@ def check(
         raise SweepFileError(
             "with do_sample texts differ by themselves", hint="check the order with greedy decoding"
         )
+    plan = api.check_plan(plan, database, emit)
     done: list[api.SweepResult] = []
 
     def run(part: Plan) -> Said:
-        done.append(api.run(part, database, emit, launcher))
+        done.append(api.run_checked(part, database, emit, launcher))
         return texts_by_job(part, done[-1])
 
     def interrupted() -> bool:
@@ -152,7 +153,7 @@ def compare(job: PlannedJob, found: Sequence[Said], again: Said) -> OrderCompari
     )
 
 
-def exit_code(checked: OrderCheckResult) -> int:
+def order_check_exit_code(checked: OrderCheckResult) -> int:
     """What a shell is told."""
     if not checked.whole:
         return EXIT_INTERRUPTED

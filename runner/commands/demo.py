@@ -77,7 +77,7 @@ def plan(folder: Path = IMAGES) -> Plan:
         "prompts": list(QUESTIONS),
         "answers": MANIFEST,
     }
-    return expand.expand(sweepfile.validate(data, "demo"), folder, "demo")
+    return expand.expand_sweep(sweepfile.validate(data, "demo"), folder, "demo")
 
 
 def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
@@ -85,7 +85,7 @@ def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
     out = []
     for row in rows:
         accepted = json.loads(row["reference_answers"] or "[]")
-        right = row["exact"] == 1 if accepted else None
+        right = json.loads(row["scores"] or "{}").get("exact") == 1 if accepted else None
         out.append(CheckedAnswer(row["image"], row["prompt"], row["text"], accepted, right))
     return out
 

@@ -32,7 +32,7 @@ from ..process.launcher import Launcher, WorkerSpec
 from ..supervisor.deadlines import DeadlineMonitor
 
 
-def fetch(
+def fetch_models(
     plan: Plan, emit: EventSink, launcher: Launcher | None = None
 ) -> list[stream.ModelFetched]:
     """What came of each model, those whose environment could not be made among them.
@@ -40,7 +40,7 @@ def fetch(
     Blocks until all is there or has failed. Raises PreflightError, before anything is fetched,
     when the disk has not the room for what the hub says is to come.
     """
-    plan, unmade = resolve.resolve(plan, emit)
+    plan, unmade = resolve.resolve_environments(plan, emit)
     wanted = list(unique_hub_models(list(finding.plan_variants(plan))))
     check_disk_space(wanted)
     emit(stream.FetchStarted(models=[variant.name for variant in wanted]))

@@ -46,7 +46,9 @@ class PruneResult:
     samples: int
 
 
-def prune(database: Path, before: datetime, what: Iterable[str], dry: bool = False) -> PruneResult:
+def prune_files(
+    database: Path, before: datetime, what: Iterable[str], dry: bool = False
+) -> PruneResult:
     """Deletes logs, images and samples (of `what`) of sweeps that ended before a moment.
 
     A `dry` run only says what that would be.

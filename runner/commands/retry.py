@@ -1,4 +1,4 @@
-"""Queues failed jobs again, after preparing those of their images whose files were deleted."""
+"""Queues again what did not end ok, its images prepared first."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from ..control.client import send_request
 from ..control.registry import failed_jobs_condition
 from ..database.reader import Reader
 from ..database.store import files_folder
-from ..image_prep.restore import NEEDED, reprepare
+from ..image_prep.restore_images import SELECT_IMAGES, restore_image
 
 
-def retry(database: Path, target: dict[str, Any]) -> dict[str, Any]:
-    """Asks for what failed to be queued again, its images made first: a supervisor that works
-    has no time for that, and may have pruned them."""
+def retry_jobs(database: Path, target: dict[str, Any]) -> dict[str, Any]:
+    """Asks the writer to queue failed jobs again, and returns its reply.
+
+    Missing prepared images are made here first: a supervisor that is working has no time for it.
+    Raises what `runner.control.client.send_request` raises.
+    """
     condition, id = failed_jobs_condition(target)
     with Reader(database) as reader:
-        rows = [tuple(row.values()) for row in reader.records(f"{NEEDED} {condition}", id)]
+        rows = [tuple(row.values()) for row in reader.records(f"{SELECT_IMAGES} {condition}", id)]
     for row in rows:
-        reprepare(row, files_folder(database) / "images")
+        restore_image(row, files_folder(database) / "images")
     return send_request(database, "retry", target)

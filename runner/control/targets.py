@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..database.error_hints import suggest
 from ..database.reader import Reader
+from ..text.suggest import suggest
 from .protocol import RequestError
 
 Target = dict[str, Any]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import DatabaseError
+from ..system.atomic_write import atomic_path
 from .reader import Reader, connect
 
 
@@ -22,20 +22,17 @@ def backup(database: Path, copy: Path, replace: bool = False) -> int:
         raise DatabaseError(f"{copy} is there already", hint="give --replace to write over it")
     if copy.exists() and copy.samefile(database):
         raise DatabaseError(f"{copy} is the database itself")
-    half = copy.with_name(f".{copy.name}.{os.getpid()}.tmp")
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with closing(connect(database)) as connection:
-            connection.execute("PRAGMA query_only = OFF")  # of no use to a file opened to be read
-            connection.execute("VACUUM INTO ?", [str(half)])
-        with closing(sqlite3.connect(half)) as connection:
-            (sound,) = connection.execute("PRAGMA quick_check").fetchone()
-        if sound != "ok":
-            raise DatabaseError(f"the copy of {database} is not sound: {sound}")
-        half.replace(copy)
+        with atomic_path(copy) as temporary:
+            temporary.unlink(missing_ok=True)  # VACUUM INTO wants a new file
+            with closing(connect(database)) as connection:
+                connection.execute("PRAGMA query_only = OFF")  # the file itself is opened read-only
+                connection.execute("VACUUM INTO ?", [str(temporary)])
+            with closing(sqlite3.connect(temporary)) as connection:
+                (check,) = connection.execute("PRAGMA quick_check").fetchone()
+            if check != "ok":
+                raise DatabaseError(f"the copy of {database} is damaged: {check}")
     except (sqlite3.Error, OSError) as error:
         raise DatabaseError(f"cannot copy {database} to {copy}: {error}") from error
-    finally:
-        with suppress(OSError):
-            half.unlink(missing_ok=True)
     return copy.stat().st_size

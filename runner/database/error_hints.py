@@ -5,12 +5,12 @@ Pure text work on an error, a query and a schema; it runs nothing.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..errors import QueryError
+from ..text.suggest import suggest
 
 MISSING = re.compile(r"no such (table|column|function): \"?([^\"]+?)\"?(?: - .*)?$")
 TOKEN = re.compile(r'near "(.+)": syntax error')
@@ -67,10 +67,3 @@ def explain_missing_name(
         advice = suggest(bare, columns or elsewhere)
     hint = "".join(f"columns of {table}: {', '.join(schema[table])}" for table in asked[:1])
     return QueryError(f"there is no column {name!r}{advice}", hint=hint or None)
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """` (did you mean ...?)`, or nothing."""
-    lower = {other.lower(): other for other in known}
-    close = difflib.get_close_matches(name.lower(), list(lower), n=1)
-    return f" (did you mean {lower[close[0]]}?)" if close else ""

@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import DatabaseError, QueryError
+from ..text.suggest import suggest
 from . import APPLICATION_ID
-from .error_hints import explain_error, suggest
+from .error_hints import explain_error
 from .score_reader import EMPTY, check_summaries, primary_scores
 
 CHECK_EVERY = 10_000

@@ -9,7 +9,7 @@ from typing import Any
 from schemas import rows
 
 from ..errors import QueryError
-from .error_hints import suggest
+from ..text.suggest import suggest
 
 
 def tables() -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..scoring.check_summary import MUCH, WORDS, summarize_checks
+from ..scoring.checks import CHECK_WORDS, MUCH_REPETITION, summarize_checks
 from ..scoring.confidence import interval
 
 
@@ -92,11 +92,13 @@ def check_summaries(reader: RecordSource, sweep: int) -> dict[int, str | None]:
         FROM jobs JOIN checks ON checks.run_id = jobs.latest_run_id
         WHERE sweep_id = ? GROUP BY sweep_model_id
         """,
-        MUCH,
+        MUCH_REPETITION,
         sweep,
     )
     return {
-        row["sweep_model_id"]: summarize_checks(row["texts"], {key: int(row[key]) for key in WORDS})
+        row["sweep_model_id"]: summarize_checks(
+            row["texts"], {key: int(row[key]) for key in CHECK_WORDS}
+        )
         for row in rows
     }
 

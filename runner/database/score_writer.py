@@ -14,9 +14,9 @@ from typing import Any
 
 from schemas.states import Outcome
 
-from ..scoring import metrics
 from ..scoring.checks import check
 from ..scoring.match_references import JobKey
+from ..scoring.metrics import score_answer
 
 AT_ONCE = 200
 
@@ -50,7 +50,7 @@ def score_run(connection: sqlite3.Connection, run: int) -> ScoreProgress:
     replace_row(connection, "checks", {"run_id": run, **asdict(seen)})
     if outcome != Outcome.OK or text is None or accepted is None:
         return ScoreProgress(1, 0)
-    for score in metrics.score(text, json.loads(accepted), json.loads(chosen)):
+    for score in score_answer(text, json.loads(accepted), json.loads(chosen)):
         replace_row(connection, "scores", {"run_id": run, **asdict(score)})
     return ScoreProgress(1, 1)
 

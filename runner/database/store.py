@@ -26,7 +26,7 @@ from ..errors import BusyError, DatabaseError
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path, is_plain
 from . import APPLICATION_ID, score_writer
-from . import lock as lock_module
+from .lock import canonical_path, lock_file, lock_owner_pid, write_pid
 from .migrations import NAMES, migrations
 
 
@@ -43,7 +43,7 @@ class Store:
 
         Where somebody else writes it, that one's end is waited for, `wait_s` at most.
         """
-        self.path = path = lock_module.canonical_path(path)
+        self.path = path = canonical_path(path)
         if not is_plain(str(path)):
             raise DatabaseError(
                 f"{path} cannot be a database: its name holds what is no letter",
@@ -265,7 +265,7 @@ def unusable_error(path: Path, error: Exception) -> DatabaseError:
 
 def files_folder(database: Path) -> Path:
     """The folder beside a database for files that belong to it."""
-    return lock_module.canonical_path(database).with_suffix(".files")
+    return canonical_path(database).with_suffix(".files")
 
 
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:
@@ -273,17 +273,17 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
 
     Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
     """
-    held = FileLock(lock_module.lock_file(path))
+    held = FileLock(lock_file(path))
     try:
         held.acquire(timeout=wait_s, poll_interval=0.02)
     except Timeout:
-        pid = lock_module.lock_owner_pid(path)
+        pid = lock_owner_pid(path)
         raise BusyError(
             f"another vlmsweep{f' (process {pid})' if pid else ''} is working on {path}",
             hint="vlmsweep queue add hands it more to do, vlmsweep watch shows it; or give this"
             " sweep a database of its own with --db. Reading is fine",
         ) from None
-    lock_module.write_pid(path)
+    write_pid(path)
     return held
 
 

@@ -109,9 +109,9 @@ def value(what: str, of: Any) -> str:
 def reason(one: Regression) -> str:
     """A regression in words."""
     if one.kind == "new_failures":
-        return f"{one.model}: {one.count} new failure{'s' * (one.count != 1)}"
+        return f"{one.model}: {units.pluralize(one.count or 0, 'new failure')}"
     if one.kind == "texts":
-        return f"{one.model}: {one.count} changed text{'s' * (one.count != 1)}"
+        return f"{one.model}: {units.pluralize(one.count or 0, 'changed text')}"
     of = {"latency_s": "time", "peak_rss_bytes": "memory"}.get(one.figure or "", "device memory")
     spread = f"({one.low:.2f}–{one.high:.2f})"
     return f"{one.model}: {one.ratio:.2f} times the {of} {spread}, limit {one.limit:g}"
@@ -121,7 +121,7 @@ def not_compared_lines(found: Comparison) -> Iterator[str]:
     """Jobs that could not be compared, counted."""
     for change, said in LEFT.items():
         if count := sum(model.counts[change] for model in found.models):
-            yield f"{count} job{'s' * (count != 1)} {said}"
+            yield f"{units.pluralize(count, 'job')} {said}"
 
 
 def write(found: Comparison, stream: TextIO, limit: int) -> None:

@@ -18,6 +18,7 @@ from schemas.shared import hub_cache
 
 from ..planning import family_info
 from ..text.sanitize import display_path, one_line
+from ..text.units import pluralize
 from .check import Check, state_of
 
 DEVICES_S = 180.0
@@ -94,6 +95,6 @@ def cache(root: Path) -> Check:
         return Check("models", "hub cache", "not here", f"nothing yet at {where}")
     count = sum(1 for _ in root.glob("models--*"))
     if not os.access(root, os.W_OK):
-        said = f"{count} models at {where}, which cannot be written to"
+        said = f"{pluralize(count, 'model')} at {where}, which cannot be written to"
         return Check("models", "hub cache", "not here", said)
-    return Check("models", "hub cache", "in force", f"{count} models at {where}")
+    return Check("models", "hub cache", "in force", f"{pluralize(count, 'model')} at {where}")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
+from ..system.atomic_write import atomic_write
 from .probe import Interpreter
 
 VARIABLE = "VLMSWEEP_ENVIRONMENTS"
@@ -65,7 +66,8 @@ class CachedEnvironment:
 
     def write(self, note: EnvironmentManifest) -> None:
         """Keeps what it is made of."""
-        self.sidecar_file("json").write_text(json.dumps(asdict(note), indent=1), encoding="utf-8")
+        with atomic_write(self.sidecar_file("json")) as file:
+            file.write(json.dumps(asdict(note), indent=1).encode())
 
     def read(self) -> EnvironmentManifest | None:
         """What was kept of it, if anything was."""

@@ -35,7 +35,7 @@ Outcome = tuple[str | None, InterpreterError | None]
 Known = dict[tuple[str | None, tuple[str, ...] | None], Outcome]
 
 
-def resolve(plan: Plan, emit: EventSink) -> tuple[Plan, list[EnvironmentFailure]]:
+def resolve_environments(plan: Plan, emit: EventSink) -> tuple[Plan, list[EnvironmentFailure]]:
     """The plan with the interpreter that each model runs in, made where need be.
 
     Blocks while environments are made, one after another, each within its model's download_s.
@@ -132,7 +132,7 @@ def expected_interpreter(base: str, requirements: Sequence[str] | None) -> str:
         return base
 
 
-def restore(
+def restore_environments(
     pythons: Sequence[tuple[str, str]], emit: EventSink, on_idle: Callable[[], None] | None = None
 ) -> None:
     """Makes again the environments of a stored sweep (model, interpreter) that are not there."""

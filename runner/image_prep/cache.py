@@ -10,11 +10,14 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from schemas.image import ImageFacts
+
+from ..system.atomic_write import atomic_write
 
 # Part of the index's key: raise it when the same file would give other pixels.
 RECIPE = 1
@@ -67,12 +70,12 @@ def save_cached(
 ) -> None:
     """Write the index entry, with the sizes of the image's file or the frames' files.
 
-    Raises FolderError.
+    Raises CacheFolderError.
     """
     entry: dict[str, Any] = {"facts": asdict(facts), "png_bytes": png_bytes}
     entry["check"] = _check(entry)
     path = index_entry(folder, str(facts.source_sha256), max_side, facts.max_frames)
-    atomic_write(path, lambda file: file.write(json.dumps(entry).encode()))
+    write_cache_file(path, lambda file: file.write(json.dumps(entry).encode()))
 
 
 def _check(entry: dict[str, Any]) -> str:
@@ -85,21 +88,15 @@ def image_path(folder: Path, prepared_sha256: str) -> Path:
     return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
 
 
-def atomic_write(path: Path, fill: Any) -> int:
-    """Write a file so that under its name it is either whole or not there; its size in bytes."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_cache_file(path: Path, write_content: Callable[[BinaryIO], object]) -> int:
+    """Writes a file of the folder; returns its size in bytes. Raises CacheFolderError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("wb") as file:
-                fill(file)
-                file.flush()
-                os.fsync(file.fileno())
-                size = os.fstat(file.fileno()).st_size
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with atomic_write(path) as file:
+            write_content(file)
+        return path.stat().st_size
     except OSError as error:
-        why = error.strerror or str(error)
-        raise CacheFolderError(f"can't write to the folder for prepared images: {why}") from error
-    return size
+        reason = error.strerror or str(error)
+        raise CacheFolderError(
+            f"cannot write to the folder for prepared images: {reason}"
+        ) from error

@@ -86,7 +86,9 @@ def _check_unchanged(file: IO[bytes], stamp: int) -> None:
 def _write_png(folder: Path, image: Image) -> tuple[str, int]:
     digest = pixels.hash_pixels(image)
     path = cache.image_path(folder, digest)
-    return digest, cache.atomic_write(path, lambda png: image.save(png, "PNG", compress_level=1))
+    return digest, cache.write_cache_file(
+        path, lambda png: image.save(png, "PNG", compress_level=1)
+    )
 
 
 def serve(order: DecodeRequest) -> DecodeResult:

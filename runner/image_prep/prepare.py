@@ -20,7 +20,7 @@ MAX_PATH_BYTES = 4096
 VIDEO_TIMES = 4  # so much longer than an image may a video take
 
 
-def prepare(
+def prepare_images(
     paths: Sequence[Path],
     *,
     max_side: int | None,

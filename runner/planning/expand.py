@@ -6,7 +6,6 @@ It decides neither the order in which jobs run (that is the queue's) nor what im
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import glob
 import importlib.util
@@ -23,6 +22,7 @@ from schemas.engines import is_remote
 from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
+from ..text.suggest import suggest
 from . import python_spec
 from . import references as expectations
 from .plan import LoadTarget, Plan, PlannedJob, PlannedModel
@@ -48,7 +48,7 @@ HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 DEMO = "demo"
 
 
-def expand(sweep: Sweep, base: Path, source: str) -> Plan:
+def expand_sweep(sweep: Sweep, base: Path, source: str) -> Plan:
     """All jobs of a sweep. Relative paths are relative to `base`.
 
     Raises SweepFileError with every path that leads nowhere and every name used twice.
@@ -238,8 +238,7 @@ def suggest_path(path: Path) -> str:
         names = [other.name for other in path.parent.iterdir()]
     except OSError:
         return ""
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return suggest(path.name, names)
 
 
 def exclusion_reason(sweep: Sweep, one: PlannedModel, group: tuple[Path, ...]) -> str | None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
-from ..scoring import match_references, metrics, reference_file, vqa
+from ..scoring import match_references, reference_file
 from ..scoring.match_references import JobKey
+from ..scoring.metrics import default_metrics, known_metrics
+from ..text.suggest import suggest
 from .plan import EMPTY, PlannedJob, ReferenceAnswers
 
 
@@ -40,14 +42,25 @@ def load_references(
     file: Path, scoring: Sequence[str] | None, asked: Iterable[JobKey]
 ) -> ReferenceAnswers:
     """What a file says of the jobs. Raises SweepFileError with all that is wrong with it."""
-    found = match_references.match(file, reference_file.read(file), list(asked))
-    if scoring and "vqa" in scoring:
-        wrong = sorted({len(some) for some in found.values()} - {vqa.PEOPLE})
-        if wrong:
-            raise SweepFileError(
-                f"scoring by vqa needs ten answers to each question, one for each of ten people;"
-                f" in {file} some have {wrong[0]}",
-                hint="leave vqa out of scoring, or leave scoring out",
-            )
-    chosen = scoring or metrics.default_metrics(list(found.values()))
-    return ReferenceAnswers(found, tuple(dict.fromkeys(chosen)))
+    accepted = match_references.match(file, reference_file.read(file), list(asked))
+    questions = list(accepted.values())
+    for name in scoring or ():
+        check_metric(name, questions, file)
+    chosen = scoring or default_metrics(questions)
+    return ReferenceAnswers(accepted, tuple(dict.fromkeys(chosen)))
+
+
+def check_metric(name: str, questions: Sequence[Sequence[str]], file: Path) -> None:
+    """Raises SweepFileError when there is no such metric, or when it cannot score a question."""
+    metric = known_metrics().get(name)
+    if metric is None:
+        raise SweepFileError(
+            f"there is no metric {name!r}{suggest(name, known_metrics())}",
+            hint=f"known: {', '.join(known_metrics())}",
+        )
+    counts = sorted({len(accepted) for accepted in questions if not metric.applies(accepted)})
+    if counts:
+        raise SweepFileError(
+            f"scoring by {name} needs {metric.requirement()}; in {file} some have {counts[0]}",
+            hint=f"leave {name} out of scoring, or leave scoring out",
+        )

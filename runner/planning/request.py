@@ -16,8 +16,7 @@ from schemas.engines import is_remote
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
-from . import expand as expand_module
-from . import family_info, sweepfile
+from . import expand, family_info, sweepfile
 from .plan import Plan
 
 PRESETS = Path(__file__).with_name("presets")
@@ -49,11 +48,11 @@ def build_plan(request: SweepRequest) -> Plan:
             known = ", ".join(presets())
             raise SweepFileError(f"there is no preset {request.preset!r}; known: {known}")
         sweep = from_file(request, PRESETS / f"{request.preset}.yaml")
-        return expand(sweep, Path.cwd(), f"preset {request.preset}")
+        return expand_with_aliases(sweep, Path.cwd(), f"preset {request.preset}")
     if request.file is None:
-        return expand(from_options(request), Path.cwd(), "command line")
+        return expand_with_aliases(from_options(request), Path.cwd(), "command line")
     base = request.file.absolute().parent
-    return expand(from_file(request, request.file), base, str(request.file.absolute()))
+    return expand_with_aliases(from_file(request, request.file), base, str(request.file.absolute()))
 
 
 def presets() -> list[str]:
@@ -61,14 +60,14 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
-def expand(sweep: Sweep, base: Path, source: str) -> Plan:
+def expand_with_aliases(sweep: Sweep, base: Path, source: str) -> Plan:
     """The jobs of a sweep in which families' short names stand for the models they mean."""
     bare = {
         m.id
         for m in sweep.models
         if "/" not in m.id and not is_remote(m.engine) and not (base / m.id).is_dir()
     }
-    if bare - {expand_module.DEMO}:
+    if bare - {expand.DEMO}:
         meant = family_info.aliases()
         models = [
             m.model_copy(update={"id": meant[m.id], "name": m.name or m.id})
@@ -77,7 +76,7 @@ def expand(sweep: Sweep, base: Path, source: str) -> Plan:
             for m in sweep.models
         ]
         sweep = sweep.model_copy(update={"models": models})
-    return expand_module.expand(sweep, base, source)
+    return expand.expand_sweep(sweep, base, source)
 
 
 def from_options(request: SweepRequest) -> Sweep:

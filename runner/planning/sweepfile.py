@@ -6,7 +6,6 @@ expands to by `runner.planning.expand`.
 
 from __future__ import annotations
 
-import difflib
 import types
 import typing
 from pathlib import Path
@@ -19,6 +18,9 @@ from pydantic_core import ErrorDetails
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
+from ..scoring.metrics import known_metrics
+from ..text.suggest import closest
+from ..text.units import pluralize
 from . import safe_load
 
 MAX_BYTES = 10_000_000
@@ -64,11 +66,11 @@ def validate(data: Any, source: str) -> Sweep:
             hint="a sweep file has the keys models, images and prompts",
         )
     try:
-        return Sweep.model_validate(data)
+        return Sweep.model_validate(data, context={"metrics": tuple(known_metrics())})
     except ValidationError as error:
         found = error.errors()
         lines = sorted({format_problem(detail) for detail in found[:MOST_SAID]})
-        count = f"{len(lines)} problem{'s' if len(lines) > 1 else ''}"
+        count = pluralize(len(lines), "problem")
         if len(found) > MOST_SAID:
             count = f"the first {len(lines)} of {len(found)} problems"
         raise SweepFileError(
@@ -98,17 +100,15 @@ def format_problem(detail: ErrorDetails) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "extra_forbidden":
         known = known_keys(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
-        advice = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
+        meant = closest(str(location[-1]), known)
+        advice = f"did you mean {meant}?" if meant else f"known here: {', '.join(known)}"
         return f"{where}: unknown key ({advice})"
     if detail["type"] == "missing":
         return f"{where}: missing (it has to be there)"
     if detail["type"] == "literal_error":
         expected = detail.get("ctx", {}).get("expected", "")
-        close = difflib.get_close_matches(
-            str(detail["input"]), [word.strip("' ") for word in expected.split(",")], n=1
-        )
-        hint = f", did you mean {close[0]}?" if close else ""
+        meant = closest(str(detail["input"]), [word.strip("' ") for word in expected.split(",")])
+        hint = f", did you mean {meant}?" if meant else ""
         return f"{where}: {quote_value(detail['input'])} is not one of {expected}{hint}"
     if detail["type"] == "value_error":
         return f"{where}: {message}"

@@ -14,6 +14,7 @@ from ..environments import resolve
 from ..errors import VlmsweepError
 from ..planning.plan import Plan
 from ..supervisor.queue import Queue
+from ..text.units import pluralize
 from . import devices, eta, images, memory, models, probe, servers
 from .eta import ExpectedDuration
 from .finding import SEVERITIES, Finding, LoadVariant, plan_variants, queued_variants
@@ -53,7 +54,8 @@ def run_preflight(
     `hub` asks the hub about models that are not on disk (unless offline), `made` tells that
     environments have been made. `database` is where history lies and results will.
     """
-    plan = resolve.with_expected_interpreters(plan)
+    if not made:
+        plan = resolve.with_expected_interpreters(plan)
     asked = list(plan_variants(plan))
     known = eta.load_estimates(asked, database)
     found = [
@@ -75,7 +77,7 @@ def of_models(
     yield from eta.findings(asked, known)
 
 
-def recheck_queue(queue: Queue, database: Path, emit: EventSink) -> None:
+def check_queue(queue: Queue, database: Path, emit: EventSink) -> None:
     """Looks at the models of what waits in a database, and tells what was found.
 
     Its images were prepared when it was stored.
@@ -92,23 +94,12 @@ def emit_findings(findings: Iterable[Finding], emit: EventSink) -> None:
             emit(stream.PreflightFinding(**found.as_dict()))
 
 
-def prepare_and_check(plan: Plan, database: Path, emit: EventSink, *, strict: bool = False) -> Plan:
-    """Makes the environments, looks, and tells what was found: what comes before every start.
-
-    Returns the plan as it will run. Raises PreflightError when `strict` and jobs would fail.
-    """
-    plan, _ = resolve.resolve(plan, emit)
-    seen = run_preflight(plan, database, made=True)
-    emit_findings(seen.findings, emit)
-    if strict:
-        raise_on_problems(seen)
-    return plan
-
-
 def raise_on_problems(seen: PreflightReport) -> None:
     """Raises PreflightError with all problems, if there are any."""
     problems = seen.of("problem")
     if problems:
         lines = "".join(f"\n  {one.where}: {one.message}" for one in problems)
-        count = f"{len(problems)} problems stand" if len(problems) > 1 else "1 problem stands"
+        count = (
+            f"{pluralize(len(problems), 'problem')} {'stands' if len(problems) == 1 else 'stand'}"
+        )
         raise PreflightError(f"{count} in the way:{lines}", hint="without --strict it runs")

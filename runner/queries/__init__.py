@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..database.error_hints import suggest
 from ..errors import QueryError
+from ..text.suggest import suggest
 
 OURS = Path(__file__).parent
 SWEEP = "sweep"  # a parameter of this name takes what other commands take for a sweep

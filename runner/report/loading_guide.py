@@ -168,7 +168,7 @@ def describe_attempt(variant: LoadAttempt, model: Model, failures: Sequence[Fail
 
 def count(failure: FailureGroup) -> str:
     """`3 jobs ended in timeout`."""
-    jobs = "1 job" if failure.jobs == 1 else f"{failure.jobs} jobs"
+    jobs = units.pluralize(failure.jobs, "job")
     return f"{jobs} ended in {failure.row['outcome'].replace('_', ' ')}"
 
 

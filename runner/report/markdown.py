@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ..text import units
 from ..text.sanitize import strip_control_characters
-from ..view import table_renderer
-from ..view import tables as tables_module
+from ..view import table_renderer, tables
 from ..view.grid import Column
 from ..view.markdown_html import markdown as escaped
 from ..view.markdown_html import markdown_table, piped
@@ -37,7 +36,7 @@ def lines(facts: ReportData) -> Iterator[str]:
     for figure in figures(facts):
         yield f"- {escaped(figure.title)}: **{escaped(figure.value)}**, {escaped(figure.detail)}"
     yield from heading("Models")
-    grid = tables_module.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
+    grid = tables.summary_table([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
     yield from markdown_table(*table_renderer.visible_cells(grid))
     told = detail_tables.detail_tables(facts)
     yield from heading("How each model was loaded")

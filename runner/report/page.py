@@ -19,12 +19,11 @@ from ..errors import VlmsweepError
 from ..system.timestamps import utc_now
 from ..text import units
 from ..text.sanitize import strip_control_characters
-from ..view import table_renderer
-from ..view import tables as tables_module
+from ..view import table_renderer, tables
 from . import detail_tables, format, plots, scatter, timeline
-from . import svg as svg_module
 from .data import ImageCard, Record, ReportData
 from .summary import compared_models_note, figures, headline, image_failures_note, remarks
+from .svg import EXTRA_HINT, EXTRA_MISSING, render_svg
 from .thumbnails import Thumbnail, side, thumbnail
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -50,7 +49,7 @@ def page(facts: ReportData, images: bool = True) -> str:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise VlmsweepError(f"{svg_module.NEEDS}: {error}", svg_module.HINT) from error
+        raise VlmsweepError(f"{EXTRA_MISSING}: {error}", EXTRA_HINT) from error
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -140,7 +139,7 @@ class Row(list[Cell]):
 
 def models_table(facts: ReportData) -> dict[str, Any]:
     """The guide's table, with the columns that the terminal shows too."""
-    grid = tables_module.summary([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
+    grid = tables.summary_table([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
     columns, rows = table_renderer.visible_cells(grid)
     table = []
     for model, words in zip(facts.models, rows, strict=True):
@@ -162,7 +161,7 @@ def render_plots(facts: ReportData, markup: type[str]) -> dict[str, Any]:
         (scatter.speed(models), "Speed against memory", "numbers as in the table", ()),
     )
     made = [
-        Plot(title, words, markup(svg_module.render_svg(spec, title)), legend)
+        Plot(title, words, markup(render_svg(spec, title)), legend)
         for spec, title, words, legend in wanted
         if spec
     ]
@@ -174,7 +173,7 @@ def render_plots(facts: ReportData, markup: type[str]) -> dict[str, Any]:
             "name": models[worker.model - 1].name,
             "words": format.worker_exit_text(worker.row),
             "svg": (spec := timeline.memory(worker))
-            and markup(svg_module.render_svg(spec, f"memory of worker {worker.row['number']}")),
+            and markup(render_svg(spec, f"memory of worker {worker.row['number']}")),
         }
         for worker in facts.workers
         if id(worker) in chosen

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 
 from ..database.reader import Reader
-from ..scoring.check_summary import MUCH
+from ..scoring.checks import MUCH_REPETITION
 from .data import Record
 
 CHECKS = """
@@ -51,7 +51,7 @@ def score_flags(row: Record) -> list[str]:
         out.append(MARKS.get(row["score"], "partly right"))
     out += ["empty"] if row["empty"] else []
     out += ["cut off"] if row["cut_off"] else []
-    out += ["repeats itself"] if (row["repetition"] or 0) >= MUCH else []
+    out += ["repeats itself"] if (row["repetition"] or 0) >= MUCH_REPETITION else []
     out += ["special tokens left"] if row["special_tokens"] else []
     out += ["prompt echoed"] if row["prompt_echoed"] else []
     return out

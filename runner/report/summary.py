@@ -49,7 +49,7 @@ def image_failures_note(facts: ReportData) -> str | None:
     broken = {row["id"] for card in facts.cards for row in card.images if row["error_class"]}
     if not broken:
         return None
-    words = "1 image" if len(broken) == 1 else f"{len(broken)} images"
+    words = units.pluralize(len(broken), "image")
     return f"{words} could not be read, so no model was asked about it."
 
 

@@ -42,8 +42,8 @@ CONFIG = {
     },
     "text": {"color": "var(--text)", "fontSize": 11},
 }
-NEEDS = "the report extra is not installed"
-HINT = "pip install 'vlmsweep[report]'; or --format md, which does without"
+EXTRA_MISSING = "the report extra is not installed"
+EXTRA_HINT = "pip install 'vlmsweep[report]'; or --format md, which does without"
 
 
 def render_svg(spec: Mapping[str, Any], title: str) -> str:
@@ -51,7 +51,7 @@ def render_svg(spec: Mapping[str, Any], title: str) -> str:
     try:
         import vl_convert
     except ImportError as error:
-        raise VlmsweepError(f"{NEEDS}: {error}", HINT) from error
+        raise VlmsweepError(f"{EXTRA_MISSING}: {error}", EXTRA_HINT) from error
     drawn = vl_convert.vegalite_to_svg(xml_safe({"config": CONFIG, **spec}))
     # Ours from the line above, and expat by default takes no entities from outside.
     root = allowlist_element(ElementTree.fromstring(drawn))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
 from ..database.reader import Reader
 from ..errors import VlmsweepError
+from ..system.atomic_write import atomic_write
 from ..text import units
 from ..text.sanitize import strip_control_characters
 from .data import ReportData
@@ -31,7 +31,7 @@ def write(
         sys.stdout.write(text)
         return written_message(facts, "", text)
     path = output or Path(f"report.{format}")
-    atomic_write(path, text)
+    write_report_file(path, text)
     return strip_control_characters(written_message(facts, f"{path}: ", text))
 
 
@@ -46,14 +46,12 @@ def render_report(facts: ReportData, format: str, images: bool) -> str:
     return page(facts, images)
 
 
-def atomic_write(path: Path, text: str) -> None:
-    """Writes a file: under its name it is whole or as it was. Raises VlmsweepError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_report_file(path: Path, text: str) -> None:
+    """Replaces a file. Raises VlmsweepError, and what was there stays."""
     try:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(path)
+        with atomic_write(path) as file:
+            file.write(text.encode("utf-8", "replace"))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise VlmsweepError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -62,5 +60,6 @@ def written_message(facts: ReportData, where: str, text: str) -> str:
     size = units.size(len(text.encode("utf-8", "replace")))
     models = len(facts.models)
     return (
-        f"{where}{size}, {models} {'model' if models == 1 else 'models'}, {facts.answers} answers"
+        f"{where}{size}, {units.pluralize(models, 'model')},"
+        f" {units.pluralize(facts.answers, 'answer')}"
     )

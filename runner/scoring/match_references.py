@@ -14,7 +14,8 @@ from pathlib import Path, PurePath
 
 from ..errors import SweepFileError
 from ..text.sanitize import truncate
-from ..text.suggest import suggest
+from ..text.suggest import closest, suggest
+from .normalize import fold
 from .reference_file import ReferenceAnswer, raise_problems
 
 ALIKE = 0.85
@@ -162,8 +163,8 @@ def suspicious_prompts(
     for one in expected:
         prompt = fold(one.prompt or "")
         if bare and prompt and prompt not in texts and prompt not in problems:
-            meant = suggest(prompt, bare, "{}", ALIKE).strip()
-            if meant:
+            meant = closest(prompt, bare, ALIKE)
+            if meant is not None:
                 problems[prompt] = (
                     f"{one.where}: nothing asks {truncate(one.prompt or '', 60)!r}"
                     f" (did you mean {truncate(bare[meant], 60)!r}?)"
@@ -175,8 +176,3 @@ def examples(prompts: Iterable[str | None]) -> str:
     """A few prompts, in a message."""
     some = [repr(truncate(text, 40)) for text in dict.fromkeys(prompts) if text]
     return ", ".join(some[:3]) + (", ..." if len(some) > 3 else "") if some else "no prompts"
-
-
-def fold(text: str) -> str:
-    """A prompt as it is compared: case and kind of white space do not count."""
-    return " ".join(text.casefold().split())

@@ -16,7 +16,8 @@ from typing import Any
 
 from ..errors import SweepFileError
 from ..text.sanitize import truncate
-from ..text.suggest import suggest
+from ..text.suggest import closest
+from ..text.units import pluralize
 
 IMAGE = ("image", "file", "path")
 QUESTION = ("prompt", "question")
@@ -67,7 +68,7 @@ def raise_problems(path: Path, problems: list[str]) -> None:
     """Raises SweepFileError with the first of the problems, if there are any."""
     if not problems:
         return
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    count = pluralize(len(problems), "problem")
     lines = "\n".join(f"  {line}" for line in problems[:SHOWN])
     more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     raise SweepFileError(
@@ -83,7 +84,8 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        hint = suggest(path.name, folder_names(path), "did you mean {}?", 0.75).strip() or None
+        meant = closest(path.name, folder_names(path), 0.75)
+        hint = f"did you mean {meant}?" if meant else None
         raise SweepFileError(f"cannot read the answers in {path}: {reason}", hint=hint) from error
 
 
@@ -171,8 +173,8 @@ def check_columns(rows: Iterable[Mapping[str, Any]]) -> str | None:
     there = ", ".join(truncate(key, 30) for key in keys)
     for key in keys:
         absent = [name for name in KNOWN if name not in keys]
-        if key not in KNOWN and (meant := suggest(key, absent, "did you mean {}?", 0.8)):
-            return f"unknown column {truncate(key, 30)!r},{meant}"
+        if key not in KNOWN and (meant := closest(key, absent, 0.8)):
+            return f"unknown column {truncate(key, 30)!r}, did you mean {meant}?"
     if not set(ACCEPTED) & set(keys):
         return f"there is no column answer or answers; there are {there}"
     if not {*IMAGE, "sha256", *QUESTION} & set(keys):

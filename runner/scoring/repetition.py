@@ -7,8 +7,10 @@ own overhead drowns short texts.
 
 from __future__ import annotations
 
+from .normalize import fold
+
 SHORTEST, LONGEST = 6, 20
-LOOKED_AT = 20_000
+MAX_CHARACTERS = 20_000
 
 
 def repetition(text: str) -> float | None:
@@ -19,7 +21,7 @@ def repetition(text: str) -> float | None:
     least 6 and at most 20: a phrase that returns counts little, a loop nearly all. Of a long
     text the last 20,000 characters are looked at: a loop is what a text ends in.
     """
-    folded = " ".join(text[-LOOKED_AT:].casefold().split())
+    folded = fold(text[-MAX_CHARACTERS:])
     if not folded:
         return None
     size = min(max(len(folded) // 2, SHORTEST), LONGEST)

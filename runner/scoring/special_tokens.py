@@ -26,7 +26,7 @@ MARKER = re.compile(
 )
 
 
-def count(text: str) -> int:
+def count_special_tokens(text: str) -> int:
     """How many of them stand in a text."""
     return sum(1 for _ in MARKER.finditer(text))
 

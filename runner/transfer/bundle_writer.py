@@ -25,10 +25,10 @@ from .. import __version__
 from ..database import merge
 from ..database.merge.tables import TABLES
 from ..database.migrations import NAMES
-from ..system.atomic_write import atomic_write
 from ..text.sanitize import one_line
 from . import bundle_images, database_source, staging
 from .bundle_reader import ABOUT, FORMAT, VERSION
+from .export_file import open_export_file
 from .import_files import MOST_LOG_BYTES
 from .pinned_sweep import PinnedSweep, pin
 
@@ -73,7 +73,7 @@ def write(database: Path, uid: str, path: Path, *, images: bool = True) -> Bundl
     """Writes the sweep with this uid to `path`. Raises ExchangeError."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-export-") as name:
         db = gather(database, uid, Path(name))
-        with closing(db.conn), atomic_write(path, database) as file, ZipWriter(file) as packer:
+        with closing(db.conn), open_export_file(path, database) as file, ZipWriter(file) as packer:
             counts = pack(db, packer, images)
     return BundleResult(path, path.stat().st_size, counts)
 

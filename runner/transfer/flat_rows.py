@@ -19,10 +19,10 @@ from typing import Any, TextIO
 from schemas.rows import TABLES
 
 from ..database.reader import Reader
-from ..system.atomic_write import atomic_write
 from ..view.formats import write_csv, write_json
 from ..view.grid import Grid
 from . import ExchangeError
+from .export_file import open_export_file
 
 # Columns of the run itself come from its table: later versions have more of them.
 NOT_OF_THE_RUN = {"id", "job_id", "worker_id", "attempt"}
@@ -123,7 +123,7 @@ def write_rows(grid: Grid, kind: str, path: Path | None, database: Path) -> None
             raise ExchangeError("Parquet is for files", hint="name one with -o")
         as_text(grid, kind, sys.stdout)
         return
-    with atomic_write(path, database) as file:
+    with open_export_file(path, database) as file:
         if kind == "parquet":
             from ..view.parquet import write_parquet
 

@@ -11,7 +11,6 @@ import json
 import shutil
 import zipfile
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -20,6 +19,7 @@ from sqlite_utils import Database
 from ..database.store import Store, canonical_json
 from ..errors import DatabaseError
 from ..image_prep import cache, decode_client, prepare
+from ..system.atomic_write import atomic_write
 from . import ExchangeError
 from .bundle_reader import BundleSource
 from .database_source import DatabaseSource
@@ -92,7 +92,7 @@ def copy_images(source: Source, db: Database, store: Store, folder: Path) -> tup
                 continue
             if (path := extract_image(source, digest, folder)) is not None:
                 wanted[digest] = path
-    made = prepare.prepare(list(wanted.values()), max_side=None, folder=images)
+    made = prepare.prepare_images(list(wanted.values()), max_side=None, folder=images)
     came = sum(image.prepared_sha256 == digest for digest, image in zip(wanted, made, strict=True))
     return came, len(wanted) - came
 
@@ -119,15 +119,11 @@ def copy_logs(source: Source, db: Database, store: Store) -> int:
         place = store.folder("logs") / uid / f"worker-{number}.log"
         if found is None or place.exists() or not store.connection.execute(same, row).fetchone():
             continue
-        with open_member(source, found) as file:
-            cache.atomic_write(place, partial(write_bytes, file.read(MOST_LOG_BYTES)))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with open_member(source, found) as log, atomic_write(place, private=True) as file:
+            file.write(log.read(MOST_LOG_BYTES))
         came += 1
     return came
-
-
-def write_bytes(text: bytes, file: IO[bytes]) -> None:
-    """Writes a file's text."""
-    file.write(text)
 
 
 def open_member(source: Source, found: Path | zipfile.ZipInfo) -> IO[bytes]:

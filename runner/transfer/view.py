@@ -7,7 +7,7 @@ from typing import Any
 
 from ..database.merge import MergeResult
 from ..text.sanitize import display_path, one_line
-from ..text.units import size
+from ..text.units import pluralize, size
 from ..view.grid import Column, Grid, grid
 from .bundle_writer import BundleResult
 from .importer import ImportResult
@@ -95,8 +95,3 @@ def files(done: Sequence[ImportResult]) -> str:
 def is_complete(done: Sequence[ImportResult]) -> bool:
     """Whether all that the files hold is here now, as they have it."""
     return not any(s.refused or s.kept or s.left for one in done for s in one.sweeps)
-
-
-def pluralize(count: int, noun: str) -> str:
-    """1 run, 2 runs."""
-    return f"{count} {noun}" + ("" if count == 1 else "s")

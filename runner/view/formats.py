@@ -20,6 +20,7 @@ from typing import Any, Literal, TextIO
 
 from ..errors import VlmsweepError
 from ..text.sanitize import strip_control_characters
+from ..text.units import pluralize
 from .grid import Grid
 
 Format = Literal["json", "nl", "csv", "tsv", "table", "md", "html"]
@@ -58,9 +59,7 @@ def write_or_save(what: Grid, format: Format, stream: TextIO, parquet: Path | No
         raise VlmsweepError(f"cannot write {parquet}: {error.strerror or error}") from error
     finally:
         made.unlink(missing_ok=True)
-    stream.write(
-        f"{count} row{'s' * (count != 1)} written to {strip_control_characters(str(parquet))}\n"
-    )
+    stream.write(f"{pluralize(count, 'row')} written to {strip_control_characters(str(parquet))}\n")
 
 
 def write_json(what: Grid, stream: TextIO, *, lines: bool) -> None:

@@ -137,7 +137,7 @@ FAMILIES = (
 )
 
 
-def summary(rows: Sequence[Record]) -> Grid:
+def summary_table(rows: Sequence[Record]) -> Grid:
     """The guide's table."""
     return grid(rows, SUMMARY)
 

@@ -20,7 +20,7 @@ from .watcher import Watcher
 LOOK_EVERY_S = 0.3
 
 
-def watch(
+def watch_database(
     database: Path,
     emit: EventSink,
     named: str | None = None,

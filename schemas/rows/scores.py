@@ -48,14 +48,14 @@ class ReferenceAnswers(TypedDict, total=False):
 
     job_id: Annotated[int, "The job."]
     answers: Annotated[str, "JSON list of the answers; for vqa one for each of ten people."]
-    metrics: Annotated[str, "JSON list: exact, contains, vqa, anls; the first sums up."]
+    metrics: Annotated[str, "JSON list of metrics, such as exact; the first sums up."]
 
 
 class Scores(TypedDict, total=False):
     """How a run's text scored by one metric. Only runs that ended ok have scores."""
 
     run_id: Annotated[int, "The run."]
-    metric: Annotated[str, "exact, contains, vqa or anls."]
+    metric: Annotated[str, "The metric's name, such as exact; docs/scoring.md lists them."]
     value: Annotated[float, "0 to 1; of exact and contains 0 or 1."]
     expected: Annotated[
         str,
@@ -85,10 +85,9 @@ class Scored(TypedDict, total=False):
     reference_answers: Annotated[
         str | None, "As reference_answers.answers; NULL when none is known."
     ]
-    exact: Annotated[float | None, "Score of metric exact; NULL when not scored by it."]
-    contains: Annotated[float | None, "Score of metric contains; NULL when not scored by it."]
-    vqa: Annotated[float | None, "Score of metric vqa; NULL when not scored by it."]
-    anls: Annotated[float | None, "Score of metric anls; NULL when not scored by it."]
+    scores: Annotated[
+        str | None, "JSON object, metric to score: scores ->> 'exact'; NULL when not scored."
+    ]
     sweep_id: Annotated[int, "The sweep's row."]
     job_id: Annotated[int, "The job's row."]
     run_id: Annotated[int | None, "The run's row; NULL when not run yet."]
@@ -102,7 +101,7 @@ class ModelScores(TypedDict, total=False):
 
     sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
     model: Annotated[str, "The model's name in the sweep."]
-    metric: Annotated[str, "exact, contains, vqa or anls."]
+    metric: Annotated[str, "The metric's name, such as exact; docs/scoring.md lists them."]
     n: Annotated[int, "Questions scored; repeats of one are averaged first, and count once."]
     mean: Annotated[float, "Mean score of those questions, 0 to 1."]
     sweep_id: Annotated[int, "The sweep's row."]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+from pydantic_core import PydanticCustomError
 
 from .base import Glob, NonEmpty, SweepModelBase, as_list
 from .model import Model, ModelLike, Source
@@ -29,7 +30,18 @@ Places = Annotated[
 ]
 
 
-Metric = Literal["exact", "contains", "vqa", "anls"]
+def check_metric_name(name: str, info: ValidationInfo) -> str:
+    """Refuses what is not in the validation context's `metrics`, where that is given."""
+    known = (info.context or {}).get("metrics", (name,))
+    if name not in known:
+        expected = ", ".join(map(repr, known))
+        raise PydanticCustomError(
+            "literal_error", "should be one of {expected}", {"expected": expected}
+        )
+    return name
+
+
+Metric = Annotated[NonEmpty, AfterValidator(check_metric_name)]
 Metrics = Annotated[
     list[Metric],
     Field(min_length=1),

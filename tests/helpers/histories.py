@@ -81,7 +81,7 @@ def add_sweep(store: Store, folder: Path, name: str, prompts: list[str], **more:
         "images": ["a.png", "b.png"],
         "prompts": prompts,
     }
-    plan = expand.expand(sweepfile.validate(data | more, "test"), folder, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data | more, "test"), folder, "test")
     for path in plan.images:
         digest = (path.stem * 64)[:64]
         prepared = store.folder("images") / digest[:2] / f"{digest}.png"
@@ -101,8 +101,10 @@ def add_real(store: Store, folder: Path, data: dict[str, Any], files: dict[str, 
     """A sweep about real images (name to colour), really prepared."""
     for name, colour in files.items():
         Image.new("RGB", (40, 30), colour).save(folder / name)
-    plan = expand.expand(sweepfile.validate({"images": list(files)} | data, "test"), folder, "test")
-    made = prepare.prepare(plan.images, max_side=1024, folder=store.folder("images"))
+    plan = expand.expand_sweep(
+        sweepfile.validate({"images": list(files)} | data, "test"), folder, "test"
+    )
+    made = prepare.prepare_images(plan.images, max_side=1024, folder=store.folder("images"))
     return sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
 
 

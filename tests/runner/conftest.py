@@ -37,7 +37,7 @@ def queued(tmp_path: Path, store: Store) -> Callable[..., int]:
         data: dict[str, Any] = {"models": tried or [f"./{name}" for name in models]}
         images = "each" if "images" in more else "none"
         data["prompts"] = [{"text": text, "images": images} for text in prompts]
-        plan = expand.expand(sweepfile.validate(data | more, "test"), tmp_path, "test")
+        plan = expand.expand_sweep(sweepfile.validate(data | more, "test"), tmp_path, "test")
         prepared = [image(path) for path in plan.images]
         return sweep_writer.add_sweep(store, plan, prepared, environment.supervisor_environment())
 

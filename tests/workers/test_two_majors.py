@@ -134,7 +134,7 @@ def test_a_sweep_through_both(
         "prompts": ["What colour is it?"],
         "generation": {"max_new_tokens": 8},
     }
-    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
     database = tmp_path / "history.db"
     assert api.run(plan, database, lambda _: None).state == "done"
     with sqlite3.connect(database) as connection:

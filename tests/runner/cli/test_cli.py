@@ -261,14 +261,19 @@ def test_the_demo_is_scored_in_the_database(here: Path) -> None:
         assert [
             json.loads(row["reference_answers"]) for row in rows if row["image"] == "circle.png"
         ] == [demo.expected_answers()["circle.png"][question] for question in demo.QUESTIONS]
-        assert {row["exact"] for row in rows} == {0.0}
+        assert {json.loads(row["scores"])["exact"] for row in rows} == {0.0}
 
 
 def test_an_answer_is_marked_by_its_score() -> None:
     row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "reference_answers": '["red"]'}
-    marks = [one.right for one in demo.check([row | {"exact": x} for x in (1.0, 0.0, None)])]
+    marks = [
+        one.right
+        for one in demo.check(
+            [row | {"scores": json.dumps({"exact": x})} for x in (1.0, 0.0, None)]
+        )
+    ]
     assert marks == [True, False, False]
-    (unknown,) = demo.check([row | {"reference_answers": None, "exact": None}])
+    (unknown,) = demo.check([row | {"reference_answers": None, "scores": None}])
     assert unknown.right is None
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from runner.cli import cli, options
 from runner.database.reader import Reader
 from runner.database.store import Store
-from runner.scoring.metrics import METRICS
+from runner.scoring.metrics import known_metrics
 from tests.helpers.scripted_sweep import FakeLauncher
 
 ANSWERS = "prompt,answer\na,you said a\nb,nothing of the kind\n"
@@ -47,7 +47,12 @@ def test_a_sweep_is_scored_as_it_runs(here: Path) -> None:
     with Reader(here / "history.db") as reader:
         (row,) = reader.summary(1)
         assert (row["score_metric"], row["score"], row["score_n"]) == ("contains", 0.5, 2)
-        assert [row["contains"] for row in reader.scored_jobs(1)] == [1, 1, 0, 0]
+        assert [json.loads(row["scores"])["contains"] for row in reader.scored_jobs(1)] == [
+            1,
+            1,
+            0,
+            0,
+        ]
     shown = json.loads(vlmsweep("show", "--scores", "--json").stdout)
     assert [(row["metric"], row["n"], row["known"]) for row in shown] == [
         ("contains", 2, 2),
@@ -179,5 +184,10 @@ def test_a_database_of_before_has_no_scores(here: Path) -> None:
     assert "ok 2/2" in vlmsweep("show").output
 
 
-def test_the_choices_are_the_metrics() -> None:
-    assert tuple(METRICS) == options.METRICS
+def test_the_option_takes_every_metric_and_no_other_word() -> None:
+    assert [options.METRIC.convert(name, None, None) for name in known_metrics()] == list(
+        known_metrics()
+    )
+    result = vlmsweep("judge", "--answers", "answers.csv", "--scoring", "exakt")
+    assert result.exit_code == 2
+    assert "'exakt' is not one of vqa, exact, contains, anls" in result.output

@@ -17,8 +17,8 @@ def check(folder: Path, prompts: list[str], **more: object) -> check_order.Order
     (folder / "good").mkdir()
     asked = [{"text": text, "images": "none"} for text in prompts]
     data = {"models": ["./good"], "prompts": asked, **more}
-    plan = expand.expand(sweepfile.validate(data, "test"), folder, "test")
-    return check_order.check(plan, folder / "h.db", lambda event: None, FakeLauncher())
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), folder, "test")
+    return check_order.run_order_check(plan, folder / "h.db", lambda event: None, FakeLauncher())
 
 
 def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> No
         "2 before this one",
     )
     assert len(checked.sweeps) == 4
-    assert check_order.exit_code(checked) == 1
+    assert check_order.order_check_exit_code(checked) == 1
     assert checked.in_words().startswith("4 jobs: 1 same, 1 depends on order")
 
 
@@ -44,7 +44,7 @@ def test_nothing_more_is_run_when_all_is_alike(tmp_path: Path) -> None:
     checked = check(tmp_path, ["a", "b"])
     assert len(checked.sweeps) == 3
     assert checked.as_rows(every=False) == []
-    assert check_order.exit_code(checked) == 0
+    assert check_order.order_check_exit_code(checked) == 0
 
 
 def test_chance_is_no_order(tmp_path: Path) -> None:

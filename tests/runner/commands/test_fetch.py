@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runner.cli import cli
-from runner.environments import cache as cache_module
+from runner.environments.cache import VARIABLE as ENVIRONMENTS_VARIABLE
 from runner.planning import expand
 from tests.helpers.fake_hub import COMMIT, FakeHub, hub
 
@@ -35,7 +35,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]
         monkeypatch.setenv("HF_HUB_OFFLINE", "0")
         monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
         monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path / "environments"))
+        monkeypatch.setenv(ENVIRONMENTS_VARIABLE, str(tmp_path / "environments"))
         yield server
 
 
@@ -149,7 +149,7 @@ def test_offline_it_says_so(
 def test_an_environment_is_made_ahead(
     vlmsweep: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(cache_module.VARIABLE, str(tmp_path / "environments"))
+    monkeypatch.setenv(ENVIRONMENTS_VARIABLE, str(tmp_path / "environments"))
     tools = tmp_path / "bin"
     tools.mkdir()
     (tools / "uv").write_text("#!/bin/sh\necho 'error: no such thing'\nexit 1\n")

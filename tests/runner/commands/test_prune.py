@@ -51,24 +51,24 @@ def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("runner.control.handlers.PRUNED_AT_ONCE", 7)
     before = runs(filled)
     aged(filled.with_suffix(".files"))
-    would = prune.prune(filled, LATER, ALL, dry=True)
-    done = prune.prune(filled, LATER, ALL)
+    would = prune.prune_files(filled, LATER, ALL, dry=True)
+    done = prune.prune_files(filled, LATER, ALL)
     assert would == done
     assert done.samples >= 50
     assert done.logs >= 1
     assert done.log_bytes > 100_000
     assert (done.images, done.image_bytes) == (1, 100)
     assert runs(filled) == before
-    assert prune.prune(filled, LATER, ALL) == prune.PruneResult(0, 0, 0, 0, 0)
+    assert prune.prune_files(filled, LATER, ALL) == prune.PruneResult(0, 0, 0, 0, 0)
 
 
 def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
     aged(filled.with_suffix(".files"))
     early = datetime.now(UTC) - timedelta(days=1)
-    young = prune.prune(filled, early, ("logs", "samples"))
+    young = prune.prune_files(filled, early, ("logs", "samples"))
     assert young == prune.PruneResult(0, 0, 0, 0, 0)
-    assert prune.prune(filled, LATER, ("samples",)).logs == 0
-    assert prune.prune(filled, LATER, ("logs",)).logs >= 1
+    assert prune.prune_files(filled, LATER, ("samples",)).logs == 0
+    assert prune.prune_files(filled, LATER, ("logs",)).logs >= 1
 
 
 def test_a_image_that_a_job_needs_or_that_was_just_used_stays(
@@ -84,7 +84,7 @@ def test_a_image_that_a_job_needs_or_that_was_just_used_stays(
     aged(shelf)
     os.utime(fresh)
     store.close()
-    assert prune.prune(store.path, LATER, ALL).images == 1
+    assert prune.prune_files(store.path, LATER, ALL).images == 1
     assert (needed.exists(), fresh.exists(), old.exists()) == (True, True, False)
 
 
@@ -127,7 +127,7 @@ def test_nothing_outside_its_own_folder_is_deleted(
     mine.write_text("keep me")
     store.connection.execute("UPDATE workers SET log_path = ?", [str(mine)])
     store.close()
-    assert prune.prune(store.path, LATER, ALL).logs == 0
+    assert prune.prune_files(store.path, LATER, ALL).logs == 0
     assert mine.exists()
 
 
@@ -143,5 +143,5 @@ def test_a_image_that_is_needed_stays_whatever_its_folder_is_called(
     store.connection.execute("UPDATE images SET prepared_path = ?", [str(by_link)])
     aged(kept.parent)
     store.close()
-    prune.prune(store.path, LATER, ALL)
+    prune.prune_files(store.path, LATER, ALL)
     assert kept.exists()

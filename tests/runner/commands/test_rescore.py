@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import api, queries
-from runner.commands import rescore as rescore_module
-from runner.commands.rescore import RescoreResult, rescore
+from runner.commands.rescore import RescoreResult, rescore, rescore_locally
 from runner.control.dispatch import execute
 from runner.control.protocol import Request
 from runner.control.server import ControlServer
@@ -41,7 +40,7 @@ def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
     text = str(row["text"])
     assert row["characters"] == len(text)
     assert (row["empty"], row["special_tokens"]) == (0, 0)
-    assert row["reference_answers"] is row["exact"] is None
+    assert row["reference_answers"] is row["scores"] is None
 
 
 def test_checks_are_stored_with_the_outcome_or_not_at_all(
@@ -96,9 +95,9 @@ def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable
         {"run_id": 1, "metric": "exact", "value": 1.0, "expected": "Red"},
     ]
     first, second, third = judged(store)
-    assert (first["exact"], first["anls"], first["vqa"]) == (1.0, 0.75, None)
+    assert json.loads(first["scores"]) == {"exact": 1.0, "anls": 0.75}
     assert second["reference_answers"] == '["Red","light red"]'
-    assert second["exact"] is third["exact"] is third["reference_answers"] is None
+    assert second["scores"] is third["scores"] is third["reference_answers"] is None
 
 
 def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[..., int]) -> None:
@@ -106,14 +105,10 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
     finish(store, 1, text="blue")
     finish(store, 1, text="red")
     score_writer.store_reference(store.connection, 1, ["red"], ["exact", "contains"])
-    assert rescore_module.rescore_locally(store, sweep, None) == score_writer.ScoreProgress(
-        checked=2, scored=2
-    )
+    assert rescore_locally(store, sweep, None) == score_writer.ScoreProgress(checked=2, scored=2)
     score_writer.store_reference(store.connection, 1, ["red"], ["exact"])
     store.connection.execute("DELETE FROM checks")
-    assert rescore_module.rescore_locally(store, sweep, None) == score_writer.ScoreProgress(
-        checked=2, scored=2
-    )
+    assert rescore_locally(store, sweep, None) == score_writer.ScoreProgress(checked=2, scored=2)
     assert store.db["checks"].count == 2
     values = store.connection.execute("SELECT run_id, metric, value FROM scores").fetchall()
     assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
@@ -171,7 +166,7 @@ def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path
     (tmp_path / "answers.csv").write_text("prompt,answer\na,red\n")
     prompts = [{"text": text, "images": "none"} for text in "ab"]
     data = {"models": ["./m"], "prompts": prompts, "answers": "answers.csv", "scoring": "exact"}
-    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
     terms = {"label": None, "priority": 0, "not_before": None, "after_sweep_id": None}
     made = by_the_supervisor(
         store, lambda: api.enqueue(plan, store.path, lambda event: None, terms)
@@ -214,7 +209,7 @@ def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., 
         ("blue", "anls"),
         ("a red fog", "anls"),
     ]
-    assert len(told(store, "wrong", below=0.5)) == 1
+    assert len(told(store, "wrong", max_score=0.5)) == 1
     assert rows[0]["expected"] == "a red dog"
     assert told(store, "wrong", sweep="another") == []
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from runner.commands import retry
+from runner.commands.retry import retry_jobs
 from runner.database import sweep_writer
 from runner.database.store import Store
-from runner.image_prep import prepare, restore
+from runner.image_prep import prepare
+from runner.image_prep.restore_images import restore_images
 from runner.planning import expand, sweepfile
 from runner.system import environment
 
@@ -37,9 +38,9 @@ def shown(store: Store, tmp_path: Path) -> Shown:
     Image.new("RGB", (8, 8), "red").save(source)
     data = {"models": ["./good"], "prompts": ["what?"], "images": ["a.png"]}
     (tmp_path / "good").mkdir()
-    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
     folder = store.folder("images")
-    made = prepare.prepare(plan.images, max_side=1024, max_frames=8, folder=folder)
+    made = prepare.prepare_images(plan.images, max_side=1024, max_frames=8, folder=folder)
     sweep = sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
     store.finish_run(store.start_run(1, None), {"outcome": "error"})
     assert made[0].prepared_path is not None
@@ -53,7 +54,7 @@ def nothing() -> None:
 def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
     shown.prepared.unlink()
     shown.store.close()
-    assert retry.retry(shown.store.path, {"level": "sweep", "id": shown.sweep}) == {"queued": 1}
+    assert retry_jobs(shown.store.path, {"level": "sweep", "id": shown.sweep}) == {"queued": 1}
     assert shown.prepared.is_file()
 
 
@@ -61,7 +62,7 @@ def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
 def test_every_kind_of_target_is_understood(shown: Shown, level: str) -> None:
     shown.prepared.unlink()
     shown.store.close()
-    assert retry.retry(shown.store.path, {"level": level, "id": 1}) == {"queued": 1}
+    assert retry_jobs(shown.store.path, {"level": level, "id": 1}) == {"queued": 1}
     assert shown.prepared.is_file()
 
 
@@ -70,7 +71,7 @@ def test_a_image_that_lies_elsewhere_now_is_named_there(shown: Shown, prepared: 
     """The database was moved with its folder, or came from another machine."""
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
-    restore.restore_images(shown.store, shown.sweep, nothing)
+    restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["prepared_path"] == str(shown.prepared)
 
 
@@ -83,5 +84,5 @@ def test_a_image_whose_source_is_not_what_it_was_cannot_be_asked_about(
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.prepared.unlink()
     spoil(shown.source)
-    restore.restore_images(shown.store, shown.sweep, nothing)
+    restore_images(shown.store, shown.sweep, nothing)
     assert shown.image()["error_class"] == "not_found"

@@ -36,7 +36,7 @@ def test_what_was_told_is_stored_and_the_rest_can_be_resumed(
     (tmp_path / "good").mkdir()
     prompts = [{"text": f"{n} {'x' * 200}", "images": "none"} for n in range(600)]
     data = {"models": ["./good"], "prompts": prompts}
-    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
     told: list[Any] = []
     with pytest.raises(DatabaseError, match="full") as caught:
         api.run(plan, small_disk / "h.db", told.append, FakeLauncher())

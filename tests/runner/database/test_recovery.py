@@ -30,7 +30,7 @@ from runner import api
 from runner.planning import expand, sweepfile
 from tests.helpers.scripted_sweep import FakeLauncher
 file = Path(sys.argv[1])
-plan = expand.expand(sweepfile.read(file), file.parent, str(file))
+plan = expand.expand_sweep(sweepfile.read(file), file.parent, str(file))
 print("ready", flush=True)
 api.run(plan, file.parent / "h.db", lambda event: print(event.event, flush=True),
              FakeLauncher())
@@ -172,7 +172,7 @@ def test_a_image_that_is_gone_is_prepared_again_unless_it_changed(
     (tmp_path / "error-in-load").mkdir()
     (tmp_path / "good").mkdir()
     data = {"models": ["./error-in-load"], "images": "a.png", "prompts": ["p"]}
-    plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
     api.run(plan, tmp_path / "h.db", lambda event: None, FakeLauncher())
     ((prepared,),) = rows(tmp_path / "h.db", "SELECT prepared_path FROM images")
     Path(prepared).unlink()

@@ -228,8 +228,8 @@ def swept(tmp_path: Path, store: Store) -> Callable[[list[Any]], list[dict[str, 
     def sweep(models: list[Any]) -> list[dict[str, Any]]:
         (tmp_path / "fine").mkdir()
         data = {"models": models, "prompts": [{"text": "hello", "images": "none"}]}
-        plan = expand.expand(sweepfile.validate(data, "test"), tmp_path, "test")
-        plan, unmade = resolve.resolve(plan, told.append)
+        plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
+        plan, unmade = resolve.resolve_environments(plan, told.append)
         assert {one.model for one in unmade} == {"bad", "again"}
         number = sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
         Supervisor(store, lambda _: None, ForeignLauncher()).run_sweep(number)
@@ -276,7 +276,7 @@ def test_what_was_cleared_away_is_made_again(wheel: str) -> None:
     argv, _ = worker_command(str(made.python))
     assert "not there any more" in argv[4]
     told: list[Any] = []
-    resolve.restore([("m", str(made.python)), ("other", sys.executable)], told.append)
+    resolve.restore_environments([("m", str(made.python)), ("other", sys.executable)], told.append)
     assert made.exists
     assert (told[-1].model, told[-1].state) == ("m", "ready")
     assert worker_command(str(made.python))[0][0] == str(made.python)

@@ -19,7 +19,7 @@ import pytest
 from PIL import Image, ImageCms, features
 
 from runner.image_prep import decode_client
-from runner.image_prep.prepare import prepare
+from runner.image_prep.prepare import prepare_images
 from schemas.image import PreparedImage
 from tests.helpers import image_files as make
 from tests.helpers.paths import ROOT
@@ -48,7 +48,7 @@ class Desk:
 
     def prepare(self, *paths: Path, **options: Any) -> list[PreparedImage]:
         options = {"max_side": None, "folder": self.folder, **options}
-        return prepare(paths, **options)
+        return prepare_images(paths, **options)
 
     def pixels(self, path: Path, **options: Any) -> Image.Image:
         [image] = self.prepare(path, **options)
@@ -596,10 +596,10 @@ PARENT = """
 import os, sys, threading
 from pathlib import Path
 from runner.image_prep import decode_client
-from runner.image_prep.prepare import prepare
+from runner.image_prep.prepare import prepare_images
 decode_client.COMMAND = (sys.executable, "-P", sys.argv[1])
 print("PIL" in sys.modules, flush=True)
-prepare([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=6000)
+prepare_images([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), limit_s=6000)
 """
 
 

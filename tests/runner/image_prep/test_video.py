@@ -21,7 +21,7 @@ from PIL import Image
 from runner.database import sweep_writer
 from runner.errors import SweepFileError
 from runner.image_prep import decode_client
-from runner.image_prep import prepare as prepare_module
+from runner.image_prep.prepare import prepare_images
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
 from schemas.image import PreparedImage
@@ -68,7 +68,7 @@ def film(
 
 def prepare(path: Path, **options: Any) -> PreparedImage:
     folder = path.parent / "prepared"
-    [image] = prepare_module.prepare([path], **{"max_side": None, "folder": folder, **options})
+    [image] = prepare_images([path], **{"max_side": None, "folder": folder, **options})
     return image
 
 
@@ -244,7 +244,7 @@ def test_images_beside_videos_stay_images(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), (level,) * 3) for level in (0, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     paths = [tmp_path / "a.gif", film(tmp_path / "A.MP4", 2)]
-    found = prepare_module.prepare(paths, max_side=None, folder=tmp_path / "prepared")
+    found = prepare_images(paths, max_side=None, folder=tmp_path / "prepared")
     assert [p.kind for p in found] == ["image", "video"]
     assert (found[0].frames, found[0].frame_paths, found[0].max_frames) == (2, (), None)
 
@@ -332,7 +332,7 @@ def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: P
         paths.append(tmp_path / f"{number}.mp4")
         paths[-1].write_bytes(data)
     paths.append(film(tmp_path / "sound.mp4", 6))
-    found = prepare_module.prepare(paths, max_side=None, folder=tmp_path / "prepared", limit_s=5)
+    found = prepare_images(paths, max_side=None, folder=tmp_path / "prepared", limit_s=5)
     assert {p.error_class for p in found[:-1]} <= {"bad_image", None}
     assert numbers(found[-1]) == list(range(6))
 
@@ -392,7 +392,7 @@ def test_a_decoder_taken_over_is_not_believed(
 def sweep(here: Path, **data: Any) -> Plan:
     (here / "m").mkdir(exist_ok=True)
     base: dict[str, Any] = {"models": ["./m"], "prompts": ["p"]}
-    return expand.expand(sweepfile.validate(base | data, "test"), here, "test")
+    return expand.expand_sweep(sweepfile.validate(base | data, "test"), here, "test")
 
 
 def test_videos_are_named_or_matched_but_not_walked_into(tmp_path: Path) -> None:
@@ -428,9 +428,7 @@ def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> No
         {"text": "r", "images": ["c.mp4"]},
     ]
     plan = sweep(tmp_path, prompts=prompts, video={"frames": 2})
-    made = prepare_module.prepare(
-        plan.images, max_side=64, max_frames=2, folder=store.folder("images")
-    )
+    made = prepare_images(plan.images, max_side=64, max_frames=2, folder=store.folder("images"))
     number = sweep_writer.add_sweep(store, plan, made, environment.supervisor_environment())
     queue = Queue(store.connection, number)
     [model] = queue.ready(utc_now())

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from runner.errors import SweepFileError
-from runner.planning import expand as expand_module
-from runner.planning import sweepfile
+from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
 
 
@@ -23,13 +22,13 @@ def here(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def expand(here: Path, **data: Any) -> Plan:
+def expanded_plan(here: Path, **data: Any) -> Plan:
     base: dict[str, Any] = {"models": ["./one", "./two"], "images": ["pics"], "prompts": ["p"]}
-    return expand_module.expand(sweepfile.validate(base | data, "test"), here, "test")
+    return expand.expand_sweep(sweepfile.validate(base | data, "test"), here, "test")
 
 
 def test_models_times_images_times_prompts_times_repeats(here: Path) -> None:
-    plan = expand(here, prompts=["p", "q"], repeats=2)
+    plan = expanded_plan(here, prompts=["p", "q"], repeats=2)
     assert [path.name for path in plan.images] == ["a.png", "b.JPG", "c.webp"]
     assert len(plan.jobs) == 2 * 3 * 2 * 2
     assert len({(j.entry, j.prompt, j.images, j.repeat) for j in plan.jobs}) == len(plan.jobs)
@@ -47,22 +46,24 @@ def test_models_times_images_times_prompts_times_repeats(here: Path) -> None:
     ],
 )
 def test_a_prompt_says_which_images_it_is_about(here: Path, images: Any, groups: Any) -> None:
-    plan = expand(here, models=["./one"], prompts=[{"text": "p", "images": images}])
+    plan = expanded_plan(here, models=["./one"], prompts=[{"text": "p", "images": images}])
     assert [tuple(plan.images[i].name for i in j.images) for j in plan.jobs] == groups
 
 
 def test_globs_and_the_same_file_twice(here: Path) -> None:
-    plan = expand(here, images=["pics/*.png", "pics/a.png", "pics/**/*.webp"])
+    plan = expanded_plan(here, images=["pics/*.png", "pics/a.png", "pics/**/*.webp"])
     assert [path.name for path in plan.images] == ["a.png", "c.webp"]
 
 
 def test_a_file_named_outright_is_taken_whatever_its_suffix(here: Path) -> None:
-    assert [p.name for p in expand(here, images=["pics/notes.txt"]).images] == ["notes.txt"]
+    assert [p.name for p in expanded_plan(here, images=["pics/notes.txt"]).images] == ["notes.txt"]
 
 
 def test_everything_that_leads_nowhere_is_said_at_once(here: Path) -> None:
     with pytest.raises(SweepFileError) as caught:
-        expand(here, models=["./none", "one two", "./one"], images=["pic", "pics/*.gif", "one"])
+        expanded_plan(
+            here, models=["./none", "one two", "./one"], images=["pic", "pics/*.gif", "one"]
+        )
     said = caught.value.message
     assert "models[0]: './none' is neither a folder nor a hub id" in said
     assert "models[1]" in said
@@ -73,19 +74,21 @@ def test_everything_that_leads_nowhere_is_said_at_once(here: Path) -> None:
 
 def test_images_are_needed_only_where_they_are_asked_about(here: Path) -> None:
     with pytest.raises(SweepFileError, match="images names none"):
-        expand(here, images=[])
-    assert len(expand(here, images=[], prompts=[{"text": "p", "images": "none"}]).jobs) == 2
+        expanded_plan(here, images=[])
+    assert len(expanded_plan(here, images=[], prompts=[{"text": "p", "images": "none"}]).jobs) == 2
 
 
 def test_two_models_of_one_name_need_names(here: Path) -> None:
     with pytest.raises(SweepFileError, match="stands 2 times"):
-        expand(here, models=["./one", {"id": "./one", "dtype": "float16"}])
-    plan = expand(here, models=["./one", {"id": "./one", "name": "half", "dtype": "float16"}])
+        expanded_plan(here, models=["./one", {"id": "./one", "dtype": "float16"}])
+    plan = expanded_plan(
+        here, models=["./one", {"id": "./one", "name": "half", "dtype": "float16"}]
+    )
     assert [entry.name for entry in plan.entries] == ["one", "half"]
 
 
 def test_hub_ids_and_folders_are_told_apart(here: Path) -> None:
-    plan = expand(here, models=["org/name", "./one", "demo"])
+    plan = expanded_plan(here, models=["org/name", "./one", "demo"])
     assert [(e.place.source, e.place.location) for e in plan.entries[:2]] == [
         ("hub", "org/name"),
         ("local", str(here / "one")),
@@ -96,24 +99,24 @@ def test_hub_ids_and_folders_are_told_apart(here: Path) -> None:
 
 def test_overrides_are_recorded_and_checked_with_what_they_override(here: Path) -> None:
     model = {"id": "./one", "generation": {"max_new_tokens": 5}, "limits": {"load_s": 7}}
-    plan = expand(here, models=[model, "./two"])
+    plan = expanded_plan(here, models=[model, "./two"])
     first, second = plan.entries
     assert (first.generation.max_new_tokens, second.generation.max_new_tokens) == (5, 100)
     assert (first.overrides, second.overrides) == (("max_new_tokens",), ())
     assert (first.limits.load_s, second.limits.load_s) == (7, 600)
     with pytest.raises(SweepFileError, match=r"models\[0\].generation: temperature"):
-        expand(here, models=[{"id": "./one", "generation": {"temperature": 1.0}}])
+        expanded_plan(here, models=[{"id": "./one", "generation": {"temperature": 1.0}}])
 
 
 def test_excluded_jobs_keep_their_place_and_say_why(here: Path) -> None:
     rule = {"model": "ONE", "image": "a.*", "reason": "known to fail"}
-    plan = expand(here, exclude=[rule])
+    plan = expanded_plan(here, exclude=[rule])
     assert [j.skip_reason for j in plan.jobs] == ["known to fail", None, None, None, None, None]
 
 
 def test_an_exclusion_of_images_spares_jobs_without_any(here: Path) -> None:
     prompts = [{"text": "p", "images": "none"}, "q"]
-    plan = expand(here, prompts=prompts, exclude=[{"image": "a*", "reason": "r"}])
+    plan = expanded_plan(here, prompts=prompts, exclude=[{"image": "a*", "reason": "r"}])
     skipped = [j for j in plan.jobs if j.skip_reason]
     assert len(skipped) == 2
     assert all(j.prompt == 1 for j in skipped)
@@ -121,5 +124,5 @@ def test_an_exclusion_of_images_spares_jobs_without_any(here: Path) -> None:
 
 def test_a_servers_model_is_no_folder_and_no_hub_id(here: Path) -> None:
     model = {"id": "one", "engine": "openai", "url": "http://127.0.0.1:1/v1"}
-    (entry,) = expand(here, models=[model]).entries
+    (entry,) = expanded_plan(here, models=[model]).entries
     assert (entry.place.source, entry.place.location, entry.name) == ("server", "one", "one")

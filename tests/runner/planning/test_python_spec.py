@@ -15,7 +15,7 @@ from runner.planning.plan import Plan
 
 def plan(base: Path, **model: Any) -> Plan:
     data = {"models": [{"id": "demo", **model}], "prompts": [{"text": "x", "images": "none"}]}
-    return expand.expand(sweepfile.validate(data, "test"), base, "test")
+    return expand.expand_sweep(sweepfile.validate(data, "test"), base, "test")
 
 
 def test_an_interpreter_is_a_file_an_environment_or_a_command(

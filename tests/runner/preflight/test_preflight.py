@@ -15,9 +15,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from runner import api
 from runner.cli import cli
 from runner.database.store import Store
-from runner.environments import cache
+from runner.environments import cache, resolve
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
 from runner.preflight import devices, finding, images, models, probe, run, view
@@ -38,7 +39,7 @@ def plan(model: Any, *images: str, **more: Any) -> Plan:
     models = model if isinstance(model, list) else [model]
     asked = {"text": "x", "images": "each" if images else "none"}
     data = {"models": models, "prompts": [asked], "images": list(images), **more}
-    return expand.expand(sweepfile.validate(data, "test"), Path.cwd(), "test")
+    return expand.expand_sweep(sweepfile.validate(data, "test"), Path.cwd(), "test")
 
 
 def found(model: Any, *images: str, **more: Any) -> list[Finding]:
@@ -70,7 +71,7 @@ def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_war
     said = one(model)
     assert said.severity == "note"
     assert "made when the sweep starts, of nothing==0" in said.message
-    place = run.resolve.with_expected_interpreters(plan(model)).entries[0].place
+    place = resolve.with_expected_interpreters(plan(model)).entries[0].place
     slot = cache.find_cached_environment(place.python or "")
     assert slot is not None
     slot.folder.parent.mkdir()
@@ -208,9 +209,7 @@ def test_a_strict_plan_and_a_strict_run_refuse(tmp_path: Path) -> None:
 def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
     told: list[Any] = []
     (tmp_path / "broken.png").touch()
-    run.prepare_and_check(
-        plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append
-    )
+    api.check_plan(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
     said = [(event.event, event.severity, event.where) for event in told]
     assert said == [("preflight_finding", "problem", "org/none")], "images are told of later"
 
@@ -251,7 +250,7 @@ def test_what_waits_is_looked_at_again(store: Store, queued: Callable[..., int])
     told: list[Any] = []
     model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
     number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])
-    run.recheck_queue(Queue(store.connection, number), store.path, told.append)
+    run.check_queue(Queue(store.connection, number), store.path, told.append)
     said = {(event.where, event.severity, event.about) for event in told}
     # (The fallback waits for nothing yet; the scripted model's folder is empty.)
     assert said == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}

@@ -243,7 +243,7 @@ def test_a_job_with_two_images_stands_once_by_image(made: History) -> None:
     (made.folder / "m").mkdir()
     prompt = {"text": "both?", "images": ["a.png", "b.png"]}
     data = {"models": ["./m"], "prompts": [prompt]}
-    plan = expand.expand(sweepfile.validate(data, "test"), made.folder, "test")
+    plan = expand.expand_sweep(sweepfile.validate(data, "test"), made.folder, "test")
     images = [image(path) for path in plan.images]
     both = sweep_writer.add_sweep(made.store, plan, images, environment.supervisor_environment())
     found = made.ask("by-image", sweep=both)

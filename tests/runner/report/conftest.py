@@ -80,7 +80,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("liar", "error-in-load", "good"):
         (folder / name).mkdir()
     store = Store(folder / "history.db")
-    plan = expand.expand(sweepfile.validate(asked(), "test"), folder, "test")
+    plan = expand.expand_sweep(sweepfile.validate(asked(), "test"), folder, "test")
     images = [image(path) for path in plan.images]
     number = sweep_writer.add_sweep(store, plan, images, environment.supervisor_environment())
     Supervisor(store, lambda event: None, FirstIsReal()).run_sweep(number)

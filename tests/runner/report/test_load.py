@@ -187,7 +187,7 @@ def test_no_text_steers_the_terminal(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "5000")
     rows = reader.results(facts.sweep["id"])
-    for shown in (tables.results(rows), tables.summary(reader.summary(facts.sweep["id"]))):
+    for shown in (tables.results(rows), tables.summary_table(reader.summary(facts.sweep["id"]))):
         screen = Screen()
         write(shown, format or "table", screen)  # type: ignore[arg-type]
         plain = re.sub("\x1b\\[[01]m", "", screen.getvalue())

@@ -11,9 +11,7 @@ from hypothesis import strategies as st
 
 from runner.scoring import language as languages
 from runner.scoring import special_tokens
-from runner.scoring.check_summary import summarize_checks
-from runner.scoring.checks import check, visible
-from runner.scoring.echo import echoes_prompt
+from runner.scoring.checks import check, echoes_prompt, summarize_checks, visible
 from runner.scoring.language import language
 from runner.scoring.repetition import repetition
 
@@ -87,7 +85,7 @@ def test_checks_hold_for_any_text(text: str) -> None:
     ],
 )
 def test_special_tokens_are_counted(text: str, count: int) -> None:
-    assert special_tokens.count(text) == count
+    assert special_tokens.count_special_tokens(text) == count
 
 
 @pytest.mark.parametrize(

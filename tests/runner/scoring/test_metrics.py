@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import EntryPoint
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.scoring import anls
+from runner.errors import VlmsweepError
+from runner.scoring import metrics
 from runner.scoring.confidence import interval
-from runner.scoring.metrics import default_metrics, score
+from runner.scoring.metric import Metric
+from runner.scoring.metrics import anls, default_metrics, score_answer
 from runner.scoring.normalize import normalize
 
 
@@ -26,7 +31,7 @@ from runner.scoring.normalize import normalize
     ],
 )
 def test_exact_is_kind_to_how_a_text_is_set(said: str, right: bool) -> None:
-    (one,) = score(said, ["red", "light red"], ["exact"])
+    (one,) = score_answer(said, ["red", "light red"], ["exact"])
     assert one.value == right
     assert one.expected == ("light red" if "L" in said else "red")
 
@@ -45,7 +50,7 @@ def test_exact_is_kind_to_how_a_text_is_set(said: str, right: bool) -> None:
     ],
 )
 def test_contains_looks_for_whole_words(said: str, accepted: str, right: bool) -> None:
-    assert score(said, [accepted], ["contains"])[0].value == right
+    assert score_answer(said, [accepted], ["contains"])[0].value == right
 
 
 @pytest.mark.parametrize(
@@ -83,8 +88,8 @@ def test_folding_twice_changes_nothing_that_counts(text: str) -> None:
 def test_what_is_sensible_goes_by_the_answers() -> None:
     assert default_metrics([["a"], ["b"] * 10]) == ["exact", "contains", "anls"]
     assert default_metrics([["a"] * 10]) == ["vqa", "exact", "contains", "anls"]
-    assert [one.metric for one in score("a", ["a"], ["vqa", "exact"])] == ["exact"]
-    assert score("a", ["a", "b"] + ["c"] * 8, ["vqa"])[0].expected == "c"
+    assert [one.metric for one in score_answer("a", ["a"], ["vqa", "exact"])] == ["exact"]
+    assert score_answer("a", ["a", "b"] + ["c"] * 8, ["vqa"])[0].expected == "c"
 
 
 @pytest.mark.parametrize(
@@ -110,3 +115,47 @@ def test_an_interval_holds_its_mean_and_no_more_than_all(mean: float, n: int) ->
     assert 0 <= found.low <= mean + 1e-9
     assert mean - 1e-9 <= found.high <= 1
     assert interval(mean, 0) is None
+
+
+class FirstWord(Metric):
+    name = "first_word"
+    description = "an answer whose first word is an accepted answer"
+
+    def score(self, answer: str, accepted: Sequence[str]) -> tuple[float, str]:
+        first = answer.split()[:1]
+        return float(first in [[one] for one in accepted]), accepted[0]
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Registers a class of this module as an installed package's metric."""
+
+    def install(name: str) -> None:
+        point = EntryPoint("first_word", f"{__name__}:{name}", metrics.ENTRY_POINTS)
+        monkeypatch.setattr(metrics, "entry_points", lambda group: [point])
+        metrics.known_metrics.cache_clear()
+
+    yield install
+    monkeypatch.undo()
+    metrics.known_metrics.cache_clear()
+
+
+def test_an_installed_metric_is_known_and_scores(installed: Callable[[str], None]) -> None:
+    installed("FirstWord")
+    assert list(metrics.known_metrics()) == ["vqa", "exact", "contains", "anls", "first_word"]
+    (result,) = score_answer("red it is", ["red"], ["first_word"])
+    assert (result.metric, result.value) == ("first_word", 1)
+    assert "first_word" not in default_metrics([["red"]]), "it is used where a sweep names it"
+
+
+def test_a_metric_that_cannot_be_used_is_refused(installed: Callable[[str], None]) -> None:
+    installed("NoSuchClass")
+    with pytest.raises(VlmsweepError, match="'first_word' cannot be imported"):
+        metrics.known_metrics()
+    installed("EntryPoint")
+    with pytest.raises(VlmsweepError, match="is no class of Metric"):
+        metrics.known_metrics()
+
+
+def test_a_metric_that_is_gone_gives_no_score() -> None:
+    assert [one.metric for one in score_answer("a", ["a"], ["gone", "exact"])] == ["exact"]

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from runner.planning import sweepfile
-from runner.scoring import vqa
 from runner.scoring.confidence import interval
-from runner.scoring.metrics import METRICS, score
+from runner.scoring.metrics import known_metrics, score_answer, vqa
+from runner.scoring.normalize import normalize_vqa
 from runner.scoring.reference_file import read
 from runner.scoring.repetition import repetition
 from tests.helpers.paths import ROOT
@@ -39,17 +39,17 @@ def test_repetition(text: str, share: str) -> None:
 @pytest.mark.parametrize("row", table("text", "reference", "exact", "contains", "anls"))
 def test_metrics(row: list[str]) -> None:
     text, accepted, *values = row
-    scores = score(text, accepted.split("; "), ["exact", "contains", "anls"])
+    scores = score_answer(text, accepted.split("; "), ["exact", "contains", "anls"])
     assert [one.value for one in scores] == [pytest.approx(float(v), abs=0.005) for v in values]
 
 
 def test_every_metric_is_explained() -> None:
-    assert [row[0].strip("`") for row in table("metric", "0 to 1")] == list(METRICS)
+    assert [row[0].strip("`") for row in table("metric", "0 to 1")] == list(known_metrics())
 
 
 @pytest.mark.parametrize(("answer", "normal"), table("answer", "normalised"))
 def test_normalisation(answer: str, normal: str) -> None:
-    assert vqa.normalize(answer) == normal
+    assert normalize_vqa(answer) == normal
 
 
 def test_vqa_accuracy() -> None:

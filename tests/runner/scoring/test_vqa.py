@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.scoring.vqa import CONTRACTIONS, accuracy, normalize
+from runner.scoring.metrics.vqa import accuracy
+from runner.scoring.normalize import CONTRACTIONS, normalize_vqa
 
 
 @pytest.mark.parametrize(
@@ -49,11 +50,11 @@ from runner.scoring.vqa import CONTRACTIONS, accuracy, normalize
     ],
 )
 def test_normal_forms(answer: str, form: str) -> None:
-    assert normalize(answer) == form
+    assert normalize_vqa(answer) == form
 
 
 def test_typographic_apostrophes_are_apostrophes() -> None:
-    assert normalize("don’t") == normalize("dont") == "don't"
+    assert normalize_vqa("don’t") == normalize_vqa("dont") == "don't"
 
 
 def test_no_contraction_is_another_word() -> None:
@@ -63,7 +64,7 @@ def test_no_contraction_is_another_word() -> None:
 
 @given(st.text(max_size=30))
 def test_normal_forms_need_no_second_pass(answer: str) -> None:
-    once = normalize(answer)
+    once = normalize_vqa(answer)
     assert once == " ".join(once.split())
     assert accuracy(answer, [answer] * 10) == 1
 

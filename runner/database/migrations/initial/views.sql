@@ -15,10 +15,8 @@ SELECT
     checks.empty, checks.cut_off, checks.repetition, checks.special_tokens,
     checks.prompt_echoed, checks.language, checks.characters, checks.words,
     reference_answers.answers AS reference_answers,
-    (SELECT value FROM scores WHERE run_id = runs.id AND metric = 'exact') AS exact,
-    (SELECT value FROM scores WHERE run_id = runs.id AND metric = 'contains') AS contains,
-    (SELECT value FROM scores WHERE run_id = runs.id AND metric = 'vqa') AS vqa,
-    (SELECT value FROM scores WHERE run_id = runs.id AND metric = 'anls') AS anls,
+    (SELECT json_group_object(metric, value) FROM scores
+        WHERE run_id = runs.id HAVING count(*)) AS scores,
     jobs.sweep_id, jobs.id AS job_id, runs.id AS run_id
 FROM jobs
 JOIN sweeps ON sweeps.id = jobs.sweep_id

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner.image_prep.prepare import prepare
+from runner.image_prep.prepare import prepare_images
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
 from tests.helpers.paths import ROOT
@@ -24,7 +24,7 @@ def questions(folder: Path) -> list[tuple[str, str]]:
     images = json.loads((ROOT / "images/manifest.json").read_bytes())["images"]
     paths = [ROOT / "images" / image["file"] for image in images]
     asked = []
-    prepared = prepare(paths, max_side=1024, folder=folder)
+    prepared = prepare_images(paths, max_side=1024, folder=folder)
     for image, entry in zip(images, prepared, strict=True):
         assert entry.prepared_path, entry.message
         asked += [(str(entry.prepared_path), prompt) for prompt in image["answers"]]

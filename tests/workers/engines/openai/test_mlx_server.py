@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from runner.image_prep.prepare import prepare
+from runner.image_prep.prepare import prepare_images
 from runner.scoring.normalize import normalize
 from schemas.commands import Load, Run, Stop, Turn
 from schemas.generation import Generation
@@ -72,7 +72,9 @@ def questions(folder: Path) -> list[tuple[str, str, list[str]]]:
     """Prepared image, prompt and the answers that are right."""
     listed = json.loads((ROOT / "images/manifest.json").read_bytes())["images"]
     images = [image for image in listed if image["file"] in FILES]
-    prepared = prepare([ROOT / "images" / i["file"] for i in images], max_side=1024, folder=folder)
+    prepared = prepare_images(
+        [ROOT / "images" / i["file"] for i in images], max_side=1024, folder=folder
+    )
     return [
         (str(entry.prepared_path), prompt, right)
         for image, entry in zip(images, prepared, strict=True)
