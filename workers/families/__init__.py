@@ -1,30 +1,21 @@
 """The families we know, and which of them a checkpoint belongs to.
 
-A family is a module (or any object) with `FAMILY: schemas.family.Family` and, where the
-engine's ordinary way won't do, a class of hooks per engine, named in `HOOKS` by engine. Other
-people's packages add theirs as entry points in the group `vlmsweep.families`.
+A family is a module of this folder with `FAMILY: schemas.family.Family` and, where the engine's
+ordinary way won't do, a class of hooks per engine (in `hooks`), named in `HOOKS` by engine. A file
+is all that a new one needs. Other packages add theirs, modules or any objects of that shape, as
+entry points in the group `vlmsweep.families`.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol, cast
 
 from schemas.family import Family
 
-BUILT_IN = (
-    "smolvlm",
-    "moondream2",
-    "llava",
-    "phi3_v",
-    "qwen2_5_vl",
-    "gemma3",
-    "internvl",
-    "paligemma",
-    "server",
-)
 FALLBACK = "generic"
 GROUP = "vlmsweep.families"
 
@@ -43,7 +34,13 @@ class FamilyModule(Protocol):
 def all_families() -> list[FamilyModule]:
     """Other packages' families first, so that they can replace ours; the fallback last."""
     added = [cast(FamilyModule, point.load()) for point in entry_points(group=GROUP)]
-    return [*added, *map(_built_in, BUILT_IN), _built_in(FALLBACK)]
+    return [*added, *map(_built_in, built_in_names()), _built_in(FALLBACK)]
+
+
+def built_in_names() -> list[str]:
+    """Our families but the fallback: every module in this folder is one, its hooks are in `hooks`."""
+    modules = pkgutil.iter_modules(__path__)
+    return sorted(m.name for m in modules if not m.ispkg and m.name != FALLBACK)
 
 
 def find_family(config: Mapping[str, Any]) -> FamilyModule:

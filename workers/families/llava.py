@@ -49,4 +49,4 @@ FAMILY = Family(
         "than transformers does: the two engines' answers differ.",
     ),
 )
-HOOKS: Mapping[str, str] = {"mlx": "workers.families.llava_mlx:LlavaHooks"}
+HOOKS: Mapping[str, str] = {"mlx": "workers.families.hooks.llava_mlx:LlavaHooks"}

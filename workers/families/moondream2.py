@@ -45,6 +45,6 @@ FAMILY = Family(
     ),
 )
 HOOKS: Mapping[str, str] = {
-    "transformers": "workers.families.moondream2_hooks:MoondreamHooks",
-    "mlx": "workers.families.moondream2_mlx:MoondreamHooks",
+    "transformers": "workers.families.hooks.moondream2_hooks:MoondreamHooks",
+    "mlx": "workers.families.hooks.moondream2_mlx:MoondreamHooks",
 }

@@ -30,4 +30,6 @@ FAMILY = Family(
         "conversations: one turn only, and in transformers never without an image.",
     ),
 )
-HOOKS: Mapping[str, str] = {"transformers": "workers.families.paligemma_prompt:PaliGemmaHooks"}
+HOOKS: Mapping[str, str] = {
+    "transformers": "workers.families.hooks.paligemma_prompt:PaliGemmaHooks"
+}

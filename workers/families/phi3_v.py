@@ -35,6 +35,6 @@ FAMILY = Family(
     notes=("Image tokens are negative ids; they are what is counted.",),
 )
 HOOKS: Mapping[str, str] = {
-    "mlx": "workers.families.phi3_v_mlx:Phi3VHooks",
-    "transformers": "workers.families.phi3_v_remote:Phi3VRemoteHooks",
+    "mlx": "workers.families.hooks.phi3_v_mlx:Phi3VHooks",
+    "transformers": "workers.families.hooks.phi3_v_remote:Phi3VRemoteHooks",
 }

@@ -36,4 +36,4 @@ FAMILY = Family(
         "{do_image_splitting: false}` for speed.",
     ),
 )
-HOOKS: Mapping[str, str] = {"transformers": "workers.families.smolvlm_hooks:SmolVLMHooks"}
+HOOKS: Mapping[str, str] = {"transformers": "workers.families.hooks.smolvlm_hooks:SmolVLMHooks"}

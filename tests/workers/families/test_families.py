@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -97,3 +98,35 @@ def test_check_finds_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert found["family"] == "smolvlm"
     assert found["problem"]["error_class"] == "missing_shards"
     assert describe.check("../etc")["folder"] is None
+
+
+def test_every_module_of_the_folder_is_a_family_and_no_checkpoint_belongs_to_two() -> None:
+    files = {path.stem for path in Path(families.__file__).parent.glob("*.py")}
+    modules = families.all_families()
+    assert {module.FAMILY.name for module in modules} == files - {"__init__"}
+    for key in ("model_types", "architectures", "auto_map", "aliases", "example_ids"):
+        words = [word for module in modules for word in getattr(module.FAMILY, key)]
+        assert len(words) == len(set(words)), key
+    for module in modules:
+        for hooks in module.HOOKS.values():
+            path, _, attribute = hooks.partition(":")
+            spec = importlib.util.find_spec(path)
+            assert spec is not None
+            assert spec.origin is not None
+            assert f"class {attribute}" in Path(spec.origin).read_text()
+
+
+def test_a_new_file_in_the_folder_is_a_family(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (
+        "from schemas.family import Family\n"
+        "FAMILY = Family(name='brand_new', title='New', model_types=('brand_new',))\n"
+        "HOOKS: dict[str, str] = {}\n"
+    )
+    (tmp_path / "brand_new.py").write_text(text)
+    monkeypatch.setattr(families, "__path__", [*families.__path__, str(tmp_path)])
+    try:
+        assert families.find_family({"model_type": "brand_new"}).FAMILY.title == "New"
+    finally:
+        sys.modules.pop("workers.families.brand_new", None)

@@ -172,7 +172,7 @@ def test_the_traps_are_there(
     from PIL import Image
 
     from workers.engines.transformers import remote_code
-    from workers.families.moondream2_query import QueryInterface
+    from workers.families.hooks.moondream2_query import QueryInterface
 
     with monkeypatch.context() as patch, Image.open(images["dot"]) as image:
         with pytest.raises(KeyError, match="variant"):

@@ -159,7 +159,7 @@ def test_the_traps_are_there(
     from transformers import DynamicCache
 
     from workers.engines.transformers import legacy_cache, remote_code
-    from workers.families.phi3_v_remote import Phi3VRemoteHooks
+    from workers.families.hooks.phi3_v_remote import Phi3VRemoteHooks
 
     folder = tiny("phi3_v_remote")
     turn = Turn(text="Hi", images=(images["wide"],))
