@@ -6,28 +6,20 @@ means the same). Commands come from our own supervisor, so a worker trusts their
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from .engines import AUTO
 from .generation import Generation
-
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+from .load_spec import LoadSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """Fetch (if need be) and load one model.
+class Load(LoadSpec):
+    """Fetch (if need be) and load one model with the options of `LoadSpec`.
 
-    `model` is a hub id, or the absolute path of a local folder when `local` is true.
-    `device` is "auto", "cpu", "mps", "cuda" or "cuda:N". `processor` holds settings passed to
-    the model's own processor (for example `do_image_splitting`). Unless `allow_oversize`, weights
-    that cannot fit are not loaded; `memory_bytes` is the limit that the process tree is held to.
-
-    With `fetch_only` the model's files are fetched and looked through, and nothing is loaded.
-
-    For a remote engine `model` is its name at the server `url`, and `api_key_env` the name of
-    the environment variable that holds the key: the key itself is in no command. `server_wait_s`
+    `model` is a hub id, the absolute path of a local folder when `local` is true, or the model's
+    name at the server. `memory_bytes` is the memory limit of the worker and its children. With
+    `fetch_only` the model's files are fetched and checked, and nothing is loaded. `server_wait_s`
     is how long one run may wait for a server that is busy, loading or away.
     """
 
@@ -35,17 +27,8 @@ class Load:
     model: str
     local: bool
     revision: str | None = None
-    engine: str = AUTO
-    dtype: Dtype = "auto"
-    device: str = "auto"
-    trust_remote_code: bool = False
-    allow_pickle: bool = False
-    allow_oversize: bool = False
     memory_bytes: int | None = None
     fetch_only: bool = False
-    processor: dict[str, Any] = field(default_factory=dict)
-    url: str | None = None
-    api_key_env: str | None = None
     server_wait_s: float = 15.0
 
 

@@ -29,12 +29,12 @@ def load_code(case: RunRecord, model_class: str, attention: str | None = None) -
         model="MODEL",
         model_class=model_class,
         revision=commit if case.model["source"] == "hub" else None,
-        dtype=case.worker.get("dtype") or case.variant["dtype"],
-        device=case.worker.get("device") or case.variant["device"],
+        dtype=case.worker.get("dtype") or case.spec.dtype,
+        device=case.worker.get("device") or case.spec.device,
         attention=attention,
-        trust_remote_code=bool(case.variant["trust_remote_code"]),
-        allow_pickle=bool(case.variant["allow_pickle"]),
-        processor=json.loads(case.variant["processor"]),
+        trust_remote_code=case.spec.trust_remote_code,
+        allow_pickle=case.spec.allow_pickle,
+        processor=case.spec.processor,
     )
 
 

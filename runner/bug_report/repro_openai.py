@@ -14,7 +14,7 @@ def program(case: RunRecord) -> list[str]:
     body = {"model": case.model["location"], "max_tokens": case.generation["max_new_tokens"]}
     body |= {} if case.generation.get("do_sample") else {"temperature": 0}
     body |= {name: case.generation[name] for name in names if name in case.generation}
-    key = case.variant["api_key_env"]
+    key = case.spec.api_key_env
     said = turns(case)
     return [
         "import base64",
@@ -38,7 +38,7 @@ def program(case: RunRecord) -> list[str]:
         f"body = {body!r} | {{'messages': messages}}",
         "headers = {'Content-Type': 'application/json'}",
         *([f"headers['Authorization'] = 'Bearer ' + os.environ[{key!r}]"] if key else []),
-        f"url = {str(case.variant['url']).rstrip('/') + '/chat/completions'!r}",
+        f"url = {str(case.spec.url).rstrip('/') + '/chat/completions'!r}",
         "request = urllib.request.Request(url, json.dumps(body).encode(), headers)",
         'print(json.load(urllib.request.urlopen(request))["choices"][0]["message"]["content"])',
     ]

@@ -14,8 +14,10 @@ from typing import Any
 
 from schemas.engines import AUTO, DEFAULT
 from schemas.generation import Generation
+from schemas.load_spec import LoadSpec
 from schemas.shared.redact import MARGIN_BYTES, redact_tail
 
+from ..database.load_options import read_load_spec
 from ..database.reader import Reader
 from ..errors import QueryError
 
@@ -27,11 +29,13 @@ TAIL_BYTES = 64_000
 class RunRecord:
     """A run, its worker and environment (empty where there was none), and what it was about.
 
-    `way` is how the model was to be loaded, `model` as it was asked for, `found` as it lay on disk.
+    `variant` and its load options `spec` say how the model was to be loaded, `model` as it was
+    requested, `found` as it was on disk.
     """
 
     run: Row
     variant: Row
+    spec: LoadSpec
     model: Row
     found: Row
     worker: Row
@@ -44,7 +48,7 @@ class RunRecord:
     @property
     def engine(self) -> str:
         """The engine used, or meant."""
-        named = self.worker.get("engine") or self.variant["engine"]
+        named = self.worker.get("engine") or self.spec.engine
         return DEFAULT if named == AUTO else str(named)
 
     @property
@@ -114,6 +118,7 @@ def case(reader: Reader, run: Row) -> RunRecord:
     return RunRecord(
         run=run,
         variant=variant,
+        spec=read_load_spec(variant["load_spec"]),
         model=one("models", variant["model_id"]),
         found=one("models", worker.get("model_id")),
         worker=worker,

@@ -150,8 +150,9 @@ class Reader:
         self.deadline = float("inf")
         out: dict[str, list[str]] = {}
         rows = self.connection.execute(
-            "SELECT m.name, p.name FROM sqlite_master AS m, pragma_table_info(m.name) AS p"
+            "SELECT m.name, p.name FROM sqlite_master AS m, pragma_table_xinfo(m.name) AS p"
             " WHERE m.type IN ('table', 'view') AND m.name NOT GLOB '*_fts_*'"
+            " AND p.hidden <> 1"  # generated columns count, those of FTS5 itself do not
         )
         for table, column in rows:
             out.setdefault(table, []).append(column)

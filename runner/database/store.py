@@ -83,6 +83,7 @@ class Store:
         for pragma in (
             f"application_id = {APPLICATION_ID}",
             "journal_mode = WAL",
+            "trusted_schema = ON",  # else older SQLite computes no column by a JSON function
             "synchronous = FULL",
             "foreign_keys = ON",
             "busy_timeout = 30000",

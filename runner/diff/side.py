@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..database.load_options import read_load_spec
 from ..database.reader import Reader
 from ..errors import QueryError
 from .selector import SideSelector, parse_selector
@@ -19,11 +20,7 @@ from .selector import SideSelector, parse_selector
 Record = dict[str, Any]
 
 # What a sweep asks of a model besides which it is; JSON objects are taken apart.
-SETTINGS = (
-    *("revision", "engine", "dtype", "device", "trust_remote_code", "allow_pickle"),
-    *("allow_oversize", "url", "isolation", "python", "requirements"),
-)
-OBJECTS = ("generation", "limits", "processor")
+SETTINGS = ("revision", "isolation", "python", "requirements")
 
 RUNS = """
 SELECT jobs.id AS job_id, jobs.sweep_id, jobs.sweep_model_id, jobs.prompt_id, jobs.repeat,
@@ -136,8 +133,10 @@ def load_side(reader: Reader, said: str | None) -> Snapshot:
 def model(variant: Record) -> SnapshotModel:
     """A model as a sweep asked for it."""
     settings = {key: variant[key] for key in SETTINGS}
-    for name in OBJECTS:
-        settings |= {f"{name}.{key}": value for key, value in json.loads(variant[name]).items()}
+    settings |= read_load_spec(variant["load_spec"]).options()
+    objects = {name: json.loads(variant[name]) for name in ("generation", "limits")}
+    for name, values in (objects | {"processor": settings.pop("processor")}).items():
+        settings |= {f"{name}.{key}": value for key, value in values.items()}
     return SnapshotModel(variant["name"], variant["source"], variant["location"], settings)
 
 

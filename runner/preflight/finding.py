@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from schemas.commands import Load
@@ -83,14 +83,7 @@ def load_command(place: LoadTarget) -> Load:
         model=place.location,
         local=place.source == "local",
         revision=how.revision,
-        engine=how.engine,
-        dtype=how.dtype,
-        device=how.device,
-        trust_remote_code=how.trust_remote_code,
-        allow_pickle=how.allow_pickle,
-        allow_oversize=how.allow_oversize,
-        url=how.url,
-        api_key_env=how.api_key_env,
+        **how.load_spec().options(),
     )
 
 
@@ -102,7 +95,7 @@ def queued_variants(models: Iterable[QueuedModel]) -> Iterator[LoadVariant]:
         variant = LoadVariant(
             name=model.name if model.id == model.first else f"{model.name} (fallback)",
             source=model.source,
-            load=replace(model.load, processor={}),
+            load=model.load,
             limits=model.limits,
             last=model.next_variant is None,
             python=model.python,

@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from schemas.load_spec import LoadSpec
+
+from ..database.load_options import read_load_spec
+
 Record = Mapping[str, Any]
 MOST = 0.9
 
@@ -24,6 +28,11 @@ class LoadAttempt:
     row: Record
     asked: Record
     workers: list[Worker]
+
+    @property
+    def spec(self) -> LoadSpec:
+        """The load options that were asked for."""
+        return read_load_spec(self.row["load_spec"])
 
     @property
     def loaded(self) -> Worker | None:

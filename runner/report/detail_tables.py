@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from schemas.load_spec import LoadSpec
+
 from ..text import units
 from ..view import tables
 from .data import Environment, FailureGroup, Model, Record, ReportData
@@ -109,16 +111,24 @@ def own_settings(model: Model, common: Record) -> str:
     words = [
         f"{key} {generation[key]}" for key in json.loads(row["overrides"]) if key in generation
     ]
-    words += [f"{key} {row[key]}" for key in ("engine", "device", "dtype") if row[key] != "auto"]
     words += [
         f"limit {tables.limit(key, value)}"
         for key, value in limits.items()
         if common.get(key) != value
     ]
-    words += [f"processor {key} {value}" for key, value in json.loads(row["processor"]).items()]
-    words += ["its own code allowed"] if row["trust_remote_code"] else []
-    words += ["pickled weights allowed"] if row["allow_pickle"] else []
+    words += load_options(model.variants[0].spec)
     return ", ".join(words)
+
+
+def load_options(spec: LoadSpec) -> list[str]:
+    """The load options that differ from their defaults, such as `engine mlx`, `allow_pickle`."""
+    words: list[str] = []
+    for name, value in spec.changed_options().items():
+        if isinstance(value, dict):
+            words += [f"{name} {key} {inner}" for key, inner in value.items()]
+        else:
+            words.append(name if value is True else f"{name} {value}")
+    return words
 
 
 def machine(environment: Environment) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> Gu
 
 def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
     """How it was loaded."""
-    row, asked = worker.row, variant.row
+    row, asked, spec = worker.row, variant.row, variant.spec
     packages = json.loads(worker.environment["packages"]) if worker.environment else {}
     libraries = engines()[row["engine"]].libraries if row["engine"] in engines() else ()
     library = next(iter(libraries), row["engine"])
@@ -99,9 +99,9 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
         ("Image form", family.get("image_form")),
         ("Extra packages", ", ".join(extra)),
         ("Python of its own", asked["python"]),
-        ("Its own code", allowed if asked["trust_remote_code"] else has_custom_code),
-        ("Pickled weights", allowed if asked["allow_pickle"] else None),
-        ("Settings of its processor", settings(json.loads(asked["processor"]))),
+        ("Its own code", allowed if spec.trust_remote_code else has_custom_code),
+        ("Pickled weights", allowed if spec.allow_pickle else None),
+        ("Settings of its processor", settings(spec.processor)),
         ("Notes of the load", "; ".join(json.loads(row["notes"] or "[]"))),
     ]
     return [(name, str(value)) for name, value in pairs if value]

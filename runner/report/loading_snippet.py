@@ -35,7 +35,7 @@ def snippet(
     info = engines().get(row["engine"])
     if info is None or not info.writes_loading_code:
         return None, f"engine {row['engine']} is driven through interfaces of its own"
-    if variant.row["trust_remote_code"] or family.get("remote_code"):
+    if variant.spec.trust_remote_code or family.get("remote_code"):
         return None, "the model brings code of its own, and docs/models.md tells what it needs"
     if family.get("name") not in ORDINARY:
         return None, "docs/models.md tells what this family needs"
@@ -54,8 +54,8 @@ def code_lines(variant: LoadAttempt, worker: Worker, facts: ReportData) -> Itera
         revision=worker.found.get("commit_hash") or variant.asked["revision"],
         dtype=row["dtype"],
         device=row["device"],
-        allow_pickle=bool(variant.row["allow_pickle"]),
-        processor=json.loads(variant.row["processor"]),
+        allow_pickle=variant.spec.allow_pickle,
+        processor=variant.spec.processor,
     )
     prompts = (q.prompt["text"] for card in facts.cards if card.images for q in card.questions)
     side = (facts.spec.get("image") or {}).get("max_side")

@@ -18,13 +18,13 @@ from schemas.commands import Load, Turn, Video
 from schemas.generation import Generation
 from schemas.sweep import Limits
 
+from ..database.load_options import read_load_spec
+
 VARIANTS_SQL = """
 SELECT variants.id, variants.sweep_id, first.id, first.name, (SELECT min(id) FROM sweep_models
         WHERE fallback_of = first.id AND id > variants.id),
     variants.isolation, variants.python, variants.source, variants.location, variants.revision,
-    variants.engine, variants.dtype, variants.device, variants.trust_remote_code,
-    variants.allow_pickle, variants.processor, variants.url, variants.api_key_env,
-    variants.allow_oversize, variants.generation, variants.limits
+    variants.load_spec, variants.generation, variants.limits
 FROM (SELECT sweep_models.*, source, location, revision FROM sweep_models
     JOIN models ON models.id = model_id) AS variants
 JOIN sweep_models AS first ON first.id = ifnull(variants.fallback_of, variants.id)
@@ -133,25 +133,16 @@ class Queue:
     @staticmethod
     def model(id: int, sweep: int, first: int, name: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
-        next_variant, isolation, python, source, location, revision, *others = rest
-        engine, dtype, device, trust, pickle, processor, *others = others
-        url, key, oversize, generation, limits = others
+        next_variant, isolation, python, source, location, revision, spec, *others = rest
+        generation, limits = others
         held = Limits.model_validate(json.loads(limits))
         load = Load(
             model=location,
             local=source == "local",
             revision=revision,
-            engine=engine,
-            dtype=dtype,
-            device=device,
-            trust_remote_code=bool(trust),
-            allow_pickle=bool(pickle),
-            allow_oversize=bool(oversize),
             memory_bytes=held.memory_bytes,
-            processor=json.loads(processor),
-            url=url,
-            api_key_env=key,
             server_wait_s=held.server_wait_s,
+            **read_load_spec(spec).options(),
         )
         return QueuedModel(
             id=id,

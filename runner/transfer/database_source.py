@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -48,7 +49,7 @@ class DatabaseSource:
             db.execute("ATTACH ? AS theirs", [read_only(self.path)])
             with db.atomic():
                 for table, columns in staging.table_columns(db).items():
-                    self.copy(db, table, ", ".join(columns))
+                    self.copy(db, table, columns)
             db.execute("DETACH theirs")
         except sqlite3.IntegrityError as error:
             raise ExchangeError(f"its rows break the schema's rules: {error}") from error
@@ -56,13 +57,21 @@ class DatabaseSource:
             raise ExchangeError(f"it cannot be read: {error}") from error
 
     @staticmethod
-    def copy(db: Database, table: str, names: str) -> None:
-        """A table's values, if it is a real one."""
+    def copy(db: Database, table: str, columns: Sequence[str]) -> None:
+        """Copies a table's stored values: no expression of the file's own schema is computed.
+
+        Raises ExchangeError for a view, a virtual table, or a column that is missing or generated.
+        """
         kind = db.execute(
             "SELECT sql FROM theirs.sqlite_master WHERE type = 'table' AND name = ?", [table]
         ).fetchone()
         if kind is None or re.match(r"\s*CREATE\s+VIRTUAL", str(kind[0]), re.IGNORECASE):
             raise ExchangeError(f"it has no table {table}")
+        query = "SELECT name FROM pragma_table_info(?, 'theirs')"  # leaves generated ones out
+        stored = {name for (name,) in db.execute(query, [table])}
+        if missing := [name for name in columns if name not in stored]:
+            raise ExchangeError(f"it cannot be read: {table} has no stored column {missing[0]}")
+        names = ", ".join(columns)
         db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM theirs.{table}")  # noqa: S608
 
     def size(self) -> int:

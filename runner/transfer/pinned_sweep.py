@@ -17,8 +17,8 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from sqlite_utils import Database
 
-from schemas.commands import Dtype
 from schemas.engines import is_remote
+from schemas.load_spec import Dtype
 from schemas.sweep import Source, Sweep
 
 from ..planning.expand import DEMO, matches

@@ -17,6 +17,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from schemas import rows
+from schemas.load_spec import LoadSpec
 
 from ..database import APPLICATION_ID
 from ..database.merge.tables import TABLES
@@ -44,7 +45,7 @@ def create_staging(path: Path) -> Database:
     db = Database(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rwc", uri=True))
     db.conn.isolation_level = None
     # It lives as long as the import does: nothing in it must outlast a power cut.
-    pragmas = ("journal_mode = OFF", "synchronous = OFF", "trusted_schema = OFF")
+    pragmas = ("journal_mode = OFF", "synchronous = OFF", "trusted_schema = ON")
     for pragma in (f"application_id = {APPLICATION_ID}", *pragmas, "foreign_keys = OFF"):
         db.execute(f"PRAGMA {pragma}").fetchall()
     migrations.apply(db)
@@ -66,6 +67,7 @@ def validate(db: Database) -> None:
     if astray := db.execute("PRAGMA foreign_key_check").fetchone():
         raise ExchangeError(f"its {astray[0]} point to {astray[2]} that are not there")
     check_json(db)
+    check_load_specs(db)
     check_names(db)
     check_hashes(db)
 
@@ -89,6 +91,15 @@ def check_json(db: Database) -> None:
             """  # noqa: S608
             if db.execute(ask, [kind]).fetchone():
                 raise ExchangeError(f"{table}.{column} is no JSON {kind}")
+
+
+def check_load_specs(db: Database) -> None:
+    """Raises ExchangeError for load options that are unknown or invalid."""
+    for (text,) in db.execute("SELECT DISTINCT load_spec FROM sweep_models"):
+        try:
+            LoadSpec.from_json(text)
+        except (ValueError, RecursionError) as error:
+            raise ExchangeError(f"its load options cannot be used: {error}") from error
 
 
 def check_names(db: Database) -> None:

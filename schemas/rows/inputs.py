@@ -35,16 +35,13 @@ class SweepModels(TypedDict, total=False):
     position: Annotated[int, "Place of the model in the sweep's list, from 0."]
     name: Annotated[str, "Name shown, unique in the sweep."]
     model_id: Annotated[int, "The model as it was asked for."]
+    load_spec: Annotated[
+        str, "JSON object: all load options; engine, dtype, device and url are taken from it."
+    ]
     engine: Annotated[str, "Engine asked for: auto, transformers, mlx or openai."]
     dtype: Annotated[str, "Number type asked for, or auto."]
     device: Annotated[str, "Device asked for, or auto."]
-    trust_remote_code: Annotated[int, "1 when the model's own Python code was allowed, else 0."]
-    allow_pickle: Annotated[int, "1 when pickled weights were allowed, else 0."]
-    processor: Annotated[str, "JSON object: settings for the model's own processor."]
     url: Annotated[str | None, "Address of the server. NULL but for engine openai."]
-    api_key_env: Annotated[
-        str | None, "Name of the variable that held the server's key. NULL when it needs none."
-    ]
     generation: Annotated[str, "JSON object: the generation settings in force."]
     overrides: Annotated[str, "JSON list: those of them that differ from the sweep's."]
     limits: Annotated[str, "JSON object: the limits in force."]
@@ -67,9 +64,6 @@ class SweepModels(TypedDict, total=False):
         "When its server was first found unable to answer. NULL while it answers, and without one.",
     ]
     worker_failures: Annotated[int, "Workers it lost in a row, without an answer in between."]
-    allow_oversize: Annotated[
-        int, "1 when it was to be tried though its weights seem too large for the device, else 0."
-    ]
 
 
 class Models(TypedDict, total=False):

@@ -16,19 +16,17 @@ from pydantic import (
     model_validator,
 )
 
-from ..commands import Dtype
 from ..engines import AUTO, BUILT_IN, check_engine, is_remote, remote_engines
+from ..load_spec import OPTIONS, Dtype, LoadSpec
 from .base import NonEmpty, SweepModelBase, named
 from .server import address, variable
 from .settings import GenerationOverrides, LimitOverrides
 
+# Settings that a server ignores: it loads the model itself.
+SERVER = ("engine", "url", "api_key_env")
 LOADING = (
     "revision",
-    "dtype",
-    "device",
-    "trust_remote_code",
-    "allow_pickle",
-    "allow_oversize",
+    *(name for name in OPTIONS if name not in SERVER),
     "python",
     "requirements",
 )
@@ -95,6 +93,10 @@ class Source(SweepModelBase):
         None, description="Engine openai: the environment variable that holds the server's key."
     )
 
+    def load_spec(self) -> LoadSpec:
+        """Return the load options alone."""
+        return LoadSpec.of(self)
+
     @model_validator(mode="after")
     def a_server_or_not(self) -> Self:
         """A server needs its address, and takes no settings for loading."""
@@ -108,10 +110,12 @@ class Source(SweepModelBase):
             raise ValueError(
                 f"engine: {self.engine} needs url, for example http://127.0.0.1:11434/v1"
             )
+        defaults = type(self).model_fields
         idle = [
-            name for name in LOADING if getattr(self, name) != type(self).model_fields[name].default
+            name
+            for name in LOADING
+            if getattr(self, name) != defaults[name].get_default(call_default_factory=True)
         ]
-        idle += ["processor"] if self.processor else []
         if idle:
             raise ValueError(
                 f"{', '.join(idle)} would be ignored by engine: {self.engine}, for the server"

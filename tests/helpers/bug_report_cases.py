@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from runner.bug_report.run_record import RunRecord
+from schemas.load_spec import OPTIONS, LoadSpec
 from schemas.rows import TABLES
 from schemas.sweep import Limits
 
@@ -33,9 +34,9 @@ def case(
     """An ordinary failure on the transformers engine, with other values laid over it."""
     turns = more.pop("turns", [{"role": "user", "text": "What is this?"}])
     generation = more.pop("generation", {"max_new_tokens": 50, "do_sample": False})
-    asked = {"engine": "auto", "dtype": "auto", "device": "auto", "processor": "{}"}
-    asked |= {"trust_remote_code": 0, "allow_pickle": 0}
-    asked |= {"generation": json.dumps(generation), "limits": Limits().model_dump_json()}
+    asked = {"generation": json.dumps(generation), "limits": Limits().model_dump_json()}
+    settings = dict(variant or {})
+    options = {name: settings.pop(name) for name in OPTIONS if name in settings}
     failed = {"id": 1, "outcome": "error", "phase": "generate", "message": "ValueError: x"}
     loaded = {
         "engine": "transformers",
@@ -55,7 +56,8 @@ def case(
     }
     return RunRecord(
         run=row("runs", **failed | (run or {})),
-        variant=row("sweep_models", **asked | (variant or {})),
+        variant=row("sweep_models", **asked | settings),
+        spec=LoadSpec(**options),
         worker=row("workers", **loaded | worker)
         if worker is not None
         else row("workers", **loaded),

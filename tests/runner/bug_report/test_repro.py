@@ -37,8 +37,8 @@ CASES = {
     "a video": case(images=[image(kind="video", frame_paths='["a", "b", "c"]')]),
     "a talk": case({"transcript": ANSWERED}, turns=TALK),
     "sampled": case(generation=SAMPLED),
-    "remote code": case(variant={"trust_remote_code": 1, "revision": "main"}),
-    "settings": case(variant={"processor": '{"do_image_splitting": false, "a b": [null, {}]}'}),
+    "remote code": case(variant={"trust_remote_code": True, "revision": "main"}),
+    "settings": case(variant={"processor": {"do_image_splitting": False, "a b": [None, {}]}}),
     "never loaded": case(worker={"engine": None, "device": None, "dtype": None, "family": None}),
     "moondream2": case(worker={"family": "moondream2"}),
     "phi3_v": case(worker={"family": "phi3_v"}),
@@ -58,7 +58,7 @@ def test_every_program_compiles(name: str) -> None:
 
 def hostile(engine: str, family: str) -> RunRecord:
     """A case with text in every place that text from outside can get to."""
-    variant = {"processor": json.dumps({HOSTILE: HOSTILE}), "revision": HOSTILE, "device": HOSTILE}
+    variant = {"processor": {HOSTILE: HOSTILE}, "revision": HOSTILE, "device": HOSTILE}
     generation: dict[str, Any] = {"max_new_tokens": HOSTILE, "top_k": HOSTILE, HOSTILE: 1}
     return case(
         {"transcript": json.dumps([{"role": "assistant", "text": HOSTILE}])},

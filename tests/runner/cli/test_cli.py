@@ -19,8 +19,8 @@ from runner.cli import cli, options
 from runner.commands import demo
 from runner.database.reader import Reader
 from runner.view import formats
-from schemas.commands import Dtype
 from schemas.engines import BUILT_IN, engine_choices
+from schemas.load_spec import Dtype
 from schemas.shared import hub_cache
 from schemas.sweep import Model, Sweep
 from tests.helpers.command_line import SCRIPTED, env, sweep_file

@@ -261,6 +261,14 @@ def test_no_path_in_a_row_decides_what_is_read(
         ("UPDATE prompts SET text = 'x', turns = '[]'", "prompt is not what its hash"),
         ("UPDATE sweeps SET uid = '../../etc' WHERE id = 1", "no sweep's uid"),
         ("DELETE FROM prompts WHERE id = 1", "that are not there"),
+        (
+            "UPDATE sweep_models SET load_spec = json_set(load_spec, '$.dtype', 'evil')",
+            "no value of the load option 'dtype'",
+        ),
+        (
+            "UPDATE sweep_models SET load_spec = json_set(load_spec, '$.evil', 1)",
+            "unknown load option 'evil'",
+        ),
     ],
 )
 def test_databases_that_are_not_what_they_should_be(
@@ -279,6 +287,16 @@ def test_a_view_in_place_of_a_table_is_not_asked(stores: Stores, theirs: Store) 
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
     theirs.connection.execute(f"CREATE VIEW memory_samples AS {endless}")
     refused(stores("ours"), theirs.path, "no table memory_samples")
+
+
+def test_no_expression_of_the_file_is_computed(stores: Stores, theirs: Store) -> None:
+    theirs.connection.execute("PRAGMA foreign_keys = OFF")
+    theirs.connection.execute("ALTER TABLE memory_samples DROP COLUMN device_bytes")
+    theirs.connection.execute(
+        "ALTER TABLE memory_samples ADD COLUMN device_bytes INTEGER"
+        " GENERATED ALWAYS AS (length(zeroblob(900000000))) VIRTUAL"
+    )
+    refused(stores("ours"), theirs.path, "memory_samples has no stored column device_bytes")
 
 
 def test_a_trigger_that_came_along_is_never_fired(stores: Stores, theirs: Store) -> None:

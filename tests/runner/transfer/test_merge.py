@@ -165,7 +165,8 @@ def test_the_same_sweep_resumed_in_two_places_keeps_ours(
     "change",
     [
         "UPDATE sweeps SET spec = '{}' WHERE id = 1",
-        "UPDATE sweep_models SET dtype = 'float16' WHERE id = 1",
+        "UPDATE sweep_models SET load_spec = json_set(load_spec, '$.dtype', 'float16')"
+        " WHERE id = 1",
         "UPDATE jobs SET prompt_id = 2 WHERE id = 1",
         "UPDATE job_images SET image_id = 2 WHERE job_id = 1",
     ],

@@ -59,14 +59,13 @@ CREATE TABLE sweep_models (
     position INTEGER NOT NULL,
     name TEXT NOT NULL,
     model_id INTEGER NOT NULL REFERENCES models(id),
-    engine TEXT NOT NULL,
-    dtype TEXT NOT NULL,
-    device TEXT NOT NULL,
-    trust_remote_code INTEGER NOT NULL,
-    allow_pickle INTEGER NOT NULL,
-    processor TEXT NOT NULL,
-    url TEXT,
-    api_key_env TEXT,
+    -- schemas.load_spec.LoadSpec, every option written, keys sorted.
+    load_spec TEXT NOT NULL CHECK (json_type(load_spec) = 'object'),
+    -- The options that queries use, computed when read. A new option needs no column.
+    engine TEXT NOT NULL GENERATED ALWAYS AS (json_extract(load_spec, '$.engine')) VIRTUAL,
+    dtype TEXT NOT NULL GENERATED ALWAYS AS (json_extract(load_spec, '$.dtype')) VIRTUAL,
+    device TEXT NOT NULL GENERATED ALWAYS AS (json_extract(load_spec, '$.device')) VIRTUAL,
+    url TEXT GENERATED ALWAYS AS (json_extract(load_spec, '$.url')) VIRTUAL,
     generation TEXT NOT NULL,
     overrides TEXT NOT NULL,
     limits TEXT NOT NULL,
@@ -79,7 +78,6 @@ CREATE TABLE sweep_models (
     load_failures INTEGER NOT NULL DEFAULT 0,
     away_since TEXT,
     worker_failures INTEGER NOT NULL DEFAULT 0,
-    allow_oversize INTEGER NOT NULL DEFAULT 0,
     UNIQUE (sweep_id, name)
 ) STRICT;
 
