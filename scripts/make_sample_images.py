@@ -29,7 +29,7 @@ SPELLINGS = (("grey", "gray"), ("Grey", "Gray"), ("entre", "enter"))
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample image: what it shows, how it is stored and why it is there."""
+    """One sample image: what it shows, how it is stored and its purpose."""
 
     file: str
     note: str

@@ -1,4 +1,4 @@
-"""What the documents say is held against the code."""
+"""Compares the documents with the code."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_the_yaml_in_the_readme_is_a_sweep() -> None:
 
 def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
     by_name = HISTORY.partition("## By words")[0]
-    told = {
+    documented = {
         name: dict(re.findall(r"`(\w+)` \(`?([^)`]*)`?\)", parameters))
         for name, parameters in re.findall(r"^\| `([\w-]+)` \| [^|]* \| (.*) \|$", by_name, re.M)
     }
@@ -75,7 +75,7 @@ def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
         query.name: {p.name: str(p.default) for p in query.parameters}
         for query in queries.list_queries(ROOT / "nowhere")
     }
-    assert told == there
+    assert documented == there
 
 
 def test_the_examples_of_docs_history_are_real() -> None:

@@ -72,7 +72,7 @@ class Tree:
             text=True,
             timeout=TIMEOUT_S,
         )
-        assert completed.returncode == 0, completed.stderr
+        assert completed.returncode == 0, completed.stdout + completed.stderr
         return completed.stdout
 
     def vlmsweep(self, *arguments: str, path: tuple[Path, ...] = ()) -> str:
@@ -121,6 +121,26 @@ def test_a_model_family_is_found_through_its_entry_point(tree: Tree, tmp_path: P
     config = {"model_type": "acme_vl"}
     assert tree.python("-c", probe % config, path=(site,)).strip() == "Acme-VL"
     assert "acme_vl" not in tree.vlmsweep("models", "--json")
+
+
+def test_an_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> None:
+    tree.apply("Add an engine")
+    model = tree.work / "model"
+    model.mkdir()
+    (model / "config.json").write_text(json.dumps({"model_type": "echo"}))
+    tensors = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    weights = len(tensors).to_bytes(8, "little") + tensors + bytes(4)
+    (model / "model.safetensors").write_bytes(weights)
+    tokenizer = {"model": {"type": "WordLevel", "vocab": {"a": 0}}}
+    (model / "tokenizer.json").write_text(json.dumps(tokenizer))
+    (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    entry = {"id": "./model", "engine": "echo"}
+    sweep = sweep_file(tree.work, ["two words"], models=[entry])
+    tree.python("-m", "runner", "run", sweep)
+    (row,) = json.loads(tree.python("-m", "runner", "show", "--runs", "--json"))
+    assert (row["outcome"], row["text"]) == ("ok", "two words")
+    assert (row["input_tokens"], row["output_tokens"]) == (2, 2)
+    assert "echo" in tree.python("-m", "runner", "run", "--help")
 
 
 def test_a_named_query_is_one_file(tree: Tree) -> None:
