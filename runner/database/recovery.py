@@ -59,7 +59,8 @@ def recover(store: Store) -> RecoverySummary:
             store.update("runs", run, row)
             score_writer.score_run(store.connection, run)
         store.connection.execute(
-            "UPDATE workers SET ended_at = ?, message = ifnull(message, ?) WHERE ended_at IS NULL",
+            "UPDATE workers SET ended_at = ?, message = ifnull(message, ?), waiting_for = NULL"
+            " WHERE ended_at IS NULL",
             [utc_now(), DIED],
         )
         jobs = requeue_running_jobs(store)

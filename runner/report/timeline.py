@@ -9,7 +9,7 @@ from .data import Record, Worker
 from .plots import Spec
 
 POINTS = 240  # more would not be seen
-PHASES = ("start", "download", "load", "prefill", "generate", "stop")
+PHASES = ("start", "download", "load", "prefill", "waiting", "generate", "stop")
 WIDTH, HEIGHT = 300, 130
 LINE = {"type": "line", "color": "var(--text)", "strokeWidth": 1.5}
 

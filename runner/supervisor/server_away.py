@@ -38,7 +38,7 @@ def seconds_away(store: Store, model: QueuedModel) -> float:
 
 
 def rest_s(store: Store, model: QueuedModel, retry_after_s: float | None = None) -> float | None:
-    """Seconds until the server is asked again, or None to give up.
+    """Seconds until the next worker is started, or None to give up.
 
     The rests grow with the time that the server is away.
     """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
-from schemas.events import FirstToken, Text
+from schemas.events import FirstToken, Text, Waiting
 from workers.error_classes import WorkerFailure
 from workers.timing import LoadClock, RunTimer
 
@@ -105,3 +106,39 @@ def test_a_load_and_its_parts(clock: Clock) -> None:
     with load.part("weights"):
         clock.now += 2
     assert load.figures() == {"load_s": 6, "import_s": 3, "weights_s": 2}
+
+
+def test_text_of_a_stalled_answer_is_sent_by_another_thread(clock: Clock) -> None:
+    sent: list[Any] = []
+    meter = RunTimer(run=1, images=0, emit=sent.append, clock=clock)
+    meter.mark_inputs_ready(3)
+    meter.token("A red")
+    meter.token(" cir")
+    timer = threading.Thread(target=meter.flush)
+    timer.start()
+    timer.join()
+    assert "".join(e.text for e in sent if isinstance(e, Text)) == "A red cir"
+    meter.flush()  # nothing is sent twice
+    meter.token("cle.")
+    meter.finish("A red circle.")
+    assert "".join(e.text for e in sent if isinstance(e, Text)) == "A red circle."
+
+
+def test_a_repeated_request_is_measured_alone(clock: Clock) -> None:
+    sent: list[Any] = []
+    phases: list[str] = []
+    meter = RunTimer(run=1, images=0, emit=sent.append, enter=phases.append, clock=clock)
+    clock.now += 1
+    meter.mark_inputs_ready(None)
+    meter.wait_for_server("busy", "429", 1, 30.0)
+    clock.now += 30
+    meter.add_wait(30.0)
+    meter.restart()
+    clock.now += 2
+    meter.token("Red.", None)
+    figures = meter.finish("Red.")
+    assert (figures.latency_s, figures.ttft_s, figures.preprocess_s) == (2, 2, 1)
+    assert meter.waited_s == 30
+    assert phases == ["prefill", "waiting", "prefill", "generate"]
+    (waiting,) = (e for e in sent if isinstance(e, Waiting))
+    assert (waiting.reason, waiting.retry_in_s, waiting.run) == ("429", 30.0, 1)

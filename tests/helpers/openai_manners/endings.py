@@ -147,7 +147,7 @@ def ends() -> list[Manner]:
 def finishes() -> list[Manner]:
     """A whole answer that ends for odd reasons."""
     odd = {
-        "null": (None, "stop", "did not say why"),
+        "null": (None, "stop", "gave no reason"),
         "content-filter": ("content_filter", "stop", "'content_filter'"),
         "tool-calls": ("tool_calls", "stop", "'tool_calls'"),
         "unknown": ("banana", "stop", "'banana'"),

@@ -85,3 +85,28 @@ def test_memory_is_a_limit_in_every_phase(watch: DeadlineMonitor) -> None:
     breach = watch.check(1, rss_bytes=1001)
     assert breach is not None
     assert (breach.limit, breach.phase) == ("memory_bytes", "start")
+
+
+def test_waiting_for_a_server_takes_no_time_from_a_run(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("prefill", 0)
+    watch.on_waiting("503: Loading model", retry_in_s=30, now=4)
+    assert watch.phase == "waiting"
+    assert watch.check(34.9) is None
+    breach = watch.check(39)  # first_token_s from the next attempt on
+    assert breach is not None
+    assert (breach.limit, breach.phase) == ("first_token_s", "waiting")
+    assert "503: Loading model" in breach.message
+    watch.on_waiting("503: Loading model", retry_in_s=30, now=38)
+    watch.enter_phase("generate", 69)
+    assert watch.check(71) is None
+    assert watch.run_began == 68
+
+
+def test_waiting_for_a_server_does_not_extend_a_load(watch: DeadlineMonitor) -> None:
+    watch.enter_phase("load", 1)
+    watch.on_waiting("503: Loading model", retry_in_s=30, now=2)
+    assert watch.phase == "load"
+    breach = watch.check(11)
+    assert breach is not None
+    assert breach.limit == "load_s"
+    assert "503: Loading model" in breach.message

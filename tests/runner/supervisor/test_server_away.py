@@ -16,7 +16,17 @@ from runner.supervisor.supervisor import Supervisor
 from schemas import stream
 from tests.helpers.openai_manners import PNG, Expected, Manner, serving
 from tests.helpers.openai_manners.busy import LOADING, goes_away, rate_limited
-from tests.helpers.openai_manners.manner import during, in_turn, polite, reply
+from tests.helpers.openai_manners.manner import (
+    SAID,
+    STOP,
+    delta,
+    during,
+    in_turn,
+    polite,
+    reply,
+    usage,
+)
+from tests.helpers.openai_manners.manner import stream as stream_pieces
 from tests.helpers.scripted_sweep import Outcome
 
 IMAGES = 12
@@ -148,3 +158,33 @@ def test_an_absurd_retry_after_rests_the_model(
     assert [row["requeued"] for row in done.rows] == [0, 1, 0, 0]
     (resting,) = events(done, stream.ModelResting)
     assert "Retry-After" in resting.reason
+
+
+def test_the_text_of_an_ignored_image_is_stored(served: Served) -> None:
+    blind = stream_pieces(*SAID, delta(finish="stop"), usage(12, 7), "[DONE]")
+    with serving({"it": manner(question=blind)}) as server:
+        done = served(server.url("it"), images=1, retries=0)
+    (row,) = done.rows
+    assert (row["outcome"], row["error_class"]) == ("error", "image_ignored")
+    assert (row["text"], row["raw_text"]) == ("A red circle.", "A red circle.")
+
+
+def test_text_before_a_stall_is_stored(served: Served) -> None:
+    def stalls(exchange: Any) -> None:
+        exchange.start()
+        exchange.piece(delta("A red"))
+        exchange.piece(delta(" cir"))
+        exchange.stall()
+
+    with serving({"it": manner(question=stalls)}) as server:
+        done = served(server.url("it"), images=1, retries=0, silence_s=4)
+    (row,) = done.rows
+    assert (row["outcome"], row["raw_text"]) == ("timeout", "A red cir")
+
+
+def test_reasoning_is_stored_apart(served: Served) -> None:
+    said = stream_pieces(delta(reasoning_content="Round."), *SAID, *STOP)
+    with serving({"it": manner(question=said)}) as server:
+        done = served(server.url("it"), images=1)
+    (row,) = done.rows
+    assert (row["text"], row["reasoning"]) == ("A red circle.", "Round.")

@@ -155,6 +155,22 @@ def test_a_download_shows_how_far_it_is() -> None:
     assert (model.state, model.detail) == ("downloading", "50%")
 
 
+def test_waiting_for_a_server_is_shown() -> None:
+    reason = "The server answered 503: Loading model"
+    waiting = stream.WorkerWaiting(
+        worker=1, model="a", run=1, reason=reason, attempt=1, retry_in_s=4.2
+    )
+    progress = taken([(0, started(a=2)), (1, worker("a")), (2, loaded("a", 1.0)), (3, waiting)])
+    model = only(progress).models["a"]
+    assert (model.state, model.detail) == ("waiting", f"for the server: {reason}, again in 4 s")
+    assert waiting.line == f"waiting for the server: {reason}"
+    assert dataclasses.replace(waiting, attempt=2).line is None  # one line for one wait
+    progress.take(stream.WorkerWaiting(worker=1, model="a"), 9)
+    assert (model.state, model.detail) == ("running", "")
+    progress.take(stream.ModelResting(model="a", reason=reason, retry_in_s=60), 10)
+    assert (model.state, model.detail) == ("waiting", f"for the server: {reason}, again in 60 s")
+
+
 def test_only_the_end_of_a_long_text_is_kept() -> None:
     progress = taken([(0, started(a=1)), (1, run("a"))])
     for _ in range(1000):

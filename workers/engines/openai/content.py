@@ -16,7 +16,7 @@ SHOWN = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a piece of an answer holds. `refusal` is the model's own refusal."""
+    """The parts of a piece of an answer. `refusal` is the model's own refusal."""
 
     text: str = ""
     reasoning: str = ""

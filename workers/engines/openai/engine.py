@@ -43,7 +43,7 @@ class LoadWaits:
     def wait_for_server(
         self, server_state: ServerState, reason: str, attempt: int, retry_in_s: float
     ) -> None:
-        """The server cannot answer; it is asked again in `retry_in_s` seconds."""
+        """The server cannot answer; the next request follows in `retry_in_s` seconds."""
         self._emit(
             Waiting(
                 server_state=server_state,
@@ -59,7 +59,7 @@ class LoadWaits:
         self.waited_s += seconds
 
     def restart(self) -> None:
-        """Nothing is measured anew: the load includes the wait."""
+        """Does nothing: the time of a load includes the wait."""
 
 
 class OpenAIEngine:

@@ -79,8 +79,8 @@ CLASS_BY_STATUS: dict[int, tuple[ErrorClass, str]] = {
     503: ("network", "The server is busy, or still loading: wait until it is ready."),
     504: ("network", "The proxy of the server gave up waiting for it."),
 }
-# A server that is away is asked for its models before the request is sent again: these statuses
-# may also be the fault of the request.
+# The statuses of "away" may also be the fault of the request: before it is sent again, a GET checks
+# whether the server answers.
 STATE_BY_STATUS: dict[int, ServerState] = {
     408: "away",
     425: "busy",

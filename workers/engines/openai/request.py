@@ -34,7 +34,7 @@ def chat_request(model: str, turns: Sequence[Turn], generation: Generation) -> B
 
 
 def without_images(body: Body) -> Body:
-    """The same request without its images, for one token: what the text alone costs."""
+    """The same request without its images, for one token: only the text is counted."""
     messages = []
     for message in body["messages"]:
         content = message["content"]

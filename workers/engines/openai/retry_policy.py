@@ -47,7 +47,7 @@ class RetryPolicy:
 
 
 def parse_retry_after(headers: Mapping[str, str], now_s: float) -> float | None:
-    """Seconds until the server wants to be asked again, from its headers; None if not given.
+    """Seconds until the server accepts another request, from its headers; None if not given.
 
     `headers` have lower-case names; `now_s` is the time since the epoch, used when the response
     has no date of its own. A value that is neither a number nor a date is ignored.

@@ -26,7 +26,7 @@ USAGE = {"stream_options": {"include_usage": True}}
 VERSIONS = {"vllm": "/version", "ollama": "/api/version"}
 REFUSED = (400, 422)
 LONGEST_VERSION = 100
-MOST_DROPPED = 3  # requests dropped by a server that is there: then the request may be the cause
+MOST_DROPPED = 3  # requests dropped by a server that answers others: the request may be the cause
 
 
 class OpenAIServer:
@@ -96,7 +96,7 @@ class OpenAIServer:
         """The chunks of the answer to a chat request. Raises WorkerFailure.
 
         The request is repeated while the server cannot answer and nothing of an answer has
-        arrived. `measured` says that the answer is timed, so that a repeat starts the clock anew.
+        arrived. `measured` says that the answer is timed, so that a repeat restarts the clock.
         """
         response, chunks = self._first_chunk(body, self.waits.attempts(measured))
         with response:
@@ -141,7 +141,7 @@ class OpenAIServer:
             yield from chunks
         except WorkerFailure as failure:
             self._away = self._away or failure.server_state == "away"
-            failure.server_state = None  # part of an answer came: the job may be the cause
+            failure.server_state = None  # part of an answer arrived: the job may be the cause
             raise
 
     def _open(self, body: Body) -> HttpResponse:

@@ -22,7 +22,7 @@ class WaitListener(Protocol):
     def wait_for_server(
         self, server_state: ServerState, reason: str, attempt: int, retry_in_s: float
     ) -> None:
-        """The server cannot answer; it is asked again in `retry_in_s` seconds."""
+        """The server cannot answer; the next request follows in `retry_in_s` seconds."""
 
     def add_wait(self, seconds: float) -> None:
         """So much time was spent waiting."""
@@ -33,7 +33,7 @@ class WaitListener(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long a server is waited for, by its state. None has no limit."""
+    """The limits of waiting for a server, by its state."""
 
     busy: RetryPolicy
     loading: RetryPolicy
@@ -102,7 +102,7 @@ class Attempts:
         self._first_failed_at: float | None = None
 
     def wait_after(self, failure: WorkerFailure) -> None:
-        """Wait before the next attempt, or raise the failure if it is no use."""
+        """Wait before the next attempt, or raise the failure if the limit is reached."""
         if failure.server_state is None:
             raise failure
         waits, now = self._waits, self._waits.clock()

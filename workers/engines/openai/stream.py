@@ -62,7 +62,7 @@ class StreamedAnswer:
         if self.finish in LENGTH:
             return "length"
         if self.finish is None:
-            self.notes.append("the server did not say why the answer ended")
+            self.notes.append("the server gave no reason for the end of the answer")
             return "length" if self.usage.output_tokens == max_new_tokens else "stop"
         if self.finish != "stop":
             self.notes.append(f"the server ended the answer with {self.finish[:100]!r}")
@@ -149,7 +149,7 @@ def read_answer(chunks: Iterable[Chunk], meter: RunTimer) -> StreamedAnswer:
         answer.end(meter)
     if not ended:
         failure = errors.connection_lost()
-        failure.server_state = None  # part of an answer came: the job may be the cause
+        failure.server_state = None  # part of an answer arrived: the job may be the cause
         raise failure
     answer.check_complete()
     return answer

@@ -185,7 +185,7 @@ def test_a_server_that_counts_nothing(
         ("length", "length", None),
         ("max_tokens", "length", None),
         ("content_filter", "stop", "the server ended the answer with 'content_filter'"),
-        (None, "stop", "the server did not say why the answer ended"),
+        (None, "stop", "the server gave no reason for the end of the answer"),
     ],
 )
 def test_why_an_answer_ended(
