@@ -106,16 +106,8 @@ def test_the_command_line_logs_to_the_file_of_the_environment(
 ) -> None:
     file = tmp_path / "supervisor.log"
     monkeypatch.setenv("VLMSWEEP_LOG", str(file))
-    argv = [
-        "queue",
-        "start",
-        "--drain",
-        "--allow-sleep",
-        "--log-level",
-        "debug",
-        "--db",
-        str(tmp_path / "q.db"),
-    ]
+    argv = ["start", "--drain", "--allow-sleep", "--log-level", "debug"]
+    argv += ["--db", str(tmp_path / "q.db")]
     done = CliRunner().invoke(cli, argv)
     assert done.exit_code == 0, done.output
     assert file.exists()
