@@ -1,5 +1,5 @@
-"""Requests from other terminals: how they reach the queue, and what each does to it.
+"""Queue requests from other terminals: transport, dispatch and handlers.
 
-A running supervisor listens on a socket that only its user may use, and is the only one who
-writes. Where none runs, the asking command takes the database's lock and does the same itself.
+A running supervisor listens on a socket that only its user may open, and it is the only writer. If
+no supervisor runs, the client takes the database lock and executes the request itself.
 """

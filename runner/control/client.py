@@ -1,6 +1,6 @@
-"""Asks for a change of the queue: of the supervisor that runs, or, where none does, of the file.
+"""Client: sends a request to the running supervisor, or executes it on the database.
 
-Blocks until the answer is there. Exactly one of the two writes: who holds the database's lock.
+Blocks until the reply arrives. Only the holder of the database lock writes.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ POLL_INTERVAL_S = 0.05
 def send_request(
     database: Path, action: str, arguments: dict[str, Any], emit: EventSink = lambda event: None
 ) -> dict[str, Any]:
-    """What came of an action. Raises RequestError, and DatabaseError when nobody answers.
+    """Send a request and return its result. Raises RequestError, and DatabaseError without a reply.
 
-    `tell` hears what a dead supervisor left, if that had to be put right first.
+    `emit` receives the events of a recovery, if a supervisor has crashed before.
     """
     request = Request(action, arguments)
     until = time.monotonic() + TIMEOUT_S
@@ -38,7 +38,7 @@ def send_request(
         try:
             with open_store(database, emit) as store:
                 return execute(store, request)[0]
-        except BusyError:  # by one that does not listen yet, or not any more
+        except BusyError:  # its holder does not listen yet, or has stopped
             if time.monotonic() > until:
                 raise BusyError(
                     f"another vlmsweep is working on {database} and does not answer",
@@ -48,20 +48,20 @@ def send_request(
 
 
 def request_over_socket(database: Path, request: Request) -> Reply | None:
-    """The supervisor's reply; None when none listens, or it went away before it replied."""
+    """Return the supervisor's reply; None if none listens, or it exited before it replied."""
     for path in socket_path.candidate_paths(database):
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(REPLY_TIMEOUT_S)
             try:
                 connection.connect(str(path))
                 connection.sendall(request.as_line())
-                said = bytearray()
-                while not said.endswith(b"\n"):
+                received = bytearray()
+                while not received.endswith(b"\n"):
                     piece = connection.recv(65_536)
                     if not piece:
                         break
-                    said += piece
-                return Reply.from_line(bytes(said))
+                    received += piece
+                return Reply.from_line(bytes(received))
             except (OSError, ValueError, TypeError):
                 continue
     return None

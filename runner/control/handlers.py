@@ -27,7 +27,7 @@ from .registry import (
 
 
 def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
-    """A sweep's rows, from the file in which the asking command staged them."""
+    """Merge a sweep's rows from the file in which the client staged them."""
     after = arguments.get("after_sweep_id")
     if after is not None and not row_exists(store, "sweep", after):
         raise RequestError("the sweep it is to come after is not there any more")
@@ -38,7 +38,7 @@ def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
 
 @action("add")
 def add(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Puts a sweep that was brought in into the queue, under its terms."""
+    """Put a merged sweep into the queue, with its label, priority and start condition."""
     row = store.connection.execute(
         "SELECT id, (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id AND state = 'queued')"
         " FROM sweeps WHERE uid = ?",
@@ -55,18 +55,18 @@ def add(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 @action("pause")
 def pause(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Holds a sweep, a model or a job back; a run in hand goes on to its end."""
+    """Pause a sweep, a model or a job; a current run continues to its end."""
     return set_paused(store, arguments, 1)
 
 
 @action("resume")
 def resume(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Lets go what was held back."""
+    """Resume a paused sweep, model or job."""
     return set_paused(store, arguments, 0)
 
 
 def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> HandlerResult:
-    """Sets whether something is held back. What is done is not: it would be when tried again."""
+    """Set whether jobs are paused. Finished ones are left alone: a retry would inherit the pause."""
     level = arguments["level"]
     open_ones = "1" if level == "model" else "state <> 'done'"
     changed = store.connection.execute(
@@ -78,7 +78,7 @@ def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> HandlerR
 
 @action("cancel")
 def cancel(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Gives up what waits, each job with a run that says so; what runs is killed."""
+    """Cancel queued jobs, each with a skipped run, and have running jobs killed."""
     condition, id = jobs_condition(arguments)
     now = utc_now()
     models = store.connection.execute(
@@ -112,7 +112,7 @@ def cancel(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 @action("retry")
 def retry(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Queues again what did not end ok, cancelled jobs too, but not what a rule excludes."""
+    """Queue failed jobs again, cancelled ones too, but not those that a rule excludes."""
     condition, id = jobs_condition(arguments)
     queued = store.connection.execute(
         "UPDATE jobs SET state = 'queued', fallback_id = NULL, paused = 0"
@@ -128,7 +128,7 @@ def retry(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     if found is None:
         return {"queued": 0}, QueueChange()
     sweep, in_queue, waiting = found
-    if not in_queue:  # what an interrupted run left waits in no queue: from now on it does
+    if not in_queue:  # an interrupted `run` was never in the queue; enqueue it now
         queued = waiting
     if queued:
         store.connection.execute(
@@ -145,7 +145,7 @@ def retry(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 @action("remove")
 def remove(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Takes jobs that never ran out of the database; a sweep none of which ran goes wholly."""
+    """Delete jobs that never ran; a sweep without any run is deleted as a whole."""
     condition, id = jobs_condition(arguments)
     never = f"{condition} AND state = 'queued' AND latest_run_id IS NULL"
     (ran,) = store.connection.execute(
@@ -178,7 +178,7 @@ def remove(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 
 def ensure_not_started(store: Store, sweep: int) -> None:
-    """Raises RequestError when workers were started for a sweep: their records stay."""
+    """Raise RequestError if workers were started for a sweep: their records stay."""
     (begun,) = store.connection.execute(
         "SELECT EXISTS (SELECT 1 FROM workers WHERE sweep_id = ?1)"
         " OR EXISTS (SELECT 1 FROM sweeps WHERE id = ?1 AND state = 'running')",
@@ -192,7 +192,7 @@ def ensure_not_started(store: Store, sweep: int) -> None:
 
 
 def finish_empty_sweeps(store: Store) -> None:
-    """Sweeps that wait without a job are done; one that runs is ended by its supervisor."""
+    """Mark queued sweeps without jobs as done; a running one is ended by its supervisor."""
     store.connection.execute(
         "UPDATE sweeps SET state = 'done', ended_at = ? WHERE state IN ('queued', 'interrupted')"
         " AND NOT EXISTS (SELECT 1 FROM jobs WHERE sweep_id = sweeps.id"
@@ -206,7 +206,7 @@ PRUNED_AT_ONCE = 20_000
 
 @action("prune")
 def prune(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Deletes some of the memory samples of workers that ended before a moment; says how many."""
+    """Delete a batch of memory samples of workers that ended before a time; return their number."""
     gone = store.connection.execute(
         "DELETE FROM memory_samples WHERE (worker_id, at_s) IN (SELECT worker_id, at_s"
         " FROM memory_samples WHERE worker_id IN (SELECT id FROM workers WHERE ended_at < ?)"

@@ -1,7 +1,7 @@
-"""A request and its reply, as they go over the socket: a JSON object on a line each.
+"""Requests and replies of the control socket: one JSON object per line each.
 
-Every request has a name of its own (`uid`), under which it is stored when it was carried out, so
-that asking again after a lost reply is harmless.
+Every request has its own `uid`, under which its reply is stored, so that sending it again after a
+lost reply is harmless.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ LONGEST = 1_000_000  # bytes of a request; a sweep's own text goes by file
 
 
 class RequestError(VlmsweepError):
-    """What was asked cannot be done."""
+    """The request cannot be executed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked: an action of `runner.control.handlers` and what to do it to."""
+    """The name of an action (`runner.control.registry`) and its arguments."""
 
     action: str
     arguments: dict[str, Any]
     uid: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def as_line(self) -> bytes:
-        """As it is sent."""
+        """Return the JSON line to send."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Request:
-        """As it was received. Raises RequestError."""
+        """Parse a received line. Raises RequestError."""
         try:
             found = json.loads(line)
             return cls(str(found["action"]), dict(found["arguments"]), str(found["uid"]))
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of a request: `result`, or the message and hint of what prevented it."""
+    """The result of a request, or the message and hint of its error."""
 
     result: dict[str, Any] | None = None
     message: str | None = None
@@ -52,21 +52,21 @@ class Reply:
     exit_code: int = EXIT_USAGE
 
     def as_line(self) -> bytes:
-        """As it is sent."""
+        """Return the JSON line to send."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Reply:
-        """As it was received. Raises ValueError or TypeError when it is torn."""
+        """Parse a received line. Raises ValueError or TypeError if it is incomplete."""
         return cls(**json.loads(line))
 
     @classmethod
     def of(cls, error: VlmsweepError) -> Reply:
-        """An error, as the asking command is to show it."""
+        """Return an error as a reply, for the client to show."""
         return cls(message=error.message, hint=error.hint, exit_code=error.exit_code)
 
     def unwrap(self) -> dict[str, Any]:
-        """The result. Raises RequestError when there is none."""
+        """Return the result. Raises RequestError if the request failed."""
         if self.result is not None:
             return self.result
         error = RequestError(self.message or "that could not be done", self.hint)

@@ -1,7 +1,7 @@
-"""The registry of queue actions, and what every handler needs: targets and results.
+"""The registry of queue actions, with the types and SQL conditions that all handlers use.
 
-A handler changes rows, returns its reply, and says by a `QueueChange` what the supervisor must do
-about workers that run now. Handlers register themselves with `action`.
+A handler changes rows and returns its reply, and a `QueueChange` for the supervisor. Handlers
+register themselves with `action`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ TABLES = {"sweep": "sweeps", "model": "sweep_models", "job": "jobs"}
 
 @dataclass(frozen=True, slots=True)
 class QueueChange:
-    """What a request means for the supervisor: jobs that must not run on; something may begin.
+    """The effect of a request on a running supervisor.
 
-    `skipped` counts jobs that were given up, by sweep's uid and model; `recounted` are the numbers
-    of sweeps whose jobs are not what they were.
+    `cancelled` are the ids of jobs to kill, `skipped` counts cancelled jobs by sweep uid and model,
+    `recounted` are the ids of sweeps whose number of jobs changed.
     """
 
     cancelled: frozenset[int] = frozenset()
@@ -35,7 +35,7 @@ ACTIONS: dict[str, Action] = {}
 
 
 def action(name: str) -> Callable[[Action], Action]:
-    """Registers an action under the name it is asked by."""
+    """Register a handler under the action's name."""
 
     def register(function: Action) -> Action:
         ACTIONS[name] = function
@@ -45,12 +45,12 @@ def action(name: str) -> Callable[[Action], Action]:
 
 
 def jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
-    """The condition on `jobs` that a target stands for, and its number."""
+    """Return the SQL condition on `jobs` for a target, and its parameter."""
     return f"{LEVELS[arguments['level']]} = ?", int(arguments["id"])
 
 
 def failed_jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
-    """The condition on `jobs` of a target that ended, but not ok, nor by a rule; its number."""
+    """Return the condition on `jobs` for a target's failed jobs, excluded ones not counted."""
     condition, id = jobs_condition(arguments)
     ended = (
         f"jobs.{condition} AND jobs.state = 'done' AND EXISTS (SELECT 1 FROM runs WHERE runs.id ="
@@ -60,6 +60,6 @@ def failed_jobs_condition(arguments: dict[str, Any]) -> tuple[str, int]:
 
 
 def row_exists(store: Store, level: str, id: int) -> bool:
-    """Whether there is such a row."""
+    """Return whether the row exists."""
     found = store.connection.execute(f"SELECT 1 FROM {TABLES[level]} WHERE id = ?", [id])
     return found.fetchone() is not None

@@ -1,6 +1,6 @@
-"""What `vlmsweep queue move` asks for: the order of sweeps, of a sweep's models, of a model's jobs.
+"""The handler of `vlmsweep queue move`: order of sweeps, models and jobs.
 
-Ranks count among sweeps of one priority, so that one which goes before another takes its priority.
+Ranks order sweeps of the same priority. A sweep that moves before another takes its priority.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PARENTS = {"sweep": "1", "model": "sweep_id", "job": "ifnull(fallback_id, sweep_
 
 @action("move")
 def move(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Puts something first, last or before another of its kind, or gives a sweep a priority."""
+    """Move a sweep, model or job to the front, to the end or before another, or set a priority."""
     level, id = arguments["level"], int(arguments["id"])
     if arguments.get("priority") is not None:
         store.update("sweeps", id, {"priority": int(arguments["priority"])})
@@ -35,7 +35,7 @@ def move(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 
 def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> float:
-    """A rank that comes before or after those of its neighbours, which get ranks of their own."""
+    """Return the new rank; with `before`, siblings are ranked 0, 1, 2... first."""
     table, parent = TABLES[level], PARENTS[level]
     open_ones = {
         "sweep": "state <> 'done'",
@@ -64,7 +64,7 @@ def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> fl
 
 
 def raise_priority(store: Store, id: int, arguments: dict[str, Any]) -> None:
-    """Gives a sweep the priority it needs to be where it was put: ranks count among equals only."""
+    """Set the priority that a sweep needs for its new position."""
     others = "SELECT priority FROM sweeps WHERE id <> ?1 AND in_queue AND state <> 'done'"
     wanted = {
         "before": "(SELECT priority FROM sweeps WHERE id = ?2)",
@@ -78,7 +78,7 @@ def raise_priority(store: Store, id: int, arguments: dict[str, Any]) -> None:
 
 
 def boundary_rank(store: Store, table: str, ids: list[int], which: str) -> float:
-    """The lowest or highest rank of some rows; 0 of none."""
+    """Return the lowest or highest rank of some rows; 0 without rows."""
     (found,) = store.connection.execute(
         f"SELECT ifnull({which}(rank), 0) FROM {table}"
         " WHERE id IN (SELECT value FROM json_each(?))",

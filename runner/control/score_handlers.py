@@ -1,7 +1,6 @@
-"""What `vlmsweep judge` asks of a supervisor that works: a part at a time, so that none waits long.
+"""Handlers of `vlmsweep judge`: batches of limited size, so that the event loop stays free.
 
-Which answers belong to which jobs is found by the asking command; how they are stored and scored
-is `runner.database.score_writer`'s business.
+The client matches reference answers with jobs; `runner.database.score_writer` stores and scores.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ LINES = 500
 
 @action("expect")
 def store_references(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Takes up some accepted answers from the file they were staged in, a line for each job.
+    """Store a batch of reference answers from a staged file, one line per job.
 
-    Returns where in the file to go on, None at its end.
+    Returns the offset to continue at, None at the end of the file.
     """
     at = int(arguments["at"])
     if not at:

@@ -1,7 +1,7 @@
-"""The supervisor's ear for other terminals: takes requests within its loop, answers, never waits.
+"""Control socket server; runs inside the supervisor's event loop and never blocks.
 
-What a request does is `runner.control.handlers`' business; this module knows sockets. Only the
-holder of the database's lock may listen, so that whatever lies at the address is stale.
+Requests are executed by `runner.control.dispatch`. Only the holder of the database lock may listen,
+so any existing socket file is stale.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ log = get_logger(__name__)
 
 
 class ControlServer:
-    """Listens while it is open; `selector` must be turned for anything to happen.
+    """Listens until it is closed; the caller must run the selector.
 
-    `on_change` is called with what a request means for workers that run now.
+    `on_change` is called with the effect of each request on running workers.
     """
 
     def __init__(self, store: Store, selector: selectors.BaseSelector | None = None) -> None:
@@ -45,7 +45,7 @@ class ControlServer:
         self.socket = self.listen()
 
     def listen(self) -> socket.socket | None:
-        """A socket at the first address that can be had; None where there is none at all."""
+        """Return a socket at the first usable path; None if there is none."""
         for path in socket_path.candidate_paths(self.store.path):
             if path == socket_path.path_in_tmp(
                 self.store.path
@@ -69,7 +69,7 @@ class ControlServer:
         return None
 
     def rebind_if_removed(self) -> None:
-        """Listens anew where somebody has taken the socket's file away, a cleaner of /tmp say."""
+        """Listen again if the socket file was removed, for example by a cleaner of /tmp."""
         try:
             if self.path is not None and self.path.lstat().st_ino == self.bound:
                 return
@@ -85,7 +85,7 @@ class ControlServer:
         self.close()
 
     def close(self) -> None:
-        """Hears no more."""
+        """Close all connections and remove the socket file."""
         for connection in list(self.unread):
             self.drop(connection)
         if self.socket is not None:
@@ -98,12 +98,12 @@ class ControlServer:
             self.path = None
 
     def poll(self) -> None:
-        """Takes what is there, for a caller that has no loop of its own yet."""
+        """Handle pending requests, for a caller that does not run its event loop yet."""
         for key, _ in self.selector.select(0):
             key.data()
 
     def accept(self) -> None:
-        """Somebody wants to ask something."""
+        """Accept a connection."""
         assert self.socket is not None
         try:
             connection, _ = self.socket.accept()
@@ -112,11 +112,11 @@ class ControlServer:
         connection.setblocking(False)
         self.unread[connection] = bytearray()
         self.selector.register(connection, selectors.EVENT_READ, lambda: self.read(connection))
-        if len(self.unread) > CONNECTIONS:  # somebody keeps them open without asking
+        if len(self.unread) > CONNECTIONS:  # a client keeps them open without a request
             self.drop(next(iter(self.unread)))
 
     def read(self, connection: socket.socket) -> None:
-        """More of a request; when it is whole it is carried out and answered."""
+        """Read more of a request; execute it and reply once it is complete."""
         if connection not in self.unread:  # it was dropped for another in this very turn
             return
         try:
@@ -125,20 +125,20 @@ class ControlServer:
             return
         except OSError:
             piece = b""
-        said = self.unread[connection]
-        said += piece
-        if b"\n" not in said:
-            if not piece or len(said) > LONGEST:
+        request = self.unread[connection]
+        request += piece
+        if b"\n" not in request:
+            if not piece or len(request) > LONGEST:
                 self.drop(connection)
             return
-        answer = self.answer(bytes(said.partition(b"\n")[0]))
+        answer = self.answer(bytes(request.partition(b"\n")[0]))
         with contextlib.suppress(OSError):
             connection.settimeout(REPLY_TIMEOUT_S)
             connection.sendall(answer.as_line())
         self.drop(connection)
 
     def answer(self, line: bytes) -> Reply:
-        """Carries a request out. A fault of its own must not end the night."""
+        """Execute a request and return the reply. A bug in a handler must not end the sweep."""
         try:
             request = Request.from_line(line)
             result, effect = execute(self.store, request)
@@ -153,7 +153,7 @@ class ControlServer:
         return Reply(result=result)
 
     def drop(self, connection: socket.socket) -> None:
-        """Ends a conversation."""
+        """Close a connection."""
         if self.unread.pop(connection, None) is not None:
             self.selector.unregister(connection)
             connection.close()

@@ -1,7 +1,7 @@
-"""Where a database's supervisor listens: a socket beside the file, found by its path alone.
+"""The path of the control socket, next to the database file.
 
-A socket's path may have about a hundred bytes only, and some file systems have no sockets; then it
-lies in a folder of the user's own under /tmp.
+A socket path is limited to about 100 bytes, and some file systems do not support sockets; then it
+is in a private folder of the user under /tmp.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ SHARED = Path("/tmp")
 
 
 def path_beside_database(database: Path) -> Path | None:
-    """Beside the database, where its path is short enough."""
+    """Return the path next to the database, or None if it is too long."""
     place = canonical_path(database)
     path = place.with_name(place.name + ".sock")
     return path if len(os.fsencode(path)) <= LONGEST else None
 
 
 def path_in_tmp(database: Path) -> Path:
-    """In the user's own folder, by the database's path."""
+    """Return the path in the user's private folder, derived from the database path."""
     digest = hashlib.sha256(os.fsencode(canonical_path(database))).hexdigest()
     return SHARED / f"vlmsweep-{os.getuid()}" / f"{digest[:24]}.sock"
 
 
 def candidate_paths(database: Path) -> list[Path]:
-    """Where to look, in this order."""
+    """Return the possible paths, the preferred first."""
     return [
         place
         for place in (path_beside_database(database), path_in_tmp(database))
@@ -40,7 +40,7 @@ def candidate_paths(database: Path) -> list[Path]:
 
 
 def ensure_private_folder(folder: Path) -> bool:
-    """Whether a folder is ours and nobody else may enter it; made if need be."""
+    """Create the folder if necessary; return whether only this user may enter it."""
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()

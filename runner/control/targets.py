@@ -1,7 +1,4 @@
-"""What a user means by a sweep, a model of it or a job: the numbers that actions go by.
-
-It reads the database, as any terminal may; nothing is changed here.
-"""
+"""Resolves names of sweeps, models and jobs to row ids. Reads the database only."""
 
 from __future__ import annotations
 
@@ -16,13 +13,13 @@ Target = dict[str, Any]
 
 
 def sweep(database: Path, named: str | None) -> int:
-    """A sweep's number; of the latest, without a name. Raises QueryError."""
+    """Return a sweep's row id; without a name, that of the latest. Raises QueryError."""
     with Reader(database) as reader:
         return int(reader.sweep(named)["id"])
 
 
 def resolve_target(database: Path, sweep: str | None, model: str | None, job: int | None) -> Target:
-    """The level and number of what is meant. Raises RequestError and QueryError."""
+    """Return the level and row id of the target. Raises RequestError and QueryError."""
     if job is not None:
         if sweep is not None or model is not None:
             raise RequestError("--job says it all: leave the sweep and --model out")
@@ -39,7 +36,7 @@ def resolve_target(database: Path, sweep: str | None, model: str | None, job: in
 
 
 def require_job(database: Path, job: int) -> int:
-    """The job's number, if there is such a job."""
+    """Return the job's id. Raises RequestError if the job does not exist."""
     with Reader(database) as reader:
         if not reader.records("SELECT 1 FROM jobs WHERE id = ?", job):
             raise RequestError(
@@ -49,7 +46,7 @@ def require_job(database: Path, job: int) -> int:
 
 
 def resolve_model(reader: Reader, sweep: int, named: str) -> int:
-    """The number of a model's part in a sweep, by its name or the end of it."""
+    """Return the row id of a sweep's model by its name or the end of it. Raises RequestError."""
     rows = reader.records(
         "SELECT id, name FROM sweep_models WHERE sweep_id = ? AND fallback_of IS NULL", sweep
     )
@@ -73,7 +70,7 @@ def move(
     before: str | None,
     priority: int | None,
 ) -> Target:
-    """What is to go where. Raises RequestError when that is not said, or said twice."""
+    """Return the arguments of `move`. Raises RequestError unless exactly one destination is given."""
     target = resolve_target(database, sweep, model, job)
     if sum(given is not None for given in (to, before, priority)) != 1:
         raise RequestError("where to? give one of --first, --last, --before and --priority")

@@ -19,14 +19,15 @@ EVERY_S = 0.2
 
 @dataclass(slots=True)
 class ExitResult:
-    """How it ended: its exit status (negative: a signal), None where nobody saw it."""
+    """A program's exit: its status (negative: a signal; None if unknown), and whether it was
+    overdue."""
 
     status: int | None = None
     overdue: bool = False
 
 
 class GuardedProcess:
-    """A program under its shim, and what it and the shim say."""
+    """A program under its shim: reads its events and the shim's reports."""
 
     def __init__(self, handle: WorkerHandle, hear: Callable[[bytes], None]) -> None:
         self.handle = handle
@@ -44,7 +45,7 @@ class GuardedProcess:
         return True
 
     def read_reports(self) -> bool:
-        """The shim's word on how it ended; False when the shim is gone."""
+        """Read the shim's reports; False when the shim has exited."""
         for line in self.reports.read():
             if isinstance(line, EndOfStream):
                 return False
@@ -53,7 +54,7 @@ class GuardedProcess:
         return True
 
     def wait(self, deadline: Callable[[], float], on_idle: Callable[[], None] | None) -> None:
-        """Listens until the shim is gone; past the deadline all is killed."""
+        """Read events until the shim has exited; kill everything once the deadline has passed."""
         with selectors.DefaultSelector() as selector:
             selector.register(self.handle.events_fd, selectors.EVENT_READ, self.read_events)
             selector.register(self.handle.reports_fd, selectors.EVENT_READ, self.read_reports)
@@ -72,7 +73,7 @@ class GuardedProcess:
                 self.handle.flush()
 
     def drain(self) -> None:
-        """What it wrote before its end and nobody read yet."""
+        """Read the output that was written before the exit."""
         until = time.monotonic() + DRAIN_S
         while self.read_events() and not self.events.dry and time.monotonic() < until:
             pass
@@ -86,11 +87,11 @@ def run_guarded(
     launcher: Launcher | None = None,
     on_idle: Callable[[], None] | None = None,
 ) -> ExitResult:
-    """Blocks until it is gone; `hear` gets each line it writes to its events' descriptor.
+    """Run a program until all its processes have exited; `hear` receives each event line.
 
-    `deadline` (monotonic seconds) is asked again after each line; past it all is killed, as it is
-    when anything is raised meanwhile, Ctrl-C included. `between` is called a few times a second.
-    Raises OSError when it cannot be started.
+    `deadline` (monotonic seconds) is queried after each line. Everything is killed once it has
+    passed, and if an exception is raised, Ctrl-C included. `on_idle` is called several times per
+    second. Raises OSError if the program cannot be started.
     """
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     handle = (launcher or ShimLauncher()).start(spec)

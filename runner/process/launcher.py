@@ -1,8 +1,7 @@
-"""Starts workers, each behind a shim of its own, and gives hold of them.
+"""Starts workers, each behind its own shim, and returns handles to them.
 
-`Launcher` is the one small interface behind which a worker begins: today a fresh process,
-later a fork of a preloaded template or a process on another machine. What a worker says is
-read by `runner.process.event_reader`, when it must die is decided by `runner.supervisor.worker_controller`.
+`Launcher` is the interface for starting a worker. Its events are read by
+`runner.process.event_reader`; `runner.supervisor.worker_controller` decides when to kill it.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ STACK_FILE = "VLMSWEEP_STACK_FILE"
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """What a worker needs to begin. `stack` is where it writes its stack when asked."""
+    """The command, environment and files of a worker. `stack` is the file for stack dumps."""
 
     log: Path
     stack: Path
@@ -40,43 +39,43 @@ class WorkerSpec:
 
 
 class WorkerHandle(Protocol):
-    """A worker that was started: two streams to read, and four things to ask."""
+    """A started worker: two streams to read, and its controls."""
 
     events_fd: int
     reports_fd: int
     guardian: int
 
     def send(self, line: bytes) -> None:
-        """A command line; never blocks."""
+        """Send a command line; never blocks."""
 
     def flush(self) -> None:
-        """Sends on what could not be sent at once."""
+        """Send commands that could not be sent at once."""
 
     def dump_stack(self) -> None:
-        """Asks the worker to write where it is."""
+        """Ask the worker to write its stack."""
 
     def kill(self) -> None:
-        """Asks for the death of the worker and all that it started."""
+        """Request the kill of the worker and its descendants."""
 
     def kill_guardian(self) -> None:
-        """Kills the guardian, which does not obey any more; `close` sees to the rest."""
+        """Kill the shim if it does not react; `close` handles the rest."""
 
     def close(self) -> int:
-        """Gives everything back; kills first if anything still lives.
+        """Release all resources; kills the worker first if it still runs.
 
-        Returns how many processes it had to kill because their guardian was dead.
+        Returns how many processes it had to kill because their shim was dead.
         """
 
 
 class Launcher(Protocol):
-    """A way to start workers."""
+    """Starts workers."""
 
     def start(self, spec: WorkerSpec) -> WorkerHandle:
-        """Starts one. Raises OSError when the system has no room for it."""
+        """Start a worker. Raises OSError if the system cannot create the process."""
 
 
 def compiled_shim() -> str:
-    """The shim's byte code, which saves a megabyte and its parsing; its source if need be."""
+    """Return the shim's byte code, which saves 1 MB and parsing; its source if necessary."""
     compiled = Path(importlib.util.cache_from_source(str(SHIM)))
     try:
         if not is_fresh(compiled):
@@ -87,7 +86,7 @@ def compiled_shim() -> str:
 
 
 def is_fresh(compiled: Path) -> bool:
-    """Whether byte code was made from the shim as it is, by the header that Python gives it."""
+    """Return whether byte code was made from the current shim, by its header."""
     source = SHIM.stat()
     made_from = struct.pack("<III", 0, int(source.st_mtime) & 0xFFFFFFFF, source.st_size)
     try:
@@ -98,10 +97,10 @@ def is_fresh(compiled: Path) -> bool:
 
 
 class ShimLauncher:
-    """Starts workers on this machine, each as shim + worker in a session of their own."""
+    """Starts workers on this machine; shim and worker run in their own session."""
 
     def start(self, spec: WorkerSpec) -> ShimHandle:
-        """Starts one; returns as soon as the shim is forked, without waiting for it."""
+        """Start a worker; return as soon as the shim is forked."""
         commands_read, commands_write = os.pipe()
         events_read, events_write = os.pipe()
         token = secrets.token_hex(16)
@@ -135,7 +134,7 @@ class ShimLauncher:
 
 
 class ShimHandle:
-    """A worker held through its shim."""
+    """A handle to a worker, through its shim."""
 
     def __init__(
         self,
@@ -156,12 +155,12 @@ class ShimHandle:
             os.set_blocking(descriptor, False)
 
     def send(self, line: bytes) -> None:
-        """A command line. What a full pipe does not take waits for `flush`."""
+        """Send a command line. `flush` sends the rest if the pipe is full."""
         self.unsent += line
         self.flush()
 
     def flush(self) -> None:
-        """Sends on; a worker that no longer reads is noticed by its silence or its end."""
+        """Send queued bytes; a worker that no longer reads is detected by its silence or exit."""
         while self.unsent:
             try:
                 del self.unsent[: os.write(self.commands_fd, self.unsent)]
@@ -171,24 +170,24 @@ class ShimHandle:
                 self.unsent.clear()
 
     def dump_stack(self) -> None:
-        """Asks for the worker's stack."""
+        """Request the worker's stack."""
         self.request(b"s")
 
     def kill(self) -> None:
-        """Asks the shim to kill all."""
+        """Ask the shim to kill everything."""
         self.request(b"k")
 
     def request(self, what: bytes) -> None:
-        """One byte to the shim."""
+        """Send one byte to the shim."""
         with contextlib.suppress(OSError, ValueError):
             self.requests.write(what)
 
     def kill_guardian(self) -> None:
-        """Kills the shim. On Linux the kernel then kills the worker."""
+        """Kill the shim. On Linux the kernel then kills the worker."""
         self.shim.kill()
 
     def close(self) -> int:
-        """Ends the shim, which takes all else with it, and closes every descriptor."""
+        """End the shim, which kills the rest, and close every descriptor."""
         with contextlib.suppress(OSError):
             self.requests.close()
         try:

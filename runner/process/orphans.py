@@ -1,8 +1,8 @@
-"""Kills what a worker left running when its shim died, which should have done that.
+"""Kills processes that a worker left running because its shim died.
 
-While a worker lives we adopt orphans below us (Linux), so that what a dead shim guarded becomes
-our own children, whatever it did to its session and environment; elsewhere only what still bears
-the worker's token is found. What a dead supervisor left is `runner.database.recovery`'s business.
+While a worker runs we are a subreaper (Linux), so that processes of a dead shim become our
+children, even if they changed session and environment. Elsewhere only processes with the worker's
+token are found. `runner.database.recovery` handles processes of a dead supervisor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KILL_FOR_S = 10.0
 
 
 class OrphanReaper:
-    """What one worker may leave; made before the worker is."""
+    """Finds and kills the orphans of one worker; created before the worker."""
 
     guardians: ClassVar[set[int]] = set()  # shims alive, over all: never a leftover
     guarded = 0  # workers alive, over all
@@ -34,12 +34,12 @@ class OrphanReaper:
         OrphanReaper.guarded += 1
 
     def set_shim(self, shim: int) -> None:
-        """The worker's shim is there."""
+        """Record the worker's shim."""
         self.guardian = shim
         OrphanReaper.guardians.add(shim)
 
     def close(self, kill: bool) -> int:
-        """The shim is gone; `kill` when it did not do its work. Returns how many were killed."""
+        """The shim has exited; `kill` if it failed. Returns how many processes were killed."""
         OrphanReaper.guardians.discard(self.guardian or 0)
         killed = self.kill() if kill else set()
         reap(self.children())
@@ -49,7 +49,7 @@ class OrphanReaper:
         return len(killed)
 
     def kill(self) -> set[psutil.Process]:
-        """Kills all there is, again and again until none is left."""
+        """Kill all orphans repeatedly until none is left."""
         killed: set[psutil.Process] = set()
         until = time.monotonic() + KILL_FOR_S
         while time.monotonic() < until:
@@ -65,7 +65,7 @@ class OrphanReaper:
         return killed
 
     def adopted_processes(self) -> set[psutil.Process]:
-        """Those whose parent we became, with all below them."""
+        """Return the running processes that became our children, with their descendants."""
         found: set[psutil.Process] = set()
         for child in self.children():
             with suppress(psutil.Error):
@@ -73,9 +73,9 @@ class OrphanReaper:
         return {process for process in found if is_running(process)}
 
     def children(self) -> set[psutil.Process]:
-        """Children we did not have before, but for other workers' shims.
+        """Return our new children, except other workers' shims.
 
-        What else we start ourselves is of our own session.
+        Other processes that we start are in our own session.
         """
         found = set()
         for child in set(psutil.Process().children()) - self.before:
@@ -87,7 +87,7 @@ class OrphanReaper:
         return found
 
     def processes_with_token(self) -> set[psutil.Process]:
-        """Whatever bears the worker's token in its environment, as far as we may read it."""
+        """Return running processes with the worker's token in their readable environment."""
         found = set()
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
@@ -97,14 +97,14 @@ class OrphanReaper:
 
 
 def is_running(process: psutil.Process) -> bool:
-    """Whether it still runs."""
+    """Return whether the process exists and is not a zombie."""
     with suppress(psutil.Error):
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     return False
 
 
 def reap(processes: set[psutil.Process]) -> None:
-    """Buries those that are our own children."""
+    """Reap those processes that are our own children."""
     for process in processes:
         with suppress(ChildProcessError):
             os.waitpid(process.pid, os.WNOHANG)

@@ -96,7 +96,8 @@ def stat_of(pid: object) -> list[bytes]:
 
 
 def processes_by_ps(token: bytes) -> dict[int, Process]:
-    """The same where there is no /proc (macOS); our environment's token shows who is ours."""
+    """Return the process table without /proc (macOS); the token in the environment marks the
+    worker's."""
     reader, writer = os.pipe()
     pid = os.posix_spawn(
         "/bin/ps",
@@ -122,7 +123,7 @@ def processes_by_ps(token: bytes) -> dict[int, Process]:
 
 
 def worker_processes(table: dict[int, Process], group: int) -> set[int]:
-    """What is there of the worker: our descendants, its process group, what bears its token."""
+    """Return the worker's processes: our descendants, its group, and those with its token."""
     me = os.getpid()
     mine = {me}
     grew = True
@@ -155,7 +156,7 @@ def kill_one(pid: int, born: bytes) -> None:
 
 
 def raise_oom_score() -> None:
-    """Makes this process, and what it starts, what the kernel kills first when memory is short."""
+    """Have the kernel kill this process and its children first when memory runs out."""
     if LINUX:
         try:
             with open("/proc/self/oom_score_adj", "r+") as file:
@@ -225,7 +226,7 @@ class Shim:
         os._exit(126)
 
     def run(self) -> None:
-        """Watches until the worker ends or must end, then until all that it started is gone."""
+        """Wait until the worker exits or must be killed, then until its descendants are gone."""
         poll = select.poll()
         for descriptor in (0, self.wake[0], self.printed[0]):
             poll.register(descriptor, select.POLLIN)
@@ -247,7 +248,7 @@ class Shim:
         report("gone", len(self.killed), survivors, time.monotonic() - begun)
 
     def handle_request(self) -> None:
-        """One request; the end of the file means that the supervisor is dead."""
+        """Handle a request; end of file means that the supervisor has died."""
         requests = os.read(0, 64)
         if b"s" in requests:
             try:
@@ -277,7 +278,7 @@ class Shim:
             os.waitpid(found.si_pid, os.WNOHANG)
 
     def report_end(self) -> None:
-        """How the worker itself ended, if it did."""
+        """Report the worker's exit status, if it has exited."""
         try:
             pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -320,7 +321,7 @@ class Shim:
                     pass
 
     def copy_output_to_log(self) -> bool:
-        """Moves what was printed to the log; False when there is nothing more to come.
+        """Copy output to the log; False at the end of the output.
 
         The log keeps its newest part: when full it becomes LOG.1 and a new one begins.
         """

@@ -1,7 +1,4 @@
-"""Turns signals into calls from an event loop: a byte on a pipe, read when the loop turns.
-
-What a signal means is the loop's owner's business.
-"""
+"""Turns signals into callbacks of an event loop, through a pipe."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from contextlib import contextmanager
 def signals_to_selector(
     numbers: Iterable[int], selector: selectors.BaseSelector, take: Callable[[int], None]
 ) -> Iterator[None]:
-    """While it lasts, `take` is called from the selector's loop for each of these signals."""
+    """Inside the block, the selector calls `take` for each of these signals."""
     wanted = set(numbers)
     reader, writer = os.pipe()
     os.set_blocking(reader, False)

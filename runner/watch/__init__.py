@@ -1,7 +1,7 @@
-"""Looks on while a supervisor works: reads the database, asks nothing of the supervisor.
+"""Watches a supervisor by reading its database.
 
-What is seen is told as the events of `schemas.stream`, so that the views of `run` show it. Nothing
-here writes, and no lock is held between two looks.
+Changes are emitted as the events of `schemas.stream`, so that the views of `run` can show them.
+Nothing is written, and no lock is held between two polls.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ def watch_database(
     once: bool = False,
     gone: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Tells what goes on until Ctrl-C, or until the sweep `named` ended; `once`, what there is.
+    """Emit events until Ctrl-C, or until the sweep `named` has ended; with `once`, the current
+    state.
 
-    `gone` says whether the reader of it all has left. Raises QueryError for an unknown sweep and
-    DatabaseError where a sweep is named and there is no database of ours.
+    `gone` returns whether the reader of the output has left. Raises QueryError for an unknown
+    sweep, and DatabaseError if a sweep is named and the database does not exist.
     """
     uid = None
     if named is not None:

@@ -1,4 +1,4 @@
-"""Follows one sweep, from when it was joined until it runs no more."""
+"""Follows one running sweep."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RECOUNT_SHARE = 0.01  # of the time may go into counting all jobs anew
 
 
 class SweepFollower:
-    """One sweep that runs, and all that was told of it."""
+    """One running sweep, and the events that were emitted for it."""
 
     def __init__(self, questions: WatchQueries, emit: EventSink, sweep: Row, database: str) -> None:
         self.emit, self.id, self.uid = emit, int(sweep["id"]), str(sweep["uid"])
@@ -32,7 +32,7 @@ class SweepFollower:
         self.stale = False
 
     def join(self, sweep: Row) -> None:
-        """Tells the sweep as it is, with the workers that live and the runs in hand."""
+        """Emit the sweep's current state, with its live workers and current runs."""
         self.recount(told=False)
         jobs, outcomes = self.counts.snapshot()
         self.emit(
@@ -52,7 +52,7 @@ class SweepFollower:
         self.runs.join()
 
     def poll(self, new_runs: Iterable[Row], caught_up: bool) -> None:
-        """Tells what is new. Unless `caught_up`, there are more new runs than these."""
+        """Emit changes. Unless `caught_up`, more new runs than these are waiting."""
         self.workers.look()
         self.runs.look()
         self.workers.emit_exits()
@@ -64,11 +64,11 @@ class SweepFollower:
             self.recount()
 
     def due(self) -> bool:
-        """Whether something changed since the jobs were counted, and they may be counted again."""
+        """Return whether jobs changed since the last count, and a new count is affordable."""
         return self.stale and time.monotonic() >= self.recount_at
 
     def recount(self, told: bool = True) -> None:
-        """Counts the jobs, and tells it where some were added, queued again or taken away."""
+        """Count the jobs; emit the counts if they changed."""
         began = time.monotonic()
         differs = self.counts.refresh()
         now = time.monotonic()
@@ -82,7 +82,7 @@ class SweepFollower:
             )
 
     def end(self, sweep: Row) -> None:
-        """The sweep runs no more."""
+        """Emit the end of the sweep."""
         self.recount()
         done = sum(sum(of.values()) for of in self.counts.outcomes.values())
         ok, skipped = self.counts.of(Outcome.OK), self.counts.of(Outcome.SKIPPED)

@@ -1,6 +1,6 @@
-"""A sweep's models and how many of their jobs have which outcome, as it was told last.
+"""Counts a sweep's jobs by model and outcome.
 
-Counted by the database now and then, by what is seen in between.
+The database counts them from time to time; events update the counts in between.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .queries import VARIANTS_SQL, Row, WatchQueries
 
 @dataclass(slots=True)
 class JobCounts:
-    """Jobs by model, and by model and outcome; `names` goes from a way's row to its model."""
+    """Jobs by model, and by model and outcome; `names` maps the row id of a variant to its model."""
 
     questions: WatchQueries
     sweep: int
@@ -22,7 +22,7 @@ class JobCounts:
     outcomes: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def refresh(self) -> bool:
-        """Counts; whether that gave anything else than what was known."""
+        """Count the jobs; return whether the counts changed."""
         variants = self.questions.all(VARIANTS_SQL, self.sweep)
         self.variants = {variant["id"]: variant for variant in variants}
         self.names = {
@@ -36,7 +36,7 @@ class JobCounts:
         return before != (self.jobs, self.outcomes)
 
     def pace(self) -> dict[str, float]:
-        """Seconds from run to run lately, of the models that have begun."""
+        """Return recent seconds per run, by model, for models that have started."""
         found = {}
         for id in self.variants:  # a fallback's row comes after its model's
             if (seconds := self.questions.pace(id)) is not None:
@@ -44,22 +44,22 @@ class JobCounts:
         return found
 
     def model(self, variant: int) -> str:
-        """The model's name by any of its ways' rows."""
+        """Return the model's name by the row id of any of its variants."""
         return self.names.get(variant, "?")
 
     def add(self, model: str, outcome: str, jobs: int = 1) -> None:
-        """So many jobs more are done."""
+        """Count jobs as done."""
         counted = self.outcomes.setdefault(model, {})
         counted[outcome] = counted.get(outcome, 0) + jobs
 
     def of(self, *outcomes: str) -> int:
-        """Jobs with one of the outcomes, over all models."""
+        """Return the number of jobs with one of the outcomes, over all models."""
         return sum(of.get(one, 0) for of in self.outcomes.values() for one in outcomes)
 
     def left(self, model: str) -> int:
-        """A model's jobs without an outcome."""
+        """Return the number of a model's jobs without an outcome."""
         return self.jobs.get(model, 0) - sum(self.outcomes.get(model, {}).values())
 
     def snapshot(self) -> tuple[dict[str, int], dict[str, dict[str, int]]]:
-        """Both, as an event may keep them."""
+        """Return copies of both, for an event."""
         return dict(self.jobs), {name: dict(of) for name, of in self.outcomes.items()}

@@ -1,7 +1,7 @@
-"""Whether a supervisor lives, asked of the system without getting in its way.
+"""Tests whether a supervisor is running, without disturbing it.
 
-A supervisor holds a lock on a file beside its database; the system takes it back when the process
-is gone, however that ended. Nothing here waits.
+A supervisor locks a file next to its database; the system releases the lock when the process exits.
+Nothing here blocks.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from ..database.lock import lock_file
 
 
 def has_supervisor(database: Path) -> bool:
-    """Whether some process holds the right to write to the database.
+    """Return whether a process holds the write lock of the database.
 
-    Asked as a reader would, for a moment: only where a supervisor starts at that very moment could
-    this be noticed, which is why it is asked rarely.
+    Where the lock is not listed, it is taken shared for a moment: a supervisor that starts at this
+    very moment could fail, so call this rarely.
     """
     try:
         descriptor = os.open(lock_file(database), os.O_RDONLY)

@@ -1,6 +1,6 @@
-"""The questions of a watcher: by index only, so that they stay cheap with a million runs.
+"""The watcher's SQL: by index only, so that it stays cheap with a million runs.
 
-Plain SQL on a read-only connection; what the answers mean is `runner.watch.follower`'s business.
+Plain SQL on a read-only connection; `runner.watch.follower` interprets the rows.
 """
 
 from __future__ import annotations
@@ -72,17 +72,17 @@ CROSS JOIN prompts ON prompts.id = jobs.prompt_id WHERE
 
 
 class WatchQueries:
-    """A connection, asked; another may take its place. Rows come by name."""
+    """Queries over a replaceable connection; rows are sqlite3.Row."""
 
     connection: sqlite3.Connection
 
     def connect(self, connection: sqlite3.Connection) -> None:
-        """Asks this connection from now on."""
+        """Use this connection from now on."""
         self.connection = connection
 
     @contextmanager
     def read_transaction(self) -> Iterator[None]:
-        """All that is asked within is answered as it was at one moment."""
+        """Run the queries of the block on one snapshot."""
         self.connection.execute("BEGIN")
         try:
             yield
@@ -91,13 +91,13 @@ class WatchQueries:
                 self.connection.execute("COMMIT")
 
     def all(self, sql: str, *values: Any) -> list[Row]:
-        """Every row of an answer."""
+        """Return all rows."""
         cursor = self.connection.cursor()
         cursor.row_factory = sqlite3.Row  # the connection may be another's too
         return cursor.execute(sql, values).fetchall()
 
     def one(self, sql: str, *values: Any) -> Any:
-        """The only value of an answer."""
+        """Return the first value of the first row."""
         return self.connection.execute(sql, values).fetchone()[0]
 
     def open_sweeps(self) -> dict[int, str]:
@@ -155,12 +155,12 @@ class WatchQueries:
         return seconds_since(times[-1]["started_at"], times[0]["ended_at"]) / len(times)
 
     def last_message(self, worker: int) -> str | None:
-        """Why a worker's last run did not end ok."""
+        """Return the message of a worker's last run."""
         found = self.all(LAST_MESSAGE, worker)
         return found[0]["message"] if found else None
 
     def running(self, sweep: int) -> list[int]:
-        """The runs in hand of a sweep."""
+        """Return the current runs of a sweep."""
         return [row[0] for row in self.all(RUNNING, sweep) if row[0] is not None]
 
     def count(

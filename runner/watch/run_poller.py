@@ -1,4 +1,4 @@
-"""A sweep's runs as rows: their texts as they grow, and their ends, told as events."""
+"""Emits events for a sweep's runs: start, text, outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STREAM_FIELDS = {one.name for one in fields(stream.RunFinished)}
 
 @dataclass(slots=True)
 class TrackedRun:
-    """A run in hand, and what was told of it."""
+    """A current run, and the part of it that was emitted."""
 
     first_token: bool = False
     text: str = ""
@@ -40,15 +40,15 @@ class RunPoller:
     given_up: set[str] = field(default_factory=set)
 
     def join(self) -> None:
-        """Tells those in hand."""
+        """Emit the current runs."""
         self.take(self.questions.runs(self.questions.running(self.counts.sweep)))
 
     def look(self) -> None:
-        """Tells what is new of those in hand."""
+        """Emit changes of the current runs."""
         self.take(self.questions.runs(list(self.in_hand)))
 
     def take(self, rows: Iterable[Row]) -> None:
-        """Runs that are new or were in hand."""
+        """Emit new runs, and changes of current ones."""
         cancelled: Counter[str] = Counter()
         for row in rows:
             given_up = row["outcome"] == Outcome.SKIPPED and row["error_class"] == "cancelled"
@@ -70,7 +70,7 @@ class RunPoller:
             self.emit(stream.JobsCancelled(sweep=self.uid, model=model, jobs=jobs))
 
     def started(self, row: Row) -> None:
-        """A job was handed to a worker."""
+        """Emit that a run has started."""
         self.emit(
             stream.RunStarted(
                 sweep=self.uid,
@@ -87,7 +87,7 @@ class RunPoller:
         )
 
     def emit_text(self, seen: TrackedRun, row: Row) -> None:
-        """A run's first token, and what text is new."""
+        """Emit a run's first token and new text."""
         if not seen.first_token and row["ttft_s"] is not None:
             seen.first_token = True
             self.emit(
@@ -105,7 +105,7 @@ class RunPoller:
             self.emit(stream.RunText(sweep=self.uid, run=row["id"], text=piece))
 
     def finished(self, row: Row) -> None:
-        """A run has its outcome; the job too, unless it is to be tried again."""
+        """Emit a run's outcome; the job is done unless it is retried."""
         model = self.counts.model(row["sweep_model_id"])
         if row["error_class"] == "quarantined" and model not in self.given_up:
             self.given_up.add(model)

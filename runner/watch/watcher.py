@@ -1,7 +1,7 @@
-"""The watcher: opens the database, sees which sweeps run, and has each followed.
+"""The watcher: opens the database, detects running sweeps, and follows them.
 
-A database that is not there yet, is replaced or cannot be read for a while is waited for. A sweep
-that claims to run without a supervisor is said to.
+It waits for a database that does not exist yet, is replaced, or is unreadable for a while. It
+reports a sweep whose state is `running` without a supervisor.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TIMEOUT_S = 5.0
 
 
 class Watcher:
-    """Looks at a database again and again. With `only`, a uid, at that sweep alone."""
+    """Polls a database. With `only`, a uid, it follows that sweep alone."""
 
     def __init__(
         self, database: Path, emit: EventSink, only: str | None = None, *, waits: bool = True
@@ -40,7 +40,7 @@ class Watcher:
         self.reset()
 
     def reset(self) -> None:
-        """Knows nothing of the database any more."""
+        """Forget the state of the database."""
         self.followed: dict[int, SweepFollower] = {}
         self.open: dict[int, str] = {}
         self.ended: set[int] = set()
@@ -50,13 +50,13 @@ class Watcher:
         self.score_at = float("-inf")
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the connection."""
         if self.reader is not None:
             self.reader.connection.close()
             self.reader = None
 
     def poll(self) -> bool:
-        """One look; False when the only sweep asked for has ended."""
+        """Poll once; False when the only requested sweep has ended."""
         going_on = True
         try:
             if self.opened():
@@ -72,7 +72,7 @@ class Watcher:
         return going_on
 
     def on_error(self, error: Exception) -> None:
-        """It cannot be read; that is said when it lasts."""
+        """The database is unreadable; report it after TIMEOUT_S."""
         self.close()
         now = time.monotonic()
         self.troubled_since = self.troubled_since or now
@@ -86,7 +86,7 @@ class Watcher:
     # The file.
 
     def opened(self) -> bool:
-        """Whether the database is open; opens it anew when it is another file by now."""
+        """Open the database if it exists, and again if the file was replaced; return success."""
         found = self.found()
         if found is None:
             self.close()
@@ -107,9 +107,9 @@ class Watcher:
         return True
 
     def found(self) -> tuple[int, int, bool] | None:
-        """Which file is there, and whether a log lies beside it.
+        """Return the file's identity, and whether it has a WAL; None without a file.
 
-        Without a log SQLite may take a file for unchangeable, and would never look at it again.
+        Without a WAL SQLite may treat a file as immutable, and never read changes.
         """
         try:
             status = self.database.stat()
@@ -119,7 +119,7 @@ class Watcher:
         return status.st_dev, status.st_ino, logged
 
     def poll_changes(self) -> bool:
-        """Looks at what changed, all of it as it was at one moment."""
+        """Read all changes in one transaction."""
         going_on = True
         version = int(self.questions.one("PRAGMA data_version"))
         now = time.monotonic()
@@ -139,7 +139,7 @@ class Watcher:
     # What is in it.
 
     def look_at_runs(self) -> bool:
-        """Has the sweeps followed look at what is new; whether that was all there is."""
+        """Have followers read new runs; return whether these were all."""
         newest = self.questions.newest_run()
         self.newest_run = min(self.newest_run, newest)  # the newest may have been pruned
         rows = self.questions.new_runs(self.newest_run) if self.followed else []
@@ -150,7 +150,7 @@ class Watcher:
         return caught_up
 
     def look_at_sweeps(self) -> bool:
-        """Joins those that began, ends those that ended; False when the only one did."""
+        """Join sweeps that started and end those that finished; False when the only one did."""
         before, self.open = self.open, self.questions.open_sweeps()
         running = {id for id, state in self.open.items() if state == SweepState.RUNNING}
         ended = {id for id in self.followed if id not in running}
@@ -171,11 +171,11 @@ class Watcher:
         return self.report_idle() if self.only is None else self.report_target_state()
 
     def wanted(self, sweep: Row) -> bool:
-        """Whether a sweep is looked at, and ever began."""
+        """Return whether a sweep is requested, and has ever started."""
         return self.only in (None, sweep["uid"]) and sweep["started_at"] is not None
 
     def join(self, sweep: Row) -> SweepFollower:
-        """Begins to follow a sweep."""
+        """Start following a sweep."""
         self.said = None
         follower = SweepFollower(self.questions, self.events.append, sweep, str(self.database))
         follower.join(sweep)
@@ -184,14 +184,14 @@ class Watcher:
     # When there is nothing to show.
 
     def say(self, state: stream.WatchingState, message: str) -> None:
-        """Tells why there is nothing to show, once."""
+        """Emit once why no sweep is shown."""
         event = stream.WatchIdle(state=state, message=message)
         if event != self.said:
             self.said = event
             self.events.append(event)
 
     def report_no_supervisor(self, title: str) -> None:
-        """A sweep claims to run, and nobody runs it."""
+        """Report a sweep in state `running` without a supervisor."""
         self.followed = {}
         self.say(
             "supervisor_gone",
@@ -200,7 +200,7 @@ class Watcher:
         )
 
     def report_idle(self) -> bool:
-        """Says so; the next sweep is waited for."""
+        """Report that no sweep is running; the next one is awaited."""
         queued = sum(state == SweepState.QUEUED for state in self.open.values())
         waiting = f" {queued} in the queue." if queued else ""
         then = " Waiting for one to begin." if self.waits else ""
@@ -208,7 +208,7 @@ class Watcher:
         return True
 
     def report_target_state(self) -> bool:
-        """The only sweep asked for waits, or has ended; False when it has."""
+        """Report that the requested sweep is queued; False if it has ended."""
         row = self.questions.sweep_of(self.only)
         if row is not None and row["state"] == SweepState.QUEUED:
             self.say("nothing_running", f"{row['name'] or row['uid']} waits in the queue.")

@@ -1,7 +1,7 @@
-"""What a worker and its libraries printed: which log, read from its parts, and as it grows.
+"""Finds, reads and follows the log of a worker.
 
-The shim keeps the newest part of a log under its name and one older part under NAME.1. Nothing
-here writes.
+The shim keeps the newest part of a log under its name and one older part under NAME.1. Nothing is
+written.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ LEFT JOIN sweep_models AS first ON first.id = variants.fallback_of
 
 
 def find(reader: Reader, sweep: str | None, number: int | None) -> dict[str, Any]:
-    """A worker by its number in its sweep; the newest one without a number.
+    """Return a worker by its number in its sweep; the newest without a number.
 
-    Without a sweep, the one whose worker was started last is meant. Raises QueryError when there
-    is no such worker.
+    Without a sweep, that of the most recent worker is used. Raises QueryError if there is no such
+    worker.
     """
     id = None if sweep is None else reader.sweep(sweep)["id"]
     newest = f"{WORKER} WHERE ?1 IS NULL OR workers.sweep_id = ?1 ORDER BY workers.id DESC LIMIT 1"
@@ -59,7 +59,7 @@ def find(reader: Reader, sweep: str | None, number: int | None) -> dict[str, Any
 
 
 def stack(worker: dict[str, Any]) -> str:
-    """The Python stack that was taken when a worker was killed. Raises QueryError without one."""
+    """Return the Python stack from when a worker was killed. Raises QueryError without one."""
     if not worker["stack"]:
         why = "no stack could be taken" if worker["killed_for"] else "it was not killed"
         raise QueryError(f"there is no stack of worker {worker['number']}: {why}")
@@ -67,9 +67,9 @@ def stack(worker: dict[str, Any]) -> str:
 
 
 def log_path(worker: dict[str, Any], database: Path) -> Path:
-    """Where the log lies: where it was written, or beside the database, if that was moved.
+    """Return the path of the log: as stored, or next to the database if that was moved.
 
-    Raises QueryError when it is gone.
+    Raises QueryError if the file is missing.
     """
     written = Path(worker["log_path"])
     moved = database.with_suffix(".files") / "logs" / worker["uid"] / written.name
@@ -83,25 +83,25 @@ def log_path(worker: dict[str, Any], database: Path) -> Path:
 
 
 def parts(log: Path) -> list[Path]:
-    """The parts of a log that are there, the older first."""
+    """Return the existing parts of a log, the older first."""
     return [part for part in (log.with_name(log.name + ".1"), log) if part.is_file()]
 
 
 def tail(log: Path, lines: int | None) -> Iterator[bytes]:
-    """The lines of a log, each with its end; only the last of them if a number is given."""
+    """Yield the lines of a log, or only the last `lines`."""
     with ExitStack() as held:
         files = [held.enter_context(part.open("rb")) for part in parts(log)]
         yield from tail_files(files, lines)
 
 
 def tail_files(files: Sequence[BinaryIO], lines: int | None) -> Iterator[bytes]:
-    """The lines of some files, or the last of them; the files are read to their ends."""
+    """Yield the lines of some files, or the last of them; reads the files to their ends."""
     every = chain.from_iterable(files)
     return every if lines is None else iter(deque(every, maxlen=lines))
 
 
 def follow(log: Path, lines: int | None, database: Path, worker: int) -> Iterator[bytes]:
-    """The same, and then what is printed, until the worker is gone."""
+    """Yield the log's lines, and then new ones until the worker has exited."""
     with ExitStack() as held:
         file, older = held.enter_context(log.open("rb")), log.with_name(log.name + ".1")
         before = [held.enter_context(older.open("rb"))] if older.is_file() else []
@@ -121,7 +121,7 @@ def follow(log: Path, lines: int | None, database: Path, worker: int) -> Iterato
 
 
 def was_rotated(log: Path, descriptor: int) -> bool:
-    """Whether another file has the log's name by now."""
+    """Return whether another file has the log's name."""
     try:
         return not os.path.samestat(log.stat(), os.fstat(descriptor))
     except OSError:
@@ -129,14 +129,14 @@ def was_rotated(log: Path, descriptor: int) -> bool:
 
 
 def worker_ended(database: Path, worker: int) -> bool:
-    """Whether a worker has ended, or nobody is left to say that it has."""
+    """Return whether a worker has ended, or has no supervisor."""
     with Reader(database) as reader:
         rows = reader.records("SELECT ended_at FROM workers WHERE id = ?", worker)
     return not rows or rows[0]["ended_at"] is not None or not has_supervisor(database)
 
 
 def terminal_lines(pieces: Iterator[bytes]) -> Iterator[str]:
-    """Lines as a terminal may show them: nothing that steers it, a progress bar's last state."""
+    """Yield lines without control sequences; of a progress bar the last state."""
     rest = ""
     for piece in pieces:
         *lines, rest = (rest + piece.decode("utf-8", "replace")).split("\n")
@@ -146,6 +146,6 @@ def terminal_lines(pieces: Iterator[bytes]) -> Iterator[str]:
 
 
 def line_of(line: str) -> str:
-    """One line as it would stand on a screen in the end."""
+    """Return a line's final state on a screen."""
     shown = [text for text in ESCAPES.sub("", line).split("\r") if text]
     return strip_control_characters(shown[-1]) if shown else ""

@@ -1,6 +1,6 @@
-"""A sweep's workers as rows: what of their lives is new is told as events.
+"""Emits events for a sweep's workers.
 
-Kills are seen only once they are over, when the supervisor writes them down.
+A kill is visible only when it is complete, because the supervisor stores it then.
 """
 
 from __future__ import annotations
