@@ -155,8 +155,8 @@ def remove(store: Store, arguments: dict[str, Any]) -> HandlerResult:
         ensure_not_started(store, id)
     if ran and arguments["level"] != "model":
         raise RequestError(
-            f"{ran} of its jobs have run, and what has run is never deleted",
-            hint="vlmsweep queue cancel gives up what waits",
+            f"{ran} of its jobs have run, and runs are never deleted",
+            hint="cancel its queued jobs: vlmsweep queue cancel",
         )
     store.connection.execute(
         f"DELETE FROM job_images WHERE job_id IN (SELECT id FROM jobs WHERE {never})", [id]
@@ -186,8 +186,8 @@ def ensure_not_started(store: Store, sweep: int) -> None:
     ).fetchone()
     if begun:
         raise RequestError(
-            "it has begun, and what was recorded of it is never deleted",
-            hint="vlmsweep queue cancel gives up what waits",
+            "it has started, and its records are never deleted",
+            hint="cancel its queued jobs: vlmsweep queue cancel",
         )
 
 

@@ -39,7 +39,7 @@ class Request:
             found = json.loads(line)
             return cls(str(found["action"]), dict(found["arguments"]), str(found["uid"]))
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise RequestError(f"that is no request: {error}") from error
+            raise RequestError(f"malformed request: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

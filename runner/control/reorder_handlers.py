@@ -57,7 +57,7 @@ def new_rank(store: Store, level: str, id: int, arguments: dict[str, Any]) -> fl
         return boundary_rank(store, table, ids, "max") + 1
     before = int(arguments["before"])
     if before not in ids:
-        raise RequestError("what it is to go before is not beside it in the queue")
+        raise RequestError("the `--before` target is not at the same level of the queue")
     for rank, other in enumerate(ids):
         store.update(table, other, {"rank": rank})
     return ids.index(before) - 0.5

@@ -42,7 +42,7 @@ def store_references(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 @action("judge")
 def judge(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Checks and scores some of a sweep's runs anew; returns the last of them, None at the end."""
+    """Check and score a batch of a sweep's runs; return the last one, None at the end."""
     some = score_writer.score_batch(
         store.connection, int(arguments["sweep"]), int(arguments["after"])
     )

@@ -26,7 +26,7 @@ def resolve_target(database: Path, sweep: str | None, model: str | None, job: in
         return {"level": "job", "id": require_job(database, job)}
     if sweep is None:
         raise RequestError(
-            "of what? give a sweep, or --job", hint="vlmsweep queue lists the sweeps"
+            "no target: give a sweep, or --job", hint="vlmsweep queue lists the sweeps"
         )
     with Reader(database) as reader:
         number = int(reader.sweep(sweep)["id"])
@@ -86,6 +86,6 @@ def move(
         other = resolve_target(database, sweep, before, None)
     else:
         if not before.isdecimal():
-            raise RequestError(f"{before!r} is no job's number")
+            raise RequestError(f"{before!r} is not a job number")
         other = resolve_target(database, None, None, int(before))
     return target | {"to": "before", "before": other["id"]}

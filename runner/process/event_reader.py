@@ -1,7 +1,7 @@
-"""Turns the bytes of a worker's event stream into events.
+"""Decodes a worker's event stream.
 
-The worker's process is not trusted to stay sane: lines may be torn, huge or nonsense, and
-whatever is not a valid event is counted and passed on as garbage, never raised.
+A worker is not trusted: lines may be truncated, huge or invalid. Invalid lines are returned as
+`InvalidLine`, never raised.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EVENTS: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="e
 
 @dataclass(frozen=True, slots=True)
 class InvalidLine:
-    """A line that is no event: why, and how it began."""
+    """A line that is not an event: the reason, and its first bytes."""
 
     reason: str
     sample: str
@@ -41,19 +41,19 @@ class LineReader:
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
         self.partial = bytearray()
-        self.dry = False
+        self.would_block = False
         self.skipping = False
 
     def read(self) -> Iterator[bytes | InvalidLine | EndOfStream]:
-        """The lines that have arrived, then Closed at the end of the stream.
+        """Yield the lines that have arrived, then EndOfStream at the end.
 
-        `dry` says that nothing had, which is not the end: somebody still holds the other end.
+        `would_block` is set when no data was available and the other end is still open.
         """
-        self.dry = False
+        self.would_block = False
         try:
             data = os.read(self.descriptor, READ)
         except BlockingIOError:
-            self.dry = True
+            self.would_block = True
             return
         except OSError:
             data = b""
@@ -79,7 +79,7 @@ class LineReader:
 
 
 def decode(line: bytes) -> Event | InvalidLine:
-    """A line as the event it says it is."""
+    """Return a line as an event, or why it is not one."""
     try:
         data: Any = json.loads(line, parse_int=parse_sqlite_int)
         if b"\\u" in line:  # half a surrogate pair is text that cannot be stored
@@ -99,7 +99,7 @@ def decode(line: bytes) -> Event | InvalidLine:
 
 
 def parse_sqlite_int(digits: str) -> int:
-    """A whole number that SQLite can hold."""
+    """Return an integer that SQLite can store. Raises ValueError."""
     number = int(digits)
     if not -(2**63) <= number < 2**63:
         raise ValueError("a number of more than 64 bits")
@@ -107,5 +107,5 @@ def parse_sqlite_int(digits: str) -> int:
 
 
 def sample(line: bytes | bytearray) -> str:
-    """How a line began, for a log."""
+    """Return the start of a line, redacted, for a log."""
     return redact_head(bytes(line[: 200 + MARGIN_BYTES]), 200, "backslashreplace")

@@ -1,6 +1,6 @@
-"""Runs one program under a shim until it and all it started are gone: no job, no row, no model.
+"""Runs one program under a shim until its whole process tree has exited.
 
-For what must be killable for certain though it is no sweep: making an environment, fetching.
+Used outside sweeps where a kill must be reliable: creating environments, fetching models.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class GuardedProcess:
     def drain(self) -> None:
         """Read the output that was written before the exit."""
         until = time.monotonic() + DRAIN_S
-        while self.read_events() and not self.events.dry and time.monotonic() < until:
+        while self.read_events() and not self.events.would_block and time.monotonic() < until:
             pass
 
 

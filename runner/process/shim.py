@@ -1,15 +1,14 @@
-"""A tiny process between supervisor and worker that makes sure nothing is left running.
+"""A small process between supervisor and worker that leaves no process behind.
 
-It lives in a session of its own, starts the worker, keeps what the worker prints in a bounded
-log, and kills the worker and everything the worker started when it is told to, when the worker
-ends, or when the supervisor dies (end of file on its standard input). It knows nothing of
-models, events or the database.
+It runs in a separate session, starts the worker, writes the worker's output to a bounded log, and
+kills the worker and its descendants on request, when the worker exits, or when the supervisor dies
+(end of file on standard input). Models, events and the database are unknown to it.
 
-Run compiled, by path, with `python -I -S`; it imports next to nothing, so that it starts in tens
-of milliseconds and stays under 10 MB. Arguments: COMMANDS_FD EVENTS_FD LOG LOG_BYTES TOKEN
-PROGRAM ARG...; the two descriptors become the worker's standard input and stay open under their
-number, TOKEN is what the worker's environment is marked with. Standard input takes requests, a
-byte each (k: kill, s: take a stack); standard output gives reports, a line each:
+Run compiled, by path, with `python -I -S`. It imports very little, so that it starts in tens of
+milliseconds and stays under 10 MB. Arguments: COMMANDS_FD EVENTS_FD LOG LOG_BYTES TOKEN PROGRAM
+ARG...; the two descriptors become the worker's standard input and stay open under their number,
+TOKEN marks the worker's environment. Standard input takes requests, one byte each (k: kill, s: dump
+the stack); standard output gives reports, one line each:
 
     started PID
     exited STATUS USER_S SYSTEM_S MAXRSS_BYTES     (STATUS as os.waitstatus_to_exitcode)

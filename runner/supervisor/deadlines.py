@@ -1,15 +1,15 @@
-"""Which limit a worker is under, and whether it broke it: deadlines by phase.
+"""Deadlines per worker phase; reports the first limit that is exceeded.
 
-Pure: it is told what happened and when (seconds of one monotonic clock), and asked. What a
-breach leads to is `runner.supervisor.worker_controller`'s business.
+Pure: the caller passes events and times (seconds of one monotonic clock).
+`runner.supervisor.worker_controller` acts on violations.
 
-    start, load   load_s         from the process's start, and again from the files being there
+    start, load   load_s         from the start of the process, and again from the fetched files
     download      download_s
     waiting       first_token_s  from the next attempt on
-    prefill       first_token_s  from handing the run over to its first text; a library may hold
-                                 the interpreter all the while, so signs of life are not asked for
-    generate      silence_s      since the last text: a heartbeat alone is no progress
-    prefill and generate         run_s, from handing the run over
+    prefill       first_token_s  from sending the run to its first text; a library may hold the
+                                 interpreter meanwhile, so heartbeats are not required
+    generate      silence_s      since the last text: a heartbeat does not count
+    prefill and generate         run_s, from sending the run
     idle          silence_s      since the last event of any kind
     stop          STOP_S
 """
@@ -26,7 +26,7 @@ STOP_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class LimitViolation:
-    """A broken limit, in words too."""
+    """An exceeded limit, with a message."""
 
     limit: str
     phase: Phase
@@ -45,7 +45,7 @@ class DeadlineMonitor:
         self.waiting_for: str | None = None
 
     def enter_phase(self, phase: Phase, now: float) -> None:
-        """The worker is in another phase from now on."""
+        """The worker enters a phase at monotonic time `now`."""
         if phase == self.phase:
             return
         if phase == Phase.PREFILL:
@@ -71,12 +71,12 @@ class DeadlineMonitor:
         self.waiting_for = reason
 
     def on_event(self, now: float, progress: bool) -> None:
-        """The worker said something; `progress` when it was more than a heartbeat."""
+        """The worker sent an event; `progress` if it was more than a heartbeat."""
         if progress or self.phase == Phase.IDLE:
             self.progress = now
 
     def deadlines(self) -> list[tuple[float, str, float]]:
-        """The deadlines in force: when, which limit, its value."""
+        """Return the active deadlines: time, name and value of the limit."""
         limits = self.limits
         if self.phase in (Phase.START, Phase.LOAD):
             found = [(self.entered, "load_s", limits.load_s)]
@@ -93,11 +93,11 @@ class DeadlineMonitor:
         return [(since + value, name, value) for since, name, value in found]
 
     def next_deadline(self) -> float:
-        """When the next limit will be broken, unless something happens before."""
+        """Return when the next limit will be exceeded, if no event arrives."""
         return min(when for when, _, _ in self.deadlines())
 
     def check(self, now: float, rss_bytes: int | None = None) -> LimitViolation | None:
-        """The limit that is broken, if one is; the earliest of several."""
+        """Return the exceeded limit, the earliest of several, or None."""
         memory = self.limits.memory_bytes
         if memory is not None and rss_bytes is not None and rss_bytes > memory:
             message = f"used {rss_bytes:,} bytes of memory, over the limit of {memory:,}"
@@ -105,17 +105,17 @@ class DeadlineMonitor:
         when, name, value = min(self.deadlines())
         if now < when:
             return None
-        message = f"{SAID[name]} within {value:g} s ({name})"
+        message = f"{MESSAGES[name]} within {value:g} s ({name})"
         if self.waiting_for is not None:
             message += f"; it waited for the server: {self.waiting_for}"
         return LimitViolation(name, self.phase, message)
 
 
-SAID = {
+MESSAGES = {
     "load_s": "the model was not loaded",
     "download_s": "the model's files were not fetched",
-    "first_token_s": "no first token came",
+    "first_token_s": "no first token arrived",
     "run_s": "the run did not finish",
-    "silence_s": "nothing was heard",
-    "stop_s": "the worker did not leave",
+    "silence_s": "no event arrived",
+    "stop_s": "the worker did not exit",
 }

@@ -1,8 +1,7 @@
-"""Jobs that end without a worker: those of a way that is given up, and those that cannot be asked.
+"""Ends jobs without a worker: those of a failed variant, and those with unusable images.
 
-Some at a time, so that other workers are not left unattended meanwhile. They are listed when it
-begins: what is queued again after that is not meant. When a way is given up is the supervisor's
-decision.
+Jobs end in batches, so that the event loop stays free. They are listed at the start: jobs that are
+queued again later are not affected.
 """
 
 from __future__ import annotations
@@ -21,9 +20,10 @@ AT_ONCE = 50
 
 
 class FailedBatch:
-    """Some jobs of a model and the row they get; without a row, what is broken about each.
+    """Jobs of a model and the row that they get; without a row, each gets its image's error.
 
-    They go to another `way` if one is given. `worker` and `number` are of the last worker, or None.
+    They go to the fallback `variant` if one is given. `worker` and `number` identify the last
+    worker.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class FailedBatch:
         self.left = list(reversed(jobs))
 
     def fail_next(self) -> bool:
-        """Ends the next few jobs; False when none is left."""
+        """End the next batch of jobs; False when none is left."""
         some = [self.left.pop() for _ in range(min(AT_ONCE, len(self.left)))]
-        told: list[StreamEvent] = []
+        events: list[StreamEvent] = []
         with self.store.db.atomic():
             for job in self.queue.queued_among(some):
                 running = RunRecorder(
-                    self.store, told.append, self.model, job, self.worker, self.number
+                    self.store, events.append, self.model, job, self.worker, self.number
                 )
                 row = self.row or {
                     "outcome": Outcome.ERROR,
@@ -58,7 +58,7 @@ class FailedBatch:
                     **(job.broken or {}),
                 }
                 running.fail(dict(row), again=self.variant is not None, variant=self.variant)
-        for event in told:
+        for event in events:
             self.emit(event)
         return bool(self.left)
 
@@ -66,8 +66,10 @@ class FailedBatch:
 def fail_unusable_images(
     store: Store, emit: EventSink, queue: Queue, sweep: int
 ) -> list[FailedBatch]:
-    """A sweep's jobs with an image that could not be prepared, by model; the first few of each
-    have ended already, and only what is more than that is returned."""
+    """End a sweep's jobs whose images could not be prepared.
+
+    The first batch of each model ends at once; the rest is returned.
+    """
     found = [
         FailedBatch(store, emit, queue, model, jobs, None)
         for model, jobs in queue.jobs_with_bad_images(sweep)

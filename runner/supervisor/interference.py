@@ -1,7 +1,7 @@
-"""What a span of time had to suffer: a machine that slept, swapped, was throttled, or was short.
+"""Measures interference during a load or run: sleep, swap, throttling, memory pressure.
 
-Such a time is no model's. Nothing is decided here: the figures go with the run, and a run during
-which the machine slept says so in its notes. `runner.system.counters` reads the system's counters.
+The figures are stored with the run. A run during which the machine slept gets a note.
+`runner.system.counters` reads the system's counters.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ COUNTED: dict[str, Callable[[], float | None]] = {
     "thermal_throttles": lambda: counters.thermal_throttle_count(),
     "memory_stalled_s": lambda: counters.memory_stalled_s(),
 }
-CLOCK_NOISE_S = 0.01  # less is no sleep, but how two clocks are read
-Figures = dict[str, Any]
+CLOCK_NOISE_S = 0.01  # a smaller difference is clock noise
+CounterDeltas = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class CounterSnapshot:
-    """Every counter at one moment, by the name of its column."""
+    """All counters at one time, by column name."""
 
     counts: dict[str, float | None]
 
     @classmethod
     def now(cls) -> CounterSnapshot:
-        """What the system says now."""
+        """Read the counters."""
         return cls({name: read() for name, read in COUNTED.items()})
 
-    def until(self, later: CounterSnapshot) -> Figures:
-        """What was added until `later`: None where not told, 0 where known to be none."""
+    def until(self, later: CounterSnapshot) -> CounterDeltas:
+        """Return the growth until `later`: None if unknown, 0 if known to be none."""
         return {
             name: counter_delta(name, before, later.counts[name])
             for name, before in self.counts.items()
@@ -43,33 +43,33 @@ class CounterSnapshot:
 
 
 class InterferenceTracker:
-    """What a worker's load, and then each of its runs, had to suffer."""
+    """Measures a worker's load, and then each of its runs."""
 
     def __init__(self) -> None:
         self.loading: CounterSnapshot | None = CounterSnapshot.now()
         self.before: CounterSnapshot | None = None
 
-    def begin_run(self) -> Figures:
-        """A run begins, and with the first the load is over: its figures, as `end_load`'s."""
+    def begin_run(self) -> CounterDeltas:
+        """Start a run. The first run ends the load: returns its figures, as `end_load` does."""
         self.before = CounterSnapshot.now()
         return self.end_load(self.before)
 
-    def end_load(self, now: CounterSnapshot | None = None) -> Figures:
-        """The load's figures, by column of `workers`; empty when they were given already."""
+    def end_load(self, now: CounterSnapshot | None = None) -> CounterDeltas:
+        """Return the load's figures, by column of `workers`; empty after the first call."""
         before, self.loading = self.loading, None
         if before is None:
             return {}
         figures = before.until(now or CounterSnapshot.now())
         return {f"load_{name}": figure for name, figure in figures.items()}
 
-    def end_run(self) -> Figures:
-        """The run's figures, by column of `runs`; empty when none is under way."""
+    def end_run(self) -> CounterDeltas:
+        """Return the run's figures, by column of `runs`; empty without a current run."""
         before, self.before = self.before, None
         return before.until(CounterSnapshot.now()) if before else {}
 
 
 def counter_delta(name: str, before: float | None, after: float | None) -> float | None:
-    """One figure's growth; None when unknown, or when the count was begun anew."""
+    """Return a counter's growth; None if unknown, or if the counter was reset."""
     if before is None or after is None:
         return None
     grown = after - before
@@ -79,5 +79,5 @@ def counter_delta(name: str, before: float | None, after: float | None) -> float
 
 
 def interference_notes(slept_s: float | None, what: str) -> list[str]:
-    """What a reader of the figures must not miss."""
-    return [f"the machine slept for {slept_s:.0f} s amid {what}"] if slept_s else []
+    """Return notes for the reader of the figures."""
+    return [f"the machine slept for {slept_s:.0f} s during {what}"] if slept_s else []

@@ -1,6 +1,6 @@
-"""A worker's way from its start to a model that can answer: its row kept true, and told.
+"""Records a worker's load: updates its row and emits events.
 
-How long it may take is `runner.supervisor.deadlines`'s business, what follows is the attendant's.
+Time limits are in `runner.supervisor.deadlines`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LOADED = (
 
 
 class LoadRecorder:
-    """What is learned of a worker before its first run. `row` is its number in the database."""
+    """The load of one worker; `row` is the worker's id in the database."""
 
     def __init__(self, store: Store, emit: EventSink, model: str, row: int, number: int) -> None:
         self.store, self.emit = store, emit
@@ -44,13 +44,13 @@ class LoadRecorder:
         self.waits = False
 
     def on_start_failure(self, error: OSError) -> dict[str, Any]:
-        """The system has no room for a process; returns what that is in columns of a run."""
-        said = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
-        self.store.update("workers", self.row, {"ended_at": utc_now(), **said})
-        return {"outcome": Outcome.ERROR, "phase": Phase.START, **said}
+        """The process could not be created; return the failure as columns of a run."""
+        failure = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
+        self.store.update("workers", self.row, {"ended_at": utc_now(), **failure})
+        return {"outcome": Outcome.ERROR, "phase": Phase.START, **failure}
 
     def progress(self, event: events.Progress) -> None:
-        """A download or a load moves."""
+        """A download or a load progresses."""
         self.emit(
             stream.WorkerProgress(
                 worker=self.number,
@@ -88,12 +88,12 @@ class LoadRecorder:
             self.emit(stream.WorkerWaiting(worker=self.number, model=self.model))
 
     def fetched(self, event: events.Fetched) -> None:
-        """The model's files are there."""
+        """The model's files are complete."""
         self.download_s = event.download_s
         self.store.set_resolved_model(self.row, event)
 
     def loaded(self, event: events.Loaded) -> None:
-        """The model can answer."""
+        """The model is loaded."""
         facts = environment.worker_environment(event.versions, self.python, event.device_name)
         row = {name: getattr(event, name) for name in LOADED}
         row["environment_id"] = self.store.environment(facts)

@@ -1,7 +1,7 @@
-"""Samples the memory of a worker's whole process tree from outside, and keeps the peaks.
+"""Samples the memory of a worker's process tree, and keeps the peaks.
 
-It decides nothing: limits are watched by `runner.supervisor.deadlines`, rows are written by
-`runner.database.store`. How single figures are read from the system is said in `runner.system.host`.
+Limits are checked by `runner.supervisor.deadlines`, rows are written by `runner.database.store`,
+figures are read by `runner.system.host`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ TREE_EVERY_S = 1.0
 
 @dataclass(slots=True)
 class PeakMemory:
-    """The highest figures of a span, bytes; None until something was sampled.
+    """The peaks of a load or run, bytes; None without a sample.
 
-    `hardship` is what the span had to suffer, by column of `runs`.
+    `interference` holds its interference figures, by column of `runs`.
     """
 
     rss: int | None = None
@@ -76,7 +76,7 @@ class MemoryTracker:
         self.span_is_kernels = host.reset_peak(self.root)
 
     def end_run(self, now: float) -> PeakMemory:
-        """The peak since `begin_span`."""
+        """Return the peak since `start_run`."""
         self.sample(now)
         return self.span
 

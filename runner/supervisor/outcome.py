@@ -1,6 +1,6 @@
-"""What a run's end means: the outcome, by how its worker ended.
+"""Maps a worker's error or exit to a run's outcome.
 
-Pure. A signal that we did not send never reads as a timeout, and a kill of ours never as a
+Pure. A signal that we did not send is never reported as a timeout, and our own kill never as a
 crash.
 """
 
@@ -28,7 +28,7 @@ OUTCOME_BY_CLASS = {
 
 @dataclass(slots=True)
 class WorkerExit:
-    """How a worker ended: by which limit of ours, or with which status of its own."""
+    """A worker's exit: the limit that it was killed for, or its own exit status."""
 
     killed_for: str | None = None
     message: str | None = None
@@ -39,7 +39,7 @@ class WorkerExit:
 
 
 def outcome_of_error(error: Error) -> dict[str, Any]:
-    """The columns of a run that failed inside the worker, in an orderly way."""
+    """Return the columns of a run for which the worker reported an error."""
     return {
         "outcome": OUTCOME_BY_CLASS.get(error.error_class, Outcome.ERROR),
         "phase": error.phase if error.phase != "idle" else Phase.GENERATE,
@@ -56,7 +56,7 @@ def outcome_of_error(error: Error) -> dict[str, Any]:
 
 
 def outcome_of_exit(ending: WorkerExit, phase: Phase) -> dict[str, Any]:
-    """The columns of a run whose worker ended under it."""
+    """Return the columns of a run whose worker exited during it."""
     row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}
     if ending.killed_for == "protocol":
         return row | {
@@ -79,7 +79,7 @@ def outcome_of_exit(ending: WorkerExit, phase: Phase) -> dict[str, Any]:
 
 
 def exit_text(status: int | None) -> str:
-    """How a process ended, in words."""
+    """Describe a process exit."""
     if status is None:
         return "the worker vanished without an exit status"
     if status < 0:
@@ -88,7 +88,7 @@ def exit_text(status: int | None) -> str:
 
 
 def hint_for(status: int | None) -> dict[str, Any]:
-    """What to do about an ending."""
+    """Return a hint for an exit status."""
     if status == -signal.SIGKILL:
         return {"hint": "something outside killed it; most often the system was out of memory"}
     return {"hint": "the worker's log holds what its libraries last printed"}

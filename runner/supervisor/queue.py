@@ -1,9 +1,9 @@
-"""What is left to do: jobs that are queued, of one sweep or of the whole overnight queue.
+"""The queued jobs of one sweep, or of the whole queue.
 
-Jobs are rows, and every question goes to the database, so that what other terminals changed -
-paused, cancelled, moved - holds from the next claim on. Claiming a job is starting a run on it
-(`Store.start_run`). The order is: sweeps by priority, rank and age; in a sweep its models by rank,
-each with all its jobs at once, so that it is loaded once; a fallback after what it stands in for.
+Every query goes to the database, so that changes by other terminals (pause, cancel, move) apply
+from the next claim on. Claiming a job means starting a run of it (`Store.start_run`). Order: sweeps
+by priority, rank and age; in a sweep models by rank, each with all its jobs, so that it is loaded
+once; a fallback after the model it replaces.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HELD_BACK = f"""
 {PAUSED} OR sweeps.not_before > :now OR EXISTS (SELECT 1 FROM sweeps AS other
     WHERE other.id = sweeps.after_sweep_id AND other.state IN ('queued', 'running'))
 """
-# The plus takes the number's affinity away: else the index on this expression is of no use.
+# The plus removes the affinity; the index on this expression is unused with it.
 WAITING = "ifnull(fallback_id, sweep_model_id) = +variants.id AND jobs.state = 'queued'"
 IN_ORDER = """
 ORDER BY sweeps.priority DESC, sweeps.rank, sweeps.id, first.rank, first.position, variants.id
@@ -54,11 +54,10 @@ FROM jobs JOIN prompts ON prompts.id = jobs.prompt_id
 
 @dataclass(frozen=True, slots=True)
 class QueuedModel:
-    """A way to load a model that has jobs left: `id` is the way's row, `first` the model's.
+    """A variant of a model that has queued jobs: `id` is the variant's row, `first` the model's.
 
-    A fallback goes by the name of the model it stands in for; `next_way` is what is tried with
-    the jobs that do not end ok in this one. `isolation` is worker or job, `python` the interpreter
-    its workers run in, None for our own.
+    A fallback has the name of the model it replaces; `next_variant` is tried with the jobs that
+    fail. `isolation` is worker or job, `python` the interpreter of its workers, None for our own.
     """
 
     id: int
@@ -74,13 +73,13 @@ class QueuedModel:
 
     @property
     def source(self) -> str:
-        """Where it lies, as `models.source` has it: server, local or hub."""
+        """Return the model's source, as in `models.source`: server, local or hub."""
         return "server" if self.load.url else "local" if self.load.local else "hub"
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A job that waits. `image` and `prompt` are names to show; `broken` says why it cannot run."""
+    """A queued job. `image` and `prompt` are display names; `broken` is the error of its image."""
 
     id: int
     image: str | None
@@ -91,9 +90,9 @@ class QueuedJob:
 
 
 class Queue:
-    """The queued jobs of one sweep, or, without one, of all that were put into the queue.
+    """The queued jobs of one sweep, or, without one, of all sweeps in the queue.
 
-    One sweep by itself waits for no hour and for no other sweep: somebody asked for it now.
+    A single sweep ignores start times and other sweeps: the user started it now.
     """
 
     def __init__(self, connection: sqlite3.Connection, sweep: int | None = None) -> None:
@@ -105,7 +104,7 @@ class Queue:
             self.scope, self.held_back = "sweeps.id = :sweep", PAUSED
 
     def ready(self, now: str) -> list[QueuedModel]:
-        """The ways that have jobs which may be run now (UTC text), in order."""
+        """Return the variants with jobs that may run now (UTC text), in order."""
         rows = self.connection.execute(
             f"{VARIANTS_SQL} WHERE {self.scope} AND NOT ifnull({self.held_back}, 0) AND EXISTS"
             f" (SELECT 1 FROM jobs WHERE {WAITING} AND jobs.paused = 0) {IN_ORDER}",
@@ -114,7 +113,7 @@ class Queue:
         return [self.model(*row) for row in rows]
 
     def next_start_time(self, now: str) -> str | None:
-        """When the next sweep that is held back by the hour may begin; None when there is none."""
+        """Return when the next scheduled sweep may start; None without one."""
         (found,) = self.connection.execute(
             f"SELECT min(not_before) FROM sweeps WHERE {self.scope} AND not_before > :now",
             {"now": now, "sweep": self.sweep},
@@ -122,7 +121,7 @@ class Queue:
         return None if found is None else str(found)
 
     def open_sweeps(self) -> list[int]:
-        """The sweeps that have jobs left, held back or not."""
+        """Return the sweeps with unfinished jobs, paused or not."""
         rows = self.connection.execute(
             f"SELECT id FROM sweeps WHERE {self.scope} AND EXISTS (SELECT 1 FROM jobs"
             " WHERE sweep_id = sweeps.id AND jobs.state IN ('queued', 'running'))",
@@ -158,7 +157,7 @@ class Queue:
         )
 
     def claim(self, variant: int, now: str) -> QueuedJob | None:
-        """The job that is next in a way, unless it is held back by now."""
+        """Return a variant's next job; None if there is none or it is paused."""
         row = self.connection.execute(
             f"{JOBS} JOIN sweep_models AS variants ON variants.id = :way JOIN sweep_models AS first"
             " ON first.id = ifnull(variants.fallback_of, variants.id)"
@@ -171,7 +170,7 @@ class Queue:
         return row and self.job(*row)
 
     def queued_job_ids(self, variant: int) -> list[int]:
-        """The numbers of all queued jobs of a way, those that are held back last."""
+        """Return the ids of a variant's queued jobs, paused ones last."""
         rows = self.connection.execute(
             "SELECT id FROM jobs WHERE ifnull(fallback_id, sweep_model_id) = ? AND state = 'queued'"
             " ORDER BY paused, rank, position",
@@ -180,7 +179,7 @@ class Queue:
         return [row[0] for row in rows]
 
     def queued_among(self, jobs: Sequence[int]) -> list[QueuedJob]:
-        """Those of some jobs that are queued."""
+        """Return those of the jobs that are still queued."""
         rows = self.connection.execute(
             f"{JOBS} WHERE jobs.id IN (SELECT value FROM json_each(?)) AND +jobs.state = 'queued'"
             " ORDER BY jobs.paused, jobs.rank, jobs.position",
@@ -189,7 +188,7 @@ class Queue:
         return [self.job(*row) for row in rows]
 
     def count(self, variant: int) -> int:
-        """How many jobs of a way are queued."""
+        """Return the number of a variant's queued jobs."""
         (found,) = self.connection.execute(
             "SELECT count(*) FROM jobs WHERE ifnull(fallback_id, sweep_model_id) = ?"
             " AND state = 'queued'",
@@ -237,7 +236,7 @@ class Queue:
 
 
 def user_turn(text: str, media: list[list[Any]]) -> Turn:
-    """A user's turn with its images and videos: path, and a video's frames, times, length."""
+    """Return a user turn with its images and videos (frames, times, duration)."""
     images: list[str] = []
     videos: list[Video] = []
     for path, frames, times, length in media:

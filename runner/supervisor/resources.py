@@ -1,7 +1,6 @@
-"""Under which terms a supervisor works: how many workers, in how much memory, until when.
+"""Supervisor limits: worker count, memory budget, devices, end time.
 
-Pure: it counts what is in use and says what may begin. Figures to count with come from
-`runner.database.estimates`.
+Pure: allocates and releases resources. Estimates come from `runner.database.estimates`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ OVERHEAD, LIBRARIES = 1.5, 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class SupervisorLimits:
-    """What the user allows.
+    """The user's limits.
 
     `memory_bytes` is shared by all workers; `devices` are numbers or names for
-    CUDA_VISIBLE_DEVICES, one worker each. With `stay`, more jobs are waited for.
+    CUDA_VISIBLE_DEVICES, one worker each. With `stay`, the supervisor waits for more jobs.
     """
 
     workers: int = 1
@@ -39,7 +38,7 @@ SHARE = 0.8  # of the memory that is free, unless the user says how much
 
 
 def limits_for_machine(workers: int, memory_bytes: int | None, **more: Any) -> SupervisorLimits:
-    """Terms for this machine: several workers share its free memory and its devices."""
+    """Return limits for this machine: several workers share its free memory and devices."""
     if workers == 1:
         return SupervisorLimits(memory_bytes=memory_bytes, **more)
     if memory_bytes is None:
@@ -49,9 +48,9 @@ def limits_for_machine(workers: int, memory_bytes: int | None, **more: Any) -> S
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """Room for one worker: the bytes set aside, and its device when several share a machine.
+    """The resources of one worker: reserved bytes, and its device if several workers run.
 
-    `named` is a device that the sweep file names: it is nobody else's meanwhile, but not set by us.
+    `named` is a device that the sweep file names: reserved, but not set by us.
     """
 
     memory_bytes: int | None
@@ -60,19 +59,19 @@ class Allocation:
 
     @property
     def env(self) -> dict[str, str]:
-        """What the worker must find in its environment."""
+        """The environment variables of the worker."""
         return {} if self.device is None else {"CUDA_VISIBLE_DEVICES": self.device}
 
 
 @dataclass(slots=True)
 class ResourceAllocator:
-    """What is in use of what the terms allow."""
+    """Allocations within the limits."""
 
     terms: SupervisorLimits
     granted: list[Allocation] = field(default_factory=list)
 
     def allocate(self, expected: Estimate, device: str, engine: str) -> Allocation | None:
-        """Room for one more worker, or None. Alone, a worker gets it whatever it takes."""
+        """Allocate resources for one worker, or return None. A single worker always gets them."""
         if len(self.granted) >= self.terms.workers:
             return None
         needs = memory_reservation(expected) if not is_remote(engine) else 0
@@ -83,11 +82,11 @@ class ResourceAllocator:
         return grant
 
     def release(self, grant: Allocation) -> None:
-        """The worker is gone."""
+        """Release the resources of a worker."""
         self.granted.remove(grant)
 
     def fits(self, needs: int | None) -> bool:
-        """Whether so many bytes are left. Who knows no figure works alone."""
+        """Return whether the memory is free. A model without an estimate runs alone."""
         if self.terms.memory_bytes is None:
             return True
         taken = [grant.memory_bytes for grant in self.granted]
@@ -96,14 +95,14 @@ class ResourceAllocator:
         return sum(taken) + needs <= self.terms.memory_bytes  # type: ignore[arg-type]
 
     def free_device(self, device: str, engine: str) -> str | None:
-        """A device that no worker has, for a model that may choose; None where all may be seen."""
+        """Return a free device for a model with a choice; None if it may use all."""
         if self.terms.workers == 1 or device not in ("auto", "cuda") or is_remote(engine):
             return None
         used = {grant.device or grant.named for grant in self.granted}
         return next((name for name in self.terms.devices if name not in used), None)
 
     def has_device(self, grant: Allocation, device: str, engine: str) -> bool:
-        """Whether a worker beside others has a device of its own, if it needs one."""
+        """Return whether one of several workers has a separate device, if it needs one."""
         if device == "cpu" or is_remote(engine) or not self.terms.devices:
             return True
         if grant.named is not None:
@@ -111,7 +110,7 @@ class ResourceAllocator:
         return grant.device is not None
 
     def requested_device(self, device: str) -> str | None:
-        """The device that a sweep file names itself, cuda:1 say, as our list calls it."""
+        """Return our name of the device in a sweep file, such as cuda:1."""
         number = device.removeprefix("cuda:")
         if number == device or int(number) >= len(self.terms.devices):
             return None
@@ -119,7 +118,7 @@ class ResourceAllocator:
 
 
 def memory_reservation(expected: Estimate) -> int | None:
-    """Bytes to set aside for a model; None when nothing is known of it."""
+    """Return the bytes to reserve for a model; None without an estimate."""
     if expected.peak_rss_bytes is not None:
         return expected.peak_rss_bytes
     if expected.weights_bytes is not None:

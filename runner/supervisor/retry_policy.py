@@ -1,15 +1,15 @@
-"""What is tried again, and how often: by the class of what went wrong.
+"""Retry policy, by error class.
 
-A failure that may pass - a slow load, a network, a busy server - is tried again in the same way, a
-bounded number of times (`limits.retries`). One that the job or the model causes is not: it goes to
-the next way to load the model, if the sweep names one, or it stands. What a person stopped waits.
+A transient failure (slow load, network, busy server) is retried with the same variant, up to
+`limits.retries` times. A failure that the job or the model causes goes to the fallback, if there is
+one, or stands. A cancelled job is not retried.
 
-    interrupted                      again, when the queue goes on; cancelled: never
-    network, server_error            again, after a pause when the model could not be had
-    the server cannot answer         again, not counted, until limits.server_away_s have passed
-    no_process                       the same: the system had no room for a worker
-    timeout in start or load         again, in a fresh worker
-    every other                      next way, or never
+    interrupted                      retried when the queue continues; cancelled: never
+    network, server_error            retried; after a pause if the model could not be loaded
+    the server cannot answer         retried, not counted, until limits.server_away_s have passed
+    no_process                       the same: the system could not create the worker
+    timeout in start or load         retried in a new worker
+    all others                       fallback, or never
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAUSE_S = 30.0
 
 
 def is_transient(row: dict[str, Any]) -> bool:
-    """Whether a failure, in columns of a run, may be gone the next time."""
+    """Return whether the failure, in columns of a run, is transient."""
     slow_load = row.get("outcome") == Outcome.TIMEOUT and row.get("phase") in SLOW_LOAD
     return slow_load or row.get("error_class") in PASSING
 
@@ -36,7 +36,7 @@ def is_transient(row: dict[str, Any]) -> bool:
 def retry_run(
     store: Store, model: QueuedModel, job: int, row: dict[str, Any]
 ) -> tuple[bool, int | None]:
-    """Whether a job whose run failed is queued again, and in which other way, if in another."""
+    """Return whether a failed run's job is queued again, and with which fallback, if any."""
     if row["outcome"] == Outcome.INTERRUPTED:
         return row.get("error_class") != "cancelled", None
     if row["outcome"] == Outcome.SKIPPED:
@@ -57,7 +57,7 @@ def retry_run(
 
 
 def retry_load_after_s(store: Store, model: QueuedModel, row: dict[str, Any]) -> float | None:
-    """Seconds after which a load that failed is tried again; None when it is not."""
+    """Return seconds until a failed load is retried; None if it is not."""
     if not is_transient(row) or store.increment(model.id, "load_failures") > model.limits.retries:
         return None
     return PAUSE_S if row.get("error_class") in PASSING else 0.0

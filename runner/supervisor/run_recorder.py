@@ -1,7 +1,4 @@
-"""The run in hand: keeps its row true while it goes on, and tells what was stored.
-
-One object per attempt at a job. It knows rows and the stream, nothing of processes.
-"""
+"""Records one run: updates its row as events arrive and emits stream events after commit."""
 
 from __future__ import annotations
 
@@ -57,7 +54,7 @@ STREAM_FIELDS = (
 
 
 class RunRecorder:
-    """An attempt at a job, from its row being there to its outcome.
+    """One attempt at a job, from the insert of its row to its outcome.
 
     `worker` is the worker's row, `number` its number in the sweep; both None without one.
     """
@@ -79,7 +76,7 @@ class RunRecorder:
         self.kept_at = float("-inf")
 
     def announce(self, number: int) -> None:
-        """Tells that the run was handed to a worker."""
+        """Emit that the run was sent to a worker."""
         (attempt,) = self.store.connection.execute(
             "SELECT attempt FROM runs WHERE id = ?", [self.id]
         ).fetchone()
@@ -97,7 +94,7 @@ class RunRecorder:
         )
 
     def first_token(self, event: FirstToken) -> None:
-        """The first visible text is there."""
+        """Record the first visible text."""
         row = {
             "ttft_s": event.ttft_s,
             "preprocess_s": event.preprocess_s,
@@ -115,7 +112,7 @@ class RunRecorder:
         )
 
     def text(self, event: Text, now: float) -> None:
-        """More text. It is committed a few times a second, and with the outcome in any case."""
+        """Record text: committed at intervals of KEEP_TEXT_EVERY_S, and with the outcome."""
         self.pieces.append(event.text)
         self.so_far = {"output_tokens": event.output_tokens}
         if now - self.kept_at >= KEEP_TEXT_EVERY_S:
@@ -124,13 +121,13 @@ class RunRecorder:
         self.emit(stream.RunText(run=self.id, text=event.text))
 
     def partial(self) -> dict[str, Any]:
-        """What is known of an answer that has not ended."""
+        """Return the columns of an unfinished answer."""
         if not self.pieces:
             return dict(self.so_far)
         return {"raw_text": "".join(self.pieces), **self.so_far}
 
     def finish(self, event: RunFinished, peak: PeakMemory) -> None:
-        """The worker's answer, with the memory it took."""
+        """Record the worker's answer, with its peak memory."""
         row = {name: getattr(event, name) for name in FIGURES}
         row["outcome"] = Outcome.OK
         notes = [*event.notes, *self.nondeterminism_notes(event.raw_text)]
@@ -140,7 +137,7 @@ class RunRecorder:
         self.end(row, peak)
 
     def nondeterminism_notes(self, raw_text: str) -> list[str]:
-        """A note when greedy decoding gave another text than in the job's first repeat."""
+        """Return a note if greedy decoding gave another text than in the job's first repeat."""
         if self.model.generation.do_sample or self.job.repeat == 1:
             return []
         first = self.store.first_repeat(self.job.id)
@@ -155,16 +152,16 @@ class RunRecorder:
         again: bool = False,
         variant: int | None = None,
     ) -> None:
-        """Any other end; what had been said so far is kept.
+        """Record any other end; text received so far is kept.
 
-        With `again` the job goes back to the queue, in another `way` if one is given.
+        With `again` the job is queued again, with the fallback `variant` if one is given.
         """
         self.end(self.partial() | verdict, peak or PeakMemory(), again, variant)
 
     def end(
         self, row: dict[str, Any], peak: PeakMemory, again: bool = False, variant: int | None = None
     ) -> None:
-        """Commits the outcome, then tells it."""
+        """Commit the outcome, then emit it."""
         row |= {
             "peak_rss_bytes": peak.rss,
             "peak_rss_method": peak.method,

@@ -1,8 +1,8 @@
-"""Works a queue: one event loop, one thread, workers behind attendants.
+"""Runs a queue: one event loop, one thread, one writer.
 
-It decides which model gets a worker and when to give a model up, and turns signals and the hour
-into an orderly end. A single worker is `runner.supervisor.worker_controller`'s business, requests
-from other terminals are `runner.control`'s.
+It decides which model gets a worker and when a model has failed, and handles signals and the end
+time. Single workers are controlled by `runner.supervisor.worker_controller`, requests from other
+terminals by `runner.control`.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ log = get_logger(__name__)
 Row = dict[str, Any]
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
-POLL_INTERVAL_S = 20.0  # how often all is looked at again, though nothing was heard
+POLL_INTERVAL_S = 20.0  # between checks without any event
 
 
 class Supervisor:
-    """Works the jobs of one sweep or of the whole queue, to their end or to an interruption."""
+    """Runs the jobs of one sweep or of the whole queue until done or interrupted."""
 
     def __init__(
         self,
@@ -73,21 +73,21 @@ class Supervisor:
         self.stall_timer = StallTimer()
 
     def run_sweep(self, sweep: int) -> SweepState:
-        """Works one sweep; returns its state, done or interrupted."""
+        """Run one sweep; return its state, done or interrupted."""
         self.queue = Queue(self.store.connection, sweep)
         self.start_session(sweep)
         self.event_loop()
         return self.sessions[sweep].state
 
     def run_queue(self) -> bool:
-        """Works the queue; returns whether it came to its end, and was not interrupted."""
+        """Run the queue; return False if it was interrupted."""
         self.queue = Queue(self.store.connection)
         self.stay = self.terms.stay
         self.event_loop()
         return not self.interrupts
 
     def event_loop(self) -> None:
-        """Turns until there is nothing to do and, unless it is to stay, nothing to wait for."""
+        """Run the event loop until no work is left (with `stay`, until stopped)."""
         with (
             signals.signals_to_selector(GENTLE | AT_ONCE, self.selector, self.on_signal),
             self.pool.kill_all_on_exit(),
@@ -102,13 +102,13 @@ class Supervisor:
             session.stop()
 
     def has_pending_work(self) -> bool:
-        """Whether something may still come to be done, with no worker there."""
+        """Return whether jobs may still start, without any worker."""
         if self.hours.over or self.interrupts:
             return False
         return self.stay or bool(self.queue.open_sweeps())
 
     def loop_once(self) -> None:
-        """Waits for what happens next, and lets it happen."""
+        """Wait for the next event or deadline, and handle it."""
         times = [self.look_at, *(controller.next_deadline() for controller in self.pool)]
         wait_s = 0.0 if self.abandoned else max(0.0, min(times) - time.monotonic())
         self.stall_timer.before_wait()
@@ -124,10 +124,10 @@ class Supervisor:
         if self.hours.has_ended():
             self.stop_at_deadline()
 
-    # What to do next.
+    # Scheduling.
 
     def schedule(self) -> None:
-        """Sees what has ended and what may begin, when something happened or some time passed."""
+        """End finished sweeps and start workers, after a change or POLL_INTERVAL_S."""
         now = time.monotonic()
         if not self.changed and self.pool and now < self.look_at:
             return
@@ -142,7 +142,7 @@ class Supervisor:
         self.look_at = now + min(POLL_INTERVAL_S, self.hours.next_s(self.queue), *rests)
 
     def start_workers(self) -> None:
-        """Starts workers, in the queue's order, while there is room."""
+        """Start workers, in queue order, while resources are free."""
         if self.interrupts or self.hours.over:
             return
         late = False
@@ -151,7 +151,7 @@ class Supervisor:
                 return
             if self.is_blocked(model):
                 continue
-            if self.hours.too_late(model, loads=1):
+            if self.hours.would_end_late(model, loads=1):
                 late = True
                 continue
             grant = self.pool.allocate(self.hours.expected(model), model)
@@ -159,30 +159,30 @@ class Supervisor:
                 log.debug("%s waits for memory or a device", model.name)
                 return
             self.start_worker(model, grant)
-            if self.abandoned:  # broken images come first, and nothing overtakes them
+            if self.abandoned:  # jobs with unusable images end first
                 return
         idle = not (self.pool or self.abandoned or self.resting)
         if late and idle and not self.stay and not self.hours.has_scheduled_sweep(self.queue):
             self.stop_at_deadline()
 
     def is_blocked(self, model: QueuedModel) -> bool:
-        """Whether a model has a worker, in any sweep, or must not have one now."""
+        """Return whether a model has a worker, in any sweep, or must wait."""
         if model.id in self.resting or self.pool.has(model):
             return True
         return any(one.model.first == model.first for one in self.abandoned)
 
     def claim(self, model: QueuedModel) -> QueuedJob | None:
-        """The next job for a worker that is there, or about to be."""
-        if self.hours.too_late(model, loads=0):
+        """Return the next job for a current or planned worker."""
+        if self.hours.would_end_late(model, loads=0):
             return None
         job = self.queue.claim(model.id, self.hours.now_text())
-        if job is not None and job.broken:  # it was taken up again: no model can be asked
+        if job is not None and job.broken:  # it was retried, and still has an unusable image
             self.fail_jobs_with_bad_images(model.sweep)
             job = self.queue.claim(model.id, self.hours.now_text())
         return None if job is None or job.broken else job
 
     def start_session(self, sweep: int) -> SweepSession:
-        """A sweep's first worker is about to be started."""
+        """Start a sweep's session, before its first worker."""
         if sweep in self.sessions and not self.sessions[sweep].ended:
             return self.sessions[sweep]
         session = self.sessions[sweep] = SweepSession(self.store, self.emit, sweep)
@@ -192,14 +192,14 @@ class Supervisor:
         return session
 
     def fail_jobs_with_bad_images(self, sweep: int) -> None:
-        """A sweep's jobs whose images are broken get their outcome."""
+        """End a sweep's jobs whose images are unusable."""
         self.changed = True
         self.abandoned += fail_unusable_images(
             self.store, self.sessions[sweep].emit, self.queue, sweep
         )
 
     def finish_empty_sweeps(self) -> None:
-        """Ends the sweeps that have nothing left."""
+        """End sweeps without unfinished jobs."""
         open_sweeps = set(self.queue.open_sweeps())
         for sweep, session in self.sessions.items():
             if not session.ended and sweep not in open_sweeps:
@@ -208,9 +208,9 @@ class Supervisor:
     # Workers.
 
     def start_worker(self, model: QueuedModel, grant: Allocation) -> None:
-        """Starts a worker for a model, and listens to it."""
+        """Start a worker for a model, and register it in the event loop."""
         session = self.start_session(model.sweep)
-        if self.claim(model) is None:  # all of it was broken, or some of it still is
+        if self.claim(model) is None:  # its images are unusable
             self.pool.release(grant)
             return
         session.announce_fallback(model, self.queue.count(model.id))
@@ -226,7 +226,7 @@ class Supervisor:
             self.on_load_failure(controller, controller.loading.on_start_failure(error))
 
     def on_worker_exit(self, controller: WorkerController) -> None:
-        """A worker and all its offspring are gone: what now with its model?"""
+        """Handle a worker's exit: retry the load, fall back, quarantine, or continue."""
         self.changed = True
         self.pool.remove(controller)
         model, departure = controller.model, controller.finalize()
@@ -248,7 +248,7 @@ class Supervisor:
             self.quarantine(model, failures, departure.row.get("message"))
 
     def on_load_failure(self, controller: WorkerController, row: Row) -> None:
-        """The model could not be made ready: again, another way, or no way."""
+        """Retry a failed load, use the fallback, or fail the jobs."""
         model = controller.model
         if controller.unavailable and server_away.was_reached(self.store, model):
             self.rest(controller, row)
@@ -275,7 +275,7 @@ class Supervisor:
         emit(stream.ModelResting(model=model.name, reason=reason, retry_in_s=pause_s))
 
     def quarantine(self, model: QueuedModel, failures: int, last: str | None) -> None:
-        """Skips what a model has left, after it cost too many workers."""
+        """Use the fallback, or skip a model's jobs, after too many lost workers."""
         log.warning("%s lost %d workers in a row", model.name, failures)
         if model.next_variant is not None:
             log.info("%s: all jobs go to fallback %d", model.name, model.next_variant)
@@ -296,7 +296,7 @@ class Supervisor:
         worker: int | None = None,
         number: int | None = None,
     ) -> None:
-        """All that waits in a way goes to another, or gets its last row."""
+        """Move a variant's queued jobs to the fallback, or fail them."""
         self.changed = True
         jobs, emit = self.queue.queued_job_ids(model.id), self.sessions[model.sweep].emit
         to = "fail" if variant is None else f"go to fallback {variant}"
@@ -305,10 +305,10 @@ class Supervisor:
             FailedBatch(self.store, emit, self.queue, model, jobs, row, variant, worker, number)
         )
 
-    # The end before the end.
+    # Requests, signals, end time.
 
     def on_queue_change(self, effect: QueueChange) -> None:
-        """Something was asked from another terminal, and is in the database already."""
+        """Apply a request from another terminal; the database is already changed."""
         self.changed = True
         log.debug("the queue changed: %s", effect)
         for (uid, model), jobs in effect.skipped.items():
@@ -325,7 +325,7 @@ class Supervisor:
                 controller.cancel()
 
     def on_signal(self, number: int) -> None:
-        """The first Ctrl-C lets the runs in hand finish; a second, or TERM or HUP, does not."""
+        """First Ctrl-C: finish current runs. A second one, SIGTERM or SIGHUP: kill them."""
         self.interrupts += 1
         at_once = number in AT_ONCE or self.interrupts > 1
         log.warning("received %s", signal.Signals(number).name)
@@ -336,7 +336,7 @@ class Supervisor:
             self.abandoned.clear()
 
     def stop_at_deadline(self) -> None:
-        """The hour has come, or is too near for anything more; what runs waits for another day."""
+        """Stop at the end time, or when no job fits before it; current jobs are requeued."""
         if not self.hours.over:
             self.hours.over = True
             log.info("time limit reached; remaining jobs stay queued")
@@ -344,4 +344,4 @@ class Supervisor:
                 stream.DeadlineReached(until=format_timestamp(self.terms.until or self.hours.now()))
             )
         for controller in self.pool:
-            controller.interrupt(why="the hour came until which jobs may run")
+            controller.interrupt(why="time limit reached")

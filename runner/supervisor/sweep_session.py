@@ -1,7 +1,4 @@
-"""A sweep's part in a supervisor's work: its begin and its end, stored and then told.
-
-Which of its jobs run when is `runner.supervisor.supervisor`'s business.
-"""
+"""One sweep in a supervisor: stores and emits its start, counts and end."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ log = get_logger(__name__)
 
 
 class SweepSession:
-    """One sweep, from its first worker to its last. `why` is what last went wrong, by model."""
+    """One sweep, from its first worker to its last. `why` is the last error message, by model."""
 
     def __init__(self, store: Store, emit: EventSink, sweep: int) -> None:
         self.store, self.sweep = store, sweep
@@ -38,13 +35,13 @@ class SweepSession:
         self.ended = False
 
     def emit(self, event: stream.StreamEvent) -> None:
-        """Tells an event with the sweep it belongs to: others may be under way too."""
+        """Emit an event with the sweep's uid: several sweeps may run."""
         if isinstance(event, stream.SweepScopedEvent):
             event = replace(event, sweep=self.uid)
         self.emit_all(event)
 
     def begin(self) -> None:
-        """Tells what the sweep holds."""
+        """Emit the sweep's models and jobs."""
         self.state = SweepState.RUNNING
         self.store.set_sweep_state(self.sweep, self.state)
         log.info("sweep %s started", self.uid)
@@ -68,7 +65,7 @@ class SweepSession:
         )
 
     def recount(self) -> None:
-        """Tells how its jobs stand, after some were added, queued again or taken away."""
+        """Emit job counts, after jobs were added, retried or removed."""
         questions = WatchQueries()
         questions.connect(self.store.connection)
         counts = JobCounts(questions, self.sweep)
@@ -79,7 +76,7 @@ class SweepSession:
         )
 
     def announce_fallback(self, model: QueuedModel, jobs: int) -> None:
-        """Tells, once, that a model goes on in another way."""
+        """Emit, once, that a model continues with a fallback."""
         if model.id == model.first or model.id in self.announced_variants:
             return
         self.announced_variants.add(model.id)
@@ -88,16 +85,16 @@ class SweepSession:
         self.emit(stream.FallbackStarted(model=model.name, to=to, jobs=jobs, why=why))
 
     def end(self) -> None:
-        """Every job has its outcome."""
+        """End the sweep: every job has its outcome."""
         self.close(SweepState.DONE)
 
     def stop(self) -> None:
-        """The supervisor leaves; what waits goes on with the queue, or with `resume`."""
+        """End the session early; the queue or `resume` runs the remaining jobs."""
         if not self.ended:
             self.close(SweepState.QUEUED if self.in_queue else SweepState.INTERRUPTED)
 
     def close(self, state: SweepState) -> None:
-        """Stores how it ended, then tells it."""
+        """Store the state, then emit the end."""
         self.state, self.ended = state, True
         log.info("sweep %s ended: %s", self.uid, state)
         self.store.set_sweep_state(self.sweep, state)

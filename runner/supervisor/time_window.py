@@ -1,7 +1,7 @@
-"""The hours of a supervisor's work: until when it may begin something, and what is waited for.
+"""The end time of a supervisor, and the start times of sweeps.
 
-Hours go by the clock of the day, which may be set and stands still while the machine sleeps, so
-they are looked at again and again. What a model takes is `runner.database.estimates`' business.
+Times are of the wall clock, which may be changed and stops while the machine sleeps, so they are
+checked repeatedly. Durations come from `runner.database.estimates`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .queue import Queue, QueuedModel
 
 
 class TimeWindow:
-    """What time it is, and whether that is late. `over` once the hour has come."""
+    """The current time and the end time. `over` is set when the end time is reached."""
 
     def __init__(
         self,
@@ -28,26 +28,26 @@ class TimeWindow:
         self.over = False
 
     def now_text(self) -> str:
-        """Now, as the database holds times."""
+        """Return the time in database format."""
         return format_timestamp(self.now())
 
     def expected(self, model: QueuedModel) -> Estimate:
-        """What history says of a model."""
+        """Return the estimate for a model."""
         return estimate(self.connection, model.source, model.load.model)
 
     def has_ended(self) -> bool:
-        """Whether the hour has come until which jobs may run."""
+        """Return whether the end time is reached."""
         return self.until is not None and self.now() >= self.until
 
-    def too_late(self, model: QueuedModel, loads: int) -> bool:
-        """Whether another job, with so many loads, would likely end after the hour."""
+    def would_end_late(self, model: QueuedModel, loads: int) -> bool:
+        """Return whether one more job, with this number of loads, would exceed the end time."""
         if self.until is None:
             return False
         takes = self.expected(model).takes_s(1, loads) or 0.0
         return (self.until - self.now()).total_seconds() <= takes
 
     def has_scheduled_sweep(self, queue: Queue) -> bool:
-        """Whether a sweep is held back by an hour that comes before ours."""
+        """Return whether a sweep is scheduled to start before the end time."""
         next_one = queue.next_start_time(self.now_text())
         if next_one is None:
             return False

@@ -1,8 +1,8 @@
-"""Tends one worker through its life: loads the model, hands over jobs, holds it to its limits.
+"""Controls one worker: loads the model, sends jobs, enforces limits.
 
-It is a state machine driven from outside, by bytes that arrived and by the time; it never waits.
-The process itself is `runner.supervisor.worker_process`, a run's row `runner.supervisor.run_recorder`, and which models get
-workers is `runner.supervisor.supervisor`'s business.
+A state machine that is driven by received bytes and by time; it never blocks. The process is
+`runner.supervisor.worker_process`, a run's row is `runner.supervisor.run_recorder`;
+`runner.supervisor.supervisor` decides which models get workers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .worker_process import WorkerProcess
 from .worker_state import LOADED, StopRequest, WorkerResult, WorkerState
 
 GARBAGE_LIMIT = 1000
-DRAIN_S = 1.0  # for what the dead left in the pipe, should somebody else go on filling it
+DRAIN_S = 1.0  # maximum for reading the pipe, in case another process still writes to it
 log = get_logger(__name__)
 
 NAMED = ("error_class", "message", "hint")
@@ -44,7 +44,7 @@ Claim = Callable[[QueuedModel], QueuedJob | None]
 
 
 class WorkerController:
-    """One worker and the jobs it is to do; gets them by asking `claim`, None being the last."""
+    """One worker and its jobs; `claim` returns the next job, or None."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class WorkerController:
         self.heard: set[int] = set()
 
     def start(self, launcher: Launcher) -> None:
-        """Starts the process and asks it to load the model. Raises OSError."""
+        """Start the process and send the load command. Raises OSError."""
         self.process.begin(launcher, self.env)
         self.events = LineReader(self.process.handle.events_fd)
         self.send(self.model.load)
@@ -94,21 +94,21 @@ class WorkerController:
 
     @property
     def has_exited(self) -> bool:
-        """Whether its shim is gone, and so the worker and all that it started."""
+        """Return whether the shim has exited, and with it the worker's process tree."""
         return self.process.handle.reports_fd not in self.heard
 
     def stream_closed(self, descriptor: int) -> None:
-        """One of the two streams came to its end."""
+        """One of the two streams has ended."""
         self.heard.discard(descriptor)
 
     def send(self, command: Command) -> None:
-        """A command, as a line."""
+        """Send a command as a JSON line."""
         self.process.handle.send(json.dumps(asdict(command)).encode() + b"\n")
 
-    # What it says.
+    # Events.
 
     def read_events(self) -> bool:
-        """Takes in what the worker sent; False at the end of its stream."""
+        """Read and handle events; False at the end of the stream."""
         for line in self.events.read():
             if isinstance(line, EndOfStream):
                 return False
@@ -122,17 +122,17 @@ class WorkerController:
         return True
 
     def on_invalid_line(self, garbage: InvalidLine) -> None:
-        """Records an invalid line; kills the worker after GARBAGE_LIMIT of them."""
+        """Record an invalid line; kill the worker after GARBAGE_LIMIT of them."""
         log.debug("worker %d: invalid line: %s: %s", self.number, garbage.reason, garbage.sample)
         self.garbage += 1
         if self.garbage <= 3:
             self.process.notes.append(f"event stream: {garbage.reason}: {garbage.sample}")
         if self.garbage == GARBAGE_LIMIT:
-            message = f"{GARBAGE_LIMIT} lines that are no events, the last: {garbage.reason}"
+            message = f"{GARBAGE_LIMIT} invalid event lines, the last: {garbage.reason}"
             self.process.kill(LimitViolation("protocol", self.watch.phase, message))
 
     def handle_event(self, event: events.Event, now: float) -> None:
-        """One event's effect."""
+        """Handle one event."""
         match event:
             case events.Started():
                 self.loading.python = event.python
@@ -164,7 +164,7 @@ class WorkerController:
                 self.on_invalid_line(InvalidLine("out of order", type(event).__name__))
 
     def handle_run_event(self, running: RunRecorder, event: OfRun, now: float) -> None:
-        """An event of the run in hand."""
+        """Handle an event of the current run."""
         if self.outcome_decided and isinstance(event, events.RunFinished | events.Error):
             self.on_invalid_line(InvalidLine("too late", type(event).__name__))
             return
@@ -181,7 +181,7 @@ class WorkerController:
                 self.end_run()
                 server_away.clear(self.store, self.model)
                 self.process.device_peak(event.peak_device_bytes, event.peak_device_method)
-                running.finish(event, self.process.end_span())
+                running.finish(event, self.process.end_run())
                 self.start_next_run(now)
             case events.Error():
                 self.end_run()
@@ -189,11 +189,11 @@ class WorkerController:
                 row = outcome.outcome_of_error(event)
                 if self.unavailable:
                     self.verdict = row
-                self.fail(running, row, self.process.end_span())
+                self.fail(running, row, self.process.end_run())
                 self.start_next_run(now)
 
     def end_run(self) -> None:
-        """The worker has answered: no run is in hand."""
+        """Clear the current run, after the worker's answer."""
         self.running, self.state = None, WorkerState.IDLE
         self.ended += 1
 
@@ -206,17 +206,17 @@ class WorkerController:
 
     @property
     def outcome_decided(self) -> bool:
-        """Whether the run's outcome is decided: it broke a limit, and no answer mends that."""
+        """Return whether the run has exceeded a limit; later answers do not count."""
         return self.process.ending.killed_for not in (None, "interrupted", "cancelled")
 
     def progress(self, event: events.Progress, now: float) -> None:
-        """A download or a load moves."""
+        """A download or a load progresses."""
         if not self.loaded:
             self.watch.on_progress(event.phase, now)
         self.loading.progress(event)
 
     def model_loaded(self, event: events.Loaded, now: float) -> None:
-        """The model can answer: the first job goes to it."""
+        """The model is loaded: send the first job."""
         self.state = WorkerState.IDLE
         log.info("worker %d loaded %s in %.1f s", self.number, self.model.name, event.load_s)
         self.process.notes += event.notes
@@ -226,7 +226,7 @@ class WorkerController:
         self.start_next_run(now)
 
     def on_load_error(self, event: events.Error, now: float) -> None:
-        """The model cannot be made ready, and the worker said why; it leaves by itself."""
+        """The worker reported a load error; it exits by itself."""
         self.state = WorkerState.LOAD_FAILED
         log.warning("worker %d: load failed: %s: %s", self.number, event.error_class, event.message)
         self.verdict = outcome.outcome_of_error(event) | {"phase": self.watch.phase}
@@ -238,7 +238,7 @@ class WorkerController:
         self.watch.enter_phase(Phase.STOP, now)
 
     def start_next_run(self, now: float) -> None:
-        """Hands the next job over, or lets the worker go when none is left."""
+        """Send the next job, or ask the worker to exit."""
         self.watch.enter_phase(Phase.IDLE, now)
         if self.process.kill_requested or self.process.exited:
             return
@@ -253,7 +253,7 @@ class WorkerController:
         self.running = RunRecorder(self.store, self.emit, self.model, job, self.row, self.number)
         self.state = WorkerState.RUNNING
         log.debug("worker %d: run %d of job %d", self.number, self.running.id, job.id)
-        self.process.begin_span()
+        self.process.start_run()
         self.watch.enter_phase(Phase.PREFILL, now)
         self.running.announce(self.number)
         self.send(Run(run=self.running.id, turns=job.turns, generation=self.model.generation))
@@ -261,7 +261,7 @@ class WorkerController:
     # Time passing.
 
     def tick(self) -> None:
-        """Samples memory and holds the worker to its limits."""
+        """Sample memory and check limits."""
         self.process.tick()
         if not self.process.kill_requested:
             rss = self.process.sample(self.watch.phase)
@@ -269,7 +269,7 @@ class WorkerController:
                 self.process.kill(breach)
 
     def next_deadline(self) -> float:
-        """When `tick` must be called next, monotonic seconds."""
+        """Return when `tick` must be called next, monotonic seconds."""
         if self.process.kill_requested:
             return self.process.next_deadline()
         return min(self.watch.next_deadline(), self.process.next_deadline())
@@ -277,28 +277,28 @@ class WorkerController:
     # Its end.
 
     def drain(self) -> None:
-        """Takes no more jobs; the run in hand may finish, a load is not waited for."""
+        """Send no more jobs; the current run may finish, a load is interrupted."""
         self.stop_request = self.stop_request or StopRequest.DRAIN
         if self.state is WorkerState.LOADING:
             self.interrupt()
 
     def interrupt(self, limit: str = "interrupted", why: str = "interrupted by the user") -> None:
-        """Ends it at once: interrupted or cancelled."""
+        """Kill the worker at once."""
         self.stop_request = self.stop_request or StopRequest.DRAIN
         self.process.kill(LimitViolation(limit, self.watch.phase, why), at_once=True)
 
     def cancel(self) -> None:
-        """Its job is no longer wanted, whatever else it may be dying of."""
+        """Kill the worker: the user cancelled its job."""
         self.stop_request = StopRequest.CANCEL
         self.interrupt("cancelled", outcome.CANCELLED["message"])
 
     def finalize(self) -> WorkerResult:
-        """Everything is gone: reads what was still in the pipe and stores how it ended."""
+        """After the exit: read the rest of the pipe and store the result."""
         phase = self.process.ending.phase or self.watch.phase
         self.process.exited = True
         self.process.handle.kill()
         until = self.clock() + DRAIN_S
-        while self.read_events() and not self.events.dry and self.clock() < until:
+        while self.read_events() and not self.events.would_block and self.clock() < until:
             pass
         self.process.close()
         lost = self.state in (WorkerState.IDLE, WorkerState.RUNNING)
@@ -319,7 +319,7 @@ class WorkerController:
     def fail(
         self, running: RunRecorder, row: dict[str, Any], peak: PeakMemory | None = None
     ) -> None:
-        """A run that did not end ok; its job may be tried again, or in another way."""
+        """End a run that is not ok; its job may be queued again."""
         if self.stop_request is StopRequest.CANCEL and row["outcome"] == Outcome.INTERRUPTED:
             row = row | outcome.CANCELLED
         again, variant = retry_policy.retry_run(self.store, self.model, running.job.id, row)
@@ -327,7 +327,6 @@ class WorkerController:
             again, variant = False, None
         if row.get("requeued"):
             row = row | {"requeued": int(again and variant is None)}
-        then = "queued again" if again else "not tried again"
-        then += f" with fallback {variant}" if variant is not None else ""
-        log.info("run %d: %s: %s; %s", running.id, row["outcome"], row.get("message"), then)
+        details = (row["outcome"], row.get("message"), again, variant)
+        log.info("run %d: %s: %s; retried: %s, fallback: %s", running.id, *details)
         running.fail(row, peak, again, variant)

@@ -1,7 +1,4 @@
-"""The workers there are, each behind its attendant and with the room it was granted.
-
-Which models get one, and what a worker's end means, is `runner.supervisor.supervisor`'s business.
-"""
+"""The live workers, their resources, and their streams in the selector."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from .worker_controller import WorkerController
 
 
 def weights_on_disk(load: Load) -> int | None:
-    """Bytes of a model's weights, where they lie whole on this disk."""
+    """Return the bytes of a model's weights, if they are complete on this disk."""
     if load.url is not None:
         return None
     found = (
@@ -34,7 +31,7 @@ def weights_on_disk(load: Load) -> int | None:
 
 
 class WorkerPool:
-    """Attendants, heard through the selector until their workers are gone."""
+    """Worker controllers, registered in the selector until their workers have exited."""
 
     def __init__(
         self, terms: SupervisorLimits, launcher: Launcher, selector: selectors.BaseSelector
@@ -51,32 +48,32 @@ class WorkerPool:
 
     @property
     def full(self) -> bool:
-        """Whether there are as many as the terms allow."""
+        """Whether the worker limit is reached."""
         return len(self) >= self.terms.workers
 
     def has(self, model: QueuedModel) -> bool:
-        """Whether one of them tends this model, in whichever sweep and way."""
+        """Return whether a worker runs this model, in any sweep and variant."""
         return any(is_same_model(model, controller.model) for controller in self)
 
     def allocate(self, expected: Estimate, model: QueuedModel) -> Allocation | None:
-        """Room for one more, to be given back or joined with; None when there is none."""
+        """Allocate resources for a worker; None if not enough are free."""
         unknown = expected.peak_rss_bytes is None and expected.weights_bytes is None
         if unknown and self.terms.workers > 1:
             expected = replace(expected, weights_bytes=weights_on_disk(model.load))
         return self.room.allocate(expected, model.load.device, model.load.engine)
 
     def release(self, grant: Allocation) -> None:
-        """It is not needed after all."""
+        """Release an unused allocation."""
         self.room.release(grant)
 
     def start_worker(self, controller: WorkerController, grant: Allocation) -> None:
-        """Starts its worker and listens. Raises OSError when there is no room for a process."""
+        """Start and register a worker. Raises OSError if no process can be created."""
         controller.start(self.launcher)
         self.grants[controller] = grant
         self.listen(controller)
 
     def listen(self, controller: WorkerController) -> None:
-        """Hears the worker and its shim in the loop, each until the end of its stream."""
+        """Register the streams of the worker and its shim, each until its end."""
         handle = controller.process.handle
 
         def register(descriptor: int, take: Callable[[], bool]) -> None:
@@ -92,14 +89,14 @@ class WorkerPool:
         register(handle.reports_fd, controller.process.read_reports)
 
     def remove(self, controller: WorkerController) -> None:
-        """Its worker is gone."""
+        """Remove a worker that has exited."""
         for descriptor in controller.heard:
             self.selector.unregister(descriptor)
         self.room.release(self.grants.pop(controller))
 
     @contextmanager
     def kill_all_on_exit(self) -> Iterator[None]:
-        """Whatever goes wrong while it lasts, a full disk say: no worker outlives it."""
+        """Kill all workers when the block ends, also on an error such as a full disk."""
         try:
             yield
         finally:
@@ -110,6 +107,6 @@ class WorkerPool:
 
 
 def is_same_model(one: QueuedModel, other: QueuedModel) -> bool:
-    """Whether two ways are of one model of a sweep, or load the same one."""
+    """Return whether two variants belong to one model of a sweep, or load the same model."""
     place = (one.load.model, one.load.url) == (other.load.model, other.load.url)
     return one.first == other.first or place

@@ -1,7 +1,6 @@
-"""One worker as a process: started, sampled, killed, buried; with its row kept true.
+"""One worker process: start, memory samples, kill, final row.
 
-It knows pids, signals and bytes of memory, nothing of models, jobs or events. Who decides that
-it must die, and what its death means for a run, is `runner.supervisor.worker_controller`.
+It does not know models, jobs or events; `runner.supervisor.worker_controller` decides about kills.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class WorkerProcess:
         self.device = PeakMemory()
         self.device_now: int | None = None
         self.ending = WorkerExit()
-        self.exited = False  # the process is gone; what it wrote may be unread
+        self.exited = False  # the process has exited; its last output may be unread
         self.facts: dict[str, Any] = {}
         self.notes: list[str] = []
         self.kill_asked: float | None = None
@@ -73,7 +72,7 @@ class WorkerProcess:
         self.sampled_at = self.stored_at = float("-inf")
 
     def begin(self, launcher: Launcher, env: Mapping[str, str]) -> None:
-        """Starts it, with more in its environment."""
+        """Start the process with additional environment variables."""
         # An earlier worker may have deleted its folder.
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.oom_kills = host.oom_kills()
@@ -83,10 +82,10 @@ class WorkerProcess:
         self.handle: WorkerHandle = launcher.start(spec)
         self.reports = LineReader(self.handle.reports_fd)
 
-    # What the shim reports.
+    # Reports of the shim.
 
     def read_reports(self) -> bool:
-        """Takes in the shim's reports; False when it is gone and the worker can be buried."""
+        """Read the shim's reports; False when the shim has exited."""
         for line in self.reports.read():
             if isinstance(line, EndOfStream):
                 return False
@@ -95,7 +94,7 @@ class WorkerProcess:
         return True
 
     def report(self, kind: str, *words: str) -> None:
-        """One report, as `runner.process.shim` defines them."""
+        """Handle one report, as `runner.process.shim` defines them."""
         if kind == "started":
             pid = int(words[0])
             self.memory = MemoryTracker(pid, self.handle.guardian)
@@ -119,28 +118,28 @@ class WorkerProcess:
     # Memory.
 
     def device_report(self, now: int | None, method: str) -> None:
-        """What the worker says of its device's memory."""
+        """Record the device memory that the worker reports."""
         self.device_now = now
         self.device.device_at_least(now, method)
 
     def device_peak(self, peak: int | None, method: str | None) -> None:
-        """The device's own peak over a run, which heartbeats may have missed."""
+        """Record the device's own peak of a run."""
         self.device.device_at_least(peak, method)
 
-    def begin_span(self) -> None:
-        """A run begins: its peak and its hardships are measured from here on."""
+    def start_run(self) -> None:
+        """Start measuring a run: peak memory and interference."""
         if self.memory is not None:
             self.memory.start_run()
         self.facts |= self.interference.begin_run()
 
-    def end_span(self) -> PeakMemory:
-        """The peak and the hardships since `begin_span`."""
+    def end_run(self) -> PeakMemory:
+        """Return the run's peak memory and interference."""
         peak = PeakMemory() if self.memory is None else self.memory.end_run(self.clock())
         peak.interference = self.interference.end_run()
         return peak
 
     def sample(self, phase: Phase) -> int | None:
-        """Resident bytes of the whole tree, if a sample is due; the timeline gets some of them."""
+        """Return the tree's resident bytes if a sample is due; some are stored and emitted."""
         now = self.clock()
         if self.memory is None or now < self.sampled_at + SAMPLE_EVERY_S:
             return None
@@ -170,15 +169,15 @@ class WorkerProcess:
             )
         return sample.rss
 
-    # Its death.
+    # The kill.
 
     @property
     def kill_requested(self) -> bool:
-        """Whether its death was decided."""
+        """Whether a kill was requested."""
         return self.kill_asked is not None
 
     def kill(self, breach: LimitViolation, at_once: bool = False) -> None:
-        """Begins the kill: its stack is asked for, and a moment later it dies."""
+        """Request a kill: dump the stack first, unless `at_once`."""
         if not self.kill_requested:
             self.ending.killed_for, self.ending.message = breach.limit, breach.message
             self.ending.phase = breach.phase
@@ -205,7 +204,7 @@ class WorkerProcess:
             self.send_kill()
 
     def send_kill(self) -> None:
-        """The kill itself. No SIGTERM: a worker has nothing to tidy, and hung ones do not hear."""
+        """Send the kill. No SIGTERM: a worker has no clean-up, and a hung one ignores it."""
         if self.kill_sent_at is None:
             self.kill_sent_at = self.clock()
             sent = self.facts.get("kill_signals")
@@ -213,14 +212,14 @@ class WorkerProcess:
         self.handle.kill()
 
     def stack_size(self) -> int:
-        """Bytes of stack that were written."""
+        """Return the size of the stack file, bytes."""
         try:
             return self.stack_file.stat().st_size
         except OSError:
             return 0
 
     def stack_taken(self, now: float) -> bool:
-        """Whether the stack is there as a whole: it grew, and then for one look no more."""
+        """Return whether the stack is complete: the file grew, and then stopped growing."""
         size, before = self.stack_size(), self.stack_bytes
         self.stack_bytes, self.stack_looked = size, now
         if size == before > self.stack_began:
@@ -230,7 +229,7 @@ class WorkerProcess:
         return False
 
     def tick(self) -> None:
-        """Sends on what waits: commands, and the kill once the stack was taken or is overdue."""
+        """Send queued commands, and the kill once the stack is complete or overdue."""
         self.handle.flush()
         if self.kill_asked is None or (now := self.clock()) < self.next_deadline():
             return
@@ -243,7 +242,7 @@ class WorkerProcess:
             self.send_kill()
 
     def next_deadline(self) -> float:
-        """When `tick` or `sample` is next of use, monotonic seconds."""
+        """Return when `tick` or `sample` must run next, monotonic seconds."""
         if self.kill_asked is None:  # before it has started there is nothing to sample
             return float("inf") if self.memory is None else self.sampled_at + SAMPLE_EVERY_S
         if self.kill_sent_at is not None:
@@ -251,7 +250,7 @@ class WorkerProcess:
         return min(self.stack_looked + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)
 
     def close(self) -> None:
-        """Everything is gone: gives back what was held, and reads the stack it left."""
+        """Release resources after the exit, and read the stack file."""
         self.facts |= self.interference.end_load()
         self.notes += interference.interference_notes(self.facts.get("load_slept_s"), "its load")
         if self.memory is not None:
@@ -270,7 +269,7 @@ class WorkerProcess:
             self.ending.stack = stack or None
 
     def store_exit(self, row: dict[str, Any]) -> None:
-        """The last of its row, `row` included, and the telling of it."""
+        """Store the last columns, `row` included, and emit the exit."""
         status, total = self.ending.status, self.memory.total if self.memory else PeakMemory()
         died_of = outcome.signal_name(-status) if status is not None and status < 0 else None
         exit_code = status if status is not None and status >= 0 else None

@@ -1,4 +1,4 @@
-"""The states of a worker, and what the supervisor needs to know when one has exited."""
+"""The states of a worker, and the result that it leaves to the supervisor."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Any
 
 
 class WorkerState(StrEnum):
-    """What a worker is doing, as far as its events tell. It stays what it was at the exit."""
+    """A worker's activity according to its events. It does not change at the exit."""
 
     LOADING = "loading"  # from the start of the process on
     LOAD_FAILED = "load_failed"  # it reported why, and exits by itself
-    IDLE = "idle"  # the model is loaded; no run in hand
+    IDLE = "idle"  # the model is loaded; no current run
     RUNNING = "running"
-    STOPPING = "stopping"  # it was told to exit, and had no run
+    STOPPING = "stopping"  # asked to exit, without a current run
 
 
 LOADED = (WorkerState.IDLE, WorkerState.RUNNING, WorkerState.STOPPING)
 
 
 class StopRequest(StrEnum):
-    """Why a worker gets no more jobs, if it does not."""
+    """The reason for sending no more jobs to a worker."""
 
     NONE = ""
     DRAIN = "drain"  # the supervisor is stopping
@@ -30,10 +30,10 @@ class StopRequest(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WorkerResult:
-    """What the supervisor must know of a worker that is gone.
+    """The result of a worker that has exited.
 
-    `ended` counts the runs that ended as the worker said, `lost_a_run` tells that it went with a
-    run in hand or before it was given one, `row` says why it went, in columns of a run.
+    `ended` counts runs with an answer or error, `lost_a_run` is set if it exited during a run or
+    before being asked to, `row` has the reason in columns of a run.
     """
 
     loaded: bool

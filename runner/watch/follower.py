@@ -15,7 +15,7 @@ from .queries import Row, WatchQueries
 from .run_poller import RunPoller
 from .worker_poller import WorkerPoller
 
-RECOUNT_SHARE = 0.01  # of the time may go into counting all jobs anew
+RECOUNT_SHARE = 0.01  # maximum share of time for counting all jobs
 
 
 class SweepFollower:
@@ -33,7 +33,7 @@ class SweepFollower:
 
     def join(self, sweep: Row) -> None:
         """Emit the sweep's current state, with its live workers and current runs."""
-        self.recount(told=False)
+        self.recount(emit=False)
         jobs, outcomes = self.counts.snapshot()
         self.emit(
             stream.SweepStarted(
@@ -67,13 +67,13 @@ class SweepFollower:
         """Return whether jobs changed since the last count, and a new count is affordable."""
         return self.stale and time.monotonic() >= self.recount_at
 
-    def recount(self, told: bool = True) -> None:
+    def recount(self, emit: bool = True) -> None:
         """Count the jobs; emit the counts if they changed."""
         began = time.monotonic()
         differs = self.counts.refresh()
         now = time.monotonic()
         self.recount_at, self.stale = now + (now - began) / RECOUNT_SHARE, False
-        if told and differs:
+        if emit and differs:
             jobs, outcomes = self.counts.snapshot()
             self.emit(
                 stream.JobCountsChanged(

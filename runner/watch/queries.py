@@ -17,7 +17,7 @@ from ..system.timestamps import seconds_since
 Row = sqlite3.Row
 BATCH = 2000
 
-# `state <> 'done'` is said as the index says it, or it would not be used.
+# `state <> 'done'` must be written as in the index, or the index is not used.
 OPEN = "SELECT id, state FROM sweeps WHERE state <> 'done'"
 SWEEP = "SELECT id, uid, name, state, started_at, ended_at FROM sweeps WHERE id = ?"
 VARIANTS_SQL = """

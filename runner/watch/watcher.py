@@ -64,7 +64,7 @@ class Watcher:
                 self.troubled_since = None
         except (sqlite3.Error, DatabaseError) as error:
             self.on_error(error)
-        # Told after the file was let go of: whoever reads slowly must keep no transaction open.
+        # Emitted after the file was let go of: whoever reads slowly must keep no transaction open.
         events = self.events.copy()
         self.events.clear()
         for event in events:
@@ -136,7 +136,7 @@ class Watcher:
                 self.report_no_supervisor(next(iter(self.followed.values())).title)
         return going_on
 
-    # What is in it.
+    # Its contents.
 
     def look_at_runs(self) -> bool:
         """Have followers read new runs; return whether these were all."""
@@ -195,8 +195,8 @@ class Watcher:
         self.followed = {}
         self.say(
             "supervisor_gone",
-            f"The supervisor of {title} is gone; what had finished is stored."
-            " vlmsweep resume goes on with it.",
+            f"The supervisor of {title} is gone; finished runs are saved."
+            " To continue: vlmsweep resume",
         )
 
     def report_idle(self) -> bool:

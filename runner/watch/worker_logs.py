@@ -107,9 +107,7 @@ def follow(log: Path, lines: int | None, database: Path, worker: int) -> Iterato
         before = [held.enter_context(older.open("rb"))] if older.is_file() else []
         yield from tail_files([*before, file], lines)
         while True:
-            over = worker_ended(
-                database, worker
-            )  # asked before reading: its last words come before
+            over = worker_ended(database, worker)  # before reading, so that the last lines are read
             yield from file
             if was_rotated(log, file.fileno()):
                 yield from file  # it was full, and became the older part

@@ -17,7 +17,7 @@ from .queries import Row, WatchQueries
 
 @dataclass(slots=True)
 class TrackedWorker:
-    """A worker that lives, and what was told of it."""
+    """A live worker, and the state that was emitted for it."""
 
     number: int
     variant: int
@@ -44,26 +44,26 @@ class WorkerPoller:
     variant_of: dict[str, int] = field(default_factory=dict)
 
     def join(self) -> None:
-        """Tells those that live."""
+        """Emit the live workers."""
         self.newest = self.questions.newest_worker(self.counts.sweep)
         for row in self.questions.open_workers(self.counts.sweep):
             self.add(row)
         self.look()
 
     def look_for_new(self) -> None:
-        """Tells those that were started since."""
+        """Emit workers that have started."""
         for row in self.questions.new_workers(self.counts.sweep, self.newest):
             self.newest = row["number"]
             self.add(row)
             self.look_at(self.alive[row["id"]], row)
 
     def look(self) -> None:
-        """Tells what is new of those that live, but for their ends."""
+        """Emit changes of live workers, except exits."""
         for row in self.questions.workers(self.alive):
             self.look_at(self.alive[row["id"]], row)
 
     def emit_exits(self) -> None:
-        """Tells ends, after those of the runs."""
+        """Emit exits, after the ends of their runs."""
         for row in self.questions.workers(list(self.alive)):
             if row["ended_at"] is None:
                 continue

@@ -76,7 +76,7 @@ def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -
 
 
 def test_nothing_goes_before_what_is_not_beside_it(store: Store, sweeps: list[int]) -> None:
-    with pytest.raises(RequestError, match="not beside it"):
+    with pytest.raises(RequestError, match="not at the same level"):
         ask(store, "move", "sweep", sweeps[0], to="before", before=99)
 
 
@@ -229,7 +229,7 @@ def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
 def test_a_sweep_that_has_begun_is_not_removed(store: Store, sweeps: list[int]) -> None:
     (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
     store.start_worker(variant.id, Path("log"), 1)
-    with pytest.raises(RequestError, match="has begun"):
+    with pytest.raises(RequestError, match="has started"):
         ask(store, "remove", "sweep", sweeps[0])
 
 

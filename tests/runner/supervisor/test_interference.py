@@ -61,10 +61,10 @@ def test_a_run_on_a_machine_that_slept_is_flagged(rough, sweep: Sweeper) -> None
     for run in done.store.db.query("SELECT * FROM runs"):
         assert run["slept_s"] == 3600
         assert [run[name] for name in NAMES[1:]] == [2, 2, 2, 2]
-        assert json.loads(run["notes"]) == ["the machine slept for 3600 s amid this run"]
+        assert json.loads(run["notes"]) == ["the machine slept for 3600 s during this run"]
     assert [worker["load_slept_s"] for worker in done.workers] == [3600]
     assert [worker["load_swapped_bytes"] for worker in done.workers] == [2]
-    assert "slept for 3600 s amid its load" in done.workers[0]["notes"]
+    assert "slept for 3600 s during its load" in done.workers[0]["notes"]
 
 
 def test_the_history_names_doubtful_times(rough, sweep: Sweeper) -> None:

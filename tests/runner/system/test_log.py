@@ -128,7 +128,7 @@ def test_decisions_of_the_supervisor_are_logged(
         "worker 1 loaded good in ",
         "killing worker 1: first_token_s in phase prefill",
         "timeout: ",
-        "not tried again",
+        "; retried: False, fallback: None",
         "worker 1 exited: SIGKILL",
         "ended: done",
     ):
