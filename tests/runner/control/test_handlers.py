@@ -159,7 +159,7 @@ def test_a_request_that_fails_changes_nothing(store: Store, sweeps: list[int]) -
         ("move", {"level": "sweep", "id": sweeps[0], "to": "before", "before": 12345}),
         ("add", {"staged": "/nowhere.db", "uid": "x"}),
     ):
-        with pytest.raises(Exception, match=r"no action|not beside|no file"):
+        with pytest.raises(Exception, match=r"no action|not at the same level|no file"):
             execute(store, Request(action, arguments))
     assert list(store.db.query("SELECT * FROM sweeps")) == before
     assert list(store.db.query("SELECT * FROM requests")) == []
