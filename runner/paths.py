@@ -8,17 +8,51 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import sys
 from pathlib import Path
 
+from .errors import DatabaseError
+from .system.read_file import KINDS, describe_os_error
+from .text.sanitize import display_path, truncate
+
 
 def database_path(given: Path | None) -> Path:
-    """The database's absolute path: the one given, or the default."""
-    if given is not None:
-        return given.expanduser().absolute()
-    import platformdirs
+    """The database's absolute path: the one given, or the default.
 
-    return Path(platformdirs.user_data_dir("vlmsweep", appauthor=False)) / "vlmsweep.db"
+    Raises DatabaseError where no database can be: a folder, a FIFO, an unreadable folder.
+    """
+    if given is None:
+        import platformdirs
+
+        return Path(platformdirs.user_data_dir("vlmsweep", appauthor=False)) / "vlmsweep.db"
+    path = expand_home(given).absolute()
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return path
+    except (OSError, ValueError) as error:
+        raise unusable_database(path, describe_os_error(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = KINDS.get(stat.S_IFMT(status.st_mode), "it is not a regular file")
+        raise unusable_database(path, kind)
+    return path
+
+
+def unusable_database(path: Path, reason: str) -> DatabaseError:
+    """The error for a path at which no database can be."""
+    return DatabaseError(
+        f"cannot use {truncate(display_path(path), 200)} as a database: {reason}",
+        hint="give another file with --db, or set VLMSWEEP_DB",
+    )
+
+
+def expand_home(path: Path) -> Path:
+    """The path with a leading ~ replaced; unchanged where that names no user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
 
 
 def shell_command_name() -> str:
@@ -35,7 +69,7 @@ def shell_command_name() -> str:
 def queries_folder() -> Path:
     """The folder of the user's own named queries; it need not be there."""
     if given := os.environ.get("VLMSWEEP_QUERIES"):
-        return Path(given).expanduser().absolute()
+        return expand_home(Path(given)).absolute()
     import platformdirs
 
     return Path(platformdirs.user_config_dir("vlmsweep", appauthor=False)) / "queries"

@@ -8,7 +8,9 @@ from typing import Any
 import click
 
 from runner import __version__
-from runner.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, VlmsweepError
+from runner.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, VlmsweepError
+
+from .arguments import check_arguments
 
 
 class SectionedGroup(click.Group):
@@ -22,6 +24,7 @@ class SectionedGroup(click.Group):
         """Adds commands under a title of their own in the help."""
         self.sections[title] = commands
         for command in commands:
+            check_arguments(command)
             self.add_command(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -54,12 +57,24 @@ class SectionedGroup(click.Group):
                 raise
             hint = f"\nHint: {error.hint}" if error.hint else ""
             fail(ctx, f"Error: {error.message}{hint}", error.exit_code)
+        except OSError as error:
+            if ctx.params.get("debug") or error.filename is None:
+                raise
+            fail(ctx, f"Error: {describe_file_error(error)}", EXIT_USAGE)
         except Exception as error:
             if ctx.params.get("debug"):
                 raise
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             again = "(run again as vlmsweep --debug ... for the traceback)"
             fail(ctx, f"Internal error: {' '.join(what.split())} {again}", EXIT_INTERNAL)
+
+
+def describe_file_error(error: OSError) -> str:
+    """`cannot use PATH: permission denied`: the system's refusal of a file the user named."""
+    from runner.system.read_file import describe_os_error
+    from runner.text.sanitize import display_path, truncate
+
+    return f"cannot use {truncate(display_path(error.filename), 200)}: {describe_os_error(error)}"
 
 
 def fail(ctx: click.Context, message: str, code: int) -> None:

@@ -45,10 +45,11 @@ def export(
     """
     from runner import paths
     from runner.database.reader import Reader
+    from runner.text.file_format import format_from_name
     from runner.transfer import bundle_writer, flat_rows, view
 
     place = paths.database_path(db)
-    kind = kind or flat_rows.format_from_name(output)
+    kind = kind or format_from_name(output, flat_rows.SUFFIXES, "jsonl")
     with Reader(place) as reader:
         found = reader.sweep(sweep)
         if kind != "bundle":

@@ -22,6 +22,7 @@ from schemas.engines import is_remote
 from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
+from ..paths import expand_home
 from ..text.suggest import suggest
 from . import python_spec
 from . import references as expectations
@@ -130,7 +131,7 @@ def resolve_location(source: Source, base: Path, where: str, problems: list[str]
         return LoadTarget("server", source.id, source)
     if source.id == DEMO:
         return LoadTarget("local", str(demo_model()), source)
-    path = Path(os.path.abspath(base / Path(source.id).expanduser()))  # noqa: PTH100 - keeps links
+    path = Path(os.path.abspath(base / expand_home(Path(source.id))))  # noqa: PTH100 - keeps links
     if path.is_dir():
         return LoadTarget("local", str(path), source)
     if is_local_name(source.id):
@@ -194,7 +195,7 @@ def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[
     """Files named, in folders named (with their subfolders) and matched by globs, each once."""
     found: dict[Path, None] = {}
     for i, pattern in enumerate(patterns):
-        path = base / Path(pattern).expanduser()
+        path = base / expand_home(Path(pattern))
         if path.is_dir():
             files = list_images(path)
             missing = "holds no images (videos are named, or matched: *.mp4)"
@@ -202,7 +203,7 @@ def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[
             files, missing = [path], ""
         elif glob.has_magic(pattern):
             # The sweep's own folder is no pattern, whatever brackets its name holds.
-            wanted = str(Path(pattern).expanduser())
+            wanted = str(expand_home(Path(pattern)))
             names = glob.glob(wanted, root_dir=base, recursive=True)  # noqa: PTH207
             matches = [base / name for name in sorted(names)]
             files = [f for m in matches for f in (list_images(m) if m.is_dir() else [m])]

@@ -16,6 +16,7 @@ from typing import Any
 from schemas.shared import hub_cache
 
 from ..errors import SweepFileError, VlmsweepError
+from ..paths import expand_home
 from . import expand
 
 LIMIT_S = 60.0
@@ -54,7 +55,7 @@ def check(model: str) -> dict[str, Any]:
     if model == expand.DEMO:
         return run_describe("--check", str(expand.demo_model()))
     meant = aliases().get(model, model)
-    if not Path(meant).expanduser().is_dir() and expand.is_local_name(meant):
+    if not expand_home(Path(meant)).is_dir() and expand.is_local_name(meant):
         raise SweepFileError(f"{model!r} is neither a folder nor a hub id (org/name)")
     return run_describe("--check", meant)
 

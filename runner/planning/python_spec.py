@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..system.read_file import UnreadableFileError, read_text
+
 MAX_BYTES = 1_000_000
 LOGIN = re.compile(r"://[^/\s]*@")
 VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
@@ -58,12 +60,9 @@ def from_file(path: Path, depth: int) -> list[str]:
     if depth > 8:
         raise ValueError(f"{path.name} names itself, or files too deep")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"{path.name} is too large for a requirements file")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ValueError(f"cannot read {str(path)!r}: {reason}") from error
+        text = read_text(path, MAX_BYTES)
+    except UnreadableFileError as error:
+        raise ValueError(f"cannot read {str(path)!r}: {error}") from error
     joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
     return [
         one

@@ -12,6 +12,7 @@ from pathlib import Path
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
+from ..paths import expand_home
 from ..scoring import match_references, reference_file
 from ..scoring.match_references import JobKey
 from ..scoring.metrics import default_metrics, known_metrics
@@ -35,7 +36,7 @@ def references_of_sweep(
         )
         for job in jobs
     )
-    return load_references(base / Path(sweep.answers).expanduser(), sweep.scoring, asked)
+    return load_references(base / expand_home(Path(sweep.answers)), sweep.scoring, asked)
 
 
 def load_references(

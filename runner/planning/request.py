@@ -16,6 +16,7 @@ from schemas.engines import is_remote
 from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
+from ..paths import expand_home
 from . import expand, family_info, sweepfile
 from .plan import Plan
 
@@ -126,7 +127,7 @@ def override_models(models: Any, settings: dict[str, Any]) -> Any:
 
 def absolute_path(place: str, hub: bool = False) -> str:
     """A path typed on the command line, made independent of the sweep file's folder."""
-    path = Path(place).expanduser()
+    path = expand_home(Path(place))
     if hub and not path.is_dir() and not place.startswith((".", "~")):
         return place
     if glob.has_magic(place) and not os.path.lexists(path):

@@ -19,6 +19,8 @@ from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
 from ..scoring.metrics import known_metrics
+from ..system.read_file import UnreadableFileError, read_text
+from ..text.sanitize import display_path
 from ..text.suggest import closest
 from ..text.units import pluralize
 from . import safe_load
@@ -35,13 +37,9 @@ def read(path: Path) -> Sweep:
 def load_data(path: Path) -> Any:
     """The plain data in such a file, not checked yet."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SweepFileError(f"{path} is larger than {MAX_BYTES:,} bytes: not a sweep file")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise SweepFileError(f"cannot read {path}: {reason}") from error
-    return parse(text, path)
+        return parse(read_text(path, MAX_BYTES), path)
+    except UnreadableFileError as error:
+        raise SweepFileError(f"cannot read {display_path(path)}: {error}") from error
 
 
 def parse(text: str, path: Path) -> Any:

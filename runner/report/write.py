@@ -9,9 +9,12 @@ from ..database.reader import Reader
 from ..errors import VlmsweepError
 from ..system.atomic_write import atomic_write
 from ..text import units
+from ..text.file_format import format_from_name
 from ..text.sanitize import strip_control_characters
 from .data import ReportData
 from .load import load_report
+
+SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
 
 
 def write(
@@ -21,9 +24,7 @@ def write(
 
     Raises VlmsweepError where it cannot be made or written.
     """
-    format = format or (
-        "md" if output and output.suffix.lower() in (".md", ".markdown") else "html"
-    )
+    format = format or format_from_name(output, SUFFIXES, "html")
     with Reader(database) as reader:
         facts = load_report(reader, reader.sweep(sweep))
     text = render_report(facts, format, images)

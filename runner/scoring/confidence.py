@@ -29,6 +29,7 @@ def interval(mean: float, n: int) -> ConfidenceInterval | None:
     middle = share + Z * Z / (2 * n)
     reach = Z * sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
     scale = 1 + Z * Z / n
-    return ConfidenceInterval(
-        max(0.0, (middle - reach) / scale), min(1.0, (middle + reach) / scale)
-    )
+    # Exact at the ends, where rounding would make 0.9999999999999999 of it, shown as 99.9%.
+    low = 0.0 if share == 0 else max(0.0, (middle - reach) / scale)
+    high = 1.0 if share == 1 else min(1.0, (middle + reach) / scale)
+    return ConfidenceInterval(low, high)

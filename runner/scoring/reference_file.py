@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SweepFileError
-from ..text.sanitize import truncate
+from ..system import read_file
+from ..text.sanitize import display_path, truncate
 from ..text.suggest import closest
 from ..text.units import pluralize
 
@@ -79,14 +80,13 @@ def raise_problems(path: Path, problems: list[str]) -> None:
 def read_text(path: Path) -> str:
     """The file's text."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise SweepFileError(f"{path} is larger than {MAX_BYTES:,} bytes: no file of answers")
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        return read_file.read_text(path, MAX_BYTES)
+    except read_file.UnreadableFileError as error:
         meant = closest(path.name, folder_names(path), 0.75)
         hint = f"did you mean {meant}?" if meant else None
-        raise SweepFileError(f"cannot read the answers in {path}: {reason}", hint=hint) from error
+        raise SweepFileError(
+            f"cannot read the answers in {display_path(path)}: {error}", hint=hint
+        ) from error
 
 
 def folder_names(path: Path) -> list[str]:

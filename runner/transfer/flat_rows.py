@@ -25,6 +25,15 @@ from . import ExchangeError
 from .export_file import open_export_file
 
 # Columns of the run itself come from its table: later versions have more of them.
+# Formats by the suffix of a file name; a bundle is written by runner.transfer.bundle_writer.
+SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".zip": "bundle",
+}
 NOT_OF_THE_RUN = {"id", "job_id", "worker_id", "attempt"}
 JSON = {
     "generation",
@@ -105,12 +114,6 @@ def decode_json_cells(grid: Grid) -> Grid:
             ]
 
     return Grid(grid.keys, rows(), ())
-
-
-def format_from_name(path: Path | None) -> str:
-    """The format that a file's name asks for."""
-    suffix = path.suffix.lower() if path else ""
-    return {".csv": "csv", ".parquet": "parquet", ".zip": "bundle"}.get(suffix, "jsonl")
 
 
 def write_rows(grid: Grid, kind: str, path: Path | None, database: Path) -> None:

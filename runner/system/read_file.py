@@ -1,0 +1,55 @@
+"""Reads a small text file that a user named, whatever it turns out to be, without waiting for it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+KINDS = {
+    stat.S_IFDIR: "it is a folder",
+    stat.S_IFIFO: "it is a named pipe (FIFO)",
+    stat.S_IFSOCK: "it is a socket",
+    stat.S_IFCHR: "it is a device",
+    stat.S_IFBLK: "it is a device",
+}
+
+
+class UnreadableFileError(Exception):
+    """The file cannot be read; the text says why, as the end of a sentence."""
+
+
+def read_text(path: Path, max_bytes: int) -> str:
+    """The text of a regular UTF-8 file of at most `max_bytes`, without a byte order mark.
+
+    Raises UnreadableFileError. A FIFO is never opened for longer than it takes to see what it is.
+    """
+    try:
+        check_regular(os.stat(path))  # noqa: PTH116 - the name may hold any bytes
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            check_regular(os.fstat(descriptor))
+            data = file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte or a surrogate
+        raise UnreadableFileError(describe_os_error(error)) from error
+    if len(data) > max_bytes:
+        raise UnreadableFileError(f"it is larger than {max_bytes:,} bytes")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableFileError("it is not UTF-8 text") from error
+
+
+def check_regular(status: os.stat_result) -> None:
+    """Raises UnreadableFileError for what is not a regular file."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = KINDS.get(stat.S_IFMT(status.st_mode), "it is not a regular file")
+        raise UnreadableFileError(f"{kind}, not a regular file")
+
+
+def describe_os_error(error: Exception) -> str:
+    """The reason in the system's own words: `permission denied`, `file name too long`."""
+    if isinstance(error, UnicodeError):
+        return "its name is not valid text"
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return str(reason[:1].lower() + reason[1:])
