@@ -123,8 +123,8 @@ def test_a_model_family_is_found_through_its_entry_point(tree: Tree, tmp_path: P
     assert "acme_vl" not in tree.vlmsweep("models", "--json")
 
 
-def test_an_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> None:
-    tree.apply("Add an engine")
+def make_model(tree: Tree) -> None:
+    """Writes the least that a checkpoint needs into the folder `model`."""
     model = tree.work / "model"
     model.mkdir()
     (model / "config.json").write_text(json.dumps({"model_type": "echo"}))
@@ -134,6 +134,11 @@ def test_an_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> Non
     tokenizer = {"model": {"type": "WordLevel", "vocab": {"a": 0}}}
     (model / "tokenizer.json").write_text(json.dumps(tokenizer))
     (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+
+
+def test_an_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> None:
+    tree.apply("Add an engine")
+    make_model(tree)
     entry = {"id": "./model", "engine": "echo"}
     sweep = sweep_file(tree.work, ["two words"], models=[entry])
     tree.python("-m", "runner", "run", sweep)
@@ -166,6 +171,32 @@ def test_a_stream_event_reaches_the_json_output_and_the_log(tree: Tree) -> None:
     emitted = [event for event in events if event["event"] == "jobs_exhausted"]
     assert [(event["model"], event["runs"]) for event in emitted] == [("good", 3), ("better", 3)]
     assert "good: no jobs left after 3 runs" in tree.run_sweep("a", "b", "c")
+
+
+def test_a_metric_is_one_file(tree: Tree) -> None:
+    tree.apply("Add a metric")
+    (tree.work / "answers.csv").write_text("prompt,answer\na,you know\nb,nothing\n")
+    for name in ("good", "better"):
+        (tree.work / name).mkdir()
+    keys = {"answers": "answers.csv", "scoring": ["first_word"]}
+    tree.vlmsweep("run", sweep_file(tree.work, ["a", "b"], **keys))
+    rows = json.loads(tree.vlmsweep("show", "--scores", "--json"))
+    assert [(row["metric"], row["mean"]) for row in rows] == [("first_word", 0.5)] * 2
+
+
+def test_a_load_option_is_stored_and_reaches_the_worker(tree: Tree) -> None:
+    tree.apply("Add an engine")
+    tree.apply("Add a load option")
+    engine = tree.root / "workers" / "engines" / "echo.py"
+    answer = 'text = __import__("os").environ["OMP_NUM_THREADS"]'
+    engine.write_text(engine.read_text().replace('text = " ".join(words)', answer))
+    make_model(tree)
+    entry = {"id": "./model", "engine": "echo", "threads": 3}
+    tree.python("-m", "runner", "run", sweep_file(tree.work, ["a"], models=[entry]))
+    (row,) = json.loads(tree.python("-m", "runner", "show", "--runs", "--json"))
+    assert row["text"] == "3"
+    sql = "SELECT json_extract(load_spec, '$.threads') AS threads FROM sweep_models"
+    assert json.loads(tree.python("-m", "runner", "sql", sql)) == [{"threads": 3}]
 
 
 def test_every_section_with_files_has_a_test() -> None:
