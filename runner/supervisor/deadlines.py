@@ -63,7 +63,7 @@ class DeadlineMonitor:
     def on_waiting(self, reason: str, retry_in_s: float, now: float) -> None:
         """The model's server cannot answer; the request is sent again in `retry_in_s` seconds.
 
-        A load has no more time for it; a run's limits begin anew with the next attempt.
+        A load has no more time for it; a run's limits begin again with the next attempt.
         """
         if self.run_began is not None:
             self.enter_phase(Phase.WAITING, now)
