@@ -55,6 +55,12 @@ def outcome_of_error(error: Error) -> dict[str, Any]:
     }
 
 
+def for_other_jobs(row: dict[str, Any]) -> dict[str, Any]:
+    """The same failure for jobs that get no run: without what belongs to the failed run alone."""
+    own = ("text", "reasoning", "notes", "waited_s")
+    return {name: value for name, value in row.items() if name not in own} | {"requeued": 0}
+
+
 def outcome_of_exit(ending: WorkerExit, phase: Phase) -> dict[str, Any]:
     """Return the columns of a run whose worker exited during it."""
     row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}

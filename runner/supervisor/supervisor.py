@@ -26,7 +26,7 @@ from ..process import signals
 from ..process.launcher import Launcher, ShimLauncher
 from ..system.log import get_logger
 from ..system.timestamps import format_timestamp
-from . import retry_policy, server_away
+from . import outcome, retry_policy, server_away
 from .fail_jobs import FailedBatch, fail_unusable_images
 from .queue import Queue, QueuedJob, QueuedModel
 from .resources import Allocation, SupervisorLimits
@@ -253,7 +253,7 @@ class Supervisor:
         if controller.unavailable and server_away.was_reached(self.store, model):
             self.rest(controller, row)
             return
-        row = row | {"requeued": 0} if row.get("requeued") else row
+        row = outcome.for_other_jobs(row)
         if (pause_s := retry_policy.retry_load_after_s(self.store, model, row)) is not None:
             self.resting[model.id] = time.monotonic() + pause_s
             log.info("%s: loading again in %g s", model.name, pause_s)
@@ -265,7 +265,7 @@ class Supervisor:
         model = controller.model
         pause_s = server_away.rest_s(self.store, model, controller.retry_after_s)
         if pause_s is None:
-            row = row | {"requeued": 0}
+            row = outcome.for_other_jobs(row)
             self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
             return
         self.resting[model.id] = time.monotonic() + pause_s

@@ -30,6 +30,7 @@ class ModelProgress:
     total: int
     state: str = "waiting"
     detail: str = ""
+    waiting_for: str | None = None
     ok: int = 0
     failed: int = 0
     skipped: int = 0
@@ -182,7 +183,8 @@ class Progress:
                 self.runs[event.run] = CurrentRun(
                     sweep, event.model, event.worker, event.image, event.prompt, began
                 )
-                sweep.model(event.model).state = "running"
+                if (model := sweep.model(event.model)).waiting_for is None:
+                    model.state = "running"
             case stream.RunText():
                 if run := self.runs.get(event.run):
                     run.text = (run.text + event.text)[-KEEP_TEXT:]
@@ -259,9 +261,11 @@ def worker(
             model.state, model.detail, model.load_s = "running", "", event.load_s
             model.loaded_at = model.loaded_at or now
         case stream.WorkerWaiting() if event.reason is None:
+            model.waiting_for = None
             model.state = "running" if model.loaded_at is not None else "loading"
             model.detail = ""
         case stream.WorkerWaiting():
+            model.waiting_for = event.reason
             again = f", again in {event.retry_in_s:.0f} s" if event.retry_in_s else ""
             model.state, model.detail = "waiting", f"for the server: {event.reason}{again}"
         case stream.MemorySampled():
@@ -271,6 +275,7 @@ def worker(
             model.state, model.detail = "killing", ""
         case stream.WorkerEnded():
             model.workers.pop(event.worker, None)
+            model.waiting_for = None
             model.peak = max(filter(None, (model.peak, event.peak_rss_bytes)), default=None)
             if not model.workers:
                 model.state, model.detail = "waiting", ""

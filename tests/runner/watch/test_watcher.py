@@ -349,3 +349,19 @@ def test_a_watcher_imports_nothing_heavy(store: Store) -> None:
     assert not {name.split(".")[0] for name in imported} & {"sqlite_utils", "pydantic", "torch"}
     with Reader(store.path) as reader:
         assert reader.sweeps() == []
+
+
+def test_a_wait_for_a_server_is_seen(
+    store: Store,
+    running: Callable[..., tuple[int, int, list[int]]],
+    watcher: Callable[..., RecordingWatcher],
+) -> None:
+    _, worker, jobs = running(["a"], ["x"], name="tonight")
+    store.update("workers", worker, {"pid": 1, "load_s": 1.0, "waiting_for": "503: Loading model"})
+    store.start_run(jobs[0], worker)
+    result = vlmsweep("watch", "--once", database=store.path)
+    assert "waiting for the server: 503: Loading model" in result.output
+    watching = watcher()
+    watching.until(stream.WorkerWaiting, reason="503: Loading model")
+    store.update("workers", worker, {"waiting_for": None})
+    watching.until(stream.WorkerWaiting, reason=None)

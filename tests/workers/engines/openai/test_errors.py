@@ -22,7 +22,14 @@ def told() -> Iterator[Told]:
 
 def load(told: Told, **more: Any) -> Load:
     return Load(
-        **{"model": "seeing-2b", "local": False, "engine": "openai", "url": told.url} | more
+        **{
+            "model": "seeing-2b",
+            "local": False,
+            "engine": "openai",
+            "url": told.url,
+            "server_wait_s": 1.0,
+        }
+        | more
     )
 
 
