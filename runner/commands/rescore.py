@@ -6,6 +6,7 @@ prints nothing.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,6 +23,25 @@ from ..database.store import Store, files_folder
 from ..errors import BusyError, SweepFileError
 from ..planning.plan import ReferenceAnswers
 from ..planning.references import load_references
+from ..text.units import pluralize
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceChange:
+    """Jobs by what a file of accepted answers did to them."""
+
+    added: int
+    extended: int
+    kept: int
+    removed: int
+
+    def __str__(self) -> str:
+        """`2 jobs got accepted answers, 1 got more, 21 kept theirs`."""
+        words = [f"{pluralize(self.added, 'job')} got accepted answers"]
+        words += [f"{self.extended} got more"] if self.extended else []
+        words += [f"{self.kept} kept theirs"] if self.kept else []
+        words += [f"{self.removed} had theirs replaced or removed"] if self.removed else []
+        return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +50,7 @@ class RescoreResult:
 
     done: ScoreProgress
     scores: list[dict[str, Any]]
+    references: ReferenceChange | None = None
 
 
 def rescore(
@@ -39,16 +60,20 @@ def rescore(
     scoring: Sequence[str] = (),
     *,
     every: bool = False,
+    replace: bool = False,
 ) -> RescoreResult:
     """Judges a sweep, the latest by default, or every one by the answers it has.
 
-    With `answers` those accepted there take the place of the ones the sweep had.
+    Answers accepted in the file `answers` are added to those the sweep has; with `replace` they
+    take the place of all of them.
     """
     if scoring and answers is None:
         raise SweepFileError("scoring would be ignored without answers", hint="add --answers FILE")
     if every and (sweep is not None or answers is not None):
         raise SweepFileError("give either --all, or one sweep and its answers")
-    known = None
+    if replace and answers is None:
+        raise SweepFileError("--replace needs the new answers", hint="add --answers FILE")
+    known = change = None
     with Reader(database) as reader:
         if every:
             numbers = sorted(int(row["number"]) for row in reader.sweeps())
@@ -58,26 +83,51 @@ def rescore(
             known = load_references(
                 answers, scoring, score_writer.job_keys(reader.connection, numbers[0])
             )
-    each = [rescore_sweep(database, number, known) for number in numbers]
+            known, change = merge_references(reader, numbers[0], known, replace)
+    each = [rescore_sweep(database, number, known, replace) for number in numbers]
     done = ScoreProgress(sum(one.checked for one in each), sum(one.scored for one in each))
     with Reader(database) as reader:
-        return RescoreResult(done, [row for one in numbers for row in model_scores(reader, one)])
+        scores = [row for one in numbers for row in model_scores(reader, one)]
+    return RescoreResult(done, scores, change)
 
 
-def rescore_sweep(database: Path, sweep: int, known: ReferenceAnswers | None) -> ScoreProgress:
+def merge_references(
+    reader: Reader, sweep: int, new: ReferenceAnswers, replace: bool
+) -> tuple[ReferenceAnswers, ReferenceChange]:
+    """What to store for the jobs that a file is about, and what that changes."""
+    known = score_writer.load_references(reader.connection, sweep)
+    shared = known.keys() & new.accepted.keys()
+    if replace:
+        change = ReferenceChange(len(new.accepted.keys() - known.keys()), 0, 0, len(known))
+        return new, change
+    accepted = {
+        job: tuple(dict.fromkeys((*known.get(job, ()), *answers)))
+        for job, answers in new.accepted.items()
+    }
+    more = sum(len(accepted[job]) > len(known[job]) for job in shared)
+    change = ReferenceChange(len(accepted) - len(shared), more, len(known) - more, 0)
+    return dataclasses.replace(new, accepted=accepted), change
+
+
+def rescore_sweep(
+    database: Path, sweep: int, known: ReferenceAnswers | None, replace: bool = False
+) -> ScoreProgress:
     """One sweep, by whoever may write."""
     try:
         with closing(Store(database)) as store:
-            return rescore_locally(store, sweep, known)
+            return rescore_locally(store, sweep, known, replace)
     except BusyError:
-        return rescore_via_supervisor(database, sweep, known)
+        return rescore_via_supervisor(database, sweep, known, replace)
 
 
-def rescore_locally(store: Store, sweep: int, known: ReferenceAnswers | None) -> ScoreProgress:
+def rescore_locally(
+    store: Store, sweep: int, known: ReferenceAnswers | None, replace: bool = False
+) -> ScoreProgress:
     """One sweep, every ended run of it, a few hundred at a time."""
     if known is not None:
         with store.db.atomic():
-            score_writer.delete_references(store.connection, sweep)
+            if replace:
+                score_writer.delete_references(store.connection, sweep)
             for job, accepted in known.accepted.items():
                 score_writer.store_reference(store.connection, job, accepted, known.metrics)
     checked = scored = after = 0
@@ -91,11 +141,11 @@ def rescore_locally(store: Store, sweep: int, known: ReferenceAnswers | None) ->
 
 
 def rescore_via_supervisor(
-    database: Path, sweep: int, known: ReferenceAnswers | None
+    database: Path, sweep: int, known: ReferenceAnswers | None, replace: bool = False
 ) -> ScoreProgress:
     """One sweep, by the supervisor that works: part after part, so that its workers don't wait."""
     if known is not None:
-        send_references(database, sweep, known)
+        send_references(database, sweep, known, replace)
     checked = scored = 0
     after: int | None = 0
     while after is not None:
@@ -104,7 +154,7 @@ def rescore_via_supervisor(
     return ScoreProgress(checked, scored)
 
 
-def send_references(database: Path, sweep: int, known: ReferenceAnswers) -> None:
+def send_references(database: Path, sweep: int, known: ReferenceAnswers, replace: bool) -> None:
     """Gives accepted answers to the supervisor, by a file: a request could not hold them all."""
     folder = files_folder(database) / "queue"
     folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +165,7 @@ def send_references(database: Path, sweep: int, known: ReferenceAnswers) -> None
         at: int | None = 0
         while at is not None:
             fixed = {"sweep": sweep, "staged": str(staged), "metrics": list(known.metrics)}
+            fixed["replace"] = replace
             at = send_request(database, "expect", fixed | {"at": at})["at"]
     finally:
         staged.unlink(missing_ok=True)

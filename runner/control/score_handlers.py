@@ -25,7 +25,7 @@ def store_references(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     Returns the offset to continue at, None at the end of the file.
     """
     at = int(arguments["at"])
-    if not at:
+    if not at and arguments["replace"]:
         score_writer.delete_references(store.connection, int(arguments["sweep"]))
     try:
         with Path(arguments["staged"]).open("rb") as file:

@@ -79,6 +79,16 @@ def store_reference(
     )
 
 
+def load_references(connection: sqlite3.Connection, sweep: int) -> dict[int, tuple[str, ...]]:
+    """Accepted answers by job, of the jobs of a sweep that have any."""
+    rows = connection.execute(
+        "SELECT job_id, answers FROM reference_answers JOIN jobs ON jobs.id = job_id"
+        " WHERE sweep_id = ?",
+        [sweep],
+    )
+    return {job: tuple(json.loads(answers)) for job, answers in rows}
+
+
 def delete_references(connection: sqlite3.Connection, sweep: int) -> None:
     """Drops what was accepted as answers to a sweep's jobs."""
     connection.execute(

@@ -106,8 +106,17 @@ def test_answers_that_came_later_are_judged_by(here: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "2 texts checked, 2 scored" in result.output
     (here / "answers.csv").write_text("prompt,answer\nb,you said b\n")
-    (row,) = json.loads(vlmsweep("judge", "1", "--answers", "answers.csv", "--json").stdout)[:1]
+    added = vlmsweep("judge", "1", "--answers", "answers.csv", "--scoring", "exact")
+    assert "0 jobs got accepted answers, 1 got more, 1 kept theirs" in added.output
+    again = vlmsweep("judge", "1", "--answers", "answers.csv", "--scoring", "exact")
+    assert "0 jobs got accepted answers, 2 kept theirs" in again.output
+    (row,) = json.loads(vlmsweep("judge", "1", "--json").stdout)[:1]
+    assert (row["metric"], row["n"], row["known"]) == ("exact", 2, 2)
+    replacing = ["judge", "1", "--answers", "answers.csv", "--replace"]
+    assert "2 had theirs replaced or removed" in vlmsweep(*replacing).output
+    (row,) = json.loads(vlmsweep(*replacing, "--json").stdout)[:1]
     assert (row["metric"], row["mean"], row["n"], row["known"]) == ("exact", 1, 1, 1)
+    assert vlmsweep("judge", "--replace").exit_code == 2
     result = vlmsweep("judge", "--scoring", "exact")
     assert result.exit_code == 2
     assert "--answers" in result.stderr

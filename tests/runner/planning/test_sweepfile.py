@@ -116,7 +116,7 @@ def test_files_that_are_no_sweeps(tmp_path: Path, text: str, name: str, said: st
 
 
 def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
-    assert "No such file" in problems(tmp_path / "none.yaml")
+    assert "no such file" in problems(tmp_path / "none.yaml")
 
 
 def test_a_file_of_no_text_is_said_so(tmp_path: Path) -> None:
