@@ -182,17 +182,6 @@ def test_a_image_is_matched_by_what_the_database_knows(here: Path) -> None:
         assert json.loads(done.stdout)[0]["mean"] == 1
 
 
-def test_a_database_of_before_has_no_scores(here: Path) -> None:
-    assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
-    store = Store(here / "history.db")
-    for name in ("model_scores", "scored"):
-        store.connection.execute(f"DROP VIEW {name}")
-    for name in ("scores", "reference_answers", "checks"):
-        store.connection.execute(f"DROP TABLE {name}")
-    store.close()
-    assert "ok 2/2" in vlmsweep("show").output
-
-
 def test_the_option_takes_every_metric_and_no_other_word() -> None:
     assert [options.METRIC.convert(name, None, None) for name in known_metrics()] == list(
         known_metrics()
