@@ -170,7 +170,9 @@ def enqueue(
     staged = folder / f"{secrets.token_hex(8)}.db"
     try:
         uid = stage_plan(plan, database, staged, emit)
-        return send_request(database, "add", {"staged": str(staged), "uid": uid, **options}, emit)
+        return send_request(
+            database, "add", {"staging_path": str(staged), "uid": uid, **options}, emit
+        )
     finally:
         for file in folder.glob(staged.name + "*"):
             file.unlink(missing_ok=True)

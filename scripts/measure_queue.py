@@ -82,7 +82,7 @@ def measure(folder: Path, total: int, sweeps: int, repeats: int) -> dict[str, An
         for number in range(sweeps):
             staged, uid = stage(folder, number, total // sweeps)
             began = time.perf_counter()
-            arguments = {"staged": str(staged), "uid": uid, **terms}
+            arguments = {"staging_path": str(staged), "uid": uid, **terms}
             execute(store, Request("add", arguments))
             adding.append((time.perf_counter() - began) * 1000)
             staged.unlink()

@@ -33,18 +33,18 @@ HUB_S = 10.0  # for one question to the hub
 def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
     """What can be said of a load now.
 
-    `problem` is None where nothing stands in the way, else class, message and hint. `fetch` tells
+    `problem` is None where nothing stands in the way, else class, message and hint. `needs_download` tells
     that files have to be fetched first, `download_bytes` how many, None when nobody was asked;
-    `asked` whether the hub was.
+    `hub_queried` whether the hub was.
     """
     facts: dict[str, Any] = {
         "family": None,
         "engine": None if ask.engine == "auto" else ask.engine,
         "missing_packages": [],
         "weights_bytes": None,
-        "fetch": False,
+        "needs_download": False,
         "download_bytes": None,
-        "asked": False,
+        "hub_queried": False,
         "has_custom_code": False,
         "problem": None,
     }
@@ -95,9 +95,9 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
 def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     """What the hub says of a model that is not, or not wholly, in the cache."""
     if find_spec("huggingface_hub") is None:
-        return {"fetch": True, "missing_packages": ["huggingface_hub"]}
+        return {"needs_download": True, "missing_packages": ["huggingface_hub"]}
     if not hub:
-        return {"fetch": True}
+        return {"needs_download": True}
     from huggingface_hub import HfApi
     from huggingface_hub.utils import filter_repo_objects
 
@@ -120,10 +120,10 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     missing = sum(sizes[name] for name in wanted if there.get(name) != sizes[name])
     weights = sum(sizes[n] for n in wanted if n.endswith((".safetensors", ".bin", ".pt", ".pth")))
     facts = {
-        "fetch": True,
+        "needs_download": True,
         "download_bytes": missing,
         "weights_bytes": weights or None,
-        "asked": True,
+        "hub_queried": True,
     }
     if not weights:
         raise WorkerFailure(

@@ -103,7 +103,7 @@ class Fetching:
         spec = WorkerSpec(log=log, stack=stack, argv=argv, env=env)
         self.emit(
             stream.WorkerStarted(
-                worker=self.number, model=self.variant.name, pid=None, log=str(log)
+                worker=self.number, model=self.variant.name, pid=None, log_path=str(log)
             )
         )
         load = replace(self.variant.load, fetch_only=True)

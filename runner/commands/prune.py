@@ -59,7 +59,8 @@ def prune_files(
         images = dict(expired_images(reader, database, moment)) if "images" in wanted else {}
         samples = count_expired_samples(reader, moment) if "samples" in wanted else 0
     if not dry:
-        while samples and send_request(database, "prune", {"before": moment})["samples"]:
+        request = {"ended_before": moment}
+        while samples and send_request(database, "prune", request)["deleted_samples"]:
             pass
         for file in (*logs, *images):
             with suppress(OSError):

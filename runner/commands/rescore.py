@@ -149,8 +149,9 @@ def rescore_via_supervisor(
     checked = scored = 0
     after: int | None = 0
     while after is not None:
-        some = send_request(database, "judge", {"sweep": sweep, "after": after})
-        checked, scored, after = checked + some["checked"], scored + some["scored"], some["last"]
+        some = send_request(database, "score", {"sweep": sweep, "after_run_id": after})
+        checked, scored = checked + some["checked"], scored + some["scored"]
+        after = some["last_run_id"]
     return ScoreProgress(checked, scored)
 
 
@@ -162,10 +163,11 @@ def send_references(database: Path, sweep: int, known: ReferenceAnswers, replace
     try:
         lines = (score_writer.as_json([job, list(some)]) for job, some in known.accepted.items())
         staged.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        at: int | None = 0
-        while at is not None:
-            fixed = {"sweep": sweep, "staged": str(staged), "metrics": list(known.metrics)}
-            fixed["replace"] = replace
-            at = send_request(database, "expect", fixed | {"at": at})["at"]
+        request = {"sweep": sweep, "staging_path": str(staged), "metrics": list(known.metrics)}
+        request["replace"] = replace
+        offset: int | None = 0
+        while offset is not None:
+            batch = request | {"offset": offset}
+            offset = send_request(database, "set_reference_answers", batch)["offset"]
     finally:
         staged.unlink(missing_ok=True)

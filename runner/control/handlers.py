@@ -31,7 +31,9 @@ def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
     after = arguments.get("after_sweep_id")
     if after is not None and not row_exists(store, "sweep", after):
         raise RequestError("the sweep it is to come after is not there any more")
-    for made in merge(store, Path(arguments["staged"]), uids=[arguments["uid"]], waiting=True):
+    for made in merge(
+        store, Path(arguments["staging_path"]), uids=[arguments["uid"]], waiting=True
+    ):
         if made.refused:
             raise RequestError(made.refused)
 
@@ -211,6 +213,6 @@ def prune(store: Store, arguments: dict[str, Any]) -> HandlerResult:
         "DELETE FROM memory_samples WHERE (worker_id, at_s) IN (SELECT worker_id, at_s"
         " FROM memory_samples WHERE worker_id IN (SELECT id FROM workers WHERE ended_at < ?)"
         " LIMIT ?)",
-        [arguments["before"], PRUNED_AT_ONCE],
+        [arguments["ended_before"], PRUNED_AT_ONCE],
     )
-    return {"samples": gone.rowcount}, QueueChange()
+    return {"deleted_samples": gone.rowcount}, QueueChange()

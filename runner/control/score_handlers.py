@@ -18,32 +18,33 @@ from .registry import HandlerResult, QueueChange, action
 LINES = 500
 
 
-@action("expect")
+@action("set_reference_answers")
 def store_references(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Store a batch of reference answers from a staged file, one line per job.
 
     Returns the offset to continue at, None at the end of the file.
     """
-    at = int(arguments["at"])
-    if not at and arguments["replace"]:
+    offset = int(arguments["offset"])
+    if not offset and arguments["replace"]:
         score_writer.delete_references(store.connection, int(arguments["sweep"]))
     try:
-        with Path(arguments["staged"]).open("rb") as file:
-            file.seek(at)
+        with Path(arguments["staging_path"]).open("rb") as file:
+            file.seek(offset)
             lines = list(islice(file, LINES))
     except OSError as error:
         raise RequestError(f"the staged answers cannot be read: {error}") from error
     for line in lines:
-        job, accepted = json.loads(line)
-        score_writer.store_reference(store.connection, job, accepted, arguments["metrics"])
-    there = at + sum(map(len, lines))
-    return {"at": there if len(lines) == LINES else None}, QueueChange()
+        job, answers = json.loads(line)
+        score_writer.store_reference(store.connection, job, answers, arguments["metrics"])
+    end = offset + sum(map(len, lines))
+    return {"offset": end if len(lines) == LINES else None}, QueueChange()
 
 
-@action("judge")
-def judge(store: Store, arguments: dict[str, Any]) -> HandlerResult:
+@action("score")
+def score(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     """Check and score a batch of a sweep's runs; return the last one, None at the end."""
-    some = score_writer.score_batch(
-        store.connection, int(arguments["sweep"]), int(arguments["after"])
+    batch = score_writer.score_batch(
+        store.connection, int(arguments["sweep"]), int(arguments["after_run_id"])
     )
-    return {"checked": some.checked, "scored": some.scored, "last": some.last}, QueueChange()
+    reply = {"checked": batch.checked, "scored": batch.scored, "last_run_id": batch.last}
+    return reply, QueueChange()

@@ -90,7 +90,7 @@ def compare(a: Snapshot, b: Snapshot, limits: Thresholds) -> Comparison:
     found = list(pair_jobs(a, b, both))
     if not any(pair.a and pair.b for pair in found):
         raise QueryError(
-            f"{a.choice.said!r} and {b.choice.said!r} have no job in common",
+            f"{a.choice.text!r} and {b.choice.text!r} have no job in common",
             hint="jobs are equal when model, image's bytes, prompt and repeat are;"
             " vlmsweep show SWEEP --runs lists them",
         )

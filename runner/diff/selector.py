@@ -29,27 +29,27 @@ BY_VERSION = """runs.worker_id IN (
 class SideSelector:
     """A side in words, and its sweep or the condition its runs are chosen by."""
 
-    said: str
+    text: str
     title: str
     sweep: int | None = None
     condition: str = ""
     values: tuple[str, ...] = ()
 
 
-def parse_selector(reader: Reader, said: str | None) -> SideSelector:
-    """What `said` means; the latest sweep when nothing is said. Raises QueryError."""
-    if said is None:
+def parse_selector(reader: Reader, text: str | None) -> SideSelector:
+    """What `text` means; the latest sweep when it is None. Raises QueryError."""
+    if text is None:
         return sweep_selector("latest", reader.sweep())
     try:
-        return sweep_selector(said, sweep(reader, said))
+        return sweep_selector(text, sweep(reader, text))
     except QueryError as unknown:
-        if found := VERSION.fullmatch(said):
+        if found := VERSION.fullmatch(text):
             name = found[1].lower().replace("_", "-")
             title = f"latest runs with {name} {found[2]}"
-            return SideSelector(said, title, condition=BY_VERSION, values=(name, found[2]))
-        if DAY.fullmatch(said):
-            title = f"latest runs until {said} (UTC)"
-            return SideSelector(said, title, condition=BY_DAY, values=(end_of_period(said), ""))
+            return SideSelector(text, title, condition=BY_VERSION, values=(name, found[2]))
+        if DAY.fullmatch(text):
+            title = f"latest runs until {text} (UTC)"
+            return SideSelector(text, title, condition=BY_DAY, values=(end_of_period(text), ""))
         raise QueryError(
             unknown.message,
             hint="a side is a sweep (vlmsweep sweeps lists them; NAME~1 is the one of that name"
@@ -57,11 +57,11 @@ def parse_selector(reader: Reader, said: str | None) -> SideSelector:
         ) from unknown
 
 
-def sweep(reader: Reader, said: str) -> dict[str, Any]:
+def sweep(reader: Reader, text: str) -> dict[str, Any]:
     """A sweep as every command takes it, or `NAME~1`: the one of that name before the latest."""
-    back = BACK.fullmatch(said)
+    back = BACK.fullmatch(text)
     if back is None:
-        return reader.sweep(said)
+        return reader.sweep(text)
     last = reader.sweep(back[1] or None)
     named = back[1] == last["name"]  # ~1 alone, or after a number: whatever their names
     found = reader.records(
@@ -74,21 +74,21 @@ def sweep(reader: Reader, said: str) -> dict[str, Any]:
     return found[0]
 
 
-def sweep_selector(said: str, row: dict[str, Any]) -> SideSelector:
+def sweep_selector(text: str, row: dict[str, Any]) -> SideSelector:
     """A sweep's jobs."""
     at = row["created_at"][:16].replace("T", " ")
     return SideSelector(
-        said, f"sweep {row['id']}, {row['name'] or row['uid']}, {at} UTC", row["id"]
+        text, f"sweep {row['id']}, {row['name'] or row['uid']}, {at} UTC", row["id"]
     )
 
 
-def end_of_period(said: str) -> str:
+def end_of_period(text: str) -> str:
     """The first moment after a day or a time of day (UTC unless it says another), as stored."""
     try:
-        at = datetime.fromisoformat(said)
-        whole = len(said) == len("2026-11-20")
+        at = datetime.fromisoformat(text)
+        whole = len(text) == len("2026-11-20")
         at += timedelta(days=1) if whole else timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
-        raise QueryError(f"{said!r} is no day or time: {error}") from error
+        raise QueryError(f"{text!r} is no day or time: {error}") from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -100,14 +100,18 @@ class Snapshot:
 
     def as_dict(self) -> Record:
         """The side in figures."""
-        said, title = self.choice.said, self.choice.title
         sweeps = sorted({job["sweep_id"] for job in self.jobs})
-        return {"said": said, "title": title, "jobs": len(self.jobs), "sweeps": sweeps}
+        return {
+            "selector": self.choice.text,
+            "title": self.choice.title,
+            "jobs": len(self.jobs),
+            "sweeps": sweeps,
+        }
 
 
-def load_side(reader: Reader, said: str | None) -> Snapshot:
+def load_side(reader: Reader, selector: str | None) -> Snapshot:
     """The side a user means. Raises QueryError when there is none, or nothing ran in it."""
-    what = parse_selector(reader, said)
+    what = parse_selector(reader, selector)
     variants = reader.records(VARIANTS_SQL)
     if what.sweep is not None:
         jobs = reader.records(OF_SWEEP, what.sweep)
@@ -122,7 +126,7 @@ def load_side(reader: Reader, said: str | None) -> Snapshot:
         found = reader.records(chosen, *what.values, json.dumps([*same.items()]))
         jobs = reader.records(OF_RUNS, json.dumps([row["run"] for row in found]))
     if not jobs:
-        raise QueryError(f"nothing is stored that counts as {what.said!r}: no job, no run")
+        raise QueryError(f"nothing is stored that counts as {what.text!r}: no job, no run")
     made = Snapshot(what, [], jobs, {}, [])
     add_models(made, variants, same)
     add_questions(reader, made)

@@ -154,7 +154,7 @@ class EnvironmentProgressReporter:
     def making(self, message: str) -> None:
         """A line of what happens."""
         self.begun = True
-        self.send("making", message)
+        self.send("building", message)
 
     def end(self, state: str, message: str) -> None:
         """How it ended; of one that was there at once there is nothing to tell."""

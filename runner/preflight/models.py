@@ -69,7 +69,11 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     """What is to be fetched, against the free room where the hub's cache lies."""
     wanted: dict[tuple[str, str | None], tuple[LoadVariant, int | None]] = {}
     for outlook in outlooks:
-        if outlook.facts is not None and outlook.facts["fetch"] and not outlook.facts["problem"]:
+        if (
+            outlook.facts is not None
+            and outlook.facts["needs_download"]
+            and not outlook.facts["problem"]
+        ):
             load, size = outlook.variant.load, outlook.facts["download_bytes"]
             wanted[load.model, load.revision] = (outlook.variant, size)
     free = free_bytes(hub_cache.root())

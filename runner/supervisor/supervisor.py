@@ -341,7 +341,9 @@ class Supervisor:
             self.hours.over = True
             log.info("time limit reached; remaining jobs stay queued")
             self.emit(
-                stream.DeadlineReached(until=format_timestamp(self.terms.until or self.hours.now()))
+                stream.DeadlineReached(
+                    deadline=format_timestamp(self.terms.until or self.hours.now())
+                )
             )
         for controller in self.pool:
             controller.interrupt(why="time limit reached")

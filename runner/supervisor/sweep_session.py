@@ -82,7 +82,9 @@ class SweepSession:
         self.announced_variants.add(model.id)
         to = f"{model.load.model} ({model.load.engine})"
         why = self.why.get(model.first)
-        self.emit(stream.FallbackStarted(model=model.name, to=to, jobs=jobs, why=why))
+        self.emit(
+            stream.FallbackStarted(model=model.name, fallback_model=to, jobs=jobs, reason=why)
+        )
 
     def end(self) -> None:
         """End the sweep: every job has its outcome."""

@@ -100,7 +100,7 @@ class WorkerProcess:
             self.memory = MemoryTracker(pid, self.handle.guardian)
             self.store.update("workers", self.row, {"pid": pid})
             started = stream.WorkerStarted(
-                worker=self.number, model=self.model, pid=pid, log=str(self.log)
+                worker=self.number, model=self.model, pid=pid, log_path=str(self.log)
             )
             self.emit(started)
             log.info("worker %d started: %s, pid %d", self.number, self.model, pid)

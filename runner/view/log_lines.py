@@ -125,9 +125,9 @@ def format_event(event: stream.StreamEvent, counter: EventCounter) -> str | None
 def format_environment(event: stream.EnvironmentProgress, counter: EventCounter) -> str | None:
     """Return a line when the environment is first created, when it fails and when it is ready."""
     first, counter.creating = counter.creating != event.model, event.model
-    if event.state == "making" and not first and "could not" not in event.message:
+    if event.state == "building" and not first and "could not" not in event.message:
         return None
-    message = "making its environment" if event.state == "making" and first else event.message
+    message = "making its environment" if event.state == "building" and first else event.message
     took = f" in {units.seconds(event.elapsed_s)}" if event.state == "ready" else ""
     return f"{event.model}: {message}{took}"
 

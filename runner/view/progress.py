@@ -161,7 +161,7 @@ class Progress:
         match event:
             case stream.EnvironmentProgress():
                 making = f"Making the environment of {event.model}: {event.message}"
-                self.environment = making if event.state == "making" else ""
+                self.environment = making if event.state == "building" else ""
             case stream.FetchStarted():
                 wanted = {name: ModelProgress(name, 1) for name in event.models}
                 fetching = SweepProgress("fetch", "Fetching", now, wanted, counts="models")

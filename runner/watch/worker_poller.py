@@ -96,7 +96,9 @@ class WorkerPoller:
             to = f"{how['location']} ({how['engine']})"
             left = self.counts.left(model)
             self.emit(
-                stream.FallbackStarted(sweep=self.uid, model=model, to=to, jobs=left, why=None)
+                stream.FallbackStarted(
+                    sweep=self.uid, model=model, fallback_model=to, jobs=left, reason=None
+                )
             )
 
     def look_at(self, seen: TrackedWorker, row: Row) -> None:
@@ -110,7 +112,7 @@ class WorkerPoller:
                     worker=seen.number,
                     model=seen.model,
                     pid=row["pid"],
-                    log=row["log_path"],
+                    log_path=row["log_path"],
                     elapsed_s=seconds_since(row["started_at"]),
                 )
             )

@@ -65,7 +65,7 @@ class ModelFetched(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentProgress(StreamEvent):
-    """The environment a model runs in is being made. `state`: making, ready or failed."""
+    """The environment a model runs in is being made. `state`: building, ready or failed."""
 
     event: Literal["environment_progress"] = "environment_progress"
     model: str

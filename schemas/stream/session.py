@@ -49,7 +49,7 @@ class WatchIdle(StreamEvent):
     """`vlmsweep watch` has nothing to show, and why; it goes on looking."""
 
     redraw: ClassVar[bool] = True
-    event: Literal["watching"] = "watching"
+    event: Literal["watch_status"] = "watch_status"
     state: WatchingState
     message: str
 

@@ -109,7 +109,7 @@ class DeadlineReached(StreamEvent):
     """No more jobs are begun, since they may run until an hour only (UTC)."""
 
     event: Literal["deadline_reached"] = "deadline_reached"
-    until: str
+    deadline: str
 
     @property
     def line(self) -> str:

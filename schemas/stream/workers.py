@@ -18,7 +18,7 @@ class WorkerStarted(SweepScopedEvent):
     worker: int
     model: str
     pid: int | None
-    log: str
+    log_path: str
     elapsed_s: float = 0.0
 
     @property
@@ -99,7 +99,7 @@ class ModelResting(SweepScopedEvent):
 class MemorySampled(SweepScopedEvent):
     """A worker's memory now and at its highest so far."""
 
-    event: Literal["memory"] = "memory"
+    event: Literal["memory_sampled"] = "memory_sampled"
     worker: int
     model: str
     rss_bytes: int
@@ -147,13 +147,13 @@ class FallbackStarted(SweepScopedEvent):
 
     event: Literal["fallback"] = "fallback"
     model: str
-    to: str
+    fallback_model: str
     jobs: int
-    why: str | None
+    reason: str | None
 
     @property
     def line(self) -> str:
-        return f"falling back to {self.to} for {pluralize(self.jobs, 'job')}"
+        return f"falling back to {self.fallback_model} for {pluralize(self.jobs, 'job')}"
 
     @property
     def style(self) -> str:

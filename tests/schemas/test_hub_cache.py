@@ -106,7 +106,7 @@ def test_offline_preflight_and_models_find_a_model_wherever_the_cache_is(
     assert hub_cache.find("some/model") is not None
 
     answer = preflight.check_load(Load(model="some/model", local=False))
-    assert (answer["problem"], answer["fetch"]) == (None, False)
+    assert (answer["problem"], answer["needs_download"]) == (None, False)
     result = CliRunner().invoke(cli, ["models", "--check", "some/model", "--json"])
     checked = json.loads(result.stdout)
     checked = checked[0] if isinstance(checked, list) else checked

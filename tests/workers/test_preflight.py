@@ -32,7 +32,7 @@ def test_a_sound_folder_has_no_problem() -> None:
     assert (
         preflight.check_load(load(dtype="float16"))["weights_bytes"] * 2 == facts["weights_bytes"]
     )
-    assert not facts["fetch"]
+    assert not facts["needs_download"]
 
 
 def test_a_broken_folder_is_told_apart(tmp_path: Path) -> None:
@@ -76,7 +76,11 @@ def test_the_cache_is_looked_into_at_the_revision(
         assert problem["problem"]["error_class"] == "not_in_cache"
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     facts = preflight.check_load(Load(model="some/other", local=False))
-    assert (facts["fetch"], facts["download_bytes"], facts["asked"]) == (True, None, False)
+    assert (facts["needs_download"], facts["download_bytes"], facts["hub_queried"]) == (
+        True,
+        None,
+        False,
+    )
 
 
 def test_a_broken_off_download_is_fetched_again(
@@ -89,7 +93,7 @@ def test_a_broken_off_download_is_fetched_again(
     ask = Load(model="some/model", local=False)
     assert preflight.check_load(ask)["problem"]["error_class"] == "missing_shards"
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    assert preflight.check_load(ask)["fetch"]
+    assert preflight.check_load(ask)["needs_download"]
 
 
 def test_it_answers_line_by_line_and_imports_no_model_library() -> None:

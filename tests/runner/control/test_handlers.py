@@ -157,7 +157,7 @@ def test_a_request_that_fails_changes_nothing(store: Store, sweeps: list[int]) -
     for action, arguments in (
         ("unheard of", {}),
         ("move", {"level": "sweep", "id": sweeps[0], "to": "before", "before": 12345}),
-        ("add", {"staged": "/nowhere.db", "uid": "x"}),
+        ("add", {"staging_path": "/nowhere.db", "uid": "x"}),
     ):
         with pytest.raises(Exception, match=r"no action|not at the same level|no file"):
             execute(store, Request(action, arguments))
@@ -187,7 +187,8 @@ def test_every_action_is_known_wherever_requests_are_carried_out() -> None:
         "    except RequestError as error:\n        assert 'no action' not in error.message, name\n"
         "    except (KeyError, TypeError):\n        pass\n"
     )
-    names = ["add", "cancel", "expect", "judge", "move", "pause", "prune", "remove", "retry"]
+    names = ["add", "cancel", "move", "pause", "prune", "remove", "retry", "score"]
+    names += ["set_reference_answers"]
     with tempfile.TemporaryDirectory() as folder:
         argv = [sys.executable, "-c", code, f"{folder}/q.db", *names]
         done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -219,7 +220,7 @@ def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
     with sqlite3.connect(copy) as other:
         other.execute("UPDATE sweeps SET uid = 'another' WHERE id = 1")
     other.close()
-    arguments = {"staged": str(copy), "uid": "another", "after_sweep_id": 99}
+    arguments = {"staging_path": str(copy), "uid": "another", "after_sweep_id": 99}
     arguments |= {"label": None, "priority": 0, "not_before": None}
     with pytest.raises(RequestError, match="not there any more"):
         execute(store, Request("add", arguments))

@@ -31,7 +31,7 @@ def started(**jobs: int) -> stream.SweepStarted:
 
 
 def worker(model: str) -> stream.WorkerStarted:
-    return stream.WorkerStarted(worker=1, model=model, pid=7, log="/tmp/log")
+    return stream.WorkerStarted(worker=1, model=model, pid=7, log_path="/tmp/log")
 
 
 def loaded(model: str, load_s: float = 4.0) -> stream.WorkerLoaded:
