@@ -1,4 +1,4 @@
-"""A copy of the database as it is at one moment, whole and packed, while others go on writing."""
+"""Copies the database as it is at one moment, compacted, while others go on writing."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .reader import Reader, connect
 
 
 def backup(database: Path, copy: Path, replace: bool = False) -> int:
-    """Writes the copy, by VACUUM INTO, and looks whether it is sound; returns its size in bytes.
+    """Copies the database, compacts and checks the copy; returns its size in bytes.
 
-    Images and logs beside the database are not in it. Raises DatabaseError; a copy that did not
-    become whole is not left behind.
+    Images and logs beside the database are not copied. Raises DatabaseError, and then leaves no
+    incomplete copy behind.
     """
     Reader(database).connection.close()  # says so when it is none of ours
     if copy.exists() and not replace:
@@ -25,12 +25,15 @@ def backup(database: Path, copy: Path, replace: bool = False) -> int:
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(copy) as temporary:
-            temporary.unlink(missing_ok=True)  # VACUUM INTO wants a new file
-            with closing(connect(database)) as connection:
-                connection.execute("PRAGMA query_only = OFF")  # the file itself is opened read-only
-                connection.execute("VACUUM INTO ?", [str(temporary)])
-            with closing(sqlite3.connect(temporary)) as connection:
-                (check,) = connection.execute("PRAGMA quick_check").fetchone()
+            # Not VACUUM INTO: from a file opened read-only it fails on tables with generated columns.
+            with (
+                closing(connect(database)) as connection,
+                closing(sqlite3.connect(temporary, isolation_level=None)) as written,
+            ):
+                connection.backup(written)  # in one step, so of one moment
+                written.execute("PRAGMA journal_mode = DELETE")
+                written.execute("VACUUM")
+                (check,) = written.execute("PRAGMA quick_check").fetchone()
             if check != "ok":
                 raise DatabaseError(f"the copy of {database} is damaged: {check}")
     except (sqlite3.Error, OSError) as error:
