@@ -227,8 +227,8 @@ class Reader:
         scored, remarks = primary_scores(self, sweep), check_summaries(self, sweep)
         for row in rows:
             row |= scored.get(row["sweep_model_id"], EMPTY)
-            said = (row["notes"], remarks.get(row["sweep_model_id"]))
-            row["notes"] = "; ".join(text for text in said if text) or None
+            notes = (row["notes"], remarks.get(row["sweep_model_id"]))
+            row["notes"] = "; ".join(text for text in notes if text) or None
             mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]
             row["status"] = format_status({c["outcome"]: c["count"] for c in mine})
         return rows

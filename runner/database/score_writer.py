@@ -63,8 +63,8 @@ def question(turns: str) -> str:
 
 def replace_row(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
     """A row, in place of the one that was there."""
-    columns, marks = ", ".join(row), ", ".join("?" * len(row))
-    statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    columns, placeholders = ", ".join(row), ", ".join("?" * len(row))
+    statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({placeholders})"  # noqa: S608
     connection.execute(statement, list(row.values()))
 
 

@@ -290,6 +290,6 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:
     """Adds a row by plain SQL: sqlite-utils' insert asks for the schema each time."""
-    columns, marks = ", ".join(row), ", ".join("?" * len(row))
-    statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608
+    columns, placeholders = ", ".join(row), ", ".join("?" * len(row))
+    statement = f"INSERT INTO {table} ({columns}) VALUES ({placeholders})"  # noqa: S608
     return int(connection.execute(statement, list(row.values())).lastrowid or 0)

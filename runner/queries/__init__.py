@@ -80,11 +80,11 @@ class NamedQuery:
         parts = [f"{self.name}: {self.title}.", self.help]
         if self.parameters:
             width = max(len(p.name) for p in self.parameters)
-            told = [
+            lines = [
                 f"  {p.name:{width}}  {p.meaning} [{'required' if p.required else p.default}]"
                 for p in self.parameters
             ]
-            parts.append("Parameters, given as -p NAME VALUE:\n" + "\n".join(told))
+            parts.append("Parameters, given as -p NAME VALUE:\n" + "\n".join(lines))
         return "\n\n".join(part for part in parts if part)
 
     def code(self) -> str:

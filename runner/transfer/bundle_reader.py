@@ -85,10 +85,10 @@ class BundleSource:
                 f"it is no bundle: {ABOUT} is missing", hint="vlmsweep export --bundle makes one"
             )
         try:
-            said = json.loads(self.zip.read(ABOUT))
-            if said.get("format") == FORMAT and said.get("version", 0) > VERSION:
+            manifest = json.loads(self.zip.read(ABOUT))
+            if manifest.get("format") == FORMAT and manifest.get("version", 0) > VERSION:
                 raise ExchangeError("it was written by a newer vlmsweep", hint="upgrade vlmsweep")
-            about = BundleManifest.model_validate(said)
+            about = BundleManifest.model_validate(manifest)
         except (ValidationError, ValueError, AttributeError, TypeError, RecursionError):
             raise ExchangeError(f"its {ABOUT} is not what it should be") from None
         if about.format != FORMAT:
@@ -134,8 +134,8 @@ class BundleSource:
                         raise ExchangeError(f"its {table} differ in their columns")
                     yield list(row.values())
 
-            marks = ", ".join("?" * len(names))
-            into = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+            placeholders = ", ".join("?" * len(names))
+            into = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({placeholders})"  # noqa: S608
             try:
                 db.conn.executemany(into, values())
             except (UnicodeError, OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError):
