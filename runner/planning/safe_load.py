@@ -26,8 +26,12 @@ class StrictLoader(yaml.SafeLoader):
     The one in C is quicker, and dies of a text that is nested deep.
     """
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Hashable, Any]:
         """Refuses what would silently replace something said before."""
+        if not isinstance(node, yaml.MappingNode):  # such as a list tagged !!set
+            raise yaml.constructor.ConstructorError(
+                None, None, "a mapping should stand here", node.start_mark
+            )
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != "tag:yaml.org,2002:merge":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from runner.database.store import canonical_json
@@ -203,6 +203,7 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
             survives(Path(folder), name, data)
 
 
+@example(["!!set ", "[[models]]\n"])
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25))
 def test_no_pieces_of_the_syntax_raise_anything_else(pieces: list[str]) -> None:
