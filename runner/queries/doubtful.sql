@@ -1,4 +1,4 @@
--- Runs whose times the machine affected, and how.
+-- Runs whose times the machine affected.
 --
 -- A row per run during which the machine slept, swapped, was throttled or short of memory.
 -- `throttled_s` is time lost to a container's CPU quota, summed over processors;

@@ -1,4 +1,4 @@
--- What failed and where, the most frequent first.
+-- What failed and where, most frequent first.
 --
 -- A row per model and kind of failure. Only the latest run of each job counts, so failures that a
 -- retry fixed are left out; so are jobs that the sweep excludes. `run`, `image`, `message` and

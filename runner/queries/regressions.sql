@@ -2,8 +2,8 @@
 --
 -- Newly failing, slower or using more memory. Each model is compared with the latest earlier sweep
 -- in which it ran under the same name, over the latest runs of jobs with the same prompt, images
--- and repeat. Times are means over jobs that ended ok in both. `changed_packages` lists the libraries
--- whose version differs.
+-- and repeat. Times are means over jobs that ended ok in both. `changed_packages` lists the
+-- libraries whose version differs.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid, or latest
 -- :min_ratio = 1.2  how many times slower, or larger in memory, counts as worse

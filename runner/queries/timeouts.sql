@@ -1,4 +1,4 @@
--- Runs that timed out: phase, limit, text so far.
+-- Runs that timed out: phase, limit, text.
 --
 -- Of each job its latest run; the newest come first.
 --

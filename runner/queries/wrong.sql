@@ -1,7 +1,7 @@
 -- The answers that scored lowest.
 --
--- Scored against reference answers, where the sweep has them (vlmsweep judge --answers FILE), by the
--- sweep's first metric. Of each job its latest run.
+-- Scored against reference answers, where the sweep has them (vlmsweep judge --answers FILE), by
+-- the sweep's first metric. Of each job its latest run.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :max_score = 1  show scores below this, 0 to 1 (exclusive)
