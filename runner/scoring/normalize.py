@@ -42,18 +42,23 @@ CONTRACTIONS = {
 PUNCTUATION = re.compile(r"""[;/\[\]"{}()=+\\_\-<>@`?!]|,""")
 
 
-def normalize_vqa(answer: str) -> str:
-    """An answer as VQA accuracy compares it.
+def normalize_words(answer: str) -> str:
+    """An answer for a comparison by words, articles included.
 
     Lower case; no full stops but in decimals, no commas in numbers, no other punctuation but
-    apostrophes and colons; number words up to ten as digits; no articles; apostrophes put into
-    contractions that lack theirs.
+    apostrophes and colons; number words up to ten as digits; apostrophes put into contractions
+    that lack theirs.
     """
     text = answer.lower().replace("’", "'")
     text = re.sub(r"(?<=\d),(?=\d)", "", text)
     text = re.sub(r"\.(?!\d)", "", PUNCTUATION.sub(" ", text))
     words = (DIGITS.get(word, word) for word in text.split())
-    return " ".join(CONTRACTIONS.get(word, word) for word in words if word not in ARTICLES)
+    return " ".join(CONTRACTIONS.get(word, word) for word in words)
+
+
+def normalize_vqa(answer: str) -> str:
+    """An answer as VQA accuracy compares it: `normalize_words` without articles."""
+    return " ".join(word for word in normalize_words(answer).split() if word not in ARTICLES)
 
 
 def collapse_space(text: str) -> str:

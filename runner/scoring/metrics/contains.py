@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from ..metric import Metric
-from ..normalize import normalize_vqa
+from ..normalize import normalize_words
+from ..option_letter import mentions_letter, single_letter
 
 
 class Contains(Metric):
-    """1 when an accepted answer is in the text as whole words, both normalised as for VQA."""
+    """1 when an accepted answer is in the text as whole words, articles included."""
 
     name: ClassVar[str] = "contains"
     description: ClassVar[str] = "a text that contains an accepted answer as whole words"
@@ -20,9 +21,16 @@ class Contains(Metric):
 
     def score(self, answer: str, accepted: Sequence[str]) -> tuple[float, str]:
         """1 or 0, and the accepted answer."""
-        text = normalize_vqa(answer)
+        text = normalize_words(answer)
         for expected in accepted:
-            words = normalize_vqa(expected)
-            if words and re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text):
+            if has_words(answer, text, expected):
                 return 1.0, expected
         return 0.0, accepted[0]
+
+
+def has_words(answer: str, normalized: str, expected: str) -> bool:
+    """Whether an answer, given as such and normalised, contains an accepted one."""
+    if letter := single_letter(expected):
+        return mentions_letter(answer, letter)
+    words = normalize_words(expected)
+    return bool(words) and bool(re.search(rf"(?<!\w){re.escape(words)}(?!\w)", normalized))

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from ..metric import Metric
 from ..normalize import normalize
+from ..option_letter import single_letter
 
 
 class Exact(Metric):
@@ -21,8 +22,8 @@ class Exact(Metric):
 
     def score(self, answer: str, accepted: Sequence[str]) -> tuple[float, str]:
         """1 or 0, and the accepted answer."""
-        text = normalize(answer)
+        text, letter = normalize(answer), single_letter(answer)
         for expected in accepted:
-            if normalize(expected) == text:
+            if normalize(expected) == text or (letter and letter == single_letter(expected)):
                 return 1.0, expected
         return 0.0, accepted[0]

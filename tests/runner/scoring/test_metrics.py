@@ -44,13 +44,57 @@ def test_exact_is_kind_to_how_a_text_is_set(said: str, right: bool) -> None:
         ("There are 12", "2", False),
         ("hundred", "red", False),
         ("The dog's.", "dog's", True),
-        ("it is the", "the", False),  # nothing is left of such an answer
+        ("it is the", "the", True),  # only VQA accuracy drops articles
+        ("the red one", "a red one", False),
         ("(left-hand) side", "left hand", True),
         ("C++ code", "c++", True),
     ],
 )
 def test_contains_looks_for_whole_words(said: str, accepted: str, right: bool) -> None:
     assert score_answer(said, [accepted], ["contains"])[0].value == right
+
+
+@pytest.mark.parametrize("letter", ["A", "B", "I"])
+@pytest.mark.parametrize(
+    ("text", "contains", "exact"),
+    [
+        ("{}", 1, 1),
+        ("({})", 1, 1),
+        (" **{}.**\n", 1, 1),
+        ("{}. Red", 1, 0),
+        ("({}) Red", 1, 0),
+        ("{}: Red", 1, 0),
+        ("The answer is {}.", 1, 0),
+        ("The answer is {}", 1, 0),
+        ("{} is right.", 1, 0),
+        ("None of them", 0, 0),
+        ("", 0, 0),
+        ("C", 0, 0),
+        ("{}-frame", 0, 0),
+    ],
+)
+def test_letters_of_multiple_choice(letter: str, text: str, contains: int, exact: int) -> None:
+    for answer in (text.format(letter), text.format(letter.lower())):
+        for accepted in (letter, f"({letter})", letter.lower()):
+            scores = score_answer(answer, [accepted], ["contains", "exact"])
+            assert [score.value for score in scores] == [contains, exact], (answer, accepted)
+
+
+@pytest.mark.parametrize(
+    ("text", "accepted", "right"),
+    [
+        ("A red car", "A", 0),
+        ("It shows a red car. A dog is beside it.", "A", 0),
+        ("The answer is A because it is red", "A", 1),
+        ("I think it is B", "I", 0),
+        ("I'm sure: C", "I", 0),
+        ("The dog's", "S", 0),
+        ("A red car, so the answer is (B).", "B", 1),
+        ("A red car, so the answer is (B).", "A", 0),
+    ],
+)
+def test_an_article_is_no_letter_of_a_choice(text: str, accepted: str, right: int) -> None:
+    assert score_answer(text, [accepted], ["contains"])[0].value == right
 
 
 @pytest.mark.parametrize(
