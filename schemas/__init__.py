@@ -1,4 +1,4 @@
-"""All that the supervisor's side (`runner/`) and the model's side (`workers/`) share: types.
+"""Types shared by the supervisor's side (`runner/`) and the model's side (`workers/`).
 
 `commands`, `events` and `family` are plain standard-library dataclasses, so that a worker can
 start in any environment. `sweep` (the file a user writes) needs pydantic, `rows` documents the

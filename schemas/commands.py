@@ -1,4 +1,4 @@
-"""What the supervisor tells a worker: one JSON object a line on the worker's standard input.
+"""Commands from the supervisor to a worker: one JSON object per line on standard input.
 
 A worker gets exactly one `load`, then any number of `run`s, then `stop` (or end of file, which
 means the same). Commands come from our own supervisor, so a worker trusts their shape.
@@ -15,7 +15,7 @@ from .load_spec import LoadSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load(LoadSpec):
-    """Fetch (if need be) and load one model with the options of `LoadSpec`.
+    """Fetch (if necessary) and load one model with the options of `LoadSpec`.
 
     `model` is a hub id, the absolute path of a local folder when `local` is true, or the model's
     name at the server. `memory_bytes` is the memory limit of the worker and its children. With

@@ -1,7 +1,7 @@
 """The registry of engines: one `EngineInfo` each, read by the supervisor and by the workers.
 
 It holds facts only and imports no engine. Other packages add an engine by an entry point in the
-group `vlmsweep.engines` that names an `EngineInfo`; the module it stands in is imported by the
+group `vlmsweep.engines` that names an `EngineInfo`; its module is imported by the
 supervisor too, so that it must import no model library.
 """
 
@@ -33,22 +33,22 @@ print(json.dumps([str(mx.default_device())]))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineInfo:
-    """What is known of one engine without importing it.
+    """Facts about one engine, without importing it.
 
     `implementation` is "module:Class" of the worker's `Engine`. `packages` are import names it
     needs; `libraries` the distributions whose versions are shown, the one that runs models first
     and the one that computes last; `extra` is the extra of vlmsweep that installs them.
 
-    A `remote` engine asks a server: nothing is fetched, no folder is read, no memory of ours is
+    A `remote` engine asks a server: nothing is fetched, no folder is read, no memory here is
     taken. `tracker` is where its library's bugs are reported. `reproduction` is
     "module:function" of the supervisor's side that writes a program for a bug report, from a
-    `RunRecord` to a list of lines. `writes_loading_code` tells that a few lines load its models, so
+    `RunRecord` to a list of lines. `writes_loading_code`: a few lines load its models, so
     that the loading guide may show them.
 
     `weights_format` names the format of weights that this engine alone loads. `platforms` are the
     systems and machines on which it may be chosen unasked; empty means all. `device_program` is
-    a Python program that prints its devices as a JSON list. `runs_model_code` tells that it can
-    run Python that a checkpoint brings; `unified_memory` that weights take the machine's memory.
+    a Python program that prints its devices as a JSON list. `runs_model_code`: it can
+    run Python that a checkpoint brings; `unified_memory`: weights take the machine's memory.
     """
 
     name: str
@@ -127,7 +127,7 @@ def engine_info(name: str) -> EngineInfo:
 
 
 def engine_choices() -> tuple[str, ...]:
-    """What a user may ask for: `auto`, or an engine's name."""
+    """The values a user may choose: `auto`, or an engine's name."""
     return (AUTO, *engines())
 
 

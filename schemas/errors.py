@@ -1,4 +1,4 @@
-"""The classes of failure a worker or the runner can name, for people and for SQL."""
+"""The classes of failure a worker or the runner can name, readable, and usable in SQL."""
 
 from __future__ import annotations
 

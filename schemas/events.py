@@ -1,4 +1,4 @@
-"""What a worker tells the supervisor: one JSON object a line on a descriptor of its own.
+"""Events from a worker to the supervisor: one JSON object per line on a separate descriptor.
 
 Plain dataclasses: the worker only writes them, the runner validates every line against them
 (the worker's process is not trusted to stay sane). All durations are seconds by the worker's
@@ -158,9 +158,9 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """Something failed. With `run` None the model itself could not be made ready.
+    """Something failed. With `run` None the model itself could not be loaded.
 
-    `requeue`: the job is not at fault and may be tried again. `server_state` is set when the
+    `requeue`: the job is not at fault and may be retried. `server_state` is set when the
     model's server cannot answer any job now; `retry_after_s` is how long it asked to be left
     alone. `text` is the answer of a run that failed although the answer is complete.
     """
@@ -184,7 +184,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
-    """A sign of life from a thread of its own, with the memory only the worker can see."""
+    """A sign of life from a separate thread, with the memory only the worker can see."""
 
     event: Literal["heartbeat"] = "heartbeat"
     phase: WorkerPhase

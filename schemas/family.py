@@ -1,7 +1,7 @@
-"""What is known about one family of models: facts for people, and how to recognise it.
+"""Facts about one family of models: readable notes, and how to recognise it.
 
 Plain standard-library data, shared by the workers (which match and load by it) and the runner
-(which prints it). Hooks that touch model libraries live beside it in `workers/families/`.
+(which prints it). Hooks that touch model libraries are in `workers/families/hooks/`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ class Exclusion:
     """Images that one engine can't do with this family, in old versions of a package.
 
     It concerns versions of `package` lower than `below`, and images of the shape `images`
-    ("square", "portrait", "landscape" or "any", as prepared). `reason` is told with the job.
+    ("square", "portrait", "landscape" or "any", as prepared). `reason` is reported with the job.
     """
 
     engine: str
@@ -31,7 +31,7 @@ class Family:
     `model_types`, `architectures` and `auto_map` (class names) are compared with the keys of
     the same name in `config.json`. `engines` is in order of preference. `extra_packages` are
     names to install with pip; `extra_repositories` are hub ids that the checkpoint's own code
-    reads from besides. The other texts are a sentence or two each, for people.
+    reads in addition. The other texts are readable notes of a sentence or two each.
     """
 
     name: str

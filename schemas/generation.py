@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """How text is generated. Greedy by default, so that a run can be repeated.
+    """Settings of text generation. Greedy by default, so that a run can be repeated.
 
     `temperature`, `top_p`, `top_k` and `seed` mean something only with `do_sample`.
     None leaves the choice to the engine's own default.

@@ -1,4 +1,4 @@
-"""What is known of one image, and what the supervisor and the decoding subprocess say of it.
+"""Facts about one image, and the messages of the supervisor and the decoding subprocess.
 
 Plain dataclasses, so that the subprocess needs nothing but the standard library and Pillow.
 There is no behaviour here: `runner.image_prep` asks, `runner.decode` answers.
@@ -14,7 +14,7 @@ from typing import Literal
 ImageError = Literal["bad_image", "not_found", "missing_package"]
 Kind = Literal["image", "video"]
 
-# A path's suffix, in lower case, says that it is asked about as a video.
+# Suffixes, in lower case, of paths that are decoded as videos.
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 
@@ -25,11 +25,11 @@ class ImageFacts:
     `mode`, `width` and `height` are the stored source's, before it is turned upright;
     `orientation` is EXIF's, 1 to 8. `frames` counts frames or pages, of which the first is used.
     `prepared_sha256` is over width, height and RGB pixels, so that it does not depend on how the
-    prepared file is compressed. `reused` tells that nothing was decoded: the folder knew it.
-    `message` is for people and set only with `error_class`.
+    prepared file is compressed. `reused`: nothing was decoded, the folder had it already.
+    `message` is readable text, set only with `error_class`.
 
     Of a video `orientation` is what its display matrix comes to in EXIF's words, `frames` counts
-    all its frames, `max_frames` is how many were asked for, and `frame_sha256s` are those taken,
+    all its frames, `max_frames` is the requested number, and `frame_sha256s` are those taken,
     each like a `prepared_sha256`, at `frame_times_s` from its start; the `prepared_` fields are
     those of the first of them.
     """
@@ -57,7 +57,7 @@ class ImageFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedImage(ImageFacts):
-    """One path a user named. `prepared_path` is absolute, and None where there is an error.
+    """One path a user named. `prepared_path` is absolute, and None if there is an error.
 
     `frame_paths` are a video's frames, in order; an image has none.
     """
@@ -85,7 +85,7 @@ class DecodeRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodeResult(ImageFacts):
-    """What became of the order with the same number.
+    """Result of the order with the same number.
 
     `folder_error` is a failure of the folder for prepared images, not of the image.
     `retire` asks to be replaced: after a failed allocation nothing is certain.

@@ -1,4 +1,4 @@
-"""How a model is loaded: the options that preflight, queue, database and workers share.
+"""Options for loading a model, shared by preflight, queue, database and workers.
 
 Standard library only. A new option is a field here, the same field of `schemas.sweep.model.Source`
 with its check and help, and the code that uses it.
@@ -50,13 +50,13 @@ class LoadSpec:
         """
         values = json.loads(text)
         if not isinstance(values, dict):
-            raise ValueError("the load options are no JSON object")
+            raise ValueError("the load options are not a JSON object")
         if unknown := sorted(set(values) - set(OPTIONS)):
             raise ValueError(f"unknown load option {unknown[0]!r}")
         hints = typing.get_type_hints(LoadSpec)
         for name, value in values.items():
             if not has_type(value, hints[name]):
-                raise ValueError(f"{value!r} is no value of the load option {name!r}")
+                raise ValueError(f"{value!r} is not a valid value of the load option {name!r}")
         return cls(**values)
 
     def options(self) -> dict[str, Any]:

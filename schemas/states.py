@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """How a run ended (`runs.outcome`)."""
+    """The result of a run (`runs.outcome`)."""
 
     OK = "ok"
     ERROR = "error"
@@ -23,7 +23,7 @@ class Outcome(StrEnum):
 
 
 class Phase(StrEnum):
-    """What a worker is doing. PREPARE comes before any worker; a run never ends in IDLE."""
+    """The current step of a worker. PREPARE comes before any worker; a run never ends in IDLE."""
 
     PREPARE = "prepare"
     START = "start"
@@ -37,7 +37,7 @@ class Phase(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job is (`jobs.state`)."""
+    """The state of a job (`jobs.state`)."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -45,7 +45,7 @@ class JobState(StrEnum):
 
 
 class SweepState(StrEnum):
-    """Where a sweep is (`sweeps.state`); INTERRUPTED waits for `vlmsweep resume`."""
+    """The state of a sweep (`sweeps.state`); INTERRUPTED waits for `vlmsweep resume`."""
 
     QUEUED = "queued"
     RUNNING = "running"

@@ -1,4 +1,4 @@
-"""`python -m workers --events-fd N`: take the descriptors in hand, then serve.
+"""`python -m workers --events-fd N`: set up the descriptors, then serve.
 
 What happens here happens before anything can print, fork or be interrupted, so the order of
 the steps matters. The work itself is in `serve`.
@@ -24,7 +24,7 @@ STACK_FILE = "VLMSWEEP_STACK_FILE"
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Serve until told to stop, then leave at once, whatever exit handlers would do."""
+    """Serve until `stop`, then exit at once without running exit handlers."""
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("--events-fd", type=int, required=True, metavar="N")
     options = parser.parse_args(arguments)
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os.set_blocking(options.events_fd, True)
     report_crashes()
     if sys.platform != "win32":
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to judge
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C
     code = serve(commands, EventWriter(options.events_fd, redact=Redactor()))
     with contextlib.suppress(OSError, ValueError):  # a log that is gone must not change the code
         sys.stdout.flush()
@@ -54,7 +54,7 @@ def take_stdin() -> BinaryIO:
 
 
 def report_crashes() -> None:
-    """Write Python stacks on a crash, and of all threads on SIGUSR1, where we are told to."""
+    """Write Python stacks to STACK_FILE on a crash, and of all threads on SIGUSR1."""
     path = os.environ.get(STACK_FILE)
     # Left open for the whole life of the process: faulthandler writes to its descriptor.
     file = Path(path).open("a", encoding="utf-8") if path else sys.stderr  # noqa: SIM115

@@ -36,7 +36,7 @@ OTHER_JSON: dict[str, ErrorClass] = {
     "chat_template.json": "bad_template",
     "adapter_config.json": "bad_config",
 }
-# Where a tokenizer's vocabulary can be; without any of these a library makes an empty one.
+# Files that can hold a vocabulary; without any of these a library makes an empty one.
 VOCABULARIES = ("*.model", "*.tiktoken", "*.vocab", "*.spm", "vocab*", "tokenizer.json", "tekken*")
 
 
@@ -45,7 +45,7 @@ class Checkpoint:
     """A sound local folder in the hub's layout.
 
     `weights` and `files` map names to bytes on disk; `source` is the hub id it came from.
-    `types` has for each weight file that tells (safetensors) its bytes by type of number.
+    `types` maps each safetensors file to its bytes by type of number.
     """
 
     folder: Path
@@ -119,7 +119,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def refetch_hint(folder: Path) -> str:
-    """A hint that says how these files can be had anew."""
+    """A hint on how to fetch these files again."""
     for place, part in enumerate(folder.parts):
         match = CACHED.match(part)
         if match:
@@ -168,7 +168,7 @@ def _check_config(config: dict[str, Any], path: Path) -> None:
 
 
 def _check_texts(folder: Path, config: dict[str, Any]) -> None:
-    """Raises where there is no vocabulary, or a template that is not text.
+    """Raises `WorkerFailure` if there is no vocabulary, or a template is not text.
 
     Code of the checkpoint's own may have them elsewhere.
     """
@@ -205,7 +205,7 @@ def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
 
 
 def _files_in_index(folder: Path) -> list[Path]:
-    """The files the index names, there or not; empty where one file holds all."""
+    """The files the index names, present or missing; empty if there is no index."""
     for index in INDEXES:  # also of those that will not be used: mlx-vlm reads another than we
         _check_index(folder, index)
     single = ("model.safetensors", "pytorch_model.bin")
@@ -238,7 +238,7 @@ def _check_index(folder: Path, index: str) -> None:
 
 
 def _check_weights(path: Path) -> safetensors_file.Header | None:
-    """What the file says of itself, once it is known to be whole; a pickle says nothing."""
+    """The header of a complete safetensors file; None for a pickle."""
     if is_pointer(path):
         raise _pointer("pointer_only_weights", path)
     if path.suffix != ".safetensors":

@@ -1,4 +1,4 @@
-"""`python -m workers.describe`: what is known of each family, and whether a model can run here.
+"""`python -m workers.describe`: describes each family, and checks whether a model can run here.
 
 Prints JSON for the runner. It runs in the worker's environment, for only there it can be seen
 which packages are installed; it imports none of them, and never touches the network.
@@ -33,9 +33,9 @@ def describe() -> dict[str, Any]:
 
 
 def check(model: str) -> dict[str, Any]:
-    """What can be said of a folder or hub id from what is on disk.
+    """Check a folder or hub id, using only the files on disk.
 
-    `problem` is None where nothing stands in the way, else class, message and hint. A model
+    `problem` is None if the model can be loaded, else class, message and hint. A model
     that is not in the cache is a problem only while offline.
     """
     local = Path(model).is_dir()
@@ -87,7 +87,7 @@ def _problem(failure: WorkerFailure) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print the families, or with `--check` what is known of one model."""
+    """Print the families, or with `--check` the facts about one model."""
     parser = argparse.ArgumentParser(prog="python -m workers.describe", description=__doc__)
     parser.add_argument("--check", metavar="FOLDER_OR_ID")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """From generated ids to text: pieces while they come, and the cleaned text at the end.
 
-Special tokens are the tokenizer's own and chat markers the template's own; no list of ours.
+Special tokens are the tokenizer's own and chat markers the template's own; none is listed here.
 Nothing is searched for the prompt: engines hand over generated ids only.
 """
 
@@ -18,7 +18,7 @@ class TextCleaner:
     """Removes special tokens and chat markers from raw text and folds its white space.
 
     `markers` are what the template puts before an answer ("Assistant:"), special tokens
-    included; a model that repeats one at the start, or begins somebody's next turn at the end,
+    included; a model that repeats one at the start, or begins another turn at the end,
     did not mean it as text.
     """
 
@@ -37,7 +37,7 @@ class TextCleaner:
         return bool(self._special.sub("", raw).strip())
 
     def clean(self, raw: str) -> str:
-        """The text for people: no special tokens, no markers around it, single spaces."""
+        """The readable text: no special tokens, no markers around it, single spaces."""
         return " ".join(self._special.sub("", self._around.sub("", raw)).split())
 
 
@@ -52,7 +52,7 @@ class StreamDecoder:
     """Decodes ids one by one into pieces that join to the whole, never cutting a character.
 
     `decode` turns ids into text, special tokens kept. A character whose bytes are spread over
-    several tokens comes with the last of them. Costs a window of ids a token, not all of them.
+    several tokens is returned with the last. Each token decodes a window of ids, not all ids.
     """
 
     def __init__(self, decode: Callable[[Sequence[int]], str]) -> None:
@@ -76,5 +76,5 @@ class StreamDecoder:
         return piece
 
     def rest(self) -> str:
-        """What was held back for a character that never became whole."""
+        """The text held back for a character that was never completed."""
         return self._decode(self._ids)[self._shown :]

@@ -1,4 +1,4 @@
-"""What every engine is to the rest of the worker, and how one is chosen.
+"""The interface of an engine to the rest of the worker, and the choice of one.
 
 An engine knows one model library and nothing of pipes, runs or the supervisor. There is one
 engine in a process, ever: mlx-vlm replaces `AutoProcessor.from_pretrained` once imported.
@@ -26,7 +26,7 @@ from .timing import EventSink, RunTimer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceMemory:
-    """Bytes on the accelerator, by the library's own count; None where it can't tell.
+    """Bytes on the accelerator, by the library's own count; None if unknown.
 
     `allocated` and `reserved` are now, the peaks are since `reset_device_peak`; `method` names
     the calls they come from.

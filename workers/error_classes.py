@@ -1,4 +1,4 @@
-"""Failures with a name: what went wrong, in a class that SQL can group by, and what to do.
+"""Classified failures: an error class that SQL can group by, a message, and a hint.
 
 `WorkerFailure` is raised where we know the reason ourselves; `classify` reads the reasons out
 of other people's exceptions, by the names of their types and by their messages, so that no
@@ -19,7 +19,7 @@ from schemas.events import ServerState, WorkerPhase
 
 
 class WorkerFailure(Exception):
-    """A failure whose class is known. `hint` is one sentence that says what to do.
+    """A failure whose class is known. `hint` is one sentence on how to fix it.
 
     `requeue`, `server_state` and `retry_after_s` are described at `schemas.events.Error`. `text`,
     `reasoning` and `notes` belong to an answer that is complete although the run failed.
@@ -65,8 +65,8 @@ class ErrorRule:
 _FETCHING: tuple[WorkerPhase, ...] = ("download",)
 _LOADING: tuple[WorkerPhase, ...] = ("load", "download")
 
-# The first that matches counts, so the narrow ones stand before the wide ones. In hints, {model}
-# is the id or path that was asked for, and {again} how its files can be had anew.
+# The first that matches counts, so the narrow ones come before the wide ones. In hints, {model}
+# is the requested id or path, and {again} how to fetch its files again.
 RULES = (
     ErrorRule(
         "out_of_memory",
@@ -85,7 +85,7 @@ RULES = (
         "Accept the terms at https://huggingface.co/{model}, then `hf auth login` or set HF_TOKEN.",
         kind=r"^GatedRepoError$",
     ),
-    # The hub says of a repository that is not there that it may be a gated repo.
+    # For a missing repository the hub reports that it may be gated.
     ErrorRule(
         "not_found",
         "Check the id {model} (and the revision); a private model needs `hf auth login`.",
@@ -133,7 +133,7 @@ RULES = (
     ),
     ErrorRule(
         "bad_template",
-        "Mend the chat template of {model}, or use another revision.",
+        "Fix the chat template of {model}, or use another revision.",
         kind=r"^Template\w*Error$",
     ),
     ErrorRule(
@@ -203,7 +203,7 @@ _PACKAGE = (
 
 
 def classify(error: BaseException, phase: WorkerPhase, ask: Load | None = None) -> WorkerFailure:
-    """The exception as a `WorkerFailure`; class `internal` where nothing is known of it.
+    """The exception as a `WorkerFailure`; class `internal` if no rule matches.
 
     `ask` names the model in hints.
     """
@@ -214,7 +214,7 @@ def classify(error: BaseException, phase: WorkerPhase, ask: Load | None = None) 
 
 @contextmanager
 def classify_unknown_as(error_class: ErrorClass, hint: str) -> Iterator[None]:
-    """Loading errors inside that nothing is known of are of this class."""
+    """Give loading errors inside that match no rule this class."""
     try:
         yield
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError) as error:

@@ -1,7 +1,7 @@
 """Applies the families' exclusion rules: images that an old version of a library can't do.
 
-The rules are data in the families' files. This says which of them concerns a run; the run then
-counts as skipped, with the rule's reason.
+The rules are data in the families' files. This module finds the one that applies to a run, which
+then counts as skipped, with the rule's reason.
 """
 
 from __future__ import annotations

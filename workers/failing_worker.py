@@ -1,4 +1,4 @@
-"""`python -m workers.failing_worker JSON --events-fd N`: a worker that only says why there is none.
+"""`python -m workers.failing_worker JSON --events-fd N`: a worker that only reports a failure.
 
 It runs in vlmsweep's own environment in place of a worker whose environment could not be made,
 so that its model fails as any other model that cannot be loaded.
@@ -19,12 +19,12 @@ from .protocol import EventWriter
 
 
 def main() -> None:
-    """Say it, and leave as after a load that failed."""
+    """Report the failure and exit with the status of a failed load."""
     parser = argparse.ArgumentParser(prog="python -m workers.failing_worker", description=__doc__)
-    parser.add_argument("said", metavar="JSON")
+    parser.add_argument("failure", metavar="JSON")
     parser.add_argument("--events-fd", type=int, required=True, metavar="N")
     options = parser.parse_args()
-    said = json.loads(options.said)
+    failure = json.loads(options.failure)
     emit = EventWriter(options.events_fd)
     emit(Started(pid=os.getpid(), python=platform.python_version(), executable=sys.executable))
     emit(
@@ -32,8 +32,8 @@ def main() -> None:
             phase="start",
             error_class="environment",
             exception="EnvironmentError",
-            message=said["message"],
-            hint=said["hint"],
+            message=failure["message"],
+            hint=failure["hint"],
         )
     )
     sys.exit(EXIT_LOAD_FAILED)

@@ -1,4 +1,4 @@
-"""From a hub id to a folder on disk; a phase of its own, never counted as load.
+"""Fetches a hub id into a folder on disk; a separate phase, never counted as load.
 
 Only this file touches the network. Once the files are there the process goes offline, so that
 no library looks for something newer (or something else) behind our back.
@@ -63,8 +63,8 @@ def fetch(ask: Load, emit: EventSink) -> FetchedModel:
 def fetch_extras(family: Family, ask: Load, folder: Path, emit: EventSink) -> None:
     """Fetch the other repositories that the code in `folder` reads its tokenizer from.
 
-    Only where that code will run, and only what the family's file (ours) names as well: code
-    that nobody has looked at does not choose what is fetched.
+    Only if that code will run, and only repositories that the family's file names too: code
+    that nobody has reviewed does not choose what is fetched.
     """
     if ask.trust_remote_code and family.extra_repositories:
         for model, revision in named_tokenizers(folder):
@@ -82,13 +82,13 @@ def named_tokenizers(folder: Path) -> list[tuple[str, str | None]]:
 
 
 def check_remote_code(ask: Load) -> None:
-    """Code from the hub runs only as it was when the user looked at it."""
+    """Raises `WorkerFailure` if the hub's code would run without a pinned commit."""
     if ask.trust_remote_code and not COMMIT.fullmatch(ask.revision or ""):
         raise WorkerFailure(
             "remote_code_not_allowed",
             f"{ask.model} may run its own code only at a fixed commit, not at "
             f"revision {ask.revision or 'main'!r}",
-            "Set `revision` to the 40-digit commit you have looked at.",
+            "Set `revision` to the 40-digit commit you have reviewed.",
         )
 
 
@@ -127,7 +127,7 @@ def offline_commit(model: str) -> str | None:
 
 
 def go_offline() -> None:
-    """From now on the hub's libraries in this process use what is on disk, and nothing else."""
+    """Make the hub's libraries in this process use only the files on disk."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     constants = sys.modules.get("huggingface_hub.constants")
@@ -136,7 +136,7 @@ def go_offline() -> None:
 
 
 def hub_failure(error: Exception, model: str, revision: str | None) -> WorkerFailure:
-    """Why the hub gave nothing, in our words where its own are long."""
+    """The hub's error as a `WorkerFailure`, with a shorter message if the hub's is long."""
     from huggingface_hub import constants
 
     failure = classify(error, "download")
@@ -152,7 +152,7 @@ def hub_failure(error: Exception, model: str, revision: str | None) -> WorkerFai
         )
     at = f" at revision {revision}" if revision else ""
     if failure.error_class == "network":
-        message = f"the hub could not be asked for {model}: {failure.message}"
+        message = f"could not reach the hub for {model}: {failure.message}"
         return WorkerFailure("network", message, failure.hint)
     if failure.error_class == "gated":
         message = f"{model} is gated: its authors' terms have to be accepted first"
@@ -175,7 +175,7 @@ def _progress_bar_class(emit: EventSink) -> type[Any]:
             super().__init__(*args, **{**options, **quiet})
 
         def display(self, *args: Any, **options: Any) -> None:
-            if self.unit == "B" and self.desc != "Downloading bytes":  # its twin has the total
+            if self.unit == "B" and self.desc != "Downloading bytes":  # the other bar has the total
                 done, total = float(self.n), float(self.total) if self.total else None
                 message = "downloading"
                 emit(Progress(phase="download", message=message, done=done, total=total, unit="B"))

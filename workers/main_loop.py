@@ -36,7 +36,7 @@ EXIT_LOAD_FAILED = 3
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model that can answer, and what is known of it."""
+    """A model that can answer, and the facts about it."""
 
     engine: Engine
     family: Family

@@ -1,8 +1,8 @@
-"""Can a model's weights fit where they are to go? Asked before a byte of them is read.
+"""Checks whether a model's weights fit in memory, before any of them is read.
 
-What is counted is a lower bound: the weights alone, in the type they will have, against all that
-is free now. So what is refused here could only have swapped, crashed or been killed; what is
-not refused may still run out of memory. Imports no model library: what a device has free is told
+The estimate is a lower bound: only the weights, in the type they will have, against all memory
+that is free now. A model refused here could only have swapped, crashed or been killed; one
+not refused may still run out. Imports no model library: a device's free memory is reported
 by the engines' own `Device.free`. The figures for macOS were written from documentation.
 """
 
@@ -23,7 +23,7 @@ from .safetensors_file import WIDTHS
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 BITS = {name: WIDTHS[stored] for stored, name in TYPES.items()}
-WHOLE = "model.safetensors"  # where it is there, the libraries look at no other
+WHOLE = "model.safetensors"  # if it exists, the libraries read no other file
 COPY = "consolidated"  # the makers' own form of the same weights, which no library here reads
 MEMINFO = Path("/proc/meminfo")
 STATM = Path("/proc/self/statm")
@@ -48,7 +48,7 @@ def check_memory(
     """Raises `too_large` where weights in `dtype` can't fit into a device's `free` memory.
 
     `host` where they take this process's own memory, on the way or for good. With
-    `allow_oversize` nothing is asked.
+    `allow_oversize` nothing is checked.
     """
     if ask.allow_oversize:
         return
@@ -63,7 +63,7 @@ def check_memory(
                 f"The weights take {needed:,} bytes in {dtype}, and {max(0, room.bytes):,} are "
                 f"{room.where}",
                 f"Use a smaller dtype or a smaller or quantised copy, or {room.hint}; "
-                "`allow_oversize: true` tries it all the same.",
+                "`allow_oversize: true` tries it anyway.",
             )
 
 
@@ -89,7 +89,7 @@ def own_dtype(checkpoint: Checkpoint) -> str:
 
 
 def stored_sizes(checkpoint: Checkpoint) -> Iterator[tuple[int, str | None]]:
-    """Bytes on disk and their type, None where it isn't known; of what will be read alone."""
+    """Bytes on disk and their type (None if unknown), only of files that will be read."""
     names = [name for name in checkpoint.weights if not name.startswith(COPY)]
     for name in [WHOLE] if WHOLE in checkpoint.weights else names:
         types = checkpoint.types.get(name)
@@ -100,7 +100,7 @@ def stored_sizes(checkpoint: Checkpoint) -> Iterator[tuple[int, str | None]]:
 
 
 def host_limits(limit: int | None) -> Iterator[FreeMemory]:
-    """What this process may still take, by each who has a say; `limit` is the sweep's own."""
+    """The memory this process may still take, by each limit; `limit` is the sweep's."""
     virtual, resident = map(PAGE.__mul__, own_pages())
     yield FreeMemory(available_memory(), "free on this machine", "close other programs")
     for left in cgroup_memory_left():
@@ -125,7 +125,7 @@ def own_pages() -> tuple[int, int]:
 
 
 def available_memory() -> int:
-    """Bytes to be had without swapping; where that isn't told, all that the machine has."""
+    """Bytes available without swapping; if unknown, the machine's total memory."""
     try:
         return read_key_values(MEMINFO)["MemAvailable:"] * 1024
     except (OSError, KeyError):
@@ -133,21 +133,23 @@ def available_memory() -> int:
 
 
 def cgroup_memory_left() -> Iterator[int]:
-    """What the memory limit of our control group, and of each above it, leaves. Both versions."""
+    """Bytes left under the limit of this control group and each parent (cgroup v1 and v2)."""
     files = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
     for folder in group_folders():
         for limit, usage in files:
             try:
-                most = int((folder / limit).read_text())  # "max" is no limit, and no number
+                # "max" means unlimited, and raises ValueError
+                most = int((folder / limit).read_text())
                 used = int((folder / usage).read_text())
-                told = read_key_values(folder / "memory.stat")
+                statistics = read_key_values(folder / "memory.stat")
             except (OSError, ValueError):
                 continue
-            yield most - used + sum(told.get(f"total_{x}", told.get(x, 0)) for x in CACHED)
+            cached = (statistics.get(f"total_{x}", statistics.get(x, 0)) for x in CACHED)
+            yield most - used + sum(cached)
 
 
 def group_folders() -> Iterable[Path]:
-    """Our memory control group and those above it, as far as they are to be seen."""
+    """This process's memory control group and its visible parents."""
     try:
         lines = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
     except OSError:

@@ -1,8 +1,8 @@
 """Does the text in a model's folder name files outside of it? Libraries open what it names.
 
-Links are the word of whoever owns the file system, and are followed: the hub's cache is made of
-them. What stands *in* a file is the word of whoever wrote the model, and reaches no further than
-its folder. A path that leads nowhere here is left alone: many a published file has its author's.
+Links belong to whoever owns the file system, and are followed: the hub's cache is made of them.
+Paths *in* a file come from whoever wrote the model, and must stay inside its folder. A path that
+does not exist here is ignored: many published files hold their author's paths.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import Any
 
 from .error_classes import WorkerFailure
 
-# Keys that libraries open as files. Where a model was made is only said, never read.
+# Keys that libraries open as files. Keys that only record the origin of a model are not read.
 OPENED = re.compile(r"(?i).*(file|files|path|dir|folder|root|manifest|checkpoint)")
 SAID = ("name_or_path", "_name_or_path", "special_tokens_map_file")
 
 
 def check_reach(folder: Path, name: str, value: Mapping[str, Any]) -> None:
-    """Raises `bad_config` where the file `name` of that content names one outside that is there."""
+    """Raises `bad_config` if `value`, read from file `name`, refers to an existing file outside."""
     for key, path in referenced_paths(value):
         if is_outside(folder, path):
             raise WorkerFailure(
@@ -32,7 +32,7 @@ def check_reach(folder: Path, name: str, value: Mapping[str, Any]) -> None:
 
 
 def referenced_paths(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """All that a JSON value names as files, with their keys."""
+    """The file paths in a JSON value, with their keys."""
     if isinstance(value, dict):
         for name, part in value.items():
             yield from referenced_paths(part, name)
@@ -46,7 +46,7 @@ def referenced_paths(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def is_outside(folder: Path, path: str) -> bool:
     """Whether there is something at a path, and it is not of this folder.
 
-    Libraries take it as it stands, which is from the working folder, or from the model's.
+    Libraries resolve it against the working folder or the model's folder.
     """
     for place in (Path(path), folder / path):
         try:

@@ -1,4 +1,4 @@
-"""`python -m workers.preflight`: what would stand in the way of loads, before any is tried.
+"""`python -m workers.preflight`: finds problems of loads before any is tried.
 
 Reads a `Load` a line on its standard input and answers each with an object a line, as soon as it
 is known, so that whoever stops waiting has the answers so far. It looks at files and imports no
@@ -31,11 +31,11 @@ HUB_S = 10.0  # for one question to the hub
 
 
 def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
-    """What can be said of a load now.
+    """Check one load without starting it.
 
-    `problem` is None where nothing stands in the way, else class, message and hint. `needs_download` tells
-    that files have to be fetched first, `download_bytes` how many, None when nobody was asked;
-    `hub_queried` whether the hub was.
+    `problem` is None if there is none, else class, message and hint. `needs_download`: files
+    have to be fetched first; `download_bytes` is their size, None if the hub was not queried;
+    `hub_queried` is True if it was.
     """
     facts: dict[str, Any] = {
         "family": None,
@@ -66,12 +66,12 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
         return facts | {"problem": as_dict(failure, ask)}
 
 
-# What a fetch that was broken off leaves, and the next one mends.
+# States left by an interrupted fetch, which the next fetch repairs.
 INCOMPLETE = {"missing_shards", "missing_weights", "bad_config", "bad_tokenizer", "corrupt_weights"}
 
 
 def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
-    """What a folder's files say. Raises `WorkerFailure`."""
+    """Check a folder's files. Raises `WorkerFailure`."""
     family = find_family(read_config(folder))
     checkpoint = read_checkpoint(folder, allow_pickle=ask.allow_pickle)
     engine = choose_engine(checkpoint, family, ask)
@@ -79,7 +79,7 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
     if needs_code and not ask.trust_remote_code:
         raise WorkerFailure(
             "remote_code_not_allowed",
-            f"{ask.model} runs only by its own code",
+            f"{ask.model} needs its own code to run",
             "If you trust its authors, set trust_remote_code for this model and pin its revision.",
         )
     dtype = memory_check.own_dtype(checkpoint) if ask.dtype == "auto" else ask.dtype
@@ -93,7 +93,7 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
 
 
 def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
-    """What the hub says of a model that is not, or not wholly, in the cache."""
+    """Query the hub for a model that is missing or incomplete in the cache."""
     if find_spec("huggingface_hub") is None:
         return {"needs_download": True, "missing_packages": ["huggingface_hub"]}
     if not hub:
@@ -146,7 +146,7 @@ def not_in_cache(ask: Load) -> WorkerFailure:
 
 
 def as_dict(failure: WorkerFailure, ask: Load) -> dict[str, Any]:
-    """A failure as it is told, its hint naming the model."""
+    """A failure as a JSON object; its hint names the model."""
     return {
         "error_class": failure.error_class,
         "message": failure.message,
@@ -161,10 +161,10 @@ def main() -> None:
     options = parser.parse_args()
     hub = options.hub
     for line in sys.stdin:
-        said = check_load(Load(**json.loads(line)), hub)
+        reply = check_load(Load(**json.loads(line)), hub)
         # A hub that cannot be reached is waited for once, not for every model.
-        hub = hub and (said["problem"] or {}).get("error_class") != "network"
-        print(json.dumps(said), flush=True)
+        hub = hub and (reply["problem"] or {}).get("error_class") != "network"
+        print(json.dumps(reply), flush=True)
 
 
 if __name__ == "__main__":

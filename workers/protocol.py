@@ -1,7 +1,7 @@
 """JSON lines in and out: commands from a descriptor, events to another.
 
-Nothing here knows what the lines mean. Standard output is not involved: whatever a library
-prints, from Python or from C, can't reach the stream.
+Nothing here knows what the lines mean. Standard output is not involved: text that a library
+prints, from Python or from C, cannot reach the stream.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class EventWriter:
 def read_commands(stream: BinaryIO) -> Iterator[Command]:
     """The commands as they arrive, until end of file. Blank lines are skipped.
 
-    Raises `WorkerFailure("protocol")` for a line that is no command.
+    Raises `WorkerFailure("protocol")` if a line is not a command.
     """
     for line in iter(stream.readline, b""):
         if line.strip():

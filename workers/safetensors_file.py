@@ -27,7 +27,7 @@ WIDTHS = {name: bits for bits, names in BITS.items() for name in names.split()}
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a file says of itself: its `__metadata__`, perhaps empty; bytes by type of number."""
+    """A file's header: its `__metadata__` (may be empty) and its bytes by type of number."""
 
     metadata: dict[str, str]
     types: dict[str, int]
@@ -36,7 +36,7 @@ class Header:
 def read_header(path: Path) -> Header:
     """The header, with the tensors summed up.
 
-    Raises ValueError, saying what is wrong, where header and file do not fit each other.
+    Raises ValueError if header and file do not match.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -74,13 +74,13 @@ def _check_places(header: dict[str, Any]) -> int:
     places = []
     for name, tensor in header.items():
         begin, end = map(int, tensor["data_offsets"])
-        bits = WIDTHS.get(tensor["dtype"])  # others are for the libraries to judge
+        bits = WIDTHS.get(tensor["dtype"])  # other types are left to the libraries
         if bits and math.prod(map(int, tensor["shape"])) * bits != (end - begin) * 8:
             raise ValueError(f"{name} has {end - begin} bytes, which do not fit its shape")
         places.append((begin, end, name))
     reached = 0
     for begin, end, name in sorted(places):
         if begin != reached or end < begin:
-            raise ValueError(f"{name} lies at {begin} to {end}, where {reached} bytes came before")
+            raise ValueError(f"{name} is at {begin} to {end}, but {reached} bytes precede it")
         reached = end
     return reached

@@ -1,6 +1,6 @@
 """The one place that defines every duration, rate and count, for all engines alike.
 
-An engine tells a `Meter` what happens as it happens; the meter reads the clock, sends
+An engine calls a `Meter` at each step; the meter reads the clock, sends
 `first_token` and `text` events, and works the figures out. It knows no model library.
 
 Definitions (seconds by a monotonic clock, from the moment the answer was taken up):
@@ -12,7 +12,7 @@ Definitions (seconds by a monotonic clock, from the moment the answer was taken 
 - `generation_tps`: (output tokens - 1) / (last token - first token); None for one token
 - `output_tokens`: generated tokens, the end token included
 
-Where the model is somebody else's process, only what that tells is known of tokens (else they
+If the model runs in another process, token counts are those it reports (else they
 are None), pieces may hold several of them, and preparing inputs there counts as its prompt's.
 """
 
@@ -78,7 +78,7 @@ class RunTimer:
     Where tokens are counted elsewhere: `ended`, `counted` and `produced` before `finish`.
 
     `images` is how many images the conversation holds; `silent` meters an answer that is not
-    the run's last (no events for it); `enter` hears of the phases.
+    the run's last (no events for it); `enter` is called with each phase.
     """
 
     def __init__(
@@ -111,9 +111,9 @@ class RunTimer:
     def mark_inputs_ready(
         self, input_tokens: int | None, image_tokens: int | None = None, tiles: int | None = None
     ) -> None:
-        """The model's inputs are ready. A count is None where it can't be known (yet).
+        """The model's inputs are ready. A count is None if not known (yet).
 
-        Raises `image_ignored` where images were given and no token stands for them: an
+        Raises `image_ignored` if images were given and no token represents them: an
         answer that never looked must not pass for one.
         """
         self._ready = self._clock()
@@ -122,7 +122,7 @@ class RunTimer:
     def set_token_counts(
         self, input_tokens: int | None, image_tokens: int | None = None, tiles: int | None = None
     ) -> None:
-        """The counts anew, for models that tell them only once at work, or when they are done.
+        """Replace the counts, for models that report them only while or after generating.
 
         Raises `image_ignored` as `preprocessed` does.
         """
@@ -131,7 +131,7 @@ class RunTimer:
             raise WorkerFailure(
                 "image_ignored",
                 f"{self._images} image(s) given, but none of the {input_tokens} input tokens "
-                "stands for an image: the model would answer without looking",
+                "represents an image: the model would answer without looking",
                 "Check that the model's chat template has image slots.",
             )
 
@@ -166,7 +166,7 @@ class RunTimer:
     def wait_for_server(
         self, server_state: ServerState, reason: str, attempt: int, retry_in_s: float
     ) -> None:
-        """The model's server cannot answer now; `restart` follows when it is asked again."""
+        """The model's server cannot answer now; `restart` follows when the request is repeated."""
         self._enter("waiting")
         self._emit(
             Waiting(
@@ -196,11 +196,11 @@ class RunTimer:
         self.flush()
 
     def set_output_tokens(self, output_tokens: int | None) -> None:
-        """How many tokens there were in all, by the count of who generated them."""
+        """Set the total number of output tokens, as counted by the engine or server."""
         self._output_tokens = output_tokens
 
     def finish(self, raw_text: str) -> RunMetrics:
-        """The text is complete: send what is left of it and work out the figures."""
+        """The text is complete: send the remaining text and compute the metrics."""
         now = self._clock() if self._ended is None else self._ended
         with self._lock:
             streamed = self._sent + self._pending

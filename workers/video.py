@@ -1,4 +1,4 @@
-"""Videos for models that take none: their frames as images, in order, and said so in the run.
+"""Videos for models that take none: their frames as images, in order, with a note in the run.
 
 Frames were sampled and prepared by the runner; nothing here opens a file. What a model that does
 take videos is given is its engine's affair.
@@ -34,13 +34,13 @@ def _frames_as_images(turn: Turn) -> Turn:
 
 
 def notes(turns: Sequence[Turn]) -> list[str]:
-    """What a run says of videos that were given as images."""
+    """Notes for a run whose videos were given as images."""
     counts = [len(video.frames) for turn in turns for video in turn.videos]
     return [f"video given as {pluralize(n, 'image')}" for n in counts]
 
 
 def video_failure(failure: WorkerFailure) -> WorkerFailure:
-    """A refusal of the images that a video became, in words about the video."""
+    """A refusal of the images that a video became, reworded for the video."""
     if failure.error_class != "unsupported":
         return failure
     return WorkerFailure(

@@ -1,4 +1,4 @@
-"""Writes bug reports for the projects whose code failed, from what one run left behind.
+"""Writes bug reports for the projects whose code failed, from the stored data of one run.
 
-It reads and runs nothing; who reads such a report was not there and knows no vlmsweep.
+It runs nothing; a report must be clear to readers who do not know vlmsweep.
 """

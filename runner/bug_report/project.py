@@ -1,7 +1,7 @@
-"""Which project a failure is to be reported to, by where in the code it happened.
+"""Chooses the project to report a failure to, by the place in the code where it happened.
 
-A guess that says why: the innermost frame of a library that knows the model is better evidence
-than the engine's name, and a file that is not there is nobody's bug but its author's.
+A guess, with its reason: the innermost frame of a model library is better evidence
+than the engine's name, and a missing file is the bug of the model's author.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .run_record import RunRecord
 FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 PACKAGE = re.compile(r"(?:site|dist)-packages[/\\](\w+)[/\\]")
 MODELS_OWN = "transformers_modules"
-# Libraries that know models, before those that all of them stand on.
+# Model libraries, before the general libraries they use.
 KNOWING = {
     "transformers": "huggingface/transformers",
     "mlx_vlm": "Blaizzy/mlx-vlm",
@@ -57,7 +57,7 @@ OURS = {"internal", "protocol"}
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """Where to report: a name, its address for new reports where it is known, and why there."""
+    """A project to report to: its name, its address for new reports (if known) and the reason."""
 
     name: str
     url: str | None

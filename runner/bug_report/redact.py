@@ -1,6 +1,6 @@
-"""What a report for strangers may not say: secrets, names of home folders, control characters.
+"""Removes secrets, names of home folders and control characters from public reports.
 
-And how text that anybody may have written is put into Markdown so that it stays text.
+Also puts untrusted text into Markdown so that it stays text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..text.sanitize import one_line, strip_control_characters
 
 # Of any machine: the run may have been imported.
 HOMES = re.compile(r"(?:/home|/Users|[A-Za-z]:\\Users)[/\\][^/\\\s\"':]+")
-# Where an environment lies says more about its owner than about the failure.
+# The folder of an environment says more about its owner than about the failure.
 LIBRARIES = re.compile(r'(File ")[^"\n]+?([/\\](?:site|dist)-packages[/\\])')
 TICKS = re.compile(r"`+")
 

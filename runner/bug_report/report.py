@@ -1,7 +1,7 @@
 """A run's failure as a bug report in Markdown, ready to be pasted into the project's tracker.
 
-Everything that models, libraries and files said stands in fences or as code, so that nothing of
-it can act; paths are without home folders, and secrets are left out.
+All output of models, libraries and files is placed in fences or as code, so that nothing of it can
+act; paths are without home folders, and secrets are left out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ EXPECTED = {
     "image_ignored": "The image's tokens among the input, and an answer that looks at it.",
     "out_of_memory": "An answer with the memory that there was, or an error that says how much.",
     "crashed": "An answer or a Python exception, but not the end of the process.",
-    "ok": "(This run ended well: please say what the answer should have been.)",
+    "ok": "(This run ended well: please write the answer you expected.)",
 }
 
 
@@ -63,7 +63,7 @@ def markdown(case: RunRecord) -> tuple[str, Project]:
 
 
 def address(to: Project) -> str:
-    """Where a report is to go, in a line."""
+    """The address of a report, in a line."""
     return f"{to.name}{f', {to.url}' if to.url else ''} ({to.why})"
 
 
@@ -76,21 +76,21 @@ def title(case: RunRecord) -> str:
     """The model and the failure, in a line."""
     run = case.run
     what = run["outcome"].replace("_", " ") + (f" in {run['phase']}" if run["phase"] else "")
-    said = str(run["message"] or "").strip().splitlines()
+    message = str(run["message"] or "").strip().splitlines()
     name = str(case.model["location"])
     if case.model["source"] == "local":  # a path says nothing to others
         name = Path(name).name
     return (
         inline_code(name)
         + f": {what}"
-        + (f": {inline_code(redact(said[0])[:120])}" if said else "")
+        + (f": {inline_code(redact(message[0])[:120])}" if message else "")
     )
 
 
 def section_what_happened(case: RunRecord) -> Iterator[str]:
-    """What came of the run, with all the evidence there is."""
+    """The result of the run, with all evidence."""
     run, worker = case.run, case.worker
-    yield "## What happened"
+    yield "## Actual result"
     facts = [
         f"- outcome: {run['outcome']}" + (f", in phase {run['phase']}" if run["phase"] else "")
     ]
@@ -106,9 +106,9 @@ def section_what_happened(case: RunRecord) -> Iterator[str]:
         else:
             yield "### Traceback"
             yield code_block(last_lines(redact(stack), TRACE_LINES, TRACE_CHARACTERS))
-    if said := run["raw_text"]:
-        yield "### What the model said" + ("" if run["outcome"] == "ok" else ", as far as it came")
-        yield code_block(last_lines(redact(said), LOG_LINES, LOG_CHARACTERS))
+    if reply := run["raw_text"]:
+        yield "### Output of the model" + ("" if run["outcome"] == "ok" else " (incomplete)")
+        yield code_block(last_lines(redact(reply), LOG_LINES, LOG_CHARACTERS))
     if log := last_lines(
         redact(collapse_progress_bars(case.log)), LOG_LINES, LOG_CHARACTERS
     ).strip():
@@ -117,7 +117,7 @@ def section_what_happened(case: RunRecord) -> Iterator[str]:
 
 
 def exit_description(case: RunRecord) -> Iterator[str]:
-    """How the process ended, if it did not leave by itself."""
+    """The way the process ended, if it did not exit by itself."""
     worker = case.worker
     if limit := worker.get("killed_for"):
         given = case.limits.get(limit)
@@ -147,7 +147,7 @@ def shown(limit: str, value: Any) -> str:
 
 
 def section_expected(case: RunRecord) -> str:
-    """What should have happened instead."""
+    """The result that was expected."""
     run, limit = case.run, case.worker.get("killed_for")
     if limit in EXPECTED and (value := case.limits.get(limit)):
         return EXPECTED[limit].format(shown(limit, value))
@@ -158,7 +158,7 @@ def section_expected(case: RunRecord) -> str:
 
 
 def images(case: RunRecord) -> Iterator[str]:
-    """What is known of the images, which may not be public themselves."""
+    """Facts about the images, which may not be public themselves."""
     if not case.images:
         return
     rows = ["| file | stored as | pixels | EXIF orientation | bytes | sha256 | given as |"]
@@ -182,7 +182,7 @@ def images(case: RunRecord) -> Iterator[str]:
         rows.append(
             "| " + " | ".join(inline_code(cell).replace("|", "\\|") for cell in cells) + " |"
         )
-    yield "The program reads the images as the model got them. What they were made of:"
+    yield "The program reads the images as the model got them. Their sources:"
     yield "\n".join(rows)
 
 
@@ -201,7 +201,7 @@ def versions(case: RunRecord) -> Iterator[str]:
         f"- {inline_code(name)} {inline_code(version)}" for name, version in case.packages.items()
     ]
     if not case.packages:
-        lines.append("- library versions: unknown, the process ended before it told them")
+        lines.append("- library versions: unknown, the process ended before it reported them")
     loaded = ("model_class", "processor_class", "device", "dtype", "attention")
     lines += [
         f"- {key.replace('_', ' ')}: {inline_code(worker[key])}"
@@ -213,4 +213,4 @@ def versions(case: RunRecord) -> Iterator[str]:
     lines += [f"- note: {inline_code(note)}" for note in json.loads(worker.get("notes") or "[]")]
     lines += [f"- note: {inline_code(note)}" for note in json.loads(case.run["notes"] or "[]")]
     yield "\n".join(lines)
-    yield f"Seen with vlmsweep {__version__}, which ran the model in a process of its own."
+    yield f"Seen with vlmsweep {__version__}, which ran the model in its own process."

@@ -1,8 +1,8 @@
 """A short Python program that does what a worker did, by the library's own documented calls.
 
-For somebody without vlmsweep: the same model, numbers, device, prompt and settings, and a place
-for the image. What our workers do on top (counting, streaming, repairs) is left out; what a
-family needs to be asked at all is not. Where the conversation stopped, the program stops too.
+For users without vlmsweep: the same model, numbers, device, prompt and settings, and a place
+for the image. The workers' extra steps (counting, streaming, repairs) are left out; the steps
+a family cannot run without are kept. The program stops where the conversation stopped.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the programs of all engines are made of: the model's name, images, turns, calls.
+"""Parts of the programs of all engines: the model's name, images, turns, calls.
 
-Whatever was stored is written as a Python literal: nothing in a history becomes code.
+Every stored value is written as a Python literal: nothing in a history becomes code.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def model_lines(case: RunRecord) -> list[str]:
 
 
 def load_code(case: RunRecord, model_class: str, attention: str | None = None) -> LoadCode:
-    """What the run's load is written from, the model's name standing in `MODEL`."""
+    """The code that repeats the run's load; `MODEL` holds the model's name."""
     commit = case.found.get("commit_hash") or case.variant.get("revision") or case.model["revision"]
     return LoadCode(
         model="MODEL",
@@ -39,7 +39,7 @@ def load_code(case: RunRecord, model_class: str, attention: str | None = None) -
 
 
 def files(case: RunRecord) -> list[list[str]]:
-    """Names for each image's file (of a video, its frames') as it lies beside the program."""
+    """File names, relative to the program, of each image (of a video, its frames)."""
     found: list[list[str]] = []
     number = 1
     for row in case.images:
@@ -69,8 +69,8 @@ def frames(case: RunRecord) -> bool:
 def turns(case: RunRecord) -> list[dict[str, str]]:
     """The conversation up to the last question that was put, the model's own answers in it."""
     asked = json.loads(case.prompt["turns"])
-    said = json.loads(case.run["transcript"] or "[]")
-    answers = [turn["text"] for turn in said if turn["role"] == "assistant"]
+    transcript = json.loads(case.run["transcript"] or "[]")
+    answers = [turn["text"] for turn in transcript if turn["role"] == "assistant"]
     found: list[dict[str, str]] = []
     for turn in asked:
         if found and turn["role"] == "user" and found[-1]["role"] == "user":
@@ -82,9 +82,9 @@ def turns(case: RunRecord) -> list[dict[str, str]]:
     return found
 
 
-def first_question(said: Sequence[Mapping[str, Any]]) -> int:
-    """Which turn the images go with."""
-    return next((i for i, turn in enumerate(said) if turn["role"] == "user"), 0)
+def first_question(messages: Sequence[Mapping[str, Any]]) -> int:
+    """Index of the turn that holds the images."""
+    return next((i for i, turn in enumerate(messages) if turn["role"] == "user"), 0)
 
 
 def listed(name: str, values: Sequence[Any]) -> list[str]:

@@ -13,10 +13,10 @@ TYPES = ("float32", "bfloat16", "float16")
 
 def program(case: RunRecord) -> list[str]:
     """Any model that mlx-vlm knows."""
-    said = turns(case)
-    prompt: Any = said[0]["text"] if len(said) == 1 else None
+    messages = turns(case)
+    prompt: Any = messages[0]["text"] if len(messages) == 1 else None
     if prompt is None:
-        prompt = [{"role": turn["role"], "content": turn["text"]} for turn in said]
+        prompt = [{"role": turn["role"], "content": turn["text"]} for turn in messages]
     same = ("temperature", "top_p", "top_k", "repetition_penalty")
     settings = {name: repr(case.generation[name]) for name in same if name in case.generation}
     settings["max_tokens"] = repr(case.generation["max_new_tokens"])

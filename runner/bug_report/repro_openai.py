@@ -15,7 +15,7 @@ def program(case: RunRecord) -> list[str]:
     body |= {} if case.generation.get("do_sample") else {"temperature": 0}
     body |= {name: case.generation[name] for name in names if name in case.generation}
     key = case.spec.api_key_env
-    said = turns(case)
+    messages = turns(case)
     return [
         "import base64",
         "import json",
@@ -29,11 +29,11 @@ def program(case: RunRecord) -> list[str]:
         '    return {"type": "image_url", "image_url": {"url": url}}',
         "",
         f"images = [image(name) for name in {images(case)!r}]",
-        f'text = {{"type": "text", "text": {said[0]["text"]!r}}}',
+        f'text = {{"type": "text", "text": {messages[0]["text"]!r}}}',
         'messages = [{"role": "user", "content": [*images, text]}]',
         *(
             f"messages.append({{'role': {t['role']!r}, 'content': {t['text']!r}}})"
-            for t in said[1:]
+            for t in messages[1:]
         ),
         f"body = {body!r} | {{'messages': messages}}",
         "headers = {'Content-Type': 'application/json'}",

@@ -46,9 +46,9 @@ def ordinary(case: RunRecord) -> list[str]:
 
 def messages(case: RunRecord) -> list[str]:
     """The turns as chat templates take them: slots for the images, then the text."""
-    said = turns(case)
-    first, found = first_question(said), []
-    for number, turn in enumerate(said):
+    requested = turns(case)
+    first, found = first_question(requested), []
+    for number, turn in enumerate(requested):
         slots = [{"type": "image"}] * len(images(case)) if number == first else []
         parts = [*slots, {"type": "text", "text": turn["text"]}]
         found.append({"role": turn["role"], "content": parts})
@@ -59,8 +59,8 @@ def phi3_v(case: RunRecord) -> list[str]:
     """Phi-3.5-vision's own code: numbered slots in plain text, eager attention."""
     load = load_code(case, "AutoModelForCausalLM", attention="eager")
     slots = "".join(f"<|image_{n}|>\n" for n in range(1, len(images(case)) + 1))
-    said = [{"role": turn["role"], "content": turn["text"]} for turn in turns(case)]
-    first = said[first_question(said)]
+    requested = [{"role": turn["role"], "content": turn["text"]} for turn in turns(case)]
+    first = requested[first_question(requested)]
     first["content"] = slots + first["content"]
     return [
         "import torch",
@@ -72,7 +72,7 @@ def phi3_v(case: RunRecord) -> list[str]:
         *load.model_lines(),
         "",
         *opened(case),
-        *listed("messages", said),
+        *listed("messages", requested),
         "text = processor.tokenizer.apply_chat_template(",
         "    messages, tokenize=False, add_generation_prompt=True",
         ")",
@@ -111,5 +111,5 @@ def moondream(case: RunRecord) -> list[str]:
 FAMILIES = {"moondream2": moondream, "phi3_v": phi3_v}
 
 
-# Where a family's own code has to be called, the writer is another one.
+# Families whose own code has to be called have their own writer.
 FAMILIES = {"moondream2": moondream, "phi3_v": phi3_v}

@@ -1,7 +1,7 @@
-"""One run with all that is stored about it, as a report needs it.
+"""One run with all stored facts about it, as a report needs them.
 
-Reading only. What may not leave this machine is taken out when it is written
-(`runner.bug_report.redact`), not here.
+Reading only. Private values are removed when the report is written
+(`runner.bug_report.redact`).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ TAIL_BYTES = 64_000
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run, its worker and environment (empty where there was none), and what it was about.
+    """A run, its worker and environment (empty if none), and its inputs.
 
-    `variant` and its load options `spec` say how the model was to be loaded, `model` as it was
+    `variant` and its load options `spec` are the requested load, `model` as it was
     requested, `found` as it was on disk.
     """
 
@@ -53,7 +53,7 @@ class RunRecord:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """The limits in force."""
+        """The active limits."""
         return dict(json.loads(self.variant["limits"]))
 
     @property
@@ -106,7 +106,7 @@ def missing(reader: Reader, number: str, job: bool) -> QueryError:
 
 
 def case(reader: Reader, run: Row) -> RunRecord:
-    """All that is stored about a run."""
+    """Read all stored facts about a run."""
 
     def one(table: str, key: Any) -> Row:
         rows = reader.records(f"SELECT * FROM {table} WHERE id = ?", key)  # noqa: S608
@@ -135,7 +135,7 @@ def case(reader: Reader, run: Row) -> RunRecord:
 
 
 def log_tail(path: str | None) -> str:
-    """The end of a worker's log; nothing where it is gone."""
+    """The end of a worker's log; empty if it is gone."""
     try:
         with Path(path or "").open("rb") as file:
             file.seek(0, 2)

@@ -22,7 +22,7 @@ def open_store(database: Path, emit: EventSink, wait_s: float = 0.0) -> Iterator
     try:
         left = recovery.recover(store)
         if left.processes or left.runs:
-            emit(stream.Recovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
+            emit(stream.DatabaseRecovered(processes=left.processes, runs=left.runs, jobs=left.jobs))
         yield store
     except sqlite3.Error as error:
         raise DatabaseError(

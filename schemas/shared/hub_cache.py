@@ -23,7 +23,7 @@ TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its variables
 
 @dataclass(frozen=True, slots=True)
 class CachedModel:
-    """What is on disk of a model. `complete` is False while weight files are missing."""
+    """The files of a model on disk. `complete` is False while weight files are missing."""
 
     folder: Path
     weights_bytes: int
@@ -81,7 +81,7 @@ def commit_in_cache(model: str, revision: str | None = None) -> str | None:
 
 
 def only_snapshot(snapshots: Path) -> str:
-    """The name of the one folder there; empty where there is none, or several."""
+    """The name of the only folder there; empty if there are none or several."""
     try:
         names = [path.name for path in snapshots.iterdir() if path.is_dir()]
     except OSError:
@@ -90,14 +90,14 @@ def only_snapshot(snapshots: Path) -> str:
 
 
 def repository(model: str) -> Path | None:
-    """The cache folder of a hub id; None for what is no hub id."""
+    """The cache folder of a hub id; None if the name is not a hub id."""
     if not model or model.startswith(("/", ".")) or model.count("/") > 1 or "\0" in model:
         return None
     return root() / ("models--" + model.replace("/", "--"))
 
 
 def snapshot(model: str, revision: str | None = None) -> Path | None:
-    """The folder of a hub model at a revision; None where no file of it can be read."""
+    """The folder of a hub model at a revision; None if no file of it can be read."""
     folder, commit = repository(model), commit_in_cache(model, revision)
     if folder is None or commit is None:
         return None
@@ -112,7 +112,7 @@ def find(model: str, revision: str | None = None) -> CachedModel | None:
 
 
 def inspect_folder(folder: Path) -> CachedModel | None:
-    """A folder's sizes; None when it is no folder or holds nothing."""
+    """A folder's sizes; None if it is not a folder or is empty."""
     sizes = dict(files(folder))
     if not sizes:
         return None

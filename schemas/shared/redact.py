@@ -1,6 +1,6 @@
 """Removes secrets from text before it is stored, shown or leaves this machine.
 
-The one redactor for events, logs, bundles, reports and notifications. It replaces what has the
+The one redactor for events, logs, bundles, reports and notifications. It replaces text that has the
 form of a secret (`secret_forms`) and the values of environment variables whose names look secret,
 also where those are URL-encoded, JSON-escaped or in base64. Redact first and cut afterwards: a
 part of a secret has no form. It is a safety net and proves nothing.
@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, unquote
 
 from .secret_forms import SHOWN, redact_forms
 
-# A word of the name decides: TOKENIZERS_PARALLELISM and PATH are no secrets.
+# Whole words of the name decide: TOKENIZERS_PARALLELISM and PATH are not secret.
 SECRET_NAME = re.compile(
     r"(?:^|_)(?:\w*API_?KEY|KEYS?|\w*TOKENS?|\w*SECRETS?|\w*PASSWORD|\w*PASSWD|PASS|PASSPHRASE|PWD"
     r"|PAT|DSN|\w*WEBHOOKS?|COOKIES?|CREDENTIALS?|AUTH)(?:_(?:ID|URL|VALUE|\d+))?$|WEBHOOK|SECRET",
@@ -27,7 +27,7 @@ SECRET_NAME = re.compile(
 NOT_SECRET = re.compile(r"^(?:OLD)?PWD$|_(?:PATH|FILE|DIR|HOME|SOCK)$", re.IGNORECASE)
 URL_PASSWORD = re.compile(r"://[^/\s:@]{0,256}:([^/\s]{1,512})@")
 URL_PARTS = re.compile(r"[/@:?&=,;#\s]+")
-SHORTEST = 8  # shorter values stand in many texts: "x", "ollama"
+SHORTEST = 8  # shorter values occur in many texts: "x", "ollama"
 SHORTEST_MIXED = 6  # of letters and digits, such as "hunter2"
 SHORTEST_PART = 4  # of an address that is secret as a whole
 # Bytes to read beyond a cut, so that no secret stands across it.
@@ -37,7 +37,7 @@ _added: set[str] = set()
 
 
 def add_secret(secret: str) -> None:
-    """Redact this value from now on in this process, whatever its variable is called.
+    """Redact this value from now on in this process, under any variable name.
 
     Values shorter than `SHORTEST` are ignored: servers without a key are given words like "x".
     """
@@ -73,7 +73,7 @@ class Redactor:
 
 
 def any_of(values: Iterable[str]) -> re.Pattern[str] | None:
-    """A pattern that matches any of the values, the longest first; None where there is none."""
+    """A pattern that matches any of the values, the longest first; None if there are none."""
     ordered = sorted(filter(None, values), key=lambda value: (-len(value), value))
     return re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
@@ -97,13 +97,13 @@ def lines_of_key(value: str) -> list[str]:
 
 
 def long_enough(value: str) -> bool:
-    """Whether a value is long enough to be told from ordinary words and numbers."""
+    """True if a value is too long to be an ordinary word or number."""
     mixed = not value.isalpha() and not value.isdigit()
     return len(value) >= (SHORTEST_MIXED if mixed else SHORTEST)
 
 
 def is_file(value: str) -> bool:
-    """Whether a value names a file or folder, and so is no secret itself."""
+    """True if a value names a file or folder, and so is not secret itself."""
     try:
         return value.startswith(("/", "~")) and Path(value).expanduser().exists()
     except (OSError, RuntimeError, ValueError):
@@ -111,7 +111,7 @@ def is_file(value: str) -> bool:
 
 
 def encoded_forms(value: str) -> set[str]:
-    """The value as it may stand in a text: plain, URL-encoded, JSON-escaped or in base64."""
+    """The forms of a value in text: plain, URL-encoded, JSON-escaped or in base64."""
     raw = value.encode("utf-8", "surrogateescape")
     forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     quoted = quote(raw, safe="")
@@ -121,7 +121,7 @@ def encoded_forms(value: str) -> set[str]:
 
 
 def base64_forms(raw: bytes) -> set[str]:
-    """What base64 of any text with `raw` in it must hold, at each of the three alignments."""
+    """The parts of base64 text that encode `raw`, at each of the three alignments."""
     forms: set[str] = set()
     for before in range(3):
         text = base64.b64encode(b"\0" * before + raw)

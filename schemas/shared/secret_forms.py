@@ -38,7 +38,7 @@ WEBHOOK = re.compile(
     )[^\s"'<>`)\]]{6,}""",
     re.VERBOSE | re.IGNORECASE,
 )
-# user:password of a URL or a DSN; a name alone only where it is long enough to be a token.
+# user:password of a URL or a DSN; a bare user name only if it is long enough to be a token.
 LOGIN = re.compile(
     r"""(?P<keep>://)(?:[^/\s"'<>:@]{0,256}:[^/\s"'<>]{1,512}|[^/\s"'<>:@]{16,512})(?=@)"""
 )
@@ -80,7 +80,7 @@ QUOTED_FIELD = re.compile(
     rf"""(?ix)(?P<keep>(?<![\w-]){FIELD_NAMES}\\?["']?\s{{0,4}}[:=]\s{{0,4}}b?\\?["'])
       (?!None|\[secret\]) [^\r\n"'\\]{{4,4096}}"""
 )
-# password=value of a DSN or a query, and `x-api-key: value`; a name in code is no value.
+# password=value of a DSN or a query, and `x-api-key: value`; a name in code is not a value.
 PLAIN_FIELD = re.compile(
     rf"""(?ix)(?P<keep>(?<![\w-]){FIELD_NAMES}(?:\s?=|:\s{{1,4}}))
       {NOTHING} (?: (?=[^\s"'&,;()]{{0,200}}\d)[^\s"'&,;()\[]{{6,4096}}(?![(\[]) )"""

@@ -1,4 +1,4 @@
-"""Stream events: what `vlmsweep run --json` prints, one object a line, and what views draw.
+"""Stream events: what `vlmsweep run --json` prints, one object a line, and views draw.
 
 The supervisor emits an event after its fact is committed to the database, so a reader of the
 stream never knows more than the database. Workers send `schemas.events` instead.

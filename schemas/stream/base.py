@@ -9,7 +9,7 @@ from typing import ClassVar
 # No slots: `slots=True` creates each class twice, and `__subclasses__` would list both.
 @dataclass(frozen=True, kw_only=True)
 class StreamEvent:
-    """An event of the stream; each subclass with an `event` name of its own is one kind.
+    """An event of the stream; each subclass that sets its own `event` is one kind.
 
     `line` is the event's line in logs and above the live view, `style` its colour there. Views
     that know the whole sweep add to the line (`runner.view.log_lines`).

@@ -1,4 +1,4 @@
-"""Of what comes before jobs: findings, models fetched, environments made, images prepared."""
+"""Events before jobs: findings, models fetched, environments created, images prepared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class PreflightFinding(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class FetchStarted(StreamEvent):
-    """`vlmsweep fetch` is about to fetch these models, one after another."""
+    """`vlmsweep fetch` is about to fetch these models, in sequence."""
 
     event: Literal["fetch_started"] = "fetch_started"
     models: list[str]
@@ -43,7 +43,7 @@ class FetchStarted(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFetched(StreamEvent):
-    """A model's files are on disk and whole; else `error_class` and `message` say why not.
+    """A model's files are complete on disk; else `error_class` and `message` are set.
 
     `download_s` is the time it took, `weights_bytes` the size of its weights.
     """
@@ -76,7 +76,7 @@ class EnvironmentProgress(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ImagePrepared(StreamEvent):
-    """An image was decoded and stored, or could not be (`message` says why)."""
+    """An image was decoded and stored, or could not be (`message` has the reason)."""
 
     event: Literal["image_prepared"] = "image_prepared"
     path: str

@@ -10,7 +10,7 @@ from .base import SweepScopedEvent
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(SweepScopedEvent):
-    """A job was handed to a worker, `elapsed_s` before this was told."""
+    """A job was handed to a worker, `elapsed_s` before this event."""
 
     event: Literal["run_started"] = "run_started"
     run: int
@@ -26,7 +26,7 @@ class RunStarted(SweepScopedEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class RunFirstToken(SweepScopedEvent):
-    """The first visible text is there."""
+    """The first visible text was received."""
 
     event: Literal["first_token"] = "first_token"
     run: int
@@ -48,7 +48,7 @@ class RunText(SweepScopedEvent):
 class RunFinished(SweepScopedEvent):
     """A run has its outcome; columns of `runs` under their own names.
 
-    `will_retry` tells that the job goes on to another way to load its model.
+    `will_retry`: the job is queued again with the fallback.
     """
 
     event: Literal["run_finished"] = "run_finished"

@@ -1,4 +1,4 @@
-"""Of what surrounds the sweeps: sleep, messages, and whoever looks on."""
+"""Events around the sweeps: sleep, notifications, and watching terminals."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SleepInhibited(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class NotifyFailed(StreamEvent):
-    """A message about a sweep could not be sent. No secret stands in it."""
+    """A message about a sweep could not be sent. It contains no secret."""
 
     event: Literal["notify_failed"] = "notify_failed"
     message: str

@@ -39,7 +39,7 @@ class SweepStarted(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class JobCountsChanged(StreamEvent):
-    """A sweep's jobs were counted anew: some were added, tried again, or taken away."""
+    """A sweep's jobs were counted again: some were added, retried or removed."""
 
     event: Literal["jobs_recounted"] = "jobs_recounted"
     sweep: str
@@ -49,7 +49,7 @@ class JobCountsChanged(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class JobsCancelled(StreamEvent):
-    """Waiting jobs of a model were given up at the user's wish."""
+    """Waiting jobs of a model were cancelled by the user."""
 
     event: Literal["jobs_cancelled"] = "jobs_cancelled"
     sweep: str
@@ -66,7 +66,7 @@ class JobsCancelled(StreamEvent):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recovered(StreamEvent):
+class DatabaseRecovered(StreamEvent):
     """A supervisor had died on this database: its leftovers were killed, its runs closed."""
 
     event: Literal["recovered"] = "recovered"
@@ -87,7 +87,7 @@ class Recovered(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Interrupting(StreamEvent):
-    """A signal came. Unless `at_once`, the run in hand may finish."""
+    """A signal was received. Unless `at_once`, the current run may finish."""
 
     event: Literal["interrupting"] = "interrupting"
     signal: str
@@ -106,7 +106,7 @@ class Interrupting(StreamEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class DeadlineReached(StreamEvent):
-    """No more jobs are begun, since they may run until an hour only (UTC)."""
+    """No more jobs are started, since they could not end by the time limit (UTC)."""
 
     event: Literal["deadline_reached"] = "deadline_reached"
     deadline: str

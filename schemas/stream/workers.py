@@ -1,4 +1,4 @@
-"""Of a model's processes, and of what becomes of a model that costs too many."""
+"""Events of a model's processes, and of a model that crashed too many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .base import SweepScopedEvent
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerStarted(SweepScopedEvent):
-    """A process for one model was started, `elapsed_s` before this was told."""
+    """A process for one model was started, `elapsed_s` before this event."""
 
     redraw: ClassVar[bool] = True
     event: Literal["worker_started"] = "worker_started"
@@ -82,7 +82,7 @@ class WorkerWaiting(SweepScopedEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelResting(SweepScopedEvent):
-    """The model's server cannot answer: its jobs stay queued, and it is asked again later."""
+    """The model's server cannot answer: its jobs stay queued, and it is tried later."""
 
     redraw: ClassVar[bool] = True
     event: Literal["model_resting"] = "model_resting"
@@ -143,7 +143,7 @@ class WorkerEnded(SweepScopedEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class FallbackStarted(SweepScopedEvent):
-    """Jobs that did not end ok are tried with another way to load the model."""
+    """Jobs that did not end ok are retried with the model's fallback."""
 
     event: Literal["fallback"] = "fallback"
     model: str

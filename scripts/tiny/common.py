@@ -1,4 +1,4 @@
-"""What all recipes share: a small tokenizer of our own, and files in the hub's layout.
+"""Shared by all recipes: a small tokenizer, and files in the hub's layout.
 
 Weights are random but fixed by the seed. The real family's special tokens, chat template and
 file names are each recipe's own affair.

@@ -1,4 +1,4 @@
-"""What Gemma 3 and PaliGemma share: the tokenizer's form, and embeddings that are the head too."""
+"""Shared by Gemma 3 and PaliGemma: the tokenizer's form, and embeddings that are the head too."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from .common import INITIALISER_RANGE, save_random_weights, save_tokenizer, writ
 from .gemma import FIRST, gemma_bpe, silent_ids, soften_embeddings
 
 SIDE, PATCH = 28, 7  # pixels
-SEQUENCE = 4  # image tokens an image, pooled
+SEQUENCE = 4  # image tokens per image, pooled
 NAMED = {
     "boi_token": "<start_of_image>",
     "eoi_token": "<end_of_image>",

@@ -14,7 +14,7 @@ from .common import (
 )
 
 SIDE, PATCH = 28, 7  # pixels
-SEQUENCE = (SIDE // PATCH) ** 2 // 4  # image tokens a tile
+SEQUENCE = (SIDE // PATCH) ** 2 // 4  # image tokens per tile
 NAMED = {
     "context_image_token": "<IMG_CONTEXT>",
     "end_image_token": "</img>",
@@ -144,7 +144,7 @@ def _config(ids: dict[str, int], vocabulary: int) -> dict[str, Any]:
 def _image_processor() -> dict[str, Any]:
     return {
         "crop_size": None,
-        "crop_to_patches": False,  # its processor asks for patches all the same
+        "crop_to_patches": False,  # its processor asks for patches anyway
         "data_format": "channels_first",
         "do_center_crop": None,
         "do_convert_rgb": True,

@@ -2,7 +2,7 @@
 
     python scripts/tiny/mlx_copy.py SOURCE TARGET BITS
 
-It runs in a process of its own: mlx-vlm replaces `AutoProcessor.from_pretrained` when imported.
+It runs in a separate process: mlx-vlm replaces `AutoProcessor.from_pretrained` when imported.
 """
 
 from __future__ import annotations

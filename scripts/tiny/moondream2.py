@@ -1,7 +1,7 @@
 """Tiny Moondream2 stand-ins: our own remote code in the published repositories' layout.
 
 The newer one's tokenizer is in a second repository: it is laid out as the hub's cache would
-hold it, in `hub` beside the checkpoint (use it as HF_HUB_CACHE).
+hold it, in `hub`, next to the checkpoint (use it as HF_HUB_CACHE).
 """
 
 from __future__ import annotations

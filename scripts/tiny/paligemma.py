@@ -9,7 +9,7 @@ from .common import INITIALISER_RANGE, save_random_weights, save_tokenizer, writ
 from .gemma import FIRST, gemma_bpe, silent_ids, soften_embeddings
 
 SIDE, PATCH = 28, 7  # pixels
-SEQUENCE = (SIDE // PATCH) ** 2  # image tokens an image
+SEQUENCE = (SIDE // PATCH) ** 2  # image tokens per image
 PLACES = [f"<loc{number:04}>" for number in range(1024)]
 SHAPES = [f"<seg{number:03}>" for number in range(128)]
 SPECIAL = [*FIRST, "<image>"]

@@ -3,7 +3,7 @@
 mlx-vlm fixes the vision tower's width at CLIP ViT-L's 1024, so this is the largest of the tiny
 ones (12 MB). `img_processor` says how few layers it has: one, and the features are taken before
 the last, so that an image costs no more than its patches on a slow machine. The processor's
-and model's own Python files, which mlx-vlm does not need, are not here.
+and model's own Python files, which mlx-vlm does not need, are left out.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def make_phi3_v_remote(folder: Path, seed: int) -> None:
     package = "tiny.remote.phi3_v"
     module = importlib.import_module(f"{package}.modeling_phi3_v")
     configuration = importlib.import_module(f"{package}.configuration_phi3_v")
-    with warnings.catch_warnings():  # the published code says `rope_scaling`, and so does ours
+    with warnings.catch_warnings():  # published code uses `rope_scaling`, as here
         warnings.filterwarnings("ignore", "`rope_scaling` is deprecated", FutureWarning)
         config = configuration.Phi3VConfig(**{k: v for k, v in CONFIG.items() if k[0] != "_"})
     config._attn_implementation = "eager"

@@ -16,7 +16,7 @@ from .common import (
 )
 
 TILE, PATCH, SCALE = 32, 8, 2  # pixels, pixels, pixel shuffle
-SEQUENCE = (TILE // PATCH) ** 2 // SCALE**2  # image tokens a tile
+SEQUENCE = (TILE // PATCH) ** 2 // SCALE**2  # image tokens per tile
 LONGEST = 4 * TILE
 EXTRA = ["<fake_token_around_image>", "<image>", "<end_of_utterance>"]
 SPECIAL = [

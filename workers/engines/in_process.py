@@ -1,6 +1,6 @@
-"""What the engines that hold a model in this process share: watching its device's memory.
+"""Base of the engines that hold a model in this process: samples its device's memory.
 
-How memory is counted is each library's `Device`; when it is looked at is said here.
+How memory is counted is each library's `Device`; this class decides when to sample it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class DeviceMemoryProbe(Protocol):
         """The library's own counts."""
 
     def reset_peak(self) -> None:
-        """Lets the peaks start anew."""
+        """Resets the peaks."""
 
     def empty_cache(self) -> None:
-        """Gives back what the allocator keeps."""
+        """Releases the allocator's cached memory."""
 
 
 class InProcessEngine:
@@ -40,7 +40,7 @@ class InProcessEngine:
         self._memory_at = 0.0
 
     def device_memory(self) -> DeviceMemory:
-        # What the main thread last saw: the allocator's lock may be held by a hanging device.
+        # The main thread's last sample: a hanging device may hold the allocator's lock.
         return self._memory
 
     def reset_device_peak(self) -> None:

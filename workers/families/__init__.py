@@ -2,7 +2,7 @@
 
 A family is a module of this folder with `FAMILY: schemas.family.Family` and, where the engine's
 ordinary way won't do, a class of hooks per engine (in `hooks`), named in `HOOKS` by engine. A file
-is all that a new one needs. Other packages add theirs, modules or any objects of that shape, as
+is all that a new one needs. Other packages add families, modules or objects of that shape, as
 entry points in the group `vlmsweep.families`.
 """
 
@@ -21,7 +21,7 @@ GROUP = "vlmsweep.families"
 
 
 class FamilyModule(Protocol):
-    """What a family's module offers.
+    """The interface of a family's module.
 
     `HOOKS` maps an engine's name to "module:Class" of hooks, imported only when that engine
     loads the family; what the class looks like is the engine's affair.
@@ -32,13 +32,13 @@ class FamilyModule(Protocol):
 
 
 def all_families() -> list[FamilyModule]:
-    """Other packages' families first, so that they can replace ours; the fallback last."""
+    """Other packages' families first, so that they can replace built-in ones; the fallback last."""
     added = [cast(FamilyModule, point.load()) for point in entry_points(group=GROUP)]
     return [*added, *map(_built_in, built_in_names()), _built_in(FALLBACK)]
 
 
 def built_in_names() -> list[str]:
-    """Our families but the fallback: every module in this folder is one, its hooks are in `hooks`."""
+    """Built-in families but the fallback: every module in this folder is one."""
     modules = pkgutil.iter_modules(__path__)
     return sorted(m.name for m in modules if not m.ispkg and m.name != FALLBACK)
 
@@ -63,7 +63,7 @@ def matches(family: Family, config: Mapping[str, Any]) -> bool:
 
 
 def hooks_for(module: FamilyModule, engine: str) -> type[Any] | None:
-    """The family's hooks class for one engine, or None where the engine's own way will do."""
+    """The family's hooks class for one engine, or None if the engine's default is enough."""
     name = module.HOOKS.get(engine)
     if name is None:
         return None

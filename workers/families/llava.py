@@ -45,8 +45,8 @@ FAMILY = Family(
         ),
     ),
     notes=(
-        "mlx-vlm's llava_next takes one image a conversation, and joins tiles in another way "
-        "than transformers does: the two engines' answers differ.",
+        "mlx-vlm's llava_next takes one image a conversation, and joins tiles differently "
+        "from transformers: the two engines' answers differ.",
     ),
 )
 HOOKS: Mapping[str, str] = {"mlx": "workers.families.hooks.llava_mlx:LlavaHooks"}

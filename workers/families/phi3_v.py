@@ -22,13 +22,13 @@ FAMILY = Family(
     official_use="mlx-vlm's generate; or AutoModelForCausalLM with trust_remote_code.",
     what_fails=(
         "The template takes plain text with numbered slots, not a list of parts. mlx-vlm renders "
-        "it outside of any sandbox and trusts remote code unless told otherwise. The published "
+        "it outside of any sandbox and trusts remote code by default. The published "
         "transformers code was written for 4.43 and calls Cache methods that are gone."
     ),
     how_loaded=(
         "mlx: mlx-vlm's phi3_v, the template rendered by the tokenizer, in its sandbox. "
         "transformers: its own code (trust_remote_code, a pinned revision) with eager attention "
-        "and a KV cache that still has the old methods; each run says which way was used."
+        "and a KV cache that still has the old methods; each run records which cache was used."
     ),
     prompt_format="<|user|>\\n<|image_1|>\\nTEXT<|end|>\\n<|assistant|>\\n",
     image_form="PIL images, cut into tiles of 336 px (at most `num_crops`) and an overview.",

@@ -13,7 +13,7 @@ FAMILY = Family(
     official_use="POST {url}/chat/completions of Ollama, LM Studio, vLLM or mlx_vlm.server.",
     what_fails=(
         "A server with a text model, or without the model's vision part, may drop the image "
-        "and answer all the same: such runs are image_ignored, where the server counts tokens."
+        "and answer anyway: such runs are image_ignored, where the server counts tokens."
     ),
     how_loaded=(
         "By the server, which you start. `engine: openai` with `url` (mostly ending in /v1); "
@@ -24,7 +24,7 @@ FAMILY = Family(
     notes=(
         "Tokens are the server's count, times are seen from outside: prompt_tps includes what "
         "the server does to the image. Memory and dtype are not known.",
-        "image_tokens are the difference to the same text without its images, which is asked "
+        "image_tokens are the difference to the same text without its images, which is sent "
         "once a text, for one token, and not timed.",
         "A server's own defaults (Ollama's repeat_penalty, for one) also hold in greedy runs.",
     ),

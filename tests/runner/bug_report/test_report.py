@@ -102,7 +102,7 @@ def test_it_holds_the_evidence() -> None:
         (case({"outcome": "crashed"}, worker={"exit_code": 3}), "left with exit status 3"),
         (case({"error_class": "image_ignored"}), "an answer that looks at it"),
         (case({"outcome": "ok", "phase": None, "raw_text": "A dot."}), "A dot."),
-        (case(worker={"engine": None}, environment={}), "before it told them"),
+        (case(worker={"engine": None}, environment={}), "before it reported them"),
     ],
 )
 def test_other_ends_are_told_too(made: RunRecord, said: str) -> None:

@@ -121,7 +121,7 @@ def test_a_hub_that_cannot_be_reached_is_asked_once(
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     plan = vlmsweep("plan", ["a/a", "a/b"], "--json", "--db", str(tmp_path / "history.db"))
     found = {one["where"]: one for one in json.loads(plan.output)["findings"]}
-    assert found["a/a"]["message"].startswith("the hub could not be asked for a/a")
+    assert found["a/a"]["message"].startswith("could not reach the hub for a/a")
     assert "of unknown size" in found["a/b"]["message"]
 
 

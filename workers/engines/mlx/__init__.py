@@ -1,4 +1,4 @@
-"""The mlx engine (mlx-vlm). Only `engine` may be imported before a load has begun."""
+"""The mlx engine (mlx-vlm). Only `engine` may be imported before a load starts."""
 
 from .engine import MlxEngine
 

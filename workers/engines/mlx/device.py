@@ -1,4 +1,4 @@
-"""Where MLX computes and in which numbers, and how much memory that takes.
+"""MLX's device and dtype, and the memory in use there.
 
 Imports mlx but not mlx-vlm, which makes its stream on the default device when it is imported:
 the device has to be chosen before that.
@@ -26,18 +26,18 @@ class Device:
         self._reserved_peak = 0
 
     def free(self) -> FreeMemory | None:
-        """What a GPU has free, as far as MLX tells; None on a CPU.
+        """A GPU's free memory as MLX reports it; None on a CPU.
 
-        Metal shares the machine's memory: what it can work with at once, by its own word.
+        Metal shares the machine's memory: this is the working set it recommends.
         """
         if self.name == "cpu":
             return None
-        told = mx.device_info()
-        most = told.get("free_memory", told.get("max_recommended_working_set_size"))
+        facts = mx.device_info()
+        most = facts.get("free_memory", facts.get("max_recommended_working_set_size"))
         return None if most is None else FreeMemory(int(most), f"free on {self.name}")
 
     def memory(self) -> DeviceMemory:
-        """What MLX holds now and held at most, in bytes; on a CPU too, for it counts there."""
+        """MLX's memory now and at its peak, in bytes; also counted on a CPU."""
         active = mx.get_active_memory()
         reserved = active + mx.get_cache_memory()
         self._reserved_peak = max(self._reserved_peak, reserved)
@@ -69,16 +69,16 @@ class Device:
                     f"mlx {version('mlx')} has no floating type {asked!r}",
                     "Choose dtype float32, bfloat16, float16 or auto for {model}.",
                 )
-            return asked, "as asked"
+            return asked, "as requested"
         if self.name == "cpu" and own != "float32":
             return "float32", "auto: exact on a CPU, and mostly faster there than half precision"
         return own, "auto: as in the checkpoint"
 
 
 def choose_device(asked: str) -> Device:
-    """Make the device that was asked for MLX's default ("auto" keeps it).
+    """Make the requested device MLX's default ("auto" keeps it).
 
-    Raises `unsupported_device` where it is not here.
+    Raises `unsupported_device` if it is missing.
     """
     kind, _, number = asked.partition(":")
     metal, cuda = mx.metal.is_available(), _cuda_is_available()

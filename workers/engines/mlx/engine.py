@@ -1,7 +1,7 @@
 """Any vision-language model that mlx-vlm knows, as an `Engine`.
 
-It joins the parts beside it: `device` (where and in which numbers), `hooks` (how this family is
-loaded and asked) and `prompt` (what goes in). Token counts and times are the meter's, never
+It joins the parts in this folder: `device` (device and dtype), `hooks` (how this family is loaded
+and prompted) and `prompt` (the inputs). Token counts and times are the meter's, never
 those that mlx-vlm reports.
 """
 

@@ -1,6 +1,6 @@
-"""How a model is loaded and asked by mlx-vlm, in steps that a family's file can replace.
+"""Loads and runs a model with mlx-vlm, in steps that a family's hooks can replace.
 
-These are the ordinary ways, right for most of what mlx-vlm knows. Importing this imports
+The defaults fit most models that mlx-vlm supports. Importing this module imports
 mlx-vlm, which replaces `AutoProcessor.from_pretrained` for the whole process.
 """
 
@@ -42,7 +42,7 @@ from .weights import (
 
 class ModelAdapter:
     """One loaded model. After `load_processor` and `load_model`: `processor`, `tokenizer`,
-    `model` and `dtype` are set, and `notes` tells what was done out of the ordinary.
+    `model` and `dtype` are set, and `notes` lists every unusual step.
     """
 
     def __init__(self, checkpoint: Checkpoint, ask: Load, device: Device) -> None:
@@ -63,14 +63,14 @@ class ModelAdapter:
         except (ValueError, KeyError) as error:
             hint = "A newer mlx-vlm may know {model}, or the transformers engine does."
             raise WorkerFailure("unknown_architecture", str(error), hint) from error
-        # Said aloud, for mlx-vlm's own default is to trust; and never by way of a hub id.
+        # Always passed, since mlx-vlm trusts by default; and never with a hub id.
         options = {**self.ask.processor, "trust_remote_code": trust, "local_files_only": True}
         hint = "Check preprocessor_config.json and processor_config.json of {model}."
         with classify_unknown_as("bad_processor", hint):
             self.processor = load_processor(folder, True, **options)
             image_processor = load_image_processor(folder, trust_remote_code=trust)
         if image_processor is None and isinstance(self.processor, PreTrainedTokenizerBase):
-            message = "mlx-vlm knows no processor of that name, only the tokenizer"
+            message = "mlx-vlm has no processor of that name, only the tokenizer"
             raise WorkerFailure("bad_processor", message, hint)
         if image_processor is not None:
             self.processor.image_processor = image_processor
@@ -86,7 +86,7 @@ class ModelAdapter:
         if name and not self.ask.trust_remote_code:
             raise WorkerFailure(
                 "remote_code_not_allowed",
-                f"The checkpoint brings code of its own ({name!r}), which mlx-vlm would run",
+                f"The checkpoint contains Python code ({name!r}), which mlx-vlm would run",
                 "If you trust the authors of {model}, set trust_remote_code for it.",
             )
 
@@ -121,7 +121,7 @@ class ModelAdapter:
         return render_prompt(self.tokenizer, self.checkpoint.config, turns, generation)
 
     def markers(self) -> list[str]:
-        """What the template puts before an answer, by comparing it with and without."""
+        """The text the template puts before an answer, found by comparing it with and without."""
         turns = [Turn(text="x")]
         bare, full = self.render(turns, generation=False), self.render(turns)
         return [full.removeprefix(bare)] if full != bare and full.startswith(bare) else []
@@ -139,7 +139,7 @@ class ModelAdapter:
             if images and slot and slot not in text:
                 raise _no_slot(error) from error
             if str(error).startswith("Failed to process inputs") and error.__context__:
-                raise error.__context__ from None  # mlx-vlm hides what it was
+                raise error.__context__ from None  # mlx-vlm hides the cause
             raise
         ids = tensors["input_ids"]
         mx.eval([value for value in tensors.values() if isinstance(value, mx.array)])
@@ -170,7 +170,7 @@ class ModelAdapter:
         return text.removeprefix(self.tokenizer.bos_token) if doubled else text
 
     def image_slot(self) -> str | None:
-        """The text that stands for an image in a prompt, where there is one."""
+        """The placeholder of an image in a prompt, or None."""
         slot = getattr(self.processor, "image_token", None)
         if isinstance(slot, str):
             return slot
@@ -190,7 +190,7 @@ class ModelAdapter:
             )
 
     def count_image_tokens(self, ids: mx.array, turns: Sequence[Turn]) -> int | None:
-        """Input ids that stand for images; by difference where no id is known for them."""
+        """The number of input ids for images; by difference if their id is unknown."""
         token = image_token_id(self.model, self.processor)
         if token is not None:
             return int((ids == token).sum())
@@ -200,10 +200,10 @@ class ModelAdapter:
         return max(0, int(ids.shape[-1]) - len(self.tokenizer(bare)["input_ids"]))
 
     def count_tiles(self, tensors: dict[str, Any], images: int) -> int | None:
-        """How many pieces the images were cut into; None where the inputs don't tell.
+        """The number of tiles the images were cut into; None if the inputs do not show it.
 
         Of several images the smaller ones are padded with empty tiles, which a mask of the
-        pixels (batch, tiles, height, width) tells.
+        pixels (batch, tiles, height, width) shows.
         """
         pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")
         if not images or not isinstance(pixels, mx.array):
@@ -238,13 +238,13 @@ class ModelAdapter:
             max_tokens=ask.max_new_tokens,
             **self.sampling(ask, inputs.tensors["input_ids"]),
         ):
-            # At the end by length the last token is told a second time.
+            # If generation ends by length, the last token is reported twice.
             if result.token is not None and result.finish_reason != "length":
                 yield int(result.token)
 
     def sampling(self, ask: Generation, prompt: mx.array) -> dict[str, Any]:
         """All settings spelled out: mlx-vlm fills those left out from the checkpoint, and would
-        sample where that says so.
+        sample if that enables it.
         """
         own = self.generation_config()
         penalty = ask.repetition_penalty or own.get("repetition_penalty")

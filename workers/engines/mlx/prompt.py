@@ -58,14 +58,14 @@ def render_prompt(
             raise WorkerFailure("unsupported", message, hint)
     elif not getattr(tokenizer, "chat_template", None):
         return render(tokenizer, tokenizer, turns, generation)  # raises what fits
-    said = apply_chat_template(
+    rendered = apply_chat_template(
         tokenizer,
         {"model_type": model_type},
         messages(turns),
         add_generation_prompt=generation,
         num_images=sum(len(turn.images) for turn in turns),
     )
-    return str(said)
+    return str(rendered)
 
 
 def check_images(model_type: str, turns: Sequence[Turn]) -> None:

@@ -1,4 +1,4 @@
-"""What is to be known of a loaded MLX model's weights: are they all there, how many, which kind."""
+"""Checks a loaded MLX model's weights for completeness; counts them and finds their type."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mlx.utils import tree_flatten
 
 from ...error_classes import WorkerFailure
 
-AUXILIARY = ("scales", "biases")  # a quantised layer's, beside its weight
+AUXILIARY = ("scales", "biases")  # a quantised layer's, in addition to its weight
 
 
 def check_modules(model: nn.Module) -> None:
@@ -38,7 +38,7 @@ def check_modules(model: nn.Module) -> None:
 def check_types(model: nn.Module) -> None:
     """Raises `unsupported_dtype` for weights in 8-bit floats, which MLX reads as plain integers.
 
-    Quantised layers have integers for weights too, and scales beside them.
+    Quantised layers have integers for weights too, plus scales.
     """
     for path, module in tree_flatten(model.leaf_modules(), is_leaf=nn.Module.is_module):
         weight = getattr(module, "weight", None)
@@ -95,7 +95,7 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def quantisation(config: Mapping[str, Any]) -> str | None:
-    """A note for people on how the weights are quantised, or None."""
+    """A readable note on how the weights are quantised, or None."""
     scheme = config.get("quantization") or config.get("quantization_config")
     if not isinstance(scheme, dict) or "bits" not in scheme:
         return None

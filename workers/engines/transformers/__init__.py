@@ -1,4 +1,4 @@
-"""The transformers engine. Only `engine` may be imported before a load has begun."""
+"""The transformers engine. Only `engine` may be imported before a load starts."""
 
 from .engine import TransformersEngine
 

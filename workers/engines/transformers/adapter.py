@@ -1,6 +1,6 @@
-"""How a model is loaded and asked, in steps that a family's file can replace one by one.
+"""Loads and runs a model, in steps that a family's hooks can replace one by one.
 
-These are the ordinary ways, right for whatever AutoModelForImageTextToText knows.
+The defaults fit every model that AutoModelForImageTextToText supports.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cuto
 
 class ModelAdapter:
     """One loaded model. After `load_processor` and `load_model`: `processor`, `tokenizer` and
-    `model` are set, and `notes` tells what was done out of the ordinary.
+    `model` are set, and `notes` lists every unusual step.
     """
 
     auto_model: Any = AutoModelForImageTextToText
@@ -57,11 +57,11 @@ class ModelAdapter:
         self._sees_videos: bool | None = None
 
     def common(self) -> dict[str, Any]:
-        """Options for every `from_pretrained`: what is on disk, and only code we may run."""
+        """Options for every `from_pretrained`: files on disk only, and only permitted code."""
         return {"local_files_only": True, "trust_remote_code": self.ask.trust_remote_code}
 
     def load_processor(self) -> None:
-        """Set `processor` and `tokenizer`. Raises what is wrong with them, or with the config."""
+        """Set `processor` and `tokenizer`. Raises `WorkerFailure` if they or the config are bad."""
         hint = "Compare config.json of {model} with the published one."
         with classify_unknown_as("bad_config", hint):
             AutoConfig.from_pretrained(str(self.checkpoint.folder), **self.common())
@@ -69,7 +69,7 @@ class ModelAdapter:
         with classify_unknown_as("bad_processor", hint):
             self.processor = self.make_processor()
         if isinstance(self.processor, PreTrainedTokenizerBase):
-            message = "This transformers knows no processor of that name, only the tokenizer"
+            message = "This transformers has no processor of that name, only the tokenizer"
             raise WorkerFailure("bad_processor", message, hint)
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
 
@@ -126,7 +126,7 @@ class ModelAdapter:
         return render(self.processor, self.tokenizer, turns, generation)
 
     def markers(self) -> list[str]:
-        """What the template puts before an answer, by comparing it with and without."""
+        """The text the template puts before an answer, found by comparing it with and without."""
         turns = [Turn(text="x")]
         bare, full = self.render(turns, generation=False), self.render(turns)
         return [full.removeprefix(bare)] if full != bare and full.startswith(bare) else []
@@ -158,18 +158,18 @@ class ModelAdapter:
         )
 
     def sees_videos(self, turns: Sequence[Turn] = ()) -> bool:
-        """Whether videos can be given as such: processor and template take them, and also
-        beside images where these turns hold both.
+        """True if videos can be passed as such: processor and template take them, and also
+        together with images if these turns hold both.
         """
         if self._sees_videos is None:
             self._sees_videos = takes_videos(self.processor) and fills_slot(
                 self.render, self.processor.video_token
             )
-        beside = any(turn.images for turn in turns)
-        return self._sees_videos and not (beside and takes_one_kind(self.processor))
+        has_images = any(turn.images for turn in turns)
+        return self._sees_videos and not (has_images and takes_one_kind(self.processor))
 
     def image_slot(self) -> str | None:
-        """The text that stands for an image in a prompt, where there is one."""
+        """The placeholder of an image in a prompt, or None."""
         slot = getattr(self.processor, "image_token", None)
         if isinstance(slot, str):
             return slot
@@ -188,7 +188,7 @@ class ModelAdapter:
             )
 
     def count_image_tokens(self, ids: Any, turns: Sequence[Turn]) -> int | None:
-        """Input ids that stand for images; by difference where no id is known for them."""
+        """The number of input ids for images; by difference if their id is unknown."""
         token = image_token_id(self.model, self.processor)
         if token is not None:
             # Some models have a token of its own for videos, others use the images'.

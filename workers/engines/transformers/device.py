@@ -1,4 +1,4 @@
-"""Where the model runs and in which numbers, and how much memory that takes.
+"""The model's device and dtype, and the memory in use there.
 
 Imports torch. The choice of dtype is recorded with its reason, for answers depend on it.
 """
@@ -32,15 +32,15 @@ class Device:
         return self.kind != "cpu" and importlib.util.find_spec("accelerate") is not None
 
     def free(self) -> FreeMemory | None:
-        """What a GPU has free; None on a CPU.
+        """A GPU's free memory; None on a CPU.
 
-        Metal shares the machine's memory: what it can work with at once, by its own word.
+        Metal shares the machine's memory: this is the working set it recommends.
         """
         if self.kind == "cuda":
             return FreeMemory(torch.cuda.mem_get_info(self.name)[0], f"free on {self.name}")
         if self.kind == "mps":
             left = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-            return FreeMemory(left, "left of what Metal recommends")
+            return FreeMemory(left, "left of Metal's recommended maximum")
         return None
 
     def memory(self) -> DeviceMemory:
@@ -88,9 +88,9 @@ class Device:
 
 
 def choose_device(device: str, dtype: str) -> Device:
-    """The device and dtype for what was asked ("auto" allowed for both).
+    """The device and dtype for a request ("auto" allowed for both).
 
-    Raises `unsupported_device` where the device asked for is not here, and `unsupported_dtype`.
+    Raises `unsupported_device` if the device is missing, and `unsupported_dtype`.
     """
     name = _choose_name(device)
     known = getattr(torch, dtype, None)
@@ -101,7 +101,7 @@ def choose_device(device: str, dtype: str) -> Device:
             "Choose dtype float32, bfloat16, float16 or auto for {model}.",
         )
     if dtype != "auto":
-        return Device(name, dtype, "as asked")
+        return Device(name, dtype, "as requested")
     return Device(name, *_choose_dtype(name.partition(":")[0]))
 
 

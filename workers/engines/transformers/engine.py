@@ -1,7 +1,7 @@
 """Any image-text-to-text model of the transformers library, as an `Engine`.
 
-It joins the parts beside it: `device` (where and in which numbers), `hooks` (how this family is
-loaded and asked), `prompt` (what goes in) and `streamer` (what comes out).
+It joins the parts in this folder: `device` (device and dtype), `hooks` (how this family is loaded
+and prompted), `prompt` (the inputs) and `streamer` (the outputs).
 """
 
 from __future__ import annotations

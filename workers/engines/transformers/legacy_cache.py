@@ -22,7 +22,7 @@ class LegacyCache(DynamicCache):  # type: ignore[misc]
 
     @property
     def seen_tokens(self) -> int:
-        """How many tokens went through."""
+        """The number of tokens processed."""
         return int(self.get_seq_length())
 
     def get_max_length(self, layer_idx: int | None = None) -> Any:
@@ -30,7 +30,7 @@ class LegacyCache(DynamicCache):  # type: ignore[misc]
         return None
 
     def get_usable_length(self, new_seq_length: int, layer_idx: int | None = 0) -> int:
-        """How many earlier tokens a layer still holds: all, for there is no limit."""
+        """The number of earlier tokens a layer still holds: all, since there is no limit."""
         return int(self.get_seq_length(layer_idx or 0))
 
     def to_legacy_cache(self) -> Any:
@@ -69,10 +69,10 @@ def install() -> list[str]:
 
 
 def patch_prepare_inputs(model: Any) -> None:
-    """Hand the model's `prepare_inputs_for_generation` what it got in transformers 4.43.
+    """Hand the model's `prepare_inputs_for_generation` the arguments it had in transformers 4.43.
 
     An empty cache was none then, `position_ids` were of the new tokens alone, and there was
-    always a mask: after a prompt of embeddings its length tells which ids are new. Without
+    always a mask: after a prompt of embeddings its length shows which ids are new. Without
     `cache_position` some code can't tell the first step.
     """
     original = model.prepare_inputs_for_generation

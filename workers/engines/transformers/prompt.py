@@ -1,6 +1,6 @@
 """From turns to a model's inputs: template, images, counts.
 
-The prompt is built by the model's own template with its image slots, never by ours: a bare
+The prompt is built by the model's own template with its image slots, never by this module: a bare
 prompt makes some models answer without looking.
 """
 
@@ -19,7 +19,7 @@ from ...error_classes import WorkerFailure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What goes into `generate()` (`tensors`, batch of one) and the counts of it."""
+    """The inputs of `generate()` (`tensors`, batch of one) and their counts."""
 
     tensors: dict[str, Any]
     input_tokens: int
@@ -50,7 +50,7 @@ def slots(turn: Turn) -> list[dict[str, str]]:
 def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bool = True) -> str:
     """The prompt's text by the processor's template, else the tokenizer's.
 
-    Raises `bad_template` where there is none, or where it can't take a list of parts.
+    Raises `bad_template` if there is none, or it cannot take a list of parts.
     """
     holder = processor if getattr(processor, "chat_template", None) else tokenizer
     if not getattr(holder, "chat_template", None):
@@ -84,7 +84,7 @@ def open_files(paths: Iterable[str]) -> list[Image.Image]:
             with Image.open(path) as file:
                 images.append(file.convert("RGB"))
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            hint = f"Run the sweep again, which prepares {path} anew, or leave that image out."
+            hint = f"Run the sweep again, which prepares {path} again, or leave that image out."
             raise WorkerFailure("bad_image", f"{path} can't be read: {error}", hint) from error
     return images
 
@@ -99,7 +99,7 @@ def doubles_bos(tokenizer: Any, text: str) -> bool:
 
 
 def image_token_id(model: Any, processor: Any) -> int | None:
-    """The id that stands for (a part of) an image among the input ids, where known."""
+    """The input id that represents (a part of) an image, or None."""
     for owner, name in (
         # The model's word before the processor's, which may be that of a slot (Gemma 3's is).
         (model.config, "image_token_id"),
@@ -141,11 +141,11 @@ def check_texts(turns: Sequence[Turn], token: str | None) -> None:
 
 
 def count_tiles(tensors: Mapping[str, Any], images: int) -> int | None:
-    """How many pieces the images were cut into; None where the inputs don't tell.
+    """The number of tiles the images were cut into; None if the inputs do not show it.
 
     `pixel_values` is (1, tiles, 3, h, w) or (images, tiles, 3, h, w) where images are cut,
     (images, 3, h, w) where they are not. Of several images the smaller ones are padded with
-    empty tiles; `pixel_attention_mask` (batch, tiles, h, w), where there is one, tells those.
+    empty tiles; `pixel_attention_mask` (batch, tiles, h, w), if present, marks those.
     """
     pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")
     if pixels is None or not images:

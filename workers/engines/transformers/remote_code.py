@@ -30,7 +30,7 @@ def check_allowed(checkpoint: Checkpoint, ask: Load) -> None:
     if not ask.trust_remote_code:
         raise WorkerFailure(
             "remote_code_not_allowed",
-            f"{checkpoint.source or checkpoint.folder} runs only by its own code",
+            f"{checkpoint.source or checkpoint.folder} needs its own code to run",
             "If you trust its authors, set trust_remote_code for this model and pin its revision.",
         )
     elsewhere = sorted({ref.split("--")[0] for ref in _references(checkpoint) if "--" in ref})
@@ -55,7 +55,7 @@ def remote_class(checkpoint: Checkpoint, auto: str) -> type[Any]:
         raise WorkerFailure(
             "bad_config",
             f"config.json names no class for {auto}",
-            "The model needs its own code: an `auto_map` and the .py files beside it.",
+            "The model needs its own code: an `auto_map` and the .py files in its folder.",
         )
     found: type[Any] = get_class_from_dynamic_module(
         reference, str(checkpoint.folder), local_files_only=True
@@ -93,8 +93,8 @@ def cast_weights(model: Any, dtype: torch.dtype) -> None:
 def rebuild_buffers(model: Any, device: str, dtype: torch.dtype) -> int:
     """Recompute all that `__init__` computes and no file holds; the result is how many.
 
-    transformers 5 builds models on the meta device and fills non-persistent buffers with
-    whatever was in memory. So the class is built once more, its weights on the meta device and
+    transformers 5 builds models on the meta device and leaves non-persistent buffers with
+    arbitrary memory. So the class is built once more, its weights on the meta device and
     the rest for real, and the buffers are taken from there. Raises `missing_weights` where
     something is still without a value.
     """

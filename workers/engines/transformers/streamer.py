@@ -1,4 +1,4 @@
-"""Hears of each token from `generate()`, in the main thread, and tells the meter."""
+"""Receives each token from `generate()`, in the main thread, and reports it to the meter."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ...timing import RunTimer
 
 
 class TokenStreamer(BaseStreamer):  # type: ignore[misc]
-    """Keeps the generated ids in `ids`: what came after the prompt, and nothing else.
+    """Keeps the generated ids in `ids`: those after the prompt, and nothing else.
 
-    `generate()` puts the whole prompt first, then each token; so the prompt is told apart by
+    `generate()` puts the whole prompt first, then each token; so the prompt is recognised by
     its place, never by its text. `visible` says whether a piece of text shows anything.
 
-    Models with a loop of their own tell no ids: each token is a `step`, text comes by `write`,
+    Models with their own loop report no ids: each token is a `step`, text arrives by `write`,
     joined it is `written`, and `ended` says whether the last token ended the answer.
     """
 
@@ -48,7 +48,7 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
         self._after_token()
 
     def step(self, n: int = 1) -> None:
-        """`n` more tokens exist whose ids nobody tells."""
+        """Count `n` more tokens whose ids are unknown."""
         self.count += n
         self._meter.token("", n)
         self._after_token()
@@ -59,8 +59,8 @@ class TokenStreamer(BaseStreamer):  # type: ignore[misc]
         self._meter.token(text, 0, visible=self._visible(text))
 
     def counted(self, input_tokens: int, image_tokens: int | None) -> None:
-        """What the model took in, where that shows only once it is at work."""
+        """Set the input counts of a model that reports them only while generating."""
         self._meter.set_token_counts(input_tokens, image_tokens)
 
     def end(self) -> None:
-        """Nothing is left to do: the whole text is told to the meter by the caller."""
+        """Does nothing: the caller passes the whole text to the meter."""

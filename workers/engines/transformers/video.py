@@ -1,7 +1,7 @@
 """Videos as such, for models whose processor has a video processor and whose template a slot.
 
 The frames were sampled by the runner, the same for every model, so nothing is sampled here: the
-processor is told when each frame was shown and how long the video is.
+processor receives when each frame was shown and how long the video is.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def fills_slot(render: Callable[[Sequence[Turn]], str], token: str) -> bool:
     video = Video(frames=("",), times_s=(0.0,), duration_s=1.0)
     try:
         return token in render([Turn(text="x", videos=(video,))])
-    except Exception:  # templates raise whatever they like at parts they do not know
+    except Exception:  # templates raise any exception at unknown parts
         return False
 
 
 def video_options(turns: Sequence[Turn]) -> dict[str, Any]:
-    """What the processor is to be called with for the videos of a conversation."""
+    """The processor's arguments for the videos of a conversation."""
     videos = [video for turn in turns for video in turn.videos]
     settings = {"do_sample_frames": False, "video_metadata": [metadata(v) for v in videos]}
     # A list for each prompt, as SmolVLM's processor counts them; others flatten it.
@@ -62,7 +62,7 @@ def metadata(video: Video) -> dict[str, Any]:
 
 
 def video_token_id(model: Any, processor: Any) -> int | None:
-    """The id that stands for (a part of) a video among the input ids, where there is one."""
+    """The input id that represents (a part of) a video, or None."""
     for owner, name in (
         (model.config, "video_token_id"),
         (model.config, "video_token_index"),

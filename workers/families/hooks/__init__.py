@@ -1,1 +1,1 @@
-"""What families do besides the ordinary, by engine. Imported only when that engine loads one."""
+"""Hooks of families, by engine. Imported only when that engine loads such a model."""

@@ -12,7 +12,7 @@ from workers.engines.mlx.hooks import ModelAdapter
 
 
 class LlavaHooks(ModelAdapter):
-    """LLaVA 1.6 is loaded and asked in the ordinary way."""
+    """LLaVA 1.6 uses the default steps."""
 
     def load_model(self) -> None:
         super().load_model()

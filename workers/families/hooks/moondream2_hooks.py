@@ -1,4 +1,4 @@
-"""How Moondream2 is loaded and asked on the transformers engine.
+"""Loads and runs Moondream2 on the transformers engine.
 
 Loads its own code with the code's faults repaired from outside; the two generations of the
 interface are in `moondream2_query` and `moondream2_answer`.
@@ -38,7 +38,7 @@ class MoondreamInterface(Protocol):
 
 
 class MoondreamHooks(ModelAdapter):
-    """Both generations; which of them shows once the model is there."""
+    """Hooks of both generations; which one it is shows once the model is loaded."""
 
     auto_model = AutoModelForCausalLM
 

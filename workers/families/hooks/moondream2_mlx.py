@@ -1,7 +1,7 @@
 """Moondream2 in mlx-vlm: one question about one image.
 
-mlx-vlm reads the tokenizer from a second repository and trusts its code, asked or not; here its
-`tokenizer.json` is read alone, from the cache. The prompt's frame is mlx-vlm's own.
+mlx-vlm reads the tokenizer from a second repository and always trusts its code; here only its
+`tokenizer.json` is read, from the cache. The prompt's frame is mlx-vlm's own.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class QueryInterface:
 
     @contextmanager
     def _counting(self, most: int, streamer: TokenStreamer) -> Iterator[Callable[[], int]]:
-        """Hear of each token while the answer is made. Gives the number of decoding steps.
+        """Count each token while the answer is generated. Yields the number of decoding steps.
 
         The loop decodes once after each token it keeps, so its last step makes a token that
         is either the end or, at the limit, thrown away.
@@ -135,7 +135,7 @@ class QueryInterface:
         ask: Generation,
         streamer: TokenStreamer,
     ) -> set[int]:
-        """For a revision whose loop we don't know: what can be said from outside."""
+        """Answer with a revision whose loop is unknown: only its text is measured."""
         tokenizer = self._inner.tokenizer
         places = int(getattr(encoded, "pos", 0) or 0)
         asked = len(tokenizer.encode(question).ids)

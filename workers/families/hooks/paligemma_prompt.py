@@ -11,7 +11,7 @@ from workers.error_classes import WorkerFailure
 
 
 class PaliGemmaHooks(ModelAdapter):
-    """A checkpoint that was given a chat template is asked by it, as any other."""
+    """A checkpoint with a chat template is prompted with it, as any other."""
 
     def render(self, turns: Sequence[Turn], generation: bool = True) -> str:
         if getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template:

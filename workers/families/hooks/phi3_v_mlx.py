@@ -18,15 +18,15 @@ TILE = 336  # pixels
 
 
 class Phi3VHooks(ModelAdapter):
-    """The template wants text alone, so the slots are put there by us, as it was trained."""
+    """The template takes only text, so these hooks add the image slots it was trained with."""
 
     def load_model(self) -> None:
-        # mlx-vlm builds CLIP ViT-L whatever the config says. Published configs agree with it and
-        # do not say these; a checkpoint with a smaller tower does, as our tiny one.
-        said = self.checkpoint.config.get("img_processor") or {}
+        # mlx-vlm always builds CLIP ViT-L. Published configs agree with it and
+        # do not set these; a checkpoint with a smaller tower does, as the tiny one does.
+        vision = self.checkpoint.config.get("img_processor") or {}
         for name in ("num_hidden_layers", "intermediate_size"):
-            if isinstance(said.get(name), int):
-                setattr(VisionModel.CLIP_VIT_LARGE_PATCH14_336_CONFIG, name, said[name])
+            if isinstance(vision.get(name), int):
+                setattr(VisionModel.CLIP_VIT_LARGE_PATCH14_336_CONFIG, name, vision[name])
         super().load_model()
 
     def render(self, turns: Sequence[Turn], generation: bool = True) -> str:

@@ -1,7 +1,7 @@
 """Phi-3.5-vision's own code on the transformers engine.
 
 It was written for transformers 4.43. With a cache that speaks its language (see `old_cache`)
-and eager attention it runs with its KV cache on today's; each run says which way was used.
+and eager attention it runs with its KV cache on today's; each run records which cache was used.
 """
 
 from __future__ import annotations

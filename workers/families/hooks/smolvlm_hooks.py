@@ -1,4 +1,4 @@
-"""How SmolVLM and SmolVLM2 are loaded by transformers."""
+"""Loads SmolVLM and SmolVLM2 with transformers."""
 
 from __future__ import annotations
 

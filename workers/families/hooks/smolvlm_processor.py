@@ -12,14 +12,14 @@ from transformers import ProcessorMixin, SmolVLMProcessor
 
 
 class _WithoutVideo(ProcessorMixin):  # type: ignore[misc]
-    """Stands behind `SmolVLMProcessor` and drops the video processor it hands on."""
+    """Base after `SmolVLMProcessor` that drops the video processor passed to it."""
 
     def __init__(self, image_processor: Any, tokenizer: Any, _: None, **options: Any) -> None:
         super().__init__(image_processor, tokenizer, **options)
 
 
 class ImageProcessor(SmolVLMProcessor, _WithoutVideo):  # type: ignore[misc]
-    """`SmolVLMProcessor` made of its other parts; the signature says which those are."""
+    """`SmolVLMProcessor` made of its other parts; the signature names them."""
 
     video_processor = SimpleNamespace(num_frames=None, fps=None)  # what the template step reads
 

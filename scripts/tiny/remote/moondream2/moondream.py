@@ -1,7 +1,7 @@
 """Stand-in for Moondream2's model (2025 revisions): its interface, at toy size.
 
 Defects kept: buffers that no file holds, a tokenizer from a second repository, crops that are
-always bfloat16, KeyError 'variant' for a bare picture with settings, a stream of words.
+always bfloat16, KeyError 'variant' for a bare image with settings, a stream of words.
 """
 
 from dataclasses import dataclass

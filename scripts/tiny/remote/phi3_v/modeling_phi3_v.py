@@ -227,7 +227,7 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         limit = self.config.original_max_position_embeddings
         crosses = self.config.rope_scaling and input_ids.shape[1] >= limit + 1
         if past_key_values and crosses and past_key_values.seen_tokens <= limit:
-            past_key_values = None  # what it holds was turned by the short factors
+            past_key_values = None  # its entries were rotated by the short factors
         if past_key_values is not None:
             cache_length, past_length = (
                 past_key_values.get_seq_length(),

@@ -25,9 +25,9 @@ class Phi3VImageProcessor(BaseImageProcessor):
             width, height = image.size
             across = min(self.num_crops, max(1, round(2 * width / height)))
             down = max(1, self.num_crops // across // 2)
-            picture = image.convert("RGB")
-            parts = [to_tensor(picture.resize((CROP, CROP)))]
-            whole = to_tensor(picture.resize((across * CROP, down * CROP)))
+            rgb = image.convert("RGB")
+            parts = [to_tensor(rgb.resize((CROP, CROP)))]
+            whole = to_tensor(rgb.resize((across * CROP, down * CROP)))
             whole = whole.reshape(3, down, CROP, across, CROP).permute(1, 3, 0, 2, 4)
             parts += list(whole.reshape(-1, 3, CROP, CROP))
             parts += [torch.zeros_like(parts[0])] * (self.num_crops + 1 - len(parts))
@@ -58,7 +58,7 @@ class Phi3VProcessor(ProcessorMixin):
     def __call__(self, text, images=None, padding=False, return_tensors="pt"):
         if images is None:
             return BatchFeature(dict(self.tokenizer(text, return_tensors=return_tensors)))
-        pictures = self.image_processor(images, return_tensors=return_tensors)
+        pixels = self.image_processor(images, return_tensors=return_tensors)
         slot = r"<\|image_\d+\|>"
         numbers = [int(re.sub(r"\D", "", found)) for found in re.findall(slot, text)]
         assert sorted(set(numbers)) == list(range(1, len(images) + 1)), (
@@ -67,13 +67,13 @@ class Phi3VProcessor(ProcessorMixin):
         chunks = [self.tokenizer(part).input_ids for part in re.split(slot, text)]
         ids = list(chunks[0])
         for number, chunk in zip(numbers, chunks[1:], strict=True):
-            ids += [-number] * pictures["num_img_tokens"][number - 1] + list(chunk)
+            ids += [-number] * pixels["num_img_tokens"][number - 1] + list(chunk)
         input_ids = torch.tensor([ids], dtype=torch.long)
         data = {"input_ids": input_ids, "attention_mask": torch.ones_like(input_ids)}
         return BatchFeature(
             {
                 **data,
-                "pixel_values": pictures["pixel_values"],
-                "image_sizes": pictures["image_sizes"],
+                "pixel_values": pixels["pixel_values"],
+                "image_sizes": pixels["image_sizes"],
             }
         )
