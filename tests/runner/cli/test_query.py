@@ -52,7 +52,9 @@ def test_history_lists_runs_and_explains(ask: Callable[..., Result], tmp_path: P
     assert json.loads(ask("history", "failures", "--json").output) == [{"seven": 7}]
     assert "limit       how many [50]" in ask("history", "disagreements", "-h").output
     assert "VLMSWEEP_QUERIES" in ask("history", "--help").output
-    assert ask("history", "flaky", "--sql").output.startswith("-- Jobs whose runs gave different results")
+    assert ask("history", "flaky", "--sql").output.startswith(
+        "-- Jobs whose runs gave different results"
+    )
 
 
 def test_history_finds_sweeps_and_gives_advice(ask: Callable[..., Result]) -> None:
