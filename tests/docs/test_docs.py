@@ -23,17 +23,17 @@ EXAMPLES = re.findall(r"```yaml\n(.*?)```", SWEEP_FILE, re.DOTALL)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_examples_of_the_sweep_file_are_sweeps(example: str) -> None:
+def test_sweep_file_examples_are_valid(example: str) -> None:
     sweepfile.validate(yaml.safe_load(example), "docs/sweep-file.md")
 
 
 @pytest.mark.parametrize("part", [Sweep, Model, Prompt, Limits])
-def test_every_key_of_a_sweep_file_is_shown(part: type) -> None:
+def test_every_sweep_file_key_is_documented(part: type) -> None:
     missing = [key for key in part.model_fields if not re.search(rf"\b{key}:", EXAMPLES[1])]
     assert not missing
 
 
-def test_the_defaults_shown_are_the_defaults() -> None:
+def test_documented_defaults_match_the_code() -> None:
     shown = yaml.safe_load(EXAMPLES[1])["limits"]
     shown.pop("memory_bytes")
     assert shown == Limits().model_dump(exclude={"memory_bytes"})
@@ -43,7 +43,7 @@ def test_the_defaults_shown_are_the_defaults() -> None:
     }
 
 
-def test_the_readme_names_real_commands_options_and_files() -> None:
+def test_readme_commands_options_and_files_exist() -> None:
     for line in re.findall(r"^\$ vlmsweep (.*)$", README, re.MULTILINE):
         words = line.split("#")[0].replace("| jq .", "").split()
         command: click.Command = cli
@@ -60,7 +60,7 @@ def test_the_readme_documents_every_command() -> None:
     assert {name for name in cli.commands if f"vlmsweep {name}" not in README} <= {"demo"}
 
 
-def test_the_yaml_in_the_readme_is_a_sweep() -> None:
+def test_readme_yaml_is_a_valid_sweep() -> None:
     for example in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL):
         sweepfile.validate(yaml.safe_load(example), "README.md")
 
@@ -78,7 +78,7 @@ def test_every_named_query_and_its_parameters_are_in_docs_history() -> None:
     assert documented == there
 
 
-def test_the_examples_of_docs_history_are_real() -> None:
+def test_history_doc_examples_run() -> None:
     for line in re.findall(r"^\$ vlmsweep (.*)$", HISTORY, re.MULTILINE):
         words = line.split("#")[0].split(">")[0].split()
         command = cli.commands[words[0]]
@@ -121,13 +121,13 @@ def test_every_path_and_definition_named_in_a_document_exists(document: str) -> 
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_link_between_documents_leads_to_a_file(document: str) -> None:
+def test_every_link_between_documents_has_a_target(document: str) -> None:
     text = re.sub(r"```.*?```", "", (ROOT / document).read_text(), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
     assert not [link for link in links if not ((ROOT / document).parent / link).exists()]
 
 
-def test_the_architecture_answers_the_first_questions_of_a_reader() -> None:
+def test_architecture_doc_answers_common_questions() -> None:
     table = (ROOT / "docs" / "architecture.md").read_text().partition("## ")[0]
     for subject in (
         "timeout becomes a kill",

@@ -197,7 +197,7 @@ def held(shown: list[str], said: list[str]) -> None:
 
 
 @pytest.mark.parametrize("step", steps(), ids=lambda step: step.command)
-def test_what_the_readme_shows_is_true(walk: Walk, step: Step) -> None:
+def test_readme_output_matches_the_commands(walk: Walk, step: Step) -> None:
     code, said = walk.said[step.command]
     regression = step.command.startswith("vlmsweep diff")
     assert code in ((0, 1) if regression else (0,)), said
@@ -207,13 +207,13 @@ def test_what_the_readme_shows_is_true(walk: Walk, step: Step) -> None:
         held(shown, [plain(line) for line in said.splitlines() if line.strip()])
 
 
-def test_the_walk_leaves_what_it_says(walk: Walk) -> None:
+def test_readme_walkthrough_leaves_the_documented_state(walk: Walk) -> None:
     for step in steps():
         for name in re.findall(r"(?:-o|>) (\S+)", step.command):
             assert (walk.folder / name).stat().st_size > 100
 
 
-def test_the_readme_shows_every_command_that_reads() -> None:
+def test_readme_shows_every_read_command() -> None:
     shown = {step.command.split()[1] for step in steps()}
     reading = {"show", "history", "search", "sql", "judge", "report", "browse"}
     reading |= {"export", "issue", "import", "diff"}

@@ -47,7 +47,7 @@ def draw(folder: Path) -> None:
     wide.save(folder / "turned.jpg", exif=turned, quality=95)
 
 
-def test_all_five_run_in_both_engines(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_five_systems_run_in_both_engines(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     folders = {name: tiny(name) for name in (*TRANSFORMERS, *MLX)}
     (tmp_path / "images").mkdir()
     draw(tmp_path / "images")

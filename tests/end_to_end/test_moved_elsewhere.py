@@ -48,7 +48,7 @@ JOIN images ON images.id = image_id ORDER BY prompt, prepared_sha256
 """
 
 
-def test_an_unpacked_bundle_runs_again_and_says_the_same(history: Path) -> None:
+def test_unpacked_bundle_reruns_with_equal_texts(history: Path) -> None:
     run(history, "vlmsweep", "export", "1", "--bundle", "-o", "x.zip")
     there = history / "there"
     with zipfile.ZipFile(history / "x.zip") as file:
@@ -62,7 +62,7 @@ def test_an_unpacked_bundle_runs_again_and_says_the_same(history: Path) -> None:
     assert len(set(ask(history, SAID))) == 2
 
 
-def test_a_reports_program_gives_the_text_that_the_worker_gave(history: Path) -> None:
+def test_report_program_reproduces_the_worker_text(history: Path) -> None:
     ((prepared, said),) = ask(
         history,
         "SELECT prepared_path, raw_text FROM runs JOIN job_images USING (job_id)"

@@ -64,7 +64,7 @@ def direct(folder: Path, images: list[str]) -> dict[tuple[str, str], tuple[str, 
     return found
 
 
-def test_every_job_has_its_row_and_every_text_is_the_models_own(
+def test_every_job_has_a_row_with_the_text_of_its_model(
     tiny: Callable[[str], Path], tmp_path: Path
 ) -> None:
     models = {"demo": DEMO, "smolvlm2": tiny("smolvlm2"), "smolvlm": tiny("smolvlm")}
@@ -116,7 +116,7 @@ def test_every_job_has_its_row_and_every_text_is_the_models_own(
         assert got == expected
 
 
-def test_the_supervisors_side_never_imports_a_model_library(tmp_path: Path) -> None:
+def test_supervisor_never_imports_a_model_library(tmp_path: Path) -> None:
     """Asks the interpreter itself, over a whole sweep with a model that cannot be loaded."""
     (tmp_path / "model").mkdir()
     command = ["-X", "importtime", "-m", "runner", "run", "-m", "./model", "-i"]

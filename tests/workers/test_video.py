@@ -134,7 +134,7 @@ def test_frames_as_images_equal_a_direct_call(
 
 
 @pretended
-def test_a_video_beside_pictures_and_in_a_conversation(
+def test_a_video_beside_images_and_in_a_conversation(
     tiny: Callable[[str], Path], clip: Video, images: dict[str, str]
 ) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})

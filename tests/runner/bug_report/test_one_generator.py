@@ -8,7 +8,7 @@ from runner.text.load_code import LoadCode, generate_lines
 from tests.helpers.paths import ROOT
 
 
-def test_only_one_module_writes_the_code_of_a_load() -> None:
+def test_only_one_module_generates_load_code() -> None:
     writers = [
         file.relative_to(ROOT).as_posix()
         for file in (ROOT / "runner").rglob("*.py")
@@ -17,7 +17,7 @@ def test_only_one_module_writes_the_code_of_a_load() -> None:
     assert writers == ["runner/text/load_code.py"]
 
 
-def test_stored_text_becomes_a_literal_and_no_code() -> None:
+def test_stored_text_becomes_a_literal_not_code() -> None:
     hostile = "x\"); import os  # \u202e'"
     load = LoadCode(
         model="MODEL",

@@ -54,7 +54,9 @@ OWN = LIBRARY.replace("site-packages/transformers/models/x", "modules/transforme
         (case(), "transformers", "runs the model"),
     ],
 )
-def test_it_goes_to_the_project_whose_fault_it_is(made: RunRecord, name: str, why: str) -> None:
+def test_report_is_addressed_to_the_responsible_project(
+    made: RunRecord, name: str, why: str
+) -> None:
     found = project(made)
     assert found.name == name
     assert why in found.why
@@ -71,7 +73,7 @@ def killed() -> RunRecord:
     return case(run | {"traceback": HUNG}, worker=worker | {"engine": "mlx"}, log=log)
 
 
-def test_it_holds_the_evidence() -> None:
+def test_report_contains_the_evidence() -> None:
     text, to = markdown(killed())
     assert text.startswith("# `org/model`: timeout in prefill: `no first token within 180 s`\n")
     for said in (
@@ -105,7 +107,7 @@ def test_it_holds_the_evidence() -> None:
         (case(worker={"engine": None}, environment={}), "before it reported them"),
     ],
 )
-def test_other_ends_are_told_too(made: RunRecord, said: str) -> None:
+def test_report_covers_other_outcomes(made: RunRecord, said: str) -> None:
     assert said in markdown(made)[0]
 
 
@@ -130,7 +132,7 @@ HOSTILE = (
 )
 
 
-def test_nothing_that_was_said_can_act() -> None:
+def test_model_output_in_a_report_is_inert() -> None:
     texts = {"message": HOSTILE, "traceback": HOSTILE, "raw_text": HOSTILE, "error_class": HOSTILE}
     made = case(
         texts,
@@ -152,7 +154,7 @@ def test_nothing_that_was_said_can_act() -> None:
     assert comment.count(">") == 1
 
 
-def test_nothing_that_should_stay_here_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_private_data_is_not_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "some-very-secret-1")
     monkeypatch.setattr(Path, "home", lambda: Path("/root"))
     said = "see /home/ann/x and /Users/bob/y and C:\\Users\\eve\\z, /root/w, some-very-secret-1 hf_"
@@ -165,7 +167,7 @@ def test_nothing_that_should_stay_here_leaves(monkeypatch: pytest.MonkeyPatch) -
     assert "see ~/x and ~/y and ~\\z, ~/w" in text
 
 
-def test_the_tools() -> None:
+def test_report_tools() -> None:
     assert code_block("a") == "```text\na\n```"
     assert code_block("a ```` b").startswith("`````text\n")
     assert inline_code("a`b") == "``a`b``"
@@ -177,7 +179,7 @@ def test_the_tools() -> None:
     assert current_first("a\nCurrent thread\nb", 2) == "Current thread\nb\n[... 2 lines more]"
 
 
-def test_runs_are_found_and_near_misses_told(
+def test_runs_are_found_and_close_matches_suggested(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     def issue(*arguments: Any) -> tuple[int, str, str]:

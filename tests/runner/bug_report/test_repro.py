@@ -52,7 +52,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_program_compiles(name: str) -> None:
+def test_every_generated_program_compiles(name: str) -> None:
     compile(snippet(CASES[name]), name, "exec")
 
 
@@ -81,14 +81,14 @@ def hostile(engine: str, family: str) -> RunRecord:
         ("openai", "server"),
     ],
 )
-def test_nothing_that_was_stored_becomes_code(engine: str, family: str) -> None:
+def test_stored_values_never_become_code(engine: str, family: str) -> None:
     tree = ast.parse(snippet(hostile(engine, family)))
     called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     assert "__import__" not in {f.id for f in called if isinstance(f, ast.Name)}
     assert any("__import__" in str(n.value) for n in ast.walk(tree) if isinstance(n, ast.Constant))
 
 
-def test_it_says_what_was_used_and_not_what_was_left_open() -> None:
+def test_program_contains_only_the_options_that_were_set() -> None:
     text = snippet(CASES["plain"])
     assert 'revision="c0ffee"' in text
     assert "dtype=torch.bfloat16" in text
@@ -98,13 +98,13 @@ def test_it_says_what_was_used_and_not_what_was_left_open() -> None:
     assert ".expanduser()" in snippet(CASES["a folder"])
 
 
-def test_a_talk_stops_where_the_model_fell_silent() -> None:
+def test_conversation_ends_at_the_first_missing_answer() -> None:
     assert "A bicycle." in snippet(CASES["a talk"])
     assert "Is it new?" in snippet(CASES["a talk"])
     assert "Is it new?" not in snippet(case(turns=TALK))
 
 
-def test_the_servers_program_asks_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_program_sends_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str, dict[str, Any]]] = []
 
     class Server(BaseHTTPRequestHandler):

@@ -53,7 +53,7 @@ def left_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
-def test_every_fault_is_survived_and_nothing_is_left(tmp_path: Path) -> None:
+def test_every_fault_is_survived_without_leftovers(tmp_path: Path) -> None:
     began = time.monotonic()
     result = chaos("--quick", "--json")
     rows = json.loads(result.stdout)
@@ -67,27 +67,29 @@ def test_every_fault_is_survived_and_nothing_is_left(tmp_path: Path) -> None:
     assert left_in(tmp_path) == []
 
 
-def test_all_that_the_worker_can_do_is_tried() -> None:
+def test_every_worker_fault_is_tried() -> None:
     tried = {fault.name for fault in catalogue.FAULTS if fault.where == "run"}
     tried |= {fault.name for fault in catalogue.FAULTS if fault.where == "supervisor"}
     assert tried - {"killed-from-outside"} == set(faults.FAULTS)
 
 
-def test_a_descendant_that_never_came_up_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_descendant_that_never_started_is_not_counted_as_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     lazy = [dataclasses.replace(f, kills=3) for f in catalogue.FAULTS if f.name == "grandchild"]
     monkeypatch.setattr(catalogue, "FAULTS", lazy)
     (row,) = json.loads(chaos("--quick", "--json").stdout)
     assert row["why"] == "2 of 3 processes were there to be killed"
 
 
-def test_people_get_a_sum_and_nothing_of_the_ticker() -> None:
+def test_terminal_output_is_a_summary_without_progress() -> None:
     result = chaos("--quick", "--fault", "exit-without-answer", "--fault", "garbage")
     assert result.exit_code == 0
     assert result.stdout.splitlines()[-1] == "2 of 2 survived"
     assert "\x1b" not in result.output
 
 
-def test_an_unknown_fault_is_refused() -> None:
+def test_unknown_fault_is_refused() -> None:
     result = chaos("--fault", "gremlins")
     assert result.exit_code == 2
     assert "hang-in-python" in result.output
@@ -95,7 +97,7 @@ def test_an_unknown_fault_is_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_kill")
-def test_descendants_that_outlive_a_broken_kill_are_told_and_cleared_away(tmp_path: Path) -> None:
+def test_surviving_descendants_are_reported_and_killed(tmp_path: Path) -> None:
     names = ("grandchild", "own-session", "daemon", "bare-daemon", "leaked-child")
     arguments = [part for name in names for part in ("--fault", name)]
     result = chaos("--quick", "--json", *arguments)
@@ -109,7 +111,7 @@ def test_descendants_that_outlive_a_broken_kill_are_told_and_cleared_away(tmp_pa
 
 
 @pytest.mark.usefixtures("no_kill")
-def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broken_kill_is_detected_when_the_supervisor_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "KILL_S", 1.0)
     result = chaos("--fault", "spawn-every-descendant")
     assert result.exit_code == 1
@@ -118,7 +120,7 @@ def test_a_broken_kill_is_seen_when_the_supervisor_dies(monkeypatch: pytest.Monk
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_supervisor_is_killed_after_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher.ShimHandle, "kill", lambda self: None)
     monkeypatch.setattr(runner, "TIMEOUT_S", 3.0)
     result = chaos("--quick", "--json", "--fault", "hang-in-native-code")
@@ -128,7 +130,7 @@ def test_a_supervisor_that_hangs_does_not_hang_us(monkeypatch: pytest.MonkeyPatc
     assert row["got"] is None
 
 
-def test_a_store_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_failure_is_reported_without_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -141,7 +143,7 @@ def test_a_store_that_fails_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_when_it_is_ended_itself_nothing_stays(tmp_path: Path, number: int) -> None:
+def test_terminated_chaos_run_leaves_no_process(tmp_path: Path, number: int) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "runner", "chaos", "--fault", "bare-daemon"]
     # A session of its own, so that the signal reaches it alone.
@@ -154,7 +156,7 @@ def test_when_it_is_ended_itself_nothing_stays(tmp_path: Path, number: int) -> N
     assert left_in(tmp_path) == []
 
 
-def test_only_what_bears_the_mark_is_touched() -> None:
+def test_only_processes_with_the_marker_are_killed() -> None:
     ours, other = process_marks.new_mark(), process_marks.new_mark()
     sleeper = [sys.executable, "-c", "import time; time.sleep(6000)"]
     started = [

@@ -18,7 +18,7 @@ WAIT_S = 900
 
 
 @pytest.mark.parametrize("command", list(cli.commands))
-def test_unusable_argument_ends_in_a_sentence_and_not_in_a_crash(command: str) -> None:
+def test_unusable_argument_is_reported_without_traceback(command: str) -> None:
     done = subprocess.run(
         [sys.executable, DRIVER, command],
         capture_output=True,

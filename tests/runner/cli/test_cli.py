@@ -48,7 +48,7 @@ def vlmsweep(*arguments: str, **more: Any) -> Result:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"]])
-def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+def test_help_imports_no_heavy_module(arguments: list[str]) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "runner", *arguments]
     done = subprocess.run(command, env=env(), capture_output=True, text=True, check=True)
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
@@ -56,7 +56,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert not {name for name in imported if name.split(".")[0] in HEAVY}
 
 
-def test_reading_imports_no_sqlite_utils(here: Path) -> None:
+def test_read_commands_do_not_import_sqlite_utils(here: Path) -> None:
     assert vlmsweep("run", sweep_file(here, ["a"]), "-q").exit_code == 0
     for arguments in (["show"], ["sql", "select 1"], ["sweeps"], ["plan", "sweep.yaml"]):
         command = [sys.executable, "-X", "importtime", "-m", "runner", *arguments]
@@ -66,7 +66,7 @@ def test_reading_imports_no_sqlite_utils(here: Path) -> None:
         assert not imported & {"sqlite_utils", "pandas", "torch", "transformers"}
 
 
-def test_choices_are_those_of_the_schemas() -> None:
+def test_option_choices_match_the_schemas() -> None:
     schema = Model.model_json_schema()["properties"]["engine"]
     assert tuple(schema["enum"]) == ("auto", *(info.name for info in BUILT_IN))
     options_by_name = {option.name: option for option in cli.commands["run"].params}
@@ -83,7 +83,7 @@ def test_choices_are_those_of_the_schemas() -> None:
 # run
 
 
-def test_a_sweep_from_a_file(here: Path) -> None:
+def test_sweep_file_runs(here: Path) -> None:
     result = vlmsweep("run", sweep_file(here, ["a", "b"], name="tonight"))
     assert result.exit_code == 0, result.output
     assert "good: 1/2 ok 0.20 s | a | you said a" in result.output
@@ -93,7 +93,7 @@ def test_a_sweep_from_a_file(here: Path) -> None:
     assert "\x1b" not in result.output
 
 
-def test_failed_jobs_give_one_and_skipped_ones_do_not(here: Path) -> None:
+def test_exit_code_is_one_for_failed_jobs_only(here: Path) -> None:
     rules = [{"model": "better", "reason": "not tonight"}]
     result = vlmsweep("run", sweep_file(here, ["a"], exclude=rules), "-q")
     assert result.exit_code == 0, result.output
@@ -104,7 +104,7 @@ def test_failed_jobs_give_one_and_skipped_ones_do_not(here: Path) -> None:
     assert "1 ok, 1 error" in result.output
 
 
-def test_options_are_laid_over_the_file(here: Path) -> None:
+def test_options_override_the_sweep_file(here: Path) -> None:
     file = sweep_file(here, ["a"], generation={"max_new_tokens": 5}, name="tonight")
     away = here / "elsewhere"
     away.mkdir()
@@ -122,13 +122,13 @@ def test_options_are_laid_over_the_file(here: Path) -> None:
     assert (plan["jobs"], plan["repeats"], plan["max_side"]) == (4, 2, None)
 
 
-def test_a_file_may_leave_the_models_to_the_options(here: Path) -> None:
+def test_sweep_file_without_models_takes_them_from_options(here: Path) -> None:
     (here / "sweep.yaml").write_text("prompts: [{text: a, images: none}]")
     assert vlmsweep("plan", "sweep.yaml").exit_code == 2
     assert vlmsweep("plan", "sweep.yaml", "-m", "good").exit_code == 0
 
 
-def test_images_on_the_command_line_are_found_from_here(here: Path) -> None:
+def test_command_line_images_are_relative_to_the_working_directory(here: Path) -> None:
     away = here / "photos [1]"
     away.mkdir()
     for name in ("b.png", "a.png", "note.txt"):
@@ -141,7 +141,7 @@ def test_images_on_the_command_line_are_found_from_here(here: Path) -> None:
         assert json.loads(result.output)["images"] == 2
 
 
-def test_every_problem_is_told_at_once(here: Path) -> None:
+def test_every_problem_is_reported_at_once(here: Path) -> None:
     (here / "sweep.yaml").write_text("{models: [{id: a/b, dtyp: x}], prompts: [], repeets: 1}")
     result = vlmsweep("run", "sweep.yaml")
     assert result.exit_code == 2
@@ -163,7 +163,7 @@ def test_every_problem_is_told_at_once(here: Path) -> None:
         ["show", "x", "y"],
     ],
 )
-def test_usage_errors_give_two(here: Path, arguments: list[str]) -> None:
+def test_usage_error_exits_with_two(here: Path, arguments: list[str]) -> None:
     result = vlmsweep(*arguments)
     assert result.exit_code == 2
     assert "Error: " in result.stderr
@@ -172,7 +172,7 @@ def test_usage_errors_give_two(here: Path, arguments: list[str]) -> None:
 # The event stream.
 
 
-def test_json_is_nothing_but_events(here: Path) -> None:
+def test_json_output_contains_only_events(here: Path) -> None:
     result = vlmsweep("run", sweep_file(here, ["a"]), "--json")
     assert result.exit_code == 0
     events = [json.loads(line) for line in result.stdout.splitlines()]
@@ -185,7 +185,7 @@ def test_json_is_nothing_but_events(here: Path) -> None:
     assert texts == ["you said a", "you said a"]
 
 
-def test_a_reader_that_goes_away_does_not_cost_the_sweep(here: Path) -> None:
+def test_closed_output_pipe_does_not_stop_the_sweep(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, list("abcdef")), "--json"]
     started = subprocess.Popen(command, env=env(VLMSWEEP_DB="x.db"), stdout=-1, stderr=-1)
     assert started.stdout is not None
@@ -200,7 +200,7 @@ def test_a_reader_that_goes_away_does_not_cost_the_sweep(here: Path) -> None:
         assert [row["status"] for row in reader.summary(1)] == ["ok 6/6", "ok 6/6"]
 
 
-def test_an_interrupted_sweep_gives_130(here: Path) -> None:
+def test_interrupted_sweep_exits_with_130(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, ["a", "hang"]), "--json"]
     started = subprocess.Popen(command, env=env(), stdout=-1, text=True)
     assert started.stdout is not None
@@ -215,7 +215,7 @@ def test_an_interrupted_sweep_gives_130(here: Path) -> None:
         assert reader.summary(1)[0]["ok"] == 1
 
 
-def test_an_interrupted_sweep_says_how_to_go_on(here: Path) -> None:
+def test_interrupted_sweep_prints_the_resume_command(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, ["a", "hang"])]
     started = subprocess.Popen(command, env=env(), stdout=-1, text=True)
     assert started.stdout is not None
@@ -232,7 +232,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(here: Path) -> None:
 # demo
 
 
-def test_the_demo_tells_wrong_answers(here: Path) -> None:
+def test_demo_reports_wrong_answers(here: Path) -> None:
     result = vlmsweep("demo")
     assert result.exit_code == 1, result.output
     asked = 3 * len(demo.expected_answers())
@@ -240,7 +240,7 @@ def test_the_demo_tells_wrong_answers(here: Path) -> None:
     assert f"ok {asked}/{asked}" in result.output
 
 
-def test_the_demos_stream_ends_with_its_marks(here: Path) -> None:
+def test_demo_stream_ends_with_scores(here: Path) -> None:
     result = vlmsweep("demo", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
     marks = [event for event in events if event["event"] == "answer_scored"]
@@ -249,12 +249,12 @@ def test_the_demos_stream_ends_with_its_marks(here: Path) -> None:
     assert events[-1]["right"] == 0
 
 
-def test_every_image_answers_every_question() -> None:
+def test_demo_has_a_reference_answer_for_every_image_and_question() -> None:
     for answers in demo.expected_answers().values():
         assert set(demo.QUESTIONS) <= set(answers)
 
 
-def test_the_demo_is_scored_in_the_database(here: Path) -> None:
+def test_demo_scores_are_stored(here: Path) -> None:
     vlmsweep("demo")
     with Reader(here / "history.db") as reader:
         rows = reader.scored_jobs(1)
@@ -264,7 +264,7 @@ def test_the_demo_is_scored_in_the_database(here: Path) -> None:
         assert {json.loads(row["scores"])["exact"] for row in rows} == {0.0}
 
 
-def test_an_answer_is_marked_by_its_score() -> None:
+def test_answer_is_printed_with_its_score() -> None:
     row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "reference_answers": '["red"]'}
     marks = [
         one.right
@@ -280,7 +280,7 @@ def test_an_answer_is_marked_by_its_score() -> None:
 # plan
 
 
-def test_a_plan_says_what_is_missing_and_runs_nothing(
+def test_plan_reports_missing_models_and_runs_nothing(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = here / "cache"
@@ -307,7 +307,7 @@ def test_a_plan_says_what_is_missing_and_runs_nothing(
     assert not (here / "history.db").exists()
 
 
-def test_a_snapshot_that_lacks_a_shard_is_not_whole(tmp_path: Path) -> None:
+def test_snapshot_without_a_shard_is_incomplete(tmp_path: Path) -> None:
     (tmp_path / "a-1.safetensors").write_bytes(b"x")
     index = {"weight_map": {"x": "a-1.safetensors", "y": "a-2.safetensors"}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
@@ -336,7 +336,7 @@ def test_show_and_sql_in_every_format(here: Path) -> None:
     assert json.loads(vlmsweep("sql", "-", input="select 7 as x").output) == [{"x": 7}]
 
 
-def test_errors_have_a_hint_and_their_own_exit_codes(here: Path) -> None:
+def test_each_error_has_a_hint_and_an_exit_code(here: Path) -> None:
     result = vlmsweep("show")
     assert (result.exit_code, result.stdout) == (3, "")
     assert "Hint: vlmsweep demo" in result.stderr
@@ -350,7 +350,7 @@ def test_errors_have_a_hint_and_their_own_exit_codes(here: Path) -> None:
     assert "did you mean model?" in result.stderr
 
 
-def test_unforeseen_errors_are_one_line_unless_debugged(
+def test_unexpected_error_is_one_line_without_debug(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(given: Path | None) -> Path:
@@ -365,7 +365,7 @@ def test_unforeseen_errors_are_one_line_unless_debugged(
     assert isinstance(debugged.exception, RuntimeError)
 
 
-def test_ctrl_c_gives_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(given: Path | None) -> Path:
         raise KeyboardInterrupt
 
@@ -373,9 +373,7 @@ def test_ctrl_c_gives_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert vlmsweep("sweeps").exit_code == 130
 
 
-def test_models_are_described_by_the_workers_side(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_model_descriptions_come_from_a_worker(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(here))
     monkeypatch.delenv("PYTHONPATH", raising=False)  # "." in it would be the user's own wish
     (here / "json.py").write_text("raise SystemExit('a stray file was imported')")
@@ -386,7 +384,7 @@ def test_models_are_described_by_the_workers_side(
     assert "SmolVLM" in vlmsweep("models").output
 
 
-def test_the_database_lies_in_the_users_data_folder(
+def test_default_database_is_in_the_user_data_folder(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from runner import paths
@@ -399,7 +397,7 @@ def test_the_database_lies_in_the_users_data_folder(
     assert paths.database_path(Path("x.db")) == tmp_path / "x.db"
 
 
-def test_a_preset_is_planned_with_the_users_images(here: Path) -> None:
+def test_preset_is_planned_with_given_images(here: Path) -> None:
     (here / "a.png").touch()
     done = CliRunner().invoke(cli, ["plan", "--preset", "guide", "-i", "a.png", "--json"])
     assert done.exit_code == 0, done.output
@@ -416,20 +414,20 @@ def test_a_preset_is_planned_with_the_users_images(here: Path) -> None:
     assert len(seen["models"][4]["fallbacks"]) == 2
 
 
-def test_an_unknown_preset_is_an_error_that_names_the_known(here: Path) -> None:
+def test_unknown_preset_error_lists_known_presets(here: Path) -> None:
     done = CliRunner().invoke(cli, ["plan", "--preset", "nope"])
     assert done.exit_code == 2
     assert "guide" in done.stderr
 
 
-def test_a_familys_short_name_stands_for_its_model(here: Path) -> None:
+def test_family_short_name_selects_its_model(here: Path) -> None:
     (here / "a.png").touch()
     done = CliRunner().invoke(cli, ["plan", "-m", "moondream", "-i", "a.png", "--json"])
     (model,) = json.loads(done.stdout)["models"]
     assert (model["model"], model["location"]) == ("moondream", "vikhyatk/moondream2")
 
 
-def test_a_model_is_checked(here: Path) -> None:
+def test_models_check_reports_a_model(here: Path) -> None:
     done = CliRunner().invoke(cli, ["models", "--check", "demo", "--json"])
     assert done.exit_code == 0, done.output
     (found,) = json.loads(done.stdout)
@@ -439,7 +437,7 @@ def test_a_model_is_checked(here: Path) -> None:
     assert json.loads(done.stdout)[0]["error_class"] == "bad_config"
 
 
-def test_what_can_be_no_model_is_not_looked_for_on_the_hub(here: Path) -> None:
+def test_invalid_model_id_is_not_looked_up_on_the_hub(here: Path) -> None:
     done = vlmsweep("models", "--check", "./nowhere")
     assert done.exit_code == 2
     assert "'./nowhere' is neither a folder nor a hub id" in done.stderr
@@ -448,7 +446,7 @@ def test_what_can_be_no_model_is_not_looked_for_on_the_hub(here: Path) -> None:
 # A newcomer.
 
 
-def test_help_lists_every_command_on_a_line_of_its_own() -> None:
+def test_help_lists_each_command_on_one_line() -> None:
     shown = vlmsweep("--help", env={"COLUMNS": "80"}).stdout
     listed = [line.split()[0] for line in shown.splitlines() if line.startswith("  ")]
     assert listed[-len(cli.commands) :] == list(cli.commands)
@@ -457,16 +455,14 @@ def test_help_lists_every_command_on_a_line_of_its_own() -> None:
     assert "..." not in (shown + queued).replace("slowest, ...", "").replace("[ARGS]...", "")
 
 
-def test_images_are_asked_for_by_their_option(here: Path) -> None:
+def test_missing_images_error_names_the_option(here: Path) -> None:
     done = vlmsweep("run", "-m", "good")
     assert done.exit_code == 2
     assert "give some with -i" in done.stderr
     assert not (here / "history.db").exists()
 
 
-def test_the_demo_says_at_once_what_is_not_installed(
-    here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_demo_reports_missing_packages_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "runner.planning.family_info.check", lambda model: {"missing_packages": ["torch"]}
     )
@@ -484,7 +480,7 @@ def test_the_demo_says_at_once_what_is_not_installed(
         ("/a/runner/__main__.py", None, "vlmsweep"),
     ],
 )
-def test_what_is_to_be_typed_next_can_be_typed(
+def test_suggested_commands_are_valid(
     monkeypatch: pytest.MonkeyPatch, called: str, found: str | None, named: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", [called])
@@ -492,7 +488,7 @@ def test_what_is_to_be_typed_next_can_be_typed(
     assert paths.shell_command_name() == named
 
 
-def test_an_empty_answer_is_said_in_words(here: Path) -> None:
+def test_empty_answer_is_printed_as_a_placeholder(here: Path) -> None:
     assert vlmsweep("run", sweep_file(here, ["a"]), "-q").exit_code == 0
     assert vlmsweep("queue", "--table").stdout.startswith("Nothing waits or runs.")
     assert vlmsweep("search", "nowhere", "--table").stdout == "No rows.\n"
@@ -501,16 +497,14 @@ def test_an_empty_answer_is_said_in_words(here: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["run"], ["queue", "add"]])
-def test_a_place_without_room_for_a_database_is_an_error_of_the_database(
-    here: Path, command: list[str]
-) -> None:
+def test_unwritable_database_folder_is_a_database_error(here: Path, command: list[str]) -> None:
     (here / "file").write_text("")
     done = vlmsweep(*command, sweep_file(here, ["a"]), "--db", "file/x.db")
     assert done.exit_code == 3
     assert "cannot use" in done.stderr
 
 
-def test_changes_of_the_queue_say_of_what(here: Path) -> None:
+def test_queue_changes_name_their_target(here: Path) -> None:
     assert vlmsweep("queue", "add", sweep_file(here, ["a", "b"])).exit_code == 0
     assert vlmsweep("queue", "pause", "1").stdout == "1 sweep paused\n"
     assert vlmsweep("queue", "resume", "1").stdout == "1 sweep resumed\n"
@@ -522,7 +516,7 @@ def test_changes_of_the_queue_say_of_what(here: Path) -> None:
     assert vlmsweep("queue", "remove", "--job", "4").stdout == "1 job removed\n"
 
 
-def test_ctrl_c_while_it_is_imported_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_during_import_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 

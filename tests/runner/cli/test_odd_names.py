@@ -145,7 +145,7 @@ def tree(folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_odd_names_from_end_to_end(here: Path) -> None:
+def test_unusual_names_work_end_to_end(here: Path) -> None:
     count = images(here / "pics")
     before = tree(here)
     status, planned = on_terminal(here, "plan", "sweep.yaml")

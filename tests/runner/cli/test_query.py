@@ -35,7 +35,7 @@ def ask(store: Store, queued: Callable[..., int], tmp_path: Path) -> Callable[..
     return call
 
 
-def test_history_lists_runs_and_explains(ask: Callable[..., Result], tmp_path: Path) -> None:
+def test_history_lists_and_explains_runs(ask: Callable[..., Result], tmp_path: Path) -> None:
     listed = ask("history").output
     assert "What failed and where" in listed
     assert str(tmp_path) not in listed
@@ -57,7 +57,7 @@ def test_history_lists_runs_and_explains(ask: Callable[..., Result], tmp_path: P
     )
 
 
-def test_history_finds_sweeps_and_gives_advice(ask: Callable[..., Result]) -> None:
+def test_history_finds_sweeps_and_suggests_names(ask: Callable[..., Result]) -> None:
     (row,) = json.loads(ask("history", "failures", "-p", "sweep", "night", "--json").output)
     assert (row["outcome"], row["message"], row["jobs"]) == ("timeout", "too slow", 1)
     for words, says in (
@@ -70,7 +70,9 @@ def test_history_finds_sweeps_and_gives_advice(ask: Callable[..., Result]) -> No
         assert (result.exit_code, says in result.output) == (2, True), result.output
 
 
-def test_search_shows_hits_and_no_escape(ask: Callable[..., Result]) -> None:
+def test_search_highlights_matches_and_removes_control_characters(
+    ask: Callable[..., Result],
+) -> None:
     shown = ask("search", "bicycle").output
     assert "\x1b" not in shown
     assert "[bicycle]" in shown
@@ -82,7 +84,7 @@ def test_search_shows_hits_and_no_escape(ask: Callable[..., Result]) -> None:
     assert "no word to look for" in ask("search", "!").output
 
 
-def test_schema_tells_every_table_and_column(ask: Callable[..., Result]) -> None:
+def test_schema_lists_every_table_and_column(ask: Callable[..., Result]) -> None:
     shown = ask("schema").output
     for name, row in (rows.TABLES | rows.VIEWS).items():
         assert name in shown
@@ -100,7 +102,7 @@ def test_schema_tells_every_table_and_column(ask: Callable[..., Result]) -> None
     assert "did you mean runs" in wrong.output
 
 
-def test_parquet_keeps_types_and_needs_its_library(
+def test_parquet_keeps_types_and_reports_missing_library(
     ask: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")

@@ -39,7 +39,7 @@ def save(folder: Path, **more: object) -> None:
     (folder / "sweep.yaml").write_text(json.dumps(data))
 
 
-def test_a_sweep_is_scored_as_it_runs(here: Path) -> None:
+def test_sweep_is_scored_while_running(here: Path) -> None:
     save(here, answers="answers.csv", scoring=["contains", "anls"], repeats=2)
     result = vlmsweep("run", "sweep.yaml")
     assert result.exit_code == 0, result.output
@@ -61,14 +61,14 @@ def test_a_sweep_is_scored_as_it_runs(here: Path) -> None:
     assert "95% from" in vlmsweep("show", "--scores").output
 
 
-def test_no_score_where_nothing_is_known(here: Path) -> None:
+def test_no_score_without_reference_answers(here: Path) -> None:
     assert "Score" not in vlmsweep("run", "sweep.yaml", "-q").output
     (row,) = json.loads(vlmsweep("show", "--json").stdout)
     assert row["score"] is row["score_metric"] is None
     assert "0 scored" in vlmsweep("judge").output
 
 
-def test_answers_may_be_named_on_the_command_line(here: Path) -> None:
+def test_answers_option_names_the_reference_file(here: Path) -> None:
     elsewhere = here / "elsewhere"
     elsewhere.mkdir()
     (here / "sweep.yaml").rename(elsewhere / "sweep.yaml")
@@ -90,7 +90,7 @@ def test_answers_may_be_named_on_the_command_line(here: Path) -> None:
         ({"answers": "answers.csv", "scoring": []}, "scoring: should not be empty"),
     ],
 )
-def test_what_is_wrong_is_said_before_anything_runs(
+def test_reference_file_problems_are_reported_before_any_run(
     here: Path, more: dict[str, object], says: str
 ) -> None:
     save(here, **more)
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_said_before_anything_runs(
     assert not (here / "history.db").exists()
 
 
-def test_answers_that_came_later_are_judged_by(here: Path) -> None:
+def test_rescore_uses_reference_answers_added_later(here: Path) -> None:
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     result = vlmsweep("judge", "--answers", "answers.csv", "--scoring", "exact")
     assert result.exit_code == 0, result.output
@@ -122,7 +122,7 @@ def test_answers_that_came_later_are_judged_by(here: Path) -> None:
     assert "--answers" in result.stderr
 
 
-def test_every_sweep_is_judged_by_the_answers_it_has(here: Path) -> None:
+def test_each_sweep_is_rescored_with_its_own_reference_answers(here: Path) -> None:
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     save(here, answers="answers.csv", scoring="exact", name="known")
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
@@ -139,7 +139,7 @@ def test_every_sweep_is_judged_by_the_answers_it_has(here: Path) -> None:
     assert vlmsweep("judge", "--all", "--answers", "answers.csv").exit_code == 2
 
 
-def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
+def test_notes_summarize_the_checks(here: Path) -> None:
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")
     store.connection.execute("UPDATE checks SET cut_off = 1, special_tokens = run_id - 1")
@@ -148,7 +148,9 @@ def test_notes_tell_what_the_checks_come_to(here: Path) -> None:
     assert said in vlmsweep("show").output
 
 
-def test_judging_says_when_nobody_answers(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rescore_reports_a_supervisor_that_does_not_respond(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runner.control.client.TIMEOUT_S", 0.1)
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     store = Store(here / "history.db")
@@ -160,13 +162,13 @@ def test_judging_says_when_nobody_answers(here: Path, monkeypatch: pytest.Monkey
     assert "does not answer" in result.stderr
 
 
-def test_judging_a_sweep_that_is_not_there_writes_nothing(here: Path) -> None:
+def test_rescore_of_an_unknown_sweep_writes_nothing(here: Path) -> None:
     result = vlmsweep("judge", "tuesday")
     assert result.exit_code == 3
     assert not (here / "history.db").exists()
 
 
-def test_a_image_is_matched_by_what_the_database_knows(here: Path) -> None:
+def test_image_is_matched_by_stored_facts(here: Path) -> None:
     """The image is gone when its answer comes; its name and hash are stored."""
     from PIL import Image
 
@@ -182,7 +184,7 @@ def test_a_image_is_matched_by_what_the_database_knows(here: Path) -> None:
         assert json.loads(done.stdout)[0]["mean"] == 1
 
 
-def test_the_option_takes_every_metric_and_no_other_word() -> None:
+def test_metric_option_accepts_only_known_metrics() -> None:
     assert [options.METRIC.convert(name, None, None) for name in known_metrics()] == list(
         known_metrics()
     )

@@ -18,7 +18,7 @@ from tests.helpers.processes import gone
 from tests.helpers.waiting import WAIT_S, wait_until
 
 
-def test_a_closed_terminal_ends_the_sweep_and_loses_nothing(tmp_path: Path) -> None:
+def test_closed_terminal_stops_the_sweep_without_loss(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     sweep_file(tmp_path, ["a", "hang", "b"], models=["./good"])
     database = tmp_path / "h.db"

@@ -21,7 +21,7 @@ def check(folder: Path, prompts: list[str], **more: object) -> check_order.Order
     return check_order.run_order_check(plan, folder / "h.db", lambda event: None, FakeLauncher())
 
 
-def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> None:
+def test_leak_is_distinguished_from_variation_and_failure(tmp_path: Path) -> None:
     checked = check(tmp_path, ["a", "leaky", "fickle", "error"])
     assert {job.prompt: job.verdict for job in checked.jobs} == {
         "a": "same",
@@ -40,19 +40,19 @@ def test_a_leak_is_told_from_unsteadiness_and_from_failure(tmp_path: Path) -> No
     assert checked.in_words().startswith("4 jobs: 1 same, 1 depends on order")
 
 
-def test_nothing_more_is_run_when_all_is_alike(tmp_path: Path) -> None:
+def test_equal_answers_need_no_further_runs(tmp_path: Path) -> None:
     checked = check(tmp_path, ["a", "b"])
     assert len(checked.sweeps) == 3
     assert checked.as_rows(every=False) == []
     assert check_order.order_check_exit_code(checked) == 0
 
 
-def test_chance_is_no_order(tmp_path: Path) -> None:
+def test_random_differences_are_not_an_order_effect(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match="do_sample"):
         check(tmp_path, ["a"], generation={"do_sample": True})
 
 
-def test_no_other_model_answers_for_the_one_that_is_checked(tmp_path: Path) -> None:
+def test_order_check_uses_no_fallback(tmp_path: Path) -> None:
     (tmp_path / "better").mkdir()
     tried = [{"id": "./good", "fallback": ["./better"]}]
     checked = check(tmp_path, ["a", "error"], models=tried)

@@ -57,7 +57,7 @@ def fetched(result: Result) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_what_is_there_is_fetched_and_what_is_not_is_said(
+def test_fetch_gets_existing_models_and_reports_missing_ones(
     served: FakeHub, vlmsweep: Callable[..., Result], tmp_path: Path
 ) -> None:
     result = vlmsweep(
@@ -87,7 +87,7 @@ def test_what_is_there_is_fetched_and_what_is_not_is_said(
 
 
 @pytest.mark.slow
-def test_a_download_that_hangs_is_killed(served: FakeHub, vlmsweep: Callable[..., Result]) -> None:
+def test_hanging_download_is_killed(served: FakeHub, vlmsweep: Callable[..., Result]) -> None:
     slow = {"id": "slow/one", "limits": {"download_s": 1}}
     result = vlmsweep("fetch", [slow, "org/good"], "--json")
     done = fetched(result)
@@ -99,7 +99,7 @@ def test_a_download_that_hangs_is_killed(served: FakeHub, vlmsweep: Callable[...
     ]
 
 
-def test_a_plan_asks_the_hub_and_fetches_nothing(
+def test_fetch_plan_queries_the_hub_and_downloads_nothing(
     served: FakeHub, vlmsweep: Callable[..., Result], tmp_path: Path
 ) -> None:
     database = ("--db", str(tmp_path / "history.db"))
@@ -111,7 +111,7 @@ def test_a_plan_asks_the_hub_and_fetches_nothing(
     assert not [path for path in served.asked if "/resolve/" in path]
 
 
-def test_a_hub_that_cannot_be_reached_is_asked_once(
+def test_unreachable_hub_is_tried_once(
     vlmsweep: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -125,7 +125,7 @@ def test_a_hub_that_cannot_be_reached_is_asked_once(
     assert "of unknown size" in found["a/b"]["message"]
 
 
-def test_no_room_on_the_disk_refuses_before_anything_is_fetched(
+def test_full_disk_is_refused_before_any_download(
     served: FakeHub, vlmsweep: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from runner.preflight import models
@@ -137,7 +137,7 @@ def test_no_room_on_the_disk_refuses_before_anything_is_fetched(
     assert not [path for path in served.asked if "/resolve/" in path]
 
 
-def test_offline_it_says_so(
+def test_offline_fetch_is_reported(
     served: FakeHub, vlmsweep: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -146,7 +146,7 @@ def test_offline_it_says_so(
     assert not served.asked
 
 
-def test_an_environment_is_made_ahead(
+def test_fetch_creates_the_environment(
     vlmsweep: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ENVIRONMENTS_VARIABLE, str(tmp_path / "environments"))

@@ -47,7 +47,7 @@ def runs(database: Path) -> list[tuple[object, ...]]:
         return connection.execute("SELECT * FROM runs").fetchall()
 
 
-def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_removes_old_files_but_no_run(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.control.handlers.PRUNED_AT_ONCE", 7)
     before = runs(filled)
     aged(filled.with_suffix(".files"))
@@ -62,7 +62,7 @@ def test_old_things_go_and_no_run_does(filled: Path, monkeypatch: pytest.MonkeyP
     assert prune.prune_files(filled, LATER, ALL) == prune.PruneResult(0, 0, 0, 0, 0)
 
 
-def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
+def test_prune_keeps_recent_and_unselected_files(filled: Path) -> None:
     aged(filled.with_suffix(".files"))
     early = datetime.now(UTC) - timedelta(days=1)
     young = prune.prune_files(filled, early, ("logs", "samples"))
@@ -71,7 +71,7 @@ def test_what_is_young_or_not_asked_for_stays(filled: Path) -> None:
     assert prune.prune_files(filled, LATER, ("logs",)).logs >= 1
 
 
-def test_a_image_that_a_job_needs_or_that_was_just_used_stays(
+def test_prune_keeps_images_of_jobs_and_recently_used_images(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     shelf = store.folder("images/aa")
@@ -88,7 +88,7 @@ def test_a_image_that_a_job_needs_or_that_was_just_used_stays(
     assert (needed.exists(), fresh.exists(), old.exists()) == (True, True, False)
 
 
-def test_a_copy_is_whole_while_somebody_writes(filled: Path, tmp_path: Path) -> None:
+def test_backup_is_complete_during_concurrent_writes(filled: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copies" / "copy.db"
     store = Store(filled)
     with ControlServer(store):
@@ -104,7 +104,7 @@ def test_a_copy_is_whole_while_somebody_writes(filled: Path, tmp_path: Path) -> 
     Store(copy).close()
 
 
-def test_no_file_is_written_over_unasked(filled: Path, tmp_path: Path) -> None:
+def test_backup_does_not_overwrite_without_force(filled: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     copy.write_text("mine")
     with pytest.raises(DatabaseError, match="there already"):
@@ -118,7 +118,7 @@ def test_no_file_is_written_over_unasked(filled: Path, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.glob(".copy*")] == []
 
 
-def test_nothing_outside_its_own_folder_is_deleted(
+def test_prune_deletes_only_inside_its_own_folder(
     sweep: Sweeper, store: Store, tmp_path: Path
 ) -> None:
     """A row that came with somebody's history may name any file."""
@@ -131,7 +131,7 @@ def test_nothing_outside_its_own_folder_is_deleted(
     assert mine.exists()
 
 
-def test_a_image_that_is_needed_stays_whatever_its_folder_is_called(
+def test_prune_keeps_needed_images_in_any_folder_name(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     (tmp_path / "there").symlink_to(tmp_path)

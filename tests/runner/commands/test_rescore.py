@@ -34,7 +34,7 @@ def judged(store: Store) -> list[dict[str, object]]:
     return list(store.db.query("SELECT * FROM scored ORDER BY job_id"))
 
 
-def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
+def test_run_is_checked_when_it_ends(sweep: Sweeper) -> None:
     done = sweep(["good"], ["What is this?"])
     (row,) = judged(done.store)
     text = str(row["text"])
@@ -43,7 +43,7 @@ def test_a_real_run_is_checked_as_it_ends(sweep: Sweeper) -> None:
     assert row["reference_answers"] is row["scores"] is None
 
 
-def test_checks_are_stored_with_the_outcome_or_not_at_all(
+def test_checks_and_outcome_are_stored_in_one_transaction(
     store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queued(["m"], ["p"])
@@ -62,7 +62,7 @@ def test_checks_are_stored_with_the_outcome_or_not_at_all(
     assert float(str(row["repetition"])) > 0.8
 
 
-def test_what_a_killed_run_had_said_is_checked(store: Store, queued: Callable[..., int]) -> None:
+def test_partial_text_of_a_killed_run_is_checked(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["What is this?", "And what is that?", "silent, isn't it?"])
     finish(store, 1, outcome="timeout", finish_reason=None, raw_text="What is this? A")
     died = store.start_run(2, None)
@@ -75,14 +75,16 @@ def test_what_a_killed_run_had_said_is_checked(store: Store, queued: Callable[..
     assert third["empty"] is third["characters"] is None
 
 
-def test_the_question_is_the_users_last_turn() -> None:
+def test_question_is_the_last_user_turn() -> None:
     turns = (
         '[{"role":"user","text":"a"},{"role":"assistant","text":"b"},{"role":"user","text":"c"}]'
     )
     assert score_writer.question(turns) == "c"
 
 
-def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable[..., int]) -> None:
+def test_only_ok_runs_with_reference_answers_are_scored(
+    store: Store, queued: Callable[..., int]
+) -> None:
     queued(["m"], ["What colour?", "Which shape?", "How many?"])
     for job in (1, 2):
         score_writer.store_reference(store.connection, job, ["Red", "light red"], ["exact", "anls"])
@@ -100,7 +102,7 @@ def test_only_ok_runs_of_known_answers_are_scored(store: Store, queued: Callable
     assert second["scores"] is third["scores"] is third["reference_answers"] is None
 
 
-def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[..., int]) -> None:
+def test_rescore_replaces_earlier_scores(store: Store, queued: Callable[..., int]) -> None:
     sweep = queued(["m"], ["What colour?"])
     finish(store, 1, text="blue")
     finish(store, 1, text="red")
@@ -114,7 +116,7 @@ def test_judging_anew_replaces_what_was_there(store: Store, queued: Callable[...
     assert values == [(1, "exact", 0.0), (2, "exact", 1.0)]
 
 
-def test_repeats_of_a_question_count_once(store: Store, queued: Callable[..., int]) -> None:
+def test_repeats_of_a_question_are_counted_once(store: Store, queued: Callable[..., int]) -> None:
     sweep = queued(["m", "n"], ["a", "b"], repeats=2)
     for job in range(1, 9):
         score_writer.store_reference(store.connection, job, ["yes"], ["exact"])
@@ -133,7 +135,7 @@ def by_the_supervisor(store: Store, work: Callable[[], object]) -> object:
     return done.result()
 
 
-def test_a_supervisor_that_works_is_asked_to_judge(
+def test_running_supervisor_does_the_rescore(
     store: Store,
     queued: Callable[..., int],
     tmp_path: Path,
@@ -161,7 +163,7 @@ def test_a_supervisor_that_works_is_asked_to_judge(
     assert "blü" not in arguments[0]
 
 
-def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path) -> None:
+def test_queued_sweep_keeps_its_reference_answers(store: Store, tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     (tmp_path / "answers.csv").write_text("prompt,answer\na,red\n")
     prompts = [{"text": text, "images": "none"} for text in "ab"]
@@ -178,7 +180,7 @@ def test_answers_travel_with_a_sweep_into_the_queue(store: Store, tmp_path: Path
     assert store.connection.execute("SELECT value FROM scores").fetchall() == [(1.0,)]
 
 
-def test_a_job_that_is_removed_takes_its_answers_along(
+def test_removing_a_job_removes_its_reference_answers(
     store: Store, queued: Callable[..., int]
 ) -> None:
     sweep = queued(["m"], ["a"])
@@ -198,7 +200,7 @@ def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
         return [dict(zip(answer.names, row, strict=True)) for row in answer.rows]
 
 
-def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
+def test_wrong_answers_can_be_listed(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["a", "b", "c", "d"], name="night")
     for job in (1, 2, 3):
         score_writer.store_reference(store.connection, job, ["a red dog"], ["anls", "exact"])
@@ -214,7 +216,7 @@ def test_the_wrong_answers_can_be_asked_for(store: Store, queued: Callable[..., 
     assert told(store, "wrong", sweep="another") == []
 
 
-def test_odd_texts_can_be_asked_for(store: Store, queued: Callable[..., int]) -> None:
+def test_flagged_texts_can_be_listed(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], [f"What is number {n}?" for n in range(8)])
     texts = ["A red circle on a white background.", "The dog sits beside the door.", "", LOOP]
     texts += ["A cat.<|end|>", "What is number 5? Red.", "Ein roter Kreis auf weißem Grund."]

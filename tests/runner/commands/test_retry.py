@@ -51,7 +51,7 @@ def nothing() -> None:
     """Between two images."""
 
 
-def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
+def test_retry_prepares_pruned_images_before_the_run(shown: Shown) -> None:
     shown.prepared.unlink()
     shown.store.close()
     assert retry_jobs(shown.store.path, {"level": "sweep", "id": shown.sweep}) == {"queued": 1}
@@ -59,7 +59,7 @@ def test_a_retry_makes_what_was_pruned_before_it_asks(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("level", ["model", "job"])
-def test_every_kind_of_target_is_understood(shown: Shown, level: str) -> None:
+def test_retry_accepts_every_kind_of_target(shown: Shown, level: str) -> None:
     shown.prepared.unlink()
     shown.store.close()
     assert retry_jobs(shown.store.path, {"level": level, "id": 1}) == {"queued": 1}
@@ -67,7 +67,7 @@ def test_every_kind_of_target_is_understood(shown: Shown, level: str) -> None:
 
 
 @pytest.mark.parametrize("prepared", ["/another/place/a.png", None])
-def test_a_image_that_lies_elsewhere_now_is_named_there(shown: Shown, prepared: str | None) -> None:
+def test_retry_uses_the_new_path_of_a_moved_image(shown: Shown, prepared: str | None) -> None:
     """The database was moved with its folder, or came from another machine."""
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")
     shown.store.connection.execute("UPDATE images SET prepared_path = ?", [prepared])
@@ -78,7 +78,7 @@ def test_a_image_that_lies_elsewhere_now_is_named_there(shown: Shown, prepared: 
 @pytest.mark.parametrize(
     "spoil", [lambda path: path.unlink(), lambda path: Image.new("RGB", (9, 9)).save(path)]
 )
-def test_a_image_whose_source_is_not_what_it_was_cannot_be_asked_about(
+def test_retry_refuses_an_image_whose_source_changed(
     shown: Shown, spoil: Callable[[Path], None]
 ) -> None:
     shown.store.connection.execute("UPDATE jobs SET state = 'queued'")

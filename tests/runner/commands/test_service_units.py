@@ -45,7 +45,7 @@ def verified(folder: Path, **units: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, env=own).stderr
 
 
-def test_a_unit_that_is_always_on() -> None:
+def test_service_unit_runs_permanently() -> None:
     unit = made("--for", "systemd", "--db", "/data/my history.db", "--workers", "2")
     words = shlex.split(setting(unit, "ExecStart")[0])
     assert words[-5:] == ["start", "--db", "/data/my history.db", "--workers", "2"]
@@ -55,7 +55,7 @@ def test_a_unit_that_is_always_on() -> None:
     assert setting(unit, "OOMPolicy") == ["continue"]
 
 
-def test_a_unit_for_the_night() -> None:
+def test_service_unit_runs_between_two_hours() -> None:
     unit = made("--for", "systemd", "--db", "/h.db", "--at", "22:00", "--until", "7:00")
     assert setting(unit, "ExecStart")[0].endswith("start --db /h.db --until 07:00 --workers 1")
     assert setting(unit, "Restart") == setting(unit, "WantedBy") == []
@@ -64,7 +64,7 @@ def test_a_unit_for_the_night() -> None:
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd")
-def test_systemd_finds_no_fault_in_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_systemd_accepts_the_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HOME", "/models/50% $HOME 'of' \"all\"")
     always = made("--for", "systemd", "--db", "/data/a 100% $odd 'name'.db")
     assert verified(tmp_path, service=always) == ""
@@ -73,14 +73,14 @@ def test_systemd_finds_no_fault_in_them(tmp_path: Path, monkeypatch: pytest.Monk
     assert verified(tmp_path, service=made(*night), timer=made(*night, "--timer")) == ""
 
 
-def test_words_are_quoted_as_systemd_reads_them() -> None:
+def test_arguments_are_quoted_for_systemd() -> None:
     assert service_units.quoted("plain/word") == "plain/word"
     assert service_units.quoted("50% of $HOME") == '"50%% of $$HOME"'
     assert service_units.quoted('say "\\"') == '"say \\"\\\\\\""'
     assert service_units.quoted("A=$B", "") == "A=$B"
 
 
-def test_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_launchd_agent_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "a 'home'"))
     monkeypatch.setenv("HF_HOME", "/models & <more>")
     agent = plistlib.loads(made("--for", "launchd", "--db", "/data/my 'own'.db").encode())
@@ -92,7 +92,7 @@ def test_an_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "KeepAlive" not in night
 
 
-def test_the_agent_s_command_runs_with_the_secrets(
+def test_launchd_agent_runs_with_the_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "a 'home'"
@@ -120,5 +120,5 @@ def test_the_agent_s_command_runs_with_the_secrets(
         ["--at", "x"],
     ],
 )
-def test_what_makes_no_sense(arguments: list[str]) -> None:
+def test_contradictory_service_options_are_refused(arguments: list[str]) -> None:
     assert CliRunner().invoke(cli, ["service", *arguments]).exit_code == 2

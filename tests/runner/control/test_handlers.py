@@ -42,11 +42,11 @@ def first_job(store: Store, variant: int) -> int:
     return job.id
 
 
-def test_the_queue_goes_by_age_and_listing(store: Store, sweeps: list[int]) -> None:
+def test_queue_order_is_age_then_listing(store: Store, sweeps: list[int]) -> None:
     assert order(store) == [(s, m) for s in sweeps for m in ("one", "two")]
 
 
-def test_a_sweep_is_put_first_last_before_and_by_priority(store: Store, sweeps: list[int]) -> None:
+def test_sweep_moves_first_last_before_and_by_priority(store: Store, sweeps: list[int]) -> None:
     x, y, z = sweeps
 
     def sequence() -> list[int]:
@@ -62,7 +62,7 @@ def test_a_sweep_is_put_first_last_before_and_by_priority(store: Store, sweeps: 
     assert sequence() == [y, z, x]
 
 
-def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -> None:
+def test_models_and_jobs_can_be_moved(store: Store, sweeps: list[int]) -> None:
     one, two = (variant.id for variant in Queue(store.connection, sweeps[0]).ready(utc_now()))
     ask(store, "move", "model", two, to="first")
     assert order(store)[:2] == [(sweeps[0], "two"), (sweeps[0], "one")]
@@ -75,13 +75,13 @@ def test_models_and_jobs_are_put_in_order_too(store: Store, sweeps: list[int]) -
     assert first_job(store, one) == jobs[2]
 
 
-def test_nothing_goes_before_what_is_not_beside_it(store: Store, sweeps: list[int]) -> None:
+def test_move_before_a_non_sibling_is_refused(store: Store, sweeps: list[int]) -> None:
     with pytest.raises(RequestError, match="not at the same level"):
         ask(store, "move", "sweep", sweeps[0], to="before", before=99)
 
 
 @pytest.mark.parametrize("level", ["sweep", "model", "job"])
-def test_what_is_paused_is_not_taken_until_it_is_resumed(
+def test_paused_items_do_not_start_until_resumed(
     store: Store, sweeps: list[int], level: str
 ) -> None:
     (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
@@ -96,7 +96,7 @@ def test_what_is_paused_is_not_taken_until_it_is_resumed(
     assert first_job(store, variant.id) == first
 
 
-def test_a_cancelled_sweep_keeps_rows_that_say_so_and_is_done(
+def test_cancelled_sweep_has_cancelled_rows_and_is_finished(
     store: Store, sweeps: list[int]
 ) -> None:
     reply, effect = ask(store, "cancel", "sweep", sweeps[1])
@@ -110,7 +110,7 @@ def test_a_cancelled_sweep_keeps_rows_that_say_so_and_is_done(
     assert states == ["queued", "done", "queued"]
 
 
-def test_a_job_that_runs_is_left_to_the_supervisor(store: Store, sweeps: list[int]) -> None:
+def test_running_job_is_cancelled_by_the_supervisor(store: Store, sweeps: list[int]) -> None:
     (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
     job = first_job(store, variant.id)
     store.start_run(job, None)
@@ -119,7 +119,7 @@ def test_a_job_that_runs_is_left_to_the_supervisor(store: Store, sweeps: list[in
     assert effect.cancelled == {job}
 
 
-def test_retry_takes_up_what_failed_or_was_cancelled(store: Store, sweeps: list[int]) -> None:
+def test_retry_queues_failed_and_cancelled_jobs(store: Store, sweeps: list[int]) -> None:
     (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
     for outcome in ({"outcome": "ok"}, {"outcome": "error"}):
         run = store.start_run(first_job(store, variant.id), None)
@@ -132,7 +132,7 @@ def test_retry_takes_up_what_failed_or_was_cancelled(store: Store, sweeps: list[
     assert (sweep["state"], sweep["in_queue"]) == ("queued", 1)
 
 
-def test_only_what_never_ran_is_removed(store: Store, sweeps: list[int]) -> None:
+def test_only_jobs_without_runs_are_removed(store: Store, sweeps: list[int]) -> None:
     (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
     store.finish_run(store.start_run(first_job(store, variant.id), None), {"outcome": "ok"})
     with pytest.raises(RequestError, match="never deleted"):
@@ -143,7 +143,7 @@ def test_only_what_never_ran_is_removed(store: Store, sweeps: list[int]) -> None
     assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_asking_twice_does_it_once(store: Store, sweeps: list[int]) -> None:
+def test_repeated_request_is_applied_once(store: Store, sweeps: list[int]) -> None:
     request = Request("cancel", {"level": "sweep", "id": sweeps[0]})
     first = execute(store, request)
     again = execute(store, request)
@@ -152,7 +152,7 @@ def test_asking_twice_does_it_once(store: Store, sweeps: list[int]) -> None:
     assert count == 6
 
 
-def test_a_request_that_fails_changes_nothing(store: Store, sweeps: list[int]) -> None:
+def test_failed_request_changes_nothing(store: Store, sweeps: list[int]) -> None:
     before = list(store.db.query("SELECT * FROM sweeps"))
     for action, arguments in (
         ("unheard of", {}),
@@ -165,7 +165,7 @@ def test_a_request_that_fails_changes_nothing(store: Store, sweeps: list[int]) -
     assert list(store.db.query("SELECT * FROM requests")) == []
 
 
-def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int]) -> None:
+def test_moving_a_model_moves_its_fallbacks(store: Store, queued: Callable[..., int]) -> None:
     tried = [{"id": "./one", "fallback": ["./two"]}, "./three"]
     sweep = queued(["one", "two", "three"], ["a"], tried=tried)
     first, other = Queue(store.connection, sweep).ready(utc_now())
@@ -178,7 +178,7 @@ def test_fallbacks_move_with_their_model(store: Store, queued: Callable[..., int
     ]
 
 
-def test_every_action_is_known_wherever_requests_are_carried_out() -> None:
+def test_every_action_has_a_handler_everywhere() -> None:
     code = (
         "import json, pathlib, sys, runner.control.client as client\n"
         "from runner.control.protocol import RequestError\n"
@@ -195,7 +195,7 @@ def test_every_action_is_known_wherever_requests_are_carried_out() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_is_moved_goes_there_whatever_the_priorities(store: Store, sweeps: list[int]) -> None:
+def test_move_overrides_priorities(store: Store, sweeps: list[int]) -> None:
     x, y, z = sweeps
     store.update("sweeps", y, {"priority": 5})
     store.update("sweeps", z, {"priority": -5})
@@ -212,7 +212,7 @@ def test_what_is_moved_goes_there_whatever_the_priorities(store: Store, sweeps: 
     assert sequence() == [z, y, x]
 
 
-def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
+def test_sweep_after_a_removed_sweep_is_refused_without_leftovers(
     store: Store, sweeps: list[int], tmp_path: Path
 ) -> None:
     copy = tmp_path / "staged.db"
@@ -227,14 +227,14 @@ def test_what_is_to_come_after_a_sweep_that_is_gone_leaves_nothing_behind(
     assert len(list(store.db.query("SELECT * FROM sweeps"))) == 3
 
 
-def test_a_sweep_that_has_begun_is_not_removed(store: Store, sweeps: list[int]) -> None:
+def test_started_sweep_is_not_removed(store: Store, sweeps: list[int]) -> None:
     (variant, *_) = Queue(store.connection, sweeps[0]).ready(utc_now())
     store.start_worker(variant.id, Path("log"), 1)
     with pytest.raises(RequestError, match="has started"):
         ask(store, "remove", "sweep", sweeps[0])
 
 
-def test_what_is_done_is_not_paused_and_waits_in_no_way_when_it_is_tried_again(
+def test_finished_sweep_is_not_paused_and_its_retry_starts_at_once(
     store: Store, sweeps: list[int]
 ) -> None:
     ask(store, "pause", "sweep", sweeps[0])
@@ -246,7 +246,7 @@ def test_what_is_done_is_not_paused_and_waits_in_no_way_when_it_is_tried_again(
     assert first_job(store, 1) == 1
 
 
-def test_retry_queues_what_an_interrupted_run_left(store: Store, sweeps: list[int]) -> None:
+def test_retry_queues_the_jobs_of_an_interrupted_run(store: Store, sweeps: list[int]) -> None:
     store.update("sweeps", sweeps[0], {"in_queue": 0, "state": "interrupted"})
     assert ask(store, "retry", "sweep", sweeps[0])[0] == {"queued": 6}
     assert order(store)[0] == (sweeps[0], "one")

@@ -109,7 +109,7 @@ def supervisor(terminals: Terminals) -> Iterator[Callable[[], subprocess.Popen[s
 
 
 @pytest.mark.slow
-def test_a_night_from_two_terminals(
+def test_queue_is_controlled_from_two_terminals(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
     """Three sweeps queued, reordered, one cancelled in mid-run, one paused, jobs retried."""
@@ -147,7 +147,7 @@ def test_a_night_from_two_terminals(
     assert not any(place.exists() for place in socket_path.candidate_paths(terminals.database))
 
 
-def test_a_sweep_added_while_the_supervisor_works_is_worked(
+def test_sweep_added_to_a_running_supervisor_is_run(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
     terminals.add("x", "a")
@@ -159,7 +159,7 @@ def test_a_sweep_added_while_the_supervisor_works_is_worked(
 
 
 @pytest.mark.slow
-def test_a_supervisor_that_is_killed_loses_nothing_of_the_queue(
+def test_killed_supervisor_keeps_the_queue(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
     terminals.add("x", f"until {terminals.gate}", "b")
@@ -179,7 +179,7 @@ def test_a_supervisor_that_is_killed_loses_nothing_of_the_queue(
 
 
 @pytest.mark.slow
-def test_what_is_meant_is_found_or_said(terminals: Terminals) -> None:
+def test_targets_are_found_or_reported(terminals: Terminals) -> None:
     terminals.add("night", "a")
     assert "did you mean night" in terminals.vlmsweep("queue", "pause", "nigth", fails=True)
     assert "no model 'goood'" in terminals.vlmsweep(
@@ -191,13 +191,13 @@ def test_what_is_meant_is_found_or_said(terminals: Terminals) -> None:
     assert "where to?" in terminals.vlmsweep("queue", "move", "night", fails=True)
 
 
-def test_only_its_user_may_reach_the_socket(store: Store) -> None:
+def test_socket_is_private_to_its_user(store: Store) -> None:
     with ControlServer(store) as listener:
         assert listener.path is not None
         assert stat.S_IMODE(listener.path.stat().st_mode) & 0o177 == 0
 
 
-def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
+def test_long_database_path_uses_another_socket_folder(tmp_path: Path) -> None:
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     store = Store(folder / "q.db")
@@ -207,7 +207,7 @@ def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
+def test_socket_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "link").symlink_to(tmp_path / "open")
     assert not socket_path.ensure_private_folder(tmp_path / "open")
@@ -229,7 +229,7 @@ def speaking(listener: ControlServer, said: bytes) -> bytes:
 @pytest.mark.parametrize(
     "said", [b"\n", b"nonsense\n", b"[]\n", b'{"action": 1}\n', b"\x00\xff\n", b"[" * 5000 + b"\n"]
 )
-def test_nonsense_is_answered_and_survived(store: Store, said: bytes) -> None:
+def test_malformed_requests_are_answered(store: Store, said: bytes) -> None:
     with ControlServer(store) as listener:
         with pytest.raises(RequestError, match="malformed request"):
             Reply.from_line(speaking(listener, said)).unwrap()
@@ -238,7 +238,7 @@ def test_nonsense_is_answered_and_survived(store: Store, said: bytes) -> None:
             Reply.from_line(speaking(listener, unknown)).unwrap()
 
 
-def test_who_says_too_much_or_nothing_is_dropped(
+def test_oversized_and_silent_clients_are_disconnected(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.control.server.LONGEST", 1000)
@@ -254,7 +254,7 @@ def test_who_says_too_much_or_nothing_is_dropped(
             connection.close()
 
 
-def test_who_is_dropped_for_another_in_the_same_turn_is_no_fault(
+def test_client_dropped_for_another_in_the_same_turn_is_no_error(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.control.server.CONNECTIONS", 2)
@@ -272,16 +272,14 @@ def test_who_is_dropped_for_another_in_the_same_turn_is_no_fault(
 
 
 @pytest.mark.parametrize("number", ["1e999", "[]", "null", "9" * 30, '"x"', "true"])
-def test_numbers_that_are_none_are_answered(store: Store, number: str) -> None:
+def test_invalid_numbers_are_answered(store: Store, number: str) -> None:
     said = f'{{"action": "pause", "uid": "u", "arguments": {{"level": "job", "id": {number}}}}}\n'
     with ControlServer(store) as listener:
         reply = Reply.from_line(speaking(listener, said.encode()))
         assert reply.message is not None or reply.result == {"changed": 0}
 
 
-def test_two_names_of_one_file_have_one_supervisor_and_one_socket(
-    store: Store, tmp_path: Path
-) -> None:
+def test_aliases_of_a_database_share_supervisor_and_socket(store: Store, tmp_path: Path) -> None:
     link = tmp_path / "link.db"
     link.symlink_to(store.path)
     (tmp_path / "there").symlink_to(tmp_path)
@@ -296,7 +294,7 @@ def test_two_names_of_one_file_have_one_supervisor_and_one_socket(
     again.close()
 
 
-def test_a_holder_that_does_not_answer_is_said(
+def test_unresponsive_lock_holder_is_reported(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lock is held, by this very process, and nobody listens."""
@@ -305,7 +303,7 @@ def test_a_holder_that_does_not_answer_is_said(
         send_request(store.path, "pause", {"level": "sweep", "id": 1})
 
 
-def test_a_stale_socket_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_stale_socket_is_replaced(tmp_path: Path) -> None:
     database = tmp_path / "q.db"
     stale = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     path = socket_path.path_beside_database(database) or socket_path.path_in_tmp(database)
@@ -315,7 +313,7 @@ def test_a_stale_socket_is_in_nobodys_way(tmp_path: Path) -> None:
     assert send_request(database, "pause", {"level": "sweep", "id": 1}) == {"changed": 0}
 
 
-def test_a_sweep_without_a_job_to_run_is_stored_and_said_to_be_done(terminals: Terminals) -> None:
+def test_sweep_without_runnable_jobs_is_stored_as_finished(terminals: Terminals) -> None:
     asked = [{"text": "what", "images": "none"}]
     sweep = {"models": ["./good"], "prompts": asked}
     sweep["exclude"] = [{"model": "./good", "reason": "why not"}]

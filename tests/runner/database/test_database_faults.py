@@ -41,9 +41,7 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [noise, cut])
-def test_a_damaged_file_is_refused_kept_and_said_so(
-    filled: Path, damage: Callable[[Path], None]
-) -> None:
+def test_damaged_file_is_refused_and_kept(filled: Path, damage: Callable[[Path], None]) -> None:
     damage(filled)
     before = filled.read_bytes()
     with pytest.raises(DatabaseError, match=r"damaged|malformed|not a database"):
@@ -51,7 +49,7 @@ def test_a_damaged_file_is_refused_kept_and_said_so(
     assert filled.read_bytes() == before
 
 
-def test_a_read_only_file_is_refused(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_read_only_file_is_refused(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Root may write anyway: so SQLite itself is asked for a read-only file."""
     real = sqlite3.connect
 
@@ -63,7 +61,7 @@ def test_a_read_only_file_is_refused(filled: Path, monkeypatch: pytest.MonkeyPat
         Store(filled)
 
 
-def test_a_reader_that_holds_a_long_transaction_delays_nothing(filled: Path) -> None:
+def test_long_read_transaction_delays_nothing(filled: Path) -> None:
     reader = sqlite3.connect(f"file:{filled}?mode=ro", uri=True)
     reader.execute("BEGIN")
     (count,) = reader.execute("SELECT count(*) FROM runs").fetchone()
@@ -80,7 +78,7 @@ def test_a_reader_that_holds_a_long_transaction_delays_nothing(filled: Path) -> 
     reader.close()
 
 
-def test_a_clock_set_back_changes_no_duration(
+def test_clock_set_back_changes_no_duration(
     sweep: Sweeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Deadlines and durations are monotonic: the time of day may jump as it likes."""

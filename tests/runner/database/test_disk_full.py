@@ -30,9 +30,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_what_was_told_is_stored_and_the_rest_can_be_resumed(
-    small_disk: Path, tmp_path: Path
-) -> None:
+def test_full_disk_keeps_emitted_rows_and_allows_resume(small_disk: Path, tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
     prompts = [{"text": f"{n} {'x' * 200}", "images": "none"} for n in range(600)]
     data = {"models": ["./good"], "prompts": prompts}

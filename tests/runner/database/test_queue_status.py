@@ -35,7 +35,7 @@ def after(seconds: float) -> str:
     return format_timestamp(NOW + timedelta(seconds=seconds))
 
 
-def test_what_is_held_back_delays_nothing_and_has_no_end(known: Night, store: Store) -> None:
+def test_held_sweep_has_no_estimate_and_delays_no_other(known: Night, store: Store) -> None:
     first = known.add(["good"], ["a"], name="paused", paused=1)
     known.add(["good"], ["a"], name="tomorrow", not_before=after(80_000))
     known.add(["good"], ["a"], name="second", after_sweep_id=first)
@@ -56,14 +56,14 @@ def test_what_is_held_back_delays_nothing_and_has_no_end(known: Night, store: St
     }
 
 
-def test_what_is_done_is_not_expected_again(known: Night, store: Store) -> None:
+def test_finished_jobs_are_not_in_the_estimate(known: Night, store: Store) -> None:
     known.add(["good"], ["a", "b", "c"], name="x")
     (job,) = store.connection.execute("SELECT max(id) FROM jobs").fetchone()
     store.finish_run(store.start_run(job, None), {"outcome": "ok"})
     assert listed(store)["x"]["expected_s"] == pytest.approx(LOAD_S + 2 * JOB_S)
 
 
-def test_a_paused_model_is_not_counted_on(known: Night, store: Store) -> None:
+def test_paused_model_is_not_in_the_estimate(known: Night, store: Store) -> None:
     (known.store.path.parent / "good").mkdir(exist_ok=True)
     known.add(["good"], ["a"], name="x")
     store.connection.execute("UPDATE sweep_models SET paused = 1 WHERE sweep_id = 2")
@@ -73,7 +73,7 @@ def test_a_paused_model_is_not_counted_on(known: Night, store: Store) -> None:
     assert rows["y"]["ends_at"] == after(LOAD_S + JOB_S)
 
 
-def test_an_estimate_reads_the_latest_runs_and_loads_alone(known: Night, store: Store) -> None:
+def test_estimate_reads_only_the_latest_runs_and_loads(known: Night, store: Store) -> None:
     """However long the history is: here 9,999 workers, with 30,000 runs of the last of them, and
     as many of another model since."""
     known.add(["another"], ["a"], name="another")

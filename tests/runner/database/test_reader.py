@@ -41,15 +41,13 @@ def test_summary_counts_outcomes(store: Store, queued: Callable[..., int], reade
     assert (row["waiting"], row["skipped"], row["state"]) == (1, 0, "queued")
 
 
-def test_status_in_words() -> None:
+def test_status_is_text() -> None:
     assert format_status({"ok": 12}) == "ok 12/12"
     assert format_status({"ok": 8, "timeout": 3, "skipped": 1}) == "8 ok, 3 timeout, 1 skipped"
     assert format_status({"out_of_memory": 2, None: 1}) == "2 out of memory, 1 waiting"
 
 
-def test_a_sweep_is_found_by_number_name_and_uid(
-    queued: Callable[..., int], reader: Reader
-) -> None:
+def test_sweep_is_found_by_number_name_and_uid(queued: Callable[..., int], reader: Reader) -> None:
     first = queued(["good"], ["a"], name="tonight")
     second = queued(["good"], ["a"], name="tonight")
     third = queued(["good"], ["a"])
@@ -64,7 +62,7 @@ def test_a_sweep_is_found_by_number_name_and_uid(
         reader.sweep(uid[:8])
 
 
-def test_an_empty_history(reader: Reader) -> None:
+def test_empty_history_is_readable(reader: Reader) -> None:
     assert reader.sweeps() == []
     with pytest.raises(QueryError, match="no sweep is stored"):
         reader.sweep()
@@ -85,7 +83,7 @@ def test_an_empty_history(reader: Reader) -> None:
         ("select (", "incomplete input", None),
     ],
 )
-def test_errors_help(reader: Reader, sql: str, says: str, hints: str | None) -> None:
+def test_reader_errors_have_hints(reader: Reader, sql: str, says: str, hints: str | None) -> None:
     with pytest.raises(QueryError, match=says) as caught:
         reader.query(sql)
     assert caught.value.exit_code == 2
@@ -111,7 +109,7 @@ def test_errors_help(reader: Reader, sql: str, says: str, hints: str | None) -> 
         "select load_extension('x')",
     ],
 )
-def test_nothing_can_be_written(
+def test_writes_are_refused(
     reader: Reader, sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -121,11 +119,11 @@ def test_nothing_can_be_written(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_telling_pragmas_work(reader: Reader) -> None:
+def test_read_only_pragmas_work(reader: Reader) -> None:
     assert len(list(reader.query("pragma table_info(runs)").rows)) > 20
 
 
-def test_a_query_has_a_time_limit(store: Store) -> None:
+def test_query_has_a_time_limit(store: Store) -> None:
     forever = "with recursive c(x) as (select 1 union all select x + 1 from c) select max(x) from c"
     with Reader(store.path, limit_s=0.05) as reader:
         with pytest.raises(QueryError, match=r"took over 0\.05 s"):
@@ -133,18 +131,18 @@ def test_a_query_has_a_time_limit(store: Store) -> None:
         assert list(reader.query("select 1").rows) == [(1,)]
 
 
-def test_parameters_are_numbers_only_where_nothing_is_lost(reader: Reader) -> None:
+def test_parameters_become_numbers_only_without_loss(reader: Reader) -> None:
     pairs = [("a", "5"), (":b", "007"), ("c", "0.5"), ("d", "1e3"), ("e", "x"), ("f", "inf")]
     values = parse_parameters([*pairs, ("g", "9" * 30)])
     assert values == {"a": 5, "b": "007", "c": 0.5, "d": "1e3", "e": "x", "f": "inf", "g": "9" * 30}
     assert list(reader.query("select :a + :c, :b", values).rows) == [(5.5, "007")]
 
 
-def test_equal_names_are_told_apart() -> None:
+def test_equal_column_names_are_made_unique() -> None:
     assert unique_names(["id", "id", "id_2", "id"]) == ["id", "id_2", "id_2_2", "id_3"]
 
 
-def test_files_that_are_not_ours(tmp_path: Path) -> None:
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match="no database at") as caught:
         Reader(tmp_path / "none.db")
     assert "vlmsweep demo" in str(caught.value.hint)
@@ -159,14 +157,14 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["other.db", "text.db"]
 
 
-def test_a_file_with_an_odd_name(tmp_path: Path) -> None:
+def test_unusual_database_name_opens(tmp_path: Path) -> None:
     path = tmp_path / "50% of #1? ünï.db"
     Store(path).close()
     with Reader(path) as reader:
         assert reader.sweeps() == []
 
 
-def test_it_reads_while_a_sweep_is_written(sweep: Sweeper, store: Store) -> None:
+def test_reader_works_during_a_sweep(sweep: Sweeper, store: Store) -> None:
     seen = []
     with Reader(store.path) as reader:
         done = sweep(["good"], ["a", "b"])

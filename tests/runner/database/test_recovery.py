@@ -75,7 +75,7 @@ def rows(database: Path, query: str) -> list[Any]:
         connection.close()
 
 
-def test_a_killed_supervisor_is_recovered_from(tmp_path: Path) -> None:
+def test_killed_supervisor_is_recovered(tmp_path: Path) -> None:
     database = tmp_path / "h.db"
     driver = start(tmp_path, ["a", "b", "hang", "c"])
     wait_for(driver, "run_started", 3)
@@ -97,7 +97,7 @@ def test_a_killed_supervisor_is_recovered_from(tmp_path: Path) -> None:
     store.close()
 
 
-def test_resume_does_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
+def test_resume_runs_missing_jobs_once(tmp_path: Path) -> None:
     database = tmp_path / "h.db"
     driver = start(tmp_path, ["a", "b", "slowly", "c"])
     wait_for(driver, "run_started", 3)
@@ -114,7 +114,9 @@ def test_resume_does_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
     ]
 
 
-def test_leftovers_are_killed_by_their_mark(store: Store, queued: Callable[..., int]) -> None:
+def test_leftover_workers_are_killed_by_their_marker(
+    store: Store, queued: Callable[..., int]
+) -> None:
     queued(["good"], ["a"])
     store.start_run(1, store.start_worker(1, Path("/log"), 1))
     mark = {recovery.MARK: str(store.path.absolute())}
@@ -132,7 +134,7 @@ def test_leftovers_are_killed_by_their_mark(store: Store, queued: Callable[..., 
         other.wait()
 
 
-def test_a_job_under_which_supervisors_keep_dying_is_given_up(
+def test_job_that_keeps_killing_supervisors_is_given_up(
     store: Store, queued: Callable[..., int]
 ) -> None:
     queued(["good"], ["a"])
@@ -143,7 +145,7 @@ def test_a_job_under_which_supervisors_keep_dying_is_given_up(
     assert job["state"] == "done"
 
 
-def test_resume_tries_failures_again_but_not_what_a_rule_excludes(
+def test_resume_retries_failures_but_not_excluded_jobs(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     rule = {"model": "better", "reason": "never"}
@@ -161,9 +163,7 @@ def test_resume_tries_failures_again_but_not_what_a_rule_excludes(
 
 
 @pytest.mark.parametrize("same", [True, False])
-def test_a_image_that_is_gone_is_prepared_again_unless_it_changed(
-    tmp_path: Path, same: bool
-) -> None:
+def test_missing_image_is_prepared_again_unless_changed(tmp_path: Path, same: bool) -> None:
     from PIL import Image
 
     from runner.planning import expand, sweepfile

@@ -38,7 +38,7 @@ def sound(store: Store) -> None:
         )
 
 
-def test_all_words_are_wanted_in_any_order_and_hits_are_marked(
+def test_search_needs_all_words_in_any_order_and_marks_matches(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["What is there?", "Is there a bicycle?"], name="n")
@@ -60,7 +60,7 @@ def test_all_words_are_wanted_in_any_order_and_hits_are_marked(
     assert runs(reader, "bicycle", limit=1) == [two]
 
 
-def test_words_in_quotes_stand_side_by_side(
+def test_quoted_words_match_as_a_phrase(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["p"])
@@ -70,7 +70,7 @@ def test_words_in_quotes_stand_side_by_side(
     assert runs(reader, "red bicycle") == [apart, side_by_side]
 
 
-def test_one_sweep_is_searched_alone(
+def test_search_is_limited_to_one_sweep(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     first, second = queued(["m"], ["red one"]), queued(["m"], ["red two"])
@@ -84,7 +84,7 @@ def test_one_sweep_is_searched_alone(
     assert search(reader, "red", sweep=third) == []
 
 
-def test_what_was_said_before_a_kill_is_found(
+def test_partial_text_of_a_killed_run_is_searchable(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["p"])
@@ -124,7 +124,7 @@ def test_what_was_said_before_a_kill_is_found(
         "red " * 500,
     ],
 )
-def test_any_text_may_be_looked_for(
+def test_any_text_is_a_valid_search(
     words: str, store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["p"])
@@ -133,17 +133,17 @@ def test_any_text_may_be_looked_for(
 
 
 @pytest.mark.parametrize("words", ["", "   ", '"', '""', "***", "<|>", "\x00"])
-def test_nothing_to_look_for_is_said(words: str, reader: Reader) -> None:
+def test_empty_search_is_refused(words: str, reader: Reader) -> None:
     with pytest.raises(QueryError, match="no word to look for"):
         search(reader, words)
 
 
-def test_too_many_words_are_refused(reader: Reader) -> None:
+def test_search_with_too_many_words_is_refused(reader: Reader) -> None:
     with pytest.raises(QueryError, match="51 words are more than the 50"):
         search(reader, " ".join(map(str, range(51))))
 
 
-def test_a_text_without_end_is_found_at_once(
+def test_very_long_text_is_searched_quickly(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["p"])
@@ -153,12 +153,14 @@ def test_a_text_without_end_is_found_at_once(
     assert (row["run"], len(row["text"])) == (run, 201)
 
 
-def test_signs_alone_beside_words_do_not_count() -> None:
+def test_punctuation_between_words_is_ignored() -> None:
     assert as_query("red & <|im_end|>") == '"red" "<|im_end|>"'
     assert as_query('say "a b" c"d') == '"say" "a b" "c""d"'
 
 
-def test_raw_queries_are_ftss_own(store: Store, queued: Callable[..., int], reader: Reader) -> None:
+def test_raw_queries_use_fts_syntax(
+    store: Store, queued: Callable[..., int], reader: Reader
+) -> None:
     queued(["m"], ["p"])
     red, blue = say(store, 1, "red bicycle"), say(store, 1, "blue bicycle")
     assert runs(reader, "bicycle NOT red", raw=True) == [blue]
@@ -166,13 +168,13 @@ def test_raw_queries_are_ftss_own(store: Store, queued: Callable[..., int], read
 
 
 @pytest.mark.parametrize("words", ["red AND", '"red', "nosuch:red", "*", "NEAR(a b, x)", ""])
-def test_raw_queries_that_are_none_get_advice(words: str, reader: Reader) -> None:
+def test_invalid_raw_query_gets_a_hint(words: str, reader: Reader) -> None:
     with pytest.raises(QueryError, match="FTS5 cannot read") as caught:
         search(reader, words, raw=True)
     assert "leave --fts out" in str(caught.value.hint)
 
 
-def test_the_index_learns_a_run_when_it_has_ended_and_not_before(
+def test_run_is_indexed_when_it_ends(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["p"])
@@ -189,7 +191,7 @@ def test_the_index_learns_a_run_when_it_has_ended_and_not_before(
     sound(store)
 
 
-def test_the_index_follows_what_is_changed_and_deleted(
+def test_index_follows_updates_and_deletes(
     store: Store, queued: Callable[..., int], reader: Reader
 ) -> None:
     queued(["m"], ["old question"])
@@ -208,9 +210,7 @@ def test_the_index_follows_what_is_changed_and_deleted(
     sound(store)
 
 
-def test_an_index_built_anew_is_the_same(
-    store: Store, queued: Callable[..., int], reader: Reader
-) -> None:
+def test_rebuilt_index_is_equal(store: Store, queued: Callable[..., int], reader: Reader) -> None:
     queued(["m"], ["p"])
     run = say(store, 1, "A red bicycle")
     store.db["runs"].rebuild_fts()
@@ -220,7 +220,7 @@ def test_an_index_built_anew_is_the_same(
     sound(store)
 
 
-def test_sqlite_utils_searches_by_the_same_index(store: Store, queued: Callable[..., int]) -> None:
+def test_sqlite_utils_uses_the_same_index(store: Store, queued: Callable[..., int]) -> None:
     queued(["m"], ["Is it red?"])
     run = say(store, 1, "Two bicycles")
     assert [row["id"] for row in store.db["runs"].search("bicycle")] == [run]

@@ -16,7 +16,7 @@ from runner.system.timestamps import utc_now
 from schemas.events import Fetched
 
 
-def test_the_file_is_safe_by_its_settings(store: Store) -> None:
+def test_database_settings_are_durable(store: Store) -> None:
     def pragma(name: str) -> object:
         return store.connection.execute(f"PRAGMA {name}").fetchone()[0]
 
@@ -27,7 +27,7 @@ def test_the_file_is_safe_by_its_settings(store: Store) -> None:
     assert pragma("integrity_check") == "ok"
 
 
-def test_opening_again_changes_nothing(store: Store) -> None:
+def test_reopening_changes_nothing(store: Store) -> None:
     before = store.connection.execute("SELECT sql FROM sqlite_master").fetchall()
     store.close()
     again = Store(store.path)
@@ -35,7 +35,7 @@ def test_opening_again_changes_nothing(store: Store) -> None:
     again.close()
 
 
-def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
+def test_database_of_another_program_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     other = sqlite3.connect(path)
     other.execute("CREATE TABLE theirs (x)")
@@ -46,7 +46,7 @@ def test_another_programs_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == bytes_before
 
 
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_file_that_is_not_a_database_is_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_bytes(b"dear diary " * 500)
     with pytest.raises(DatabaseError, match="not a database"):
@@ -54,7 +54,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == b"dear diary " * 500
 
 
-def test_a_newer_schema_is_refused(store: Store) -> None:
+def test_newer_schema_is_refused(store: Store) -> None:
     store.connection.execute(
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
         " VALUES ('vlmsweep', 'm999_future', '')"
@@ -64,7 +64,7 @@ def test_a_newer_schema_is_refused(store: Store) -> None:
         Store(store.path)
 
 
-def test_a_second_supervisor_is_refused_and_readers_are_not(store: Store) -> None:
+def test_second_supervisor_is_refused_but_readers_are_not(store: Store) -> None:
     with pytest.raises(DatabaseError, match=r"another vlmsweep .* is working"):
         Store(store.path)
     with Reader(store.path) as reader:
@@ -73,7 +73,7 @@ def test_a_second_supervisor_is_refused_and_readers_are_not(store: Store) -> Non
     Store(store.path).close()
 
 
-def test_a_refused_file_is_not_kept_locked(tmp_path: Path) -> None:
+def test_refused_file_is_unlocked(tmp_path: Path) -> None:
     path = tmp_path / "notes.db"
     path.write_bytes(b"dear diary " * 500)
     for _ in range(2):
@@ -81,13 +81,15 @@ def test_a_refused_file_is_not_kept_locked(tmp_path: Path) -> None:
             Store(path)
 
 
-def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path) -> None:
+def test_uncreatable_folder_is_reported_with_a_hint(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseError, match="cannot use"):
         Store(tmp_path / "file" / "x.db")
 
 
-def test_every_write_is_seen_by_others_at_once(store: Store, queued: Callable[..., int]) -> None:
+def test_every_write_is_visible_to_readers_at_once(
+    store: Store, queued: Callable[..., int]
+) -> None:
     queued(["m"], ["p"])
     run = store.start_run(1, None)
     other = sqlite3.connect(store.path)
@@ -101,7 +103,7 @@ def test_every_write_is_seen_by_others_at_once(store: Store, queued: Callable[..
     other.close()
 
 
-def test_a_stale_run_cannot_end_a_job_that_was_taken_over(
+def test_stale_run_cannot_finish_a_job_that_was_taken_over(
     store: Store, queued: Callable[..., int]
 ) -> None:
     queued(["m"], ["p"])
@@ -113,7 +115,7 @@ def test_a_stale_run_cannot_end_a_job_that_was_taken_over(
     assert (row["text"], row["attempt"]) == ("new", 2)
 
 
-def test_equal_prompts_models_and_images_are_one_row(
+def test_equal_prompts_models_and_images_share_a_row(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     (tmp_path / "a.png").touch()
@@ -124,7 +126,7 @@ def test_equal_prompts_models_and_images_are_one_row(
     assert store.db["sweeps"].count == 2
 
 
-def test_a_model_is_stored_as_it_lay_on_disk(store: Store, queued: Callable[..., int]) -> None:
+def test_model_row_describes_the_files_on_disk(store: Store, queued: Callable[..., int]) -> None:
     sweep = queued(["m"], ["p"])
     worker = store.start_worker(1, Path("/log"), store.next_worker_number(sweep))
     files = {"model.safetensors": 5, "config.json": 2}
@@ -135,11 +137,11 @@ def test_a_model_is_stored_as_it_lay_on_disk(store: Store, queued: Callable[...,
     assert found[1]["files"] == '{"config.json":2,"model.safetensors":5}'
 
 
-def test_paths_that_are_no_text_are_kept_readable() -> None:
+def test_undecodable_paths_are_stored_readably() -> None:
     assert display_path(b"a\xff\nb".decode("utf-8", "surrogateescape")) == "a\\xff\nb"
 
 
-def test_a_run_is_small_and_quick(store: Store, queued: Callable[..., int]) -> None:
+def test_run_row_is_small_and_fast(store: Store, queued: Callable[..., int]) -> None:
     """Not a timing test: counts the statements that storing a run takes."""
     queued(["m"], ["p"])
     statements: list[str] = []
@@ -151,7 +153,7 @@ def test_a_run_is_small_and_quick(store: Store, queued: Callable[..., int]) -> N
     assert len(ours) <= 10, ours
 
 
-def test_a_server_is_queued_with_its_address_and_the_name_of_its_key(
+def test_server_job_stores_address_and_key_variable(
     store: Store, queued: Callable[..., int]
 ) -> None:
     model = {"id": "q:7b", "engine": "openai", "url": "http://127.0.0.1:1/v1", "api_key_env": "K"}
@@ -162,7 +164,7 @@ def test_a_server_is_queued_with_its_address_and_the_name_of_its_key(
     assert (waiting.load.engine, waiting.load.local) == ("openai", False)
 
 
-def test_leave_to_be_too_large_and_the_limit_reach_the_worker(
+def test_allow_oversize_and_memory_limit_reach_the_worker(
     store: Store, queued: Callable[..., int]
 ) -> None:
     limits = {"memory_bytes": 10**9}
@@ -174,7 +176,7 @@ def test_leave_to_be_too_large_and_the_limit_reach_the_worker(
 
 
 @pytest.mark.parametrize("name", ["a\nb.db", "a\x1b]0;x\x07.db", "a\udcff.db", "a\u202eb.db"])
-def test_a_database_has_a_name_that_can_be_told(tmp_path: Path, name: str) -> None:
+def test_database_path_with_control_characters_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(DatabaseError, match="no letter"):
         Store(tmp_path / name)
     assert list(tmp_path.iterdir()) == []

@@ -62,7 +62,7 @@ def changes(found: Comparison) -> dict[str, str]:
 # What belongs together.
 
 
-def test_jobs_by_what_became_of_them(store: Store, queued: Queued) -> None:
+def test_jobs_are_grouped_by_outcome_change(store: Store, queued: Queued) -> None:
     prompts = ["same", "text", "worse", "better", "still", "skipped", "gone"]
     skipped = {"outcome": "skipped", "message": "excluded"}
     ran(store, queued(["good"], prompts), [OK, OK, OK, LATE, LATE, OK, OK])
@@ -84,7 +84,7 @@ def test_jobs_by_what_became_of_them(store: Store, queued: Queued) -> None:
     assert [(one.kind, one.count) for one in found.reasons] == [("new_failures", 1)]
 
 
-def test_equal_models_belong_together_whatever_their_names(store: Store, queued: Queued) -> None:
+def test_equal_models_are_paired_under_any_name(store: Store, queued: Queued) -> None:
     first = [{"id": "./good", "name": "x"}, {"id": "./good", "name": "y", "dtype": "float32"}]
     second = [{"id": "./good", "name": "z", "dtype": "float32"}, {"id": "./good", "name": "x"}]
     ran(store, queued(["good"], ["a"], first), [OK, OK])
@@ -94,7 +94,7 @@ def test_equal_models_belong_together_whatever_their_names(store: Store, queued:
     assert found.settings == []
 
 
-def test_a_changed_setting_is_told_and_does_not_part_a_model(store: Store, queued: Queued) -> None:
+def test_changed_setting_is_reported_and_keeps_the_pair(store: Store, queued: Queued) -> None:
     ran(store, queued(["good"], ["a"]), [OK])
     tried = [{"id": "./good", "dtype": "float16", "generation": {"max_new_tokens": 7}}]
     ran(store, queued(["good"], ["a"], tried), [OK])
@@ -105,9 +105,7 @@ def test_a_changed_setting_is_told_and_does_not_part_a_model(store: Store, queue
     }
 
 
-def test_a_model_elsewhere_is_known_by_its_folder(
-    store: Store, queued: Queued, tmp_path: Path
-) -> None:
+def test_moved_model_is_paired_by_folder_name(store: Store, queued: Queued, tmp_path: Path) -> None:
     ran(store, queued(["good", "other"], ["a"]), [OK, OK])
     (tmp_path / "moved").mkdir()
     ran(store, queued(["moved/good"], ["a"]), [OK])
@@ -119,7 +117,7 @@ def test_a_model_elsewhere_is_known_by_its_folder(
     assert [one.what for one in found.settings] == ["location"]
 
 
-def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -> None:
+def test_images_are_paired_by_bytes(store: Store, queued: Queued) -> None:
     from runner.database.sweep_writer import add_image
     from schemas.image import PreparedImage
 
@@ -146,7 +144,7 @@ def test_pictures_belong_together_by_their_bytes(store: Store, queued: Queued) -
     assert [(one.what, one.a, one.b) for one in found.settings] == [("image.max_side", 1024, 512)]
 
 
-def test_libraries_that_changed(store: Store, queued: Queued) -> None:
+def test_changed_libraries_are_listed(store: Store, queued: Queued) -> None:
     ran(store, queued(["good", "better"], ["a"]), [OK, OK], {"torch": "2.9", "gone": "1"})
     ran(store, queued(["good", "better"], ["a"]), [OK, OK], {"torch": "2.10", "new": "3"})
     found = held(store)
@@ -168,7 +166,7 @@ def sides(store: Store, queued: Queued, b: list[float], **more: Any) -> None:
     ran(store, queued(["good"], prompts), [OK | {"latency_s": s} | more for s in b])
 
 
-def test_a_model_is_slower_when_the_whole_interval_says_so(store: Store, queued: Queued) -> None:
+def test_model_is_slower_when_the_whole_interval_is_above_one(store: Store, queued: Queued) -> None:
     sides(store, queued, [2.9, 3.0, 3.0, 3.0, 3.1, 3.2, 3.2], peak_rss_bytes=1300)
     found = held(store)
     ratio = found.models[0].ratios["latency_s"]
@@ -181,26 +179,26 @@ def test_a_model_is_slower_when_the_whole_interval_says_so(store: Store, queued:
 
 
 @pytest.mark.parametrize("times", [[9.0], [9.0, 2.0], [9.0, 9.0, 9.0, 2.0, 2.0, 2.0, 2.0]])
-def test_what_the_spread_does_not_support_is_no_regression(
+def test_difference_within_the_spread_is_no_regression(
     store: Store, queued: Queued, times: list[float]
 ) -> None:
     sides(store, queued, times)
     assert not held(store).regression
 
 
-def test_peaks_by_other_methods_are_not_compared(store: Store, queued: Queued) -> None:
+def test_peaks_from_different_methods_are_not_compared(store: Store, queued: Queued) -> None:
     sides(store, queued, [2.0, 2.0], peak_rss_bytes=9000, peak_rss_method="sampled rss")
     assert held(store).models[0].ratios["peak_rss_bytes"] == ratios.EMPTY
 
 
-def test_changed_texts_count_only_when_asked_for(store: Store, queued: Queued) -> None:
+def test_changed_texts_count_only_when_requested(store: Store, queued: Queued) -> None:
     sides(store, queued, [2.0, 2.0], text="a blue circle")
     assert not held(store).regression
     assert [(one.kind, one.count) for one in held(store, texts=True).reasons] == [("texts", 2)]
 
 
 @pytest.mark.parametrize("count", [6, 9, 25, 501, 700])
-def test_the_interval_holds_the_median_as_often_as_it_says(count: int) -> None:
+def test_interval_covers_the_median_at_its_stated_rate(count: int) -> None:
     drawn = random.Random(count)
     held = 0
     for _ in range(400):
@@ -243,7 +241,7 @@ def history(store: Store, queued: Queued) -> Store:
         ("python==3.11", "My-Lib==1", "on 22", "on 22", "same_run"),
     ],
 )
-def test_what_a_side_is(
+def test_side_argument_forms(
     history: Store, a: str, b: str | None, text_a: str, text_b: str, b_becomes: str
 ) -> None:
     found = held(history, a, b)
@@ -264,12 +262,12 @@ def test_what_a_side_is(
         ("transformers==4", "nothing is stored"),
     ],
 )
-def test_a_side_that_is_not_there(history: Store, said: str, says: str) -> None:
+def test_missing_side_is_reported(history: Store, said: str, says: str) -> None:
     with pytest.raises(QueryError, match=says):
         held(history, said)
 
 
-def test_sides_without_a_common_job(history: Store, queued: Queued) -> None:
+def test_sides_without_common_jobs_are_reported(history: Store, queued: Queued) -> None:
     ran(history, queued(["other"], ["c"]), [OK])
     with pytest.raises(QueryError, match="no job in common"):
         held(history, "1", None)
@@ -282,7 +280,7 @@ def diff(store: Store, *arguments: str) -> Result:
     return CliRunner().invoke(cli, ["diff", "--db", str(store.path), *arguments])
 
 
-def test_the_command_tells_a_regression_by_its_exit_code(history: Store) -> None:
+def test_diff_exit_code_reports_a_regression(history: Store) -> None:
     worse = diff(history, "1", "2")
     assert worse.exit_code == 1
     assert "on {-20-}{+21+}" in worse.stdout
@@ -294,7 +292,7 @@ def test_the_command_tells_a_regression_by_its_exit_code(history: Store) -> None
     assert diff(history, "1", "nosuch").exit_code == 2
 
 
-def test_the_commands_formats(history: Store) -> None:
+def test_diff_output_formats(history: Store) -> None:
     whole = json.loads(diff(history, "1", "2", "--json").stdout)
     assert whole["regression"] is True
     assert [job["change"] for job in whole["jobs"]] == ["text", "new_failure"]
@@ -328,7 +326,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_on_a_terminal_texts_stand_side_by_side_in_colour(
+def test_terminal_shows_texts_side_by_side_in_colour(
     store: Store, queued: Queued, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -349,7 +347,7 @@ def test_on_a_terminal_texts_stand_side_by_side_in_colour(
     assert "{-red circle-}{+blue" in plain.getvalue()
 
 
-def test_more_than_are_shown_are_counted(store: Store, queued: Queued) -> None:
+def test_omitted_rows_are_counted(store: Store, queued: Queued) -> None:
     sides(store, queued, [2.0] * 5, text="a blue circle")
     shown = diff(store, "1", "2", "--limit", "2").stdout
     assert shown.count("{+blue+}") == 2

@@ -23,19 +23,19 @@ from runner.diff import text_diff
         ("don't stop", "don't go", "don't {-stop-}{+go+}"),
     ],
 )
-def test_changed_words_are_marked(a: str, b: str, marked: str) -> None:
+def test_changed_words_are_highlighted(a: str, b: str, marked: str) -> None:
     assert text_diff.format_inline_diff(text_diff.diff_segments(a, b)) == marked
 
 
 @given(st.text("ab .ç猫", max_size=30), st.text("ab .ç猫", max_size=30))
-def test_both_texts_are_whole(a: str, b: str) -> None:
+def test_diff_contains_both_texts_completely(a: str, b: str) -> None:
     found = text_diff.diff_segments(a, b)
     assert "".join(one.old for one in found) == a
     assert "".join(one.new for one in found) == b
     assert all(one.same for one in found) == (a == b)
 
 
-def test_long_stretches_that_stayed_are_left_out() -> None:
+def test_long_equal_parts_are_omitted() -> None:
     same = "one two three four five six seven eight nine ten " * 10
     shown = text_diff.format_inline_diff(
         text_diff.elide_unchanged(text_diff.diff_segments(same + "end", same + "finish"))
@@ -49,7 +49,7 @@ def test_long_stretches_that_stayed_are_left_out() -> None:
     assert middle.count("…") == 1
 
 
-def test_long_texts_are_compared_by_sentences() -> None:
+def test_long_texts_are_compared_by_sentence() -> None:
     a = "".join(f"This is sentence number {n}. " for n in range(3000))
     found = [
         one

@@ -45,7 +45,7 @@ def probe(database: Path) -> Iterator[Check]:
     return storage.checks(database)
 
 
-def test_json_has_the_documented_keys_and_holds_no_secret(tmp_path: Path) -> None:
+def test_doctor_json_has_the_documented_keys_and_no_secret(tmp_path: Path) -> None:
     secret = "hf_thismustnevershow"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_TOKEN": secret, "HF_HUB_OFFLINE": "0"}
     command = [sys.executable, "-m", "runner", "doctor", "--json", "--db", str(tmp_path / "x.db")]
@@ -60,7 +60,7 @@ def test_json_has_the_documented_keys_and_holds_no_secret(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_csv_and_people_are_served_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_prints_csv_and_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Check("kill", "pidfd", "in force", "yes"), Check("store", "disk", "problem", "full")]
     monkeypatch.setattr(doctor, "run_checks", lambda *_: found)
     result = CliRunner().invoke(cli, ["doctor", "--csv"])
@@ -73,7 +73,7 @@ def test_csv_and_people_are_served_too(tmp_path: Path, monkeypatch: pytest.Monke
     assert people.endswith("1 in force, 0 not here, 1 problem\n")
 
 
-def test_details_are_wrapped_on_a_terminal_and_never_cut() -> None:
+def test_details_are_wrapped_and_not_truncated() -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -89,16 +89,14 @@ def test_details_are_wrapped_on_a_terminal_and_never_cut() -> None:
 
 
 @pytest.mark.skipif(not LINUX, reason="Linux's own mechanisms")
-def test_what_linux_has_is_seen_to_work() -> None:
+def test_linux_mechanisms_are_verified() -> None:
     found = states(list(kill_checks.checks()))
     for check in ("orphans adopted", "kill of a whole tree", "supervisor dies", "shim itself dies"):
         assert found[check] == "in force", found
     assert found["pidfd"] == "in force"
 
 
-def test_a_kill_that_does_not_work_is_a_problem(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_kill_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     head = "    def kill(self) -> int:\n"
     broken = tmp_path / "broken_shim.py"
     text = launcher.SHIM.read_text().replace(
@@ -111,7 +109,7 @@ def test_a_kill_that_does_not_work_is_a_problem(
     assert found["kill of a whole tree"] == found["supervisor dies"] == "problem"
 
 
-def test_a_worker_that_will_not_start_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_that_does_not_start_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill_checks.faults, "__file__", "/nowhere/faults.py")
     monkeypatch.setattr(kill_checks, "UP_S", 0.5)
     found = list(kill_checks.checks())
@@ -122,7 +120,7 @@ def test_a_worker_that_will_not_start_is_a_problem(monkeypatch: pytest.MonkeyPat
 # The database and its place.
 
 
-def test_a_good_database_is_in_force(tmp_path: Path) -> None:
+def test_sound_database_passes(tmp_path: Path) -> None:
     Store(tmp_path / "x.db").close()
     found = looked_at(tmp_path / "x.db")
     assert found["database"].state == "in force", found["database"]
@@ -130,7 +128,7 @@ def test_a_good_database_is_in_force(tmp_path: Path) -> None:
     assert found["write-ahead log"].state == "in force"
 
 
-def test_a_foreign_or_damaged_database_is_a_problem(tmp_path: Path) -> None:
+def test_foreign_or_damaged_database_is_a_problem(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "foreign.db")) as connection:
         connection.execute("CREATE TABLE theirs (x)")
     (tmp_path / "noise.db").write_bytes(b"noise" * 5000)
@@ -141,7 +139,7 @@ def test_a_foreign_or_damaged_database_is_a_problem(tmp_path: Path) -> None:
     assert "some other program" in looked_at(tmp_path / "foreign.db")["database"].detail
 
 
-def test_a_damaged_page_is_found(tmp_path: Path) -> None:
+def test_damaged_page_is_found(tmp_path: Path) -> None:
     Store(tmp_path / "x.db").close()
     data = bytearray((tmp_path / "x.db").read_bytes())
     for page in range(4, len(data) // 4096):
@@ -151,7 +149,7 @@ def test_a_damaged_page_is_found(tmp_path: Path) -> None:
     assert found.state == "problem", found
 
 
-def test_places_that_cannot_be_written_are_problems(tmp_path: Path) -> None:
+def test_unwritable_folders_are_problems(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     places = [tmp_path / "file" / "x.db"]
     if LINUX:
@@ -163,7 +161,7 @@ def test_places_that_cannot_be_written_are_problems(tmp_path: Path) -> None:
         json.loads(result.stdout)
 
 
-def test_a_full_disk_is_a_problem(tmp_path: Path) -> None:
+def test_full_disk_is_a_problem(tmp_path: Path) -> None:
     mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(tmp_path)]
     if not LINUX or os.getuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("only root can mount a small disk")
@@ -193,12 +191,12 @@ def test_a_full_disk_is_a_problem(tmp_path: Path) -> None:
         ((3, 53, 0), False),
     ],
 )
-def test_which_versions_have_the_wal_reset_bug(version: tuple[int, ...], has: bool) -> None:
+def test_sqlite_versions_with_the_wal_reset_bug(version: tuple[int, ...], has: bool) -> None:
     assert storage.has_wal_reset_bug(version) is has
     assert (storage.wal_reset(version).state == "in force") is not has
 
 
-def test_our_readers_cannot_checkpoint(tmp_path: Path) -> None:
+def test_readers_cannot_checkpoint(tmp_path: Path) -> None:
     """What the line on the WAL-reset bug rests on."""
     store = Store(tmp_path / "x.db")  # it stays open, and its log with it
     log = tmp_path / "x.db-wal"
@@ -211,7 +209,7 @@ def test_our_readers_cannot_checkpoint(tmp_path: Path) -> None:
     store.close()
 
 
-def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None:
+def test_detectable_timing_interference_is_listed(monkeypatch) -> None:
     monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
     monkeypatch.setattr(counters, "thermal_throttle_count", lambda: None)
     said = measurement_checks.check_interference_counters()
@@ -225,7 +223,7 @@ def test_what_spoils_a_time_is_told_as_far_as_it_is_noticed(monkeypatch) -> None
     assert measurement_checks.check_interference_counters().state == "not here"
 
 
-def test_who_works_on_the_database_is_told(tmp_path: Path) -> None:
+def test_process_using_the_database_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = Store(path)
     said = looked_at(path)["one supervisor"]
@@ -240,14 +238,14 @@ def test_who_works_on_the_database_is_told(tmp_path: Path) -> None:
     assert "nobody works" in looked_at(path)["one supervisor"].detail
 
 
-def test_a_number_of_a_process_that_is_gone_is_nobodys(tmp_path: Path) -> None:
+def test_pid_of_an_exited_process_is_ignored(tmp_path: Path) -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     (tmp_path / "x.db.lock").write_text(f"{done.pid}\n")
     assert lock.lock_owner_pid(tmp_path / "x.db") is None
 
 
-def test_a_newer_schema_is_told(tmp_path: Path) -> None:
+def test_newer_schema_is_reported(tmp_path: Path) -> None:
     store = Store(tmp_path / "x.db")
     store.connection.execute(
         "INSERT INTO _sqlite_migrations (migration_set, name, applied_at)"
@@ -261,7 +259,7 @@ def test_a_newer_schema_is_told(tmp_path: Path) -> None:
 # Models and devices.
 
 
-def test_devices_are_asked_within_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_device_query_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models, "version", lambda _: "1")
     monkeypatch.setattr(models, "DEVICES_S", 0.5)
     engine = replace(engine_info("transformers"), device_program="import time; time.sleep(60)")
@@ -276,7 +274,7 @@ def test_devices_are_asked_within_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert models.device(engine) == Check("models", "devices of torch", "in force", "cpu")
 
 
-def test_no_engine_is_a_problem() -> None:
+def test_missing_engines_are_a_problem() -> None:
     missing = {"transformers": ["torch"], "mlx": ["mlx"], "openai": []}
     found = list(models.engine_checks(missing))
     assert states(found)["engine mlx"] == "not here"
@@ -284,7 +282,7 @@ def test_no_engine_is_a_problem() -> None:
     assert doctor.healthy(models.engine_checks(missing | {"mlx": []}))
 
 
-def test_a_part_that_breaks_hides_no_other() -> None:
+def test_failing_check_does_not_hide_others() -> None:
     def breaks() -> Iterator[Check]:
         yield Check("kill", "first", "in force", "")
         raise RuntimeError("broken")

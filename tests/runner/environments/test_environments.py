@@ -85,7 +85,7 @@ def run(python: Path | str, code: str, env: dict[str, str] | None = None) -> str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tool", [pytest.param("uv", marks=needs_uv), "pip"])
-def test_it_is_made_of_the_registrys_packages(
+def test_environment_is_built_from_registry_packages(
     tool: str,
     monkeypatch: pytest.MonkeyPatch,
     shelf_root: Path,
@@ -108,7 +108,7 @@ def test_it_is_made_of_the_registrys_packages(
 
 
 @needs_uv
-def test_a_changed_file_is_another_environment(wheel: str) -> None:
+def test_changed_requirements_file_gives_another_environment(wheel: str) -> None:
     first = build.build(sys.executable, [wheel], lambda _: None)
     assert run(first.python, "import tiny_thing; print(tiny_thing.SIZE)") == "1"
     with zipfile.ZipFile(wheel, "a") as file:
@@ -118,7 +118,7 @@ def test_a_changed_file_is_another_environment(wheel: str) -> None:
 
 
 @needs_uv
-def test_the_worker_sees_its_own_packages_and_ours_not(wheel: str) -> None:
+def test_worker_sees_only_the_packages_of_its_environment(wheel: str) -> None:
     made = build.build(sys.executable, [wheel], lambda _: None)
     argv, env = worker_command(str(made.python))
     assert argv == (str(made.python), "-P", "-m", "workers")
@@ -129,7 +129,7 @@ def test_the_worker_sees_its_own_packages_and_ours_not(wheel: str) -> None:
     assert worker_command(None) == ((sys.executable, "-P", "-m", "workers"), {})
 
 
-def test_a_failure_leaves_a_log_and_no_environment(
+def test_failed_environment_leaves_only_a_log(
     fake_uv: Callable[[str], Path], shelf_root: Path
 ) -> None:
     fake_uv("mkdir -p half; echo some words; echo 'error: no such thing' >&2; exit 1")
@@ -142,7 +142,7 @@ def test_a_failure_leaves_a_log_and_no_environment(
 
 
 @pytest.mark.slow
-def test_the_time_limit_kills_all_of_it(fake_uv: Callable[[str], Path]) -> None:
+def test_time_limit_kills_the_whole_installation(fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
     with pytest.raises(InterpreterError, match="not made within 3 s"):
         build.build(sys.executable, ["x"], lambda _: None, limit_s=3)
@@ -168,7 +168,7 @@ def start(*requirements: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_end_of_ours_is_the_end_of_all(number: int, fake_uv: Callable[[str], Path]) -> None:
+def test_installation_ends_with_its_parent(number: int, fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
     with start("x") as vlmsweep:
         child = place / "child"
@@ -178,7 +178,7 @@ def test_an_end_of_ours_is_the_end_of_all(number: int, fake_uv: Callable[[str], 
 
 
 @needs_uv
-def test_two_at_once_make_it_once(
+def test_concurrent_requests_build_one_environment(
     fake_uv: Callable[[str], Path], tmp_path: Path, wheel: str, shelf_root: Path
 ) -> None:
     real = create_env.uv()
@@ -195,7 +195,7 @@ def test_two_at_once_make_it_once(
     assert (place / "calls").read_text().split() == ["x", "x"]  # venv and install
 
 
-def test_an_old_or_broken_interpreter_is_refused(tmp_path: Path) -> None:
+def test_old_or_broken_interpreter_is_refused(tmp_path: Path) -> None:
     for name, script, said in (
         ("old", 'echo \'[[3, 9, 1], "linux", "/usr"]\'', "is Python 3.9.1, and workers need 3.11"),
         ("broken", "echo 'no home' >&2; exit 1", "does not work as Python: no home"),
@@ -240,7 +240,7 @@ def swept(tmp_path: Path, store: Store) -> Callable[[list[Any]], list[dict[str, 
     return sweep
 
 
-def test_what_cannot_be_made_costs_its_model_alone(
+def test_failed_environment_fails_only_its_model(
     swept: Any, store: Store, fake_uv: Callable[[str], Path]
 ) -> None:
     place = fake_uv("echo called >> calls; echo 'error: no such thing'; exit 1")
@@ -270,7 +270,7 @@ def test_what_cannot_be_made_costs_its_model_alone(
 
 
 @needs_uv
-def test_what_was_cleared_away_is_made_again(wheel: str) -> None:
+def test_deleted_environment_is_rebuilt(wheel: str) -> None:
     made = build.build(sys.executable, [wheel], lambda _: None)
     shutil.rmtree(made.folder)
     argv, _ = worker_command(str(made.python))

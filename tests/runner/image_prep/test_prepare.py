@@ -103,7 +103,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
 # What is prepared
 
 
-def test_facts_and_the_prepared_file(desk: Desk) -> None:
+def test_prepared_file_and_its_facts(desk: Desk) -> None:
     image = make.drawing(64, 48)
     path = desk.put("a.bmp", image)
     [prepared] = desk.prepare(path)
@@ -120,7 +120,7 @@ def test_facts_and_the_prepared_file(desk: Desk) -> None:
     assert not list(desk.folder.rglob("*.tmp"))
 
 
-def test_equal_pixels_are_one_image(desk: Desk) -> None:
+def test_equal_pixels_give_one_prepared_image(desk: Desk) -> None:
     image = make.drawing(300, 200)
     paths = [desk.put(f"a.{kind}", image) for kind in ("png", "bmp", "tiff", "qoi", "ppm")]
     for side in (None, 90):
@@ -158,7 +158,7 @@ def test_every_orientation_gives_the_same_pixels(desk: Desk, kind: str) -> None:
             assert near(image.getpixel((3, image.height - 3)), (250, 250, 10), 30)
 
 
-def test_sizes(desk: Desk) -> None:
+def test_images_are_resized_within_limits(desk: Desk) -> None:
     for size, side, wanted in (
         ((300, 200), 100, (100, 67)),
         ((200, 300), 100, (67, 100)),
@@ -174,7 +174,7 @@ def test_sizes(desk: Desk) -> None:
         assert image.getpixel((0, 0)) == (9, 90, 200)
 
 
-def test_a_large_jpeg_is_shrunk_to_the_exact_size(desk: Desk) -> None:
+def test_large_jpeg_is_resized_exactly(desk: Desk) -> None:
     [image] = desk.prepare(desk.put("a.jpg", make.drawing(3000, 2001)), max_side=200)
     assert (image.width, image.height) == (3000, 2001)
     assert opened(image).size == (200, 133)
@@ -191,7 +191,7 @@ def test_16_bit_grey_is_scaled_not_clipped(desk: Desk, name: str) -> None:
     assert grey.tobytes()[::3] == bytes((0, 1, 117, 255))
 
 
-def test_float_and_32_bit_grey(desk: Desk) -> None:
+def test_float_and_32_bit_grey_are_scaled(desk: Desk) -> None:
     real = Image.new("F", (3, 1))
     whole = Image.new("I", (3, 1))
     for x in range(3):
@@ -202,7 +202,7 @@ def test_float_and_32_bit_grey(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
-def test_cmyk(desk: Desk, name: str) -> None:
+def test_cmyk_is_converted(desk: Desk, name: str) -> None:
     image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
     path = desk.put(name, image)
     if name == "a.jpg":
@@ -212,7 +212,7 @@ def test_cmyk(desk: Desk, name: str) -> None:
     assert near(opened(prepared).getpixel((8, 8)), (255, 0, 0))
 
 
-def test_transparency_shows_white(desk: Desk) -> None:
+def test_transparent_pixels_become_white(desk: Desk) -> None:
     rgba = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
     rgba.putpixel((1, 0), (0, 0, 0, 0))
     half = Image.new("RGBA", (2, 1), (0, 0, 0, 128))
@@ -241,7 +241,7 @@ def test_transparency_shows_white(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.webp", "a.png", "a.tif"])
-def test_the_first_of_many_frames(desk: Desk, name: str) -> None:
+def test_first_frame_of_an_animation_is_used(desk: Desk, name: str) -> None:
     colours = [(250, 10, 10), (10, 250, 10), (10, 10, 250)]
     frames = [Image.new("RGB", (20, 10), colour) for colour in colours]
     path = desk.put(name, frames[0], save_all=True, append_images=frames[1:])
@@ -250,7 +250,7 @@ def test_the_first_of_many_frames(desk: Desk, name: str) -> None:
     assert near(opened(image).getpixel((5, 5)), colours[0])
 
 
-def test_a_profile_is_converted_and_metadata_left_behind(desk: Desk) -> None:
+def test_colour_profile_is_applied_and_metadata_removed(desk: Desk) -> None:
     image = Image.new("L", (8, 8), 119)
     image = Image.merge("LAB", (image, *[Image.new("L", (8, 8), 128)] * 2))
     lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
@@ -264,7 +264,7 @@ def test_a_profile_is_converted_and_metadata_left_behind(desk: Desk) -> None:
         assert desk.pixels(path).tobytes() == plain.tobytes()
 
 
-def test_a_wide_gamut_profile_changes_the_pixels(desk: Desk) -> None:
+def test_wide_gamut_profile_changes_the_pixels(desk: Desk) -> None:
     """Swapping the colorants of sRGB's own profile makes red mean green."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, green = profile.index(b"rXYZ"), profile.index(b"gXYZ")
@@ -278,7 +278,7 @@ def test_a_wide_gamut_profile_changes_the_pixels(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("kind", ["HEIF", "AVIF"])
-def test_modern_formats(desk: Desk, kind: str) -> None:
+def test_modern_formats_are_decoded(desk: Desk, kind: str) -> None:
     if kind == "HEIF":
         pytest.importorskip("pillow_heif").register_heif_opener()
     elif not features.check("avif"):
@@ -289,7 +289,7 @@ def test_modern_formats(desk: Desk, kind: str) -> None:
     assert near(opened(image).getpixel((5, 5)), (20, 160, 60), 25)
 
 
-def test_a_missing_decoder_is_told_by_the_first_bytes(
+def test_missing_decoder_is_named_by_the_file_signature(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake(
@@ -310,7 +310,7 @@ def test_a_missing_decoder_is_told_by_the_first_bytes(
 # What is refused
 
 
-def test_what_is_no_regular_file(desk: Desk) -> None:
+def test_file_that_is_not_regular_is_refused(desk: Desk) -> None:
     fifo, dangling, loop = (desk.home / name for name in ("fifo", "dangling", "loop"))
     os.mkfifo(fifo)
     dangling.symlink_to(desk.home / "nowhere")
@@ -338,7 +338,7 @@ def test_what_is_no_regular_file(desk: Desk) -> None:
         assert (image.error_class, text in (image.message or "")) == (error_class, True), image
 
 
-def test_an_unreadable_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreadable_file_is_reported(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.put("a.png", make.drawing())
     path.chmod(0)
     if os.getuid() == 0:  # root reads everything, so the decoder steps down
@@ -349,13 +349,13 @@ def test_an_unreadable_file(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None
     assert "permissions" in (image.message or "")
 
 
-def test_a_sparse_giant_is_refused_unread(desk: Desk) -> None:
+def test_sparse_giant_is_refused_without_reading(desk: Desk) -> None:
     path = desk.put("a.png", b"\x89PNG")
     os.truncate(path, (1 << 30) + 1)
     assert "1 GiB" in (desk.refused(path).message or "")
 
 
-def test_bombs_are_refused_before_decoding(desk: Desk) -> None:
+def test_decompression_bombs_are_refused_before_decoding(desk: Desk) -> None:
     just = desk.refused(desk.put("a.png", make.png_bomb(15_000, 15_000)))
     assert (just.width, just.height, just.format) == (15_000, 15_000, "PNG")
     assert "15000×15000" in (just.message or "")
@@ -368,7 +368,7 @@ def test_bombs_are_refused_before_decoding(desk: Desk) -> None:
     assert "100×100" in (desk.refused(small.path, max_pixels=9_999).message or "")
 
 
-def test_the_memory_limit(desk: Desk) -> None:
+def test_decoder_memory_is_limited(desk: Desk) -> None:
     bomb = desk.put("a.png", make.png_bomb(13_000, 13_000))
     sound = desk.put("b.png", make.drawing())
     first, second = desk.prepare(bomb, sound, memory_bytes=160 << 20)
@@ -378,7 +378,7 @@ def test_the_memory_limit(desk: Desk) -> None:
     assert second.error_class is None
 
 
-def test_truncated_files(desk: Desk) -> None:
+def test_truncated_files_are_refused(desk: Desk) -> None:
     paths = []
     for kind in ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"):
         data = make.encoded(make.noise(120, 90), kind)
@@ -389,7 +389,9 @@ def test_truncated_files(desk: Desk) -> None:
         assert image.message
 
 
-def test_a_file_that_changes_under_us(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_changed_during_preparation_is_detected(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     body = (
         "real = decode_worker.pixels.decode\n"
         "def late(file, *rest):\n"
@@ -404,7 +406,7 @@ def test_a_file_that_changes_under_us(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_filled_up_with_zeros_is_no_grey_image(desk: Desk, progressive: bool) -> None:
+def test_zero_filled_jpeg_is_refused(desk: Desk, progressive: bool) -> None:
     exif = Image.Exif()
     exif[0x010E] = "\xff\xd9 a thumbnail's end is not the image's"
     data = make.encoded(make.noise(120, 90), "JPEG", progressive=progressive, exif=exif)
@@ -427,13 +429,13 @@ def test_a_jpeg_filled_up_with_zeros_is_no_grey_image(desk: Desk, progressive: b
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "known format"),
     ],
 )
-def test_what_is_not_a_image(desk: Desk, data: bytes, hint: str) -> None:
+def test_file_that_is_not_an_image_is_refused(desk: Desk, data: bytes, hint: str) -> None:
     image = desk.refused(desk.put("a.png", data))
     assert image.error_class == "bad_image"
     assert hint in (image.message or "")
 
 
-def test_odd_names(desk: Desk) -> None:
+def test_unusual_file_names_are_prepared(desk: Desk) -> None:
     names = [b"new\nline", b"quo'te\"s", b"\xff\xfe raw", b'{"number": 9}', b"-x", "日本".encode()]
     paths = []
     for name in names:
@@ -445,7 +447,7 @@ def test_odd_names(desk: Desk) -> None:
     assert [image.error_class for image in found] == [None] * len(paths)
 
 
-def test_mutated_files(desk: Desk) -> None:
+def test_mutated_files_never_break_preparation(desk: Desk) -> None:
     count = int(os.environ.get("VLMSWEEP_MUTANTS", "1000"))
     files = make.mutants(count)
     paths = [desk.put(f"{n}.{suffix}", data) for n, (suffix, data) in enumerate(files)]
@@ -463,7 +465,7 @@ def test_mutated_files(desk: Desk) -> None:
 # The second time
 
 
-def test_a_second_preparation_decodes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_preparation_decodes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.put("a.jpg", make.drawing(300, 200))
     [first] = desk.prepare(path, max_side=90)
     assert first.prepared_path is not None
@@ -479,7 +481,7 @@ def test_a_second_preparation_decodes_nothing(desk: Desk, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("damage", ["no png", "short png", "no index", "torn index", "lying index"])
-def test_a_damaged_folder_heals(desk: Desk, damage: str) -> None:
+def test_damaged_folder_is_rebuilt(desk: Desk, damage: str) -> None:
     path = desk.put("a.png", make.drawing(300, 200))
     [first] = desk.prepare(path, max_side=90)
     assert first.prepared_path is not None
@@ -504,7 +506,7 @@ def test_a_damaged_folder_heals(desk: Desk, damage: str) -> None:
     assert desk.prepare(path, max_side=90)[0].reused
 
 
-def test_a_folder_that_can_not_be_written(desk: Desk) -> None:
+def test_unwritable_folder_is_reported(desk: Desk) -> None:
     path = desk.put("a.png", make.drawing())
     with pytest.raises(decode_client.ImageFolderError, match="folder for prepared images"):
         desk.prepare(path, folder=path / "below")
@@ -529,7 +531,7 @@ DEEDS = {
 
 
 @pytest.mark.slow
-def test_a_lost_decoder_costs_one_image(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_decoder_fails_one_image(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     deeds = {f"{name}.png": deed for name, (deed, _) in DEEDS.items()}
     fake(monkeypatch, desk.home, f"def special(name): exec({deeds!r}.get(name, ''))")
     names = ["first.png", *deeds, "last.png"]
@@ -546,14 +548,16 @@ def test_a_lost_decoder_costs_one_image(desk: Desk, monkeypatch: pytest.MonkeyPa
     assert not desk.children()
 
 
-def test_what_libraries_print_does_no_harm(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_output_does_not_break_the_protocol(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deed = "os.write(1, b'{}\\n' * 300_000); os.write(2, b'\\xff' * 900_000); print('x' * 9999)"
     fake(monkeypatch, desk.home, f"def special(name): {deed}")
     paths = [desk.put(name, make.drawing()) for name in ("a.png", "b.png")]
     assert [image.error_class for image in desk.prepare(*paths)] == [None, None]
 
 
-def test_a_decoder_broken_by_an_earlier_image_is_no_fault_of_the_next(
+def test_image_after_a_broken_decoder_is_retried(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "seen = []\ndef special(name):\n    seen.append(name)\n    len(seen) == 2 and os.abort()"
@@ -562,7 +566,7 @@ def test_a_decoder_broken_by_an_earlier_image_is_no_fault_of_the_next(
     assert [image.error_class for image in desk.prepare(*paths)] == [None] * 5
 
 
-def test_a_decoder_that_never_starts_is_no_fault_of_the_images(
+def test_decoder_start_failure_is_not_blamed_on_images(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = desk.put("a.png", make.drawing())
@@ -573,7 +577,7 @@ def test_a_decoder_that_never_starts_is_no_fault_of_the_images(
     assert not desk.children()
 
 
-def test_left_over_temporary_files_go_with_a_killed_decoder(
+def test_temporary_files_of_a_killed_decoder_are_removed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = "def special(name): pass\ndef die(fd): os.kill(os.getpid(), 9)\ndecode_worker.os.fsync = die"
@@ -582,7 +586,7 @@ def test_left_over_temporary_files_go_with_a_killed_decoder(
     assert [path for path in desk.folder.rglob("*") if path.is_file()] == []
 
 
-def test_an_exception_leaves_no_decoder_behind(desk: Desk) -> None:
+def test_exception_ends_the_decoder(desk: Desk) -> None:
     def interrupt(image: PreparedImage) -> None:
         assert len(desk.children()) == 1
         raise KeyboardInterrupt
@@ -604,7 +608,7 @@ prepare_images([Path(sys.argv[2])], max_side=None, folder=Path(sys.argv[3]), lim
 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGKILL])
-def test_the_decoder_goes_when_its_parent_does(
+def test_decoder_exits_with_its_parent(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, sign: signal.Signals
 ) -> None:
     """SIGINT: killed at once. SIGKILL: the decoder, then idle, sees the end of file."""
@@ -639,7 +643,7 @@ def test_the_decoder_goes_when_its_parent_does(
         assert parent.stdout.read() == b"False\n"
 
 
-def test_a_hanging_orphan_ends_itself(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_orphan_decoder_exits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """No parent watches here: the decoder's own alarm must go off, though native code hangs."""
     body = "def special(name):\n    import ctypes\n    ctypes.PyDLL(None).sleep(600)"
     fake(monkeypatch, desk.home, body)
@@ -655,7 +659,7 @@ def test_a_hanging_orphan_ends_itself(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.serial
-def test_the_parent_stays_small(desk: Desk) -> None:
+def test_parent_memory_stays_small(desk: Desk) -> None:
     path = desk.put("a.png", make.noise(2000, 1500))
     me = psutil.Process()
     desk.prepare(desk.put("b.png", make.drawing()))
@@ -665,13 +669,13 @@ def test_the_parent_stays_small(desk: Desk) -> None:
     assert max(most) - before < 4 << 20  # decoded it takes 12 MB
 
 
-def test_the_decoder_gets_no_secrets(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoder_environment_has_no_secrets(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     fake(monkeypatch, desk.home, "def special(name): 'HF_TOKEN' in os.environ and os.abort()")
     assert desk.pixels(desk.put("a.png", make.drawing())).size == (64, 48)
 
 
-def test_limits_that_make_no_sense(desk: Desk) -> None:
+def test_invalid_limits_are_refused(desk: Desk) -> None:
     for options in ({"max_side": 0}, {"limit_s": 0}, {"max_pixels": 0}, {"memory_bytes": 1}):
         with pytest.raises(ValueError, match="must be"):
             desk.prepare(**options)

@@ -107,7 +107,7 @@ def refused(path: Path, **options: Any) -> str:
     ("asked", "taken"),
     [(1, [10]), (4, [2, 7, 12, 17]), (5, [2, 6, 10, 14, 18]), (20, list(range(20)))],
 )
-def test_frames_are_even_and_exact(
+def test_sampled_frames_are_evenly_spaced_and_exact(
     tmp_path: Path, suffix: str, asked: int, taken: list[int]
 ) -> None:
     image = prepare(film(tmp_path / f"a{suffix}"), max_frames=asked)
@@ -119,28 +119,24 @@ def test_frames_are_even_and_exact(
 
 
 @pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".avi"), ("mpeg4", ".mp4")])
-def test_frames_out_of_order_without_times_are_counted(
-    tmp_path: Path, codec: str, suffix: str
-) -> None:
+def test_frames_without_timestamps_are_counted(tmp_path: Path, codec: str, suffix: str) -> None:
     path = film(tmp_path / f"a{suffix}", codec=codec)
     assert numbers(prepare(path, max_frames=4)) == [2, 7, 12, 17]
 
 
-def test_fewer_frames_than_asked_for_are_given_once_each(tmp_path: Path) -> None:
+def test_short_video_gives_each_frame_once(tmp_path: Path) -> None:
     assert numbers(prepare(film(tmp_path / "a.mp4", 3), max_frames=8)) == [0, 1, 2]
     assert numbers(prepare(film(tmp_path / "b.webm", 1), max_frames=8)) == [0]
 
 
-def test_even_is_meant_in_time_not_in_frames(tmp_path: Path) -> None:
+def test_frames_are_evenly_spaced_in_time(tmp_path: Path) -> None:
     times = [*range(0, 100, 10), 1000, 1990]  # one second of motion, then it stands still
     image = prepare(film(tmp_path / "a.mkv", 12, times=times), max_frames=4)
     assert numbers(image) == [9, 10]
     assert image.frame_times_s == pytest.approx([0.9, 10.0])
 
 
-def test_a_seek_that_leads_astray_is_made_good(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_seek_is_corrected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "astray.py"
     script.write_text(
         "from runner.image_prep import decode_worker, video\n"
@@ -167,7 +163,9 @@ QUARTERS = {  # (degrees against the clock, mirrored) to EXIF's orientation
 
 
 @pytest.mark.parametrize(("turn", "orientation"), QUARTERS.items())
-def test_frames_are_upright(tmp_path: Path, turn: tuple[int, bool], orientation: int) -> None:
+def test_frames_are_rotated_upright(
+    tmp_path: Path, turn: tuple[int, bool], orientation: int
+) -> None:
     def corner(_: int) -> Image.Image:
         image = Image.new("RGB", (64, 48))
         image.paste("white", (0, 0, 32, 24))  # top left
@@ -193,7 +191,7 @@ def test_frames_are_upright(tmp_path: Path, turn: tuple[int, bool], orientation:
     assert found == [wanted[orientation]]
 
 
-def test_a_phones_own_turn_is_known_by_its_bytes(tmp_path: Path) -> None:
+def test_rotation_metadata_is_applied(tmp_path: Path) -> None:
     """The matrix that phones write into portrait films, put there without PyAV's help."""
     path = film(tmp_path / "a.mov", 2)
     data = bytearray(path.read_bytes())
@@ -204,13 +202,13 @@ def test_a_phones_own_turn_is_known_by_its_bytes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(65, 49), (1, 1), (2, 300)])
-def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_frames_with_odd_sizes_are_decoded(tmp_path: Path, size: tuple[int, int]) -> None:
     image = prepare(film(tmp_path / "a.mkv", 3, size, codec="ffv1"))
     assert {image.size for image in opened(image)} == {size}
     assert (image.width, image.height) == size
 
 
-def test_frames_are_shrunk_and_their_pixels_made_square(tmp_path: Path) -> None:
+def test_frames_are_resized_to_square_pixels(tmp_path: Path) -> None:
     big = prepare(film(tmp_path / "a.mp4", 2, (320, 160)), max_side=100)
     assert {image.size for image in opened(big)} == {(100, 50)}
     wide = prepare(film(tmp_path / "b.mp4", 2, (64, 48), pixel=Fraction(2)))
@@ -220,7 +218,7 @@ def test_frames_are_shrunk_and_their_pixels_made_square(tmp_path: Path) -> None:
 # What is kept
 
 
-def test_what_is_known_is_not_decoded_again(tmp_path: Path) -> None:
+def test_prepared_video_is_not_decoded_again(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4")
     first, second = (prepare(path, max_frames=3) for _ in range(2))
     assert (first.reused, second.reused) == (False, True)
@@ -233,14 +231,14 @@ def test_what_is_known_is_not_decoded_again(tmp_path: Path) -> None:
     assert third.frame_paths[2].exists()
 
 
-def test_a_still_film_is_one_file(tmp_path: Path) -> None:
+def test_video_of_equal_frames_is_one_file(tmp_path: Path) -> None:
     grey = Image.new("RGB", (64, 48), "grey")
     image = prepare(film(tmp_path / "a.mkv", 9, codec="ffv1", drawn=lambda _: grey))
     assert len(image.frame_paths) == 8
     assert len(set(image.frame_paths)) == 1
 
 
-def test_images_beside_videos_stay_images(tmp_path: Path) -> None:
+def test_images_next_to_videos_stay_images(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (8, 8), (level,) * 3) for level in (0, 255)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     paths = [tmp_path / "a.gif", film(tmp_path / "A.MP4", 2)]
@@ -252,7 +250,7 @@ def test_images_beside_videos_stay_images(tmp_path: Path) -> None:
 # What is refused, and survived
 
 
-def test_files_that_are_no_videos(tmp_path: Path) -> None:
+def test_files_that_are_not_videos_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     for content, said in (
         (b"", "empty"),
@@ -268,7 +266,7 @@ def test_files_that_are_no_videos(tmp_path: Path) -> None:
     assert "not a video" in refused(path)
 
 
-def test_sound_alone_is_no_video(tmp_path: Path) -> None:
+def test_audio_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000)
@@ -281,7 +279,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", CODECS)
-def test_a_video_cut_off_anywhere(tmp_path: Path, suffix: str) -> None:
+def test_truncated_video_is_handled(tmp_path: Path, suffix: str) -> None:
     path = film(tmp_path / f"a{suffix}", 40)
     whole = path.read_bytes()
     for part in (0.02, 0.3, 0.7):
@@ -289,7 +287,7 @@ def test_a_video_cut_off_anywhere(tmp_path: Path, suffix: str) -> None:
         assert refused(path)
 
 
-def test_a_video_ready_for_the_web_and_cut_off(tmp_path: Path) -> None:
+def test_truncated_fast_start_video_is_handled(tmp_path: Path) -> None:
     path = film(tmp_path / "a.mp4", 40, options={"movflags": "faststart"})
     whole = path.read_bytes()
     assert whole.index(b"moov") < whole.index(b"mdat")
@@ -297,7 +295,7 @@ def test_a_video_ready_for_the_web_and_cut_off(tmp_path: Path) -> None:
     assert "cut off" in refused(path)
 
 
-def test_a_header_that_says_very_long(tmp_path: Path) -> None:
+def test_video_with_a_huge_declared_length_is_handled(tmp_path: Path) -> None:
     path = film(tmp_path / "a.webm")
     data = bytearray(path.read_bytes())
     place = data.index(b"\x44\x89\x88") + 3  # Segment/Info/Duration, a double of milliseconds
@@ -309,7 +307,7 @@ def test_a_header_that_says_very_long(tmp_path: Path) -> None:
     assert time.monotonic() - started < WAIT_S
 
 
-def test_no_frames_at_all(tmp_path: Path) -> None:
+def test_video_without_frames_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mkv"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=10)
@@ -318,11 +316,11 @@ def test_no_frames_at_all(tmp_path: Path) -> None:
     assert refused(path)
 
 
-def test_too_many_pixels(tmp_path: Path) -> None:
+def test_video_with_too_many_pixels_is_refused(tmp_path: Path) -> None:
     assert "over the limit" in refused(film(tmp_path / "a.mp4", 2), max_pixels=1000)
 
 
-def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: Path) -> None:
+def test_mutated_videos_do_not_break_the_decoder(tmp_path: Path) -> None:
     whole = film(tmp_path / "a.mp4", 6).read_bytes()
     paths = []
     for number in range(24):
@@ -338,7 +336,7 @@ def test_bytes_changed_anywhere_never_break_the_decoder_for_the_next(tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hanging_decoder_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "hang.py"
     script.write_text(
         "import signal\nfrom runner.image_prep import decode_worker, video\n"
@@ -349,7 +347,7 @@ def test_a_decoder_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
     assert "took over 4 s" in said  # videos may take four times as long
 
 
-def test_without_pyav_it_says_what_to_install(
+def test_missing_pyav_error_names_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = tmp_path / "without.py"
@@ -372,7 +370,7 @@ def test_without_pyav_it_says_what_to_install(
         {"duration_s": None},
     ],
 )
-def test_a_decoder_taken_over_is_not_believed(
+def test_replies_of_a_compromised_decoder_are_validated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: dict[str, Any]
 ) -> None:
     script = tmp_path / "lie.py"
@@ -395,7 +393,7 @@ def sweep(here: Path, **data: Any) -> Plan:
     return expand.expand_sweep(sweepfile.validate(base | data, "test"), here, "test")
 
 
-def test_videos_are_named_or_matched_but_not_walked_into(tmp_path: Path) -> None:
+def test_videos_are_found_by_name_or_glob_not_by_folder(tmp_path: Path) -> None:
     for name in ("a.png", "b.mp4", "c.MOV"):
         (tmp_path / name).touch()
     assert [p.name for p in sweep(tmp_path, images=["."]).images] == ["a.png"]
@@ -409,12 +407,12 @@ def test_videos_are_named_or_matched_but_not_walked_into(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("frames", [0, 129, 2.5, "8"])
-def test_how_many_frames_makes_sense(tmp_path: Path, frames: Any) -> None:
+def test_frame_count_is_validated(tmp_path: Path, frames: Any) -> None:
     with pytest.raises(SweepFileError, match=r"video\.frames"):
         sweep(tmp_path, prompts=[{"text": "p", "images": "none"}], video={"frames": frames})
 
 
-def test_a_job_shows_its_videos_in_their_place(tmp_path: Path, store: Any) -> None:
+def test_job_keeps_the_position_of_its_videos(tmp_path: Path, store: Any) -> None:
     from runner.supervisor.queue import Queue
     from runner.system import environment
     from runner.system.timestamps import utc_now

@@ -110,7 +110,7 @@ def failures(told: list[Any]) -> list[str]:
 
 
 @pytest.mark.slow
-def test_ends_first_failures_and_quarantines_arrive_with_the_table(
+def test_end_first_failure_and_quarantine_are_notified_with_the_table(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
     hook = receiver()
@@ -130,7 +130,7 @@ def test_ends_first_failures_and_quarantines_arrive_with_the_table(
     assert f"Stored in {tmp_path / 'history.db'}" in got[end]
 
 
-def test_who_asks_for_markdown_gets_it(
+def test_markdown_service_gets_markdown(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
     hook = receiver()
@@ -140,7 +140,7 @@ def test_who_asks_for_markdown_gets_it(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
-def test_each_service_gets_the_form_that_suits_it() -> None:
+def test_each_service_gets_its_format() -> None:
     def form(url: str) -> str:
         return send.message_format(apprise.Apprise.instantiate(url))
 
@@ -150,7 +150,7 @@ def test_each_service_gets_the_form_that_suits_it() -> None:
     assert form("syslog://") == "text"
 
 
-def test_a_receiver_that_never_answers_holds_nothing_up(
+def test_unresponsive_receiver_delays_nothing(
     sweep: Sweeper,
     tmp_path: Path,
     receiver: Callable[..., Receiver],
@@ -173,7 +173,7 @@ def test_a_receiver_that_never_answers_holds_nothing_up(
     assert failures(told) == ["could not tell: no answer within 0.01 s"]
 
 
-def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
+def test_failed_notification_is_reported_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
     wanted = ListenerOptions(
         True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3"
     )
@@ -185,7 +185,7 @@ def test_what_could_not_be_sent_is_told_without_secrets(sweep: Sweeper, tmp_path
     assert (tmp_path / "said").read_text().startswith("vlmsweep: tonight is done: 2 ok\n\n")
 
 
-def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -> None:
+def test_notify_command_gets_environment_variables(sweep: Sweeper, tmp_path: Path) -> None:
     out = tmp_path / "facts"
     told = run(
         sweep, tmp_path, ListenerOptions(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"]
@@ -199,7 +199,7 @@ def test_a_command_gets_the_facts_as_variables(sweep: Sweeper, tmp_path: Path) -
     assert "VLMSWEEP_DATABASE" not in facts  # a supervisor that starts kills what bears it
 
 
-def test_addresses_are_checked_before_anything_runs(tmp_path: Path) -> None:
+def test_notify_addresses_are_checked_before_any_run(tmp_path: Path) -> None:
     with (
         pytest.raises(NotifyError) as caught,
         listeners.attach_listeners(
@@ -212,7 +212,7 @@ def test_addresses_are_checked_before_anything_runs(tmp_path: Path) -> None:
     assert SECRET not in caught.value.message
 
 
-def test_without_apprise_it_says_so_at_the_start(
+def test_missing_apprise_is_reported_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "apprise", None)
@@ -227,7 +227,7 @@ def test_without_apprise_it_says_so_at_the_start(
     assert "vlmsweep[notify]" in (caught.value.hint or "")
 
 
-def test_whatever_goes_wrong_in_it_the_sweep_goes_on(
+def test_notification_error_does_not_stop_the_sweep(
     sweep: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_process, "CHILD", ("/no/such/program",))
@@ -242,7 +242,7 @@ def test_whatever_goes_wrong_in_it_the_sweep_goes_on(
     assert isinstance(told[-1], stream.SweepFinished)
 
 
-def test_the_command_line_and_its_secrets(
+def test_command_line_secrets_are_redacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Callable[..., Receiver]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -271,7 +271,7 @@ def _launcher() -> type:
     return FakeLauncher
 
 
-def test_secrets() -> None:
+def test_notification_secrets_are_redacted() -> None:
     url = "discord://webhook-id/t0k%2Fen?user=me"
     assert redacted_name(2, url) == "address 2 (discord)"
     assert redacted_name(1, SECRET) == "address 1"

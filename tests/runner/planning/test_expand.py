@@ -27,7 +27,7 @@ def expanded_plan(here: Path, **data: Any) -> Plan:
     return expand.expand_sweep(sweepfile.validate(base | data, "test"), here, "test")
 
 
-def test_models_times_images_times_prompts_times_repeats(here: Path) -> None:
+def test_jobs_are_models_times_images_times_prompts_times_repeats(here: Path) -> None:
     plan = expanded_plan(here, prompts=["p", "q"], repeats=2)
     assert [path.name for path in plan.images] == ["a.png", "b.JPG", "c.webp"]
     assert len(plan.jobs) == 2 * 3 * 2 * 2
@@ -45,21 +45,21 @@ def test_models_times_images_times_prompts_times_repeats(here: Path) -> None:
         (["pics/b.JPG", "pics/a.png"], [("b.JPG", "a.png")]),
     ],
 )
-def test_a_prompt_says_which_images_it_is_about(here: Path, images: Any, groups: Any) -> None:
+def test_prompt_selects_its_images(here: Path, images: Any, groups: Any) -> None:
     plan = expanded_plan(here, models=["./one"], prompts=[{"text": "p", "images": images}])
     assert [tuple(plan.images[i].name for i in j.images) for j in plan.jobs] == groups
 
 
-def test_globs_and_the_same_file_twice(here: Path) -> None:
+def test_globs_list_each_file_once(here: Path) -> None:
     plan = expanded_plan(here, images=["pics/*.png", "pics/a.png", "pics/**/*.webp"])
     assert [path.name for path in plan.images] == ["a.png", "c.webp"]
 
 
-def test_a_file_named_outright_is_taken_whatever_its_suffix(here: Path) -> None:
+def test_explicitly_named_file_is_used_with_any_suffix(here: Path) -> None:
     assert [p.name for p in expanded_plan(here, images=["pics/notes.txt"]).images] == ["notes.txt"]
 
 
-def test_everything_that_leads_nowhere_is_said_at_once(here: Path) -> None:
+def test_every_missing_path_is_reported_at_once(here: Path) -> None:
     with pytest.raises(SweepFileError) as caught:
         expanded_plan(
             here, models=["./none", "one two", "./one"], images=["pic", "pics/*.gif", "one"]
@@ -72,13 +72,13 @@ def test_everything_that_leads_nowhere_is_said_at_once(here: Path) -> None:
     assert "images[2]: 'one' holds no images" in said
 
 
-def test_images_are_needed_only_where_they_are_asked_about(here: Path) -> None:
+def test_images_are_required_only_by_prompts_that_use_them(here: Path) -> None:
     with pytest.raises(SweepFileError, match="images names none"):
         expanded_plan(here, images=[])
     assert len(expanded_plan(here, images=[], prompts=[{"text": "p", "images": "none"}]).jobs) == 2
 
 
-def test_two_models_of_one_name_need_names(here: Path) -> None:
+def test_equal_model_names_need_explicit_names(here: Path) -> None:
     with pytest.raises(SweepFileError, match="stands 2 times"):
         expanded_plan(here, models=["./one", {"id": "./one", "dtype": "float16"}])
     plan = expanded_plan(
@@ -87,7 +87,7 @@ def test_two_models_of_one_name_need_names(here: Path) -> None:
     assert [entry.name for entry in plan.entries] == ["one", "half"]
 
 
-def test_hub_ids_and_folders_are_told_apart(here: Path) -> None:
+def test_hub_ids_and_folders_are_distinguished(here: Path) -> None:
     plan = expanded_plan(here, models=["org/name", "./one", "demo"])
     assert [(e.place.source, e.place.location) for e in plan.entries[:2]] == [
         ("hub", "org/name"),
@@ -97,7 +97,7 @@ def test_hub_ids_and_folders_are_told_apart(here: Path) -> None:
     assert plan.entries[2].place.location.endswith("demo_model")
 
 
-def test_overrides_are_recorded_and_checked_with_what_they_override(here: Path) -> None:
+def test_overrides_are_recorded_and_validated_with_the_base(here: Path) -> None:
     model = {"id": "./one", "generation": {"max_new_tokens": 5}, "limits": {"load_s": 7}}
     plan = expanded_plan(here, models=[model, "./two"])
     first, second = plan.entries
@@ -108,13 +108,13 @@ def test_overrides_are_recorded_and_checked_with_what_they_override(here: Path) 
         expanded_plan(here, models=[{"id": "./one", "generation": {"temperature": 1.0}}])
 
 
-def test_excluded_jobs_keep_their_place_and_say_why(here: Path) -> None:
+def test_excluded_jobs_keep_their_position_and_reason(here: Path) -> None:
     rule = {"model": "ONE", "image": "a.*", "reason": "known to fail"}
     plan = expanded_plan(here, exclude=[rule])
     assert [j.skip_reason for j in plan.jobs] == ["known to fail", None, None, None, None, None]
 
 
-def test_an_exclusion_of_images_spares_jobs_without_any(here: Path) -> None:
+def test_image_exclusion_does_not_apply_to_text_only_jobs(here: Path) -> None:
     prompts = [{"text": "p", "images": "none"}, "q"]
     plan = expanded_plan(here, prompts=prompts, exclude=[{"image": "a*", "reason": "r"}])
     skipped = [j for j in plan.jobs if j.skip_reason]
@@ -122,7 +122,7 @@ def test_an_exclusion_of_images_spares_jobs_without_any(here: Path) -> None:
     assert all(j.prompt == 1 for j in skipped)
 
 
-def test_a_servers_model_is_no_folder_and_no_hub_id(here: Path) -> None:
+def test_server_model_is_neither_folder_nor_hub_id(here: Path) -> None:
     model = {"id": "one", "engine": "openai", "url": "http://127.0.0.1:1/v1"}
     (entry,) = expanded_plan(here, models=[model]).entries
     assert (entry.place.source, entry.place.location, entry.name) == ("server", "one", "one")

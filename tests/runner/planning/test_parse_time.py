@@ -37,11 +37,11 @@ def parsed(text: str, now: str) -> str:
         ("2026-11-25T06:00+00:00", "2026-11-23T22:00:00+01:00", "2026-11-25T07:00:00+01:00"),
     ],
 )
-def test_the_next_such_hour_is_meant(text: str, now: str, meant: str) -> None:
+def test_hour_means_its_next_occurrence(text: str, now: str, meant: str) -> None:
     assert parsed(text, now) == meant
 
 
 @pytest.mark.parametrize("text", ["", "25:00", "12:60", "noon", "7", "2020-01-01 07:00"])
-def test_what_is_no_hour_or_has_passed_is_said(text: str) -> None:
+def test_invalid_or_past_time_is_refused(text: str) -> None:
     with pytest.raises(parse_time.HourError):
         parsed(text, "2026-11-23T22:00:00+01:00")

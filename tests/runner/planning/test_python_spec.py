@@ -18,7 +18,7 @@ def plan(base: Path, **model: Any) -> Plan:
     return expand.expand_sweep(sweepfile.validate(data, "test"), base, "test")
 
 
-def test_an_interpreter_is_a_file_an_environment_or_a_command(
+def test_interpreter_is_a_file_an_environment_or_a_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = tmp_path / "old" / "bin" / "python"
@@ -36,14 +36,14 @@ def test_an_interpreter_is_a_file_an_environment_or_a_command(
     ("named", "said"),
     [("gone", "neither an interpreter"), ("empty", "no bin/python"), ("text", "not a program")],
 )
-def test_what_is_no_interpreter_is_said(tmp_path: Path, named: str, said: str) -> None:
+def test_invalid_interpreter_is_reported(tmp_path: Path, named: str, said: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").write_text("x")
     with pytest.raises(SweepFileError, match=rf"models\[0\]\.python: '{named}' is .*{said}"):
         plan(tmp_path, python=named)
 
 
-def test_requirements_are_read_wherever_they_stand(tmp_path: Path) -> None:
+def test_requirements_are_read_from_every_source(tmp_path: Path) -> None:
     (tmp_path / "more").mkdir()
     (tmp_path / "more" / "pins.txt").write_text("c==3\n")
     (tmp_path / "more" / "b.txt").write_text("b>=2 \\\n  ,<3\n-c pins.txt\n./b.whl\n")
@@ -67,26 +67,26 @@ def test_requirements_are_read_wherever_they_stand(tmp_path: Path) -> None:
         (["."], "may change unnoticed"),
     ],
 )
-def test_what_is_no_requirement_is_said(tmp_path: Path, named: Any, said: str) -> None:
+def test_invalid_requirement_is_reported(tmp_path: Path, named: Any, said: str) -> None:
     (tmp_path / "loop.txt").write_text("-r loop.txt\n")
     with pytest.raises(SweepFileError, match=rf"models\[0\]\.requirements: .*{said}"):
         plan(tmp_path, requirements=named)
 
 
-def test_a_password_is_neither_taken_nor_repeated(tmp_path: Path) -> None:
+def test_password_in_a_requirement_is_refused_and_not_printed(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match="name or password") as error:
         plan(tmp_path, requirements=["x @ https://me:secret@host.invalid/x.whl"])
     assert "secret" not in error.value.message
     assert python_spec.requirements(["x @ git+https://host.invalid/x@v1"], tmp_path)
 
 
-def test_fallbacks_have_their_own(tmp_path: Path) -> None:
+def test_fallback_has_its_own_environment(tmp_path: Path) -> None:
     fallback = {"id": "demo", "requirements": ["b"]}
     (entry,) = plan(tmp_path, requirements=["a"], fallback=[fallback, "demo"]).entries
     asked = [place.requirements for place in (entry.place, *entry.fallbacks)]
     assert asked == [("a",), ("b",), None]
 
 
-def test_a_server_needs_no_environment(tmp_path: Path) -> None:
+def test_server_model_needs_no_environment(tmp_path: Path) -> None:
     with pytest.raises(SweepFileError, match="python, requirements would be ignored"):
         plan(tmp_path, engine="openai", url="http://127.0.0.1:1/v1", python="x", requirements=["y"])

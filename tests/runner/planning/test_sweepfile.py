@@ -56,7 +56,7 @@ def problems(path: Path) -> str:
     return caught.value.message
 
 
-def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
+def test_yaml_and_toml_are_equivalent(tmp_path: Path) -> None:
     one = write(tmp_path, "models: [a/b]\nimages: pics\nprompts: [hi]\nlimits: {load_s: 5}")
     two = write(
         tmp_path,
@@ -91,11 +91,11 @@ def test_yaml_and_toml_say_the_same(tmp_path: Path) -> None:
         "exclude[0].reason: missing",
     ],
 )
-def test_every_problem_is_said_with_its_place(tmp_path: Path, said: str) -> None:
+def test_every_problem_is_reported_with_its_location(tmp_path: Path, said: str) -> None:
     assert said in problems(write(tmp_path, WRONG))
 
 
-def test_sampling_settings_without_sampling_are_a_mistake(tmp_path: Path) -> None:
+def test_sampling_settings_without_sampling_are_refused(tmp_path: Path) -> None:
     text = "models: [a/b]\nprompts: [hi]\ngeneration: {temperature: 0.5}"
     assert "generation: temperature would be ignored" in problems(write(tmp_path, text))
 
@@ -111,20 +111,22 @@ def test_sampling_settings_without_sampling_are_a_mistake(tmp_path: Path) -> Non
         ("a: !!python/object/apply:os.system ['true']", "s.yaml", "not valid YAML"),
     ],
 )
-def test_files_that_are_no_sweeps(tmp_path: Path, text: str, name: str, said: str) -> None:
+def test_files_that_are_not_sweeps_are_refused(
+    tmp_path: Path, text: str, name: str, said: str
+) -> None:
     assert said in problems(write(tmp_path, text, name))
 
 
-def test_a_missing_file_is_said_so(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     assert "no such file" in problems(tmp_path / "none.yaml")
 
 
-def test_a_file_of_no_text_is_said_so(tmp_path: Path) -> None:
+def test_binary_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_bytes(b"\xff\xfe\x00\x01")
     assert "not UTF-8" in problems(tmp_path / "s.yaml")
 
 
-def test_the_command_line_is_held_to_the_same_rules() -> None:
+def test_command_line_is_validated_like_a_file() -> None:
     sweep = sweepfile.from_options(("a/b",), ("x",), (), {"repeats": 2})
     assert sweep.prompts[0].text == "Describe this image."
     with pytest.raises(SweepFileError, match="the command line"):
@@ -190,14 +192,14 @@ PIECES = [
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from(list(Sweep.model_fields)), values))
-def test_whatever_a_file_holds_it_is_a_sweep_or_an_error_for_people(data: dict) -> None:
+def test_any_content_gives_a_sweep_or_a_readable_error(data: dict) -> None:
     with tempfile.TemporaryDirectory() as folder:
         survives(Path(folder), "s.yaml", yaml.safe_dump(data).encode())
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80))
-def test_no_bytes_raise_anything_else(data: bytes) -> None:
+def test_random_bytes_raise_only_sweep_errors(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("s.yaml", "s.toml"):
             survives(Path(folder), name, data)
@@ -206,7 +208,7 @@ def test_no_bytes_raise_anything_else(data: bytes) -> None:
 @example(["!!set ", "[[models]]\n"])
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25))
-def test_no_pieces_of_the_syntax_raise_anything_else(pieces: list[str]) -> None:
+def test_syntax_fragments_raise_only_sweep_errors(pieces: list[str]) -> None:
     data = "".join(pieces).encode("utf-8", "surrogatepass")
     with tempfile.TemporaryDirectory() as folder:
         for name in ("s.yaml", "s.toml"):
@@ -215,7 +217,7 @@ def test_no_pieces_of_the_syntax_raise_anything_else(pieces: list[str]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_no_mutation_of_a_good_file_raises_anything_else(data: st.DataObject) -> None:
+def test_mutated_files_raise_only_sweep_errors(data: st.DataObject) -> None:
     text = bytearray(GOOD)
     for _ in range(data.draw(st.integers(1, 6))):
         at = data.draw(st.integers(0, len(text) - 1))
@@ -253,13 +255,11 @@ def laughs(levels: int) -> str:
     ],
     ids=range(16),
 )
-def test_small_texts_that_stand_for_monsters(
-    tmp_path: Path, name: str, text: str, said: str
-) -> None:
+def test_expansion_bombs_are_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
     assert said in survives(tmp_path, name, text.encode())
 
 
-def test_aliases_and_merges_that_a_person_would_write_are_fine(tmp_path: Path) -> None:
+def test_ordinary_aliases_and_merges_work(tmp_path: Path) -> None:
     text = """
     models:
       - &a {id: demo, name: one, generation: {max_new_tokens: 5}}
@@ -272,6 +272,6 @@ def test_aliases_and_merges_that_a_person_would_write_are_fine(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("key", ["trust_remote_code", "subfolder", "vocab_file", "_commit_hash"])
-def test_a_processors_settings_do_not_say_what_is_loaded(tmp_path: Path, key: str) -> None:
+def test_processor_settings_cannot_change_loaded_files(tmp_path: Path, key: str) -> None:
     text = f"models: [{{id: demo, processor: {{{key}: ../x}}}}]\nprompts: [hi]"
     assert f"models[0].processor: {key} would decide" in problems(write(tmp_path, text))

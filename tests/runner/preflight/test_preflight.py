@@ -51,12 +51,12 @@ def one(model: Any, *images: str, **more: Any) -> Finding:
     return only
 
 
-def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
+def test_sound_sweep_has_no_findings(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
     assert found({"id": "demo", "device": "cpu"}, "fine.png") == []
 
 
-def test_missing_packages_are_those_of_the_models_own_environment() -> None:
+def test_missing_packages_are_checked_in_the_model_environment() -> None:
     said = one({"id": "demo", "engine": "transformers", "python": BARE})
     assert (said.severity, said.about) == ("problem", "missing_package")
     assert "torch, transformers, huggingface_hub, safetensors, pillow" in said.message
@@ -66,7 +66,7 @@ def test_missing_packages_are_those_of_the_models_own_environment() -> None:
     assert one(fallback).severity == "warning"
 
 
-def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_warning() -> None:
+def test_missing_environment_is_a_note_and_failed_one_a_warning() -> None:
     model = {"id": "demo", "requirements": ["nothing==0"]}
     said = one(model)
     assert said.severity == "note"
@@ -83,14 +83,14 @@ def test_an_environment_that_is_not_made_yet_is_a_note_and_one_that_failed_a_war
     assert "the last time, it failed" in said.message
 
 
-def test_an_interpreter_that_does_not_work_is_a_problem(tmp_path: Path) -> None:
+def test_broken_interpreter_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexit 7\n")
     (tmp_path / "python").chmod(0o755)
     said = one({"id": "demo", "python": "./python"})
     assert (said.severity, said.about) == ("problem", "environment")
 
 
-def test_models_that_are_not_there(tmp_path: Path) -> None:
+def test_missing_models_are_problems(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     named = {f.where: f for f in found(["./empty", "org/none"])}
     assert named["empty"].about == "bad_config"
@@ -98,7 +98,7 @@ def test_models_that_are_not_there(tmp_path: Path) -> None:
     assert "HF_HUB_OFFLINE=0 hf download org/none" in str(named["org/none"].hint)
 
 
-def test_a_server_without_its_key_or_without_a_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_without_key_or_listener_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_KEY", raising=False)
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -114,7 +114,7 @@ def test_a_server_without_its_key_or_without_a_listener(monkeypatch: pytest.Monk
     assert "refused" in said.message.lower()
 
 
-def test_weights_against_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_compared_with_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     model = {"id": "demo", "device": "cpu"}
     limited = one(model, limits={"memory_bytes": 1_000_000})
     assert (limited.severity, limited.about) == ("problem", "memory_limit")
@@ -129,7 +129,7 @@ def test_weights_against_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> N
     assert (said.severity, said.about) == ("warning", "memory")
 
 
-def test_device_memory_is_asked_without_a_model_library(
+def test_device_memory_is_queried_without_a_model_library(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "nvidia-smi"
@@ -150,7 +150,7 @@ def test_device_memory_is_asked_without_a_model_library(
     assert devices.nvidia_devices() is None
 
 
-def test_broken_images_are_named(tmp_path: Path) -> None:
+def test_broken_images_are_listed(tmp_path: Path) -> None:
     Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
     (tmp_path / "text.png").write_text("hello")
     (tmp_path / "empty.jpg").touch()
@@ -163,7 +163,9 @@ def test_broken_images_are_named(tmp_path: Path) -> None:
     assert "empty" in said["empty.jpg"].message
 
 
-def test_room_for_prepared_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_space_for_prepared_images_is_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
     monkeypatch.setattr(images, "free_bytes", lambda _: 500_000)
     said = one({"id": "demo", "device": "cpu"}, "fine.png")
@@ -171,7 +173,7 @@ def test_room_for_prepared_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "839 kB" in said.message, "1024 x 512 pixels"
 
 
-def test_looking_ends_in_time(tmp_path: Path) -> None:
+def test_preflight_has_a_time_limit(tmp_path: Path) -> None:
     wanted = plan("demo")
     (outlook,) = probe.probe_variants(
         list(finding.plan_variants(wanted)), hub=False, made=True, limit_s=0.001
@@ -183,7 +185,7 @@ def test_looking_ends_in_time(tmp_path: Path) -> None:
     assert said.message == "0 of 1 were looked at in 0.001 s"
 
 
-def test_history_says_how_long_it_takes(tmp_path: Path, sweep: Callable[..., Any]) -> None:
+def test_time_estimate_comes_from_history(tmp_path: Path, sweep: Callable[..., Any]) -> None:
     sweep(["fine"], ["hello", "world"])
     seen = run.run_preflight(plan(["./fine", "demo"], repeats=10), tmp_path / "history.db")
     assert seen.expected.unknown == ("demo",)
@@ -194,7 +196,7 @@ def test_history_says_how_long_it_takes(tmp_path: Path, sweep: Callable[..., Any
     assert "load_s" in {one.about for one in slow.of("warning")}
 
 
-def test_a_strict_plan_and_a_strict_run_refuse(tmp_path: Path) -> None:
+def test_strict_plan_and_strict_run_refuse(tmp_path: Path) -> None:
     arguments = ["-m", "org/none", "-i", "fine.png", "--db", str(tmp_path / "history.db")]
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
     assert CliRunner().invoke(cli, ["plan", *arguments]).exit_code == 0
@@ -206,7 +208,7 @@ def test_a_strict_plan_and_a_strict_run_refuse(tmp_path: Path) -> None:
     assert not (tmp_path / "history.db").exists()
 
 
-def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
+def test_problems_are_reported_before_a_run_starts(tmp_path: Path) -> None:
     told: list[Any] = []
     (tmp_path / "broken.png").touch()
     api.check_plan(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
@@ -214,7 +216,7 @@ def test_problems_are_told_before_a_run_starts(tmp_path: Path) -> None:
     assert said == [("preflight_finding", "problem", "org/none")], "images are told of later"
 
 
-def test_findings_are_drawn_whole_and_many_of_a_kind_counted(tmp_path: Path) -> None:
+def test_findings_are_not_truncated_and_similar_ones_counted(tmp_path: Path) -> None:
     for number in range(8):
         (tmp_path / f"{number}.png").touch()
     names = [f"{number}.png" for number in range(8)]
@@ -227,26 +229,26 @@ def test_findings_are_drawn_whole_and_many_of_a_kind_counted(tmp_path: Path) -> 
     assert len(json.loads(listed.output)["findings"]) == 8
 
 
-def test_a_look_at_nothing_but_what_runs() -> None:
+def test_preflight_checks_only_models_with_jobs() -> None:
     excluded = [{"model": "demo", "reason": "no"}]
     assert list(finding.plan_variants(plan("demo", exclude=excluded))) == []
     assert models.free_bytes(Path("/not/there")) is not None
 
 
-def test_the_plan_tells_videos_from_images(tmp_path: Path) -> None:
+def test_plan_distinguishes_videos_from_images(tmp_path: Path) -> None:
     Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
     (tmp_path / "b.mp4").write_bytes(b"\0\0\0\x18ftypisom" + b"\0" * 50)
     arguments = ["plan", "-m", "demo", "-i", "a.png", "-i", "b.mp4", "--db", "x.db"]
     assert "1 image and 1 video" in CliRunner().invoke(cli, arguments).output
 
 
-def test_store_is_untouched_by_a_plan(store: Store, tmp_path: Path) -> None:
+def test_plan_does_not_change_the_database(store: Store, tmp_path: Path) -> None:
     before = (tmp_path / "history.db").stat().st_mtime_ns
     found({"id": "demo", "device": "cpu"})
     assert (tmp_path / "history.db").stat().st_mtime_ns == before
 
 
-def test_what_waits_is_looked_at_again(store: Store, queued: Callable[..., int]) -> None:
+def test_queued_jobs_are_checked_again(store: Store, queued: Callable[..., int]) -> None:
     told: list[Any] = []
     model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
     number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])

@@ -21,7 +21,7 @@ def pipe():
     os.close(reader)
 
 
-def test_lines_arrive_whole_however_they_are_cut(pipe) -> None:
+def test_lines_are_complete_for_any_read_boundary(pipe) -> None:
     reader, writer = pipe
     os.write(writer, b"one\ntw")
     assert list(reader.read()) == [b"one"]
@@ -34,13 +34,13 @@ def test_lines_arrive_whole_however_they_are_cut(pipe) -> None:
     assert isinstance(found[1], EndOfStream)
 
 
-def test_nothing_yet_is_nothing(pipe) -> None:
+def test_no_input_gives_no_event(pipe) -> None:
     reader, writer = pipe
     assert list(reader.read()) == []
     os.close(writer)
 
 
-def test_an_endless_line_is_dropped_and_the_next_one_read(pipe, monkeypatch) -> None:
+def test_oversized_line_is_dropped_and_the_next_one_read(pipe, monkeypatch) -> None:
     monkeypatch.setattr(event_reader, "MAX_LINE", 1000)
     reader, writer = pipe
     found: list[object] = []
@@ -55,7 +55,7 @@ def test_an_endless_line_is_dropped_and_the_next_one_read(pipe, monkeypatch) -> 
     assert found[1] == b"next"
 
 
-def test_a_known_event_is_itself() -> None:
+def test_known_event_round_trips() -> None:
     event = decode(b'{"event": "text", "run": 3, "text": "a", "output_tokens": 2, "seq": 9}')
     assert event == events.Text(run=3, text="a", output_tokens=2)
 
@@ -76,11 +76,11 @@ def test_a_known_event_is_itself() -> None:
         b'{"event": "text", "run": 1, "text": "\\ud800", "output_tokens": 1',
     ],
 )
-def test_nonsense_is_garbage(line: bytes) -> None:
+def test_invalid_line_is_garbage(line: bytes) -> None:
     assert isinstance(decode(line), InvalidLine)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=300))
-def test_no_bytes_raise(line: bytes) -> None:
+def test_arbitrary_bytes_do_not_raise(line: bytes) -> None:
     decode(line)

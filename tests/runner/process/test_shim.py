@@ -52,7 +52,7 @@ def next_report(handle: ShimHandle) -> list[str]:
     return line.decode().split()
 
 
-def test_it_reports_start_exit_and_end(begin: Begin) -> None:
+def test_shim_reports_start_exit_and_end(begin: Begin) -> None:
     handle = begin("/bin/sh", "-c", "exit 3")
     assert next_report(handle)[0] == "started"
     assert next_report(handle)[:2] == ["exited", "3"]
@@ -60,7 +60,7 @@ def test_it_reports_start_exit_and_end(begin: Begin) -> None:
     assert next_report(handle) == []
 
 
-def test_it_kills_when_told_to(begin: Begin) -> None:
+def test_shim_kills_on_request(begin: Begin) -> None:
     handle = begin(*SLEEP)
     pid = int(next_report(handle)[1])
     handle.kill()
@@ -71,7 +71,7 @@ def test_it_kills_when_told_to(begin: Begin) -> None:
     assert not psutil.pid_exists(pid)
 
 
-def test_it_kills_when_nobody_listens_any_more(begin: Begin) -> None:
+def test_shim_kills_when_its_input_closes(begin: Begin) -> None:
     handle = begin(*SLEEP)
     next_report(handle)
     handle.requests.close()
@@ -79,7 +79,7 @@ def test_it_kills_when_nobody_listens_any_more(begin: Begin) -> None:
 
 
 @LINUX_ONLY
-def test_the_kernel_kills_the_worker_of_a_dead_shim(begin: Begin) -> None:
+def test_kernel_kills_the_worker_of_a_dead_shim(begin: Begin) -> None:
     handle = begin("/bin/sh", "-c", "exec sleep 1000")  # which is given more words
     pid = int(next_report(handle)[1])
     while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep"):
@@ -90,7 +90,7 @@ def test_the_kernel_kills_the_worker_of_a_dead_shim(begin: Begin) -> None:
     os.close(worker)
 
 
-def test_a_program_that_cannot_be_started_is_an_exit(begin: Begin, tmp_path: Path) -> None:
+def test_program_that_cannot_start_is_reported_as_an_exit(begin: Begin, tmp_path: Path) -> None:
     handle = begin("/no/such/program")
     next_report(handle)
     assert next_report(handle)[:2] == ["exited", "126"]
@@ -98,7 +98,7 @@ def test_a_program_that_cannot_be_started_is_an_exit(begin: Begin, tmp_path: Pat
 
 
 @LINUX_ONLY
-def test_it_is_small(begin: Begin) -> None:
+def test_shim_memory_is_small(begin: Begin) -> None:
     handle = begin(*SLEEP)
     next_report(handle)
     memory = host.process_memory(handle.guardian)
@@ -108,7 +108,7 @@ def test_it_is_small(begin: Begin) -> None:
 
 
 @pytest.mark.serial
-def test_it_starts_in_tens_of_milliseconds(begin: Begin) -> None:
+def test_shim_starts_in_tens_of_milliseconds(begin: Begin) -> None:
     taken = []
     for _ in range(5):
         began = time.monotonic()
@@ -117,7 +117,7 @@ def test_it_starts_in_tens_of_milliseconds(begin: Begin) -> None:
     assert min(taken) < 0.1  # whatever else the machine is at
 
 
-def test_it_runs_from_its_source_where_byte_code_cannot_be_kept(
+def test_shim_runs_from_source_without_writable_byte_code(
     begin: Begin, monkeypatch, tmp_path: Path
 ) -> None:
     assert compiled_shim().endswith(".pyc")
@@ -140,7 +140,7 @@ def test_stale_byte_code_is_not_run() -> None:
 
 @LINUX_ONLY
 @pytest.mark.skipif(EXIT_OF_A_THREAD is None, reason="the number of the call is not known")
-def test_a_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
+def test_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
     marker = f"headless-{secrets.token_hex(6)}"
     headless = (
         "import ctypes, os, threading, time\n"
@@ -163,7 +163,7 @@ def test_a_process_whose_first_thread_ended_is_not_dead(begin: Begin) -> None:
     assert not psutil.pid_exists(child.pid)
 
 
-def test_a_recycled_number_is_not_killed() -> None:
+def test_recycled_pid_is_not_killed() -> None:
     pid = os.posix_spawn("/bin/sleep", ["sleep", "1000"], {})
     try:
         shim.kill_one(pid, b"born at another time")
@@ -174,7 +174,7 @@ def test_a_recycled_number_is_not_killed() -> None:
         os.waitpid(pid, 0)
 
 
-def test_what_bears_a_token_is_found_and_killed() -> None:
+def test_processes_with_the_token_are_found_and_killed() -> None:
     token = secrets.token_hex(8)
     orphans = OrphanReaper(token)
     env = {launcher.TOKEN: token}

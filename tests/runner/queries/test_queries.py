@@ -96,7 +96,7 @@ def column(rows: list[dict[str, Any]], *names: str) -> list[Any]:
     return [value[0] for value in values] if len(names) == 1 else values
 
 
-def test_summary_gives_each_model_as_it_last_ran(made: History) -> None:
+def test_summary_shows_the_latest_run_of_each_model(made: History) -> None:
     old = made.sweep(["quick", "slow"], ["a"], name="old")
     made.run(old, "quick", latency_s=9.0)
     made.run(old, "slow", latency_s=8.0)
@@ -118,7 +118,7 @@ def test_summary_gives_each_model_as_it_last_ran(made: History) -> None:
     ]
 
 
-def test_summary_counts_what_a_fallback_took(made: History) -> None:
+def test_summary_counts_jobs_of_a_fallback(made: History) -> None:
     tried = [{"id": "./good", "fallback": [{"id": "./poor"}]}]
     sweep = made.sweep(["good", "poor"], ["a"], tried=tried)
     made.worker(sweep, "good (fallback 1)", load_s=5.0, peak_rss_bytes=900)
@@ -127,7 +127,7 @@ def test_summary_counts_what_a_fallback_took(made: History) -> None:
     assert (row["model"], row["load_s"], row["peak_rss_bytes"]) == ("good", 5.0, 900)
 
 
-def test_latest_gives_every_attempt_the_newest_first(made: History, store: Store) -> None:
+def test_latest_lists_every_attempt_newest_first(made: History, store: Store) -> None:
     sweep = made.sweep(["m"], ["a", "b"])
     first = made.run(sweep, "m", "crashed", prompt="a", message="died")
     again = made.run(sweep, "m", prompt="a", text="red")
@@ -163,7 +163,7 @@ def test_failures_are_counted_by_kind_over_latest_runs(made: History) -> None:
     assert len(made.ask("failures", sweep="all")) == 4
 
 
-def test_slowest_answers(made: History) -> None:
+def test_slowest_lists_the_slowest_answers(made: History) -> None:
     made.run(made.sweep(["m"], ["z"]), "m", latency_s=100.0)
     sweep = made.sweep(["m"], ["a", "b", "c"])
     made.run(sweep, "m", prompt="a", latency_s=50.0)
@@ -177,7 +177,7 @@ def test_slowest_answers(made: History) -> None:
     assert column(made.ask("slowest", sweep="all"), "latency_s") == [100.0, 3.0, 1.0]
 
 
-def test_memory_by_model(made: History) -> None:
+def test_memory_is_listed_by_model(made: History) -> None:
     tried = [{"id": "./good", "fallback": [{"id": "./poor"}]}, {"id": "./big"}]
     old = made.sweep(["good", "poor", "big"], ["a", "b"], tried=tried)
     made.worker(old, "good", peak_rss_bytes=10, peak_device_bytes=5)
@@ -196,7 +196,7 @@ def test_memory_by_model(made: History) -> None:
     assert column(made.ask("memory", sweep="latest"), "model", "workers") == [("good", 1)]
 
 
-def test_timeouts_tell_the_limit_and_what_was_said(made: History) -> None:
+def test_timeouts_show_the_limit_and_the_partial_text(made: History) -> None:
     made.run(made.sweep(["m"], ["z"], name="old"), "m", "timeout", raw_text="before")
     sweep = made.sweep(["m"], ["a", "b", "c"])
     worker = made.worker(sweep, "m", killed_for="silence_s", kill_s=0.04, survivors=0)
@@ -215,7 +215,7 @@ def test_timeouts_tell_the_limit_and_what_was_said(made: History) -> None:
     assert column(made.ask("timeouts", sweep="old"), "raw_text") == ["before"]
 
 
-def test_by_image_puts_answers_below_one_another(made: History) -> None:
+def test_by_image_groups_answers_by_image(made: History) -> None:
     old = made.sweep(["m"], ["a"], ["Cat.png"], name="old")
     made.run(old, "m", image="Cat.png", text="an old cat")
     sweep = made.sweep(["m", "n"], ["a"], ["Cat.png", "dog.png"])
@@ -237,7 +237,7 @@ def test_by_image_puts_answers_below_one_another(made: History) -> None:
     assert column(made.ask("by-image", limit=1), "text") == ["a cat"]
 
 
-def test_a_job_with_two_images_stands_once_by_image(made: History) -> None:
+def test_by_image_lists_a_job_with_two_images_once(made: History) -> None:
     for name in ("a.png", "b.png"):
         (made.folder / name).touch()
     (made.folder / "m").mkdir()
@@ -250,7 +250,7 @@ def test_a_job_with_two_images_stands_once_by_image(made: History) -> None:
     assert column(found, "image", "prompt") == [("a.png, b.png", "both?")]
 
 
-def test_disagreements_count_what_differs_in_words(made: History) -> None:
+def test_disagreements_ignore_whitespace_and_case(made: History) -> None:
     old = made.sweep(["m", "n"], ["z"], ["1.png"], name="old")
     made.run(old, "m", text="yes")
     made.run(old, "n", text="no")
@@ -281,7 +281,7 @@ def environment_of(store: Store, **packages: str) -> int:
     return store.environment(environment.worker_environment(packages, "3.12.1", None))
 
 
-def test_versions_and_when_they_were_in_use(made: History, store: Store) -> None:
+def test_versions_show_when_each_was_used(made: History, store: Store) -> None:
     first, second = made.sweep(["m"], ["a"]), made.sweep(["m"], ["a"])
     for sweep, version, day in ((first, "2.6.0", 1), (first, "2.6.0", 2), (second, "2.10.0", 9)):
         number = environment_of(store, torch=version)
@@ -294,7 +294,7 @@ def test_versions_and_when_they_were_in_use(made: History, store: Store) -> None
     assert {"torch", "python", "platform", "vlmsweep"} <= names
 
 
-def test_regressions_compare_like_with_like(made: History, store: Store) -> None:
+def test_regressions_compare_equal_configurations(made: History, store: Store) -> None:
     old = made.sweep(["m", "n", "p"], ["a", "b"], name="old")
     new = made.sweep(["m", "n", "p"], ["a", "b", "c"], name="new")
     made.worker(old, "m", environment_id=environment_of(store, torch="2.6", x="1"))
@@ -320,7 +320,7 @@ def test_regressions_compare_like_with_like(made: History, store: Store) -> None
     assert made.ask("regressions", sweep="old") == []
 
 
-def test_a_hungrier_model_is_a_regression(made: History) -> None:
+def test_higher_memory_use_is_a_regression(made: History) -> None:
     old, new = made.sweep(["m"], ["a"]), made.sweep(["m"], ["a"])
     made.run(old, "m", latency_s=1.0, peak_rss_bytes=100)
     made.run(new, "m", latency_s=1.0, peak_rss_bytes=150)
@@ -337,7 +337,7 @@ def test_each_repeat_is_compared_with_itself(made: History) -> None:
     assert (row["jobs"], row["newly_failing"], row["time_ratio"]) == (2, 1, 3.0)
 
 
-def test_costliest_loads(made: History) -> None:
+def test_costliest_loads_are_listed(made: History) -> None:
     tried = [{"id": "./good", "fallback": [{"id": "./poor"}]}, {"id": "./other"}]
     old = made.sweep(["good", "poor", "other"], ["a"], tried=tried)
     made.worker(old, "good")
@@ -358,7 +358,7 @@ def test_costliest_loads(made: History) -> None:
     assert column(made.ask("costliest-loads", sweep=new), "load_s") == [1.0]
 
 
-def test_flaky_jobs(made: History) -> None:
+def test_flaky_jobs_are_listed(made: History) -> None:
     old = made.sweep(["m"], ["z"], repeats=2, name="old")
     made.run(old, "m", text="one")
     made.run(old, "m", text="two", repeat=2)
@@ -384,7 +384,7 @@ def test_flaky_jobs(made: History) -> None:
     assert len(made.ask("flaky", sweep="all")) == 3
 
 
-def test_sampled_texts_and_other_ways_to_load_are_not_flaky(made: History) -> None:
+def test_sampled_texts_and_fallbacks_are_not_flaky(made: History) -> None:
     sampled = {"do_sample": True}
     sweep = made.sweep(["m"], ["a"], repeats=2, generation=sampled)
     made.run(sweep, "m", text="red")
@@ -408,7 +408,9 @@ def test_every_query_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
-def test_every_parameter_is_told_used_tested_and_has_a_default(name: str, made: History) -> None:
+def test_every_parameter_is_documented_used_tested_and_has_a_default(
+    name: str, made: History
+) -> None:
     query = queries.find_query(name, NOWHERE)
     told = {parameter.name for parameter in query.parameters}
     assert told == set(re.findall(r":(\w+)", query.code()))
@@ -422,7 +424,7 @@ def test_every_parameter_is_told_used_tested_and_has_a_default(name: str, made: 
     assert all(len(line) <= 100 for line in query.sql.splitlines())
 
 
-def test_a_users_query_wins_over_ours_of_the_same_name(tmp_path: Path) -> None:
+def test_user_query_overrides_a_built_in_query(tmp_path: Path) -> None:
     (tmp_path / "mine.sql").write_text("-- Mine\n-- :x  what\n-- :y = null  why\nselect :x, :y")
     (tmp_path / "summary.sql").write_text("select 7 as seven")
     found = {query.name: query for query in queries.list_queries(tmp_path)}
@@ -441,14 +443,14 @@ def test_a_users_query_wins_over_ours_of_the_same_name(tmp_path: Path) -> None:
     assert mine.values({"x": 1}) == {"x": 1, "y": None}
 
 
-def test_names_that_are_not_there_get_advice(tmp_path: Path) -> None:
+def test_unknown_names_get_suggestions(tmp_path: Path) -> None:
     with pytest.raises(QueryError, match=r"no query 'flakey' \(did you mean flaky\?\)"):
         queries.find_query("flakey", tmp_path)
     with pytest.raises(QueryError, match=r"no parameter 'limt' \(did you mean limit\?\)"):
         queries.find_query("latest", tmp_path).values({"limt": 1})
 
 
-def test_a_sweep_is_found_as_elsewhere(made: History) -> None:
+def test_query_accepts_every_form_of_sweep_name(made: History) -> None:
     asked: list[str] = []
 
     def find(named: str) -> int:
@@ -462,14 +464,14 @@ def test_a_sweep_is_found_as_elsewhere(made: History) -> None:
     assert asked == ["2026"]
 
 
-def test_what_is_no_text_is_an_error_for_people(tmp_path: Path) -> None:
+def test_undecodable_query_file_is_a_readable_error(tmp_path: Path) -> None:
     (tmp_path / "bad.sql").write_bytes(b"\xff\xfe")
     with pytest.raises(QueryError, match=r"cannot read the query .*bad\.sql"):
         queries.list_queries(tmp_path)
     assert queries.find_query("latest", tmp_path).is_builtin
 
 
-def test_a_colon_in_a_text_or_comment_is_no_parameter() -> None:
+def test_colon_in_a_string_or_comment_is_not_a_parameter() -> None:
     sql = "-- T\nselect ':no', :yes -- :nor\n/* :this */"
     query = queries.NamedQuery("x", sql, "T", "", (), NOWHERE)
     assert query.values({"yes": 1}) == {"yes": 1}

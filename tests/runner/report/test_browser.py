@@ -70,7 +70,7 @@ def opened(browser: Any, report: Path) -> Iterator[Open]:
     tab.close()
 
 
-def test_nothing_runs_and_everything_is_there_as_text(opened: Open) -> None:
+def test_hostile_output_is_shown_as_text_and_never_runs(opened: Open) -> None:
     page = opened.page
     assert page.evaluate("violations") == []
     assert page.locator("script").count() == 1
@@ -83,7 +83,7 @@ def test_nothing_runs_and_everything_is_there_as_text(opened: Open) -> None:
     assert page.locator(".open img").first.get_attribute("alt") in NAMES
 
 
-def test_the_policy_would_stop_a_script_that_got_in(opened: Open) -> None:
+def test_content_policy_blocks_an_injected_script(opened: Open) -> None:
     page = opened.page
     page.evaluate(
         """() => {
@@ -101,7 +101,7 @@ def test_the_policy_would_stop_a_script_that_got_in(opened: Open) -> None:
     assert page.evaluate("window.ran") is None
 
 
-def test_the_search(opened: Open) -> None:
+def test_search_box_filters_answers(opened: Open) -> None:
     page = opened.page
     everything = len(opened.shown())
     page.locator(".filter input[type=search]").fill("YOU SAID <script>")
@@ -116,7 +116,7 @@ def test_the_search(opened: Open) -> None:
     assert len(opened.shown()) == everything
 
 
-def test_the_filters(opened: Open) -> None:
+def test_filters_hide_rows(opened: Open) -> None:
     page = opened.page
     page.locator(".filter select").select_option("timeout")
     sync_api.expect(page.locator(".a:not([hidden])")).to_have_count(2)
@@ -131,7 +131,7 @@ def test_the_filters(opened: Open) -> None:
     assert not any("you said" in text for text in opened.shown())
 
 
-def test_a_click_on_a_image_shows_it_large(opened: Open) -> None:
+def test_clicking_an_image_enlarges_it(opened: Open) -> None:
     page = opened.page
     small = page.locator(".card:nth-of-type(1) .open")
     small.click()
@@ -146,7 +146,7 @@ def test_a_click_on_a_image_shows_it_large(opened: Open) -> None:
     assert page.locator("dialog[open]").count() == 0
 
 
-def test_the_table_is_sorted_by_a_click(opened: Open) -> None:
+def test_clicking_a_header_sorts_the_table(opened: Open) -> None:
     page = opened.page
     page.get_by_role("button", name="Load time").click()
     times = page.locator(".models td.load_s").evaluate_all("all => all.map(e => +e.dataset.v)")
@@ -156,14 +156,14 @@ def test_the_table_is_sorted_by_a_click(opened: Open) -> None:
     assert again == times[::-1]
 
 
-def test_failures_open_on_their_stack(opened: Open) -> None:
+def test_failure_opens_its_stack(opened: Open) -> None:
     failure = opened.page.locator(".failure", has_text="timeout").first
     assert not failure.locator("pre").first.is_visible()
     failure.locator("summary").click()
     assert "forever" in failure.locator("pre").first.inner_text()
 
 
-def test_no_width_makes_it_scroll_sideways(opened: Open) -> None:
+def test_page_never_scrolls_sideways(opened: Open) -> None:
     page = opened.page
     page.locator(".pick summary").click()
     for width in (320, 390, 768, 1024, 1250, 1400):

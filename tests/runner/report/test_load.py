@@ -25,7 +25,7 @@ from schemas.states import Outcome, Phase
 from tests.helpers.hostile_text import ESCAPES, SCRIPT
 
 
-def test_every_job_is_told_of_once(facts: ReportData, reader: Reader) -> None:
+def test_every_job_is_reported_once(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
     told = [a for card in facts.cards for q in card.questions for a in q.answers]
     assert sum(answer.times for answer in told) == len(rows) == 24
@@ -35,7 +35,7 @@ def test_every_job_is_told_of_once(facts: ReportData, reader: Reader) -> None:
     )
 
 
-def test_the_answers_are_those_of_the_models(facts: ReportData) -> None:
+def test_answers_are_shown_with_their_models(facts: ReportData) -> None:
     (card,) = (c for c in facts.cards if c.images and "circle" in c.images[0]["name"])
     said = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
     assert said[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
@@ -43,7 +43,7 @@ def test_the_answers_are_those_of_the_models(facts: ReportData) -> None:
     assert said[SCRIPT][0]
 
 
-def test_failures_have_their_stack_and_the_end_of_the_log(facts: ReportData) -> None:
+def test_failures_show_the_stack_and_the_end_of_the_log(facts: ReportData) -> None:
     by_outcome = {(f.model, f.row["outcome"]): f for f in facts.failures}
     timeout, crash = by_outcome[2, "timeout"], by_outcome[2, "crashed"]
     assert "forever" in timeout.row["traceback"]
@@ -55,7 +55,7 @@ def test_failures_have_their_stack_and_the_end_of_the_log(facts: ReportData) -> 
     assert (load.jobs, load.recovered) == (4, 2)
 
 
-def test_who_works_and_who_does_not(facts: ReportData) -> None:
+def test_working_and_failing_models_are_separated(facts: ReportData) -> None:
     assert [model.works for model in facts.models] == ["all", "some", "some"]
     assert summary.headline(facts) == "1 of 3 models answered everything and 2 some of it."
     assert (
@@ -69,7 +69,7 @@ def test_who_works_and_who_does_not(facts: ReportData) -> None:
     assert "cut off at max_new_tokens" in (summary.remarks(facts.models[0], facts) or "")
 
 
-def test_a_verdict_for_every_sort_of_sweep(facts: ReportData) -> None:
+def test_every_kind_of_sweep_has_a_summary(facts: ReportData) -> None:
     def said(*models: object) -> str:
         return summary.headline(dataclasses.replace(facts, models=list(models)))
 
@@ -86,7 +86,7 @@ def test_a_verdict_for_every_sort_of_sweep(facts: ReportData) -> None:
     )
 
 
-def test_only_logs_beside_the_database_are_read(tmp_path: Path) -> None:
+def test_only_logs_next_to_the_database_are_read(tmp_path: Path) -> None:
     ours = tmp_path / "history.files" / "logs" / "worker-1.log"
     ours.parent.mkdir(parents=True)
     ours.write_text("\n".join(f"line {number}" for number in range(10_000)))
@@ -105,7 +105,7 @@ def test_only_logs_beside_the_database_are_read(tmp_path: Path) -> None:
     assert log_tail(database, "nul\0") is None
 
 
-def test_a_timeline_keeps_its_peak_when_thinned() -> None:
+def test_downsampled_timeline_keeps_its_peak() -> None:
     samples = [
         {"at_s": i / 4, "rss_bytes": 1000 + (5000 if i == 4321 else i % 7), "phase": "load"}
         for i in range(10_000)
@@ -116,7 +116,7 @@ def test_a_timeline_keeps_its_peak_when_thinned() -> None:
     assert (kept[0], kept[-1]) == (samples[0], samples[-1])
 
 
-def test_phases_follow_each_other_without_a_gap() -> None:
+def test_phases_have_no_gaps() -> None:
     names = ["start", "load", "load", "generate", "prefill", "generate"]
     points = [{"at_s": float(i), "phase": name} for i, name in enumerate(names)]
     told = [(p["phase"], p["begin"], p["end"]) for p in timeline.phases(points)]
@@ -130,7 +130,7 @@ def test_phases_follow_each_other_without_a_gap() -> None:
 
 
 @pytest.mark.parametrize("points", [[(100.0, 100.0)] * 6, [(x * 9.0, 50.0) for x in range(12)]])
-def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, float]]) -> None:
+def test_plot_labels_do_not_overlap(points: list[tuple[float, float]]) -> None:
     numbers = [str(i) for i in range(1, len(points) + 1)]
     boxes = [
         (*at, scatter.LETTER * len(number) + 2, scatter.LINE)
@@ -140,7 +140,7 @@ def test_numbers_in_the_plot_lie_clear_of_each_other(points: list[tuple[float, f
         assert not any(scatter.boxes_overlap(box, other) for other in boxes[:i])
 
 
-def test_every_outcome_and_phase_has_its_colour() -> None:
+def test_every_outcome_and_phase_has_a_colour() -> None:
     style = (page.TEMPLATES / "page.css").read_text()
     assert set(plots.OUTCOMES) == {*Outcome, "waiting"}
     assert set(timeline.PHASES) == set(Phase) - {Phase.PREPARE, Phase.IDLE}
@@ -149,7 +149,7 @@ def test_every_outcome_and_phase_has_its_colour() -> None:
         assert f".{page.kebab(name)} {{ --mine" in style
 
 
-def test_checks_and_scores_become_words() -> None:
+def test_checks_and_scores_are_described() -> None:
     seen = dict.fromkeys(("score", "empty", "cut_off", "repetition", "special_tokens"))
     seen["prompt_echoed"] = None
     assert scores.score_flags(seen) == []
@@ -165,7 +165,7 @@ def test_checks_and_scores_become_words() -> None:
     assert len(scores.score_flags(every)) == 5
 
 
-def test_what_is_known_of_an_answer_goes_with_it(facts: ReportData, reader: Reader) -> None:
+def test_answer_is_shown_with_its_facts(facts: ReportData, reader: Reader) -> None:
     rows = {row["job_id"]: row for row in reader.scored_jobs(facts.sweep["id"])}
     told = [a for card in facts.cards for q in card.questions for a in q.answers]
     known = [answer for answer in told if answer.judged]
@@ -176,7 +176,7 @@ def test_what_is_known_of_an_answer_goes_with_it(facts: ReportData, reader: Read
 
 
 @pytest.mark.parametrize("format", [None, "csv"])
-def test_no_text_steers_the_terminal(
+def test_report_text_has_no_control_characters(
     format: str | None, facts: ReportData, reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Screen(io.StringIO):
@@ -195,7 +195,7 @@ def test_no_text_steers_the_terminal(
     assert "[31mred" in "".join(row["text"] or "" for row in rows)
 
 
-def test_a_sheet_reads_the_texts_as_they_were_said(facts: ReportData, reader: Reader) -> None:
+def test_spreadsheet_reads_texts_unchanged(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
     out = io.StringIO()
     write(tables.results(rows), "csv", out)
@@ -204,7 +204,7 @@ def test_a_sheet_reads_the_texts_as_they_were_said(facts: ReportData, reader: Re
     assert {SCRIPT, ESCAPES} <= {row["text"].removeprefix("you said ") for row in read}
 
 
-def test_a_sweep_that_has_not_begun_can_be_told_of(
+def test_sweep_that_has_not_started_can_be_reported(
     tmp_path: Path, store: Store, queued: Callable[..., int]
 ) -> None:
     number = queued(["zebra", "ape"], ["a"])

@@ -33,7 +33,7 @@ def entries(facts: ReportData, known: list[dict[str, object]]) -> list[loading_g
     return loading_guide.entries(facts, known)
 
 
-def test_it_tells_how_each_was_loaded(entries: list[loading_guide.GuideEntry]) -> None:
+def test_guide_shows_how_each_model_was_loaded(entries: list[loading_guide.GuideEntry]) -> None:
     demo, liar, second = entries
     told = dict(demo.facts)
     assert told["Class"] == "Idefics3ForConditionalGeneration"
@@ -45,7 +45,7 @@ def test_it_tells_how_each_was_loaded(entries: list[loading_guide.GuideEntry]) -
     assert second.model == "second way"
 
 
-def test_it_tells_what_failed_and_which_fallback_worked(
+def test_guide_shows_failures_and_the_fallback_that_worked(
     entries: list[loading_guide.GuideEntry],
 ) -> None:
     first, then = entries[2].variants
@@ -55,7 +55,7 @@ def test_it_tells_what_failed_and_which_fallback_worked(
     assert "1 job ended in timeout" in then
 
 
-def test_the_markdown_shows_text_as_text(
+def test_guide_markdown_escapes_text(
     facts: ReportData, entries: list[loading_guide.GuideEntry]
 ) -> None:
     text = loading_guide.markdown(facts, entries)
@@ -68,7 +68,7 @@ def test_the_markdown_shows_text_as_text(
 
 
 @pytest.mark.model
-def test_the_code_gives_the_answer_that_was_stored(
+def test_guide_code_reproduces_the_stored_answer(
     facts: ReportData, entries: list[loading_guide.GuideEntry], tmp_path: Path
 ) -> None:
     (card,) = (c for c in facts.cards if c.images and "circle" in c.images[0]["name"])
@@ -82,14 +82,14 @@ def test_the_code_gives_the_answer_that_was_stored(
 
 
 @pytest.mark.parametrize("text", ['a "b"', "c:\\d", "line\nbreak", "\u202eevil", "```", LIAR])
-def test_a_text_in_the_code_is_that_text(text: str) -> None:
+def test_text_in_the_code_is_unchanged(text: str) -> None:
     written = quoted(text)
     assert ast.literal_eval(written) == text
     assert written.isprintable()
     assert not UNSAFE.search(written)
 
 
-def test_the_command(database: Path) -> None:
+def test_loading_guide_command(database: Path) -> None:
     def run(*more: str) -> str:
         done = CliRunner().invoke(cli, ["show", "--guide", "--db", str(database), *more])
         assert done.exit_code == (2 if "--csv" in more else 0), done.output

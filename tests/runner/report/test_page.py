@@ -59,7 +59,7 @@ def written(report: Path) -> str:
     return report.read_text(encoding="utf-8")
 
 
-def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
+def test_page_contains_only_known_elements_and_attributes(written: str) -> None:
     seen = read(written)
     assert seen.tags <= set(RESOURCE_OPTIONS.split())
     names = {name for _, name, _ in seen.attributes}
@@ -71,7 +71,7 @@ def test_only_our_own_elements_and_attributes_are_in_it(written: str) -> None:
     assert written.count("<style") == written.count("</style") == 1
 
 
-def test_what_was_said_is_there_as_text(written: str) -> None:
+def test_answers_are_escaped_in_the_page(written: str) -> None:
     text = "".join(read(written).text)
     for said in (
         f"you said {SCRIPT}",
@@ -84,7 +84,7 @@ def test_what_was_said_is_there_as_text(written: str) -> None:
     assert "49.png" not in text  # no template runs what a file is called
 
 
-def test_the_policy_lets_in_this_style_and_this_script_alone(written: str) -> None:
+def test_content_policy_allows_only_the_own_style_and_script(written: str) -> None:
     (policy,) = (
         value
         for tag, name, value in read(written).attributes
@@ -98,7 +98,7 @@ def test_the_policy_lets_in_this_style_and_this_script_alone(written: str) -> No
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_images_that_are_gone_are_no_error(facts: ReportData, tmp_path: Path) -> None:
+def test_missing_images_are_no_error(facts: ReportData, tmp_path: Path) -> None:
     (image,) = (p for card in facts.cards for p in card.images if "circle" in p["name"])
     assert thumbnail(image, 200) is not None
     text = tmp_path / "text.png"
@@ -110,12 +110,12 @@ def test_images_that_are_gone_are_no_error(facts: ReportData, tmp_path: Path) ->
     assert (small.width, small.height) == (100, 75)
 
 
-def test_without_images_none_is_inside(facts: ReportData, written: str) -> None:
+def test_page_without_images_contains_none(facts: ReportData, written: str) -> None:
     assert "data:image" in written
     assert "data:image" not in page(facts, images=False)
 
 
-def test_a_drawing_is_built_of_what_is_listed_alone() -> None:
+def test_plot_contains_only_listed_elements() -> None:
     # An escape, or what else XML cannot hold, ends vl-convert's process where it is let through.
     nasty = '<b onload="x">" \u202e\x1b[0m \x00 \uffff \ud800 \U0001f469\u200d\U0001f680'
     values = [{"a": nasty, "b": 1}]
@@ -138,7 +138,7 @@ def test_a_drawing_is_built_of_what_is_listed_alone() -> None:
     assert not UNSAFE.search(drawn)
 
 
-def test_a_model_that_never_loaded_has_its_row_in_every_plot(facts: ReportData) -> None:
+def test_model_that_never_loaded_has_a_row_in_every_plot(facts: ReportData) -> None:
     for spec in (plots.load(facts.models), plots.latency(facts.models)):
         assert spec is not None
         drawn = svg.render_svg(spec, "x")
@@ -146,7 +146,7 @@ def test_a_model_that_never_loaded_has_its_row_in_every_plot(facts: ReportData) 
         assert "3 second way" in drawn
 
 
-def test_markdown_shows_text_as_text(facts: ReportData) -> None:
+def test_markdown_escapes_text(facts: ReportData) -> None:
     html = MarkdownIt("commonmark").enable("table").render(markdown(facts))
     seen = read(html)
     wanted = "h1 h2 p ul li strong em table thead tbody tr th td code"
@@ -157,7 +157,7 @@ def test_markdown_shows_text_as_text(facts: ReportData) -> None:
     assert not UNSAFE.search(markdown(facts))
 
 
-def test_the_format_goes_by_the_file_name(database: Path, tmp_path: Path) -> None:
+def test_format_follows_the_file_name(database: Path, tmp_path: Path) -> None:
     told = write.write(database, None, tmp_path / "out.md", None, True)
     assert told.endswith("3 models, 24 answers")
     assert (tmp_path / "out.md").read_text().startswith("# tuesday ")
@@ -175,7 +175,7 @@ def test_markdown_goes_to_standard_output(database: Path) -> None:
 
 
 @pytest.mark.parametrize("missing", ["jinja2", "vl_convert"])
-def test_the_message_when_the_extra_is_missing(
+def test_missing_extra_is_reported(
     missing: str, database: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, missing, None)

@@ -30,7 +30,7 @@ CAT = "A cat sits on the mat beside the door, and looks at a bird in the tree."
         "1\n2\n1\n2\n1\n2\n1\n2",
     ],
 )
-def test_a_loop_repeats_itself(text: str) -> None:
+def test_loop_counts_as_repetition(text: str) -> None:
     assert (repetition(text) or 0) > 0.6
 
 
@@ -47,11 +47,11 @@ def test_a_loop_repeats_itself(text: str) -> None:
         CAT,
     ],
 )
-def test_ordinary_text_does_not(text: str) -> None:
+def test_ordinary_text_is_not_repetition(text: str) -> None:
     assert repetition(text) == 0
 
 
-def test_repetition_by_hand() -> None:
+def test_repetition_matches_a_hand_calculation() -> None:
     # 40 characters, so that N is 20: the second twenty stood there before.
     assert repetition("abcdefghijklmnopqrst" * 2) == 0.5
     # 22 characters, N is 11: "abcdefghijk" stood there before, case and all white space apart.
@@ -60,7 +60,7 @@ def test_repetition_by_hand() -> None:
 
 
 @given(st.text(max_size=80))
-def test_checks_hold_for_any_text(text: str) -> None:
+def test_checks_accept_any_text(text: str) -> None:
     seen = check(text, text, "stop", "What is this then?")
     assert seen is not None
     assert seen.repetition is None or 0 <= seen.repetition < 1
@@ -100,7 +100,7 @@ def test_special_tokens_are_counted(text: str, count: int) -> None:
         ("A cat", "", None),
     ],
 )
-def test_an_echo_holds_the_whole_question(text: str, question: str, told: bool | None) -> None:
+def test_echo_contains_the_whole_question(text: str, question: str, told: bool | None) -> None:
     assert echoes_prompt(text, question) is told
 
 
@@ -121,7 +121,7 @@ def test_an_echo_holds_the_whole_question(text: str, question: str, told: bool |
         ("", None),
     ],
 )
-def test_language_is_told_where_it_can_be(text: str, code: str | None) -> None:
+def test_language_is_detected_when_possible(text: str, code: str | None) -> None:
     assert language(text) == code
 
 
@@ -134,7 +134,7 @@ def test_no_language_without_the_library(monkeypatch: pytest.MonkeyPatch) -> Non
         languages.detector.cache_clear()
 
 
-def test_the_language_brings_no_network_into_the_supervisor() -> None:
+def test_language_detection_uses_no_network() -> None:
     code = (
         "import sys; from runner.scoring.language import language;"
         " assert language('There are three shapes.') == 'en';"
@@ -145,14 +145,14 @@ def test_the_language_brings_no_network_into_the_supervisor() -> None:
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_columns_of_an_answer() -> None:
+def test_checks_fill_the_columns_of_a_run() -> None:
     seen = check("It's a well-kept cat.<|end|>", "…", "length", "What is this?")
     assert seen is not None
     assert (seen.empty, seen.cut_off, seen.special_tokens, seen.prompt_echoed) == (0, 1, 1, 0)
     assert (seen.characters, seen.words) == (28, 5)
 
 
-def test_an_answer_cut_short_is_checked_without_its_tokens() -> None:
+def test_partial_answer_is_checked_without_tokens() -> None:
     seen = check(None, "<s>A cat", None, "What is this?")
     assert seen is not None
     assert (seen.cut_off, seen.special_tokens, seen.characters) == (None, None, 5)
@@ -160,13 +160,13 @@ def test_an_answer_cut_short_is_checked_without_its_tokens() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b", "\x00", "<s>"])
-def test_nothing_visible_is_empty(text: str) -> None:
+def test_invisible_text_is_empty(text: str) -> None:
     seen = check(None, text, None, "What is this?")
     assert seen is not None
     assert seen.empty == 1
 
 
-def test_a_text_without_end_costs_little() -> None:
+def test_very_long_text_is_checked_quickly() -> None:
     """Not a timing test: nothing may be looked at but a part of a bounded size."""
     seen = check("ab cd " * 3_000_000, "", "length", "What is this?")
     assert seen is not None
@@ -178,7 +178,7 @@ def test_a_text_without_end_costs_little() -> None:
     assert cut.characters == 200_000
 
 
-def test_remarks_are_counts_the_most_frequent_first() -> None:
+def test_remarks_are_counted_most_frequent_first() -> None:
     assert summarize_checks(9, {"empty": 1, "cut_off": 4, "repeating": 0}) == (
         "of 9 texts 4 cut off at max_new_tokens, 1 empty"
     )

@@ -48,19 +48,19 @@ def job(key: int, *images: str, prompt: str = "What is this?", name: str | None 
 
 
 @pytest.mark.parametrize("name", ["a.png", "train/a.png", "./train/../train/a.png"])
-def test_a_image_is_found_by_its_path_or_name(folder: Folder, name: str) -> None:
+def test_image_is_matched_by_path_or_name(folder: Folder, name: str) -> None:
     image = folder.image("train/a.png")
     assert folder.match([row(name, None)], [job(7, image)]) == {7: ("yes",)}
 
 
-def test_a_image_elsewhere_is_found_by_its_name(folder: Folder, tmp_path: Path) -> None:
+def test_moved_image_is_matched_by_name(folder: Folder, tmp_path: Path) -> None:
     image = folder.image("far/away/a.png")
     asked = [job(1, image), job(2, folder.image("b.png"))]
     beside = Folder(tmp_path / "lists")
     assert beside.match([row("away/a.png", None)], asked) == {1: ("yes",)}
 
 
-def test_a_name_that_fits_several_is_ambiguous(folder: Folder) -> None:
+def test_name_of_several_images_is_ambiguous(folder: Folder) -> None:
     asked = [job(1, folder.image("x/a.png")), job(2, folder.image("y/a.png"))]
     assert "may be any of" in folder.complaint([row("a.png", None)], asked)
     assert "give more of its path" in folder.complaint([row("a.png", None)], asked)
@@ -69,7 +69,7 @@ def test_a_name_that_fits_several_is_ambiguous(folder: Folder) -> None:
     assert folder.match([row("a.png", None, sha256=digest)], asked) == {2: ("yes",)}
 
 
-def test_a_image_is_found_by_its_content(folder: Folder) -> None:
+def test_image_is_matched_by_content(folder: Folder) -> None:
     asked = [job(1, folder.image("a.png")), job(2, folder.image("b.png"))]
     digest = hashlib.sha256(b"b.png").hexdigest()
     assert folder.match([row(None, None, sha256=digest)], asked) == {2: ("yes",)}
@@ -78,7 +78,7 @@ def test_a_image_is_found_by_its_content(folder: Folder) -> None:
     assert folder.match([row(None, None, sha256="f" * 64)], [known]) == {3: ("yes",)}
 
 
-def test_unknown_images_are_said_with_what_was_meant(folder: Folder) -> None:
+def test_unknown_images_are_reported_with_suggestions(folder: Folder) -> None:
     asked = [job(1, folder.image("bicycle.png"))]
     rows = [row("bicylce.png", None), row("nothing-like-it.png", None)]
     message = folder.complaint(rows, asked)
@@ -86,7 +86,7 @@ def test_unknown_images_are_said_with_what_was_meant(folder: Folder) -> None:
     assert "'bicylce.png' (did you mean bicycle.png?)" in message
 
 
-def test_a_file_may_serve_more_than_the_sweep(folder: Folder) -> None:
+def test_reference_file_may_cover_other_images(folder: Folder) -> None:
     asked = [job(1, folder.image("a.png"))]
     folder.image("not-in-the-sweep.png")
     rows = [row("a.png", "What is this?"), row("not-in-the-sweep.png", None)]
@@ -94,7 +94,7 @@ def test_a_file_may_serve_more_than_the_sweep(folder: Folder) -> None:
     assert folder.match(rows, asked) == {1: ("yes",)}
 
 
-def test_answers_that_are_for_nothing_are_an_error(folder: Folder) -> None:
+def test_answers_that_match_nothing_are_an_error(folder: Folder) -> None:
     asked = [job(1, folder.image("a.png"))]
     message = folder.complaint([row("a.png", "Something else altogether")], asked)
     assert "none of its answers" in message
@@ -102,13 +102,13 @@ def test_answers_that_are_for_nothing_are_an_error(folder: Folder) -> None:
     assert "'What is this?'" in message
 
 
-def test_prompts_are_matched_by_name_and_text_without_case(folder: Folder) -> None:
+def test_prompts_are_matched_by_name_and_text_ignoring_case(folder: Folder) -> None:
     asked = [job(1, prompt="What colour\nis it?", name="colour"), job(2, prompt="Why?")]
     assert folder.match([row(None, "COLOUR", "red")], asked) == {1: ("red",)}
     assert folder.match([row(None, "what colour is it?", "red")], asked) == {1: ("red",)}
 
 
-def test_a_prompt_that_looks_misspelt_is_an_error(folder: Folder) -> None:
+def test_misspelt_prompt_is_an_error(folder: Folder) -> None:
     asked = [job(1, prompt="What colour is it?"), job(2, prompt="Why?")]
     rows = [row(None, "What color is it?", "red"), row(None, "Why?", "because")]
     message = folder.complaint(rows, asked)
@@ -117,7 +117,7 @@ def test_a_prompt_that_looks_misspelt_is_an_error(folder: Folder) -> None:
     assert folder.match(rows, asked) == {1: ("red",), 2: ("because",)}
 
 
-def test_what_says_more_goes_first(folder: Folder) -> None:
+def test_more_specific_answers_win(folder: Folder) -> None:
     image, other = folder.image("a.png"), folder.image("b.png")
     asked = [job(1, image), job(2, image, prompt="Why?"), job(3, other), job(4)]
     rows = [
@@ -134,7 +134,7 @@ def test_what_says_more_goes_first(folder: Folder) -> None:
     }
 
 
-def test_a_job_about_several_images_is_matched_in_their_order(folder: Folder) -> None:
+def test_job_with_several_images_is_matched_in_order(folder: Folder) -> None:
     a, b = folder.image("a.png"), folder.image("b.png")
     asked = [job(1, a, b), job(2, b, a), job(3, a)]
     assert folder.match([row("b.png a.png", None)], asked) == {2: ("yes",)}

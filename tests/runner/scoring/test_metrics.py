@@ -30,7 +30,7 @@ from runner.scoring.normalize import normalize
         ("Light\n red", True),
     ],
 )
-def test_exact_is_kind_to_how_a_text_is_set(said: str, right: bool) -> None:
+def test_exact_ignores_formatting(said: str, right: bool) -> None:
     (one,) = score_answer(said, ["red", "light red"], ["exact"])
     assert one.value == right
     assert one.expected == ("light red" if "L" in said else "red")
@@ -50,7 +50,7 @@ def test_exact_is_kind_to_how_a_text_is_set(said: str, right: bool) -> None:
         ("C++ code", "c++", True),
     ],
 )
-def test_contains_looks_for_whole_words(said: str, accepted: str, right: bool) -> None:
+def test_contains_matches_whole_words(said: str, accepted: str, right: bool) -> None:
     assert score_answer(said, [accepted], ["contains"])[0].value == right
 
 
@@ -112,7 +112,7 @@ def test_an_article_is_no_letter_of_a_choice(text: str, accepted: str, right: in
         ("stop" * 30, ["stop"], 0.0),
     ],
 )
-def test_anls_by_hand(said: str, accepted: list[str], value: float) -> None:
+def test_anls_matches_a_hand_calculation(said: str, accepted: list[str], value: float) -> None:
     assert anls.best_match(said, accepted)[0] == pytest.approx(value)
 
 
@@ -125,11 +125,11 @@ def test_anls_is_a_similarity(one: str, other: str) -> None:
 
 
 @given(st.text(max_size=20))
-def test_folding_twice_changes_nothing_that_counts(text: str) -> None:
+def test_folding_is_idempotent(text: str) -> None:
     assert normalize(text.upper().upper()) == normalize(text.upper())
 
 
-def test_what_is_sensible_goes_by_the_answers() -> None:
+def test_default_metric_depends_on_the_answers() -> None:
     assert default_metrics([["a"], ["b"] * 10]) == ["exact", "contains", "anls"]
     assert default_metrics([["a"] * 10]) == ["vqa", "exact", "contains", "anls"]
     assert [one.metric for one in score_answer("a", ["a"], ["vqa", "exact"])] == ["exact"]
@@ -146,14 +146,14 @@ def test_what_is_sensible_goes_by_the_answers() -> None:
         (1, 29, 0.0061, 0.1718),
     ],
 )
-def test_wilsons_interval(right: int, n: int, low: float, high: float) -> None:
+def test_wilson_interval_matches_known_values(right: int, n: int, low: float, high: float) -> None:
     found = interval(right / n, n)
     assert found is not None
     assert (round(found.low, 4), round(found.high, 4)) == (low, high)
 
 
 @given(st.floats(0, 1), st.integers(1, 10_000))
-def test_an_interval_holds_its_mean_and_no_more_than_all(mean: float, n: int) -> None:
+def test_interval_contains_its_mean_and_stays_in_range(mean: float, n: int) -> None:
     found = interval(mean, n)
     assert found is not None
     assert 0 <= found.low <= mean + 1e-9
@@ -184,7 +184,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]
     metrics.known_metrics.cache_clear()
 
 
-def test_an_installed_metric_is_known_and_scores(installed: Callable[[str], None]) -> None:
+def test_installed_metric_is_found_and_scores(installed: Callable[[str], None]) -> None:
     installed("FirstWord")
     assert list(metrics.known_metrics()) == ["vqa", "exact", "contains", "anls", "first_word"]
     (result,) = score_answer("red it is", ["red"], ["first_word"])
@@ -192,7 +192,7 @@ def test_an_installed_metric_is_known_and_scores(installed: Callable[[str], None
     assert "first_word" not in default_metrics([["red"]]), "it is used where a sweep names it"
 
 
-def test_a_metric_that_cannot_be_used_is_refused(installed: Callable[[str], None]) -> None:
+def test_unusable_metric_is_refused(installed: Callable[[str], None]) -> None:
     installed("NoSuchClass")
     with pytest.raises(VlmsweepError, match="'first_word' cannot be imported"):
         metrics.known_metrics()
@@ -201,5 +201,5 @@ def test_a_metric_that_cannot_be_used_is_refused(installed: Callable[[str], None
         metrics.known_metrics()
 
 
-def test_a_metric_that_is_gone_gives_no_score() -> None:
+def test_missing_metric_gives_no_score() -> None:
     assert [one.metric for one in score_answer("a", ["a"], ["gone", "exact"])] == ["exact"]

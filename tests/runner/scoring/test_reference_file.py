@@ -38,12 +38,12 @@ def complaint(folder: Path, name: str, text: str) -> str:
         ("a.json", '{"a.png": {"colour": [{"answer": "red", "answer_id": 1}]}}'),
     ],
 )
-def test_every_form_says_the_same(tmp_path: Path, name: str, text: str) -> None:
+def test_every_file_format_is_equivalent(tmp_path: Path, name: str, text: str) -> None:
     (one,) = told(tmp_path, name, text)
     assert (one.images, one.prompt, one.accepted) == (("a.png",), "colour", ("red",))
 
 
-def test_the_projects_own_manifest() -> None:
+def test_demo_manifest_is_a_reference_file() -> None:
     found = read(IMAGES / "manifest.json")
     assert len(found) == 8 * 5
     assert found[0].where == "images[0]"
@@ -51,7 +51,7 @@ def test_the_projects_own_manifest() -> None:
     assert len(found[0].sha256 or "") == 64
 
 
-def test_numbers_are_answers_and_gaps_are_none(tmp_path: Path) -> None:
+def test_numbers_are_answers_and_empty_cells_are_none(tmp_path: Path) -> None:
     rows = [
         {"image": "a.png", "answers": [2, "two", 2.5]},
         {"image": "b.png", "answer": None},
@@ -84,18 +84,20 @@ def test_numbers_are_answers_and_gaps_are_none(tmp_path: Path) -> None:
         ("a.json", '[{"image": "a", "prompt": "p", "answers": {"p": "x"}}]', "give one of them"),
     ],
 )
-def test_what_is_wrong_is_said(tmp_path: Path, name: str, text: str, says: str) -> None:
+def test_invalid_reference_files_are_reported(
+    tmp_path: Path, name: str, text: str, says: str
+) -> None:
     assert says in complaint(tmp_path, name, text)
 
 
-def test_all_problems_are_said_at_once_within_reason(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None:
     message = complaint(tmp_path, "a.json", json.dumps([{"image": "a", "answer": True}] * 30))
     assert "30 problems" in message
     assert message.count("should be text") == 20
     assert "and 10 more" in message
 
 
-def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+def test_unreadable_reference_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "answers.csv").write_text("image,answer\n")
     with pytest.raises(SweepFileError, match="No such file") as caught:
         read(tmp_path / "anwsers.csv")
@@ -105,7 +107,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         read(tmp_path / "b.csv")
 
 
-def test_no_terminal_is_steered_by_a_message(tmp_path: Path) -> None:
+def test_messages_have_no_control_characters(tmp_path: Path) -> None:
     rows = [{"image": "\x1b[31mred", "answer": {"\x1b]0;": True}}]
     assert "\x1b" not in complaint(tmp_path, "a.json", json.dumps(rows))
     assert "\x1b" not in complaint(tmp_path, "a.csv", "image,\x1b[31mlabel\na,b\n")

@@ -32,27 +32,27 @@ def table(*names: str) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(("text", "share"), table("text", "repetition"))
-def test_repetition(text: str, share: str) -> None:
+def test_documented_repetition_matches_the_code(text: str, share: str) -> None:
     assert repetition(text) == pytest.approx(float(share), abs=0.005)
 
 
 @pytest.mark.parametrize("row", table("text", "reference", "exact", "contains", "anls"))
-def test_metrics(row: list[str]) -> None:
+def test_documented_metrics_match_the_code(row: list[str]) -> None:
     text, accepted, *values = row
     scores = score_answer(text, accepted.split("; "), ["exact", "contains", "anls"])
     assert [one.value for one in scores] == [pytest.approx(float(v), abs=0.005) for v in values]
 
 
-def test_every_metric_is_explained() -> None:
+def test_every_metric_is_documented() -> None:
     assert [row[0].strip("`") for row in table("metric", "0 to 1")] == list(known_metrics())
 
 
 @pytest.mark.parametrize(("answer", "normal"), table("answer", "normalised"))
-def test_normalisation(answer: str, normal: str) -> None:
+def test_documented_normalisation_matches_the_code(answer: str, normal: str) -> None:
     assert normalize_vqa(answer) == normal
 
 
-def test_vqa_accuracy() -> None:
+def test_documented_vqa_accuracy_matches_the_code() -> None:
     head, scores = DOC.split("| people |")[1].split("\n\n")[0].split("| score |")
     people = [int(n) for n in re.findall(r"\d+", head)]
     for same, value in zip(people, re.findall(r"[\d.]+", scores), strict=True):
@@ -61,14 +61,14 @@ def test_vqa_accuracy() -> None:
 
 
 @pytest.mark.parametrize("row", table("right", "of", "from", "to"))
-def test_intervals(row: list[str]) -> None:
+def test_documented_intervals_match_the_code(row: list[str]) -> None:
     right, of, low, high = map(float, row)
     found = interval(right / of, int(of))
     assert found is not None
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.00005)
 
 
-def test_the_forms_of_answers_say_the_same(tmp_path: Path) -> None:
+def test_documented_answer_formats_are_equivalent(tmp_path: Path) -> None:
     sheet = re.search(r"```csv\n(.*?)```", DOC, re.DOTALL)
     lines, whole = re.findall(r"```json\n(.*?)```", DOC, re.DOTALL)
     assert sheet
@@ -86,6 +86,6 @@ def test_the_forms_of_answers_say_the_same(tmp_path: Path) -> None:
     assert json.loads(whole)["bicycle.jpg"]["colour"] == ["red", "dark red"]
 
 
-def test_the_sweep_file_is_one() -> None:
+def test_documented_sweep_file_is_valid() -> None:
     (example,) = re.findall(r"```yaml\n(.*?)```", DOC, re.DOTALL)
     assert sweepfile.validate(yaml.safe_load(example), "docs/scoring.md").scoring

@@ -49,27 +49,27 @@ from runner.scoring.normalize import CONTRACTIONS, normalize_vqa
         ("", ""),
     ],
 )
-def test_normal_forms(answer: str, form: str) -> None:
+def test_normal_forms_match_the_reference(answer: str, form: str) -> None:
     assert normalize_vqa(answer) == form
 
 
-def test_typographic_apostrophes_are_apostrophes() -> None:
+def test_typographic_apostrophes_are_normalised() -> None:
     assert normalize_vqa("don’t") == normalize_vqa("dont") == "don't"
 
 
-def test_no_contraction_is_another_word() -> None:
+def test_contractions_do_not_change_other_words() -> None:
     words = {"its", "well", "were", "ill", "id", "hell", "shell", "wed", "shed", "lets"}
     assert not words & set(CONTRACTIONS)
 
 
 @given(st.text(max_size=30))
-def test_normal_forms_need_no_second_pass(answer: str) -> None:
+def test_normalisation_is_idempotent(answer: str) -> None:
     once = normalize_vqa(answer)
     assert once == " ".join(once.split())
     assert accuracy(answer, [answer] * 10) == 1
 
 
-def test_the_formula_by_hand() -> None:
+def test_vqa_accuracy_matches_a_hand_calculation() -> None:
     """Ten people: red 3, dark red 2, maroon 1, brown 4 (one of them with an article)."""
     people = ["red"] * 3 + ["Dark red."] * 2 + ["maroon"] + ["brown"] * 3 + ["a brown"]
     # red: left out thrice it has 2 of 9, min(2/3, 1); else 3 of 9, so 1: (3 * 2/3 + 7) / 10

@@ -216,7 +216,7 @@ def test_an_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_pa
     refused(stores("ours"), tmp_path / "x.zip", "encrypted")
 
 
-def test_a_image_that_shows_something_else_stays_out(
+def test_an_image_that_shows_something_else_stays_out(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     name = next(name for name in members if name.endswith(".png"))

@@ -150,7 +150,7 @@ def test_named_queries_are_stored_ones(get: Callable[[str], Any], asked: list[Ca
     assert get("/history/summary.json?_shape=array").json()[0]["model"] == "good"
 
 
-def test_nothing_can_be_written(get: Callable[[str], Any], history: Store) -> None:
+def test_writes_are_refused(get: Callable[[str], Any], history: Store) -> None:
     for sql in (
         "delete from runs",
         "attach 'x.db' as x",
@@ -170,7 +170,7 @@ def test_a_page_shows_what_is_being_written(get: Callable[[str], Any], history: 
     assert get("/history").status_code == 200
 
 
-def test_a_file_with_an_odd_name(tmp_path: Path) -> None:
+def test_unusual_database_name_opens(tmp_path: Path) -> None:
     path = tmp_path / "50% of #1? ünï.db"
     Store(path).close()
     site = server.make_datasette(path, [])

@@ -54,7 +54,7 @@ def one(talk: Callable[..., Any], told: Told, image: str, **generation: Any) -> 
     return dict(last)
 
 
-def test_a_image_is_asked_about(
+def test_an_image_is_asked_about(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.gets["/version"] = (200, {"version": "9.8"})
@@ -156,7 +156,7 @@ def test_told_image_tokens_need_no_second_question(
     assert len(told.chats()) == 2
 
 
-def test_a_image_that_costs_nothing_was_ignored(
+def test_an_image_that_costs_nothing_was_ignored(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.chat = lambda handler, body: handler.stream(chunk("Nice.", "stop"), usage(TEXT, 2))

@@ -143,7 +143,7 @@ def test_a_load_that_runs_out_of_memory(talk: Callable[..., Any], told: Told) ->
     assert refused(talk, load(told))["error_class"] == "out_of_memory"
 
 
-def test_no_text_without_a_image_is_only_noted(talk: Callable[..., Any], told: Told) -> None:
+def test_no_text_without_an_image_is_only_noted(talk: Callable[..., Any], told: Told) -> None:
     told.chat = lambda handler, body: handler.json(500, {"error": "template wants an image"})
     (loaded,) = talk([load(told)]).named("loaded")
     assert "refused a first question without an image" in loaded["notes"][1]

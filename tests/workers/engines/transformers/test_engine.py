@@ -215,7 +215,7 @@ def test_an_unknown_architecture(copy: Path) -> None:
     assert refusal(lambda: load(copy)).error_class == "unknown_architecture"
 
 
-def test_a_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
+def test_an_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"not an image")
     assert (
         refusal(
