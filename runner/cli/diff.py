@@ -63,7 +63,8 @@ def diff(
     vlmsweep diff transformers==5.22.0 transformers==5.23.0
 
     Jobs are equal when model, image's bytes, prompt and repeat are. A regression is a job that
-    was ok and failed, or a model whose whole interval of B/A lies above --slower or --memory.
+    was ok and failed, a model whose whole interval of B/A lies above --slower or --memory, or a
+    score that dropped by more than chance explains (p below 0.05 over the questions' pairs).
 
     \b
     --json gives one object; --nl, --csv and --tsv a row per job.

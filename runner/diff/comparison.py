@@ -18,6 +18,7 @@ from .model_comparison import ModelComparison
 from .pairing import Change, JobPair, ModelPair, pair_jobs, pair_models
 from .ratios import ratios
 from .regression import Regression, Thresholds, find_regressions
+from .score_comparison import compare_scores
 from .side import Record, Snapshot
 
 UNCHANGED = ("same", "same_run")
@@ -108,12 +109,13 @@ def compare(a: Snapshot, b: Snapshot, limits: Thresholds) -> Comparison:
 def compared(
     a: Snapshot, b: Snapshot, model_pair: ModelPair, mine: list[JobPair]
 ) -> ModelComparison:
-    """One model's counts and ratios."""
+    """One model's counts, ratios and scores."""
     counted = Counter(pair.change for pair in mine)
     counts: dict[Change, int] = {change: counted[change] for change in get_args(Change)}
     if model_pair.a is None or model_pair.b is None:
         side, place, of = ("a", model_pair.a, a) if model_pair.b is None else ("b", model_pair.b, b)
         return ModelComparison(of.models[place or 0].name, side, counts, {})
     answered = [pair for pair in mine if pair.both_ok]
+    scores = compare_scores(answered)
     figures = ratios(answered, a.models[model_pair.a], b.models[model_pair.b])
-    return ModelComparison(b.models[model_pair.b].name, "both", counts, figures)
+    return ModelComparison(b.models[model_pair.b].name, "both", counts, figures, scores)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..text import units
 from ..view.markdown_html import markdown, markdown_table
 from ..view.table_renderer import visible_cells
-from . import view
+from . import score_view, view
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -37,6 +37,7 @@ def lines(found: Comparison, limit: int) -> Iterator[str]:
     yield f"B: {markdown(found.b.choice.title)}, {units.pluralize(len(found.b.jobs), 'job')}"
     yield ""
     yield from markdown_table(*visible_cells(view.models(found)))
+    yield from scores(found)
     yield from jobs(found, "new_failure", "New failures", limit)
     yield from jobs(found, "fixed", "Fixed", limit)
     yield from texts(found, limit)
@@ -44,6 +45,15 @@ def lines(found: Comparison, limit: int) -> Iterator[str]:
     yield from differences("Libraries and machine", found.environment)
     if rest := list(view.not_compared_lines(found)):
         yield from ("", f"Not compared: {'; '.join(rest)}.")
+
+
+def scores(found: Comparison) -> Iterator[str]:
+    """The scores' table."""
+    if not any(model.scores for model in found.models):
+        return
+    yield from ("", "**Scores**", "")
+    yield from markdown_table(*visible_cells(score_view.scores(found.models)))
+    yield from (f"\n{markdown(line)}" for line in score_view.note(found.models))
 
 
 def jobs(found: Comparison, change: Change, title: str, limit: int) -> Iterator[str]:

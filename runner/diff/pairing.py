@@ -122,10 +122,14 @@ def by_model(side: Snapshot) -> dict[int, list[Record]]:
     return found
 
 
-def job_key_by_source(job: Record) -> Hashable:
+def question_key(job: Record) -> Hashable:
     """What was asked, about which bytes."""
-    shown = tuple(image["content"] or image["path"] for image in job["images"])
-    return job["turns"], shown, job["repeat"]
+    return job["turns"], tuple(image["content"] or image["path"] for image in job["images"])
+
+
+def job_key_by_source(job: Record) -> Hashable:
+    """The question, and which repeat of it."""
+    return question_key(job), job["repeat"]
 
 
 def job_key_by_pixels(job: Record) -> Hashable | None:

@@ -2,8 +2,8 @@
 
 Of jobs that were run on both sides: one that was ok and failed (a new failure); a model whose
 answers take longer, or more memory, than the limit allows, when the whole interval of the ratio
-lies above the limit, so that chance alone is not taken for it; and, only if asked for, a changed
-text. Nothing else is: jobs on one side only, jobs that were not run again, times of loads.
+lies above the limit, so that chance alone is not taken for it; a metric whose mean dropped by more
+than chance explains (`runner.diff.score_comparison`); and, only if asked for, a changed text. Nothing else is: jobs on one side only, jobs that were not run again, times of loads.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .model_comparison import ModelComparison
+from .score_comparison import SIGNIFICANT, ScoreComparison
 
 SPEED = "latency_s"
 MEMORY = ("peak_rss_bytes", "peak_device_bytes")
@@ -29,9 +30,13 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Regression:
-    """One regression of one model: how many jobs, or the ratio and its interval."""
+    """One regression of one model: how many jobs, or the ratio and its interval.
 
-    kind: Literal["new_failures", "slower", "memory", "texts"]
+    Of a lower score `figure` is the metric, `a` and `b` the means, `low` and `high` the interval of
+    B - A, and `limit` what `p_value` is below.
+    """
+
+    kind: Literal["new_failures", "slower", "memory", "lower_score", "texts"]
     model: str
     figure: str | None = None
     count: int | None = None
@@ -39,6 +44,9 @@ class Regression:
     low: float | None = None
     high: float | None = None
     limit: float | None = None
+    a: float | None = None
+    b: float | None = None
+    p_value: float | None = None
 
 
 def find_regressions(models: Iterable[ModelComparison], limits: Thresholds) -> Iterator[Regression]:
@@ -54,5 +62,21 @@ def find_regressions(models: Iterable[ModelComparison], limits: Thresholds) -> I
                 yield Regression(
                     kind, model.name, figure, None, seen.ratio, seen.low, seen.high, limit
                 )
+        yield from (lower_score(model.name, score) for score in model.scores if score.dropped)
         if limits.texts and (count := model.counts["text"]):
             yield Regression("texts", model.name, count=count)
+
+
+def lower_score(model: str, score: ScoreComparison) -> Regression:
+    """A metric that dropped."""
+    return Regression(
+        "lower_score",
+        model,
+        score.metric,
+        low=score.low,
+        high=score.high,
+        limit=SIGNIFICANT,
+        a=score.a,
+        b=score.b,
+        p_value=score.p_value,
+    )

@@ -26,7 +26,8 @@ RUNS = """
 SELECT jobs.id AS job_id, jobs.sweep_id, jobs.sweep_model_id, jobs.prompt_id, jobs.repeat,
     runs.id AS run_id, worker_id, outcome, phase, error_class, runs.message, text, latency_s,
     ttft_s, output_tokens, generation_tps, peak_rss_bytes, peak_rss_method, peak_device_bytes,
-    peak_device_method
+    peak_device_method,
+    (SELECT json_group_object(metric, value) FROM scores WHERE run_id = runs.id) AS scores
 FROM {source} ORDER BY jobs.sweep_id, jobs.position
 """
 OF_SWEEP = RUNS.format(

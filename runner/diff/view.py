@@ -18,7 +18,7 @@ from ..text import units
 from ..text.sanitize import one_line
 from ..view.grid import Column, Grid, grid, kind_of
 from ..view.table_renderer import console, draw
-from . import text_diff
+from . import score_view, text_diff
 
 if TYPE_CHECKING:
     from .comparison import Comparison
@@ -110,6 +110,8 @@ def reason(one: Regression) -> str:
     """A regression in words."""
     if one.kind == "new_failures":
         return f"{one.model}: {units.pluralize(one.count or 0, 'new failure')}"
+    if one.kind == "lower_score":
+        return score_view.reason(one)
     if one.kind == "texts":
         return f"{one.model}: {units.pluralize(one.count or 0, 'changed text')}"
     of = {"latency_s": "time", "peak_rss_bytes": "memory"}.get(one.figure or "", "device memory")
@@ -133,6 +135,7 @@ def write(found: Comparison, stream: TextIO, limit: int) -> None:
         out.print(head, soft_wrap=True)
     out.print()
     draw(models(found), stream)
+    scores(found, out, stream)
     failed, fixed = found.pairs_with("new_failure"), found.pairs_with("fixed")
     jobs(found, out, "New failures", failed, limit, lambda pair: failure_text(pair.b))
     jobs(found, out, "Fixed", fixed, limit, lambda pair: f"was {failure_text(pair.a)}")
@@ -155,6 +158,16 @@ def verdict(found: Comparison, out: Console) -> None:
     out.print(Text("Regression", style="bold red"))
     for one in found.reasons:
         out.print(Text(f"  {one_line(reason(one))}"), soft_wrap=True)
+
+
+def scores(found: Comparison, out: Console, stream: TextIO) -> None:
+    """The scores' table."""
+    if not any(model.scores for model in found.models):
+        return
+    heading(out, "Scores")
+    draw(score_view.scores(found.models), stream)
+    for line in score_view.note(found.models):
+        out.print(Text(line, style="dim"), soft_wrap=True)
 
 
 def heading(out: Console, title: str) -> None:
