@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import resource
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.commands import Load
+from schemas.shared import cgroups
 
 from .checkpoint import Checkpoint
 from .error_classes import WorkerFailure
@@ -27,8 +28,6 @@ WHOLE = "model.safetensors"  # if it exists, the libraries read no other file
 COPY = "consolidated"  # the makers' own form of the same weights, which no library here reads
 MEMINFO = Path("/proc/meminfo")
 STATM = Path("/proc/self/statm")
-OWN_GROUPS = Path("/proc/self/cgroup")
-CGROUPS = Path("/sys/fs/cgroup")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CACHED = ("active_file", "inactive_file")  # read from disk and kept only while nobody needs room
 
@@ -135,7 +134,7 @@ def available_memory() -> int:
 def cgroup_memory_left() -> Iterator[int]:
     """Bytes left under the limit of this control group and each parent (cgroup v1 and v2)."""
     files = ("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")
-    for folder in group_folders():
+    for folder in cgroups.folders("memory"):
         for limit, usage in files:
             try:
                 # "max" means unlimited, and raises ValueError
@@ -146,26 +145,6 @@ def cgroup_memory_left() -> Iterator[int]:
                 continue
             cached = (statistics.get(f"total_{x}", statistics.get(x, 0)) for x in CACHED)
             yield most - used + sum(cached)
-
-
-def group_folders() -> Iterable[Path]:
-    """This process's memory control group and its visible parents."""
-    try:
-        lines = [line.split(":", 2) for line in OWN_GROUPS.read_text().splitlines()]
-    except OSError:
-        return []
-    found: dict[Path, None] = {}
-    for _, controllers, path in lines:
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        top = CGROUPS / controllers
-        # In a container the path may be the host's, while our group is mounted as the root.
-        folder = top / path.lstrip("/")
-        while folder != top and folder.is_relative_to(top):
-            found[folder] = None
-            folder = folder.parent
-        found[top] = None
-    return found
 
 
 def read_key_values(file: Path) -> dict[str, int]:

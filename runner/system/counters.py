@@ -13,7 +13,8 @@ import time
 from functools import cache
 from pathlib import Path
 
-from . import host
+from schemas.shared import cgroups
+
 from .host import LINUX, MACOS
 
 VMSTAT = Path("/proc/vmstat")
@@ -61,7 +62,7 @@ def throttled_s() -> float | None:
     container is shown is not.
     """
     total = None
-    for file in host.cgroup_files("cpu", "cpu.stat", "cpu.stat"):
+    for file in cgroups.files("cpu", "cpu.stat", "cpu.stat"):
         counts = read_key_values(file) or {}
         for name, unit in (("throttled_usec", 1e6), ("throttled_time", 1e9)):
             if name in counts:
@@ -80,7 +81,7 @@ def memory_stalled_s() -> float | None:
 
     The kernel's pressure stall information: for pages to come back from disk, for room.
     """
-    for file in [*host.cgroup_files("memory", "memory.pressure"), PRESSURE]:
+    for file in [*cgroups.files("memory", "memory.pressure"), PRESSURE]:
         try:
             line = next(x for x in file.read_text().splitlines() if x.startswith("some "))
             return int(line.rpartition("total=")[2]) / 1e6

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import psutil
 
+from schemas.shared import cgroups
+
 LINUX = sys.platform == "linux"
 MACOS = sys.platform == "darwin"
 
@@ -106,42 +108,8 @@ def oom_kills() -> int:
 
 
 def memory_cgroup_files(v2: str, v1: str) -> list[Path]:
-    """Where a file of our memory cgroup may lie, by its name in either version of cgroups."""
-    return own_cgroup_file("memory", v2, v1)
-
-
-def own_cgroup_file(controller: str, v2: str, v1: str | None = None) -> list[Path]:
-    """Where a file of our cgroup may lie, by its name in either version (None: not there)."""
-    places = []
-    try:
-        lines = OWN_GROUPS.read_text().splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
-        # In a container the path may be the host's, while our group is mounted as the root.
-        for folder in (group.lstrip("/"), ""):
-            if v1 is not None and controller in controllers.split(","):
-                places.append(Path(CGROUPS, controllers, folder, v1))
-            elif not controllers:
-                places.append(Path(CGROUPS, folder, v2))
-    return places
-
-
-def cgroup_files(controller: str, v2: str, v1: str | None = None) -> list[Path]:
-    """The same file of our cgroup and of all above it: each of them is a limit. Those there are."""
-    found: dict[Path, None] = {}
-    for file in own_cgroup_file(controller, v2, v1):
-        folder = file.parent
-        while folder != CGROUPS and folder.is_relative_to(CGROUPS):
-            found[folder / file.name] = None
-            folder = folder.parent
-        found[folder / file.name] = None
-    return [file for file in found if file.is_file()]
-
-
-CGROUPS = Path("/sys/fs/cgroup")
-OWN_GROUPS = Path("/proc/self/cgroup")
+    """Candidate paths of a file of the own memory cgroup, by its name in each version."""
+    return cgroups.own_files("memory", v2, v1)
 
 
 def peak_method() -> str:

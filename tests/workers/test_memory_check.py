@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.commands import Load
+from schemas.shared import cgroups
 from workers import memory_check
 from workers.checkpoint import Checkpoint, read_checkpoint
 from workers.error_classes import WorkerFailure
@@ -30,8 +31,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
     """A made-up system: 1,000,000 kB free, and a process of 10 pages mapped, 5 in memory."""
     monkeypatch.setattr(memory_check, "MEMINFO", tmp_path / "meminfo")
     monkeypatch.setattr(memory_check, "STATM", tmp_path / "statm")
-    monkeypatch.setattr(memory_check, "OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(memory_check, "CGROUPS", tmp_path / "groups")
+    monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "groups")
     nothing = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
     monkeypatch.setattr(resource, "getrlimit", lambda _: nothing)
 

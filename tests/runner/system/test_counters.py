@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.system import counters, host
+from schemas.shared import cgroups
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -19,8 +20,8 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(host, "LINUX", True)
     monkeypatch.setattr(counters, "LINUX", True)
     monkeypatch.setattr(counters, "MACOS", False)
-    monkeypatch.setattr(host, "CGROUPS", tmp_path / "cgroup")
-    monkeypatch.setattr(host, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "ROOT", tmp_path / "cgroup")
+    monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(counters, "VMSTAT", tmp_path / "vmstat")
     monkeypatch.setattr(counters, "PRESSURE", tmp_path / "pressure")
     monkeypatch.setattr(counters, "PROCESSORS", tmp_path / "cpus")
