@@ -1,10 +1,11 @@
-"""Reads a small text file that a user named, whatever it turns out to be, without waiting for it."""
+"""Reads a file that a user named, whatever it turns out to be, without waiting for it."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 KINDS = {
     stat.S_IFDIR: "it is a folder",
@@ -22,22 +23,37 @@ class UnreadableFileError(Exception):
 def read_text(path: Path, max_bytes: int) -> str:
     """The text of a regular UTF-8 file of at most `max_bytes`, without a byte order mark.
 
-    Raises UnreadableFileError. A FIFO is never opened for longer than it takes to see what it is.
+    Raises UnreadableFileError.
     """
-    try:
-        check_regular(os.stat(path))  # noqa: PTH116 - the name may hold any bytes
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            check_regular(os.fstat(descriptor))
+    with open_regular(path) as file:
+        try:
             data = file.read(max_bytes + 1)
-    except (OSError, ValueError) as error:  # ValueError: a name with a null byte or a surrogate
-        raise UnreadableFileError(describe_os_error(error)) from error
+        except OSError as error:
+            raise UnreadableFileError(describe_os_error(error)) from error
     if len(data) > max_bytes:
         raise UnreadableFileError(f"it is larger than {max_bytes:,} bytes")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UnreadableFileError("it is not UTF-8 text") from error
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a regular file for reading; never waits, as opening a FIFO would.
+
+    Raises UnreadableFileError. The check before opening spares devices; the one after it counts.
+    """
+    try:
+        check_regular(os.stat(path))  # noqa: PTH116 - the name may hold any bytes
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb")
+    except (OSError, ValueError) as error:  # ValueError: a name with a null byte or a surrogate
+        raise UnreadableFileError(describe_os_error(error)) from error
+    try:
+        check_regular(os.fstat(file.fileno()))
+    except UnreadableFileError:
+        file.close()
+        raise
+    return file
 
 
 def check_regular(status: os.stat_result) -> None:

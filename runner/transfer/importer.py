@@ -16,6 +16,7 @@ from pathlib import Path
 from ..database import merge
 from ..database.store import Store
 from ..errors import DatabaseError
+from ..system.read_file import UnreadableFileError, open_regular
 from ..text.sanitize import display_path
 from . import ExchangeError, bundle_reader, database_source, import_files, staging
 
@@ -72,10 +73,10 @@ def import_file(store: Store, path: Path) -> ImportResult:
 def detect_source(path: Path) -> import_files.Source:
     """The file as what its first bytes say it is."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(16)
-    except OSError as error:
-        raise ExchangeError(f"it cannot be read: {error.strerror}") from error
+    except UnreadableFileError as error:
+        raise ExchangeError(f"it cannot be read: {error}") from error
     if head == database_source.HEAD:
         return database_source.DatabaseSource(path)
     if head.startswith(bundle_reader.HEAD):
