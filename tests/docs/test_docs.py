@@ -56,7 +56,7 @@ def test_readme_commands_options_and_files_exist() -> None:
         assert (ROOT / name).exists(), name
 
 
-def test_the_readme_documents_every_command() -> None:
+def test_readme_documents_every_command() -> None:
     assert {name for name in cli.commands if f"vlmsweep {name}" not in README} <= {"demo"}
 
 

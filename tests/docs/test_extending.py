@@ -97,7 +97,7 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(root, work)
 
 
-def test_a_model_family_is_found_through_its_entry_point(tree: Tree, tmp_path: Path) -> None:
+def test_model_family_is_found_through_its_entry_point(tree: Tree, tmp_path: Path) -> None:
     files = {file: text for _, file, text in blocks("Add a model family")}
     project = tomllib.loads(files.pop("pyproject.toml"))["project"]
     site = tmp_path / "site"
@@ -136,7 +136,7 @@ def make_model(tree: Tree) -> None:
     (model / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
 
 
-def test_an_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> None:
+def test_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> None:
     tree.apply("Add an engine")
     make_model(tree)
     entry = {"id": "./model", "engine": "echo"}
@@ -148,7 +148,7 @@ def test_an_engine_loads_a_model_and_answers_in_a_real_worker(tree: Tree) -> Non
     assert "echo" in tree.python("-m", "runner", "run", "--help")
 
 
-def test_a_named_query_is_one_file(tree: Tree) -> None:
+def test_named_query_is_one_file(tree: Tree) -> None:
     tree.apply("Add a named query")
     tree.run_sweep("a", "longer")
     rows = json.loads(tree.vlmsweep("history", "longest", "-p", "limit", "2", "--json"))
@@ -157,14 +157,14 @@ def test_a_named_query_is_one_file(tree: Tree) -> None:
     assert "longest" in tree.vlmsweep("history")
 
 
-def test_a_command_is_listed_and_runs(tree: Tree) -> None:
+def test_command_is_listed_and_runs(tree: Tree) -> None:
     tree.apply("Add a command")
     tree.run_sweep("a", "b")
     assert json.loads(tree.vlmsweep("outcomes", "--json")) == [{"outcome": "ok", "runs": 4}]
     assert "Count the runs of a sweep by outcome." in tree.vlmsweep("--help")
 
 
-def test_a_stream_event_reaches_the_json_output_and_the_log(tree: Tree) -> None:
+def test_stream_event_reaches_the_json_output_and_the_log(tree: Tree) -> None:
     tree.apply("Add a stream event")
     printed = tree.run_sweep("a", "b", "c", options=("--json",))
     events = [json.loads(line) for line in printed.splitlines()]
@@ -173,7 +173,7 @@ def test_a_stream_event_reaches_the_json_output_and_the_log(tree: Tree) -> None:
     assert "good: no jobs left after 3 runs" in tree.run_sweep("a", "b", "c")
 
 
-def test_a_metric_is_one_file(tree: Tree) -> None:
+def test_metric_is_one_file(tree: Tree) -> None:
     tree.apply("Add a metric")
     (tree.work / "answers.csv").write_text("prompt,answer\na,you know\nb,nothing\n")
     for name in ("good", "better"):
@@ -184,7 +184,7 @@ def test_a_metric_is_one_file(tree: Tree) -> None:
     assert [(row["metric"], row["mean"]) for row in rows] == [("first_word", 0.5)] * 2
 
 
-def test_a_load_option_is_stored_and_reaches_the_worker(tree: Tree) -> None:
+def test_load_option_is_stored_and_reaches_the_worker(tree: Tree) -> None:
     tree.apply("Add an engine")
     tree.apply("Add a load option")
     engine = tree.root / "workers" / "engines" / "echo.py"

@@ -48,7 +48,7 @@ def add_entry_point(monkeypatch: pytest.MonkeyPatch, info: object) -> None:
 
 
 @pytest.mark.parametrize("info", BUILT_IN, ids=lambda info: info.name)
-def test_every_engine_of_ours_has_what_it_names(info: EngineInfo) -> None:
+def test_every_built_in_engine_has_its_declared_modules(info: EngineInfo) -> None:
     module, _, name = info.implementation.partition(":")
     package = ROOT.joinpath(*module.split("."))
     assert re.search(rf"\b{name}\b", (package / "__init__.py").read_text())
@@ -60,7 +60,7 @@ def test_every_engine_of_ours_has_what_it_names(info: EngineInfo) -> None:
     assert info.name not in (registry.AUTO, "")
 
 
-def test_an_engine_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "mine" not in engine_choices()
     registry.engines.cache_clear()
     add_entry_point(monkeypatch, MINE)
@@ -74,7 +74,7 @@ def test_an_engine_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(make_engine("mine"), MyEngine)
 
 
-def test_an_entry_point_that_is_no_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entry_point_that_is_not_an_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     add_entry_point(monkeypatch, "mine")
     with pytest.raises(TypeError, match="EngineInfo"):
         registry.engines()
@@ -83,7 +83,7 @@ def test_an_entry_point_that_is_no_engine_is_refused(monkeypatch: pytest.MonkeyP
         registry.engines()
 
 
-def test_an_unknown_engine_is_refused() -> None:
+def test_unknown_engine_is_refused() -> None:
     with pytest.raises(ValidationError, match="'auto', 'transformers', 'mlx' or 'openai'"):
         Model(id="a/b", engine="onnx")
     with pytest.raises(ValueError, match="Input should be"):

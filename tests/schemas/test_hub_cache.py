@@ -114,7 +114,7 @@ def test_offline_preflight_and_models_find_a_model_wherever_the_cache_is(
     assert checked["folder"].startswith(str(tmp_path))
 
 
-def test_a_revision_is_a_commit_or_what_refs_say(cache: Path) -> None:
+def test_revision_is_a_commit_or_a_ref(cache: Path) -> None:
     snapshots = add_model(cache, main=COMMIT, v1=COMMIT) / "snapshots"
     for revision in (None, "main", "v1", COMMIT):
         assert hub_cache.snapshot("some/model", revision) == snapshots / COMMIT
@@ -122,7 +122,7 @@ def test_a_revision_is_a_commit_or_what_refs_say(cache: Path) -> None:
         assert hub_cache.snapshot("some/model", revision) is None, revision
 
 
-def test_without_refs_the_only_snapshot_is_taken_and_of_two_none(cache: Path) -> None:
+def test_without_refs_only_a_single_snapshot_is_used(cache: Path) -> None:
     repository = add_model(cache)
     assert hub_cache.snapshot("some/model") == repository / "snapshots" / COMMIT
     assert hub_cache.snapshot("some/model", "main") is None
@@ -138,7 +138,7 @@ def test_refs_choose_between_two_snapshots(cache: Path) -> None:
     assert hub_cache.snapshot("some/model") == repository / "snapshots" / OTHER
 
 
-def test_links_whose_target_is_gone_are_no_files(cache: Path) -> None:
+def test_dangling_links_are_not_files(cache: Path) -> None:
     repository = add_model(cache, main=COMMIT)
     (repository / "blobs" / "model.safetensors").unlink()
     partly = hub_cache.find("some/model")
@@ -152,12 +152,12 @@ def test_links_whose_target_is_gone_are_no_files(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "/etc", "../etc", "a/b/c", "a\0b"])
-def test_what_is_no_hub_id_is_not_looked_up(name: str, cache: Path) -> None:
+def test_invalid_hub_id_is_not_looked_up(name: str, cache: Path) -> None:
     assert hub_cache.find(name) is None
 
 
 @pytest.mark.model
-def test_a_cache_without_refs_loads_offline_as_preflight_says(cache: Path) -> None:
+def test_cache_without_refs_loads_offline_as_preflight_reports(cache: Path) -> None:
     repository = add_model(cache)
     code = (
         "import sys; from schemas.commands import Load; from workers.fetch import fetch\n"

@@ -31,7 +31,7 @@ CHANGED = {
 }
 
 
-def test_the_sweep_file_has_the_same_options_types_and_defaults() -> None:
+def test_sweep_file_has_the_same_options_types_and_defaults() -> None:
     assert set(Source.model_fields) - NOT_OPTIONS == set(OPTIONS)
     assert Source(id="m").load_spec() == LoadSpec()
     for option in dataclasses.fields(LoadSpec):
@@ -39,7 +39,7 @@ def test_the_sweep_file_has_the_same_options_types_and_defaults() -> None:
         assert not field.is_required()
 
 
-def test_a_load_command_has_all_options() -> None:
+def test_load_command_has_all_options() -> None:
     command = Load(model="m", local=False, **LoadSpec(**CHANGED).options())
     assert LoadSpec.of(command) == LoadSpec(**CHANGED)
 
@@ -50,7 +50,7 @@ def test_changed_names_every_option() -> None:
     assert LoadSpec(**CHANGED).changed_options() == CHANGED
 
 
-def test_json_gives_back_every_option() -> None:
+def test_json_round_trips_every_option() -> None:
     for spec in (LoadSpec(), LoadSpec(**CHANGED)):
         assert LoadSpec.from_json(spec.as_json()) == spec
     assert LoadSpec.from_json("{}") == LoadSpec()
@@ -76,7 +76,7 @@ def test_other_json_is_refused(text: str, message: str) -> None:
         LoadSpec.from_json(text)
 
 
-def test_the_database_computes_the_columns_that_queries_use(tmp_path: Path) -> None:
+def test_database_computes_the_columns_that_queries_use(tmp_path: Path) -> None:
     store = Store(tmp_path / "x.db")
     rows = store.connection.execute("PRAGMA table_xinfo(sweep_models)").fetchall()
     store.close()
@@ -86,13 +86,13 @@ def test_the_database_computes_the_columns_that_queries_use(tmp_path: Path) -> N
     assert not set(stored) & set(OPTIONS)
 
 
-def test_the_report_shows_every_changed_option() -> None:
+def test_report_shows_every_changed_option() -> None:
     assert load_options(LoadSpec()) == []
     words = ", ".join(load_options(LoadSpec(**CHANGED)))
     assert [name for name in OPTIONS if name not in words] == []
 
 
-def test_a_comparison_has_every_option() -> None:
+def test_comparison_includes_every_option() -> None:
     variant = dict.fromkeys((*side.SETTINGS, "name", "source", "location"))
     variant |= {"generation": "{}", "limits": "{}", "load_spec": LoadSpec(**CHANGED).as_json()}
     settings = side.model(variant).settings
@@ -100,7 +100,7 @@ def test_a_comparison_has_every_option() -> None:
     assert set(OPTIONS) <= names
 
 
-def test_an_option_is_named_only_where_it_is_defined_checked_and_used() -> None:
+def test_option_is_named_only_where_it_is_defined_checked_and_used() -> None:
     """The cost of a new option: its definition, the sweep file's key, and the code that uses it."""
 
     def names_it(path: Path) -> bool:

@@ -86,7 +86,7 @@ PLAIN = [
 
 
 @pytest.mark.parametrize(("text", "secret"), FORMS, ids=[text[:30] for text, _ in FORMS])
-def test_secrets_are_known_by_their_form(text: str, secret: str) -> None:
+def test_secrets_are_recognised_by_their_form(text: str, secret: str) -> None:
     redacted = redact(text, {})
     assert secret not in redacted
     assert "[secret]" in redacted
@@ -94,11 +94,11 @@ def test_secrets_are_known_by_their_form(text: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize("text", PLAIN, ids=[text[:30] for text in PLAIN])
-def test_ordinary_text_stays_as_it_is(text: str) -> None:
+def test_ordinary_text_is_not_redacted(text: str) -> None:
     assert redact(text, {}) == text
 
 
-def test_what_stands_around_a_secret_stays() -> None:
+def test_text_around_a_secret_is_kept() -> None:
     assert redact("x https://me:pw123@h/y?z", {}) == "x https://[secret]@h/y?z"
     assert redact(f"before\n{PRIVATE_KEY}\nafter", {}) == "before\n[secret]\nafter"
     assert redact(f"hf_{A}, sk-{A}!", {}) == "[secret], [secret]!"
@@ -112,7 +112,7 @@ def test_what_stands_around_a_secret_stays() -> None:
         *("CLIENT_SECRET", "client_secret", "SERVER_APIKEY", "REGISTRY_AUTH", "TOKEN"),
     ],
 )
-def test_values_of_secret_looking_variables_are_known(name: str) -> None:
+def test_values_of_secret_looking_variables_are_redacted(name: str) -> None:
     assert redact("so open sesame it is", {name: "open sesame"}) == "so [secret] it is"
 
 
@@ -132,7 +132,7 @@ def test_other_variables_and_short_values_are_not_secrets(tmp_path: Path) -> Non
     assert redact(text, environ) == text
 
 
-def test_known_values_are_found_in_other_encodings() -> None:
+def test_known_values_are_redacted_in_other_encodings() -> None:
     value = 'päss/wörd+"1"&?'
     redactor = Redactor({"DB_PASSWORD": value})
     encoded = [
@@ -151,17 +151,17 @@ def test_known_values_are_found_in_other_encodings() -> None:
         assert form[middle - 4 : middle + 4] not in redacted, form
 
 
-def test_passwords_inside_any_variables_url_are_known() -> None:
+def test_passwords_in_urls_of_any_variable_are_redacted() -> None:
     environ = {"DATABASE_URL": "postgres://me:letmein7@db/x"}
     assert redact("login failed with letmein7", environ) == "login failed with [secret]"
 
 
-def test_a_key_of_several_lines_is_known_by_each_line() -> None:
+def test_each_line_of_a_multi_line_key_is_redacted() -> None:
     environ = {"DEPLOY_KEY": PRIVATE_KEY.replace(A, A[::-1])}
     assert A[::-1] not in redact(f"bad line {A[::-1]}", environ)
 
 
-def test_added_secrets_are_known_to_redactors_made_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_added_secrets_apply_to_existing_redactors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redact_module, "_added", set())
     redactor = Redactor({})
     assert redactor("opensesame") == "opensesame"
@@ -169,7 +169,7 @@ def test_added_secrets_are_known_to_redactors_made_before(monkeypatch: pytest.Mo
     assert redactor("opensesame") == "[secret]"
 
 
-def test_the_cut_comes_after_the_redaction() -> None:
+def test_text_is_truncated_after_redaction() -> None:
     token = f"hf_{A}"
     for at in range(len(token)):
         start = "x" * (100 - at) + f" {token} " + "y" * MARGIN_BYTES
@@ -178,7 +178,7 @@ def test_the_cut_comes_after_the_redaction() -> None:
         assert A[-8:] not in redact_tail(end.encode(), 101), at
 
 
-def test_hostile_text_takes_no_longer_than_its_length() -> None:
+def test_redaction_time_is_linear_for_hostile_text() -> None:
     parts = ("://" + "a:" * 50, "Bearer ", "cookie:", "authorization:", "password=", "-----BEGIN ")
     parts += ("eyJaaaaaa.", "A_" * 20, "sk-", "-----BEGIN PRIVATE KEY-----", "x-api-key:", "a" * 50)
     for part in parts:

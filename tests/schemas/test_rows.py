@@ -52,7 +52,7 @@ def test_nullable_columns_say_when_they_are_null(store: Store, name: str) -> Non
         assert ("NULL" in meaning) == nullable, column
 
 
-def test_the_generated_files_are_fresh() -> None:
+def test_generated_files_are_fresh() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/make_docs.py", "--check"],
         cwd=ROOT,

@@ -8,5 +8,5 @@ from schemas.events import WorkerPhase
 from schemas.states import Phase
 
 
-def test_a_worker_reports_every_phase_but_preparation() -> None:
+def test_worker_reports_every_phase_but_preparation() -> None:
     assert set(get_args(WorkerPhase)) == set(Phase) - {Phase.PREPARE}

@@ -54,7 +54,7 @@ def test_rejected_wording_is_reported_with_file_and_line(
     assert f'{file}:{line}: "{PICTURE}" -> image' in capsys.readouterr().out
 
 
-def test_wording_over_a_line_break_is_found(tmp_path: Path) -> None:
+def test_wording_across_a_line_break_is_found(tmp_path: Path) -> None:
     write(tmp_path, "docs/a.md", "The database is held\nagainst the other.\n")  # words: ok
     assert run(tmp_path) == 1
 
@@ -71,7 +71,7 @@ def test_wording_over_a_line_break_is_found(tmp_path: Path) -> None:
     ],
     ids=["code", "marked", "marked string", "key", "data of a test", "old changelog section"],
 )
-def test_code_data_and_accepted_lines_are_left_alone(tmp_path: Path, file: str, text: str) -> None:
+def test_code_data_and_accepted_lines_are_skipped(tmp_path: Path, file: str, text: str) -> None:
     write(tmp_path, file, text)
     assert run(tmp_path) == 0
 
@@ -93,7 +93,7 @@ def test_private_names_are_reported(tmp_path: Path, text: str) -> None:
     assert run(tmp_path, "--prose") == 0
 
 
-def test_a_private_column_in_a_query_file_is_reported(tmp_path: Path) -> None:
+def test_private_column_in_a_query_file_is_reported(tmp_path: Path) -> None:
     write(tmp_path, "runner/queries/a.sql", f"-- A query\nSELECT {COLUMN} FROM runs\n")
     assert run(tmp_path) == 1
 
@@ -111,7 +111,7 @@ def test_count_prints_a_number_per_file(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out.split() == ["2", "docs/a.md"]
 
 
-def test_a_word_list_with_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
+def test_word_list_with_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
     bad = write(tmp_path, "names.txt", "verb\tattend\tcontrol\n")
     with pytest.raises(ValueError, match="unknown kind 'verb'"):
         check_words.load_names(bad)

@@ -52,13 +52,13 @@ SCENE = Scene(
 )
 
 
-def test_a_seed_gives_the_same_image_again() -> None:
+def test_equal_seeds_give_equal_images() -> None:
     for seed in SEEDS:
         assert random_scene(seed) == random_scene(seed)
         assert draw(random_scene(seed)).tobytes() == draw(random_scene(seed)).tobytes()
 
 
-def test_shapes_stay_inside_and_clear_of_each_other_and_of_the_borders_of_places() -> None:
+def test_shapes_stay_inside_their_cells_without_overlap() -> None:
     for seed in SEEDS:
         scene = random_scene(seed)
         assert len(scene.shapes) <= 6
@@ -75,7 +75,7 @@ def test_shapes_stay_inside_and_clear_of_each_other_and_of_the_borders_of_places
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_filled_shape_shows_its_colour_and_leaves_the_corner_alone(kind: str) -> None:
+def test_filled_shape_has_its_colour_and_leaves_the_corner(kind: str) -> None:
     shape = Shape(kind, "red", 0.5, 0.5, 0.3, COLOURS["red"])
     image = draw(Scene(120, 90, "white", (shape,)))
     assert image.size == (120, 90)
@@ -93,13 +93,13 @@ def test_patch_labels_name_the_shape_and_mark_each_centre() -> None:
     assert centres[8, 12] == 1
 
 
-def test_the_description_counts_groups_and_uses_the_right_articles() -> None:
+def test_description_counts_groups_and_uses_the_right_articles() -> None:
     said = "Two blue squares and an orange star on a grey background."
     assert questions.describe(SCENE) == said
     assert questions.describe(Scene(9, 9, "orange")) == "A plain orange background."
 
 
-def test_places_are_ninths() -> None:
+def test_positions_are_ninths_of_the_image() -> None:
     assert [shape.place for shape in SCENE.shapes] == ["top left", "bottom left", "right"]
     assert _shape("star", "red", 0.5, 0.5).place == "centre"
 
@@ -132,7 +132,7 @@ def _true_answers(scene: Scene, asked: questions.Answered) -> None:
         assert asked.answer == ("Yes" if held else "No"), asked
 
 
-def test_answers_are_true() -> None:
+def test_answers_match_the_drawing() -> None:
     for seed in SEEDS:
         scene, rng = random_scene(seed), random.Random(seed)
         for ask in questions.ASKERS.values():
@@ -151,7 +151,7 @@ def test_questions_without_an_image_get_no_made_up_answer() -> None:
 
 
 @pytest.mark.parametrize("row", MANIFEST, ids=lambda row: str(row["file"]))
-def test_the_manifest_tells_the_truth_about_each_file(row: dict[str, Any]) -> None:
+def test_manifest_describes_each_file(row: dict[str, Any]) -> None:
     path = ROOT / "images" / row["file"]
     assert hashlib.sha256(path.read_bytes()).hexdigest() == row["sha256"]
     with Image.open(path) as image:
@@ -173,7 +173,7 @@ def test_every_image_is_in_the_manifest_and_all_are_small() -> None:
     assert sum(path.stat().st_size for path in kept) < 1_000_000
 
 
-def test_the_sideways_image_must_be_turned_to_put_the_star_at_the_top_left() -> None:
+def test_sideways_image_shows_the_star_top_left_after_rotation() -> None:
     with Image.open(ROOT / "images" / "sideways.jpg") as stored:
         assert stored.getexif()[0x0112] == 6
         upright = ImageOps.exif_transpose(stored)
@@ -190,7 +190,7 @@ def test_the_sideways_image_must_be_turned_to_put_the_star_at_the_top_left() -> 
     assert yellow(flat)[0] > 2 / 3
 
 
-def test_the_see_through_image_is_black_underneath() -> None:
+def test_transparent_image_is_black_underneath() -> None:
     with Image.open(ROOT / "images" / "see_through.png") as image:
         assert image.mode == "RGBA"
         assert image.getpixel((2, 2)) == (0, 0, 0, 0)
@@ -198,7 +198,7 @@ def test_the_see_through_image_is_black_underneath() -> None:
     assert middle == (*COLOURS["purple"], 255)
 
 
-def test_the_set_holds_a_palette_a_large_and_a_tall_image() -> None:
+def test_set_contains_a_palette_a_large_and_a_tall_image() -> None:
     with Image.open(ROOT / "images" / "palette.png") as image:
         assert image.mode == "P"
     sizes = [(row["width"], row["height"]) for row in MANIFEST]

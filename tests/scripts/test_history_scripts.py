@@ -42,7 +42,7 @@ def long(tmp_path_factory: pytest.TempPathFactory, scripts: tuple[ModuleType, Mo
     return path
 
 
-def test_every_question_answers_and_none_reads_a_large_table_whole(
+def test_every_query_works_without_scanning_a_large_table(
     long: Path, scripts: tuple[ModuleType, ModuleType]
 ) -> None:
     measure = scripts[1]
@@ -52,6 +52,6 @@ def test_every_question_answers_and_none_reads_a_large_table_whole(
         assert scanned == (["SCAN runs"] if name == "latest" else []), name
 
 
-def test_a_scan_is_seen(long: Path, scripts: tuple[ModuleType, ModuleType]) -> None:
+def test_table_scan_is_detected(long: Path, scripts: tuple[ModuleType, ModuleType]) -> None:
     ask = lambda r: r.records("SELECT j.repeat FROM jobs AS j WHERE repeat = 9")  # noqa: E731
     assert scripts[1].plan(long, ask)[1] == ["SCAN j"]

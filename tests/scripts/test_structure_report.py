@@ -57,7 +57,7 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_sizes_and_repeated_names(tree: Path) -> None:
+def test_report_counts_sizes_and_repeated_names(tree: Path) -> None:
     report = structure_report.build_report(tree)
     assert report.modules == {"runner": 5}
     assert report.long_functions == [("runner/a.py:5 long", 41)]
@@ -65,13 +65,13 @@ def test_sizes_and_repeated_names(tree: Path) -> None:
     assert report.repeated_names == {"f": ["runner/b.py", "runner/c.py", "runner/d.py"]}
 
 
-def test_cycles_with_and_without_type_checking_imports(tree: Path) -> None:
+def test_report_counts_cycles_with_and_without_type_checking_imports(tree: Path) -> None:
     report = structure_report.build_report(tree)
     assert report.cycles == [["runner.a", "runner.b"]]
     assert report.type_checking_cycles == [["runner.c", "runner.d"]]
 
 
-def test_docstring_coverage(tree: Path) -> None:
+def test_report_counts_docstring_coverage(tree: Path) -> None:
     coverage = structure_report.build_report(tree).docstrings
     assert (coverage["modules"].documented, coverage["modules"].total) == (2, 5)
     assert (coverage["functions"].documented, coverage["functions"].total) == (1, 4)
@@ -79,12 +79,12 @@ def test_docstring_coverage(tree: Path) -> None:
     assert (raising.documented, raising.total) == (1, 2)
 
 
-def test_an_extension_costs_the_distinct_files_of_its_section(tree: Path) -> None:
+def test_extension_cost_is_the_number_of_files_of_its_section(tree: Path) -> None:
     costs = structure_report.build_report(tree).extension_costs
     assert costs == {"Add a metric": ["runner/scoring/a.py", "runner/queries/a.sql"]}
 
 
-def test_json_and_text_carry_the_same_figures(
+def test_json_and_text_reports_have_the_same_figures(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert structure_report.main(["--root", str(tree), "--json"]) == 0

@@ -241,7 +241,9 @@ def check_hint(error: dict[str, Any]) -> None:
     ("engine", "name"),
     [(engine, name) for name, case in CASES.items() for engine in case.engines],
 )
-def test_it_comes_out_as_its_class(engine: str, name: str, said: dict[str, Any]) -> None:
+def test_broken_checkpoint_gets_its_error_class(
+    engine: str, name: str, said: dict[str, Any]
+) -> None:
     case = CASES[name]
     errors = [event for event in said[engine][name] if event["event"] == "error"]
     assert len(errors) == 1, said[engine][name]
@@ -256,7 +258,7 @@ def test_it_comes_out_as_its_class(engine: str, name: str, said: dict[str, Any])
 
 @pytest.mark.parametrize("name", FINE)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_what_is_no_failure_is_noted(engine: str, name: str, said: dict[str, Any]) -> None:
+def test_harmless_defect_is_a_note(engine: str, name: str, said: dict[str, Any]) -> None:
     events = said[engine][name]
     assert [event["event"] for event in events] == ["loaded", "run_finished", "worker_exiting"], (
         events

@@ -72,7 +72,7 @@ def widen(folder: Path, rows: int = ROWS) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_too_little_memory_to_load(
+def test_load_with_too_little_memory_is_refused(
     engine: str, tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny("smolvlm"), tmp_path / "wide"))
@@ -86,7 +86,7 @@ def test_too_little_memory_to_load(
     assert "left to this process (RLIMIT_AS)" in error["message"]
 
 
-def test_memory_that_runs_out_in_a_load_that_was_insisted_on(
+def test_out_of_memory_in_an_oversize_load_is_reported(
     tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny("smolvlm"), tmp_path / "wide"))
@@ -101,7 +101,7 @@ def test_memory_that_runs_out_in_a_load_that_was_insisted_on(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_weights_that_can_never_fit_are_refused_before_a_byte_is_read(
+def test_oversized_weights_are_refused_before_reading(
     engine: str, tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(tiny("smolvlm"), tmp_path / "huge"))
@@ -122,7 +122,7 @@ def test_weights_that_can_never_fit_are_refused_before_a_byte_is_read(
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_an_engine_that_is_not_here(
+def test_missing_engine_is_reported(
     engine: str, tiny: Callable[[str], Path], talk: Callable[..., Any]
 ) -> None:
     ask = Load(model=str(tiny("smolvlm")), local=True, engine=engine)  # type: ignore[arg-type]
@@ -146,7 +146,7 @@ def hub_says(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Error:
     return failed
 
 
-def test_a_gated_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gated_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub.errors import GatedRepoError
 
     # Without the response, which is of a class of the hub's HTTP library.
@@ -157,7 +157,7 @@ def test_a_gated_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "hf auth login" in failed.hint
 
 
-def test_a_model_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_that_does_not_exist_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub.errors import RepositoryNotFoundError
 
     error = RepositoryNotFoundError.__new__(RepositoryNotFoundError, "404 Client Error")

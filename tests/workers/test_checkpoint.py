@@ -41,7 +41,7 @@ def index(folder: Path, *shards: str) -> None:
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
 
 
-def test_facts(folder: Path) -> None:
+def test_checkpoint_facts_are_read(folder: Path) -> None:
     found = read_checkpoint(folder, commit="c", source="a/b")
     assert (found.model_type, found.architectures) == ("smolvlm", ("X",))
     assert found.auto_map == {"AutoModel": "m.X"}
@@ -50,14 +50,14 @@ def test_facts(folder: Path) -> None:
     assert found.weights_format is None
 
 
-def test_links_into_a_hub_cache_are_normal(folder: Path, tmp_path: Path) -> None:
+def test_links_into_a_hub_cache_are_accepted(folder: Path, tmp_path: Path) -> None:
     blob = tmp_path / "blob"
     (folder / "model.safetensors").rename(blob)
     (folder / "model.safetensors").symlink_to(blob)
     assert read_checkpoint(folder).weights
 
 
-def test_shards(folder: Path) -> None:
+def test_shards_are_checked(folder: Path) -> None:
     index(folder, "1.safetensors", "2.safetensors")
     for name in ("1.safetensors", "2.safetensors"):
         (folder / name).write_bytes(tensors())
@@ -65,7 +65,7 @@ def test_shards(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["format", "quantization"])
-def test_mlx_weights(folder: Path, how: str) -> None:
+def test_mlx_weights_are_recognised(folder: Path, how: str) -> None:
     if how == "format":
         (folder / "model.safetensors").write_bytes(tensors(metadata={"format": "mlx"}))
     else:
@@ -127,7 +127,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_faults(folder: Path, fault: str) -> None:
+def test_checkpoint_faults_are_reported(folder: Path, fault: str) -> None:
     error_class, make = FAULTS[fault]
     make(folder)
     with pytest.raises(WorkerFailure) as failure:
@@ -136,12 +136,12 @@ def test_faults(folder: Path, fault: str) -> None:
     assert failure.value.hint
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(WorkerFailure) as failure:
         read_checkpoint(tmp_path / "nowhere")
     assert failure.value.error_class == "not_found"
 
 
-def test_a_pickle_where_it_is_allowed(folder: Path) -> None:
+def test_allowed_pickle_is_loaded(folder: Path) -> None:
     _only_pickle(folder)
     assert list(read_checkpoint(folder, allow_pickle=True).weights) == ["pytorch_model.bin"]

@@ -23,25 +23,25 @@ from workers.detokenize import StreamDecoder, TextCleaner, special_tokens
         ("", ""),
     ],
 )
-def test_clean(raw: str, text: str) -> None:
+def test_clean_removes_special_tokens(raw: str, text: str) -> None:
     cleaner = TextCleaner(["<|im_start|>", "<|im_end|>", "<end_of_utterance>", ""], ["Assistant:"])
     assert cleaner.clean(raw) == text
 
 
-def test_a_role_marker_made_of_tokens_is_no_word() -> None:
+def test_role_marker_tokens_are_removed() -> None:
     cleaner = TextCleaner(["<|im_start|>", "<|im_end|>"], ["<|im_start|>assistant\n"])
     assert cleaner.clean("<|im_start|>assistant\nyes") == "yes"
     assert cleaner.clean("assistant") == "assistant"
 
 
-def test_visible() -> None:
+def test_visible_text_is_detected() -> None:
     cleaner = TextCleaner(["<end>"])
     assert cleaner.visible(" a")
     assert not cleaner.visible(" <end>\n")
     assert TextCleaner([]).visible("<end>")
 
 
-def test_special_tokens_are_the_tokenizers_own() -> None:
+def test_special_tokens_come_from_the_tokenizer() -> None:
     class Added(str):
         special = True
 
@@ -65,27 +65,27 @@ def spaced(ids: Sequence[int]) -> str:
 
 
 @pytest.mark.parametrize("data", ["abc 世界 🦊 été " * 40, "", "🦊", "a" * 200])
-def test_pieces_join_to_the_whole_and_cut_no_character(data: str) -> None:
+def test_pieces_join_to_the_text_without_split_characters(data: str) -> None:
     decoder = StreamDecoder(decode)
     pieces = [decoder.add(byte) for byte in data.encode()]
     assert "".join(pieces) + decoder.rest() == data
     assert "\ufffd" not in "".join(pieces)
 
 
-def test_bytes_that_never_become_a_character_are_not_lost() -> None:
+def test_incomplete_bytes_are_not_lost() -> None:
     ids = list(b"ab\xe4\xb8" + b"c\xff\xfe" * 30 + b"\xe4")
     decoder = StreamDecoder(decode)
     pieces = [decoder.add(byte) for byte in ids]
     assert "".join(pieces) + decoder.rest() == decode(ids)
 
 
-def test_first_spaces_survive_the_window() -> None:
+def test_leading_spaces_are_kept() -> None:
     decoder = StreamDecoder(spaced)
     ids = list(range(300))
     assert "".join(decoder.add(each) for each in ids) + decoder.rest() == spaced(ids)
 
 
-def test_a_token_costs_a_window_not_the_whole() -> None:
+def test_token_cost_is_bounded_by_the_window() -> None:
     longest = 0
 
     def watched(ids: Sequence[int]) -> str:

@@ -41,7 +41,9 @@ CASES: list[tuple[str, BaseException, Any]] = [
 
 
 @pytest.mark.parametrize(("error_class", "error", "phase"), CASES)
-def test_classes(error_class: str, error: BaseException, phase: Any) -> None:
+def test_exceptions_map_to_error_classes(
+    error_class: str, error: BaseException, phase: Any
+) -> None:
     failure = classify(error, phase)
     assert failure.error_class == error_class
     assert failure.message
@@ -61,13 +63,13 @@ def test_classes(error_class: str, error: BaseException, phase: Any) -> None:
         ("Package `num2words` is required. Install it with `pip install num2words`.", "num2words"),
     ],
 )
-def test_a_missing_package_is_named(message: str, packages: str) -> None:
+def test_missing_package_is_named(message: str, packages: str) -> None:
     failure = classify(ImportError(message), "load")
     assert failure.error_class == "missing_package"
     assert failure.hint
     assert failure.hint.endswith(f"-m pip install {packages}")
 
 
-def test_our_own_failures_pass_through() -> None:
+def test_worker_errors_keep_their_class() -> None:
     failure = WorkerFailure("too_long", "m", "h")
     assert classify(failure, "load") is failure

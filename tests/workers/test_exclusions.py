@@ -29,7 +29,7 @@ def refuse(version: str, path: str, engine: str = "mlx", family: Family = FAMILY
     return None
 
 
-def test_the_rule_skips_what_it_names_and_says_why(images: dict[str, str]) -> None:
+def test_exclusion_skips_matching_jobs_with_a_reason(images: dict[str, str]) -> None:
     said = refuse("0.1.26", images["square"])
     assert said is not None
     assert said.startswith("excluded: ")
@@ -37,7 +37,7 @@ def test_the_rule_skips_what_it_names_and_says_why(images: dict[str, str]) -> No
     assert "lib below 0.1.27 (here 0.1.26)" in said
 
 
-def test_other_versions_images_and_engines_are_left_alone(images: dict[str, str]) -> None:
+def test_exclusion_does_not_match_other_versions_images_or_engines(images: dict[str, str]) -> None:
     assert refuse("0.1.27", images["square"]) is None
     assert refuse("0.7.10", images["square"]) is None
     assert refuse("0.1.26", images["wide"]) is None
@@ -56,5 +56,5 @@ def test_other_versions_images_and_engines_are_left_alone(images: dict[str, str]
         ("1.0", "0.9.9", False),
     ],
 )
-def test_versions_are_compared_number_by_number(version: str, bound: str, is_older: bool) -> None:
+def test_versions_are_compared_numerically(version: str, bound: str, is_older: bool) -> None:
     assert version_below(version, bound) is is_older

@@ -19,7 +19,7 @@ def load(**more: Any) -> Load:
     return Load(**{"model": "someone/model", "local": False, **more})
 
 
-def test_a_local_folder_is_not_fetched() -> None:
+def test_local_folder_is_not_fetched() -> None:
     found = fetch.fetch(load(model="/models/x", local=True), lambda event: None)
     assert (found.folder, found.download_s, found.commit) == (Path("/models/x"), None, None)
 
@@ -33,7 +33,7 @@ def test_remote_code_needs_a_commit(revision: str | None) -> None:
     fetch.check_remote_code(load(trust_remote_code=True, revision=COMMIT))
 
 
-def test_only_what_was_allowed_is_fetched() -> None:
+def test_only_allowed_files_are_fetched() -> None:
     plain = fetch.patterns(load())
     assert not {"*.py", "*.bin"} & set(plain)
     assert "*.py" in fetch.patterns(load(trust_remote_code=True))
@@ -41,7 +41,7 @@ def test_only_what_was_allowed_is_fetched() -> None:
 
 
 @pytest.mark.model
-def test_offline_and_missing_says_how_to_fetch(
+def test_missing_model_offline_error_names_the_fetch_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from huggingface_hub import constants
@@ -56,7 +56,7 @@ def test_offline_and_missing_says_how_to_fetch(
 
 
 @pytest.mark.model
-def test_a_cached_snapshot_is_found_with_its_commit(
+def test_cached_snapshot_is_found_with_its_commit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from huggingface_hub import constants
@@ -73,7 +73,7 @@ def test_a_cached_snapshot_is_found_with_its_commit(
     assert found.download_s is not None
 
 
-def test_bars_tell_bytes() -> None:
+def test_progress_bars_report_bytes() -> None:
     pytest.importorskip("tqdm")
     told: list[Any] = []
     with fetch._progress_bar_class(told.append)(total=10, unit="B", desc="Reconstructing") as bar:

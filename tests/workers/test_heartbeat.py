@@ -10,7 +10,7 @@ from workers.engine import DeviceMemory
 from workers.heartbeat import Heart
 
 
-def test_beats_tell_phase_and_memory() -> None:
+def test_heartbeats_report_phase_and_memory() -> None:
     told: list[Any] = []
     enough = threading.Event()
 
@@ -34,7 +34,7 @@ def test_beats_tell_phase_and_memory() -> None:
     assert len(told) == count
 
 
-def test_a_library_that_fails_does_not_stop_the_heart() -> None:
+def test_failing_library_does_not_stop_the_heartbeat() -> None:
     beat = threading.Event()
     heart = Heart(lambda event: beat.set(), every_s=0.001)
 

@@ -86,7 +86,7 @@ def run(number: int, *texts: str) -> Run:
 LOAD = Load(model="x", local=True)
 
 
-def test_a_failed_run_costs_itself_alone(engine: FakeEngine) -> None:
+def test_failed_run_does_not_affect_others(engine: FakeEngine) -> None:
     asked = ["a", "memory", "exit", "bug", "b"]
     runs = [run(number, text) for number, text in enumerate(asked)]
     code, told = live(LOAD, *runs, Stop())
@@ -108,7 +108,7 @@ def test_a_failed_run_costs_itself_alone(engine: FakeEngine) -> None:
     assert told[-1].runs == len(runs)
 
 
-def test_peaks_belong_to_the_run(engine: FakeEngine) -> None:
+def test_memory_peak_is_per_run(engine: FakeEngine) -> None:
     _, told = live(LOAD, run(1, "a"))
     (finished,) = [event for event in told if event.event == "run_finished"]
     assert (finished.peak_device_bytes, finished.peak_device_reserved_bytes) == (5, 7)
@@ -124,6 +124,6 @@ def test_turns_are_answered_in_order(engine: FakeEngine) -> None:
     assert [event.event for event in told].count("first_token") == 1
 
 
-def test_a_run_before_a_load_is_a_protocol_failure(engine: FakeEngine) -> None:
+def test_run_before_a_load_is_a_protocol_failure(engine: FakeEngine) -> None:
     code, told = live(run(1, "a"))
     assert (code, told[-1].error_class, told[-1].run) == (3, "protocol", None)

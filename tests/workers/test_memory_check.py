@@ -55,13 +55,13 @@ def refusal(needed: int, *, free: FreeMemory | None = None, limit: int | None = 
     return ""
 
 
-def test_weights_are_counted_in_the_type_they_will_have(tmp_path: Path) -> None:
+def test_weights_are_counted_in_the_target_dtype(tmp_path: Path) -> None:
     assert weights_bytes(checkpoint(F32=400), "bfloat16") == 200
     assert weights_bytes(checkpoint(BF16=200), "float32") == 400
     assert weights_bytes(checkpoint(BF16=200, F32=40), "float16") == 220
 
 
-def test_quantised_weights_stay_as_they_are() -> None:
+def test_quantised_weights_keep_their_size() -> None:
     packed = checkpoint(U32=1000, F16=100)
     assert weights_bytes(packed, "float32") == 1200
     assert weights_bytes(packed, "bfloat16") == 1100
@@ -69,13 +69,13 @@ def test_quantised_weights_stay_as_they_are() -> None:
     assert own_dtype(packed) == "float16"
 
 
-def test_a_pickle_is_taken_for_float32() -> None:
+def test_pickle_is_counted_as_float32() -> None:
     pickle = Checkpoint(folder=Path("m"), config={}, weights={"pytorch_model.bin": 400})
     assert weights_bytes(pickle, "float32") == 400
     assert weights_bytes(pickle, "float16") == 200
 
 
-def test_copies_of_the_weights_are_not_counted_twice() -> None:
+def test_duplicate_weight_files_are_counted_once() -> None:
     sizes = {WEIGHTS: 10, "consolidated.safetensors": 10, "model-old.safetensors": 10}
     types = {name: {"F32": size} for name, size in sizes.items()}
     both = Checkpoint(folder=Path("m"), config={}, weights=sizes, types=types)
@@ -84,7 +84,7 @@ def test_copies_of_the_weights_are_not_counted_twice() -> None:
     assert weights_bytes(both, "float32") == 10
 
 
-def test_a_real_checkpoint_tells_its_types() -> None:
+def test_dtypes_are_read_from_a_real_checkpoint() -> None:
     demo = read_checkpoint(Path(memory_check.__file__).with_name("demo_model"))
     (types,) = demo.types.values()
     stored = sum(types.values())
@@ -92,13 +92,13 @@ def test_a_real_checkpoint_tells_its_types() -> None:
     assert weights_bytes(demo, own_dtype(demo)) == stored
 
 
-def test_what_the_machine_has_free(system) -> None:
+def test_free_machine_memory_limits_a_load(system) -> None:
     assert not refusal(1_024_000_000)
     said = refusal(1_024_000_001)
     assert said.startswith("too_large: The weights take 1,024,000,001 bytes in float32, and 1,024,")
 
 
-def test_what_a_control_group_or_one_above_it_leaves(system) -> None:
+def test_cgroup_and_parent_limits_apply(system) -> None:
     system("own", "1:cpu:/\n0::/a/b\n")
     for folder, limit, usage in (("a", "5000", "3000"), ("a/b", "max", "10")):
         system(f"groups/{folder}/memory.max", f"{limit}\n")
@@ -109,7 +109,7 @@ def test_what_a_control_group_or_one_above_it_leaves(system) -> None:
     assert "2,300 are left to this container" in refusal(2301)
 
 
-def test_what_an_older_control_group_leaves(system) -> None:
+def test_cgroup_v1_limit_applies(system) -> None:
     system("own", "4:memory:/docker/x\n")
     system("groups/memory/memory.limit_in_bytes", "5000\n")
     system("groups/memory/memory.usage_in_bytes", "4000\n")
@@ -118,37 +118,37 @@ def test_what_an_older_control_group_leaves(system) -> None:
     assert "1,500 are left to this container" in refusal(1501)
 
 
-def test_what_the_process_may_map(system, monkeypatch) -> None:
+def test_address_space_limit_applies(system, monkeypatch) -> None:
     limit = 10 * memory_check.PAGE + 700
     monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, resource.RLIM_INFINITY))
     assert not refusal(700)
     assert "700 are left to this process (RLIMIT_AS)" in refusal(701)
 
 
-def test_what_the_sweep_allows(system) -> None:
+def test_sweep_memory_limit_applies(system) -> None:
     limit = 5 * memory_check.PAGE + 700
     assert not refusal(700, limit=limit)
     assert "700 are left of the sweep's memory_bytes" in refusal(701, limit=limit)
     assert "and 0 are left of the sweep's" in refusal(1, limit=3)
 
 
-def test_what_the_device_has_free(system) -> None:
+def test_free_device_memory_limits_a_load(system) -> None:
     assert "50 are free on cuda:0" in refusal(51, free=FreeMemory(50, "free on cuda:0"))
 
 
-def test_weights_that_go_straight_to_a_device_need_no_room_here(system) -> None:
+def test_weights_loaded_to_a_device_need_no_main_memory(system) -> None:
     roomy = FreeMemory(10**12, "free on cuda:0")
     check_memory(checkpoint(F32=10**11), ASK, "float32", roomy, host=False)
     with pytest.raises(WorkerFailure, match="free on this machine"):
         check_memory(checkpoint(F32=10**11), ASK, "float32", roomy, host=True)
 
 
-def test_it_is_tried_all_the_same_where_that_was_asked_for(system) -> None:
+def test_allow_oversize_skips_the_check(system) -> None:
     ask = Load(model="m", local=True, allow_oversize=True, memory_bytes=1)
     check_memory(checkpoint(F32=10**15), ask, "float32", FreeMemory(1, "free"), host=True)
 
 
-def test_this_machine_tells() -> None:
+def test_this_machine_reports_values() -> None:
     rooms = list(memory_check.host_limits(None))
     assert rooms[0].where == "free on this machine"
     assert all(each.bytes > 10_000_000 for each in rooms)

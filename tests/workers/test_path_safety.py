@@ -49,7 +49,7 @@ NAMES = {
 
 @pytest.mark.parametrize("place", ["absolute", "above", "of the working folder"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_file_that_names_one_outside_is_refused(folder: Path, name: str, place: str) -> None:
+def test_file_that_names_an_outside_file_is_refused(folder: Path, name: str, place: str) -> None:
     outside = {
         "absolute": str(folder.parent / "secret.txt"),
         "above": "../secret.txt",
@@ -62,14 +62,14 @@ def test_a_file_that_names_one_outside_is_refused(folder: Path, name: str, place
     assert NAMES[name][-1] in failure.value.message
 
 
-def test_a_link_of_the_models_is_not_gone_back_through(folder: Path) -> None:
+def test_link_of_a_model_is_not_followed_upwards(folder: Path) -> None:
     (folder / "sub").symlink_to(folder.parent / "work")
     put(folder, "tokenizer_config.json", "vocab_file", value="sub/../secret.txt")
     with pytest.raises(WorkerFailure, match="names a file outside"):
         read_checkpoint(folder)
 
 
-def test_an_index_is_looked_at_even_where_one_file_holds_all(folder: Path) -> None:
+def test_index_is_checked_even_next_to_a_single_file(folder: Path) -> None:
     """For mlx-vlm goes by the index then, and transformers does not."""
     put(folder, "model.safetensors.index.json", "weight_map", "x", value="../x.safetensors")
     with pytest.raises(WorkerFailure, match="outside the folder") as failure:
@@ -91,13 +91,13 @@ def test_an_index_is_looked_at_even_where_one_file_holds_all(folder: Path) -> No
         ("chat_template", "/etc/passwd"),  # text for a model, which nobody opens
     ],
 )
-def test_what_harms_nobody_is_left_alone(folder: Path, key: str, value: str | None) -> None:
+def test_harmless_paths_are_accepted(folder: Path, key: str, value: str | None) -> None:
     (folder / "sub").mkdir()
     put(folder, "tokenizer_config.json", key, value=value)
     assert read_checkpoint(folder).weights
 
 
-def test_links_are_followed_as_in_the_hubs_cache(folder: Path) -> None:
+def test_hub_cache_links_are_followed(folder: Path) -> None:
     blobs = folder.parent / "blobs"
     blobs.mkdir()
     for number, file in enumerate(sorted(folder.iterdir())):
@@ -107,7 +107,7 @@ def test_links_are_followed_as_in_the_hubs_cache(folder: Path) -> None:
     assert read_checkpoint(folder).weights["model.safetensors"] > 1_000_000
 
 
-def test_links_in_a_circle_are_as_if_not_there(folder: Path) -> None:
+def test_circular_links_count_as_missing(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     (folder / "tokenizer.json").symlink_to("tokenizer.json")
     with pytest.raises(WorkerFailure) as failure:

@@ -23,7 +23,7 @@ def load(**more: Any) -> Load:
     return Load(**{"model": str(DEMO), "local": True, **more})
 
 
-def test_a_sound_folder_has_no_problem() -> None:
+def test_sound_folder_has_no_problem() -> None:
     facts = preflight.check_load(load())
     assert facts["problem"] is None
     assert facts["engine"] in ("transformers", "mlx")
@@ -35,7 +35,7 @@ def test_a_sound_folder_has_no_problem() -> None:
     assert not facts["needs_download"]
 
 
-def test_a_broken_folder_is_told_apart(tmp_path: Path) -> None:
+def test_broken_folder_gets_its_error_class(tmp_path: Path) -> None:
     assert preflight.check_load(load(model=str(tmp_path)))["problem"]["error_class"] == "bad_config"
     shutil.copytree(DEMO, tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
@@ -45,7 +45,7 @@ def test_a_broken_folder_is_told_apart(tmp_path: Path) -> None:
     assert str(tmp_path / "cut") in problem["hint"]
 
 
-def test_code_that_is_not_allowed_is_seen_beforehand(tmp_path: Path) -> None:
+def test_disallowed_remote_code_is_found_before_the_load(tmp_path: Path) -> None:
     shutil.copytree(DEMO, tmp_path / "moon")
     config = tmp_path / "moon" / "config.json"
     config.write_text(
@@ -59,9 +59,7 @@ def test_code_that_is_not_allowed_is_seen_beforehand(tmp_path: Path) -> None:
     assert preflight.check_load(unpinned)["problem"]["error_class"] == "remote_code_not_allowed"
 
 
-def test_the_cache_is_looked_into_at_the_revision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cache_is_read_at_the_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     repository = tmp_path / "models--some--model"
     shutil.copytree(DEMO, repository / "snapshots" / COMMIT)
@@ -83,7 +81,7 @@ def test_the_cache_is_looked_into_at_the_revision(
     )
 
 
-def test_a_broken_off_download_is_fetched_again(
+def test_incomplete_download_is_fetched_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
@@ -96,7 +94,7 @@ def test_a_broken_off_download_is_fetched_again(
     assert preflight.check_load(ask)["needs_download"]
 
 
-def test_it_answers_line_by_line_and_imports_no_model_library() -> None:
+def test_preflight_worker_answers_per_line_without_model_libraries() -> None:
     code = (
         "import sys; from workers import preflight; preflight.main();"
         "heavy = ('torch', 'transformers', 'mlx', 'huggingface_hub');"

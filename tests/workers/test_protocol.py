@@ -45,13 +45,13 @@ def test_commands_round_trip() -> None:
     "line",
     [b"{", b"[]", b'{"command": "dance"}', b'{"command": "load", "colour": 1}', b"\xff", b"7"],
 )
-def test_what_is_no_command_is_a_protocol_failure(line: bytes) -> None:
+def test_invalid_command_is_a_protocol_failure(line: bytes) -> None:
     with pytest.raises(WorkerFailure) as failure:
         parse_command(line)
     assert failure.value.error_class == "protocol"
 
 
-def test_lines_are_ascii_and_carry_any_text() -> None:
+def test_lines_are_ascii_and_encode_any_text() -> None:
     text = "NUL \0, line\n\u2028end, esc \x1b[31m, 世界 🦊, lone \ud800 surrogate"
     read, write = os.pipe()
     EventWriter(write)(Text(run=1, text=text, output_tokens=1))
@@ -64,20 +64,20 @@ def test_lines_are_ascii_and_carry_any_text() -> None:
     json.loads(data)["text"].encode("utf-8")  # no lone surrogate is left to choke a database
 
 
-def test_numbers_json_lacks_become_null() -> None:
+def test_non_finite_numbers_become_null() -> None:
     event = Progress(phase="load", message="m", done=float("nan"), total=float("inf"))
     (line,) = written(event)
     assert line["done"] is None
     assert line["total"] is None
 
 
-def test_each_line_has_its_number_and_time() -> None:
+def test_each_line_has_a_number_and_time() -> None:
     times = iter([10.0, 10.5, 12.0])
     lines = written(WorkerExiting(runs=0), WorkerExiting(runs=1), clock=lambda: next(times))
     assert [(line["seq"], line["at_s"]) for line in lines] == [(1, 0.5), (2, 2.0)]
 
 
-def test_a_flood_from_many_threads_stays_whole() -> None:
+def test_lines_from_many_threads_are_not_interleaved() -> None:
     read, write = os.pipe()
     writer = EventWriter(write)
     text = "x" * 20_000  # more than the system writes to a pipe in one piece
@@ -100,7 +100,7 @@ def test_a_flood_from_many_threads_stays_whole() -> None:
         assert mine == list(range(50))
 
 
-def test_secrets_never_leave() -> None:
+def test_secrets_never_reach_an_event() -> None:
     token = "hf_" + "a" * 30
     redact = Redactor({"MY_API_KEY": "s3cret-value", "TOKENIZERS_PARALLELISM": "parallel"})
     (line,) = written(

@@ -24,7 +24,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def test_one_answer(clock: Clock) -> None:
+def test_answer_times_are_measured(clock: Clock) -> None:
     told: list[Any] = []
     phases: list[str] = []
     meter = RunTimer(run=3, images=1, emit=told.append, enter=phases.append, clock=clock)
@@ -47,7 +47,7 @@ def test_one_answer(clock: Clock) -> None:
     assert "".join(event.text for event in told if isinstance(event, Text)) == " \nHi you<end>"
 
 
-def test_one_token_has_no_rate(clock: Clock) -> None:
+def test_single_token_has_no_rate(clock: Clock) -> None:
     meter = RunTimer(run=1, images=0, emit=lambda event: None, clock=clock)
     meter.mark_inputs_ready(4)
     clock.now += 1
@@ -57,7 +57,7 @@ def test_one_token_has_no_rate(clock: Clock) -> None:
     assert figures.prompt_tps == 4
 
 
-def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
+def test_invisible_text_has_no_first_token(clock: Clock) -> None:
     told: list[Any] = []
     meter = RunTimer(run=1, images=0, emit=told.append, clock=clock)
     meter.mark_inputs_ready(4)
@@ -66,7 +66,7 @@ def test_nothing_visible_has_no_first_token(clock: Clock) -> None:
     assert not [event for event in told if isinstance(event, FirstToken)]
 
 
-def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
+def test_text_is_sent_ten_times_per_second_without_loss(clock: Clock) -> None:
     told: list[Any] = []
     meter = RunTimer(run=1, images=0, emit=told.append, clock=clock)
     meter.mark_inputs_ready(4)
@@ -81,7 +81,7 @@ def test_text_comes_ten_times_a_second_and_loses_nothing(clock: Clock) -> None:
     assert texts[-1].output_tokens == 1000
 
 
-def test_an_ignored_image_is_a_failure(clock: Clock) -> None:
+def test_ignored_image_is_a_failure(clock: Clock) -> None:
     meter = RunTimer(run=1, images=2, emit=lambda event: None, clock=clock)
     with pytest.raises(WorkerFailure) as failure:
         meter.mark_inputs_ready(6, image_tokens=0)
@@ -89,7 +89,7 @@ def test_an_ignored_image_is_a_failure(clock: Clock) -> None:
     RunTimer(run=1, images=2, emit=lambda event: None).mark_inputs_ready(6, image_tokens=None)
 
 
-def test_earlier_answers_are_silent(clock: Clock) -> None:
+def test_earlier_turns_emit_no_text(clock: Clock) -> None:
     told: list[Any] = []
     meter = RunTimer(run=1, images=0, emit=told.append, clock=clock, silent=True)
     meter.mark_inputs_ready(4)
@@ -98,7 +98,7 @@ def test_earlier_answers_are_silent(clock: Clock) -> None:
     assert told == []
 
 
-def test_a_load_and_its_parts(clock: Clock) -> None:
+def test_load_times_are_measured_per_part(clock: Clock) -> None:
     load = LoadClock(clock)
     with load.part("import"):
         clock.now += 3
@@ -108,7 +108,7 @@ def test_a_load_and_its_parts(clock: Clock) -> None:
     assert load.figures() == {"load_s": 6, "import_s": 3, "weights_s": 2}
 
 
-def test_text_of_a_stalled_answer_is_sent_by_another_thread(clock: Clock) -> None:
+def test_text_of_a_stalled_answer_is_sent_by_the_heartbeat_thread(clock: Clock) -> None:
     sent: list[Any] = []
     meter = RunTimer(run=1, images=0, emit=sent.append, clock=clock)
     meter.mark_inputs_ready(3)
@@ -124,7 +124,7 @@ def test_text_of_a_stalled_answer_is_sent_by_another_thread(clock: Clock) -> Non
     assert "".join(e.text for e in sent if isinstance(e, Text)) == "A red circle."
 
 
-def test_a_repeated_request_is_measured_alone(clock: Clock) -> None:
+def test_repeated_request_is_measured_alone(clock: Clock) -> None:
     sent: list[Any] = []
     phases: list[str] = []
     meter = RunTimer(run=1, images=0, emit=sent.append, enter=phases.append, clock=clock)

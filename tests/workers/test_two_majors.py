@@ -55,7 +55,7 @@ def environment(checkpoints: Path, modules: Path) -> dict[str, str]:
     return {**os.environ, **ours}
 
 
-def test_equal_texts(
+def test_both_majors_give_equal_texts(
     old_python: str, tiny: Callable[[str], Path], images: dict[str, str], tmp_path: Path
 ) -> None:
     made = [tiny(family) for family in FAMILIES]
@@ -85,7 +85,7 @@ def test_equal_texts(
 
 
 @pytest.mark.parametrize("major", ["4", "5"])
-def test_a_whole_worker(
+def test_worker_runs_in_both_majors(
     major: str,
     old_python: str,
     tiny: Callable[[str], Path],
@@ -118,7 +118,7 @@ def test_a_whole_worker(
     assert said[-1]["event"] == "worker_exiting"
 
 
-def test_a_sweep_through_both(
+def test_sweep_runs_in_both_majors(
     old_python: str,
     tiny: Callable[[str], Path],
     images: dict[str, str],

@@ -71,7 +71,7 @@ def same(one: RunFinished, other: RunFinished) -> bool:
 # On the way
 
 
-def test_frames_stand_where_the_video_stood(clip: Video) -> None:
+def test_frames_replace_the_video_in_place(clip: Video) -> None:
     first, second = replace(clip, frames=("a", "b")), replace(clip, frames=("c",), before=2)
     turn = Turn(text="t", images=("1", "2"), videos=(first, second))
     assert as_images([turn]) == [Turn(text="t", images=("a", "b", "1", "2", "c"))]
@@ -79,7 +79,7 @@ def test_frames_stand_where_the_video_stood(clip: Video) -> None:
     assert as_images([amid])[0].images == ("1", "a", "b", "c", "2")
 
 
-def test_templates_get_slots_in_the_same_order(clip: Video) -> None:
+def test_template_slots_keep_the_order(clip: Video) -> None:
     from workers.engines.transformers.prompt import messages
 
     videos = (clip, replace(clip, before=1), replace(clip, before=1))
@@ -88,7 +88,7 @@ def test_templates_get_slots_in_the_same_order(clip: Video) -> None:
     assert kinds == ["video", "image", "video", "video", "image", "text"]
 
 
-def test_a_video_comes_through_the_pipe(clip: Video) -> None:
+def test_video_is_sent_through_the_protocol(clip: Video) -> None:
     run = Run(run=1, turns=(Turn(text="t", images=("x",), videos=(clip,)),), generation=GREEDY)
     assert parse_command(json.dumps(asdict(run)).encode()) == run
 
@@ -134,7 +134,7 @@ def test_frames_as_images_equal_a_direct_call(
 
 
 @pretended
-def test_a_video_beside_images_and_in_a_conversation(
+def test_video_beside_images_and_in_a_conversation(
     tiny: Callable[[str], Path], clip: Video, images: dict[str, str]
 ) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})
@@ -149,7 +149,9 @@ def test_a_video_beside_images_and_in_a_conversation(
 
 @pretended
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "internvl3", "gemma3", "llava_next"])
-def test_other_families_get_images(family: str, tiny: Callable[[str], Path], clip: Video) -> None:
+def test_other_families_get_frames_as_images(
+    family: str, tiny: Callable[[str], Path], clip: Video
+) -> None:
     engine = load(tiny(family))
     turn = Turn(text="Hi", videos=(replace(clip, frames=clip.frames[:2], times_s=(0.5, 1.5)),))
     found = answer(engine, turn)
@@ -157,7 +159,7 @@ def test_other_families_get_images(family: str, tiny: Callable[[str], Path], cli
     assert found.notes == ["video given as 2 images"]
 
 
-def test_a_model_of_one_image_refuses(
+def test_single_image_model_refuses_a_video(
     tiny: Callable[[str], Path], clip: Video, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     from huggingface_hub import constants
@@ -177,7 +179,7 @@ def test_a_model_of_one_image_refuses(
         assert answer(engine, Turn(text="Hi", videos=(still,))).text
 
 
-def test_mlx_gets_images_and_refuses_where_one_goes(
+def test_mlx_gets_frames_and_refuses_for_single_image_models(
     tiny: Callable[[str], Path], clip: Video, talk: Callable[..., Any]
 ) -> None:
     seen = Turn(text="What falls?", videos=(clip,))
@@ -201,7 +203,7 @@ def test_mlx_gets_images_and_refuses_where_one_goes(
 
 @real
 @pytest.mark.parametrize("family", ["smolvlm2", "qwen2_5_vl", "internvl3"])
-def test_a_video_as_such_equals_a_direct_call(
+def test_native_video_equals_a_direct_call(
     family: str, tiny: Callable[[str], Path], clip: Video
 ) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -243,7 +245,9 @@ def test_a_video_as_such_equals_a_direct_call(
 
 
 @real
-def test_a_template_without_a_slot_gets_images(tiny: Callable[[str], Path], clip: Video) -> None:
+def test_template_without_a_video_slot_gets_frames(
+    tiny: Callable[[str], Path], clip: Video
+) -> None:
     engine = load(tiny("qwen2_5_vl"))
     hooks = engine._hooks
     hooks.processor.chat_template = hooks.processor.chat_template.replace("<|video_pad|>", "")
@@ -252,7 +256,7 @@ def test_a_template_without_a_slot_gets_images(tiny: Callable[[str], Path], clip
 
 
 @real
-def test_a_text_that_looks_like_a_video(tiny: Callable[[str], Path]) -> None:
+def test_text_that_looks_like_a_video_token_is_refused(tiny: Callable[[str], Path]) -> None:
     engine = load(tiny("qwen2_5_vl"))
     with pytest.raises(WorkerFailure, match="video_pad"):
         answer(engine, Turn(text="Hi <|video_pad|>"))
@@ -270,7 +274,7 @@ class Whole:
     video_processor, video_token = Part(), "<video>"
 
 
-def test_what_a_working_video_processor_is(tiny: Callable[[str], Path]) -> None:
+def test_working_video_processor_is_recognised(tiny: Callable[[str], Path]) -> None:
     from workers.engines.transformers.video import fills_slot, metadata, takes_videos
 
     assert takes_videos(Whole())
@@ -295,7 +299,7 @@ def test_what_a_working_video_processor_is(tiny: Callable[[str], Path]) -> None:
 
 
 @pretended
-def test_a_sweep_over_a_video(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_sweep_over_a_video_runs(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=5)

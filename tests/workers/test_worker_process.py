@@ -114,7 +114,9 @@ def check_runs(said: Any, expected: list[tuple[str, list[int], int, int]]) -> No
     assert len({raw for raw, *_ in expected}) == len(expected)  # it does look, and read
 
 
-def test_a_broken_checkpoint_ends_with_its_class(tmp_path: Path, talk: Callable[..., Any]) -> None:
+def test_broken_checkpoint_ends_with_its_error_class(
+    tmp_path: Path, talk: Callable[..., Any]
+) -> None:
     said = talk([Load(model=str(tmp_path), local=True)])
     assert said.code == 3
     (error,) = said.named("error")
@@ -128,7 +130,7 @@ def test_a_broken_checkpoint_ends_with_its_class(tmp_path: Path, talk: Callable[
     ("token", "variable"),
     [("hf_not4realbutlongenough", "NOTHING"), ("known-by-its-n4me", "HF_TOKEN")],
 )
-def test_a_token_never_reaches_an_event(
+def test_hub_token_never_reaches_an_event(
     talk: Callable[..., Any], token: str, variable: str
 ) -> None:
     """One is known by its form, wherever it is from, the other by its variable's name."""
@@ -137,7 +139,7 @@ def test_a_token_never_reaches_an_event(
     assert token not in str(said.events)
 
 
-def test_end_of_input_is_a_stop(talk: Callable[..., Any]) -> None:
+def test_end_of_input_stops_the_worker(talk: Callable[..., Any]) -> None:
     said = talk(b"")
     assert (said.code, [e["event"] for e in said.events]) == (0, ["started", "worker_exiting"])
 
@@ -147,7 +149,7 @@ def test_garbage_is_a_protocol_failure(talk: Callable[..., Any]) -> None:
     assert (said.code, said.named("error")[0]["error_class"]) == (3, "protocol")
 
 
-def test_descriptors_and_signals_are_in_hand(talk: Callable[..., Any]) -> None:
+def test_descriptors_and_signals_are_set_up(talk: Callable[..., Any]) -> None:
     """No child inherits the stream, nobody eats commands, Ctrl-C is the supervisor's."""
     before = """
 import subprocess, sys, os, signal
@@ -169,7 +171,7 @@ serve.serve = look
     assert "for the worker" in said.log
 
 
-def test_a_stack_on_demand(tmp_path: Path, talk: Callable[..., Any]) -> None:
+def test_signal_writes_the_stack(tmp_path: Path, talk: Callable[..., Any]) -> None:
     stack = tmp_path / "stack"
     before = """
 import os, signal
@@ -184,7 +186,7 @@ serve.serve = hang_here
     assert "hang_here" in stack.read_text()
 
 
-def test_a_worker_that_nobody_hears_leaves(talk: Callable[..., Any]) -> None:
+def test_worker_exits_when_its_output_is_closed(talk: Callable[..., Any]) -> None:
     before = """
 import os
 import workers.protocol as wire
@@ -195,12 +197,12 @@ wire.os.write = closed
     assert talk(b"", before=before).code == 4
 
 
-def test_exit_handlers_cost_nothing(talk: Callable[..., Any]) -> None:
+def test_exit_handlers_are_skipped(talk: Callable[..., Any]) -> None:
     said = talk(b"", before="import atexit, threading; atexit.register(threading.Event().wait)")
     assert said.code == 0
 
 
-def test_a_crash_leaves_a_stack_in_the_log(talk: Callable[..., Any]) -> None:
+def test_crash_leaves_a_stack_in_the_log(talk: Callable[..., Any]) -> None:
     before = """
 import ctypes
 import workers.main_loop as serve

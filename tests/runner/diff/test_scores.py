@@ -31,7 +31,7 @@ def scored(store: Store, queued: Queued, answers: Sequence[str], repeats: int = 
     return sweep
 
 
-def test_a_significant_drop_is_a_regression(store: Store, queued: Queued) -> None:
+def test_significant_drop_is_a_regression(store: Store, queued: Queued) -> None:
     scored(store, queued, ["yes"] * 48)
     scored(store, queued, ["yes"] * 42 + ["no"] * 6)
     found = held(store)
@@ -56,7 +56,7 @@ def test_a_significant_drop_is_a_regression(store: Store, queued: Queued) -> Non
     assert diff(store, "2", "1").exit_code == 0
 
 
-def test_a_drop_that_may_be_chance_is_shown_and_no_regression(store: Store, queued: Queued) -> None:
+def test_drop_that_may_be_chance_is_shown_and_no_regression(store: Store, queued: Queued) -> None:
     scored(store, queued, ["yes"] * 8)
     scored(store, queued, ["yes"] * 7 + ["no"])
     shown = diff(store, "1", "2")
@@ -70,7 +70,7 @@ def test_a_drop_that_may_be_chance_is_shown_and_no_regression(store: Store, queu
     )
 
 
-def test_repeats_of_a_question_count_once(store: Store, queued: Queued) -> None:
+def test_repeats_of_a_question_are_counted_once(store: Store, queued: Queued) -> None:
     scored(store, queued, ["yes"] * 10, repeats=5)
     scored(store, queued, ["yes"] * 5 + ["no"] * 5, repeats=5)
     (score,) = held(store).models[0].scores
@@ -109,7 +109,7 @@ def test_newcombes_interval() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=40))
-def test_the_interval_holds_the_difference(pairs: list[tuple[float, float]]) -> None:
+def test_interval_holds_the_difference(pairs: list[tuple[float, float]]) -> None:
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     found = difference_interval(a, b)
     assert found is not None

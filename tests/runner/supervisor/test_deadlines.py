@@ -17,7 +17,7 @@ def watch() -> DeadlineMonitor:
     return DeadlineMonitor(LIMITS, now=0)
 
 
-def test_a_load_has_its_deadline_and_a_download_its_own(watch: DeadlineMonitor) -> None:
+def test_load_and_download_have_separate_deadlines(watch: DeadlineMonitor) -> None:
     assert watch.next_deadline() == 10
     watch.enter_phase("download", 4)
     assert watch.next_deadline() == 104
@@ -30,13 +30,13 @@ def test_a_load_has_its_deadline_and_a_download_its_own(watch: DeadlineMonitor) 
     assert "10 s" in breach.message
 
 
-def test_signs_of_life_do_not_extend_a_load(watch: DeadlineMonitor) -> None:
+def test_heartbeats_do_not_extend_the_load_deadline(watch: DeadlineMonitor) -> None:
     watch.enter_phase("load", 1)
     watch.on_event(10, progress=True)
     assert watch.check(11) is not None
 
 
-def test_the_first_token_may_take_long_without_a_sign_of_life(watch: DeadlineMonitor) -> None:
+def test_prefill_needs_no_heartbeat(watch: DeadlineMonitor) -> None:
     watch.enter_phase("idle", 1)
     watch.enter_phase("prefill", 2)
     assert watch.check(6.9) is None
@@ -45,7 +45,7 @@ def test_the_first_token_may_take_long_without_a_sign_of_life(watch: DeadlineMon
     assert breach.limit == "first_token_s"
 
 
-def test_while_generating_only_text_counts_as_progress(watch: DeadlineMonitor) -> None:
+def test_only_text_counts_as_progress_while_generating(watch: DeadlineMonitor) -> None:
     watch.enter_phase("prefill", 0)
     watch.enter_phase("generate", 1)
     watch.on_event(3, progress=True)
@@ -56,7 +56,7 @@ def test_while_generating_only_text_counts_as_progress(watch: DeadlineMonitor) -
     assert (breach.limit, breach.phase) == ("silence_s", "generate")
 
 
-def test_the_whole_run_is_bounded_however_it_talks(watch: DeadlineMonitor) -> None:
+def test_run_deadline_holds_despite_progress(watch: DeadlineMonitor) -> None:
     watch.enter_phase("prefill", 0)
     watch.enter_phase("generate", 1)
     for second in range(2, 20):
@@ -68,26 +68,26 @@ def test_the_whole_run_is_bounded_however_it_talks(watch: DeadlineMonitor) -> No
     assert breach.limit == "run_s"
 
 
-def test_between_runs_a_heartbeat_is_enough(watch: DeadlineMonitor) -> None:
+def test_heartbeat_is_enough_between_runs(watch: DeadlineMonitor) -> None:
     watch.enter_phase("idle", 0)
     watch.on_event(2.5, progress=False)
     assert watch.check(5) is None
     assert watch.check(5.5) is not None
 
 
-def test_leaving_has_a_deadline(watch: DeadlineMonitor) -> None:
+def test_worker_exit_has_a_deadline(watch: DeadlineMonitor) -> None:
     watch.enter_phase("stop", 5)
     assert watch.next_deadline() == 5 + STOP_S
 
 
-def test_memory_is_a_limit_in_every_phase(watch: DeadlineMonitor) -> None:
+def test_memory_limit_holds_in_every_phase(watch: DeadlineMonitor) -> None:
     assert watch.check(1, rss_bytes=1000) is None
     breach = watch.check(1, rss_bytes=1001)
     assert breach is not None
     assert (breach.limit, breach.phase) == ("memory_bytes", "start")
 
 
-def test_waiting_for_a_server_takes_no_time_from_a_run(watch: DeadlineMonitor) -> None:
+def test_server_wait_does_not_count_towards_a_run(watch: DeadlineMonitor) -> None:
     watch.enter_phase("prefill", 0)
     watch.on_waiting("503: Loading model", retry_in_s=30, now=4)
     assert watch.phase == "waiting"
@@ -102,7 +102,7 @@ def test_waiting_for_a_server_takes_no_time_from_a_run(watch: DeadlineMonitor) -
     assert watch.run_began == 68
 
 
-def test_waiting_for_a_server_does_not_extend_a_load(watch: DeadlineMonitor) -> None:
+def test_server_wait_does_not_extend_a_load(watch: DeadlineMonitor) -> None:
     watch.enter_phase("load", 1)
     watch.on_waiting("503: Loading model", retry_in_s=30, now=2)
     assert watch.phase == "load"

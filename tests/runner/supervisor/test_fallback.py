@@ -22,7 +22,7 @@ def tries(done: Outcome) -> list[tuple[str, int, str]]:
     return [(row["text"], row["attempt"], row["outcome"]) for row in rows]
 
 
-def test_each_try_is_a_run_and_history_says_why_the_first_failed(sweep: Sweeper) -> None:
+def test_each_attempt_is_a_run_and_history_shows_the_first_failure(sweep: Sweeper) -> None:
     done = sweep(["error-in-load", "good"], ["a", "b"], tried=[variants("error-in-load", "good")])
     assert tries(done) == [("a", 1, "error"), ("b", 1, "error"), ("a", 2, "ok"), ("b", 2, "ok")]
     assert [(row["outcome"], row["model"], row["attempt"]) for row in done.rows] == [
@@ -40,7 +40,7 @@ def test_each_try_is_a_run_and_history_says_why_the_first_failed(sweep: Sweeper)
     assert [event.will_retry for event in finished] == [True, True, False, False]
 
 
-def test_only_the_jobs_that_failed_go_on(sweep: Sweeper) -> None:
+def test_only_failed_jobs_move_to_the_fallback(sweep: Sweeper) -> None:
     done = sweep(["good", "better"], ["a", "error", "b"], tried=[variants("good", "better")])
     assert tries(done) == [
         ("a", 1, "ok"),
@@ -50,13 +50,13 @@ def test_only_the_jobs_that_failed_go_on(sweep: Sweeper) -> None:
     ]
 
 
-def test_a_chain_goes_on_to_its_end(sweep: Sweeper) -> None:
+def test_fallback_chain_is_tried_to_its_end(sweep: Sweeper) -> None:
     names = ["exit-in-load", "error-in-load", "good"]
     done = sweep(names, ["a"], tried=[variants(*names)])
     assert tries(done) == [("a", 1, "crashed"), ("a", 2, "error"), ("a", 3, "ok")]
 
 
-def test_a_model_given_up_hands_on_what_it_never_came_to(sweep: Sweeper) -> None:
+def test_quarantined_model_passes_its_queued_jobs_to_the_fallback(sweep: Sweeper) -> None:
     limits = {"worker_failures": 2}
     done = sweep(
         ["good", "better"],
@@ -69,7 +69,7 @@ def test_a_model_given_up_hands_on_what_it_never_came_to(sweep: Sweeper) -> None
     assert len(done.workers) == 4
 
 
-def test_nothing_falls_back_when_all_went_well(sweep: Sweeper) -> None:
+def test_successful_jobs_do_not_fall_back(sweep: Sweeper) -> None:
     done = sweep(["good", "better"], ["a"], tried=[variants("good", "better")])
     assert tries(done) == [("a", 1, "ok")]
     assert len(done.workers) == 1

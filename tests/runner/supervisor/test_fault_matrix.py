@@ -94,7 +94,7 @@ class Witness:
 
 @LINUX_ONLY
 @pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_descendant_dies_with_its_worker(faults, marker: str, kind: str) -> None:
+def test_each_kind_of_descendant_is_killed_with_its_worker(faults, marker: str, kind: str) -> None:
     seen: dict[int, str] = {}
     look = Witness(stream.RunText, lambda pid: seen.update(until_all_are_up(marker)))
     runs, workers = faults(f"offspring {marker}", "after", emit=look)
@@ -117,7 +117,7 @@ def until_all_are_up(marker: str) -> dict[int, str]:
 
 
 @LINUX_ONLY
-def test_a_fork_bomb_is_brought_down(faults) -> None:
+def test_fork_bomb_is_killed(faults) -> None:
     runs, workers = faults("bomb", "after", first_token_s=1)
     assert outcomes(runs) == ["timeout", "ok"]
     assert workers[0]["survivors"] == 0
@@ -125,7 +125,7 @@ def test_a_fork_bomb_is_brought_down(faults) -> None:
 
 
 @LINUX_ONLY
-def test_a_leaked_child_that_holds_the_pipes_delays_nothing(faults) -> None:
+def test_leaked_child_holding_the_pipes_delays_nothing(faults) -> None:
     began = time.monotonic()
     runs, workers = faults("leak", "after")
     assert outcomes(runs) == ["crashed", "ok"]
@@ -134,7 +134,7 @@ def test_a_leaked_child_that_holds_the_pipes_delays_nothing(faults) -> None:
 
 
 @LINUX_ONLY
-def test_a_stranger_that_holds_the_pipe_delays_nothing(faults) -> None:
+def test_unrelated_process_holding_the_pipe_delays_nothing(faults) -> None:
     held: list[int] = []
 
     def grab(pid: int) -> None:
@@ -153,7 +153,7 @@ def test_a_stranger_that_holds_the_pipe_delays_nothing(faults) -> None:
 
 
 @LINUX_ONLY
-def test_what_a_killed_worker_held_is_back(faults) -> None:
+def test_memory_of_a_killed_worker_is_freed(faults) -> None:
     size = 4_000_000_000 if psutil.virtual_memory().available > 8_000_000_000 else 1_500_000_000
     runs, workers = faults(f"hold {size}", first_token_s=600, run_s=600)
     assert outcomes(runs) == ["timeout"]
@@ -163,7 +163,7 @@ def test_what_a_killed_worker_held_is_back(faults) -> None:
 
 
 @LINUX_ONLY
-def test_memory_that_a_daemon_takes_counts(faults) -> None:
+def test_memory_of_a_daemon_is_counted(faults) -> None:
     limits = {"memory_bytes": 300_000_000, "first_token_s": 600, "run_s": 600}
     runs, workers = faults("balloon in a daemon", "after", **limits)
     assert outcomes(runs) == ["memory_limit", "ok"]
@@ -171,7 +171,7 @@ def test_memory_that_a_daemon_takes_counts(faults) -> None:
 
 
 @LINUX_ONLY
-def test_a_spike_of_25_ms_is_measured(faults) -> None:
+def test_memory_spike_of_25_ms_is_measured(faults) -> None:
     ((run,), _) = faults("spike", first_token_s=20)
     assert run["peak_rss_method"] == "VmHWM"
     assert run["peak_rss_bytes"] == pytest.approx(int(run["text"]), rel=0.01)
@@ -179,7 +179,7 @@ def test_a_spike_of_25_ms_is_measured(faults) -> None:
 
 
 @LINUX_ONLY
-def test_a_failed_allocation_is_the_workers_own_report(faults) -> None:
+def test_failed_allocation_is_reported_by_the_worker(faults) -> None:
     runs, workers = faults("address space", "after")
     assert outcomes(runs) == ["out_of_memory", "ok"]
     assert runs[0]["error_class"] == "out_of_memory"
@@ -187,7 +187,7 @@ def test_a_failed_allocation_is_the_workers_own_report(faults) -> None:
 
 
 @LINUX_ONLY
-def test_a_worker_volunteers_for_the_oom_killer(faults) -> None:
+def test_worker_is_preferred_by_the_oom_killer(faults) -> None:
     ((run,), _) = faults("volunteer")
     assert run["text"] == "500"
 
@@ -214,7 +214,7 @@ def memory_group(marker: str) -> Iterator[Path]:
 
 
 @LINUX_ONLY
-def test_the_kernels_oom_killer_is_told_from_a_crash(
+def test_kernel_oom_kill_is_distinguished_from_a_crash(
     memory_group: Path, tmp_path: Path, marker: str
 ) -> None:
     join = f'echo $$ > {memory_group}/cgroup.procs; exec "$@"'
@@ -231,7 +231,7 @@ def test_the_kernels_oom_killer_is_told_from_a_crash(
 # What it says.
 
 
-def test_a_line_of_100_mb_is_skipped_and_takes_no_memory(faults) -> None:
+def test_line_of_100_mb_is_skipped_without_using_memory(faults) -> None:
     host.reset_peak(os.getpid())
     before = host.process_memory(os.getpid())
     runs, workers = faults("long line", first_token_s=600)
@@ -252,19 +252,19 @@ def test_events_out_of_order_change_nothing(faults) -> None:
     assert len(workers) == 1
 
 
-def test_a_farewell_amid_a_run_ends_no_limit(faults) -> None:
+def test_exit_event_during_a_run_lifts_no_limit(faults) -> None:
     runs, workers = faults("farewell", "after", first_token_s=2)
     assert outcomes(runs) == ["timeout", "ok"]
     assert (workers[0]["killed_for"], runs[0]["phase"]) == ("first_token_s", "prefill")
 
 
-def test_what_no_database_can_hold_is_refused(faults) -> None:
+def test_values_that_sqlite_cannot_store_are_refused(faults) -> None:
     runs, workers = faults("unstorable", "after")
     assert outcomes(runs) == ["ok", "ok"]
     assert "not JSON" in workers[0]["notes"]
 
 
-def test_an_answer_after_the_deadline_is_too_late(faults) -> None:
+def test_answer_after_the_deadline_is_ignored(faults) -> None:
     runs, workers = faults("late answer", "after", first_token_s=2)
     assert outcomes(runs) == ["timeout", "ok"]
     assert "too late" in workers[0]["notes"]
@@ -276,13 +276,13 @@ def test_an_answer_after_the_deadline_is_too_late(faults) -> None:
 
 
 @pytest.mark.parametrize("model", ["good", "busy-load"])
-def test_who_is_busy_within_its_deadline_is_left_alone(sweep: Sweeper, model: str) -> None:
+def test_busy_worker_within_its_deadline_is_not_killed(sweep: Sweeper, model: str) -> None:
     done = sweep([model], ["busy"], limits=QUICK | {"first_token_s": 10, "silence_s": 1})
     assert done.rows[0]["outcome"] == "ok"
     assert done.workers[0]["killed_for"] is None
 
 
-def test_a_kill_from_outside_is_no_timeout(faults) -> None:
+def test_external_kill_is_not_a_timeout(faults) -> None:
     kill = Witness(stream.RunStarted, lambda pid: os.kill(pid, signal.SIGKILL))
     runs, workers = faults("hang", "after", emit=kill)
     assert outcomes(runs) == ["crashed", "ok"]
@@ -290,7 +290,7 @@ def test_a_kill_from_outside_is_no_timeout(faults) -> None:
     assert workers[0]["killed_for"] is None
 
 
-def test_a_clean_exit_that_hangs_at_exit_is_ended(sweep: Sweeper, monkeypatch) -> None:
+def test_worker_that_hangs_at_exit_is_killed(sweep: Sweeper, monkeypatch) -> None:
     monkeypatch.setattr("runner.supervisor.deadlines.STOP_S", 0.3)
     done = sweep(["hang-at-exit"], ["a"])
     assert done.rows[0]["outcome"] == "ok"
@@ -298,13 +298,13 @@ def test_a_clean_exit_that_hangs_at_exit_is_ended(sweep: Sweeper, monkeypatch) -
     assert done.workers[0]["killed_processes"] == 1
 
 
-def test_a_worker_may_delete_its_folder(faults) -> None:
+def test_deleted_worker_folder_is_recreated(faults) -> None:
     runs, workers = faults("delete folder", "after")
     assert outcomes(runs) == ["crashed", "ok"]
     assert Path(workers[1]["log_path"]).exists()
 
 
-def test_a_filled_log_keeps_its_newest_part(faults) -> None:
+def test_full_log_keeps_its_newest_part(faults) -> None:
     runs, workers = faults("fill log", first_token_s=600)
     assert outcomes(runs) == ["ok"]
     log = Path(workers[0]["log_path"])
@@ -313,7 +313,7 @@ def test_a_filled_log_keeps_its_newest_part(faults) -> None:
     assert log.read_bytes().endswith(b"%099d\n" % 599_999)
 
 
-def test_the_kill_ladder_is_data(faults) -> None:
+def test_kill_steps_are_stored(faults) -> None:
     (run,), (worker,) = faults("hang", first_token_s=2)
     assert worker["killed_for"] == "first_token_s"
     assert worker["kill_signals"] == "SIGUSR1 SIGKILL"
@@ -327,7 +327,7 @@ def test_the_kill_ladder_is_data(faults) -> None:
 
 
 @LINUX_ONLY
-def test_a_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
+def test_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
     seen: dict[int, str] = {}
 
     def kill(pid: int) -> None:
@@ -343,7 +343,7 @@ def test_a_killed_shim_leaves_nothing_running(faults, marker: str) -> None:
 
 
 @LINUX_ONLY
-def test_a_stopped_shim_is_not_waited_for(faults, marker: str, monkeypatch) -> None:
+def test_stopped_shim_is_killed_after_a_time_limit(faults, marker: str, monkeypatch) -> None:
     monkeypatch.setattr(worker_process, "SHIM_TIMEOUT_S", 0.3)
     stop = Witness(stream.RunText, lambda pid: os.kill(psutil.Process(pid).ppid(), signal.SIGSTOP))
     runs, workers = faults(f"offspring {marker}", "after", emit=stop)
@@ -352,7 +352,7 @@ def test_a_stopped_shim_is_not_waited_for(faults, marker: str, monkeypatch) -> N
 
 
 @LINUX_ONLY
-def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path, marker: str) -> None:
+def test_killed_supervisor_leaves_nothing_running(tmp_path: Path, marker: str) -> None:
     path, limits = tmp_path / "dies.db", json.dumps(QUICK | {"silence_s": 600, "run_s": 600})
     argv = [sys.executable, str(FAULTY), str(path), marker, limits, f"offspring {marker}"]
     with subprocess.Popen(argv) as supervisor:
@@ -362,7 +362,7 @@ def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path, marker: str)
         wait_until(lambda: not faulty.marked(marker))
 
 
-def test_this_process_has_nothing_left() -> None:
+def test_test_process_has_no_children_left() -> None:
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
     mine = psutil.Process().children(recursive=True)
     assert [p for p in mine if p.status() != psutil.STATUS_ZOMBIE] == []

@@ -16,19 +16,19 @@ from tests.helpers.scripted_sweep import Sweeper
 NAMES = ("slept_s", "swapped_bytes", "throttled_s", "thermal_throttles", "memory_stalled_s")
 
 
-def test_unknown_stays_unknown_and_none_is_nought() -> None:
+def test_unknown_counter_is_null_and_none_is_zero() -> None:
     before = CounterSnapshot({"slept_s": 5.0, "swapped_bytes": None, "thermal_throttles": 3})
     after = CounterSnapshot({"slept_s": 5.000001, "swapped_bytes": 9, "thermal_throttles": 3})
     assert before.until(after) == {"slept_s": 0.0, "swapped_bytes": None, "thermal_throttles": 0}
 
 
-def test_a_count_that_was_begun_anew_is_unknown() -> None:
+def test_reset_counter_is_unknown() -> None:
     assert CounterSnapshot({"throttled_s": 8.0}).until(CounterSnapshot({"throttled_s": 1.0})) == {
         "throttled_s": None
     }
 
 
-def test_the_load_is_told_once_and_each_run_by_itself(monkeypatch) -> None:
+def test_interference_is_recorded_per_load_and_per_run(monkeypatch) -> None:
     slept = iter([0.0, 10.0, 11.0, 50.0, 50.0])
     monkeypatch.setattr(counters, "slept_s", lambda: next(slept))
     interference = InterferenceTracker()
@@ -56,7 +56,7 @@ def rough(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(counters, function, counts(name))
 
 
-def test_a_run_on_a_machine_that_slept_is_flagged(rough, sweep: Sweeper) -> None:
+def test_run_during_sleep_gets_a_note(rough, sweep: Sweeper) -> None:
     done = sweep(["good"], ["a", "exit 7"])
     for run in done.store.db.query("SELECT * FROM runs"):
         assert run["slept_s"] == 3600
@@ -67,7 +67,7 @@ def test_a_run_on_a_machine_that_slept_is_flagged(rough, sweep: Sweeper) -> None
     assert "slept for 3600 s during its load" in done.workers[0]["notes"]
 
 
-def test_the_history_names_doubtful_times(rough, sweep: Sweeper) -> None:
+def test_history_lists_doubtful_times(rough, sweep: Sweeper) -> None:
     done = sweep(["good"], ["a", "b"])
     path = str(done.store.path)
     rows = json.loads(
@@ -86,7 +86,7 @@ def test_the_history_names_doubtful_times(rough, sweep: Sweeper) -> None:
     assert [(row["run"], row["memory_stalled_s"]) for row in rows] == [(2, 0.1)]
 
 
-def test_a_worker_that_never_loads_has_its_loads_hardships(rough, sweep: Sweeper) -> None:
+def test_failed_load_records_its_interference(rough, sweep: Sweeper) -> None:
     done = sweep(["exit-in-load"], ["a"])
     assert done.workers[0]["load_slept_s"] == 3600
     (run,) = done.store.db.query("SELECT * FROM runs")
@@ -94,7 +94,7 @@ def test_a_worker_that_never_loads_has_its_loads_hardships(rough, sweep: Sweeper
     assert run["notes"] is None
 
 
-def test_a_calm_run_says_nothing(sweep: Sweeper) -> None:
+def test_run_without_interference_has_no_note(sweep: Sweeper) -> None:
     (run,) = sweep(["good"], ["a"]).store.db.query("SELECT * FROM runs")
     assert run["slept_s"] == 0
     assert run["notes"] is None

@@ -62,7 +62,7 @@ def hoarder() -> Iterator[tuple[int, Callable[[str, int], None]]]:
     process.stdout.close()
 
 
-def test_the_whole_tree_is_counted(hoarder) -> None:
+def test_memory_of_the_whole_process_tree_is_counted(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)
     before = memory.sample(0)
@@ -75,7 +75,7 @@ def test_the_whole_tree_is_counted(hoarder) -> None:
 
 
 @pytest.mark.skipif(not host.LINUX, reason="the kernel's mark is read on Linux")
-def test_a_spike_between_two_samples_is_not_missed(hoarder) -> None:
+def test_spike_between_two_samples_is_measured(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)
     memory.start_run()
@@ -90,7 +90,7 @@ def test_a_spike_between_two_samples_is_not_missed(hoarder) -> None:
 
 
 @pytest.mark.skipif(not host.LINUX, reason="the kernel's mark can be reset on Linux only")
-def test_each_run_has_a_peak_of_its_own(hoarder) -> None:
+def test_each_run_has_its_own_peak(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)
     memory.start_run()
@@ -106,7 +106,7 @@ def test_each_run_has_a_peak_of_its_own(hoarder) -> None:
 
 
 @pytest.mark.skipif(not host.LINUX, reason="Linux tells files from the rest")
-def test_what_files_back_is_told_apart(hoarder) -> None:
+def test_file_backed_memory_is_reported_separately(hoarder) -> None:
     pid, ask = hoarder
     memory = MemoryTracker(pid)
     before = memory.sample(0)
@@ -118,7 +118,7 @@ def test_what_files_back_is_told_apart(hoarder) -> None:
     assert after.anonymous - before.anonymous < 20 * MB
 
 
-def test_a_process_that_is_gone_has_no_memory() -> None:
+def test_exited_process_has_no_memory() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     memory = MemoryTracker(process.pid)

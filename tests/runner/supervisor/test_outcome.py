@@ -25,7 +25,7 @@ from schemas.events import Error
         (WorkerExit(), "crashed", "vanished"),
     ],
 )
-def test_endings(ending: WorkerExit, outcome: str, words: str) -> None:
+def test_exit_status_gives_the_outcome(ending: WorkerExit, outcome: str, words: str) -> None:
     row = outcome_of_exit(ending, "generate")
     assert row["outcome"] == outcome
     assert row["phase"] == "generate"
@@ -41,7 +41,7 @@ def test_endings(ending: WorkerExit, outcome: str, words: str) -> None:
         ("bad_image", "error"),
     ],
 )
-def test_errors(error_class: str, outcome: str) -> None:
+def test_error_classes_give_the_outcome(error_class: str, outcome: str) -> None:
     error = Error(phase="generate", error_class=error_class, exception="E", message="m", run=1)
     row = outcome_of_error(error)
     assert (row["outcome"], row["error_class"]) == (outcome, error_class)

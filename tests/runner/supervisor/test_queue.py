@@ -22,7 +22,7 @@ from tests.helpers.waiting import WAIT_S
 EVENING = Clock.EVENING
 
 
-def test_sweeps_are_worked_in_their_order_each_to_its_end(night: Any) -> None:
+def test_sweeps_run_in_order_each_to_completion(night: Any) -> None:
     night.add(["good"], ["a"], name="x")
     night.add(["good"], ["b"], name="y", priority=1)
     assert night.work()
@@ -33,7 +33,7 @@ def test_sweeps_are_worked_in_their_order_each_to_its_end(night: Any) -> None:
     assert [event.state for event in of(night.told, stream.SweepFinished)] == ["done", "done"]
 
 
-def test_a_sweep_begins_at_its_hour_and_not_before(night: Any) -> None:
+def test_sweep_starts_at_its_start_time(night: Any) -> None:
     night.add(
         ["good"], ["late"], name="late", not_before=format_timestamp(EVENING + timedelta(hours=1))
     )
@@ -50,7 +50,7 @@ def test_a_sweep_begins_at_its_hour_and_not_before(night: Any) -> None:
     assert night.runs() == [("now", "now", "ok"), ("late", "late", "ok")]
 
 
-def test_a_sweep_begins_after_another_has_ended(night: Any, store: Store) -> None:
+def test_sweep_starts_after_its_predecessor_ends(night: Any, store: Store) -> None:
     first = night.add(["good"], ["slowly"], name="first")
     night.add(["good"], ["b"], name="second", after_sweep_id=first, priority=9)
     night.work(workers=2)
@@ -60,7 +60,7 @@ def test_a_sweep_begins_after_another_has_ended(night: Any, store: Store) -> Non
     assert night.told.index(ended) < night.told.index(begun)
 
 
-def test_no_job_is_begun_that_would_end_after_the_hour(night: Any, store: Store) -> None:
+def test_no_job_starts_that_would_end_after_the_end_time(night: Any, store: Store) -> None:
     """The scripted model takes 0.2 s a run and 0.25 s a load, by its own word."""
     night.add(["good"], ["known"], name="before")
     night.work()
@@ -77,7 +77,9 @@ def test_no_job_is_begun_that_would_end_after_the_hour(night: Any, store: Store)
     assert of(night.told, stream.SweepFinished)[-1].waiting == 1
 
 
-def test_what_still_runs_at_the_hour_is_stopped_and_waits(night: Any, tmp_path: Path) -> None:
+def test_running_job_is_stopped_at_the_end_time_and_queued_again(
+    night: Any, tmp_path: Path
+) -> None:
     gate = tmp_path / "gate"
     night.add(["good"], [f"until {gate}", "b"], name="x")
 
@@ -93,7 +95,7 @@ def test_what_still_runs_at_the_hour_is_stopped_and_waits(night: Any, tmp_path: 
     assert night.states() == {"x": "done"}
 
 
-def test_two_workers_run_at_once_and_one_shims_death_is_not_the_others(
+def test_killed_shim_does_not_affect_a_second_worker(
     night: Any, store: Store, tmp_path: Path
 ) -> None:
     gates = [tmp_path / "one", tmp_path / "two"]
@@ -125,7 +127,7 @@ def test_one_model_has_one_worker_at_a_time(night: Any) -> None:
     assert len(of(night.told, stream.WorkerStarted)) == 1
 
 
-def test_cancelling_a_running_job_kills_it_and_goes_on(night: Any, tmp_path: Path) -> None:
+def test_cancelling_a_running_job_kills_it_and_continues(night: Any, tmp_path: Path) -> None:
     night.add(["good"], [f"until {tmp_path / 'never'}", "b"], name="x")
 
     def react(event: Any) -> None:
@@ -139,7 +141,7 @@ def test_cancelling_a_running_job_kills_it_and_goes_on(night: Any, tmp_path: Pat
     assert night.states() == {"x": "done"}
 
 
-def test_cancelling_a_sweep_that_loads_stops_the_load(night: Any) -> None:
+def test_cancelling_a_sweep_stops_its_load(night: Any) -> None:
     sweep = night.add(["hang-in-load"], ["a", "b"], name="x")
     night.add(["good"], ["c"], name="y")
 
@@ -153,7 +155,7 @@ def test_cancelling_a_sweep_that_loads_stops_the_load(night: Any) -> None:
     assert (told.model, told.jobs) == ("hang-in-load", 2)
 
 
-def test_a_paused_sweep_lets_its_run_end_and_others_go_on(night: Any) -> None:
+def test_pausing_a_sweep_lets_its_run_finish_and_others_continue(night: Any) -> None:
     sweep = night.add(["good"], ["a", "b"], name="x")
     night.add(["good"], ["c"], name="y")
 
@@ -167,7 +169,7 @@ def test_a_paused_sweep_lets_its_run_end_and_others_go_on(night: Any) -> None:
     assert night.runs() == [("x", "a", "ok"), ("y", "c", "ok"), ("x", "b", "ok")]
 
 
-def test_a_slow_load_is_tried_once_more_in_a_fresh_worker(night: Any, tmp_path: Path) -> None:
+def test_load_timeout_is_retried_once_in_a_new_worker(night: Any, tmp_path: Path) -> None:
     night.add(["hang-in-load"], ["a"], name="x", limits={"load_s": 0.5})
     night.work()
     assert len(of(night.told, stream.WorkerStarted)) == 2
@@ -175,13 +177,13 @@ def test_a_slow_load_is_tried_once_more_in_a_fresh_worker(night: Any, tmp_path: 
 
 
 @pytest.mark.parametrize("prompt", ["error", "segfault", "out of memory"])
-def test_what_would_fail_again_is_not_tried_again(night: Any, prompt: str) -> None:
+def test_permanent_failure_is_not_retried(night: Any, prompt: str) -> None:
     night.add(["good"], [prompt], name="x")
     night.work()
     assert len(night.runs()) == 1
 
 
-def test_a_busy_server_is_asked_once_more(night: Any) -> None:
+def test_busy_server_is_retried_once(night: Any) -> None:
     night.add(["good"], ["busy server"], name="x")
     night.work()
     assert [outcome for _, _, outcome in night.runs()] == ["error", "error"]
@@ -189,7 +191,7 @@ def test_a_busy_server_is_asked_once_more(night: Any) -> None:
     assert [event.will_retry for event in finished] == [True, False]
 
 
-def test_a_fresh_worker_for_every_job_where_that_is_asked(night: Any, store: Store) -> None:
+def test_each_job_gets_a_new_worker_when_requested(night: Any, store: Store) -> None:
     model = {"id": "./good", "isolation": "job"}
     night.add(["good"], ["a", "b", "c"], name="x", tried=[model])
     night.work()
@@ -198,7 +200,7 @@ def test_a_fresh_worker_for_every_job_where_that_is_asked(night: Any, store: Sto
     assert [outcome for _, _, outcome in night.runs()] == ["ok"] * 3
 
 
-def test_ctrl_c_leaves_the_queue_as_it_is(night: Any) -> None:
+def test_ctrl_c_keeps_the_queue(night: Any) -> None:
     night.add(["good"], ["slowly", "b"], name="x")
     night.add(["good"], ["c"], name="y")
 
@@ -213,7 +215,7 @@ def test_ctrl_c_leaves_the_queue_as_it_is(night: Any) -> None:
     assert night.states() == {"x": "done", "y": "done"}
 
 
-def test_it_stays_for_more_until_it_is_told_to_stop(night: Any) -> None:
+def test_supervisor_with_stay_runs_until_stopped(night: Any) -> None:
     night.add(["good"], ["a"], name="x")
     added: list[int] = []
 
@@ -229,7 +231,7 @@ def test_it_stays_for_more_until_it_is_told_to_stop(night: Any) -> None:
     assert time.monotonic() - began < WAIT_S
 
 
-def test_models_that_are_done_soon_go_first(
+def test_models_with_the_shortest_work_run_first(
     night: Any, store: Store, queued: Callable[..., int]
 ) -> None:
     night.add(["good"], ["a"], name="history")
@@ -247,7 +249,7 @@ def test_models_that_are_done_soon_go_first(
     assert [event.model for event in of(night.told, stream.WorkerStarted)] == ["other", "good"]
 
 
-def test_a_retry_while_it_works_is_counted_anew(night: Any) -> None:
+def test_retry_during_a_sweep_updates_the_job_counts(night: Any) -> None:
     sweep = night.add(["good"], ["error", "slowly"], name="x")
 
     def react(event: Any) -> None:

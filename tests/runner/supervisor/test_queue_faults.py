@@ -43,7 +43,7 @@ def stopped_after(seconds: float) -> threading.Timer:
     return timer
 
 
-def test_a_sweep_of_broken_images_alone_is_done(night: Night, tmp_path: Path) -> None:
+def test_sweep_with_only_broken_images_finishes(night: Night, tmp_path: Path) -> None:
     (tmp_path / "broken.png").touch()
     night.add(["good", "better"], ["a"], name="x", images=["broken.png"])
     assert night.work()
@@ -52,7 +52,7 @@ def test_a_sweep_of_broken_images_alone_is_done(night: Night, tmp_path: Path) ->
     assert of(night.told, stream.WorkerStarted) == []
 
 
-def test_a_broken_image_is_asked_of_no_model_when_it_is_tried_again(
+def test_retried_job_with_a_broken_image_loads_no_model(
     night: Night, store: Store, tmp_path: Path
 ) -> None:
     for name in ("broken.png", "fine.png"):
@@ -73,7 +73,7 @@ def test_a_broken_image_is_asked_of_no_model_when_it_is_tried_again(
     assert counted.jobs_by_model == {"good": 4}
 
 
-def test_what_broke_a_limit_and_is_cancelled_while_it_dies_is_not_tried_again(
+def test_job_cancelled_while_being_killed_for_a_limit_is_not_retried(
     night: Night, store: Store
 ) -> None:
     tried = [{"id": "./good", "fallback": ["./better"]}]
@@ -87,7 +87,7 @@ def test_what_broke_a_limit_and_is_cancelled_while_it_dies_is_not_tried_again(
     assert jobs(store) == [("done", "timeout", None, 1)]
 
 
-def test_what_is_interrupted_and_cancelled_while_it_dies_waits_for_no_other_day(
+def test_job_cancelled_while_being_interrupted_is_not_queued_again(
     night: Night, store: Store
 ) -> None:
     night.add(["good"], ["hang"])
@@ -102,7 +102,7 @@ def test_what_is_interrupted_and_cancelled_while_it_dies_waits_for_no_other_day(
     assert jobs(store) == [("done", "skipped", "cancelled", 1)]
 
 
-def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, store: Store) -> None:
+def test_foreground_sweep_ignores_start_time_and_predecessor(night: Night, store: Store) -> None:
     other = night.add(["good"], ["b"], name="other")
     later = format_timestamp(night.clock() + timedelta(days=1))
     sweep = night.add(["good"], ["a"], not_before=later, after_sweep_id=other, paused=1)
@@ -116,7 +116,7 @@ def test_a_sweep_run_by_itself_waits_for_no_hour_and_no_other(night: Night, stor
 
 
 @pytest.mark.serial
-def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
+def test_paused_foreground_sweep_waits_without_using_cpu(
     night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 20.0)
@@ -141,7 +141,7 @@ def test_a_sweep_that_is_paused_while_it_runs_by_itself_waits_and_costs_nothing(
 
 
 @pytest.mark.serial
-def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
+def test_retry_delay_ends_on_time_next_to_a_worker_without_busy_loop(
     night: Night, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 20.0)
@@ -168,9 +168,7 @@ def test_a_rest_ends_in_time_beside_another_worker_and_nothing_spins(
     assert turns < 300
 
 
-def test_nothing_rests_for_a_sweep_that_was_given_up(
-    night: Night, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_cancelled_sweep_has_no_retry_delay(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 10 * WAIT_S)
     sweep = night.add(["no-network"], ["a"])
 
@@ -196,7 +194,7 @@ def deaf_to_events(self: WorkerPool, controller: WorkerController) -> None:
     controller.heard.add(handle.reports_fd)
 
 
-def test_the_dead_get_no_jobs_and_are_not_replaced_for_ever(
+def test_dead_worker_gets_no_jobs_and_restarts_are_limited(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(WorkerPool, "listen", deaf_to_events)
@@ -223,7 +221,7 @@ class Crowded(FakeLauncher):
 
 
 @pytest.mark.parametrize(("times", "outcome"), [(1, "ok"), (9, "error")])
-def test_a_system_without_room_for_a_process_is_asked_again_and_ends_no_night(
+def test_failed_process_start_is_retried_and_does_not_end_the_sweep(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch, times: int, outcome: str
 ) -> None:
     monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.05)
@@ -235,7 +233,7 @@ def test_a_system_without_room_for_a_process_is_asked_again_and_ends_no_night(
     assert store.connection.execute("SELECT 1 FROM workers WHERE ended_at IS NULL").fetchall() == []
 
 
-def test_what_is_tried_again_while_its_model_is_given_up_is_loaded_again(
+def test_retry_during_quarantine_loads_the_model_again(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.supervisor.fail_jobs.AT_ONCE", 1)
@@ -250,7 +248,7 @@ def test_what_is_tried_again_while_its_model_is_given_up_is_loaded_again(
     assert sorted(count for *_, count in jobs(store)) == [1, 1, 2]
 
 
-def test_a_stop_at_once_does_not_wait_for_a_model_that_is_given_up(
+def test_immediate_stop_does_not_wait_for_a_quarantined_model(
     night: Night, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.supervisor.fail_jobs.AT_ONCE", 1)
@@ -267,7 +265,7 @@ def test_a_stop_at_once_does_not_wait_for_a_model_that_is_given_up(
     assert len(night.runs()) == 200
 
 
-def test_what_is_too_long_for_the_night_does_not_end_it_for_others(night: Night) -> None:
+def test_job_too_long_for_the_end_time_does_not_stop_other_jobs(night: Night) -> None:
     """The scripted model takes 0.45 s with its load, by its own word."""
     night.add(["good"], ["known"], name="before")
     night.work()
@@ -286,7 +284,7 @@ def test_what_is_too_long_for_the_night_does_not_end_it_for_others(night: Night)
     }
 
 
-def test_one_model_of_two_sweeps_has_one_worker_at_a_time(night: Night) -> None:
+def test_model_of_two_sweeps_has_one_worker_at_a_time(night: Night) -> None:
     night.add(["good"], ["slowly", "a"], name="x")
     night.add(["good", "better"], ["b"], name="y", order="listed")
     night.work(workers=3)
@@ -302,14 +300,14 @@ def test_one_model_of_two_sweeps_has_one_worker_at_a_time(night: Night) -> None:
     assert {outcome for _, _, outcome in night.runs()} == {"ok"}
 
 
-def test_a_load_that_worked_counts_anew(night: Night, store: Store) -> None:
+def test_successful_load_resets_the_failure_count(night: Night, store: Store) -> None:
     night.add(["good"], ["a"])
     store.connection.execute("UPDATE sweep_models SET load_failures = 1")
     night.work()
     assert store.connection.execute("SELECT load_failures FROM sweep_models").fetchall() == [(0,)]
 
 
-def test_a_database_that_is_taken_away_ends_the_work_and_says_so(
+def test_deleted_database_stops_the_supervisor_with_a_message(
     night: Night, store: Store, tmp_path: Path
 ) -> None:
     night.add(["good"], ["slowly", "b"], name="x")
@@ -324,7 +322,7 @@ def test_a_database_that_is_taken_away_ends_the_work_and_says_so(
     timer.cancel()
 
 
-def test_a_socket_that_is_taken_away_comes_back(night: Night) -> None:
+def test_deleted_socket_is_recreated(night: Night) -> None:
     night.add(["good"], ["a"])
     back: list[bool] = []
 
@@ -345,7 +343,7 @@ def test_a_socket_that_is_taken_away_comes_back(night: Night) -> None:
     assert back == [True]
 
 
-def test_the_queue_ends_what_a_dead_supervisor_had_only_to_end(
+def test_queue_finishes_a_sweep_that_a_dead_supervisor_left_complete(
     night: Night, store: Store, queued: Callable[..., int]
 ) -> None:
     night.add(["good"], ["a"], name="x")

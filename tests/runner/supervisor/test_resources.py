@@ -8,7 +8,7 @@ from runner.supervisor.resources import LIBRARIES, ResourceAllocator, Supervisor
 SMALL, BIG, UNKNOWN = Estimate(peak_rss_bytes=100), Estimate(peak_rss_bytes=900), Estimate()
 
 
-def test_one_at_a_time_unless_more_are_allowed() -> None:
+def test_one_worker_at_a_time_by_default() -> None:
     room = ResourceAllocator(SupervisorLimits())
     grant = room.allocate(BIG, "auto", "auto")
     assert grant is not None
@@ -17,7 +17,7 @@ def test_one_at_a_time_unless_more_are_allowed() -> None:
     assert room.allocate(SMALL, "auto", "auto") is not None
 
 
-def test_memory_is_shared_out_and_given_back() -> None:
+def test_memory_budget_is_reserved_and_released() -> None:
     room = ResourceAllocator(SupervisorLimits(workers=3, memory_bytes=1000))
     first = room.allocate(BIG, "cpu", "auto")
     assert first is not None
@@ -27,7 +27,7 @@ def test_memory_is_shared_out_and_given_back() -> None:
     assert room.allocate(SMALL, "cpu", "auto") is not None
 
 
-def test_who_is_not_known_works_alone() -> None:
+def test_model_of_unknown_size_runs_alone() -> None:
     room = ResourceAllocator(SupervisorLimits(workers=2, memory_bytes=1000))
     first = room.allocate(UNKNOWN, "cpu", "auto")
     assert first is not None
@@ -37,14 +37,14 @@ def test_who_is_not_known_works_alone() -> None:
     assert room.allocate(UNKNOWN, "cpu", "auto") is None
 
 
-def test_too_big_for_the_budget_still_gets_its_turn_alone() -> None:
+def test_model_larger_than_the_budget_runs_alone() -> None:
     assert (
         ResourceAllocator(SupervisorLimits(workers=2, memory_bytes=10)).allocate(BIG, "cpu", "auto")
         is not None
     )
 
 
-def test_weights_stand_in_for_a_peak_that_is_not_known() -> None:
+def test_unknown_peak_is_estimated_from_the_weights() -> None:
     room = ResourceAllocator(SupervisorLimits(workers=2, memory_bytes=LIBRARIES * 2 + 1000))
     assert room.allocate(Estimate(weights_bytes=100), "cpu", "auto") is not None
     assert room.allocate(Estimate(weights_bytes=600), "cpu", "auto") is None
@@ -73,7 +73,7 @@ def test_each_device_has_one_worker() -> None:
     assert again.device == "0"
 
 
-def test_a_server_takes_no_memory_here_and_no_device() -> None:
+def test_server_model_reserves_no_memory_and_no_device() -> None:
     room = ResourceAllocator(SupervisorLimits(workers=3, memory_bytes=1000, devices=("0",)))
     assert room.allocate(BIG, "auto", "auto") is not None
     server = room.allocate(UNKNOWN, "auto", "openai")
@@ -81,13 +81,13 @@ def test_a_server_takes_no_memory_here_and_no_device() -> None:
     assert (server.memory_bytes, server.device) == (0, None)
 
 
-def test_alone_a_worker_sees_every_device() -> None:
+def test_single_worker_sees_every_device() -> None:
     grant = ResourceAllocator(SupervisorLimits(devices=("0", "1"))).allocate(SMALL, "auto", "auto")
     assert grant is not None
     assert grant.env == {}
 
 
-def test_a_device_that_a_sweep_names_is_nobody_elses_meanwhile() -> None:
+def test_device_named_by_a_sweep_is_reserved() -> None:
     room = ResourceAllocator(SupervisorLimits(workers=4, devices=("0", "1")))
     named = room.allocate(SMALL, "cuda:0", "auto")
     assert named is not None

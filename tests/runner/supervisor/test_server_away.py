@@ -69,7 +69,7 @@ def events(done: Outcome, kind: type) -> list[Any]:
     return [event for event in done.told if isinstance(event, kind)]
 
 
-def test_five_requests_at_a_time(served: Served) -> None:
+def test_rate_limited_server_with_five_slots_completes_all_jobs(served: Served) -> None:
     limit = rate_limited(5, 2)
     with serving({"it": manner(question=limit, probe=limit)}) as server:
         done = served(server.url("it"))
@@ -82,7 +82,7 @@ def test_five_requests_at_a_time(served: Served) -> None:
     assert all(row["latency_s"] < 1.5 for row in done.rows)  # the wait is not the answer's
 
 
-def test_a_restart_loses_no_job(served: Served) -> None:
+def test_server_restart_loses_no_job(served: Served) -> None:
     restart = in_turn(polite, polite, goes_away(4))
     with serving({"it": manner(question=restart)}) as server:
         done = served(server.url("it"), server_wait_s=0.5, retries=0)
@@ -98,7 +98,7 @@ def test_a_restart_loses_no_job(served: Served) -> None:
     assert away is None
 
 
-def test_a_short_restart_needs_no_new_worker(served: Served) -> None:
+def test_short_server_restart_keeps_the_worker(served: Served) -> None:
     restart = in_turn(polite, polite, goes_away(2))
     with serving({"it": manner(question=restart)}) as server:
         done = served(server.url("it"))
@@ -107,7 +107,7 @@ def test_a_short_restart_needs_no_new_worker(served: Served) -> None:
     assert max(row["waited_s"] or 0 for row in done.rows) > 1
 
 
-def test_loading_is_waited_for_within_load_s(served: Served) -> None:
+def test_loading_server_is_waited_for_within_load_s(served: Served) -> None:
     loading = during(4, reply(503, LOADING))
     with serving({"it": manner(probe=loading)}) as server:
         done = served(server.url("it"), images=2, server_wait_s=0.5, retries=0, load_s=120)
@@ -117,7 +117,7 @@ def test_loading_is_waited_for_within_load_s(served: Served) -> None:
     assert any("loading" in note for note in json.loads(worker["notes"]))
 
 
-def test_loading_for_ever_ends_at_load_s(served: Served) -> None:
+def test_server_that_never_finishes_loading_times_out_at_load_s(served: Served) -> None:
     with serving({"it": manner(probe=reply(503, LOADING))}) as server:
         done = served(server.url("it"), images=2, retries=0, load_s=3)
     assert [row["outcome"] for row in done.rows] == ["timeout"] * 2
@@ -125,7 +125,7 @@ def test_loading_for_ever_ends_at_load_s(served: Served) -> None:
     assert "503: Loading model" in done.rows[0]["message"]
 
 
-def test_a_server_that_is_gone_is_given_up(served: Served) -> None:
+def test_unreachable_server_is_quarantined(served: Served) -> None:
     gone = in_turn(polite, goes_away(None))
     with serving({"it": manner(question=gone)}) as server:
         done = served(server.url("it"), images=4, server_wait_s=0.5, server_away_s=2, retries=0)
@@ -137,7 +137,7 @@ def test_a_server_that_is_gone_is_given_up(served: Served) -> None:
     assert "connection refused" in last[-1]["message"]
 
 
-def test_a_wrong_address_costs_no_night(served: Served) -> None:
+def test_wrong_server_address_fails_quickly(served: Served) -> None:
     with socket.socket() as taken:  # bound, not listening: no other process can take the port
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
@@ -147,7 +147,7 @@ def test_a_wrong_address_costs_no_night(served: Served) -> None:
     assert not events(done, stream.ModelResting)
 
 
-def test_an_absurd_retry_after_rests_the_model(
+def test_excessive_retry_after_delays_the_model(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server_away, "LONGEST_REST_S", 0.5)
@@ -160,7 +160,7 @@ def test_an_absurd_retry_after_rests_the_model(
     assert "Retry-After" in resting.reason
 
 
-def test_the_text_of_an_ignored_image_is_stored(served: Served) -> None:
+def test_text_of_an_answer_that_ignored_the_image_is_stored(served: Served) -> None:
     blind = stream_pieces(*SAID, delta(finish="stop"), usage(12, 7), "[DONE]")
     with serving({"it": manner(question=blind)}) as server:
         done = served(server.url("it"), images=1, retries=0)
@@ -182,7 +182,7 @@ def test_text_before_a_stall_is_stored(served: Served) -> None:
     assert (row["outcome"], row["raw_text"]) == ("timeout", "A red cir")
 
 
-def test_reasoning_is_stored_apart(served: Served) -> None:
+def test_reasoning_is_stored_separately(served: Served) -> None:
     said = stream_pieces(delta(reasoning_content="Round."), *SAID, *STOP)
     with serving({"it": manner(question=said)}) as server:
         done = served(server.url("it"), images=1)

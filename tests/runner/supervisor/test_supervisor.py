@@ -68,7 +68,7 @@ def test_every_job_gets_a_row_and_the_model_is_loaded_once(sweep: Sweeper) -> No
         ("out of memory", "out_of_memory", "generate", None),
     ],
 )
-def test_a_fault_costs_its_own_run_and_no_other(
+def test_fault_fails_only_its_own_run(
     sweep: Sweeper, prompt: str, outcome: str, phase: str, killed_for: str | None
 ) -> None:
     done = sweep(["good"], ["before", prompt, "after"], limits=QUICK)
@@ -84,7 +84,7 @@ def test_a_fault_costs_its_own_run_and_no_other(
     assert not living_children()
 
 
-def test_what_a_dead_run_had_said_is_kept(sweep: Sweeper) -> None:
+def test_partial_text_of_a_failed_run_is_stored(sweep: Sweeper) -> None:
     done = sweep(["good"], ["hang midway", "segfault"], limits=QUICK)
     rows = done.by_prompt()
     assert rows["hang midway"]["raw_text"] == "partial words"
@@ -94,7 +94,7 @@ def test_what_a_dead_run_had_said_is_kept(sweep: Sweeper) -> None:
     assert "SIGSEGV" in rows["segfault"]["message"]
 
 
-def test_a_kill_leaves_the_stack_of_where_it_hung(sweep: Sweeper) -> None:
+def test_kill_stores_the_stack_of_the_hang(sweep: Sweeper) -> None:
     done = sweep(["good"], ["hang"], limits=QUICK)
     (worker,) = done.workers
     assert "in forever" in worker["stack"]
@@ -102,7 +102,7 @@ def test_a_kill_leaves_the_stack_of_where_it_hung(sweep: Sweeper) -> None:
     assert 0 < worker["kill_s"] < 5
 
 
-def test_no_offspring_survives_a_kill(sweep: Sweeper) -> None:
+def test_no_descendant_survives_a_kill(sweep: Sweeper) -> None:
     marker = f"family-of-{os.getpid()}"  # others may run this test on the same machine
     done = sweep(["good"], [f"family {marker}", "after"], limits=QUICK)
     assert done.by_prompt()[f"family {marker}"]["outcome"] == "timeout"
@@ -123,7 +123,7 @@ def test_no_offspring_survives_a_kill(sweep: Sweeper) -> None:
         ("error-in-load", "error", "start"),
     ],
 )
-def test_a_model_that_cannot_load_fails_its_own_jobs_only(
+def test_failed_load_fails_only_the_jobs_of_its_model(
     sweep: Sweeper, model: str, outcome: str, phase: str
 ) -> None:
     limits = QUICK | {"load_s": 4, "download_s": 4}
@@ -135,7 +135,7 @@ def test_a_model_that_cannot_load_fails_its_own_jobs_only(
     assert len(done.workers) == 2
 
 
-def test_an_orderly_refusal_keeps_its_class_and_hint(sweep: Sweeper) -> None:
+def test_reported_load_error_keeps_its_class_and_hint(sweep: Sweeper) -> None:
     done = sweep(["error-in-load"], ["a"])
     (row,) = done.rows
     assert row["error_class"] == "missing_package"
@@ -143,7 +143,7 @@ def test_an_orderly_refusal_keeps_its_class_and_hint(sweep: Sweeper) -> None:
     assert done.workers[0]["exit_code"] == 3
 
 
-def test_prints_go_to_a_bounded_log_and_never_into_the_stream(sweep: Sweeper) -> None:
+def test_worker_output_goes_to_a_bounded_log_not_the_stream(sweep: Sweeper) -> None:
     done = sweep(["good"], ["flood", "after"])
     assert [row["outcome"] for row in done.rows] == ["ok", "ok"]
     log = Path(done.workers[0]["log_path"])
@@ -152,7 +152,7 @@ def test_prints_go_to_a_bounded_log_and_never_into_the_stream(sweep: Sweeper) ->
     assert b"garbage" in log.read_bytes()
 
 
-def test_nonsense_events_are_noted_and_survived(sweep: Sweeper) -> None:
+def test_invalid_events_are_noted_and_ignored(sweep: Sweeper) -> None:
     done = sweep(["good"], ["nonsense", "answer another", "answer twice", "after"])
     assert [row["outcome"] for row in done.rows] == ["ok"] * 4
     assert done.by_prompt()["answer twice"]["text"] == "fine"
@@ -161,7 +161,7 @@ def test_nonsense_events_are_noted_and_survived(sweep: Sweeper) -> None:
     assert len(done.workers) == 1
 
 
-def test_the_memory_limit_is_held(sweep: Sweeper) -> None:
+def test_memory_limit_is_enforced(sweep: Sweeper) -> None:
     limits = QUICK | {"memory_bytes": 300_000_000, "first_token_s": 600, "run_s": 600}
     done = sweep(["good"], ["grow", "after"], limits=limits)
     rows = done.by_prompt()
@@ -171,27 +171,27 @@ def test_the_memory_limit_is_held(sweep: Sweeper) -> None:
     assert rows["after"]["peak_rss_bytes"] < 300_000_000
 
 
-def test_a_model_that_keeps_losing_workers_is_given_up(sweep: Sweeper) -> None:
+def test_model_that_keeps_losing_workers_is_quarantined(sweep: Sweeper) -> None:
     limits = QUICK | {"worker_failures": 2}
     done = sweep(["good"], ["exit 7", "abort", "a", "b"], limits=limits)
     assert [row["outcome"] for row in done.rows] == ["crashed", "crashed", "skipped", "skipped"]
     assert "2 workers were lost in a row" in done.rows[-1]["message"]
 
 
-def test_an_answer_in_between_forgives(sweep: Sweeper) -> None:
+def test_successful_answer_resets_the_failure_count(sweep: Sweeper) -> None:
     limits = QUICK | {"worker_failures": 2}
     done = sweep(["good"], ["exit 7", "a", "abort", "b"], limits=limits)
     assert [row["outcome"] for row in done.rows] == ["crashed", "ok", "crashed", "ok"]
 
 
-def test_a_worker_that_will_not_leave_is_made_to(sweep: Sweeper, monkeypatch) -> None:
+def test_worker_that_does_not_exit_is_killed(sweep: Sweeper, monkeypatch) -> None:
     monkeypatch.setattr("runner.supervisor.deadlines.STOP_S", 0.3)
     done = sweep(["hang-at-exit"], ["a"])
     assert done.rows[0]["outcome"] == "ok"
     assert done.workers[0]["killed_for"] == "stop_s"
 
 
-def test_a_broken_image_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: Path) -> None:
+def test_broken_image_fails_its_jobs_without_a_load(sweep: Sweeper, tmp_path: Path) -> None:
     for name in ("broken.png", "fine.png"):
         (tmp_path / name).touch()
     done = sweep(["good", "better"], ["a"], images=["*.png"])
@@ -203,14 +203,12 @@ def test_a_broken_image_costs_its_jobs_and_no_load(sweep: Sweeper, tmp_path: Pat
     assert len(done.workers) == 2
 
 
-def test_a_model_whose_images_are_all_broken_is_never_loaded(
-    sweep: Sweeper, tmp_path: Path
-) -> None:
+def test_model_with_only_broken_images_is_never_loaded(sweep: Sweeper, tmp_path: Path) -> None:
     (tmp_path / "broken.png").touch()
     assert sweep(["good"], ["a"], images=["broken.png"]).workers == []
 
 
-def test_excluded_jobs_are_rows_that_say_why(sweep: Sweeper, tmp_path: Path) -> None:
+def test_excluded_jobs_have_rows_with_a_reason(sweep: Sweeper, tmp_path: Path) -> None:
     rule = {"model": "good", "reason": "known to fail on this"}
     done = sweep(["good", "better"], ["a"], exclude=[rule])
     assert [row["outcome"] for row in done.rows] == ["skipped", "ok"]
@@ -218,7 +216,7 @@ def test_excluded_jobs_are_rows_that_say_why(sweep: Sweeper, tmp_path: Path) -> 
     assert len(done.workers) == 1
 
 
-def test_what_is_told_is_already_in_the_database(store, queued) -> None:
+def test_events_are_emitted_after_commit(store, queued) -> None:
     number = queued(["good"], ["a", "exit 7", "b"])
     seen = []
 
@@ -233,7 +231,7 @@ def test_what_is_told_is_already_in_the_database(store, queued) -> None:
     assert seen == [("ok", "ok"), ("crashed", "crashed"), ("ok", "ok")]
 
 
-def test_a_greedy_text_that_changes_is_noted(sweep: Sweeper) -> None:
+def test_changed_greedy_text_gets_a_note(sweep: Sweeper) -> None:
     done = sweep(["good"], ["steady", "fickle"], repeats=3)
     notes = {
         (row["text"], row["repeat"]): row["notes"]
@@ -246,7 +244,7 @@ def test_a_greedy_text_that_changes_is_noted(sweep: Sweeper) -> None:
     assert changed == {("fickle", 2), ("fickle", 3)}
 
 
-def test_a_sampled_text_may_change(sweep: Sweeper) -> None:
+def test_changed_sampled_text_gets_no_note(sweep: Sweeper) -> None:
     done = sweep(["good"], ["fickle"], repeats=2, generation={"do_sample": True})
     assert {row["notes"] for row in done.store.db.query("SELECT notes FROM runs")} == {None}
 
@@ -278,7 +276,7 @@ def outcomes(store) -> list[str | None]:
     return [r["outcome"] for r in store.db.query("SELECT outcome FROM results ORDER BY job_id")]
 
 
-def test_one_ctrl_c_lets_the_run_finish(store, queued, tmp_path: Path) -> None:
+def test_first_ctrl_c_lets_the_run_finish(store, queued, tmp_path: Path) -> None:
     number = queued(["good"], [f"until {tmp_path / 'gate'}", "b"])
     interrupt = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
 
@@ -294,7 +292,7 @@ def test_one_ctrl_c_lets_the_run_finish(store, queued, tmp_path: Path) -> None:
     assert not living_children()
 
 
-def test_two_ctrl_c_do_not(store, queued) -> None:
+def test_second_ctrl_c_stops_at_once(store, queued) -> None:
     number = queued(["good"], ["a", "hang", "b"])
     both = [signal.SIGINT, signal.SIGINT]
     state, told = interrupting(store, number, both, stream.RunStarted, prompt="hang")
@@ -305,7 +303,7 @@ def test_two_ctrl_c_do_not(store, queued) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_term_and_hup_end_at_once(store, queued, number: int) -> None:
+def test_term_and_hup_stop_at_once(store, queued, number: int) -> None:
     sweep = queued(["good"], ["a", "hang", "b"])
     state, _ = interrupting(store, sweep, [number], stream.RunFinished)
     assert state == "interrupted"

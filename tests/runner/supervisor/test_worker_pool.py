@@ -54,7 +54,7 @@ def outcomes(night: Night) -> list[str | None]:
     return sorted(str(outcome) for _, _, outcome in night.runs())
 
 
-def test_ctrl_c_lets_every_run_in_hand_finish(night: Night, tmp_path: Path) -> None:
+def test_ctrl_c_lets_every_current_run_finish(night: Night, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     night.add(MODELS, [f"until {gate}", "b"], name="x")
 
@@ -69,7 +69,7 @@ def test_ctrl_c_lets_every_run_in_hand_finish(night: Night, tmp_path: Path) -> N
     assert night.states() == {"x": "queued"}
 
 
-def test_a_second_ctrl_c_kills_them_all(night: Night, store: Store, tmp_path: Path) -> None:
+def test_second_ctrl_c_kills_all_workers(night: Night, store: Store, tmp_path: Path) -> None:
     night.add(MODELS, [f"until {tmp_path / 'never'}", "b"], name="x")
 
     def react(event: Any) -> None:
@@ -85,7 +85,7 @@ def test_a_second_ctrl_c_kills_them_all(night: Night, store: Store, tmp_path: Pa
     assert all(kill_s < 5 and not survivors for kill_s, survivors in kills)
 
 
-def test_a_model_is_given_up_while_another_goes_on(night: Night, tmp_path: Path) -> None:
+def test_quarantined_model_does_not_stop_another(night: Night, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     night.add(["good"], [f"until {gate}", "b"], name="steady")
     night.add(["better"], ["abort", "exit 7", "segfault", "c", "d"], name="deadly")
@@ -103,7 +103,7 @@ def test_a_model_is_given_up_while_another_goes_on(night: Night, tmp_path: Path)
 
 
 @pytest.mark.parametrize(("budget", "together"), [(None, 3), (10**15, 1)])
-def test_a_model_that_nothing_is_known_of_works_alone_in_a_budget(
+def test_model_without_history_runs_alone_within_a_budget(
     night: Night, budget: int | None, together: int
 ) -> None:
     night.add(MODELS, ["slowly"], name="x")
@@ -113,7 +113,7 @@ def test_a_model_that_nothing_is_known_of_works_alone_in_a_budget(
 
 
 @pytest.mark.slow
-def test_a_killed_supervisor_leaves_none_of_several_workers(
+def test_killed_supervisor_leaves_no_worker_of_a_pool(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     queued(MODELS, ["family crew"], name="x")
@@ -157,7 +157,7 @@ def test_a_killed_supervisor_leaves_none_of_several_workers(
     again.close()
 
 
-def test_models_that_were_never_run_share_by_what_lies_on_disk(
+def test_models_without_history_share_memory_by_weight_size(
     store: Store, queued: Callable[..., int], tmp_path: Path
 ) -> None:
     queued(["known", "empty"], ["a"])

@@ -45,7 +45,7 @@ def children() -> set[psutil.Process]:
     return set(psutil.Process().children(recursive=True))
 
 
-def test_it_is_held_from_the_first_sweep_to_the_last(inhibitor: Inhibitor) -> None:
+def test_sleep_is_inhibited_from_the_first_to_the_last_sweep(inhibitor: Inhibitor) -> None:
     asked = inhibitor('for last; do :; done; exec "$last"')
     told: list[stream.StreamEvent] = []
     before, holding = children(), SleepInhibitor(told.append)
@@ -72,7 +72,7 @@ def test_it_is_held_from_the_first_sweep_to_the_last(inhibitor: Inhibitor) -> No
         ("exec sleep 1000", "it gave no answer"),
     ],
 )
-def test_a_machine_that_cannot_be_kept_awake_is_said_to_be_one_once(
+def test_failed_sleep_inhibition_is_reported_once(
     script: str, why: str, inhibitor: Inhibitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keep_awake, "REPLY_TIMEOUT_S", 0.2)
@@ -89,7 +89,7 @@ def test_a_machine_that_cannot_be_kept_awake_is_said_to_be_one_once(
     assert children() == before
 
 
-def test_without_any_way_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_sleep_inhibitor_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(held: object) -> str:
         raise ImportError("No module named 'wakepy'")
 
@@ -105,7 +105,7 @@ def test_without_any_way_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_the_library_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_library_is_tried_before_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAKEPY_FAKE_SUCCESS", "yes")
     told: list[stream.StreamEvent] = []
     before, holding = children(), SleepInhibitor(told.append)
@@ -115,7 +115,7 @@ def test_the_library_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert children() == before
 
 
-def test_the_inhibitor_dies_with_us(inhibitor: Inhibitor) -> None:
+def test_inhibitor_exits_with_its_parent(inhibitor: Inhibitor) -> None:
     inhibitor('for last; do :; done; exec "$last"')
     code = (
         "import sys, psutil; from runner.system.keep_awake import SleepInhibitor;"

@@ -32,7 +32,7 @@ class BlockedHandler(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def test_nothing_is_printed_unless_logging_is_asked_for() -> None:
+def test_nothing_is_logged_by_default() -> None:
     code = (
         "from runner.system.log import get_logger\nget_logger('runner.test').error('nobody asked')"
     )
@@ -40,7 +40,7 @@ def test_nothing_is_printed_unless_logging_is_asked_for() -> None:
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
-def test_a_file_gets_records_of_the_level_and_above(tmp_path: Path) -> None:
+def test_file_gets_records_of_the_level_and_above(tmp_path: Path) -> None:
     file = tmp_path / "supervisor.log"
     logger = log.get_logger(NAME)
     with log.log_to(log.open_target(file), "info"):
@@ -62,7 +62,7 @@ def test_secrets_do_not_reach_the_log(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "bad key [secret]" in file.read_text()
 
 
-def test_a_slow_disk_blocks_nobody_and_lost_records_are_counted(
+def test_slow_disk_blocks_nothing_and_lost_records_are_counted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(log, "QUEUE_RECORDS", 5)
@@ -79,7 +79,7 @@ def test_a_slow_disk_blocks_nobody_and_lost_records_are_counted(
     assert len(target.lines) < 20
 
 
-def test_the_end_does_not_wait_for_a_hung_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exit_does_not_wait_for_a_hung_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log, "STOP_TIMEOUT_S", 0.05)
     target = BlockedHandler()
     with log.log_to(target, "info"):
@@ -88,20 +88,20 @@ def test_the_end_does_not_wait_for_a_hung_disk(monkeypatch: pytest.MonkeyPatch) 
     target.released.set()
 
 
-def test_a_full_disk_is_reported_once_and_stops_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+def test_full_disk_is_reported_once_and_stops_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     with log.log_to(log.open_target(Path("/dev/full")), "info"):
         for number in range(3):
             log.get_logger(NAME).info("record %d", number)
     assert capfd.readouterr().err.count("cannot write the log /dev/full") == 1
 
 
-def test_a_log_that_cannot_be_opened_is_an_error_with_a_hint(tmp_path: Path) -> None:
+def test_log_that_cannot_be_opened_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(VlmsweepError, match="cannot write the log") as caught:
         log.open_target(tmp_path)
     assert caught.value.hint is not None
 
 
-def test_the_command_line_logs_to_the_file_of_the_environment(
+def test_command_line_logs_to_the_file_of_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "supervisor.log"

@@ -37,7 +37,7 @@ def export(store: Store, folder: Path) -> list[Path]:
     return paths
 
 
-def test_bundles_give_an_empty_database_the_same_rows(
+def test_bundle_import_into_an_empty_database_gives_equal_rows(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     for path in export(theirs, tmp_path):
@@ -49,7 +49,7 @@ def test_bundles_give_an_empty_database_the_same_rows(
     assert found["scores"]
 
 
-def test_bundles_give_a_filled_database_the_same_rows_beside_its_own(
+def test_bundle_import_adds_equal_rows_to_a_filled_database(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     ours = stores("ours")
@@ -63,7 +63,9 @@ def test_bundles_give_a_filled_database_the_same_rows_beside_its_own(
         assert len(found) == len(set(found)), table
 
 
-def test_importing_twice_gives_no_more(stores: Stores, theirs: Store, tmp_path: Path) -> None:
+def test_second_import_of_a_bundle_adds_nothing(
+    stores: Stores, theirs: Store, tmp_path: Path
+) -> None:
     ours = stores("ours")
     paths = [*export(theirs, tmp_path), theirs.path]
     for path in paths:
@@ -76,7 +78,7 @@ def test_importing_twice_gives_no_more(stores: Stores, theirs: Store, tmp_path: 
     assert list(ours.connection.iterdump()) == before
 
 
-def test_a_whole_database_gives_the_same_rows_and_is_not_touched(
+def test_database_import_gives_equal_rows_and_leaves_the_source(
     stores: Stores, theirs: Store
 ) -> None:
     theirs.close()
@@ -88,7 +90,7 @@ def test_a_whole_database_gives_the_same_rows_and_is_not_touched(
         assert histories.rows(stores("ours").connection, PLACES) == histories.rows(again, PLACES)
 
 
-def test_the_same_sweep_gives_the_same_bytes_wherever_it_lies(
+def test_export_is_byte_identical_in_any_folder(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     ours = stores("ours")
@@ -102,7 +104,7 @@ def test_the_same_sweep_gives_the_same_bytes_wherever_it_lies(
     assert len(contents) == 1
 
 
-def test_images_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
+def test_images_and_logs_are_included(stores: Stores, tmp_path: Path) -> None:
     ours, theirs = stores("ours"), stores("theirs")
     (tmp_path / "m").mkdir()
     data = {"name": "real", "models": ["./m"], "prompts": ["p"]}
@@ -126,7 +128,7 @@ def test_images_and_logs_come_along(stores: Stores, tmp_path: Path) -> None:
     assert import_file(stores("third"), theirs.path).files == done.files
 
 
-def test_a_bundle_without_images_says_where_they_were(stores: Stores, tmp_path: Path) -> None:
+def test_bundle_without_images_keeps_their_paths(stores: Stores, tmp_path: Path) -> None:
     theirs = stores("theirs")
     (tmp_path / "m").mkdir()
     data = {"models": ["./m"], "prompts": ["p"]}
@@ -142,7 +144,7 @@ def test_a_bundle_without_images_says_where_they_were(stores: Stores, tmp_path: 
     assert found == histories.rows(theirs.connection, PLACES)
 
 
-def test_logs_leave_without_secrets(
+def test_exported_logs_have_no_secrets(
     stores: Stores, theirs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MY_API_KEY", "0123-very-secret")
@@ -161,7 +163,7 @@ def test_logs_leave_without_secrets(
     assert "TOKENIZERS_PARALLELISM=false" in text
 
 
-def test_a_database_at_work_can_be_read_but_not_imported_into(
+def test_database_in_use_can_be_exported_but_not_imported_into(
     stores: Stores, theirs: Store
 ) -> None:
     done = import_file(stores("ours"), theirs.path)  # theirs is held by a supervisor, as it were
@@ -174,7 +176,7 @@ def command(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
-def test_the_commands(stores: Stores, theirs: Store, tmp_path: Path) -> None:
+def test_export_and_import_commands(stores: Stores, theirs: Store, tmp_path: Path) -> None:
     place, ours = tmp_path / "one.zip", tmp_path / "new.db"
     done = command("export", "one", "-o", place, "--db", theirs.path)
     assert done.exit_code == 0, done.output
@@ -199,7 +201,7 @@ def test_the_commands(stores: Stores, theirs: Store, tmp_path: Path) -> None:
     assert "gone.zip was not imported: it cannot be read: No such file" in done.stderr
 
 
-def test_a_bundle_never_replaces_the_database_it_is_from(theirs: Store) -> None:
+def test_export_refuses_to_overwrite_its_database(theirs: Store) -> None:
     done = command("export", "one", "--bundle", "-o", theirs.path, "--db", theirs.path)
     assert done.exit_code == 2
     assert "is the database itself" in done.stderr

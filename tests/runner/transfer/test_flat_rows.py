@@ -23,7 +23,7 @@ def export(store: Store, *arguments: object) -> Result:
     return CliRunner().invoke(cli, ["export", *given, "--db", str(store.path)])
 
 
-def test_each_run_is_a_row_with_all_that_is_known(theirs: Store) -> None:
+def test_each_run_is_a_row_with_all_facts(theirs: Store) -> None:
     done = export(theirs, "two")
     assert done.exit_code == 0, done.output
     rows = [json.loads(line) for line in done.stdout.splitlines()]
@@ -43,7 +43,7 @@ def test_each_run_is_a_row_with_all_that_is_known(theirs: Store) -> None:
     assert rows[0]["latency_s"] == 0.1 * 9
 
 
-def test_all_formats_say_the_same(theirs: Store, tmp_path: Path) -> None:
+def test_all_formats_contain_the_same_values(theirs: Store, tmp_path: Path) -> None:
     for ending in ("jsonl", "csv", "parquet"):
         assert export(theirs, "one", "-o", tmp_path / f"x.{ending}").exit_code == 0
     lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
@@ -68,7 +68,7 @@ def test_parquet_has_the_same_types_for_every_sweep(theirs: Store, tmp_path: Pat
     assert schemas[0] == schemas[1]
 
 
-def test_a_spreadsheet_runs_nothing(theirs: Store) -> None:
+def test_spreadsheet_formulas_are_escaped(theirs: Store) -> None:
     evil = '=HYPERLINK("http://x")'
     theirs.connection.execute("UPDATE runs SET text = ? WHERE id = 1", [evil])
     found = list(csv.DictReader(StringIO(export(theirs, "one", "--format", "csv").stdout)))
@@ -76,7 +76,7 @@ def test_a_spreadsheet_runs_nothing(theirs: Store) -> None:
     assert json.loads(export(theirs, "one").stdout.splitlines()[0])["text"] == evil
 
 
-def test_what_cannot_be_is_said(
+def test_unusable_arguments_are_reported(
     theirs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def said(*arguments: object) -> str:

@@ -84,7 +84,7 @@ def about(members: Members, **keys: Any) -> None:
     members["bundle.json"] = json.dumps(json.loads(members["bundle.json"]) | keys).encode()
 
 
-def test_the_sound_one_is_taken(stores: Stores, members: Members, tmp_path: Path) -> None:
+def test_sound_bundle_is_imported(stores: Stores, members: Members, tmp_path: Path) -> None:
     done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))
     assert (done.sweeps[0].new, done.files.images, done.files.logs) == (True, 1, 1)
 
@@ -125,7 +125,7 @@ CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_bundles_that_are_not_what_they_say(
+def test_inconsistent_bundles_are_refused(
     stores: Stores, members: Members, tmp_path: Path, what: str
 ) -> None:
     spoil, why = CHANGES[what]
@@ -152,7 +152,7 @@ def link(name: str) -> zipfile.ZipInfo:
         (zipfile.ZipInfo("rows/runs.jsonl"), "twice"),
     ],
 )
-def test_names_that_have_no_place_in_a_bundle(
+def test_unexpected_member_names_are_refused(
     stores: Stores, members: Members, tmp_path: Path, info: zipfile.ZipInfo, why: str
 ) -> None:
     with pytest.warns(UserWarning, match="Duplicate") if why == "twice" else nullcontext():
@@ -161,21 +161,19 @@ def test_names_that_have_no_place_in_a_bundle(
     assert not (tmp_path / "evil").exists()
 
 
-def test_a_bomb_is_not_set_off(stores: Stores, members: Members, tmp_path: Path) -> None:
+def test_decompression_bomb_is_refused(stores: Stores, members: Members, tmp_path: Path) -> None:
     members["rows/notes.jsonl"] = b"\0" * (80 << 20)
     path = pack(tmp_path / "x.zip", members)
     assert path.stat().st_size < 200_000
     refused(stores("ours"), path, "that is a bomb")
 
 
-def test_a_file_larger_than_its_kind_is_refused(
-    stores: Stores, members: Members, tmp_path: Path
-) -> None:
+def test_oversized_member_is_refused(stores: Stores, members: Members, tmp_path: Path) -> None:
     members["logs/worker-1.log"] = b"\0" * (17 << 20)
     refused(stores("ours"), pack(tmp_path / "x.zip", members), "larger than it can be")
 
 
-def test_a_zip_that_was_cut_off_or_changed(
+def test_truncated_or_changed_zip_is_refused(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     whole = pack(tmp_path / "x.zip", members).read_bytes()
@@ -191,7 +189,7 @@ def test_a_zip_that_was_cut_off_or_changed(
     refused(stores("ours"), tmp_path / "spoilt.zip", "damaged")
 
 
-def test_any_other_damage_is_told_and_not_raised(
+def test_any_damage_is_reported_without_traceback(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     """A bit turned anywhere: refused in words, or harmless because nothing reads it."""
@@ -208,7 +206,7 @@ def test_any_other_damage_is_told_and_not_raised(
     assert said > 15
 
 
-def test_an_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_path: Path) -> None:
+def test_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_path: Path) -> None:
     spoilt = bytearray(pack(tmp_path / "x.zip", members).read_bytes())
     central = spoilt.index(b"PK\x01\x02")
     spoilt[central + 8] |= 1
@@ -216,7 +214,7 @@ def test_an_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_pa
     refused(stores("ours"), tmp_path / "x.zip", "encrypted")
 
 
-def test_an_image_that_shows_something_else_stays_out(
+def test_image_that_shows_something_else_stays_out(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     name = next(name for name in members if name.endswith(".png"))
@@ -229,7 +227,7 @@ def test_an_image_that_shows_something_else_stays_out(
     assert not Path(prepared).exists()
 
 
-def test_no_path_in_a_row_decides_what_is_read(
+def test_paths_in_rows_do_not_select_files(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     """An image's row could name any file of this machine's, to be carried off later."""
@@ -271,7 +269,7 @@ def test_no_path_in_a_row_decides_what_is_read(
         ),
     ],
 )
-def test_databases_that_are_not_what_they_should_be(
+def test_databases_with_a_wrong_schema_are_refused(
     stores: Stores, theirs: Store, statement: str, why: str
 ) -> None:
     theirs.connection.execute("PRAGMA foreign_keys = OFF")
@@ -281,7 +279,7 @@ def test_databases_that_are_not_what_they_should_be(
     refused(stores("ours"), theirs.path, why)
 
 
-def test_a_view_in_place_of_a_table_is_not_asked(stores: Stores, theirs: Store) -> None:
+def test_view_instead_of_a_table_is_refused(stores: Stores, theirs: Store) -> None:
     theirs.connection.execute("PRAGMA foreign_keys = OFF")
     theirs.connection.execute("DROP TABLE memory_samples")
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
@@ -289,7 +287,7 @@ def test_a_view_in_place_of_a_table_is_not_asked(stores: Stores, theirs: Store) 
     refused(stores("ours"), theirs.path, "no table memory_samples")
 
 
-def test_no_expression_of_the_file_is_computed(stores: Stores, theirs: Store) -> None:
+def test_expressions_in_the_file_are_not_evaluated(stores: Stores, theirs: Store) -> None:
     theirs.connection.execute("PRAGMA foreign_keys = OFF")
     theirs.connection.execute("ALTER TABLE memory_samples DROP COLUMN device_bytes")
     theirs.connection.execute(
@@ -299,7 +297,7 @@ def test_no_expression_of_the_file_is_computed(stores: Stores, theirs: Store) ->
     refused(stores("ours"), theirs.path, "memory_samples has no stored column device_bytes")
 
 
-def test_a_trigger_that_came_along_is_never_fired(stores: Stores, theirs: Store) -> None:
+def test_imported_trigger_never_fires(stores: Stores, theirs: Store) -> None:
     theirs.connection.execute(
         "CREATE TRIGGER evil AFTER INSERT ON runs BEGIN DELETE FROM sweeps; END"
     )
@@ -308,7 +306,7 @@ def test_a_trigger_that_came_along_is_never_fired(stores: Stores, theirs: Store)
     assert stores("ours").connection.execute(ask).fetchone() == (0,)
 
 
-def test_a_damaged_database_is_refused(stores: Stores, theirs: Store) -> None:
+def test_damaged_database_is_refused(stores: Stores, theirs: Store) -> None:
     theirs.close()
     whole = theirs.path.read_bytes()
     theirs.path.write_bytes(whole[:100] + os.urandom(3000) + whole[3100:])
@@ -317,7 +315,7 @@ def test_a_damaged_database_is_refused(stores: Stores, theirs: Store) -> None:
     refused(stores("ours"), theirs.path, "cannot be read")
 
 
-def test_a_link_out_of_their_folder_is_not_followed(
+def test_link_out_of_the_folder_is_not_followed(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     (tmp_path / "secret.txt").write_text("secret")
@@ -328,7 +326,9 @@ def test_a_link_out_of_their_folder_is_not_followed(
     assert import_file(stores("ours"), theirs.path).files.logs == workers - 1
 
 
-def test_what_is_neither_is_refused(stores: Stores, tmp_path: Path) -> None:
+def test_file_that_is_neither_bundle_nor_database_is_refused(
+    stores: Stores, tmp_path: Path
+) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
     refused(stores("ours"), tmp_path / "diary.txt", "neither a bundle nor a database")
     refused(stores("ours"), tmp_path / "gone", "No such file")
@@ -342,9 +342,7 @@ def test_what_is_neither_is_refused(stores: Stores, tmp_path: Path) -> None:
     refused(stores("ours"), tmp_path / "photos.zip", "bundle.json is missing")
 
 
-def test_strange_but_harmless_files_are_passed_over(
-    stores: Stores, members: Members, tmp_path: Path
-) -> None:
+def test_harmless_extra_files_are_ignored(stores: Stores, members: Members, tmp_path: Path) -> None:
     """As a zip gets them that was unpacked and packed again."""
     members |= {"images/": b"", "__MACOSX/._x": b"x", "notes.txt": b"mine"}
     done = import_file(stores("ours"), pack(tmp_path / "x.zip", members))

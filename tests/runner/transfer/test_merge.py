@@ -22,7 +22,7 @@ def number_of_rows(store: Store) -> dict[str, int]:
     return {table: len(found) for table, found in histories.rows(store.connection).items()}
 
 
-def test_every_table_travels_or_is_left_out(stores: Stores) -> None:
+def test_every_table_is_exported_or_excluded(stores: Stores) -> None:
     """Fails when a table is added: give it a line in runner/database/merge/tables.py."""
     there = set(histories.tables(stores("x").connection)) | set(LEFT_OUT)
     assert there == {table.name for table in TABLES} | set(LEFT_OUT)
@@ -35,7 +35,7 @@ def test_every_reference_of_the_schema_is_known(stores: Stores) -> None:
         assert real == dict(table.refs), table.name
 
 
-def test_an_empty_database_gets_the_same_rows(stores: Stores, theirs: Store) -> None:
+def test_empty_database_gets_equal_rows(stores: Stores, theirs: Store) -> None:
     done = merge(stores("ours"), theirs.path)
     assert histories.rows(stores("ours").connection) == histories.rows(theirs.connection)
     assert [(one.name, one.new, one.kept, one.left) for one in done] == [
@@ -47,7 +47,7 @@ def test_an_empty_database_gets_the_same_rows(stores: Stores, theirs: Store) -> 
     assert done[0].added["runs"] == 8
 
 
-def test_a_filled_database_gets_the_same_rows_and_keeps_its_own(
+def test_filled_database_gets_equal_rows_and_keeps_its_own(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     ours = stores("ours")
@@ -64,7 +64,7 @@ def test_a_filled_database_gets_the_same_rows_and_keeps_its_own(
     assert ours.connection.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-def test_what_came_can_be_searched(stores: Stores, theirs: Store) -> None:
+def test_imported_texts_are_searchable(stores: Stores, theirs: Store) -> None:
     ours = stores("ours")
     merge(ours, theirs.path)
     (found,) = ours.connection.execute(
@@ -74,7 +74,7 @@ def test_what_came_can_be_searched(stores: Stores, theirs: Store) -> None:
     ours.connection.execute("INSERT INTO runs_fts (runs_fts) VALUES ('integrity-check')")
 
 
-def test_twice_gives_no_more(stores: Stores, theirs: Store) -> None:
+def test_second_merge_adds_nothing(stores: Stores, theirs: Store) -> None:
     ours = stores("ours")
     merge(ours, theirs.path)
     before = list(ours.connection.iterdump())
@@ -83,16 +83,14 @@ def test_twice_gives_no_more(stores: Stores, theirs: Store) -> None:
     assert all(not (one.new or one.added or one.kept or one.refused) for one in again)
 
 
-def test_there_and_back_again_gives_no_more(stores: Stores, theirs: Store) -> None:
+def test_round_trip_merge_adds_nothing(stores: Stores, theirs: Store) -> None:
     merge(stores("ours"), theirs.path)
     before = list(theirs.connection.iterdump())
     merge(theirs, stores("ours").path)
     assert list(theirs.connection.iterdump()) == before
 
 
-def test_a_sweep_that_went_on_brings_only_what_is_new(
-    stores: Stores, theirs: Store, tmp_path: Path
-) -> None:
+def test_continued_sweep_adds_only_new_rows(stores: Stores, theirs: Store, tmp_path: Path) -> None:
     ours = stores("ours")
     sweep = histories.add_sweep(theirs, tmp_path, "long", ["p", "q"])
     histories.work(theirs, sweep, 3)
@@ -106,7 +104,7 @@ def test_a_sweep_that_went_on_brings_only_what_is_new(
     assert histories.rows(ours.connection) == histories.rows(theirs.connection)
 
 
-def test_what_still_runs_stays_behind(stores: Stores, tmp_path: Path) -> None:
+def test_running_runs_are_not_exported(stores: Stores, tmp_path: Path) -> None:
     ours, theirs = stores("ours"), stores("theirs")
     sweep = histories.add_sweep(theirs, tmp_path, "live", ["p"])
     histories.work(theirs, sweep, 1)
@@ -127,9 +125,7 @@ def test_what_still_runs_stays_behind(stores: Stores, tmp_path: Path) -> None:
     assert merge(ours, theirs.path)[0].added["runs"] == 2
 
 
-def test_ours_is_kept_where_the_same_attempt_says_something_else(
-    stores: Stores, theirs: Store
-) -> None:
+def test_own_row_is_kept_when_an_attempt_conflicts(stores: Stores, theirs: Store) -> None:
     ours = stores("ours")
     merge(ours, theirs.path)
     theirs.connection.execute("UPDATE runs SET text = 'forged' WHERE id IN (2, 3)")
@@ -140,7 +136,7 @@ def test_ours_is_kept_where_the_same_attempt_says_something_else(
     assert list(ours.connection.iterdump()) == before
 
 
-def test_the_same_sweep_resumed_in_two_places_keeps_ours(
+def test_own_rows_are_kept_when_a_sweep_was_resumed_twice(
     stores: Stores, theirs: Store, tmp_path: Path
 ) -> None:
     ours = stores("ours")
@@ -171,7 +167,7 @@ def test_the_same_sweep_resumed_in_two_places_keeps_ours(
         "UPDATE job_images SET image_id = 2 WHERE job_id = 1",
     ],
 )
-def test_another_sweep_of_the_same_uid_is_left_out_wholly(
+def test_different_sweep_with_the_same_uid_is_skipped(
     stores: Stores, theirs: Store, change: str
 ) -> None:
     ours = stores("ours")
@@ -187,9 +183,7 @@ def test_another_sweep_of_the_same_uid_is_left_out_wholly(
     assert list(ours.connection.iterdump()) == before
 
 
-def test_only_the_sweeps_asked_for_come_with_only_what_they_need(
-    stores: Stores, theirs: Store
-) -> None:
+def test_selected_sweeps_bring_only_the_rows_they_need(stores: Stores, theirs: Store) -> None:
     ours = stores("ours")
     (uid,) = theirs.connection.execute("SELECT uid FROM sweeps WHERE name = 'three'").fetchone()
     (done,) = merge(ours, theirs.path, uids=[uid])
@@ -198,7 +192,7 @@ def test_only_the_sweeps_asked_for_come_with_only_what_they_need(
     assert (counts["sweeps"], counts["prompts"], counts["images"]) == (1, 1, 2)
 
 
-def test_a_staged_sweep_waits_here_as_it_did_there(stores: Stores, tmp_path: Path) -> None:
+def test_staged_sweep_stays_staged(stores: Stores, tmp_path: Path) -> None:
     ours, staged = stores("ours"), stores("staged")
     sweep = histories.add_sweep(staged, tmp_path, "tonight", ["p"])
     staged.update("sweeps", sweep, {"priority": 3, "label": "night", "in_queue": 1})
@@ -208,7 +202,7 @@ def test_a_staged_sweep_waits_here_as_it_did_there(stores: Stores, tmp_path: Pat
     assert len(Queue(ours.connection).ready(utc_now())) == 2
 
 
-def test_an_import_sets_no_queue_to_work(stores: Stores, tmp_path: Path) -> None:
+def test_import_starts_no_job(stores: Stores, tmp_path: Path) -> None:
     sweep = histories.add_sweep(stores("theirs"), tmp_path, "bait", ["p"])
     stores("theirs").update("sweeps", sweep, {"in_queue": 1})
     merge(stores("ours"), stores("theirs").path)
@@ -218,7 +212,7 @@ def test_an_import_sets_no_queue_to_work(stores: Stores, tmp_path: Path) -> None
     assert found == ("interrupted", 0)
 
 
-def test_the_cost_does_not_grow_by_statements(stores: Stores, tmp_path: Path) -> None:
+def test_statement_count_does_not_grow_with_rows(stores: Stores, tmp_path: Path) -> None:
     """Rows never go through Python: ten jobs take as many statements as two hundred."""
     counts = []
     for repeats in (1, 50):
@@ -242,9 +236,7 @@ def test_the_cost_does_not_grow_by_statements(stores: Stores, tmp_path: Path) ->
         "UPDATE jobs SET fallback_id = 999 WHERE id = 1",
     ],
 )
-def test_rows_that_do_not_hold_together_change_nothing(
-    stores: Stores, theirs: Store, change: str
-) -> None:
+def test_inconsistent_rows_change_nothing(stores: Stores, theirs: Store, change: str) -> None:
     ours = stores("ours")
     theirs.connection.execute("PRAGMA foreign_keys = OFF")
     theirs.connection.execute(change)
@@ -255,7 +247,7 @@ def test_rows_that_do_not_hold_together_change_nothing(
     assert ours.connection.execute("PRAGMA database_list").fetchall()[0][1] == "main"
 
 
-def test_what_is_no_history_is_refused(stores: Stores, tmp_path: Path) -> None:
+def test_database_without_history_is_refused(stores: Stores, tmp_path: Path) -> None:
     ours = stores("ours")
     with pytest.raises(ExchangeError, match="no file"):
         merge(ours, tmp_path / "gone.db")
@@ -274,7 +266,7 @@ def test_what_is_no_history_is_refused(stores: Stores, tmp_path: Path) -> None:
     merge(ours, stores("fine").path)  # and nothing is left attached
 
 
-def test_no_import_brings_a_program_that_would_be_run(stores: Stores, theirs: Store) -> None:
+def test_imported_rows_never_name_a_program_to_run(stores: Stores, theirs: Store) -> None:
     theirs.connection.execute("UPDATE sweep_models SET python = '/tmp/evil/bin/python'")
     ours = stores("ours")
     for _ in range(2):

@@ -99,7 +99,7 @@ def meaning(jobs: Plan, folder: Path) -> list[Any]:
     ]
 
 
-def test_the_same_jobs_are_asked_again(history: Store, tmp_path: Path) -> None:
+def test_pinned_sweep_has_the_same_jobs(history: Store, tmp_path: Path) -> None:
     (tmp_path / "asked.yaml").write_text(yaml.safe_dump(ALL | {"images": list(FILES)}))
     asked = request.build_plan(request.SweepRequest(file=tmp_path / "asked.yaml"))
     assert bundled(history, tmp_path / "x.zip").counts.left_out == []
@@ -110,7 +110,7 @@ def test_the_same_jobs_are_asked_again(history: Store, tmp_path: Path) -> None:
     assert all(image.is_relative_to(tmp_path / "x") for image in again.images)
 
 
-def test_models_are_pinned_to_what_ran(history: Store, tmp_path: Path) -> None:
+def test_models_are_pinned_to_the_revision_that_ran(history: Store, tmp_path: Path) -> None:
     bundled(history, tmp_path / "x.zip")
     first, hub, server = plan(unpacked(tmp_path / "x.zip")).entries
     assert first.place.location == str(tmp_path / "one")
@@ -126,7 +126,7 @@ def test_models_are_pinned_to_what_ran(history: Store, tmp_path: Path) -> None:
     assert "q:7b: was never loaded" in said
 
 
-def test_versions_are_those_in_use() -> None:
+def test_library_versions_are_pinned() -> None:
     versions = {"torch": "2.9.0+cpu", "huggingface_hub": "1.2"}
     found = [
         pin_requirement(need, versions) for need in ("torch>=2", "Huggingface-Hub[x]", "else", "/x")
@@ -134,7 +134,7 @@ def test_versions_are_those_in_use() -> None:
     assert found == ["torch==2.9.0", "Huggingface-Hub[x]==1.2", "else", "/x"]
 
 
-def test_answers_come_along(store: Store, tmp_path: Path) -> None:
+def test_reference_answers_are_included(store: Store, tmp_path: Path) -> None:
     (tmp_path / "m").mkdir()
     rows = [{"image": "a.png", "prompt": "Colour?", "answers": ["red", "dark red"]}]
     (tmp_path / "known.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -146,7 +146,7 @@ def test_answers_come_along(store: Store, tmp_path: Path) -> None:
     assert expected.metrics == ("exact",)
 
 
-def test_what_is_gone_is_left_out_and_said(history: Store, tmp_path: Path) -> None:
+def test_missing_files_are_left_out_and_reported(history: Store, tmp_path: Path) -> None:
     ask = "SELECT prepared_path FROM images WHERE name = 'a.png'"
     Path(history.connection.execute(ask).fetchone()[0]).unlink()
     done = bundled(history, tmp_path / "x.zip")
@@ -160,13 +160,13 @@ def test_what_is_gone_is_left_out_and_said(history: Store, tmp_path: Path) -> No
     assert "the image 'a.png'" in (tmp_path / "x" / "sweep.yaml").read_text()
 
 
-def test_without_images_it_names_where_they_were(history: Store, tmp_path: Path) -> None:
+def test_pinned_sweep_without_images_keeps_their_paths(history: Store, tmp_path: Path) -> None:
     bundled(history, tmp_path / "x.zip", images=False)
     again = plan(unpacked(tmp_path / "x.zip"))
     assert sorted(again.images) == sorted(tmp_path / name for name in FILES)
 
 
-def test_a_sweep_in_words_of_another_version_is_refused(history: Store, tmp_path: Path) -> None:
+def test_sweep_of_another_format_version_is_refused(history: Store, tmp_path: Path) -> None:
     history.connection.execute("UPDATE sweeps SET spec = '{\"models\": []}'")
     with pytest.raises(VlmsweepError, match="words that this version of vlmsweep does not know"):
         bundled(history, tmp_path / "x.zip")

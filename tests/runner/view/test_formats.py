@@ -48,13 +48,13 @@ def test_json_and_lines_round_trip_every_digit() -> None:
     assert json.loads(written(grid([], COLUMNS), "json")) == []
 
 
-def test_json_is_ascii_so_that_it_steers_no_terminal() -> None:
+def test_json_is_ascii_without_control_characters() -> None:
     text = written(grid(ROWS, COLUMNS), "json")
     assert text.isascii()
     assert text.replace("\n", "").isprintable()
 
 
-def test_json_of_what_json_cannot_hold() -> None:
+def test_values_outside_json_are_converted() -> None:
     value = {"inf": float("inf"), "nan": [float("nan")], "blob": b"\x00\xff"}
     read = json.loads(as_json(value))
     assert (read["inf"], read["nan"]) == (None, [None])
@@ -71,19 +71,19 @@ def test_csv_round_trips(format: str, delimiter: str) -> None:
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
-def test_csv_text_that_a_sheet_would_run_is_guarded(start: str) -> None:
+def test_csv_formulas_are_escaped(start: str) -> None:
     text = written(Grid(["a", "b"], [[f"{start}cmd|'/c calc'!A1", -1.5]], []), "csv")
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert rows[1] == [f"'{start}cmd|'/c calc'!A1", "-1.5"]
 
 
-def test_csv_on_a_terminal_is_cleaned() -> None:
+def test_csv_on_a_terminal_has_no_control_characters() -> None:
     shown = written(grid(ROWS, COLUMNS), "csv", Screen())
     assert "\x1b" not in shown
     assert "\u202e" not in shown
 
 
-def test_tables_show_units_and_nothing_that_steers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_show_units_and_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
@@ -108,7 +108,7 @@ def test_no_line_is_wider_than_the_terminal(width: int, monkeypatch: pytest.Monk
     assert "because" in shown
 
 
-def test_a_pipe_gets_whole_cells() -> None:
+def test_piped_table_is_not_truncated() -> None:
     rows = [{"model": "x" * 500, "load_s": 1, "peak_bytes": 1}]
     assert "x" * 500 in written(grid(rows, COLUMNS), "table")
 
@@ -129,7 +129,7 @@ def on_screen(rows: list[dict[str, Any]], columns: list[Column], width: int) -> 
     return [line.rstrip() for line in re.sub("\x1b\\[\\d*m", "", shown).splitlines()]
 
 
-def test_what_may_stand_below_does_so_only_where_one_table_has_no_room() -> None:
+def test_wide_columns_move_below_only_when_the_table_is_too_narrow() -> None:
     columns = [
         Column("m", "Model"),
         Column("status", "Status", least=9),
@@ -160,7 +160,7 @@ def test_what_may_stand_below_does_so_only_where_one_table_has_no_room() -> None
     ]
 
 
-def test_text_is_made_harmless() -> None:
+def test_control_characters_are_removed() -> None:
     assert sanitize.strip_control_characters("a\x1b[2Jb\x00\x85\u2028\ud800c\td\ne\r\nf") == (
         "a\ufffd[2Jb\ufffd\ufffd\ufffd\ufffdc\td\ne\nf"
     )
@@ -170,7 +170,7 @@ def test_text_is_made_harmless() -> None:
     assert truncate_middle("HuggingFaceTB/SmolVLM2-500M-Instruct", 16) == "Huggi…M-Instruct"
 
 
-def test_figures_for_people() -> None:
+def test_numbers_are_rounded_for_display() -> None:
     seconds = {0: "0.00 s", 0.0004: "0.4 ms", 0.0123: "12 ms", 1.236: "1.24 s", 9.996: "10.0 s"}
     seconds |= {12.34: "12.3 s", 99.96: "100 s", 599.6: "10 min 0 s", 12240: "3 h 24 min"}
     assert {value: units.seconds(value) for value in seconds} == seconds
@@ -186,17 +186,17 @@ def test_figures_for_people() -> None:
     ("text", "size"),
     [("8GB", 8 * 10**9), ("512 MiB", 512 << 20), ("1.5g", 1_500_000_000), ("7", 7), ("7b", 7)],
 )
-def test_sizes_as_people_write_them(text: str, size: int) -> None:
+def test_human_readable_sizes_are_parsed(text: str, size: int) -> None:
     assert units.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "GB", "-1", "8 X", "1e3", "nan"])
-def test_what_is_no_size(text: str) -> None:
+def test_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a size"):
         units.parse_size(text)
 
 
-def test_a_dumb_terminal_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dumb_terminal_width_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setenv("COLUMNS", "60")
     columns = [Column(key, key.title(), least=8) for key in ("said", "also")]
@@ -204,7 +204,7 @@ def test_a_dumb_terminal_is_as_wide_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     assert max(len(line) for line in shown.splitlines()) == 60
 
 
-def test_a_remark_names_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_note_lists_each_name_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "28")
     columns = [Column("who", "Who"), Column("why", "Why", least=30, aside=True)]
     why = "torch, transformers missing"
@@ -213,5 +213,5 @@ def test_a_remark_names_nobody_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\na, b: torch, transformers" in shown
 
 
-def test_one_is_not_many() -> None:
+def test_singular_and_plural_forms() -> None:
     assert [units.pluralize(count, "job") for count in (0, 1, 2)] == ["0 jobs", "1 job", "2 jobs"]

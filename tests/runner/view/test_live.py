@@ -103,7 +103,7 @@ def only(progress: Progress) -> SweepProgress:
     return sweep
 
 
-def test_states_counts_and_memory() -> None:
+def test_live_view_shows_states_counts_and_memory() -> None:
     progress = taken(
         [
             (0, started(a=2, b=1)),
@@ -131,7 +131,7 @@ def test_states_counts_and_memory() -> None:
     assert (sweep.done, sweep.total) == (2, 3)
 
 
-def test_time_left_comes_from_runs_so_far_and_loads_of_others() -> None:
+def test_remaining_time_uses_finished_runs_and_other_loads() -> None:
     progress = taken([(0, started(a=4, b=2)), (1, worker("a")), (5, loaded("a", 4.0))])
     sweep = only(progress)
     assert sweep.left(5) is None
@@ -142,12 +142,12 @@ def test_time_left_comes_from_runs_so_far_and_loads_of_others() -> None:
     assert sweep.left(9) == pytest.approx(2 * 2 + 4 + 2 * 2)
 
 
-def test_a_model_that_only_fails_has_failed() -> None:
+def test_model_with_only_failures_is_shown_as_failed() -> None:
     progress = taken([(0, started(a=1)), (1, worker("a")), (2, done("a", "crashed"))])
     assert only(progress).models["a"].state == "failed"
 
 
-def test_a_download_shows_how_far_it_is() -> None:
+def test_download_progress_is_shown() -> None:
     event = stream.WorkerProgress(
         worker=1, model="a", phase="download", message="", done=30, total=60, unit="B"
     )
@@ -155,7 +155,7 @@ def test_a_download_shows_how_far_it_is() -> None:
     assert (model.state, model.detail) == ("downloading", "50%")
 
 
-def test_waiting_for_a_server_is_shown() -> None:
+def test_server_wait_is_shown() -> None:
     reason = "The server answered 503: Loading model"
     waiting = stream.WorkerWaiting(
         worker=1, model="a", run=1, reason=reason, attempt=1, retry_in_s=4.2
@@ -178,7 +178,7 @@ def test_only_the_end_of_a_long_text_is_kept() -> None:
     assert 1900 <= len(progress.runs[1].text) <= 2000
 
 
-def test_two_sweeps_at_once_are_kept_apart() -> None:
+def test_concurrent_sweeps_are_counted_separately() -> None:
     progress = Progress()
     for uid, name in (("s1", "tonight"), ("s2", None)):
         begun = dataclasses.replace(started(a=2), sweep=uid, name=name)
@@ -199,7 +199,7 @@ def test_two_sweeps_at_once_are_kept_apart() -> None:
     assert list(progress.sweeps) == ["s2", "s3"]
 
 
-def test_a_watcher_that_comes_later_starts_from_what_is_done() -> None:
+def test_late_watcher_starts_with_current_counts() -> None:
     begun = dataclasses.replace(
         started(a=10, b=2),
         outcomes_by_model={"a": {"ok": 3, "timeout": 1, "skipped": 1}, "b": {"ok": 2}},
@@ -213,7 +213,7 @@ def test_a_watcher_that_comes_later_starts_from_what_is_done() -> None:
     assert a.left(100) == pytest.approx(5 * 2)
 
 
-def test_jobs_that_are_tried_again_are_counted_anew() -> None:
+def test_retried_jobs_are_counted_again() -> None:
     progress = taken([(0, started(a=1)), (1, done("a", "timeout"))])
     assert only(progress).models["a"].state == "failed"
     again = stream.JobCountsChanged(
@@ -224,7 +224,7 @@ def test_jobs_that_are_tried_again_are_counted_anew() -> None:
     assert (a.state, a.done, a.total) == ("waiting", 0, 2)
 
 
-def test_two_workers_of_one_model_hold_the_memory_of_both() -> None:
+def test_memory_of_two_workers_of_a_model_is_summed() -> None:
     progress = taken([(0, started(a=2)), (0, worker("a"))])
     progress.take(memory("a", 10, 10), 1)
     progress.take(dataclasses.replace(memory("a", 5, 5), worker=2), 1)
@@ -255,7 +255,7 @@ def rendered(view: LiveView, now: float) -> list[str]:
     return re.sub("\x1b\\[[\\d;]*m", "", capture.get()).splitlines()
 
 
-def test_the_view_fits_and_shows_the_run_in_hand(screen: Terminal) -> None:
+def test_view_fits_the_terminal_and_shows_the_current_run(screen: Terminal) -> None:
     view = LiveView(screen, clock=lambda: 0.0)
     names = {f"organisation/a-model-with-a-long-name-{i}": 3 for i in range(40)}
     first = next(iter(names))
@@ -273,7 +273,7 @@ def test_the_view_fits_and_shows_the_run_in_hand(screen: Terminal) -> None:
     assert not sanitize.UNSAFE.search(text)
 
 
-def test_every_run_in_hand_is_shown_with_its_model(screen: Terminal) -> None:
+def test_every_current_run_is_shown_with_its_model(screen: Terminal) -> None:
     view = LiveView(screen, clock=lambda: 0.0)
     for uid, name in (("s1", "tonight"), ("s2", "weekend")):
         view.take(dataclasses.replace(started(one=3, two=3), sweep=uid, name=name))
@@ -293,7 +293,7 @@ def test_every_run_in_hand_is_shown_with_its_model(screen: Terminal) -> None:
 
 
 @pytest.mark.parametrize("width", ["10", "20", "40"])
-def test_a_narrow_terminal_breaks_nothing(
+def test_narrow_terminal_is_supported(
     width: str, screen: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", width)
@@ -304,7 +304,7 @@ def test_a_narrow_terminal_breaks_nothing(
     assert max(map(len, rendered(view, 1))) <= int(width)
 
 
-def test_it_is_drawn_at_most_eight_times_a_second(screen: Terminal) -> None:
+def test_view_is_redrawn_at_most_eight_times_per_second(screen: Terminal) -> None:
     now = 0.0
     view = LiveView(screen, clock=lambda: now)
     view.start()
@@ -320,7 +320,7 @@ def test_it_is_drawn_at_most_eight_times_a_second(screen: Terminal) -> None:
     assert 7 <= len(drawn) <= 1 / REDRAW_EVERY_S
 
 
-def test_failures_and_kills_stay_on_the_screen(screen: Terminal) -> None:
+def test_failures_and_kills_stay_on_screen(screen: Terminal) -> None:
     view = LiveView(screen, clock=lambda: 0.0)
     view.start()
     for event in (started(a=2), worker("a"), killed("a"), done("a", "timeout", message=EVIL)):
@@ -333,7 +333,7 @@ def test_failures_and_kills_stay_on_the_screen(screen: Terminal) -> None:
     assert written.rstrip().endswith("\x1b[?25h") or "\x1b[?25h" in written[-40:]
 
 
-def test_wrapping() -> None:
+def test_long_text_is_wrapped() -> None:
     assert wrapped("aa bb cc", 5) == ["aa bb", "cc"]
     assert wrapped("abcdefgh", 3) == ["abc", "def", "gh"]
     assert wrapped("世界世", 4) == ["世界", "世"]
@@ -341,7 +341,7 @@ def test_wrapping() -> None:
     assert wrapped("", 5) == []
 
 
-def test_plain_lines_say_what_matters_and_nothing_that_steers() -> None:
+def test_plain_lines_have_the_facts_and_no_control_characters() -> None:
     out = io.StringIO()
     lines = LineLogger(out)
     image = stream.ImagePrepared(

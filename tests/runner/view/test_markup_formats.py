@@ -86,12 +86,12 @@ def test_hostile_text_stays_text_in_a_paragraph(text: str) -> None:
     assert read(html.replace("<p>", "<td>")).cells == [one_line(text)]
 
 
-def test_bare_addresses_make_no_links() -> None:
+def test_plain_urls_do_not_become_links() -> None:
     assert markdown("at https://x.example, WWW.x.example") == (
         r"at https\://x.example, WWW\.x.example"
     )
 
 
-def test_plain_words_stay_plain() -> None:
+def test_plain_text_is_unchanged() -> None:
     text = "5.51 s, 83.3% (a-b), SmolVLM2-500M: it's fine"
     assert markdown(text) == text

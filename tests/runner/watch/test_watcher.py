@@ -92,7 +92,7 @@ def supervisor(folder: Path, prompts: list[str], **more: Any) -> Iterator[subpro
 
 
 @pytest.mark.slow
-def test_a_watcher_sees_what_the_supervisor_tells(
+def test_watcher_sees_the_events_of_the_supervisor(
     tmp_path: Path, watcher: Callable[..., RecordingWatcher]
 ) -> None:
     seen = watcher()
@@ -134,7 +134,7 @@ def test_a_watcher_sees_what_the_supervisor_tells(
     seen.until(stream.WatchIdle, state="nothing_running")
 
 
-def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
+def test_late_watcher_gets_finished_runs_and_detects_a_dead_supervisor(
     tmp_path: Path, watcher: Callable[..., RecordingWatcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runner.watch.watcher.QUIET_S", 0.2)
@@ -159,7 +159,7 @@ def test_a_late_watcher_is_told_what_is_done_and_a_dead_supervisor_is_noticed(
         watcher().until(stream.WatchIdle, state="supervisor_gone")
 
 
-def test_a_database_that_is_replaced_or_removed(
+def test_replaced_or_removed_database_is_detected(
     tmp_path: Path,
     watcher: Callable[..., RecordingWatcher],
     store: Store,
@@ -196,7 +196,7 @@ def running(store: Store, queued: Callable[..., int]) -> Callable[..., tuple[int
     return begin
 
 
-def test_two_sweeps_at_once_and_jobs_tried_again(
+def test_watcher_handles_concurrent_sweeps_and_retries(
     store: Store,
     running: Callable[..., tuple[int, int, list[int]]],
     watcher: Callable[..., RecordingWatcher],
@@ -233,7 +233,7 @@ def test_two_sweeps_at_once_and_jobs_tried_again(
     assert one
 
 
-def test_a_sweep_over_between_two_looks_is_not_missed(
+def test_sweep_that_ends_between_two_polls_is_seen(
     store: Store, queued: Callable[..., int], watcher: Callable[..., RecordingWatcher]
 ) -> None:
     sweep = queued(["a"], ["x"])
@@ -246,7 +246,7 @@ def test_a_sweep_over_between_two_looks_is_not_missed(
     assert seen.until(stream.SweepFinished).skipped == 1
 
 
-def test_more_runs_than_are_read_at_once(
+def test_more_runs_than_one_batch_are_all_read(
     store: Store,
     running: Callable[..., tuple[int, int, list[int]]],
     watcher: Callable[..., RecordingWatcher],
@@ -272,7 +272,7 @@ def test_more_runs_than_are_read_at_once(
     assert not seen.of(stream.JobCountsChanged)
 
 
-def test_every_question_goes_by_an_index(store: Store) -> None:
+def test_every_watcher_query_uses_an_index(store: Store) -> None:
     asked = [value for name, value in vars(queries).items() if name.isupper()]
     asked = [sql for sql in asked if isinstance(sql, str)]
     asked += [f"{queries.RUN} runs.id > ?", f"{queries.RUN} runs.id = ?"]
@@ -294,7 +294,7 @@ def vlmsweep(*arguments: str, database: Path) -> Any:
     return CliRunner().invoke(cli, [*arguments, "--db", str(database)])
 
 
-def test_one_look_says_how_it_stands(
+def test_watch_once_prints_the_status(
     store: Store, running: Callable[..., tuple[int, int, list[int]]]
 ) -> None:
     _, worker, jobs = running(["a", "b"], ["x", "y"], name="tonight")
@@ -310,7 +310,7 @@ def test_one_look_says_how_it_stands(
     assert vlmsweep("watch", "nonsense", database=store.path).exit_code == 2
 
 
-def test_watching_a_sweep_that_is_over_leaves(store: Store, queued: Callable[..., int]) -> None:
+def test_watching_a_finished_sweep_exits(store: Store, queued: Callable[..., int]) -> None:
     sweep = queued(["a"], ["x"], name="over")
     store.set_sweep_state(sweep, "running")
     store.set_sweep_state(sweep, "done")
@@ -322,7 +322,7 @@ def test_watching_a_sweep_that_is_over_leaves(store: Store, queued: Callable[...
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_with_status_zero(store: Store, number: int) -> None:
+def test_signal_exits_with_status_zero(store: Store, number: int) -> None:
     command = [sys.executable, "-m", "runner", "watch", "--db", str(store.path)]
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env(), cwd=ROOT
@@ -334,13 +334,13 @@ def test_a_signal_leaves_with_status_zero(store: Store, number: int) -> None:
     assert (child.returncode, err) == (0, "")
 
 
-def test_a_reader_that_leaves_ends_the_watch(store: Store) -> None:
+def test_closed_output_pipe_ends_the_watch(store: Store) -> None:
     command = f"{sys.executable} -m runner watch --db {store.path} | head -n 0"
     done = subprocess.run(["sh", "-c", command], env=env(), cwd=ROOT, timeout=WAIT_S)
     assert done.returncode == 0
 
 
-def test_a_watcher_imports_nothing_heavy(store: Store) -> None:
+def test_watcher_imports_no_heavy_module(store: Store) -> None:
     command = [sys.executable, "-X", "importtime", "-m", "runner", "watch", "--once", "--json"]
     done = subprocess.run(
         [*command, "--db", str(store.path)], env=env(), capture_output=True, text=True, check=True
@@ -351,7 +351,7 @@ def test_a_watcher_imports_nothing_heavy(store: Store) -> None:
         assert reader.sweeps() == []
 
 
-def test_a_wait_for_a_server_is_seen(
+def test_watcher_shows_a_server_wait(
     store: Store,
     running: Callable[..., tuple[int, int, list[int]]],
     watcher: Callable[..., RecordingWatcher],

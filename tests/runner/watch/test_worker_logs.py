@@ -42,7 +42,7 @@ def worker(store: Store, queued: Callable[..., int], tmp_path: Path) -> Callable
     return add
 
 
-def test_a_worker_is_found_by_its_number_in_its_sweep(
+def test_worker_is_found_by_its_number_in_the_sweep(
     store: Store, queued: Callable[..., int], worker: Callable[..., int]
 ) -> None:
     one, two = queued(["a"], ["x"], name="one"), queued(["b"], ["x"], name="two")
@@ -58,7 +58,7 @@ def test_a_worker_is_found_by_its_number_in_its_sweep(
     assert show(store, "--sweep", "none").exit_code == 2
 
 
-def test_a_real_worker_s_log_is_kept_in_two_parts(sweep: Sweeper) -> None:
+def test_worker_log_is_kept_in_two_parts(sweep: Sweeper) -> None:
     done = sweep(["a"], ["fill log"])
     (row,) = done.workers
     whole = show(done.store, "1").stdout.splitlines()
@@ -72,7 +72,7 @@ def test_a_real_worker_s_log_is_kept_in_two_parts(sweep: Sweeper) -> None:
     assert "is gone" in show(done.store, "1").stderr
 
 
-def test_the_stack_of_a_killed_worker(store: Store, worker: Callable[..., int]) -> None:
+def test_stack_of_a_killed_worker_is_shown(store: Store, worker: Callable[..., int]) -> None:
     worker(stack="File x.py, line 1\n\x1b[2J", killed_for="run_s")
     result = show(store, "--stack")
     assert result.stdout == "File x.py, line 1\n\ufffd[2J"
@@ -80,7 +80,7 @@ def test_the_stack_of_a_killed_worker(store: Store, worker: Callable[..., int]) 
     assert "it was not killed" in show(store, "--stack").stderr
 
 
-def test_a_log_beside_a_database_that_was_moved(
+def test_log_of_a_moved_database_is_found(
     store: Store, worker: Callable[..., int], tmp_path: Path
 ) -> None:
     worker(log_path="/somewhere/else/worker-1.log")
@@ -89,7 +89,7 @@ def test_a_log_beside_a_database_that_was_moved(
     assert show(store).stdout == "moved along"
 
 
-def test_following_goes_on_through_a_full_log_to_the_end(
+def test_following_continues_across_log_rotation(
     store: Store, worker: Callable[..., int], tmp_path: Path
 ) -> None:
     number = worker(text=b"old\nfirst\n")
@@ -126,7 +126,7 @@ def test_following_goes_on_through_a_full_log_to_the_end(
     assert got == [b"first\n", b"second\n", b"the last of the part\n", b"third\n", b"last words\n"]
 
 
-def test_following_ends_when_nobody_is_left_to_say_so(
+def test_following_ends_when_the_supervisor_is_gone(
     store: Store, worker: Callable[..., int]
 ) -> None:
     worker(text=b"last words\n")
@@ -134,7 +134,7 @@ def test_following_ends_when_nobody_is_left_to_say_so(
     assert show(store, "-f").stdout == "last words\n"
 
 
-def test_nothing_steers_the_terminal() -> None:
+def test_log_output_has_no_control_characters() -> None:
     def pieces() -> Iterator[bytes]:
         yield b"\x1b[31mred\x1b[0m \x1b]0;title\x07and \xff"
         yield b"more\r\n 10%|#  |\r100%|###|\n\x9b2J\x1b"

@@ -91,7 +91,7 @@ def get(history: Store, asked: list[CannedQuery]) -> Iterator[Callable[[str], An
     site.executor.shutdown()
 
 
-def test_the_front_page_says_what_there_is(get: Callable[[str], Any]) -> None:
+def test_front_page_lists_the_contents(get: Callable[[str], Any]) -> None:
     page = get("/history").text
     for name in rows.TABLES | rows.VIEWS:
         hidden = name.endswith("_fts")  # as Datasette hides all indexes for searching
@@ -102,7 +102,7 @@ def test_the_front_page_says_what_there_is(get: Callable[[str], Any]) -> None:
     assert "_sqlite_migrations" not in page
 
 
-def test_every_table_and_view_opens_with_its_columns_told(get: Callable[[str], Any]) -> None:
+def test_every_table_and_view_opens_with_column_descriptions(get: Callable[[str], Any]) -> None:
     for name, row in (rows.TABLES | rows.VIEWS).items():
         page = get(f"/history/{name}")
         assert page.status_code == 200
@@ -110,7 +110,7 @@ def test_every_table_and_view_opens_with_its_columns_told(get: Callable[[str], A
             assert f"<dt>{column}</dt><dd>" in page.text
 
 
-def test_what_models_say_is_only_text(get: Callable[[str], Any]) -> None:
+def test_model_output_is_escaped(get: Callable[[str], Any]) -> None:
     for path in ("/history/results", "/history/runs", "/history/said?model=*&longest=99&limit=9"):
         page = get(path).text
         assert "&lt;script&gt;alert(1)" in page
@@ -118,7 +118,7 @@ def test_what_models_say_is_only_text(get: Callable[[str], Any]) -> None:
         assert "<b>photo" not in page
 
 
-def test_images_figures_and_links_stand_in_rows(get: Callable[[str], Any]) -> None:
+def test_rows_show_images_numbers_and_links(get: Callable[[str], Any]) -> None:
     page = get("/history/results").text
     assert page.count('<img class="thumbnail" loading="lazy" alt="" src="/-/image/1/small">') == 3
     assert "&lt;b&gt;photo.jpg" in page
@@ -129,7 +129,7 @@ def test_images_figures_and_links_stand_in_rows(get: Callable[[str], Any]) -> No
     assert "/-/image/1/small" in get("/history/said?model=*&longest=9&limit=5").text
 
 
-def test_images_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str], Any]) -> None:
+def test_images_are_served_only_by_row(get: Callable[[str], Any]) -> None:
     whole, small = get("/-/image/1"), get("/-/image/1/small")
     assert whole.headers["content-type"] == "image/png"
     assert Image.open(BytesIO(whole.content)).size == (400, 200)
@@ -140,7 +140,7 @@ def test_images_are_shown_by_their_row_and_by_nothing_else(get: Callable[[str], 
         assert b"root:" not in answer.content
 
 
-def test_named_queries_are_stored_ones(get: Callable[[str], Any], asked: list[CannedQuery]) -> None:
+def test_named_queries_are_available(get: Callable[[str], Any], asked: list[CannedQuery]) -> None:
     said = next(question for question in asked if question.name == "said")
     assert said.defaults == {"model": "*", "longest": "9", "limit": "5"}
     assert said.title == "What was said, the longest first"
@@ -162,7 +162,7 @@ def test_writes_are_refused(get: Callable[[str], Any], history: Store) -> None:
     assert history.connection.execute("SELECT count(*) FROM runs").fetchone() == (3,)
 
 
-def test_a_page_shows_what_is_being_written(get: Callable[[str], Any], history: Store) -> None:
+def test_page_shows_rows_of_a_running_sweep(get: Callable[[str], Any], history: Store) -> None:
     count = "/history.json?sql=select+count(*)+as+n+from+runs&_shape=array"
     assert get(count).json() == [{"n": 3}]
     history.start_run(1, None)
@@ -179,7 +179,7 @@ def test_unusual_database_name_opens(tmp_path: Path) -> None:
     site.executor.shutdown()
 
 
-def test_a_long_history_is_not_counted_page_by_page() -> None:
+def test_large_tables_are_not_counted_per_page() -> None:
     assert metadata.tables(counted=True)["results"]["facets"] == ["sweep", "model", "outcome"]
     assert "facets" not in metadata.tables(counted=False)["results"]
     assert metadata.tables(counted=False)["runs"]["facets"] == ["outcome"]
@@ -188,7 +188,7 @@ def test_a_long_history_is_not_counted_page_by_page() -> None:
 # The guard.
 
 
-def test_a_path_without_parameters_is_led_to_their_defaults(asked: list[CannedQuery]) -> None:
+def test_query_page_without_parameters_redirects_to_defaults(asked: list[CannedQuery]) -> None:
     from runner.web.host_guard import HostGuardMiddleware
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -224,7 +224,7 @@ def request(port: int, path: str, host: str) -> tuple[int, str, bytes]:
     return found
 
 
-def test_the_command_serves_this_machine_until_ctrl_c(history: Store, tmp_path: Path) -> None:
+def test_browse_serves_localhost_until_ctrl_c(history: Store, tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('a stray file was imported')")
     before = sorted(tmp_path.iterdir())
     command = [sys.executable, "-P", "-m", "runner", "browse", "--no-open", "--db"]
@@ -261,7 +261,7 @@ def test_the_command_serves_this_machine_until_ctrl_c(history: Store, tmp_path: 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_it_ends_with_its_parent(history: Store) -> None:
+def test_server_exits_with_its_parent(history: Store) -> None:
     command = [sys.executable, "-m", "runner", "browse", "--no-open", "--db", str(history.path)]
     browsing = subprocess.Popen(command, env=env(), stdout=subprocess.PIPE, text=True)
     assert browsing.stdout
@@ -279,7 +279,7 @@ def test_it_ends_with_its_parent(history: Store) -> None:
         pytest.fail("it still listens")
 
 
-def test_without_datasette_it_says_so(
+def test_missing_datasette_is_reported(
     history: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     done = CliRunner().invoke(cli, ["browse", "--db", str(tmp_path / "none.db")])
@@ -290,7 +290,7 @@ def test_without_datasette_it_says_so(
     assert "pip install 'vlmsweep[browse]'" in done.stderr
 
 
-def test_a_file_that_could_change_unseen_is_refused(
+def test_database_in_an_unwritable_folder_is_refused(
     history: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As SQLite refuses a log's database in a folder that cannot be written; root can any."""
@@ -308,7 +308,7 @@ def test_a_file_that_could_change_unseen_is_refused(
 # Other programs open the file as it is.
 
 
-def test_sqlite_utils_opens_the_file_and_our_views(history: Store) -> None:
+def test_sqlite_utils_opens_the_file_and_its_views(history: Store) -> None:
     def ask(*arguments: str) -> Any:
         command = [sys.executable, "-m", "sqlite_utils", *arguments]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -321,7 +321,7 @@ def test_sqlite_utils_opens_the_file_and_our_views(history: Store) -> None:
     assert {row["text"] for row in found} == {"red", EVIL, None}
 
 
-def test_plain_datasette_opens_the_file_as_it_is(history: Store) -> None:
+def test_datasette_opens_the_file_without_setup(history: Store) -> None:
     from datasette.app import Datasette
 
     site = Datasette([str(history.path)])

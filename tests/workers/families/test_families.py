@@ -31,11 +31,11 @@ from workers.error_classes import WorkerFailure
         ({"architectures": None, "auto_map": None}, "generic"),
     ],
 )
-def test_a_family_by_its_config(config: dict[str, Any], name: str) -> None:
+def test_family_is_selected_by_its_config(config: dict[str, Any], name: str) -> None:
     assert families.find_family(config).FAMILY.name == name
 
 
-def test_a_family_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_family_of_another_package_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = SimpleNamespace(FAMILY=Family(name="mine", title="", auto_map=("MyModel",)), HOOKS={})
     monkeypatch.setattr(EntryPoint, "load", lambda self: theirs)
     point = EntryPoint("mine", "x:y", families.GROUP)
@@ -44,7 +44,7 @@ def test_a_family_of_another_package(monkeypatch: pytest.MonkeyPatch) -> None:
     assert families.find_family(config) is theirs
 
 
-def test_an_engine_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_is_selected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "missing_packages", lambda name: [])
     family = families.find_family({"model_type": "smolvlm"})
     plain = Checkpoint(folder=Path(), config={})
@@ -57,7 +57,7 @@ def test_an_engine_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert engine.choose_engine(mlx, family, asked) == "transformers"
 
 
-def test_an_engine_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_engine_that_is_not_installed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "missing_packages", lambda name: ["mlx_vlm"])
     with pytest.raises(WorkerFailure) as failure:
         engine.make_engine("mlx")
@@ -100,7 +100,7 @@ def test_check_finds_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert describe.check("../etc")["folder"] is None
 
 
-def test_every_module_of_the_folder_is_a_family_and_no_checkpoint_belongs_to_two() -> None:
+def test_every_module_is_a_family_and_each_checkpoint_matches_one() -> None:
     files = {path.stem for path in Path(families.__file__).parent.glob("*.py")}
     modules = families.all_families()
     assert {module.FAMILY.name for module in modules} == files - {"__init__"}
@@ -116,7 +116,7 @@ def test_every_module_of_the_folder_is_a_family_and_no_checkpoint_belongs_to_two
             assert f"class {attribute}" in Path(spec.origin).read_text()
 
 
-def test_a_new_file_in_the_folder_is_a_family(
+def test_new_file_in_the_folder_is_a_family(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     text = (

@@ -85,7 +85,7 @@ def finished(events: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize(("engine", "name"), BOTH)
-def test_answers_are_the_librarys_own(engine: str, name: str, both: dict[str, Any]) -> None:
+def test_answers_equal_the_library(engine: str, name: str, both: dict[str, Any]) -> None:
     ours, theirs = both[engine]
     loaded = ours[name][0]
     assert loaded["event"] == "loaded", loaded
@@ -101,7 +101,9 @@ def test_answers_are_the_librarys_own(engine: str, name: str, both: dict[str, An
 
 
 @pytest.mark.parametrize(("engine", "name"), BOTH)
-def test_several_images_and_none(engine: str, name: str, both: dict[str, Any]) -> None:
+def test_several_images_and_no_image_are_answered(
+    engine: str, name: str, both: dict[str, Any]
+) -> None:
     runs = finished(both[engine][0][name])
     text, two = runs[len(runs) - 1], runs[len(runs)]  # they were asked last
     if (engine, name) == ("transformers", "paligemma"):
@@ -114,14 +116,14 @@ def test_several_images_and_none(engine: str, name: str, both: dict[str, Any]) -
         assert (two["error_class"], bool(two["hint"])) == ("unsupported", True), two
 
 
-def test_the_missing_video_part_is_told(both: dict[str, Any]) -> None:
+def test_missing_video_processor_is_reported(both: dict[str, Any]) -> None:
     found = both["transformers"][0]
     noted = {name for name in FAMILIES if any("video" in n for n in found[name][0]["notes"])}
     # InternVL's too, in a process of its own; here Qwen's came first and saw to it.
     assert noted == {"qwen2_5_vl"}
 
 
-def test_what_mlx_cannot_load_is_refused(both: dict[str, Any]) -> None:
+def test_model_unsupported_by_mlx_is_refused(both: dict[str, Any]) -> None:
     (failure,) = both["mlx"][0]["internvl3"]
     assert failure["error_class"] == "bad_config", failure
     assert "transformers" in failure["hint"]

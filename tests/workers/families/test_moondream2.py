@@ -142,7 +142,7 @@ def test_texts_and_counts_equal_a_direct_call(
     assert len(texts) == 2 * (len(images) + 1)  # it does look, and read
 
 
-def test_the_end_token_counts(engine: Any, images: dict[str, str], monkeypatch: Any) -> None:
+def test_end_token_is_counted(engine: Any, images: dict[str, str], monkeypatch: Any) -> None:
     import torch
 
     inner = engine._hooks.model.model
@@ -165,7 +165,7 @@ def test_the_end_token_counts(engine: Any, images: dict[str, str], monkeypatch: 
     assert (found.output_tokens, found.finish_reason) == (4, "length")
 
 
-def test_the_traps_are_there(
+def test_reference_defects_are_reproduced(
     tiny: Callable[[str], Path], engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
     """What happens without our handling: if this stops failing, the handling can go."""
@@ -196,7 +196,9 @@ def test_the_traps_are_there(
         assert not lost.text.freqs_cis.equal(kept.text.freqs_cis)
 
 
-def test_the_older_generation(older: Any, images: dict[str, str], monkeypatch: Any) -> None:
+def test_older_generation_equals_uncached_passes(
+    older: Any, images: dict[str, str], monkeypatch: Any
+) -> None:
     """Its cached steps give what whole passes without a cache give, one token a step."""
     import torch
     from PIL import Image
@@ -235,7 +237,9 @@ def _spy(model: Any, lengths: list[int]) -> Any:
     return spy
 
 
-def test_other_revisions(copy: Path, engine: Any, images: dict[str, str]) -> None:
+def test_early_revision_answers_only_with_an_image(
+    copy: Path, engine: Any, images: dict[str, str]
+) -> None:
     """Early 2025: KV caches made in `__init__`, no text alone. And one that shows no steps."""
     turn = Turn(text="What is it?", images=(images["wide"],))
     wrapper, code = copy / "hf_moondream.py", copy / "moondream.py"
@@ -252,7 +256,7 @@ def test_other_revisions(copy: Path, engine: Any, images: dict[str, str]) -> Non
     assert [note for note in found.notes if "counted from the text" in note]
 
 
-def test_sampling(engine: Any, images: dict[str, str]) -> None:
+def test_sampling_is_repeatable(engine: Any, images: dict[str, str]) -> None:
     turn = Turn(text="Hi", images=(images["wide"],))
     sampled = Generation(max_new_tokens=12, do_sample=True, temperature=3.0, top_k=4, seed=1)
     first, second = (answer(engine, turn, generation=sampled) for _ in range(2))
@@ -261,7 +265,7 @@ def test_sampling(engine: Any, images: dict[str, str]) -> None:
     assert [note for note in first.notes if "top_k" in note]
 
 
-def test_what_it_can_not_do(engine: Any, older: Any, images: dict[str, str]) -> None:
+def test_unsupported_requests_are_refused(engine: Any, older: Any, images: dict[str, str]) -> None:
     image = images["dot"]
     two = Turn(text="Hi", images=(image, image))
     talk = (Turn(text="Hi", images=(image,)), Turn(text="And?"))
@@ -278,7 +282,7 @@ def test_what_it_can_not_do(engine: Any, older: Any, images: dict[str, str]) -> 
     assert answer(engine, Turn(text="Hi")).output_tokens == LIMIT  # it goes on afterwards
 
 
-def test_no_code_runs_unasked(copy: Path) -> None:
+def test_remote_code_needs_permission(copy: Path) -> None:
     (copy / "hf_moondream.py").write_text("raise SystemExit('it ran')")
     failure = refusal(lambda: load(copy, trust_remote_code=False))
     assert failure.error_class == "remote_code_not_allowed"
@@ -293,7 +297,7 @@ def test_no_code_runs_unasked(copy: Path) -> None:
     assert "someone/else" in failure.message
 
 
-def test_the_second_repository(
+def test_tokenizer_repository_is_loaded(
     tiny: Callable[[str], Path], tmp_path: Path, monkeypatch: Any
 ) -> None:
     from huggingface_hub import constants
@@ -315,7 +319,7 @@ def test_the_second_repository(
         assert "hf download moondream/starmie-v1" in str(failure.hint)
 
 
-def test_a_tokenizer_at_a_revision(tmp_path: Path) -> None:
+def test_tokenizer_revision_is_used(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text(
         'Tokenizer.from_pretrained(\n    "vikhyatk/moondream2", revision="2024-08-26"\n)\n'
         'model = AutoModel.from_pretrained("no/model")\n'
@@ -323,7 +327,7 @@ def test_a_tokenizer_at_a_revision(tmp_path: Path) -> None:
     assert named_tokenizers(tmp_path) == [("vikhyatk/moondream2", "2024-08-26")]
 
 
-def test_missing_weights_never_answer(copy: Path) -> None:
+def test_missing_weights_are_refused(copy: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(copy / "model.safetensors")

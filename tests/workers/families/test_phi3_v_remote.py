@@ -87,7 +87,7 @@ def whole_passes(engine: Any, turns: list[Turn]) -> tuple[list[int], int]:
     return ids[0, size:].tolist(), size
 
 
-def test_texts_and_counts_equal_whole_passes(
+def test_texts_and_counts_equal_uncached_passes(
     engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
     """With its cache: after the prompt one token goes in at a time, and the text is the same."""
@@ -118,7 +118,7 @@ def test_texts_and_counts_equal_whole_passes(
     assert len(texts) == 2 * len(images)
 
 
-def test_text_that_outgrows_the_short_factors(engine: Any) -> None:
+def test_text_longer_than_the_short_factors_is_handled(engine: Any) -> None:
     """The code throws its cache away at the original length: once, and goes on rightly."""
     turn = Turn(text="How many squares are there? " * 8)
     ids, size = whole_passes(engine, [turn])
@@ -128,7 +128,7 @@ def test_text_that_outgrows_the_short_factors(engine: Any) -> None:
     assert found.raw_text == engine._hooks.decode(ids)
 
 
-def test_several_images_and_turns(engine: Any, images: dict[str, str]) -> None:
+def test_several_images_and_turns_are_answered(engine: Any, images: dict[str, str]) -> None:
     square, wide = images["square"], images["wide"]
     first = Turn(text="Hi", images=(square, wide))
     second = Turn(text="And?", images=(wide,))
@@ -142,7 +142,7 @@ def test_several_images_and_turns(engine: Any, images: dict[str, str]) -> None:
     assert answer(engine, Turn(text="Hi")).image_tokens == 0
 
 
-def test_the_run_says_how(engine: Any, images: dict[str, str]) -> None:
+def test_run_records_the_method(engine: Any, images: dict[str, str]) -> None:
     found = answer(engine, Turn(text="Hi", images=(images["dot"],)))
     (note,) = found.notes
     assert note in engine.loaded.notes
@@ -151,7 +151,7 @@ def test_the_run_says_how(engine: Any, images: dict[str, str]) -> None:
     assert engine.loaded.attention == "eager"
 
 
-def test_the_traps_are_there(
+def test_reference_defects_are_reproduced(
     tiny: Callable[[str], Path], engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
     """What happens without our handling: if this stops failing, the handling can go."""
@@ -191,7 +191,7 @@ def test_the_traps_are_there(
     assert answer(engine, turn).raw_text == right
 
 
-def test_what_it_can_not_do(
+def test_unsupported_requests_are_refused(
     engine: Any, tiny: Callable[[str], Path], tmp_path: Path, images: dict[str, str]
 ) -> None:
     image = images["dot"]

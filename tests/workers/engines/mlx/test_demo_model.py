@@ -31,7 +31,9 @@ def questions(folder: Path) -> list[tuple[str, str]]:
     return asked
 
 
-def test_both_engines_say_the_same(tmp_path: Path, talk: Callable[..., Any]) -> None:
+def test_demo_model_gives_equal_answers_in_both_engines(
+    tmp_path: Path, talk: Callable[..., Any]
+) -> None:
     asked = questions(tmp_path / "prepared")
     generation = Generation(max_new_tokens=40)
     runs = [

@@ -125,7 +125,7 @@ def outcomes(said: Any) -> dict[int, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_checkpoint(
+def test_every_checkpoint_equals_the_reference(
     name: str,
     tiny: Callable[[str], Path],
     six: dict[str, str],
@@ -210,7 +210,7 @@ def check_others(name: str, found: dict[int, dict[str, Any]]) -> None:
     assert (slot["event"], slot["error_class"]) == ("error", "unsupported")
 
 
-def test_moondream2(
+def test_moondream2_equals_the_reference(
     tiny: Callable[[str], Path],
     six: dict[str, str],
     reference: dict[str, Any],
@@ -230,7 +230,7 @@ def test_moondream2(
     assert reference[MOONDREAM]["without_mask"] == reference[MOONDREAM]["answers"][0]["ids"]
 
 
-def test_moondream2_without_its_tokenizer(
+def test_moondream2_without_tokenizer_is_refused(
     tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
 ) -> None:
     said = talk([ask_mlx(tiny(MOONDREAM)), Stop()], env={"HF_HUB_CACHE": str(tmp_path)})
@@ -239,14 +239,14 @@ def test_moondream2_without_its_tokenizer(
     assert "starmie" in error["hint"]
 
 
-def test_the_guides_call_does_not_look(reference: dict[str, Any]) -> None:
+def test_documented_call_ignores_the_image(reference: dict[str, Any]) -> None:
     """The trap itself, in the library: a bare prompt's answer is that of no image at all."""
     bare = reference["llava_next"]["bare"]
     assert bare["equal"]
     assert bare["tokens"] < 10
 
 
-def test_an_end_token_is_a_stop_and_is_counted(
+def test_end_token_stops_and_is_counted(
     tiny: Callable[[str], Path],
     six: dict[str, str],
     reference: dict[str, Any],

@@ -167,7 +167,9 @@ def found(bench: Bench) -> dict[str, Any]:
         ("tokenizer", "bad_tokenizer"),
     ],
 )
-def test_a_load_that_must_fail(name: str, error_class: str, found: dict[str, Any]) -> None:
+def test_invalid_checkpoint_fails_to_load(
+    name: str, error_class: str, found: dict[str, Any]
+) -> None:
     assert "failure" in found[name], found[name]
     failure = found[name]["failure"]
     assert failure["error_class"] == error_class, failure
@@ -175,19 +177,19 @@ def test_a_load_that_must_fail(name: str, error_class: str, found: dict[str, Any
 
 
 @pytest.mark.parametrize("name", ["slotless", "slotless_tiles"])
-def test_a_template_that_drops_images(name: str, found: dict[str, Any]) -> None:
+def test_template_that_drops_images_is_detected(name: str, found: dict[str, Any]) -> None:
     (answer,) = found[name]["answers"]
     assert answer["error_class"] == "image_ignored", answer
     assert answer["hint"]
 
 
-def test_no_code_of_a_checkpoint_runs(bench: Bench, found: dict[str, Any]) -> None:
+def test_checkpoint_code_never_runs(bench: Bench, found: dict[str, Any]) -> None:
     """mlx-vlm would run a config's model_file, and phi3_v's template outside of a sandbox."""
     assert "SecurityError" in found["unsafe"]["failure"]["exception"], found["unsafe"]
     assert not list(bench.home.rglob("EVIL"))
 
 
-def test_the_checkpoints_sampling_does_not_touch_greedy(found: dict[str, Any]) -> None:
+def test_checkpoint_sampling_defaults_do_not_affect_greedy(found: dict[str, Any]) -> None:
     """mlx-vlm takes what is left out from the checkpoint; so nothing is left out."""
     plain = found["plain"]["answers"][0]["raw_text"]
     greedy, one, two = (answer["raw_text"] for answer in found["samples"]["answers"])
@@ -197,29 +199,29 @@ def test_the_checkpoints_sampling_does_not_touch_greedy(found: dict[str, Any]) -
     assert asked["raw_text"] != plain  # do_sample was asked for, whatever the checkpoint's default
 
 
-def test_a_prompt_that_is_too_long(found: dict[str, Any]) -> None:
+def test_prompt_longer_than_the_context_is_refused(found: dict[str, Any]) -> None:
     assert found["plain"]["answers"][2]["error_class"] == "too_long"
 
 
-def test_splitting_can_be_turned_off(found: dict[str, Any]) -> None:
+def test_image_splitting_can_be_disabled(found: dict[str, Any]) -> None:
     (answer,) = found["unsplit"]["answers"]
     assert (answer["image_tiles"], answer["image_tokens"]) == (1, 4)
     assert found["plain"]["answers"][1]["image_tiles"] == 17
 
 
-def test_a_dtype_as_asked(found: dict[str, Any]) -> None:
+def test_requested_dtype_is_used(found: dict[str, Any]) -> None:
     loaded = found["half"]["loaded"]
     assert (loaded["dtype"], loaded["dtype_reason"]) == ("bfloat16", "as asked")
     assert loaded["device_bytes"] < found["plain"]["loaded"]["device_bytes"]
 
 
-def test_a_start_token_is_not_doubled(found: dict[str, Any]) -> None:
+def test_start_token_is_not_doubled(found: dict[str, Any]) -> None:
     (with_it,), (without,) = found["start"]["answers"], found["no_start"]["answers"]
     assert with_it["input_tokens"] == without["input_tokens"]
     assert with_it["raw_text"] == without["raw_text"]
 
 
-def test_a_package_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "missing_packages", lambda name: ["mlx_vlm"])
     with pytest.raises(WorkerFailure) as caught:
         engine.make_engine("mlx")

@@ -32,7 +32,7 @@ THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
         ([{"type": "refusal", "refusal": "No."}], Content(refusal="No.")),
     ],
 )  # fmt: skip
-def test_forms_of_content(value: Any, content: Content) -> None:
+def test_every_form_of_content_is_read(value: Any, content: Content) -> None:
     assert read_content(value) == content
 
 
@@ -40,7 +40,7 @@ def test_forms_of_content(value: Any, content: Content) -> None:
     "value",
     [42, True, {"blob": 1}, [["a"]], [42], {"type": "text", "text": 42}, {"type": "output_audio"}],
 )
-def test_an_unknown_form_shows_its_start(value: Any) -> None:
+def test_unknown_content_form_is_reported_with_its_start(value: Any) -> None:
     with pytest.raises(ValueError, match="unknown content: "):
         read_content(value)
 
@@ -48,7 +48,7 @@ def test_an_unknown_form_shows_its_start(value: Any) -> None:
 TEXT = "Une été 世界 😀💯 \U0010ffff ok"
 
 
-def test_bytes_in_pieces_join() -> None:
+def test_split_bytes_are_joined() -> None:
     data = TEXT.encode()
     for seed in range(50):
         cuts = sorted(random.Random(seed).sample(range(len(data)), 6))
@@ -58,7 +58,7 @@ def test_bytes_in_pieces_join() -> None:
         assert "".join(pieces) + joiner.rest() == TEXT
 
 
-def test_surrogate_halves_join() -> None:
+def test_surrogate_halves_are_joined() -> None:
     units = TEXT.encode("utf-16-le")
     halves = [
         units[i : i + 2].decode("utf-16-le", "surrogatepass") for i in range(0, len(units), 2)
@@ -79,7 +79,7 @@ def test_surrogate_halves_join() -> None:
         (["a\ud83d\ud83d\ude00"], "a\ufffd😀"),
     ],
 )
-def test_what_is_never_completed_is_replaced_once(pieces: list[str], text: str) -> None:
+def test_incomplete_character_is_replaced_once(pieces: list[str], text: str) -> None:
     joiner = CharacterJoiner()
     assert "".join(map(joiner.add, pieces)) + joiner.rest() == text
 
@@ -89,7 +89,7 @@ def test_what_is_never_completed_is_replaced_once(pieces: list[str], text: str) 
     [(0, 0), (76, 76), (76.0, 76), (LARGEST_COUNT, LARGEST_COUNT), (LARGEST_COUNT + 1, None)]
     + [(odd, None) for odd in (-1, 76.5, True, "76", None, [], float("nan"), float("inf"), 1e30)],
 )
-def test_counts(value: Any, count: int | None) -> None:
+def test_usage_counts_are_read(value: Any, count: int | None) -> None:
     assert read_count(value) == count
 
 

@@ -54,9 +54,7 @@ def one(talk: Callable[..., Any], told: Told, image: str, **generation: Any) -> 
     return dict(last)
 
 
-def test_an_image_is_asked_about(
-    talk: Callable[..., Any], told: Told, images: dict[str, str]
-) -> None:
+def test_image_is_asked_about(talk: Callable[..., Any], told: Told, images: dict[str, str]) -> None:
     told.gets["/version"] = (200, {"version": "9.8"})
     turn = Turn(text=QUESTION, images=(images["wide"],))
     spoken = talk([load(told), run(4, turn), Stop()])
@@ -83,7 +81,7 @@ def test_an_image_is_asked_about(
     assert finished["generation_tps"] > 0
 
 
-def test_the_same_pixels_and_settings_go_out(
+def test_request_contains_the_prepared_pixels_and_settings(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     one(talk, told, images["square"], max_new_tokens=33)
@@ -105,7 +103,7 @@ def test_the_same_pixels_and_settings_go_out(
     assert blind["messages"][0]["content"] == [{"type": "text", "text": QUESTION}]
 
 
-def test_sampling_is_passed_on(
+def test_sampling_settings_are_sent(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     settings = {"temperature": 0.5, "top_p": 0.9, "seed": 3, "top_k": 5}
@@ -117,7 +115,7 @@ def test_sampling_is_passed_on(
     ]
 
 
-def test_text_alone_several_images_and_turns(
+def test_text_only_several_images_and_turns_are_sent(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     both = (images["wide"], images["dot"])
@@ -138,7 +136,7 @@ def test_text_alone_several_images_and_turns(
     assert len(spoken.named("first_token")) == 3
 
 
-def test_a_text_is_asked_alone_only_once(
+def test_text_only_probe_is_sent_once(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     turns = [Turn(text=QUESTION, images=(path,)) for path in images.values()]
@@ -147,7 +145,7 @@ def test_a_text_is_asked_alone_only_once(
     assert len(told.chats()) == 1 + len(turns) + 1
 
 
-def test_told_image_tokens_need_no_second_question(
+def test_reported_image_tokens_need_no_probe(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     counts = usage(90, 3, prompt_tokens_details={"image_tokens": 50})
@@ -156,7 +154,7 @@ def test_told_image_tokens_need_no_second_question(
     assert len(told.chats()) == 2
 
 
-def test_an_image_that_costs_nothing_was_ignored(
+def test_image_that_costs_nothing_was_ignored(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.chat = lambda handler, body: handler.stream(chunk("Nice.", "stop"), usage(TEXT, 2))
@@ -166,7 +164,7 @@ def test_an_image_that_costs_nothing_was_ignored(
     assert "vision" in error["hint"]
 
 
-def test_a_server_that_counts_nothing(
+def test_server_without_usage_leaves_counts_unknown(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.chat = lambda handler, body: handler.stream(
@@ -188,7 +186,7 @@ def test_a_server_that_counts_nothing(
         (None, "stop", "the server gave no reason for the end of the answer"),
     ],
 )
-def test_why_an_answer_ended(
+def test_finish_reason_is_stored(
     talk: Callable[..., Any],
     told: Told,
     images: dict[str, str],
@@ -203,7 +201,7 @@ def test_why_an_answer_ended(
 
 
 @pytest.mark.parametrize("key", ["reasoning_content", "reasoning"])
-def test_reasoning_is_kept_out_of_the_text(
+def test_reasoning_is_separate_from_the_text(
     talk: Callable[..., Any], told: Told, images: dict[str, str], key: str
 ) -> None:
     thoughts = [chunk(**{key: "Round. "}), chunk(**{key: "Red."})]
@@ -216,7 +214,7 @@ def test_reasoning_is_kept_out_of_the_text(
     assert finished["transcript"][-1]["text"] == "A circle."
 
 
-def test_a_server_that_does_not_stream(
+def test_server_without_streaming_is_supported(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     message = {"message": {"role": "assistant", "content": "All."}, "finish_reason": "stop"}
@@ -228,7 +226,7 @@ def test_a_server_that_does_not_stream(
 
 
 @pytest.mark.parametrize("words", [{"error": "unknown field stream_options"}, {"detail": "bad"}])
-def test_a_server_that_refuses_stream_options(
+def test_server_that_refuses_stream_options_is_supported(
     talk: Callable[..., Any], told: Told, images: dict[str, str], words: dict[str, str]
 ) -> None:
     def chat(handler: Handler, body: dict[str, Any]) -> None:
@@ -242,7 +240,7 @@ def test_a_server_that_refuses_stream_options(
     assert ["stream_options" in body for body in told.chats()] == [True, False, False, False]
 
 
-def test_characters_and_lines_torn_anywhere(
+def test_characters_and_lines_may_be_split_anywhere(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     pieces = [chunk("Une été "), chunk("世界 🎈", "stop"), usage(80, 5)]
@@ -259,7 +257,7 @@ def test_characters_and_lines_torn_anywhere(
     assert one(talk, told, images["dot"])["text"] == "Une été 世界 🎈"
 
 
-def test_a_key_goes_out_and_nowhere_else(
+def test_api_key_is_sent_only_to_the_server(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     key = "opensesamenow"
@@ -277,13 +275,13 @@ def test_a_key_goes_out_and_nowhere_else(
     assert key not in spoken.log + repr(spoken.events)
 
 
-def test_a_proxy_is_not_for_this_machine(talk: Callable[..., Any], told: Told) -> None:
+def test_proxy_is_not_used_for_localhost(talk: Callable[..., Any], told: Told) -> None:
     proxies = {"http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
     assert talk([load(told)], env=proxies).code == 0
 
 
 @pytest.mark.parametrize("name", ["tall", "tall:latest"])
-def test_ollamas_tag_may_be_left_out(talk: Callable[..., Any], told: Told, name: str) -> None:
+def test_ollama_tag_is_optional(talk: Callable[..., Any], told: Told, name: str) -> None:
     assert talk([load(told, model=name)]).code == 0
 
 
@@ -291,7 +289,7 @@ def test_ollamas_tag_may_be_left_out(talk: Callable[..., Any], told: Told, name:
     ("listing", "note"),
     [((404, {}), "no list of its models"), ((200, MODELS | {"data": []}), "is empty")],
 )
-def test_a_model_that_can_not_be_looked_up(
+def test_model_without_a_listing_is_used(
     talk: Callable[..., Any], told: Told, listing: tuple[int, Any], note: str
 ) -> None:
     told.gets["/v1/models"] = listing

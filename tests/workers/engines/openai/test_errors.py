@@ -60,7 +60,7 @@ def fine(handler: Handler, body: dict[str, Any]) -> None:
     handler.stream(chunk("Fine.", "stop"), "[DONE]")
 
 
-def test_nobody_answers(talk: Callable[..., Any]) -> None:
+def test_connection_refused_is_reported(talk: Callable[..., Any]) -> None:
     with socket.socket() as taken:  # bound, not listening: no other can take the port
         taken.bind(("127.0.0.1", 0))
         told = Told(url=f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
@@ -74,14 +74,16 @@ def test_nobody_answers(talk: Callable[..., Any]) -> None:
     ("name", "hint"),
     [("seing-2b", "Did you mean seeing-2b?"), ("xyz", "It has seeing-2b, tall:latest.")],
 )
-def test_an_unknown_model(talk: Callable[..., Any], told: Told, name: str, hint: str) -> None:
+def test_unknown_model_is_reported(
+    talk: Callable[..., Any], told: Told, name: str, hint: str
+) -> None:
     error = refused(talk, load(told, model=name))
     assert (error["error_class"], error["hint"]) == ("not_found", hint)
     assert told.chats() == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_key_is_wanted(talk: Callable[..., Any], told: Told, status: int) -> None:
+def test_missing_api_key_is_reported(talk: Callable[..., Any], told: Told, status: int) -> None:
     told.gets["/v1/models"] = (status, {"error": {"message": "no key, no model"}})
     error = refused(talk, load(told))
     assert error["error_class"] == "gated"
@@ -89,20 +91,20 @@ def test_a_key_is_wanted(talk: Callable[..., Any], told: Told, status: int) -> N
     assert "api_key_env" in error["hint"]
 
 
-def test_a_key_that_is_not_set(talk: Callable[..., Any], told: Told) -> None:
+def test_unset_key_variable_is_reported(talk: Callable[..., Any], told: Told) -> None:
     error = refused(talk, load(told, api_key_env="NOT_SET_HERE"))
     assert error["error_class"] == "gated"
     assert "NOT_SET_HERE" in error["message"]
     assert told.seen == []
 
 
-def test_a_key_no_header_can_hold(talk: Callable[..., Any], told: Told) -> None:
+def test_invalid_header_key_is_refused(talk: Callable[..., Any], told: Told) -> None:
     spoken = talk([load(told, api_key_env="ODD")], env={"ODD": "abc\ndefghijk"})
     assert spoken.named("error")[0]["error_class"] == "gated"
     assert "defghijk" not in repr(spoken.events)
 
 
-def test_a_redirect_is_not_followed(talk: Callable[..., Any], told: Told) -> None:
+def test_redirect_is_not_followed(talk: Callable[..., Any], told: Told) -> None:
     with serving(Told()) as other:
         told.gets["/v1/models"] = (307, f"{other.url}/models?token=abc")
         error = refused(talk, load(told))
@@ -112,7 +114,7 @@ def test_a_redirect_is_not_followed(talk: Callable[..., Any], told: Told) -> Non
 
 
 @pytest.mark.parametrize("listing", [(200, {"hello": 1}), (200, [{"id": "x"}, 3])])
-def test_something_else_answers(
+def test_unexpected_response_is_reported(
     talk: Callable[..., Any], told: Told, listing: tuple[int, Any]
 ) -> None:
     told.gets["/v1/models"] = listing
@@ -120,7 +122,7 @@ def test_something_else_answers(
     assert refused(talk, load(told))["error_class"] == expected
 
 
-def test_what_answers_is_no_http(talk: Callable[..., Any]) -> None:
+def test_non_http_response_is_reported(talk: Callable[..., Any]) -> None:
     from threading import Thread
 
     def answer() -> None:
@@ -137,7 +139,7 @@ def test_what_answers_is_no_http(talk: Callable[..., Any]) -> None:
     assert error["error_class"] == "protocol"
 
 
-def test_a_load_that_runs_out_of_memory(talk: Callable[..., Any], told: Told) -> None:
+def test_load_out_of_memory_is_reported(talk: Callable[..., Any], told: Told) -> None:
     words = {"error": "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"}
     told.chat = lambda handler, body: handler.json(500, words)
     assert refused(talk, load(told))["error_class"] == "out_of_memory"
@@ -173,7 +175,7 @@ def test_no_text_without_an_image_is_only_noted(talk: Callable[..., Any], told: 
         (400, {"error": "failed to decode image"}, "bad_image"),
     ],
 )
-def test_a_run_is_refused(
+def test_refused_run_is_reported(
     talk: Callable[..., Any],
     told: Told,
     images: dict[str, str],
@@ -187,7 +189,7 @@ def test_a_run_is_refused(
     assert error["hint"]
 
 
-def test_a_request_quoted_back_is_not_told(
+def test_quoted_request_is_not_in_the_error(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     def quote(handler: Handler, body: dict[str, Any]) -> None:
@@ -229,7 +231,7 @@ def hangs_up_at_once(handler: Handler, body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "chat", [broken_midway, broken_in_a_line, ends_without_an_end, hangs_up_at_once]
 )
-def test_the_connection_ends_too_soon(
+def test_truncated_response_is_reported(
     talk: Callable[..., Any], told: Told, images: dict[str, str], chat: Chat
 ) -> None:
     error = failed(talk, told, chat, images["dot"])
@@ -253,7 +255,7 @@ def test_the_connection_ends_too_soon(
         (event(chunk("y" * 500_000)) * 3, "protocol"),
     ],
 )
-def test_nonsense_amid_an_answer(
+def test_malformed_event_in_an_answer_is_reported(
     talk: Callable[..., Any],
     told: Told,
     images: dict[str, str],
@@ -265,7 +267,7 @@ def test_nonsense_amid_an_answer(
     assert len(error["message"]) < 1000
 
 
-def test_an_unreadable_image(talk: Callable[..., Any], told: Told, tmp_path: Any) -> None:
+def test_unreadable_image_is_reported(talk: Callable[..., Any], told: Told, tmp_path: Any) -> None:
     (tmp_path / "x.png").write_bytes(b"GIF89a")
     error = failed(talk, told, fine, str(tmp_path / "x.png"))
     assert error["error_class"] == "bad_image"

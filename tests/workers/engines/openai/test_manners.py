@@ -293,7 +293,11 @@ def differences(
     folder = tmp_path_factory.mktemp("manners")
     (folder / "image.png").write_bytes(PNG)
     items = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    names = {i.callspec.params["name"] for i in items if i.originalname == "test_manner"}
+    names = {
+        i.callspec.params["name"]
+        for i in items
+        if i.originalname == "test_server_manner_gives_the_expected_outcome"
+    }
     table = [manner for name, manner in manners().items() if name in names]
     alone = [manner for manner in table if needs_own_worker(manner)]
     groups = shared_groups([manner for manner in table if not needs_own_worker(manner)])
@@ -313,15 +317,17 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_manner(name: str, differences: dict[str, list[str]]) -> None:
+def test_server_manner_gives_the_expected_outcome(
+    name: str, differences: dict[str, list[str]]
+) -> None:
     assert not differences[name], "; ".join(differences[name])
 
 
-def test_there_are_enough_manners() -> None:
+def test_enough_manners_are_tested() -> None:
     assert len(manners()) >= 220
 
 
-def test_the_server_comes_back_at_its_port() -> None:
+def test_server_restarts_on_the_same_port() -> None:
     table = manners()
     with serving(table) as server:
         before = server.server_port

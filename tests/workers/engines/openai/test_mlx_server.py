@@ -82,7 +82,7 @@ def questions(folder: Path) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def test_it_answers_as_the_manifest_says(
+def test_mlx_server_answers_match_the_manifest(
     tmp_path: Path, talk: Callable[..., Any], url: str
 ) -> None:
     asked = questions(tmp_path / "prepared")
@@ -109,7 +109,7 @@ def test_it_answers_as_the_manifest_says(
     assert KEY not in repr(said.events)
 
 
-def test_it_wants_its_key_and_knows_its_models(talk: Callable[..., Any], url: str) -> None:
+def test_mlx_server_needs_its_key_and_lists_its_models(talk: Callable[..., Any], url: str) -> None:
     load = Load(model=str(DEMO), local=False, engine="openai", url=url)
     assert talk([load]).named("error")[0]["error_class"] == "gated"
     other = Load(

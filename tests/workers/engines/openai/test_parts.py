@@ -25,7 +25,7 @@ class Clock:
         return self.now
 
 
-def test_an_answer_counted_elsewhere() -> None:
+def test_output_tokens_may_be_counted_by_the_engine() -> None:
     told: list[Any] = []
     clock = Clock()
     meter = RunTimer(run=1, images=1, emit=told.append, clock=clock)
@@ -47,7 +47,7 @@ def test_an_answer_counted_elsewhere() -> None:
     assert "".join(e.text for e in told if isinstance(e, Text)) == "One two."
 
 
-def test_an_answer_counted_nowhere() -> None:
+def test_output_tokens_without_counts_are_unknown() -> None:
     clock = Clock()
     meter = RunTimer(run=1, images=1, emit=lambda event: None, clock=clock)
     meter.mark_inputs_ready(None)
@@ -73,11 +73,11 @@ def test_an_answer_counted_nowhere() -> None:
         (b"data\n\n", [""]),
     ],
 )
-def test_events_out_of_bytes(wire: bytes, data: list[str]) -> None:
+def test_events_are_parsed_from_bytes(wire: bytes, data: list[str]) -> None:
     assert [event.data for event in sse.read_events(iter([wire]))] == data
 
 
-def test_events_are_bounded() -> None:
+def test_event_size_is_bounded() -> None:
     beating = b": alive\n" * 1000 + b"data: a\n\n"
     assert [e.data for e in sse.read_events(iter([beating]), longest=50)] == ["a"]
     for wire in (b"data: " + b"x" * 50, b"data: x\n" * 10, b"event: x\n" * 10):
@@ -98,11 +98,11 @@ def test_events_are_bounded() -> None:
         ("127.0.0.1.example.com", False),
     ],
 )
-def test_hosts_that_are_this_machine(host: str, here: bool) -> None:
+def test_localhost_addresses_are_recognised(host: str, here: bool) -> None:
     assert is_loopback(host) is here
 
 
-def test_only_connecting_has_a_limit() -> None:
+def test_only_connecting_has_a_timeout() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connection = _Connection("127.0.0.1", listener.getsockname()[1], timeout=5)
         connection.connect()
@@ -110,7 +110,7 @@ def test_only_connecting_has_a_limit() -> None:
         connection.close()
 
 
-def test_a_secret_learnt_late(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_added_later_is_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redact, "_added", set())
     scrub = redact.Redactor({})
     assert scrub("say opensesame") == "say opensesame"
@@ -119,7 +119,7 @@ def test_a_secret_learnt_late(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scrub("say opensesame to ollama") == "say [secret] to ollama"
 
 
-def test_a_server_in_the_sweep_file() -> None:
+def test_server_options_in_a_sweep_file_are_valid() -> None:
     model = Model(id="llava:7b", engine="openai", url=URL, api_key_env="MY_KEY")
     assert (model.url, model.api_key_env) == (URL, "MY_KEY")
     assert Model(id="x", engine="openai", url="https://[::1]:80").api_key_env is None
@@ -146,7 +146,9 @@ def test_a_server_in_the_sweep_file() -> None:
         ({"engine": "openai", "url": URL, "processor": {"a": 1}}, "processor would be ignored"),
     ],
 )
-def test_a_server_wrongly_in_the_sweep_file(keys: dict[str, Any], said: str) -> None:
+def test_invalid_server_options_in_a_sweep_file_are_refused(
+    keys: dict[str, Any], said: str
+) -> None:
     with pytest.raises(ValidationError) as caught:
         Model.model_validate({"id": "x", **keys})
     (problem,) = caught.value.errors()

@@ -34,13 +34,13 @@ def test_jitter_only_adds() -> None:
     assert len(set(delays)) > 100
 
 
-def test_the_limit_ends_the_attempts() -> None:
+def test_limit_ends_the_attempts() -> None:
     assert policy(10).delay_s(6, 7.0) == 3  # the last attempt is at the limit itself
     assert policy(10).delay_s(6, 10.0) is None
     assert policy(0).delay_s(1, 0.0) is None
 
 
-def test_the_servers_own_time_is_honoured() -> None:
+def test_retry_after_of_the_server_is_honoured() -> None:
     assert policy(60).delay_s(1, 0.0, retry_after_s=20) == 20
     assert policy(60).delay_s(7, 0.0, retry_after_s=0) == 30  # 0 is no reason to hurry
     assert policy(60).delay_s(1, 50.0, retry_after_s=20) is None
@@ -68,7 +68,7 @@ def test_the_servers_own_time_is_honoured() -> None:
         ({}, None),
     ],
 )
-def test_retry_after_in_all_forms(headers: dict[str, str], seconds: float | None) -> None:
+def test_retry_after_is_parsed_in_all_forms(headers: dict[str, str], seconds: float | None) -> None:
     assert parse_retry_after(headers, NOW_S) == seconds
 
 
@@ -110,7 +110,7 @@ def wait_until_given_up(attempts: Attempts) -> None:
         attempts.wait_after(failure("busy"))
 
 
-def test_a_run_waits_up_to_its_limit_and_then_gives_its_job_back() -> None:
+def test_run_waits_up_to_its_limit_then_returns_its_job() -> None:
     listener = Listener()
     own = waits(Patience.during_run(20.0), listener)
     attempts = own.attempts()
@@ -122,7 +122,7 @@ def test_a_run_waits_up_to_its_limit_and_then_gives_its_job_back() -> None:
     assert own.notes() == [f"waited 20.0 s for the server (busy, {len(listener.states)} times)"]
 
 
-def test_a_load_waits_without_end_but_not_for_a_server_that_is_gone() -> None:
+def test_load_waits_for_a_busy_server_but_not_for_an_unreachable_one() -> None:
     listener = Listener()
     attempts = waits(Patience.during_load(), listener).attempts()
     for _ in range(1000):
@@ -132,14 +132,14 @@ def test_a_load_waits_without_end_but_not_for_a_server_that_is_gone() -> None:
     assert listener.states == ["loading"] * 1000
 
 
-def test_other_failures_are_not_waited_for() -> None:
+def test_other_failures_are_not_retried() -> None:
     listener = Listener()
     with pytest.raises(WorkerFailure):
         waits(Patience.during_run(20.0), listener).attempts().wait_after(failure(None))
     assert listener.states == []
 
 
-def test_only_measured_requests_restart_the_clock() -> None:
+def test_only_measured_requests_restart_the_timer() -> None:
     listener = Listener()
     own = waits(Patience.during_run(20.0), listener)
     own.attempts().send_again()

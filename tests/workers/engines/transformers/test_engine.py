@@ -58,20 +58,20 @@ def copy(tiny: Callable[[str], Path], tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny("smolvlm"), tmp_path / "copy"))
 
 
-def test_text_only(engine: TransformersEngine) -> None:
+def test_text_only_prompt_is_answered(engine: TransformersEngine) -> None:
     found = answer(engine, Turn(text="Hi"))
     assert (found.image_tokens, found.image_tiles, found.output_tokens) == (0, None, 12)
     assert found.finish_reason == "length"
 
 
-def test_several_images(engine: TransformersEngine, images: dict[str, str]) -> None:
+def test_several_images_are_answered(engine: TransformersEngine, images: dict[str, str]) -> None:
     one = answer(engine, Turn(text="Hi", images=(images["square"],)))
     two = answer(engine, Turn(text="Hi", images=(images["square"], images["wide"])))
     assert (one.image_tiles, one.image_tokens) == (17, 68)
     assert (two.image_tiles, two.image_tokens) == (17 + 13, 68 + 52)
 
 
-def test_the_model_goes_on_from_its_own_answer(
+def test_conversation_continues_from_the_model_answer(
     engine: TransformersEngine, images: dict[str, str]
 ) -> None:
     first, second = Turn(text="Hi", images=(images["dot"],)), Turn(text="And?")
@@ -88,7 +88,7 @@ def test_the_model_goes_on_from_its_own_answer(
     ]
 
 
-def test_sampling_is_repeatable_and_leaves_no_trace(engine: TransformersEngine) -> None:
+def test_sampling_is_repeatable_and_restores_the_random_state(engine: TransformersEngine) -> None:
     sampled = Generation(max_new_tokens=12, do_sample=True, temperature=2.0, seed=3)
     greedy = answer(engine, Turn(text="Hi")).raw_text
     texts = [answer(engine, Turn(text="Hi"), generation=sampled).raw_text for _ in range(2)]
@@ -96,7 +96,7 @@ def test_sampling_is_repeatable_and_leaves_no_trace(engine: TransformersEngine) 
     assert answer(engine, Turn(text="Hi")).raw_text == greedy
 
 
-def test_the_checkpoints_sampling_does_not_touch_greedy(
+def test_checkpoint_sampling_defaults_do_not_affect_greedy(
     copy: Path, tiny: Callable[[str], Path], caplog: pytest.LogCaptureFixture
 ) -> None:
     plain = answer(load(tiny("smolvlm")), Turn(text="Hi"))
@@ -107,7 +107,7 @@ def test_the_checkpoints_sampling_does_not_touch_greedy(
     assert "generation flags are not valid" not in caplog.text
 
 
-def test_an_end_token_is_a_stop_and_is_counted(copy: Path, tiny: Callable[[str], Path]) -> None:
+def test_end_token_stops_and_is_counted(copy: Path, tiny: Callable[[str], Path]) -> None:
     hooks = load(tiny("smolvlm"))._hooks
     inputs = hooks.prepare([Turn(text="Hi")])
     out = hooks.model.generate(**inputs.tensors, max_new_tokens=12, do_sample=False)
@@ -122,7 +122,7 @@ def test_an_end_token_is_a_stop_and_is_counted(copy: Path, tiny: Callable[[str],
 
 
 @pytest.mark.parametrize("family", ["llava", "llava_next"])
-def test_the_generic_path_equals_a_direct_call(
+def test_generic_path_equals_a_direct_call(
     family: str, tiny: Callable[[str], Path], images: dict[str, str]
 ) -> None:
     from PIL import Image
@@ -150,7 +150,7 @@ def test_the_generic_path_equals_a_direct_call(
     assert len(texts) == len(images)
 
 
-def test_the_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: Path) -> None:
+def test_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: Path) -> None:
     folder = Path(shutil.copytree(tiny("llava"), tmp_path / "copy"))
     template = json.loads((folder / "chat_template.json").read_text())["chat_template"]
     (folder / "chat_template.json").write_text(json.dumps({"chat_template": "<s>" + template}))
@@ -160,7 +160,7 @@ def test_the_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: P
     assert starts == [1, 1]
 
 
-def test_images_are_counted_where_no_id_stands_for_them(
+def test_images_without_a_token_id_are_counted(
     engine: TransformersEngine, images: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from workers.engines.transformers import adapter
@@ -171,13 +171,15 @@ def test_images_are_counted_where_no_id_stands_for_them(
     assert found.image_tokens >= 68
 
 
-def test_splitting_can_be_turned_off(tiny: Callable[[str], Path], images: dict[str, str]) -> None:
+def test_image_splitting_can_be_disabled(
+    tiny: Callable[[str], Path], images: dict[str, str]
+) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})
     found = answer(engine, Turn(text="Hi", images=(images["square"],)))
     assert (found.image_tiles, found.image_tokens) == (1, 4)
 
 
-def test_a_template_that_drops_images(copy: Path, images: dict[str, str]) -> None:
+def test_template_that_drops_images_is_detected(copy: Path, images: dict[str, str]) -> None:
     template = (copy / "chat_template.json").read_text().replace("<image>", "")
     (copy / "chat_template.json").write_text(template)
     engine = load(copy)
@@ -186,7 +188,7 @@ def test_a_template_that_drops_images(copy: Path, images: dict[str, str]) -> Non
 
 
 @pytest.mark.parametrize("template", [None, "{% for m in messages %}{{ m.content }}{% endfor %}"])
-def test_no_template_for_images(copy: Path, template: str | None) -> None:
+def test_missing_image_template_is_refused(copy: Path, template: str | None) -> None:
     (copy / "chat_template.json").unlink()
     if template:
         (copy / "chat_template.json").write_text(json.dumps({"chat_template": template}))
@@ -194,7 +196,7 @@ def test_no_template_for_images(copy: Path, template: str | None) -> None:
 
 
 @pytest.mark.parametrize("fault", ["missing", "mismatched"])
-def test_random_weights_never_answer(copy: Path, fault: str) -> None:
+def test_checkpoint_with_missing_weights_is_refused(copy: Path, fault: str) -> None:
     from safetensors.torch import load_file, save_file
 
     weights = load_file(copy / "model.safetensors")
@@ -208,14 +210,14 @@ def test_random_weights_never_answer(copy: Path, fault: str) -> None:
     assert failure.hint
 
 
-def test_an_unknown_architecture(copy: Path) -> None:
+def test_unknown_architecture_is_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text()) | {"model_type": "never_heard_of"}
     config["architectures"] = ["NeverHeardOf"]
     (copy / "config.json").write_text(json.dumps(config))
     assert refusal(lambda: load(copy)).error_class == "unknown_architecture"
 
 
-def test_an_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
+def test_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"not an image")
     assert (
         refusal(
@@ -225,9 +227,9 @@ def test_an_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> No
     )
 
 
-def test_a_prompt_that_is_too_long(engine: TransformersEngine) -> None:
+def test_prompt_longer_than_the_context_is_refused(engine: TransformersEngine) -> None:
     assert refusal(lambda: answer(engine, Turn(text="word " * 9000))).error_class == "too_long"
 
 
-def test_a_device_that_is_not_here(copy: Path) -> None:
+def test_missing_device_is_refused(copy: Path) -> None:
     assert refusal(lambda: load(copy, device="cuda:63")).error_class == "unsupported_device"
