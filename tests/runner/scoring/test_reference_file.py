@@ -99,7 +99,7 @@ def test_all_problems_are_reported_at_once_up_to_a_limit(tmp_path: Path) -> None
 
 def test_unreadable_reference_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "answers.csv").write_text("image,answer\n")
-    with pytest.raises(SweepFileError, match="No such file") as caught:
+    with pytest.raises(SweepFileError, match="no such file") as caught:
         read(tmp_path / "anwsers.csv")
     assert caught.value.hint == "did you mean answers.csv?"
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\x00")
