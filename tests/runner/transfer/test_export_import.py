@@ -198,7 +198,7 @@ def test_export_and_import_commands(stores: Stores, theirs: Store, tmp_path: Pat
     done = command("import", tmp_path / "gone.zip", place, "--db", ours)
     assert done.exit_code == 2
     assert "was here" in done.stdout
-    assert "gone.zip was not imported: it cannot be read: No such file" in done.stderr
+    assert "gone.zip was not imported: it cannot be read: no such file" in done.stderr
 
 
 def test_export_refuses_to_overwrite_its_database(theirs: Store) -> None:

@@ -331,7 +331,7 @@ def test_file_that_is_neither_bundle_nor_database_is_refused(
 ) -> None:
     (tmp_path / "diary.txt").write_text("dear diary")
     refused(stores("ours"), tmp_path / "diary.txt", "neither a bundle nor a database")
-    refused(stores("ours"), tmp_path / "gone", "No such file")
+    refused(stores("ours"), tmp_path / "gone", "no such file")
     refused(stores("ours"), tmp_path, "Is a directory")
     refused(stores("ours"), stores("ours").path, "the database to import into")
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
