@@ -261,7 +261,7 @@ def test_paths_in_rows_do_not_select_files(
         ("DELETE FROM prompts WHERE id = 1", "that are not there"),
         (
             "UPDATE sweep_models SET load_spec = json_set(load_spec, '$.dtype', 'evil')",
-            "no value of the load option 'dtype'",
+            "not a valid value of the load option 'dtype'",
         ),
         (
             "UPDATE sweep_models SET load_spec = json_set(load_spec, '$.evil', 1)",
@@ -332,7 +332,7 @@ def test_file_that_is_neither_bundle_nor_database_is_refused(
     (tmp_path / "diary.txt").write_text("dear diary")
     refused(stores("ours"), tmp_path / "diary.txt", "neither a bundle nor a database")
     refused(stores("ours"), tmp_path / "gone", "no such file")
-    refused(stores("ours"), tmp_path, "Is a directory")
+    refused(stores("ours"), tmp_path, "it is a folder")
     refused(stores("ours"), stores("ours").path, "the database to import into")
     with closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE x (y)")
