@@ -60,7 +60,7 @@ def test_json_round_trips_every_option() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
         ("{", "Expecting"),
         ('{"colour": 1}', "unknown load option 'colour'"),
         ('{"dtype": "int8"}', "not a valid value of the load option 'dtype'"),
