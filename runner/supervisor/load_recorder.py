@@ -87,6 +87,12 @@ class LoadRecorder:
             self.store.update("workers", self.row, {"waiting_for": None})
             self.emit(stream.WorkerWaiting(worker=self.number, model=self.model))
 
+    def load_failed(self, event: events.Error) -> None:
+        """The worker could not load the model; it exits by itself."""
+        self.answered()
+        if event.waited_s:
+            self.store.update("workers", self.row, {"waited_s": event.waited_s})
+
     def fetched(self, event: events.Fetched) -> None:
         """The model's files are complete."""
         self.download_s = event.download_s

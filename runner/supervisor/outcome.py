@@ -61,6 +61,12 @@ def for_other_jobs(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in own} | {"requeued": 0}
 
 
+def columns_of_failed_load(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of `workers` for a load that failed, from the columns of a run."""
+    columns = {name: row.get(name) for name in ("error_class", "message", "hint")}
+    return columns | {"stack": row.get("traceback")}
+
+
 def outcome_of_exit(ending: WorkerExit, phase: Phase) -> dict[str, Any]:
     """Return the columns of a run whose worker exited during it."""
     row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}

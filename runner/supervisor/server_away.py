@@ -6,12 +6,32 @@ answers clears it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from schemas.events import Error
+
 from ..database.store import Store
 from ..system.timestamps import seconds_since, utc_now
 from .queue import QueuedModel
 
 FIRST_REST_S = 5.0
 LONGEST_REST_S = 300.0
+
+
+@dataclass(slots=True)
+class ServerState:
+    """What a worker's last error says about its model's server.
+
+    While it is `unavailable`, no run is sent to it; `retry_after_s` is its own wish, if it has one.
+    """
+
+    unavailable: bool = False
+    retry_after_s: float | None = None
+
+    def on_error(self, error: Error) -> None:
+        """Take the server's state from an error."""
+        self.unavailable = error.server_state is not None
+        self.retry_after_s = error.retry_after_s
 
 
 def was_reached(store: Store, model: QueuedModel) -> bool:

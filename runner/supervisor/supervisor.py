@@ -1,8 +1,8 @@
 """Runs a queue: one event loop, one thread, one writer.
 
-It decides which model gets a worker and when a model has failed, and handles signals and the end
-time. Single workers are controlled by `runner.supervisor.worker_controller`, requests from other
-terminals by `runner.control`.
+It decides which model gets a worker, and handles signals and the end time. Single workers are
+controlled by `runner.supervisor.worker_controller`, failed models by
+`runner.supervisor.model_failures`, requests from other terminals by `runner.control`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from schemas import stream
-from schemas.states import Outcome, SweepState
+from schemas.states import SweepState
 from schemas.stream import EventSink
 
 from ..control.registry import QueueChange
@@ -26,8 +25,8 @@ from ..process import signals
 from ..process.launcher import Launcher, ShimLauncher
 from ..system.log import get_logger
 from ..system.timestamps import format_timestamp
-from . import outcome, retry_policy, server_away
-from .fail_jobs import FailedBatch, fail_unusable_images
+from . import server_away
+from .model_failures import ModelFailures
 from .queue import Queue, QueuedJob, QueuedModel
 from .resources import Allocation, SupervisorLimits
 from .stall_timer import StallTimer
@@ -38,7 +37,6 @@ from .worker_pool import WorkerPool
 
 log = get_logger(__name__)
 
-Row = dict[str, Any]
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
 POLL_INTERVAL_S = 20.0  # between checks without any event
@@ -63,9 +61,7 @@ class Supervisor:
         if listener is not None:
             listener.on_change = self.on_queue_change
         self.pool = WorkerPool(self.terms, launcher or ShimLauncher(), self.selector)
-        self.abandoned: list[FailedBatch] = []
         self.sessions: dict[int, SweepSession] = {}
-        self.resting: dict[int, float] = {}
         self.interrupts = 0
         self.stay = False
         self.changed = True
@@ -74,17 +70,22 @@ class Supervisor:
 
     def run_sweep(self, sweep: int) -> SweepState:
         """Run one sweep; return its state, done or interrupted."""
-        self.queue = Queue(self.store.connection, sweep)
+        self.open_queue(sweep)
         self.start_session(sweep)
         self.event_loop()
         return self.sessions[sweep].state
 
     def run_queue(self) -> bool:
         """Run the queue; return False if it was interrupted."""
-        self.queue = Queue(self.store.connection)
+        self.open_queue()
         self.stay = self.terms.stay
         self.event_loop()
         return not self.interrupts
+
+    def open_queue(self, sweep: int | None = None) -> None:
+        """Open one sweep's jobs, or the whole queue."""
+        self.queue = Queue(self.store.connection, sweep)
+        self.failures = ModelFailures(self.store, self.queue, self.sessions)
 
     def event_loop(self) -> None:
         """Run the event loop until no work is left (with `stay`, until stopped)."""
@@ -94,7 +95,7 @@ class Supervisor:
         ):
             while True:
                 self.schedule()
-                if not (self.pool or self.abandoned or self.has_pending_work()):
+                if not (self.pool or self.failures.batches or self.has_pending_work()):
                     break
                 self.loop_once()
         self.finish_empty_sweeps()
@@ -110,7 +111,7 @@ class Supervisor:
     def loop_once(self) -> None:
         """Wait for the next event or deadline, and handle it."""
         times = [self.look_at, *(controller.next_deadline() for controller in self.pool)]
-        wait_s = 0.0 if self.abandoned else max(0.0, min(times) - time.monotonic())
+        wait_s = 0.0 if self.failures.batches else max(0.0, min(times) - time.monotonic())
         self.stall_timer.before_wait()
         ready = self.selector.select(wait_s)
         self.stall_timer.after_wait()
@@ -118,8 +119,8 @@ class Supervisor:
             key.data()
         for controller in self.pool:
             self.on_worker_exit(controller) if controller.has_exited else controller.tick()
-        if self.abandoned:
-            self.abandoned = [one for one in self.abandoned if one.fail_next()]
+        if self.failures.batches:
+            self.failures.fail_next()
             self.changed = True
         if self.hours.has_ended():
             self.stop_at_deadline()
@@ -135,10 +136,10 @@ class Supervisor:
         self.store.check_not_replaced()
         if self.listener is not None:
             self.listener.rebind_if_removed()
-        self.resting = {variant: until for variant, until in self.resting.items() if until > now}
+        self.failures.end_rests(now)
         self.finish_empty_sweeps()
         self.start_workers()
-        rests = (until - now for until in self.resting.values())
+        rests = (until - now for until in self.failures.resting.values())
         self.look_at = now + min(POLL_INTERVAL_S, self.hours.next_s(self.queue), *rests)
 
     def start_workers(self) -> None:
@@ -159,17 +160,15 @@ class Supervisor:
                 log.debug("%s waits for memory or a device", model.name)
                 return
             self.start_worker(model, grant)
-            if self.abandoned:  # jobs with unusable images end first
+            if self.failures.batches:  # jobs with unusable images end first
                 return
-        idle = not (self.pool or self.abandoned or self.resting)
+        idle = not (self.pool or self.failures.batches or self.failures.resting)
         if late and idle and not self.stay and not self.hours.has_scheduled_sweep(self.queue):
             self.stop_at_deadline()
 
     def is_blocked(self, model: QueuedModel) -> bool:
         """Return whether a model has a worker, in any sweep, or must wait."""
-        if model.id in self.resting or self.pool.has(model):
-            return True
-        return any(one.model.first == model.first for one in self.abandoned)
+        return self.failures.is_blocked(model) or self.pool.has(model)
 
     def claim(self, model: QueuedModel) -> QueuedJob | None:
         """Return the next job for a current or planned worker."""
@@ -177,7 +176,8 @@ class Supervisor:
             return None
         job = self.queue.claim(model.id, self.hours.now_text())
         if job is not None and job.broken:  # it was retried, and still has an unusable image
-            self.fail_jobs_with_bad_images(model.sweep)
+            self.changed = True
+            self.failures.fail_unusable_images(model.sweep)
             job = self.queue.claim(model.id, self.hours.now_text())
         return None if job is None or job.broken else job
 
@@ -188,15 +188,9 @@ class Supervisor:
         session = self.sessions[sweep] = SweepSession(self.store, self.emit, sweep)
         server_away.clear_sweep(self.store, sweep)
         session.begin()
-        self.fail_jobs_with_bad_images(sweep)
-        return session
-
-    def fail_jobs_with_bad_images(self, sweep: int) -> None:
-        """End a sweep's jobs whose images are unusable."""
         self.changed = True
-        self.abandoned += fail_unusable_images(
-            self.store, self.sessions[sweep].emit, self.queue, sweep
-        )
+        self.failures.fail_unusable_images(sweep)
+        return session
 
     def finish_empty_sweeps(self) -> None:
         """End sweeps without unfinished jobs."""
@@ -223,7 +217,7 @@ class Supervisor:
             self.pool.start_worker(controller, grant)
         except OSError as error:
             self.pool.release(grant)
-            self.on_load_failure(controller, controller.loading.on_start_failure(error))
+            self.failures.on_load_failure(controller, controller.loading.on_start_failure(error))
 
     def on_worker_exit(self, controller: WorkerController) -> None:
         """Handle a worker's exit: retry the load, fall back, quarantine, or continue."""
@@ -233,77 +227,19 @@ class Supervisor:
         self.sessions[model.sweep].why[model.first] = departure.row.get("message")
         if not departure.loaded:
             if not controller.draining:
-                self.on_load_failure(controller, departure.row)
+                self.failures.on_load_failure(controller, departure.row)
             return
         self.store.increment(model.id, "load_failures", 0)
         if departure.ended:
             self.store.increment(model.id, "worker_failures", 0)
-        if controller.unavailable and not controller.draining:
-            self.rest(controller, departure.row)
+        if controller.server.unavailable and not controller.draining:
+            self.failures.rest(controller, departure.row)
             return
         if not departure.lost_a_run or controller.draining:
             return
         failures = self.store.increment(model.id, "worker_failures")
         if failures >= model.limits.worker_failures and not self.interrupts:
-            self.quarantine(model, failures, departure.row.get("message"))
-
-    def on_load_failure(self, controller: WorkerController, row: Row) -> None:
-        """Retry a failed load, use the fallback, or fail the jobs."""
-        model = controller.model
-        if controller.unavailable and server_away.was_reached(self.store, model):
-            self.rest(controller, row)
-            return
-        row = outcome.for_other_jobs(row)
-        if (pause_s := retry_policy.retry_load_after_s(self.store, model, row)) is not None:
-            self.resting[model.id] = time.monotonic() + pause_s
-            log.info("%s: loading again in %g s", model.name, pause_s)
-        else:
-            self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
-
-    def rest(self, controller: WorkerController, row: Row) -> None:
-        """The model's server cannot answer: its jobs stay queued for a while, or are given up."""
-        model = controller.model
-        pause_s = server_away.rest_s(self.store, model, controller.retry_after_s)
-        if pause_s is None:
-            row = outcome.for_other_jobs(row)
-            self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
-            return
-        self.resting[model.id] = time.monotonic() + pause_s
-        reason = row.get("message") or "the server cannot answer"
-        log.warning("%s: asking its server again in %g s: %s", model.name, pause_s, reason)
-        emit = self.sessions[model.sweep].emit
-        emit(stream.ModelResting(model=model.name, reason=reason, retry_in_s=pause_s))
-
-    def quarantine(self, model: QueuedModel, failures: int, last: str | None) -> None:
-        """Use the fallback, or skip a model's jobs, after too many lost workers."""
-        log.warning("%s lost %d workers in a row", model.name, failures)
-        if model.next_variant is not None:
-            log.info("%s: all jobs go to fallback %d", model.name, model.next_variant)
-            self.store.move_to_fallback(model.id, model.next_variant)
-            return
-        why = f"skipped after {failures} workers were lost in a row, the last: {last}"
-        row: Row = {"outcome": Outcome.SKIPPED, "error_class": "quarantined", "message": why}
-        jobs = self.queue.count(model.id)
-        emit = self.sessions[model.sweep].emit
-        emit(stream.Quarantined(model=model.name, jobs=jobs, message=why))
-        self.fail_remaining(model, row)
-
-    def fail_remaining(
-        self,
-        model: QueuedModel,
-        row: Row,
-        variant: int | None = None,
-        worker: int | None = None,
-        number: int | None = None,
-    ) -> None:
-        """Move a variant's queued jobs to the fallback, or fail them."""
-        self.changed = True
-        jobs, emit = self.queue.queued_job_ids(model.id), self.sessions[model.sweep].emit
-        to = "fail" if variant is None else f"go to fallback {variant}"
-        log.info("%s: %d jobs %s: %s", model.name, len(jobs), to, row.get("message"))
-        self.abandoned.append(
-            FailedBatch(self.store, emit, self.queue, model, jobs, row, variant, worker, number)
-        )
+            self.failures.quarantine(model, failures, departure.row.get("message"))
 
     # Requests, signals, end time.
 
@@ -333,7 +269,7 @@ class Supervisor:
         for controller in self.pool:
             controller.interrupt() if at_once else controller.drain()
         if at_once:
-            self.abandoned.clear()
+            self.failures.batches.clear()
 
     def stop_at_deadline(self) -> None:
         """Stop at the end time, or when no job fits before it; current jobs are requeued."""

@@ -16,30 +16,29 @@ from typing import Any
 
 from schemas import events
 from schemas.commands import Command, Run, Stop
-from schemas.states import Outcome, Phase
+from schemas.states import Phase
 from schemas.stream import EventSink
 
 from ..database.store import Store
-from ..process.event_reader import EndOfStream, InvalidLine, LineReader, decode
+from ..process.event_reader import EndOfStream, InvalidLine
 from ..process.launcher import Launcher
 from ..system.log import get_logger
-from . import outcome, retry_policy, server_away
+from . import outcome, server_away
 from .deadlines import DeadlineMonitor, LimitViolation
+from .fail_run import fail_run
 from .load_recorder import LoadRecorder
 from .memory_tracker import PeakMemory
 from .queue import QueuedJob, QueuedModel
 from .run_recorder import RunRecorder
+from .server_away import ServerState
+from .worker_events import WorkerEvents
 from .worker_process import WorkerProcess
 from .worker_state import LOADED, StopRequest, WorkerResult, WorkerState
 
-GARBAGE_LIMIT = 1000
 DRAIN_S = 1.0  # maximum for reading the pipe, in case another process still writes to it
 log = get_logger(__name__)
 
-NAMED = ("error_class", "message", "hint")
-OfRun = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
-
-
+RunEvent = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
 Claim = Callable[[QueuedModel], QueuedJob | None]
 
 
@@ -71,15 +70,19 @@ class WorkerController:
         self.verdict: dict[str, Any] = {}
         self.state = WorkerState.LOADING
         self.stop_request = StopRequest.NONE
-        self.unavailable = False
-        self.retry_after_s: float | None = None
-        self.garbage = self.ended = 0
+        self.server = ServerState()
+        self.ended = 0
         self.heard: set[int] = set()
 
     def start(self, launcher: Launcher) -> None:
         """Start the process and send the load command. Raises OSError."""
         self.process.begin(launcher, self.env)
-        self.events = LineReader(self.process.handle.events_fd)
+        self.events = WorkerEvents(
+            self.process.handle.events_fd,
+            self.number,
+            self.process.notes,
+            self.kill_for_protocol,
+        )
         self.send(self.model.load)
 
     @property
@@ -109,27 +112,17 @@ class WorkerController:
 
     def read_events(self) -> bool:
         """Read and handle events; False at the end of the stream."""
-        for line in self.events.read():
-            if isinstance(line, EndOfStream):
+        for event in self.events.read():
+            if isinstance(event, EndOfStream):
                 return False
-            event = line if isinstance(line, InvalidLine) else decode(line)
-            if isinstance(event, InvalidLine):
-                self.on_invalid_line(event)
-            else:
-                now = self.clock()
-                self.watch.on_event(now, progress=not isinstance(event, events.Heartbeat))
-                self.handle_event(event, now)
+            now = self.clock()
+            self.watch.on_event(now, progress=not isinstance(event, events.Heartbeat))
+            self.handle_event(event, now)
         return True
 
-    def on_invalid_line(self, garbage: InvalidLine) -> None:
-        """Record an invalid line; kill the worker after GARBAGE_LIMIT of them."""
-        log.debug("worker %d: invalid line: %s: %s", self.number, garbage.reason, garbage.sample)
-        self.garbage += 1
-        if self.garbage <= 3:
-            self.process.notes.append(f"event stream: {garbage.reason}: {garbage.sample}")
-        if self.garbage == GARBAGE_LIMIT:
-            message = f"{GARBAGE_LIMIT} invalid event lines, the last: {garbage.reason}"
-            self.process.kill(LimitViolation("protocol", self.watch.phase, message))
+    def kill_for_protocol(self, message: str) -> None:
+        """Kill a worker that sends too many invalid lines."""
+        self.process.kill(LimitViolation("protocol", self.watch.phase, message))
 
     def handle_event(self, event: events.Event, now: float) -> None:
         """Handle one event."""
@@ -152,21 +145,19 @@ class WorkerController:
                 self.on_load_error(event, now)
             case events.WorkerExiting() if self.running is None:
                 self.watch.enter_phase(Phase.STOP, now)
-            case (
-                events.RunStarted()
-                | events.FirstToken()
-                | events.Text()
-                | events.RunFinished()
-                | events.Error()
-            ) if self.running is not None and event.run == self.running.id:
-                self.handle_run_event(self.running, event, now)
+            case _ if (
+                (running := self.running)
+                and isinstance(event, RunEvent)
+                and event.run == running.id
+            ):
+                self.handle_run_event(running, event, now)
             case _:
-                self.on_invalid_line(InvalidLine("out of order", type(event).__name__))
+                self.events.on_invalid_line(InvalidLine("out of order", type(event).__name__))
 
-    def handle_run_event(self, running: RunRecorder, event: OfRun, now: float) -> None:
+    def handle_run_event(self, running: RunRecorder, event: RunEvent, now: float) -> None:
         """Handle an event of the current run."""
-        if self.outcome_decided and isinstance(event, events.RunFinished | events.Error):
-            self.on_invalid_line(InvalidLine("too late", type(event).__name__))
+        if self.process.outcome_decided and isinstance(event, events.RunFinished | events.Error):
+            self.events.on_invalid_line(InvalidLine("too late", type(event).__name__))
             return
         if not isinstance(event, events.RunStarted):
             self.loading.answered()
@@ -185,9 +176,11 @@ class WorkerController:
                 self.start_next_run(now)
             case events.Error():
                 self.end_run()
-                self.on_server_state(event)
+                self.server.on_error(event)
+                if not self.server.unavailable:
+                    server_away.clear(self.store, self.model)
                 row = outcome.outcome_of_error(event)
-                if self.unavailable:
+                if self.server.unavailable:
                     self.verdict = row
                 self.fail(running, row, self.process.end_run())
                 self.start_next_run(now)
@@ -196,18 +189,6 @@ class WorkerController:
         """Clear the current run, after the worker's answer."""
         self.running, self.state = None, WorkerState.IDLE
         self.ended += 1
-
-    def on_server_state(self, event: events.Error) -> None:
-        """A failure tells whether the model's server can answer: if not, no run is sent to it."""
-        self.unavailable = event.server_state is not None
-        self.retry_after_s = event.retry_after_s
-        if not self.unavailable:
-            server_away.clear(self.store, self.model)
-
-    @property
-    def outcome_decided(self) -> bool:
-        """Return whether the run has exceeded a limit; later answers do not count."""
-        return self.process.ending.killed_for not in (None, "interrupted", "cancelled")
 
     def progress(self, event: events.Progress, now: float) -> None:
         """A download or a load progresses."""
@@ -230,11 +211,8 @@ class WorkerController:
         self.state = WorkerState.LOAD_FAILED
         log.warning("worker %d: load failed: %s: %s", self.number, event.error_class, event.message)
         self.verdict = outcome.outcome_of_error(event) | {"phase": self.watch.phase}
-        self.unavailable = event.server_state is not None
-        self.retry_after_s = event.retry_after_s
-        self.loading.answered()
-        if event.waited_s:
-            self.store.update("workers", self.row, {"waited_s": event.waited_s})
+        self.server.on_error(event)
+        self.loading.load_failed(event)
         self.watch.enter_phase(Phase.STOP, now)
 
     def start_next_run(self, now: float) -> None:
@@ -243,7 +221,7 @@ class WorkerController:
         if self.process.kill_requested or self.process.exited:
             return
         alone = self.model.isolation == "job" and self.ended
-        job = None if self.draining or alone or self.unavailable else self.claim(self.model)
+        job = None if self.draining or alone or self.server.unavailable else self.claim(self.model)
         if job is None:
             self.state = WorkerState.STOPPING
             log.debug("worker %d: no job left, asked to exit", self.number)
@@ -310,23 +288,12 @@ class WorkerController:
             self.running = None
         row = {"phase": phase, "notes": json.dumps(self.process.notes) or None}
         if not self.loaded:
-            row |= {key: self.verdict.get(key) for key in NAMED}
-            row["stack"] = self.verdict.get("traceback")
+            row |= outcome.columns_of_failed_load(self.verdict)
         self.loading.answered()
         self.process.store_exit(row)
         return WorkerResult(self.loaded, self.ended, lost, self.verdict)
 
-    def fail(
-        self, running: RunRecorder, row: dict[str, Any], peak: PeakMemory | None = None
-    ) -> None:
+    def fail(self, running: RunRecorder, row: dict[str, Any], peak: PeakMemory | None) -> None:
         """End a run that is not ok; its job may be queued again."""
-        if self.stop_request is StopRequest.CANCEL and row["outcome"] == Outcome.INTERRUPTED:
-            row = row | outcome.CANCELLED
-        again, variant = retry_policy.retry_run(self.store, self.model, running.job.id, row)
-        if self.stop_request is StopRequest.CANCEL:
-            again, variant = False, None
-        if row.get("requeued"):
-            row = row | {"requeued": int(again and variant is None)}
-        details = (row["outcome"], row.get("message"), again, variant)
-        log.info("run %d: %s: %s; retried: %s, fallback: %s", running.id, *details)
-        running.fail(row, peak, again, variant)
+        cancelled = self.stop_request is StopRequest.CANCEL
+        fail_run(self.store, self.model, running, row, peak=peak, cancelled=cancelled)

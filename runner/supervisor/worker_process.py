@@ -26,13 +26,13 @@ from .deadlines import LimitViolation
 from .interference import InterferenceTracker
 from .memory_tracker import MemoryTracker, PeakMemory
 from .outcome import WorkerExit
+from .stack_dump import StackDump
 
 SAMPLE_EVERY_S = 0.25
 STORE_SAMPLE_EVERY_S = 1.0
 STACK_GRACE_S = 0.1
 STACK_LOOK_S = 0.01
 SHIM_TIMEOUT_S = 12.0  # a little more than the shim itself takes before it gives up
-STACK_BYTES = 20_000
 
 log = get_logger(__name__)
 
@@ -54,7 +54,7 @@ class WorkerProcess:
         self.store, self.emit, self.clock = store, emit, clock
         self.model, self.row, self.number, self.log = model, row, number, log
         self.python = python
-        self.stack_file = log.with_suffix(".stack")
+        self.stack = StackDump(log.with_suffix(".stack"))
         self.began = clock()
         self.memory: MemoryTracker | None = None
         self.interference = InterferenceTracker()
@@ -66,8 +66,6 @@ class WorkerProcess:
         self.notes: list[str] = []
         self.kill_asked: float | None = None
         self.kill_sent_at: float | None = None
-        self.stack_bytes = self.stack_began = 0
-        self.stack_looked = 0.0
         self.available = 0
         self.sampled_at = self.stored_at = float("-inf")
 
@@ -78,7 +76,7 @@ class WorkerProcess:
         self.oom_kills = host.oom_kills()
         argv, ours = worker_command(self.python)
         ours = {**ours, **env, MARK: str(self.store.path)}
-        spec = WorkerSpec(log=self.log, stack=self.stack_file, argv=argv, env=ours)
+        spec = WorkerSpec(log=self.log, stack=self.stack.path, argv=argv, env=ours)
         self.handle: WorkerHandle = launcher.start(spec)
         self.reports = LineReader(self.handle.reports_fd)
 
@@ -176,6 +174,11 @@ class WorkerProcess:
         """Whether a kill was requested."""
         return self.kill_asked is not None
 
+    @property
+    def outcome_decided(self) -> bool:
+        """Return whether the run has exceeded a limit; later answers do not count."""
+        return self.ending.killed_for not in (None, "interrupted", "cancelled")
+
     def kill(self, breach: LimitViolation, at_once: bool = False) -> None:
         """Request a kill: dump the stack first, unless `at_once`."""
         if not self.kill_requested:
@@ -196,8 +199,7 @@ class WorkerProcess:
                 )
             )
             if not at_once:
-                self.stack_bytes, self.stack_looked = self.stack_size(), self.clock()
-                self.stack_began = self.stack_bytes
+                self.stack.begin(self.clock())
                 self.facts["kill_signals"] = "SIGUSR1"
                 self.handle.dump_stack()
         if at_once:
@@ -211,23 +213,6 @@ class WorkerProcess:
             self.facts["kill_signals"] = f"{sent} SIGKILL" if sent else "SIGKILL"
         self.handle.kill()
 
-    def stack_size(self) -> int:
-        """Return the size of the stack file, bytes."""
-        try:
-            return self.stack_file.stat().st_size
-        except OSError:
-            return 0
-
-    def stack_taken(self, now: float) -> bool:
-        """Return whether the stack is complete: the file grew, and then stopped growing."""
-        size, before = self.stack_size(), self.stack_bytes
-        self.stack_bytes, self.stack_looked = size, now
-        if size == before > self.stack_began:
-            assert self.kill_asked is not None
-            self.facts["stack_s"] = now - self.kill_asked
-            return True
-        return False
-
     def tick(self) -> None:
         """Send queued commands, and the kill once the stack is complete or overdue."""
         self.handle.flush()
@@ -238,7 +223,10 @@ class WorkerProcess:
             self.handle.kill_guardian()
             log.error("worker %d: its shim does not react; killing the shim", self.number)
             self.notes.append("the shim did not obey, and was killed")
-        elif self.stack_taken(now) or now >= self.kill_asked + STACK_GRACE_S:
+        elif self.stack.is_complete(now):
+            self.facts["stack_s"] = now - self.kill_asked
+            self.send_kill()
+        elif now >= self.kill_asked + STACK_GRACE_S:
             self.send_kill()
 
     def next_deadline(self) -> float:
@@ -247,7 +235,7 @@ class WorkerProcess:
             return float("inf") if self.memory is None else self.sampled_at + SAMPLE_EVERY_S
         if self.kill_sent_at is not None:
             return self.kill_sent_at + SHIM_TIMEOUT_S
-        return min(self.stack_looked + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)
+        return min(self.stack.checked_at + STACK_LOOK_S, self.kill_asked + STACK_GRACE_S)
 
     def close(self) -> None:
         """Release resources after the exit, and read the stack file."""
@@ -260,13 +248,9 @@ class WorkerProcess:
         if self.kill_requested:
             self.facts["freed_bytes"] = host.available_memory() - self.available
         self.ending.oom_kills = host.oom_kills() - self.oom_kills
-        try:
-            stack = self.stack_file.read_bytes()[-STACK_BYTES:].decode("utf-8", "replace")
-            self.stack_file.unlink()
-        except OSError:
-            stack = ""
+        stack = self.stack.take()
         if self.kill_requested:
-            self.ending.stack = stack or None
+            self.ending.stack = stack
 
     def store_exit(self, row: dict[str, Any]) -> None:
         """Store the last columns, `row` included, and emit the exit."""
