@@ -47,14 +47,28 @@ def answer_all(
         talk.append(Turn(role="assistant", text=answer.text))
         if not last:
             emit(_progress(number, len(questions)))
+    return _run_finished(
+        ask.run, talk, answer, replace(metrics, latency_s=latency_s), engine, waited_s
+    )
+
+
+def _run_finished(
+    run: int,
+    talk: list[Turn],
+    answer: GeneratedAnswer,
+    metrics: RunMetrics,
+    engine: Engine,
+    waited_s: float | None,
+) -> RunFinished:
+    """The event that ends a run."""
     memory = engine.device_memory()
     return RunFinished(
-        run=ask.run,
+        run=run,
         raw_text=answer.raw_text,
         text=answer.text,
         reasoning=answer.reasoning,
         finish_reason=answer.finish_reason,
-        **(asdict(metrics) | {"latency_s": latency_s}),
+        **asdict(metrics),
         peak_device_bytes=memory.peak_allocated,
         peak_device_reserved_bytes=memory.peak_reserved,
         peak_device_method=memory.method,

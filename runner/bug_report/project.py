@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from schemas.engines import engines
+from schemas.states import Phase
 
 from .run_record import RunRecord
 
@@ -72,7 +73,7 @@ def project(case: RunRecord) -> Project:
     info = engines().get(case.engine)
     if info is not None and info.remote:
         return Project("the server's project", None, "the model runs in the server")
-    if case.run["phase"] == "prepare":
+    if case.run["phase"] == Phase.PREPARE:
         return github("Pillow", KNOWING["PIL"], "the image could not be decoded")
     if failure in OF_THE_FILES:
         return repository(case, "its files are at fault")

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from schemas.states import Outcome
+
 from .. import __version__
 from ..text.sanitize import one_line
 from ..text.units import seconds, size
@@ -107,7 +109,7 @@ def section_what_happened(case: RunRecord) -> Iterator[str]:
             yield "### Traceback"
             yield code_block(last_lines(redact(stack), TRACE_LINES, TRACE_CHARACTERS))
     if reply := run["raw_text"]:
-        yield "### Output of the model" + ("" if run["outcome"] == "ok" else " (incomplete)")
+        yield "### Output of the model" + ("" if run["outcome"] == Outcome.OK else " (incomplete)")
         yield code_block(last_lines(redact(reply), LOG_LINES, LOG_CHARACTERS))
     if log := last_lines(
         redact(collapse_progress_bars(case.log)), LOG_LINES, LOG_CHARACTERS

@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 from typing import cast
 
 from schemas.engines import engines
+from schemas.states import Phase
 
 from .redact import redact
 from .run_record import RunRecord
@@ -19,7 +20,7 @@ from .run_record import RunRecord
 
 def snippet(case: RunRecord) -> str:
     """The program's text."""
-    if case.run["phase"] == "prepare":
+    if case.run["phase"] == Phase.PREPARE:
         name = placeholder_name(case)
         lines = ["from PIL import Image", "", f'Image.open("{name}").convert("RGB")']
     else:

@@ -26,6 +26,7 @@ from typing import Any
 import psutil
 
 from schemas import stream
+from schemas.states import Outcome
 
 from .. import api
 from ..database.reader import Reader
@@ -193,7 +194,7 @@ class FaultRunner:
         after, found = self.read(CALM), self.read(fault, sweeps_ago=1)
         if (state := self.integrity()) != "ok":
             wrong.append(f"the database is damaged: {state}")
-        found["next_ok"] = after["next_ok"] and after["outcome"] == "ok"
+        found["next_ok"] = after["next_ok"] and after["outcome"] == Outcome.OK
         return found | {"kill_s": kill_s, "left": left, "wrong": wrong}
 
     def integrity(self) -> str:
@@ -216,7 +217,7 @@ class FaultRunner:
             return dict(UNKNOWN)
         own, *others = rows
         sizes = [log_bytes(row["log_path"]) for row in rows if row["log_path"]]
-        done = bool(others) and all(row["outcome"] == "ok" for row in others)
+        done = bool(others) and all(row["outcome"] == Outcome.OK for row in others)
         return own | {"next_ok": done, "log_bytes": max(sizes, default=0)}
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import COUNT, SECONDS, database, formats, parameters, parquet
+
+if TYPE_CHECKING:
+    from runner.queries import NamedQuery
 
 
 @click.command(
@@ -55,17 +58,10 @@ def history_command(
     vlmsweep history flaky --sql > my-flaky.sql
     """
     from runner import paths, queries
-    from runner.database.reader import Reader, parse_parameters
     from runner.text.sanitize import strip_control_characters
-    from runner.view import query_tables
-    from runner.view.formats import write_or_save
 
     if name is None:
-        if explain:
-            click.echo(ctx.get_help())
-            return
-        found = queries.list_queries(paths.queries_folder())
-        write_or_save(query_tables.queries(found), format or "table", sys.stdout, file)
+        click.echo(ctx.get_help()) if explain else print_queries(format or "table", file)
         return
     query = queries.find_query(name, paths.queries_folder())
     if explain:
@@ -73,12 +69,37 @@ def history_command(
     elif as_sql:
         click.echo(strip_control_characters(query.sql), nl=False)
     else:
-        with Reader(paths.database_path(db), limit_s) as reader:
-            values = query.values(
-                parse_parameters(given), lambda named: int(reader.sweep(named)["id"])
-            )
-            answer = reader.query(query.sql, values)
-            write_or_save(query_tables.query_table(answer), format or "table", sys.stdout, file)
+        print_answer(query, given, limit_s, paths.database_path(db), format or "table", file)
+
+
+def print_queries(format: Any, file: Path | None) -> None:
+    """Print the list of named queries, or write it to `file`."""
+    from runner import paths, queries
+    from runner.view import query_tables
+    from runner.view.formats import write_or_save
+
+    found = queries.list_queries(paths.queries_folder())
+    write_or_save(query_tables.queries(found), format, sys.stdout, file)
+
+
+def print_answer(
+    query: NamedQuery,
+    given: tuple[tuple[str, str], ...],
+    limit_s: float,
+    database_path: Path,
+    format: Any,
+    file: Path | None,
+) -> None:
+    """Run a named query; print its rows, or write them to `file`."""
+    from runner.database.query_parameters import parse_parameters
+    from runner.database.reader import Reader
+    from runner.view import query_tables
+    from runner.view.formats import write_or_save
+
+    with Reader(database_path, limit_s) as reader:
+        values = query.values(parse_parameters(given), lambda named: int(reader.sweep(named)["id"]))
+        answer = reader.query(query.sql, values)
+        write_or_save(query_tables.query_table(answer), format, sys.stdout, file)
 
 
 @click.command(short_help="Ask the database a question in SQL, read-only.")
@@ -114,7 +135,8 @@ def sql(
     vlmsweep sql "select image, text from results where model = :m" -p m demo --csv
     """
     from runner import paths
-    from runner.database.reader import Reader, parse_parameters
+    from runner.database.query_parameters import parse_parameters
+    from runner.database.reader import Reader
     from runner.view import tables
     from runner.view.formats import write_or_save
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -79,11 +80,18 @@ def logs(
     )
     pieces = kept.follow(log, lines, place, found["id"]) if follow else kept.tail(log, lines)
     with suppress(KeyboardInterrupt):
-        if raw or not sys.stdout.isatty():
-            for piece in pieces:
-                sys.stdout.buffer.write(piece)
-                sys.stdout.buffer.flush()
-        else:
-            for line in kept.terminal_lines(pieces):
-                sys.stdout.write(line)
-                sys.stdout.flush()
+        print_pieces(pieces, raw=raw or not sys.stdout.isatty())
+
+
+def print_pieces(pieces: Iterator[bytes], *, raw: bool) -> None:
+    """Print a log: all its bytes, or lines that are safe on a terminal."""
+    from runner.watch.worker_logs import terminal_lines
+
+    if raw:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+    else:
+        for line in terminal_lines(pieces):
+            sys.stdout.write(line)
+            sys.stdout.flush()

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schemas.states import Outcome, SweepState
 from schemas.stream import EventSink
 
 from .. import api
@@ -81,7 +82,7 @@ def run_order_check(
         return texts_by_job(part, done[-1])
 
     def interrupted() -> bool:
-        return any(swept.state != "done" for swept in done)
+        return any(swept.state != SweepState.DONE for swept in done)
 
     alone = run(variant(plan, "alone", plan.jobs, "job"))
     found = [alone]
@@ -125,7 +126,7 @@ def job_key(job: PlannedJob) -> Key:
 def texts_differ(job: PlannedJob, found: Sequence[Said]) -> bool:
     """Whether a job that was always answered was not always answered alike."""
     rows = [one.get(job_key(job)) for one in found]
-    if any(row is None or row["outcome"] != "ok" for row in rows):
+    if any(row is None or row["outcome"] != Outcome.OK for row in rows):
         return False
     return len({row["raw_text"] for row in rows if row is not None}) > 1
 
@@ -134,7 +135,7 @@ def compare(job: PlannedJob, found: Sequence[Said], again: Said) -> OrderCompari
     """One job's texts, and what they mean."""
     rows = [one.get(job_key(job)) or {} for one in found]
     verdict = SAME
-    if any(row.get("outcome") != "ok" for row in rows):
+    if any(row.get("outcome") != Outcome.OK for row in rows):
         verdict = FAILED
     elif texts_differ(job, found):
         second = again.get(job_key(job)) or {}

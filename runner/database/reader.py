@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from schemas.states import Outcome
 
 from ..errors import DatabaseError, QueryError
 from ..text.suggest import suggest
@@ -279,26 +281,10 @@ def unique_names(names: Sequence[str]) -> list[str]:
 def format_status(outcomes: Mapping[str | None, int]) -> str:
     """`ok 12/12`, or `8 ok, 3 timeout, 1 skipped`."""
     total = sum(outcomes.values())
-    ok = outcomes.get("ok", 0)
+    ok = outcomes.get(Outcome.OK, 0)
     if ok == total:
         return f"ok {ok}/{total}"
-    rest = {key: count for key, count in outcomes.items() if key != "ok"}
+    rest = {key: count for key, count in outcomes.items() if key != Outcome.OK}
     parts = [f"{ok} ok"] if ok else []
     parts += [f"{count} {(key or 'waiting').replace('_', ' ')}" for key, count in rest.items()]
     return ", ".join(parts)
-
-
-def parse_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """A query's parameters, each a number where it reads back as exactly the same text."""
-    return {name.removeprefix(":"): parse_scalar(text) for name, text in pairs}
-
-
-def parse_scalar(text: str) -> Any:
-    """5 for "5", but "007" and "1e3" stay text."""
-    for kind in (int, float):
-        try:
-            if str(kind(text)) == text and abs(kind(text)) < 2**63:
-                return kind(text)
-        except (ValueError, OverflowError):
-            continue
-    return text

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
+from schemas.states import Outcome
+
 from .side import Record, Snapshot, SnapshotModel
 
 Change = Literal[
@@ -148,8 +150,8 @@ def classify_change(a: Record | None, b: Record | None) -> Change:
         return "same_run"
     if a["outcome"] in NOT_TRIED or b["outcome"] in NOT_TRIED:
         return "not_run"
-    if a["outcome"] == "ok":
-        if b["outcome"] != "ok":
+    if a["outcome"] == Outcome.OK:
+        if b["outcome"] != Outcome.OK:
             return "new_failure"
         return "same" if a["text"] == b["text"] else "text"
-    return "fixed" if b["outcome"] == "ok" else "failure"
+    return "fixed" if b["outcome"] == Outcome.OK else "failure"

@@ -94,10 +94,9 @@ def create(
         if "message" in said:
             say(said["message"])
 
-    what = ["-P", "-m", "runner.environments.create_env", str(temporary), note.base, str(listed)]
-    spec = WorkerSpec(
-        log=wanted.log, stack=wanted.sidecar_file("stack"), argv=[sys.executable, *what]
-    )
+    module = [sys.executable, "-P", "-m", "runner.environments.create_env"]
+    argv = [*module, str(temporary), note.base, str(listed)]
+    spec = WorkerSpec(log=wanted.log, stack=wanted.sidecar_file("stack"), argv=argv)
     try:
         end = guarded.run_guarded(spec, hear, lambda: until, on_idle=on_idle)
         if end.overdue:
@@ -111,10 +110,17 @@ def create(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     if failed:
-        message = f"the environment could not be made: {failed[0]}"
-        hint = f"see {display_path(wanted.log)}; mend requirements: or python: in the sweep file"
-        wanted.write(EnvironmentManifest(note.base, note.requirements, message, hint))
-        raise InterpreterError(message, hint=hint)
+        raise store_failure(wanted, note, failed[0])
+
+
+def store_failure(
+    wanted: CachedEnvironment, note: EnvironmentManifest, why: str
+) -> InterpreterError:
+    """Store in the manifest why there is no environment; return the error to raise."""
+    message = f"the environment could not be made: {why}"
+    hint = f"see {display_path(wanted.log)}; mend requirements: or python: in the sweep file"
+    wanted.write(EnvironmentManifest(note.base, note.requirements, message, hint))
+    return InterpreterError(message, hint=hint)
 
 
 def install(made: Path, folder: Path) -> None:

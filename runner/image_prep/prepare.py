@@ -44,26 +44,32 @@ def prepare_images(
     Raises ValueError for limits that make no sense, DecoderError where no decoder starts, and
     ImageFolderError where `folder` can't be written.
     """
-    if min(max_pixels, max_frames, 1 if max_side is None else max_side) < 1 or limit_s <= 0:
-        raise ValueError("max_side, max_pixels, max_frames and limit_s must be positive")
-    if memory_bytes < LEAST_MEMORY_BYTES:
-        raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES}")
+    _check_limits(max_side, max_pixels, max_frames, limit_s, memory_bytes)
     root = Path(os.path.abspath(folder))  # noqa: PTH100 (resolve() would follow links)
     where = os.fsencode(root).hex()
     blank = DecodeRequest(
         number=0, path="", folder=where, max_side=max_side, max_pixels=max_pixels, limit_s=limit_s
     )
+    video = replace(blank, max_frames=max_frames, limit_s=VIDEO_TIMES * limit_s)
     images: list[PreparedImage] = []
     with DecodeClient(root, memory_bytes) as decoder:
         for number, path in enumerate(paths):
-            order = replace(blank, number=number)
-            if path.suffix.lower() in VIDEO_SUFFIXES:
-                order = replace(order, max_frames=max_frames, limit_s=VIDEO_TIMES * limit_s)
-            image = _one(decoder, path, root, order)
-            images.append(image)
+            is_video = path.suffix.lower() in VIDEO_SUFFIXES
+            order = replace(video if is_video else blank, number=number)
+            images.append(image := _one(decoder, path, root, order))
             if on_image is not None:
                 on_image(image)
     return images
+
+
+def _check_limits(
+    max_side: int | None, max_pixels: int, max_frames: int, limit_s: float, memory_bytes: int
+) -> None:
+    """Raise ValueError for limits that cannot be met."""
+    if min(max_pixels, max_frames, 1 if max_side is None else max_side) < 1 or limit_s <= 0:
+        raise ValueError("max_side, max_pixels, max_frames and limit_s must be positive")
+    if memory_bytes < LEAST_MEMORY_BYTES:
+        raise ValueError(f"memory_bytes must be at least {LEAST_MEMORY_BYTES}")
 
 
 def _one(decoder: DecodeClient, path: Path, root: Path, order: DecodeRequest) -> PreparedImage:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from schemas import stream
+from schemas.states import Outcome, SweepState
 from schemas.stream import EventSink
 
 from ..errors import VlmsweepError
@@ -70,7 +71,7 @@ class Notifier:
     def run_finished(self, event: stream.RunFinished) -> None:
         """The first failure of a sweep is worth a message."""
         where = self.of(event)
-        if event.outcome in ("ok", "skipped", "interrupted") or event.will_retry:
+        if event.outcome in (Outcome.OK, Outcome.SKIPPED, Outcome.INTERRUPTED) or event.will_retry:
             return
         if where in self.failed:
             return
@@ -126,4 +127,8 @@ class Notifier:
                 guarded_process.kill()
 
 
-STATES = {"done": "is done", "interrupted": "was interrupted", "queued": "stopped for now"}
+STATES: dict[str, str] = {
+    SweepState.DONE: "is done",
+    SweepState.INTERRUPTED: "was interrupted",
+    SweepState.QUEUED: "stopped for now",
+}

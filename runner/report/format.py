@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from schemas.states import Outcome
+
 from ..text import units
 from .data import AnswerRow, Record
 from .scores import score_flags
@@ -26,7 +28,7 @@ def answer(told: AnswerRow, name: str) -> dict[str, Any]:
         "name": name,
         "outcome": told.outcome,
         "times": told.times,
-        "latency": told.row["latency_s"] if told.outcome == "ok" else None,
+        "latency": told.row["latency_s"] if told.outcome == Outcome.OK else None,
         "flags": flags(told),
         "language": told.judged["language"] if told.judged is not None else None,
         "turns": turns,
@@ -41,7 +43,7 @@ def notes(row: Record) -> list[dict[str, str]]:
 
 def answer_turns(row: Record) -> list[dict[str, str]]:
     """The turns of an answer; of a failure why, and what had been said by then."""
-    if row["outcome"] == "ok":
+    if row["outcome"] == Outcome.OK:
         turns = json.loads(row["transcript"] or "[]")
         if len(turns) > 2:
             kinds = {"user": "asking", "assistant": "text"}
@@ -58,7 +60,7 @@ EMPTY = {"kind": "why", "text": "(nothing)"}
 
 def flags(told: AnswerRow) -> list[str]:
     """What is to be noted about an answer, in a word or two."""
-    cut = told.outcome == "ok" and told.row["finish_reason"] == "length"
+    cut = told.outcome == Outcome.OK and told.row["finish_reason"] == "length"
     out = score_flags(told.judged) if told.judged is not None else ["cut off"] * cut
     return out + (["by fallback"] if told.fallback else [])
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from schemas.states import Outcome, Phase
+
 from ..database.reader import Reader
 from ..database.score_reader import check_summaries
 from .data import (
@@ -99,12 +101,13 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
             name=row["model"],
             summary=row,
             outcomes=Counter(job["outcome"] for job in jobs[id]),
-            unreadable=sum(job["phase"] == "prepare" for job in jobs[id]),
+            unreadable=sum(job["phase"] == Phase.PREPARE for job in jobs[id]),
             given_up=sum(
-                job["outcome"] == "skipped" and job["error_class"] != "excluded" for job in jobs[id]
+                job["outcome"] == Outcome.SKIPPED and job["error_class"] != "excluded"
+                for job in jobs[id]
             ),
             remarks=remarks.get(id),
-            latencies=[job["latency_s"] for job in jobs[id] if job["outcome"] == "ok"],
+            latencies=[job["latency_s"] for job in jobs[id] if job["outcome"] == Outcome.OK],
             variants=[
                 LoadAttempt(variant, asked[variant["model_id"]], workers.get(variant["id"], []))
                 for variant in variants
@@ -212,7 +215,9 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
         model = numbers[row["sweep_model_id"]]
         said = re.sub(r"[\d.,]+", "0", row["message"] or "")
         whose = (
-            (model, variant, said) if row["phase"] != "prepare" else (None, None, row["message"])
+            (model, variant, said)
+            if row["phase"] != Phase.PREPARE
+            else (None, None, row["message"])
         )
         same.setdefault((*whose, row["outcome"], row["phase"]), []).append(row)
     out = []
@@ -226,7 +231,7 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
                 model=key[0],
                 row=rows[0],
                 jobs=len(ended),
-                recovered=sum(outcome == "ok" for outcome in ended.values()),
+                recovered=sum(outcome == Outcome.OK for outcome in ended.values()),
                 examples=list(names)[:EXAMPLES],
                 log=log_tail(reader.path, rows[0]["log_path"]),
             )

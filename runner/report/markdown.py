@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from schemas.states import Outcome
+
 from ..text import units
 from ..text.sanitize import strip_control_characters
 from ..view import table_renderer, tables
@@ -96,7 +98,7 @@ def answers(facts: ReportData) -> Iterator[str]:
             for given in question.answers:
                 told = format.answer(given, names[given.model - 1])
                 text = " / ".join(escaped(turn["text"]) for turn in told["turns"])
-                notes = [given.outcome.replace("_", " ")] if given.outcome != "ok" else []
+                notes = [given.outcome.replace("_", " ")] if given.outcome != Outcome.OK else []
                 notes += told["flags"]
                 marks = f"*{', '.join(notes)}* " if notes else ""
                 took = "" if told["latency"] is None else units.seconds(told["latency"])

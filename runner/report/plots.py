@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from statistics import quantiles
 from typing import Any
 
+from schemas.states import Outcome
+
 from ..text import units
 from ..text.sanitize import strip_control_characters
 from ..view.table_renderer import truncate_middle
@@ -20,10 +22,7 @@ Spec = dict[str, Any]
 WIDTH = 420
 ROW = 20
 NAME = 22  # characters of a model's name
-OUTCOMES = (
-    *("ok", "error", "timeout", "crashed", "out_of_memory", "memory_limit"),
-    *("unsupported", "interrupted", "skipped", "waiting"),
-)
+OUTCOMES = (*(outcome.value for outcome in Outcome), "waiting")
 
 
 def label(model: Model) -> str:

@@ -19,7 +19,7 @@ LONGEST_REST_S = 300.0
 
 
 @dataclass(slots=True)
-class ServerState:
+class ServerAvailability:
     """What a worker's last error says about its model's server.
 
     While it is `unavailable`, no run is sent to it; `retry_after_s` is its own wish, if it has one.

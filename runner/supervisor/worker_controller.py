@@ -30,7 +30,7 @@ from .load_recorder import LoadRecorder
 from .memory_tracker import PeakMemory
 from .queue import QueuedJob, QueuedModel
 from .run_recorder import RunRecorder
-from .server_away import ServerState
+from .server_away import ServerAvailability
 from .worker_events import WorkerEvents
 from .worker_process import WorkerProcess
 from .worker_state import LOADED, StopRequest, WorkerResult, WorkerState
@@ -70,7 +70,7 @@ class WorkerController:
         self.verdict: dict[str, Any] = {}
         self.state = WorkerState.LOADING
         self.stop_request = StopRequest.NONE
-        self.server = ServerState()
+        self.server = ServerAvailability()
         self.ended = 0
         self.heard: set[int] = set()
 

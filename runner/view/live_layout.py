@@ -13,7 +13,8 @@ from rich.text import Text
 
 from ..text import units
 from ..text.sanitize import one_line
-from .progress import CurrentRun, ModelProgress, Progress, SweepProgress
+from .model_progress import ModelProgress
+from .progress import CurrentRun, Progress, SweepProgress
 from .table_renderer import ellipsis, truncate_middle
 
 BAR = 12

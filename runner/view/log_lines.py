@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from schemas import stream
+from schemas.states import Outcome
 
 from ..text import units
 from ..text.sanitize import one_line, truncate
@@ -153,7 +154,7 @@ def format_run(event: stream.RunFinished) -> str:
     """Return a run's outcome, duration, image, prompt and answer or error message."""
     took = f" {units.seconds(event.latency_s)}" if event.latency_s is not None else ""
     job = " · ".join(filter(None, (event.image, truncate(event.prompt, 40))))
-    ok = event.outcome == "ok"
+    ok = event.outcome == Outcome.OK
     reply = truncate(
         (event.text if ok else event.message) or "", ANSWER_LENGTH if ok else FAILURE_LENGTH
     )

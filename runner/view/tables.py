@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from schemas.states import Outcome, SweepState
+
 from ..database.reader import QueryResult
 from ..text import units
 from ..text.sanitize import one_line
@@ -24,13 +26,13 @@ Record = Mapping[str, Any]
 
 def answer_or_message(row: Record) -> Any:
     """What a job's row says to people: the answer, or why there is none."""
-    return row["text"] if row["outcome"] == "ok" else row["message"]
+    return row["text"] if row["outcome"] == Outcome.OK else row["message"]
 
 
 def outcome(row: Record) -> str:
     """What came of a sweep, in words."""
     counts = [f"{row[key]} {key}" for key in ("ok", "failed", "skipped", "waiting") if row[key]]
-    return ", ".join([*([row["state"]] if row["state"] != "done" else []), *counts])
+    return ", ".join([*([row["state"]] if row["state"] != SweepState.DONE else []), *counts])
 
 
 def settings(row: Record) -> str:

@@ -130,6 +130,14 @@ class WorkerPoller:
                     download_s=row["download_s"],
                 )
             )
+        self.emit_wait(seen, row)
+        if not over:
+            self.sample(seen, row["id"])
+        elif row["killed_for"] is not None:
+            self.killed(seen, row)
+
+    def emit_wait(self, seen: TrackedWorker, row: Row) -> None:
+        """Emit that a worker waits for its model's server, or no longer does."""
         if row["waiting_for"] != seen.waiting_for:
             seen.waiting_for = row["waiting_for"]
             self.emit(
@@ -140,10 +148,6 @@ class WorkerPoller:
                     reason=seen.waiting_for,
                 )
             )
-        if not over:
-            self.sample(seen, row["id"])
-        elif row["killed_for"] is not None:
-            self.killed(seen, row)
 
     def sample(self, seen: TrackedWorker, worker: int) -> None:
         """The newest of a worker's memory, and how far its load is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ..states import Outcome, Phase
 from .base import SweepScopedEvent
 
 
@@ -79,6 +80,6 @@ class RunFinished(SweepScopedEvent):
 
     @property
     def style(self) -> str | None:
-        if self.phase == "prepare":  # reported once already, as `image_prepared`
+        if self.phase == Phase.PREPARE:  # reported once already, as `image_prepared`
             return None
-        return None if self.outcome in ("ok", "skipped") else "red"
+        return None if self.outcome in (Outcome.OK, Outcome.SKIPPED) else "red"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.database.reader import Reader, format_status, parse_parameters, unique_names
+from runner.database.query_parameters import parse_parameters
+from runner.database.reader import Reader, format_status, unique_names
 from runner.database.store import Store
 from runner.errors import DatabaseError, QueryError
 from tests.helpers.scripted_sweep import Sweeper

@@ -71,9 +71,14 @@ class TransformersEngine(InProcessEngine):
             hooks.load_model()
             device.synchronise()
         self._refresh_memory()
+        return self._loaded(family.FAMILY.name, clock)
+
+    def _loaded(self, family: str, clock: LoadClock) -> Loaded:
+        """The event that reports the loaded model."""
+        hooks, device = self._hooks, self._device
         return Loaded(
             engine="transformers",
-            family=family.FAMILY.name,
+            family=family,
             model_class=type(hooks.model).__name__,
             processor_class=type(hooks.processor).__name__,
             device=device.name,
