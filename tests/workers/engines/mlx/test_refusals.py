@@ -211,7 +211,7 @@ def test_image_splitting_can_be_disabled(found: dict[str, Any]) -> None:
 
 def test_requested_dtype_is_used(found: dict[str, Any]) -> None:
     loaded = found["half"]["loaded"]
-    assert (loaded["dtype"], loaded["dtype_reason"]) == ("bfloat16", "as asked")
+    assert (loaded["dtype"], loaded["dtype_reason"]) == ("bfloat16", "as requested")
     assert loaded["device_bytes"] < found["plain"]["loaded"]["device_bytes"]
 
 
