@@ -1,4 +1,4 @@
-"""Tells of a sweep at a glance: a page to open, a Markdown file, a guide to loading its models.
+"""Reports about one sweep: an HTML page, a Markdown file, a model loading reference.
 
 `gather` reads the history into `facts`; `page`, `markdown` and `guide` set them out. Nothing here
 runs a model or writes to the database.

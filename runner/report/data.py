@@ -1,4 +1,4 @@
-"""What a report tells of a sweep, as plain data between the database and the pages.
+"""The data of a report: plain dataclasses between the database and the pages.
 
 Figures are as stored: seconds, bytes and tokens a second, unrounded, None where unknown. Texts are
 as stored too, hostile ones included: whoever shows them makes them harmless.
@@ -31,7 +31,7 @@ class LoadAttempt:
 
     @property
     def spec(self) -> LoadSpec:
-        """The load options that were asked for."""
+        """The requested load options."""
         return read_load_spec(self.row["load_spec"])
 
     @property
@@ -62,9 +62,9 @@ class Model:
 
     @property
     def works(self) -> str:
-        """Whether all, most, some or none of what it could be asked ended ok, or it is waiting.
+        """How many of the jobs ended ok: all, most, some, none; or the model is waiting.
 
-        An image that could not be read is no fault of a model, nor is what the sweep excluded.
+        Unreadable images and excluded jobs do not count against a model.
         """
         ok = self.summary["ok"]
         lost = self.summary["failed"] - self.unreadable + self.given_up
@@ -88,7 +88,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRow:
-    """What one model said to one question, or why it said nothing.
+    """The answer of one model to one question, or the failure.
 
     Repeats with the same outcome and text are one answer, `times` counts them; `row` is the
     first's run. `fallback` tells that another way of loading gave it; `judged` holds its checks
@@ -109,9 +109,9 @@ class AnswerRow:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt about an image, and what each model answered, in the sweep's order.
+    """A prompt about an image, and each model's answer, in the order of the sweep.
 
-    `accepted` are the answers that count as right; none where they are not known.
+    `accepted` are the reference answers; empty where there are none.
     """
 
     prompt: Record
@@ -121,7 +121,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ImageCard:
-    """Images that were asked about together, and all questions about them.
+    """A group of images and all questions about it.
 
     Mostly one image; none for prompts without, several where they were shown at once.
     """
@@ -160,7 +160,7 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """All that a report tells. `spec` is the sweep as it was asked for, defaults filled in."""
+    """The data of a whole report. `spec` is the requested sweep with defaults filled in."""
 
     sweep: Record
     spec: Record
@@ -182,5 +182,5 @@ class ReportData:
 
     @property
     def answers(self) -> int:
-        """How many answers the cards hold."""
+        """The number of answers on the cards."""
         return sum(len(q.answers) for card in self.cards for q in card.questions)

@@ -49,7 +49,7 @@ def failure_of(failure: FailureGroup, facts: ReportData) -> dict[str, Any]:
 
 
 def failure_facts(failure: FailureGroup) -> Pairs:
-    """What is known besides the message."""
+    """Details of a failure beside its message."""
     row = failure.row
     pairs: list[tuple[str, Any]] = [
         ("What to do", row["hint"]),
@@ -82,7 +82,7 @@ def worker_words(row: Record) -> str:
 
 
 def settings(facts: ReportData) -> dict[str, Any]:
-    """What the sweep was asked to do."""
+    """The requested sweep."""
     sweep, spec = facts.sweep, facts.spec
     pairs: Pairs = [("Sweep", f"{sweep['id']}, {sweep['uid']}"), ("From", str(sweep["source"]))]
     pairs += [(name, sweep[key][:19].replace("T", " ")) for name, key in TIMES if sweep[key]]
@@ -104,7 +104,7 @@ TIMES = (("Stored", "created_at"), ("Began", "started_at"), ("Ended", "ended_at"
 
 
 def own_settings(model: Model, common: Record) -> str:
-    """What a model was asked otherwise than the sweep's others, whose limits are `common`."""
+    """Settings of a model that differ from the sweep's; `common` are the shared limits."""
     row = model.variants[0].row
     limits = {key: value for key, value in json.loads(row["limits"]).items() if value is not None}
     generation = json.loads(row["generation"])
@@ -149,7 +149,7 @@ def machine(environment: Environment) -> dict[str, Any]:
 
 
 def loaded(model: Model) -> list[str]:
-    """How a model was loaded by the latest way that worked, for the table under `LOADED`."""
+    """How a model was loaded by its latest working variant, for the table `LOADED`."""
     variant, worker = next(
         ((variant, variant.loaded) for variant in reversed(model.variants) if variant.loaded),
         (model.variants[0], None),

@@ -1,4 +1,4 @@
-"""How answers, images and workers are put in words for a report: plain text, not made harmless.
+"""Formats answers, images and workers as plain text for a report; not escaped.
 
 Shared by the page and the Markdown.
 """
@@ -19,7 +19,7 @@ LONG_LINES = 7
 
 
 def answer(told: AnswerRow, name: str) -> dict[str, Any]:
-    """An answer for showing: whose, its turns, how long it took, and what is to be noted."""
+    """An answer to display: the model, its turns, its duration and notes."""
     turns = [*answer_turns(told.row), *notes(told.row)]
     length = sum(len(turn["text"]) for turn in turns)
     lines = sum(turn["text"].count("\n") + 1 for turn in turns)
@@ -37,12 +37,12 @@ def answer(told: AnswerRow, name: str) -> dict[str, Any]:
 
 
 def notes(row: Record) -> list[dict[str, str]]:
-    """What was out of the ordinary with a run."""
+    """Unusual facts about a run."""
     return [{"kind": "why", "text": f"Note: {note}"} for note in json.loads(row["notes"] or "[]")]
 
 
 def answer_turns(row: Record) -> list[dict[str, str]]:
-    """The turns of an answer; of a failure why, and what had been said by then."""
+    """The turns of an answer; for a failure the reason and the text that had arrived."""
     if row["outcome"] == Outcome.OK:
         turns = json.loads(row["transcript"] or "[]")
         if len(turns) > 2:
@@ -59,14 +59,14 @@ EMPTY = {"kind": "why", "text": "(nothing)"}
 
 
 def flags(told: AnswerRow) -> list[str]:
-    """What is to be noted about an answer, in a word or two."""
+    """Short flags for an answer."""
     cut = told.outcome == Outcome.OK and told.row["finish_reason"] == "length"
     out = score_flags(told.judged) if told.judged is not None else ["cut off"] * cut
     return out + (["by fallback"] if told.fallback else [])
 
 
 def image(row: Record) -> list[tuple[str, str]]:
-    """What is known of an image's file."""
+    """Facts about an image's file."""
     told: list[tuple[str, str | None]] = [("File", row["path"]), ("Kind", kind(row))]
     if row["width"]:
         told.append(("Size", f"{row['width']} × {row['height']} px"))
@@ -90,7 +90,7 @@ def kind(row: Record) -> str | None:
 
 
 def worker_exit_text(row: Record) -> str | None:
-    """How a worker ended, where that is worth a word."""
+    """How a worker ended, if that is unusual."""
     if row["killed_for"]:
         return f"killed for {row['killed_for']}"
     if row["exit_signal"]:

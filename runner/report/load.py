@@ -65,7 +65,7 @@ ORDER BY runs.id
 
 
 def load_report(reader: Reader, sweep: Record) -> ReportData:
-    """All that a report tells of one sweep. Raises QueryError."""
+    """Load the data of a report on one sweep. Raises QueryError."""
     number = sweep["id"]
     models = read_models(reader, number)
     numbers = {variant.row["id"]: m.number for m in models for variant in m.variants}
@@ -240,7 +240,7 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
 
 
 def log_tail(database: Path, named: str | None) -> str | None:
-    """The end of a worker's log, if it lies where this database's logs lie.
+    """The end of a worker's log, if it is in this database's log folder.
 
     A row that came from elsewhere may name any file of this machine: such a one stays shut.
     """

@@ -1,4 +1,4 @@
-"""A model loading reference, made of what was measured: how each model of a sweep was loaded.
+"""A model loading reference from measurements: how each model of a sweep was loaded.
 
 Facts of families come from the workers' side, by `runner.planning.family_info`; all else from the
 sweep's rows. Nothing is said of a model that was not seen, but what its family is known for.
@@ -52,7 +52,7 @@ def as_records(told: Sequence[GuideEntry]) -> list[dict[str, Any]]:
 
 
 def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> GuideEntry:
-    """All that is told of one model."""
+    """The entry of one model."""
     variant = next((variant for variant in reversed(model.variants) if variant.loaded), None)
     worker = variant.loaded if variant is not None else None
     family = families.get(worker.row["family"], {}) if worker is not None else {}
@@ -72,7 +72,7 @@ def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> Gu
 
 
 def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
-    """How it was loaded."""
+    """The load settings in effect."""
     row, asked, spec = worker.row, variant.row, variant.spec
     packages = json.loads(worker.environment["packages"]) if worker.environment else {}
     libraries = engines()[row["engine"]].libraries if row["engine"] in engines() else ()
@@ -108,7 +108,7 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
 
 
 def measured(model: Model) -> Pairs:
-    """What it cost, as the table has it."""
+    """Its costs, as in the summary table."""
     row = model.summary
     parts = [variant.loaded.row for variant in model.variants if variant.loaded]
     detail = ""
@@ -135,7 +135,7 @@ LOAD_PARTS = {"imports": "import_s", "weights": "weights_s", "processor": "proce
 
 
 def sized(value: int | None) -> str | None:
-    """Bytes in words."""
+    """A byte count with its unit."""
     return None if value is None else units.size(value)
 
 
@@ -145,7 +145,7 @@ def settings(given: Record) -> str:
 
 
 def describe_attempt(variant: LoadAttempt, model: Model, failures: Sequence[FailureGroup]) -> str:
-    """One way and what came of it, in a sentence."""
+    """One load variant and its result, in a sentence."""
     first = variant.row["fallback_of"] is None
     keys = ("engine", "dtype", "device")
     asked = [f"{key} {variant.row[key]}" for key in keys if variant.row[key] != "auto"]
@@ -173,7 +173,7 @@ def count(failure: FailureGroup) -> str:
 
 
 def family_facts(family: Family) -> Pairs:
-    """What the family is known for, whether or not it was seen here."""
+    """Known facts about the family, whether or not they were observed here."""
     pairs = [
         ("Loaded by", family.get("how_loaded")),
         ("Official use", family.get("official_use")),
@@ -210,7 +210,7 @@ def lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
 
 
 def provenance(facts: ReportData) -> Iterator[str]:
-    """Where and when it was measured."""
+    """The machine, date and sweep of the measurements."""
     row = facts.environments[0].row
     memory = f", {units.size(row['memory_bytes'])}" if row["memory_bytes"] is not None else ""
     used = dict.fromkeys(each.row["accelerator"] for each in facts.environments)

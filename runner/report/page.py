@@ -59,7 +59,7 @@ def page(facts: ReportData, images: bool = True) -> str:
         finalize=lambda value: sanitize_value(value, Markup),
     )
     environment.filters.update(FILTERS)
-    # Our own files and vl-convert's drawings, built anew: the only markup that is not escaped.
+    # Our template files and vl-convert's rebuilt SVG are the only markup that is not escaped.
     style, script = (Markup(read_template_file(name)) for name in ("page.css", "page.js"))
     return environment.get_template("page.html.j2").render(
         facts=facts,
@@ -80,14 +80,14 @@ def page(facts: ReportData, images: bool = True) -> str:
 
 
 def read_template_file(name: str) -> str:
-    """A file of ours, as it stands in the page. No end tag can be in it."""
+    """A template file, embedded unchanged. It contains no end tag."""
     text = (TEMPLATES / name).read_text(encoding="utf-8").replace("\r", "")
     assert "</" not in text
     return text
 
 
 def content_security_policy(style: str, script: str) -> str:
-    """What the page may do: show its images, and run what has these hashes."""
+    """The Content-Security-Policy: embedded images, and scripts and styles with these hashes."""
     return (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
         f"style-src '{digest(style)}'; script-src '{digest(script)}'"
@@ -109,7 +109,7 @@ def sanitize_value(value: Any, markup: type[str]) -> Any:
 
 
 def kebab(name: str) -> str:
-    """A word of ours as a class: memory-limit."""
+    """An outcome as a CSS class: memory-limit."""
     return name.replace("_", "-").replace(" ", "-")
 
 
@@ -124,7 +124,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell of the table: its column, what people read, and the figure to sort by."""
+    """A table cell: its column, the displayed text and the sort key."""
 
     column: Any
     text: str
@@ -132,7 +132,7 @@ class Cell:
 
 
 class Row(list[Cell]):
-    """A model's cells; `works` says how it fared."""
+    """A model's cells; `works` is its result class."""
 
     works = ""
 
@@ -188,13 +188,13 @@ def render_plots(facts: ReportData, markup: type[str]) -> dict[str, Any]:
 
 
 def outcomes_of(facts: ReportData) -> list[str]:
-    """The outcomes there are, in the order they are drawn."""
+    """The outcomes that occur, in display order."""
     seen = {name or "waiting" for model in facts.models for name in model.outcomes}
     return [name for name in plots.OUTCOMES if name in seen]
 
 
 def answers(facts: ReportData, images: bool) -> dict[str, Any]:
-    """Every image with every answer, and what can be filtered by."""
+    """All images with all answers, and the filter values."""
     count = len({row["id"] for card in facts.cards for row in card.images})
     thumb: Thumb = partial(thumbnail, longest=side(count)) if images else lambda _: None
     names = [model.name for model in facts.models]

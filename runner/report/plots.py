@@ -1,7 +1,7 @@
-"""What the report's plots show, as Vega-Lite specifications; `drawing` draws them.
+"""Vega-Lite specifications of the report's plots; rendered by `runner.report.svg`.
 
-Colours are names of the page's own, so that they follow its light or dark. Every mark says what it
-is in words, which a page shows when the pointer rests on it.
+Colours are CSS names of the page, so that they follow its theme. Every mark has a text
+label, which the page shows as a tooltip.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def rows_of(models: Sequence[Model]) -> Spec:
 
 
 def framed(count: int, layer: list[Spec], values: Sequence[Record]) -> Spec:
-    """A plot with a row for each of so many models."""
+    """A plot with one row per model."""
     return {
         "width": WIDTH,
         "height": ROW * count + 34,
@@ -74,7 +74,7 @@ def peaks(models: Sequence[Model]) -> Spec | None:
 
 
 def latency(models: Sequence[Model]) -> Spec | None:
-    """Mean seconds an answer took per model, with the range most of them lie in."""
+    """Mean latency per model in seconds, with the range of most answers."""
     values = []
     for m in models:
         if m.summary["latency_s"] is not None:
@@ -93,7 +93,7 @@ def spread(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def bars(models: Sequence[Model], values: list[Spec], verb: str, unit: str = "seconds") -> Spec:
-    """A bar per model, with its figure in words behind it."""
+    """A bar per model, labelled with its value and unit."""
     for value in values:
         value.setdefault("words", units.seconds(value["value"]))
         value["tip"] = f"{value['model']}: {verb} {value['words']}"
@@ -132,7 +132,7 @@ def bars(models: Sequence[Model], values: list[Spec], verb: str, unit: str = "se
 
 
 def outcomes(models: Sequence[Model]) -> Spec:
-    """What came of each model's jobs, as shares of a bar."""
+    """Outcomes of each model's jobs as shares of a bar."""
     values = []
     for m in models:
         total = sum(m.outcomes.values())

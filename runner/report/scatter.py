@@ -22,7 +22,7 @@ Point = tuple[float, float]
 
 
 def speed(models: Sequence[Model]) -> Spec | None:
-    """Tokens a second against peak memory; None where fewer than two models have both."""
+    """Tokens per second against peak memory; None if fewer than two models have both."""
     known = [
         m
         for m in models
@@ -102,7 +102,7 @@ def axis(title: str, values: Sequence[float], size: int) -> tuple[Spec, Callable
 
 
 def place_labels(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]:
-    """Where each number's middle goes: the nearest place that no point or number takes."""
+    """The position of each number: the nearest free place beside its point."""
     taken = [(x, y, DOT, DOT) for x, y in points]
     out = []
     for (x, y), number in zip(points, numbers, strict=True):

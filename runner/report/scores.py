@@ -1,4 +1,4 @@
-"""Reads what was seen of each text and how it scored, for a report of one sweep.
+"""Reads text checks and scores for a report on one sweep.
 
 A file that only an older vlmsweep wrote has neither; then nothing is told. What the checks and
 scores mean is told by docs/scoring.md.
@@ -25,7 +25,7 @@ WHERE jobs.sweep_id = ?
 
 @dataclass(frozen=True, slots=True)
 class ScoreData:
-    """Checks and score by run, and what was accepted as an answer by job."""
+    """Checks and score by run id; reference answers by job id."""
 
     runs: dict[int, Record]
     accepted: dict[int, list[str]]
@@ -45,7 +45,7 @@ def read_judged(reader: Reader, sweep: int) -> ScoreData:
 
 
 def score_flags(row: Record) -> list[str]:
-    """What is worth a word of a text's checks and score, by its row of `CHECKS`."""
+    """Short flags from a text's checks and score, by the rows of `CHECKS`."""
     out = []
     if row["score"] is not None:
         out.append(MARKS.get(row["score"], "partly right"))

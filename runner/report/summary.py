@@ -45,7 +45,7 @@ WORDS = {
 
 
 def image_failures_note(facts: ReportData) -> str | None:
-    """What is no model's fault: images that could not be read."""
+    """A note on images that could not be read; they do not count against a model."""
     broken = {row["id"] for card in facts.cards for row in card.images if row["error_class"]}
     if not broken:
         return None
@@ -106,13 +106,13 @@ def at_cost(model: Model) -> str:
 
 
 def best(models: Sequence[Model], figure: Callable[[Model], float | None]) -> Model | None:
-    """The model whose figure is lowest; None where none has one."""
+    """The model with the lowest value; None if no model has one."""
     known = [(value, m.number, m) for m in models if (value := figure(m)) is not None]
     return min(known)[2] if known else None
 
 
 def remarks(model: Model, facts: ReportData) -> str | None:
-    """What is to be noted of a model: how it failed most, and by which way it was loaded."""
+    """Notes on a model: its most frequent failure and the variant that loaded it."""
     own = [failure for failure in facts.failures if failure.model == model.number]
     lasting = [f for f in own if f.jobs > f.recovered]
     out = []

@@ -1,4 +1,4 @@
-"""Turns a Vega-Lite specification into SVG that may stand in a page of ours.
+"""Renders a Vega-Lite specification as SVG that is safe to embed in the report.
 
 vl-convert draws it, without a browser and without a network. What it returns is then built anew
 from the elements and attributes listed here, so that nothing in a name can become markup, a link
@@ -53,7 +53,7 @@ def render_svg(spec: Mapping[str, Any], title: str) -> str:
     except ImportError as error:
         raise VlmsweepError(f"{EXTRA_MISSING}: {error}", EXTRA_HINT) from error
     drawn = vl_convert.vegalite_to_svg(xml_safe({"config": CONFIG, **spec}))
-    # Ours from the line above, and expat by default takes no entities from outside.
+    # Written by the line above; expat loads no external entities by default.
     root = allowlist_element(ElementTree.fromstring(drawn))
     assert root is not None
     root.set("role", "img")

@@ -15,7 +15,7 @@ from PIL import Image
 
 from .data import Record
 
-# Longest side in pixels by how many images there are, so that a page stays a few megabytes.
+# Longest side in pixels by number of images: keeps a page at a few megabytes.
 SIDES = ((60, 480), (250, 320), (1000, 192))
 LEAST_SIDE = 128
 QUALITY = 72
@@ -32,12 +32,12 @@ class Thumbnail:
 
 
 def side(images: int) -> int:
-    """How large thumbnails may be where there are so many."""
+    """The longest side of thumbnails, in pixels, for this number of images."""
     return next((side for most, side in SIDES if images <= most), LEAST_SIDE)
 
 
 def thumbnail(image: Record, longest: int) -> Thumbnail | None:
-    """An image's, or a video's first frame's; None where it cannot be made."""
+    """The thumbnail of an image or of a video's first frame; None if it cannot be made."""
     if not image["prepared_path"]:
         return None
     try:

@@ -63,7 +63,7 @@ def phase_bands(parts: Sequence[Spec], x: Spec) -> Spec:
 
 
 def downsample(samples: Sequence[Record]) -> Sequence[Record]:
-    """At most so many samples, the highest of each stretch, with the first and the last."""
+    """Reduce the samples to this number: the maximum of each interval, the first and the last."""
     if len(samples) <= POINTS:
         return samples
     inner = samples[1:-1]

@@ -48,7 +48,7 @@ def render_report(facts: ReportData, format: str, images: bool) -> str:
 
 
 def write_report_file(path: Path, text: str) -> None:
-    """Replaces a file. Raises VlmsweepError, and what was there stays."""
+    """Replace a file atomically. Raises VlmsweepError and keeps the old file on failure."""
     try:
         with atomic_write(path) as file:
             file.write(text.encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""Writes the model loading reference of a sweep: Markdown for people, JSON for machines."""
+"""Writes the model loading reference of a sweep as Markdown or JSON."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What people see: tables, formats, the live view. Nothing here decides anything."""
+"""Display: tables, output formats, the live view. No decisions are made here."""

@@ -93,7 +93,7 @@ def plain(value: Any) -> Any:
 
 
 def write_csv(what: Grid, stream: TextIO, delimiter: str) -> None:
-    """A line of names and a line a row. NULL is an empty cell."""
+    """A header line and one line per row. NULL is an empty cell."""
     on_screen = stream.isatty()
     line = StringIO(newline="")
     # With "\n" for an end, csv would leave a bare "\r" unquoted, and readers would break there.

@@ -1,4 +1,4 @@
-"""Rows and the columns people see of them: what is written, before it is known how."""
+"""Rows and their display columns, independent of the output format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Kind = Literal["text", "seconds", "bytes", "rate", "share", "number"]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table for people: which key it shows, its title and its unit.
+    """A display column: its key, title and unit.
 
     `of` computes what is shown from the whole row instead. `least` is the width a text column
     may be shrunk to in a narrow table. An `aside` column that gets too narrow leaves the table,
@@ -33,7 +33,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Rows under keys for machines, and the columns people see of them.
+    """Rows as mappings, and their display columns.
 
     `rows` may be read once only. With `blocks` people see a block of lines a row. `nothing` is
     what they see where there is no row.
@@ -59,7 +59,7 @@ def grid(
     blocks: bool = False,
     nothing: str = "No rows.",
 ) -> Grid:
-    """A grid of records: machines get every key of theirs, people the columns."""
+    """A grid of records: machine formats get all keys, tables the columns."""
     own = list(records[0]) if records else []
     keys = list(dict.fromkeys([*own, *(c.key for c in columns if c.of is None)]))
     rows = ([record.get(key) for key in keys] for record in records)

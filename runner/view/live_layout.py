@@ -1,4 +1,4 @@
-"""The live view's image: sweeps, their models and the runs in hand, as lines that fit a screen.
+"""The lines of the live view: sweeps, models and current runs, fitted to the screen.
 
 It draws what `runner.view.progress` knows and keeps nothing; when to draw is `runner.view.live`'s
 business.
@@ -64,7 +64,7 @@ def sweep_header(sweep: SweepProgress, now: float, width: int) -> Text:
 
 
 def models(known: Sequence[ModelProgress], now: float, width: int, room: int) -> list[Text]:
-    """A line per model; those done or waiting are counted where there is no room."""
+    """A line per model; finished or waiting models are only counted if there is no room."""
     chosen = visible_models(known, room)
     figures = [(model, columns(model, now)) for model in chosen]
     states = max((len(c[0]) for _, c in figures), default=0)
@@ -87,7 +87,7 @@ def models(known: Sequence[ModelProgress], now: float, width: int, room: int) ->
 
 
 def current(runs: Sequence[CurrentRun], now: float, width: int, room: int) -> list[Text]:
-    """The runs in hand, each with the end of what it has said; among several, whose it is."""
+    """The current runs, each with the end of its text; with several runs also the model."""
     several = len(runs) > 1
     each = 1 if several else TEXT_LINES
     chosen = runs[: max(1, (room - 1) // (1 + each))]
@@ -107,7 +107,7 @@ def current(runs: Sequence[CurrentRun], now: float, width: int, room: int) -> li
 
 
 def columns(model: ModelProgress, now: float) -> tuple[str, str, str]:
-    """A model's state, count, and time and memory, in words."""
+    """A model's state, job count, time and memory as text."""
     state = f"{model.state} {model.detail}".strip()
     rest = []
     left = model.left(now)

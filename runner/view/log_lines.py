@@ -30,7 +30,7 @@ class SweepCounts:
 
 @dataclass(slots=True)
 class EventCounter:
-    """Counts of the running sweeps, as far as lines need them."""
+    """Counts of the running sweeps that log lines need."""
 
     sweeps: dict[str, SweepCounts] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)

@@ -18,7 +18,7 @@ from .table_renderer import visible_cells
 # What could begin a mark, a reference, a link or a mention in the middle of a line; a colon or a
 # full stop only where GitHub would make a link of a bare address.
 MARKS = re.compile(r"[\\`*_{}\[\]<>|~&$#@!^]|(?<=[A-Za-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
-# What could begin a list, a heading or a rule at the start of a line.
+# Characters that start a list, heading or rule at the beginning of a line.
 BULLET = re.compile(r"^(\d*)([-+.)])(?=\s|$|-)")
 
 

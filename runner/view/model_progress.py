@@ -1,4 +1,4 @@
-"""What events add up to for one model: its state, counts, memory and time left."""
+"""State of one model, accumulated from events: counts, memory and remaining time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WorkerEvent = (
 
 @dataclass(slots=True)
 class Memory:
-    """A worker's memory as it was last told, bytes."""
+    """A worker's last reported memory, bytes."""
 
     rss: int | None = None
     device: int | None = None
@@ -29,7 +29,7 @@ class Memory:
 
 @dataclass(slots=True)
 class ModelProgress:
-    """One model's way through its sweep, and what its workers hold now, by their numbers."""
+    """Progress of one model in its sweep, and the memory of its workers by worker id."""
 
     name: str
     total: int
@@ -132,14 +132,14 @@ def server_waiting(model: ModelProgress, event: stream.WorkerWaiting) -> None:
 
 
 def fetched(model: ModelProgress, event: stream.ModelFetched, now: float) -> None:
-    """A model's files are there, or cannot be had."""
+    """A model's files are available, or could not be fetched."""
     model.ok, model.failed = int(event.message is None), int(event.message is not None)
     model.workers.clear()
     model.settle(now)
 
 
 def run_finished(model: ModelProgress, event: stream.RunFinished, now: float) -> None:
-    """A job has its outcome, unless it is to be tried again."""
+    """A job has its outcome, unless it will be retried."""
     if event.will_retry:
         return
     if event.outcome == Outcome.OK:
@@ -154,7 +154,7 @@ def run_finished(model: ModelProgress, event: stream.RunFinished, now: float) ->
 
 
 def sum_known(values: Iterable[int | None]) -> int | None:
-    """The sum of what is known; None where nothing is."""
+    """The sum of the known values; None if there are none."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
 

@@ -18,12 +18,12 @@ from .grid import Grid, kind_of
 
 BATCH = 10_000
 EXACT = 2**53  # whole numbers above it are not exact as floating-point ones
-# What a column would hold that is NULL in every row, by its name alone.
+# The type of a column that is NULL in every row, by its name.
 BY_KIND: dict[str, type] = {"seconds": float, "rate": float, "bytes": int}
 
 
 def write_parquet(grid: Grid, file: IO[bytes], types: Mapping[str, type] | None = None) -> int:
-    """The whole grid; returns how many rows. `types` are wished for where a column can hold them.
+    """Write the grid; return the number of rows. `types` are used where a column can hold them.
 
     Raises VlmsweepError where pyarrow is missing.
     """
@@ -75,7 +75,7 @@ def batches(rows: Iterable[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
 
 
 def read_back(aside: IO[bytes]) -> Iterator[list[list[Any]]]:
-    """What was set aside."""
+    """The spooled rows."""
     aside.seek(0)
     while True:
         try:
@@ -85,7 +85,7 @@ def read_back(aside: IO[bytes]) -> Iterator[list[list[Any]]]:
 
 
 def kind(value: Any) -> str:
-    """One value's kind: a number too large to be exact as a float is one of its own."""
+    """The type of one value; numbers too large for an exact float are a type of their own."""
     if type(value) is int and abs(value) > EXACT:
         return "large"
     return type(value).__name__

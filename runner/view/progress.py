@@ -1,4 +1,4 @@
-"""What events add up to: per sweep and model its state, counts, memory and time left.
+"""State accumulated from events: counts, memory and remaining time per sweep and model.
 
 Pure bookkeeping, driven by events and a clock given from outside. Several sweeps may be under
 way, each with several workers. `runner.view.live` draws it, `runner.view.log_lines` counts with it.
@@ -24,7 +24,7 @@ KEEP_TEXT = 2000
 
 @dataclass(slots=True)
 class SweepProgress:
-    """One sweep, as far as it was told. `title` is its name, or its uid."""
+    """Progress of one sweep. `title` is its name or its uid."""
 
     uid: str
     title: str
@@ -44,7 +44,7 @@ class SweepProgress:
         return sum(model.done for model in self.models.values())
 
     def left(self, now: float) -> float | None:
-        """Seconds the sweep still takes, models not begun guessed like those that have."""
+        """Remaining seconds of the sweep; models not yet started are estimated from the others."""
         known = [m for m in self.models.values() if m.per_run(now) is not None]
         if not known:
             return None
@@ -65,7 +65,7 @@ class SweepProgress:
 
 @dataclass(slots=True)
 class CurrentRun:
-    """A run in hand."""
+    """A current run."""
 
     sweep: SweepProgress
     model: str
@@ -78,7 +78,7 @@ class CurrentRun:
 
 @dataclass(slots=True)
 class Progress:
-    """All sweeps under way, and the runs in hand by their numbers, in the order they began."""
+    """All running sweeps, and the current runs by id in starting order."""
 
     sweeps: dict[str, SweepProgress] = field(default_factory=dict)
     runs: dict[int, CurrentRun] = field(default_factory=dict)
@@ -151,7 +151,7 @@ class Progress:
                 run_finished(self.sweep(event.sweep).model(event.model), event, now)
 
     def start(self, event: stream.SweepStarted, now: float) -> None:
-        """A sweep begins, or is joined; those that ended make room for it."""
+        """A sweep starts, or is joined; finished sweeps are removed."""
         self.sweeps = {uid: one for uid, one in self.sweeps.items() if not one.finished}
         sweep = SweepProgress(event.sweep, event.name or "Sweep", now - event.elapsed_s, {})
         self.sweeps[event.sweep], self.idle = sweep, None
@@ -166,7 +166,7 @@ def count(
     outcomes: Mapping[str, Mapping[str, int]],
     now: float,
 ) -> None:
-    """Takes over a sweep's jobs as they were counted elsewhere."""
+    """Set a sweep's job counts from an event."""
     for name, total in jobs.items():
         model = sweep.model(name)
         model.count(total, outcomes.get(name, {}))

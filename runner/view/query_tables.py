@@ -1,4 +1,4 @@
-"""Which columns the questions to the history show: named queries, search, schema. Definitions only.
+"""Columns of named queries, search and schema. Definitions only.
 
 As `runner.view.tables`, which holds those of the other commands.
 """
@@ -32,12 +32,12 @@ def names(row: Record) -> str:
 
 
 def own(row: Record) -> str | None:
-    """Where a query of the user's own lies."""
+    """The path of a user's query."""
     return None if row["ours"] else str(row["path"])
 
 
 def place(row: Record) -> str:
-    """What was found, with its number."""
+    """The matches and their number."""
     return f"run {row['run']}" if row["run"] else f"prompt {row['prompt_id']}"
 
 
@@ -58,7 +58,7 @@ FOUND = (
 
 
 def queries(found: Sequence[NamedQuery]) -> Grid:
-    """The named queries there are."""
+    """The named queries."""
     rows = [
         {
             "name": query.name,
@@ -74,12 +74,12 @@ def queries(found: Sequence[NamedQuery]) -> Grid:
 
 
 def query_table(answer: QueryResult) -> Grid:
-    """A named query's columns, under titles for people; those that nothing fills are left out."""
+    """A named query's columns with titles; empty columns are left out."""
     return Grid(answer.names, answer.rows, [query_column(name) for name in answer.names])
 
 
 def query_column(name: str) -> Column:
-    """A column of ours: its unit by its name, and told with the value instead of in the title."""
+    """A column of a built-in query: the unit follows from its name and is shown with the value."""
     words = name.removesuffix("_s").removesuffix("_bytes").removesuffix("_at").replace("_", " ")
     words = words.replace("generation tps", "tokens/s")
     when = (lambda row: row[name] and minute(row[name])) if name.endswith("_at") else None
@@ -104,7 +104,7 @@ def minute(at: str) -> str:
 
 
 def search_table(rows: Sequence[Record]) -> Grid:
-    """What a search found."""
+    """The results of a search."""
     return grid(rows, FOUND)
 
 

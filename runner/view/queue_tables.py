@@ -22,7 +22,7 @@ def local_time(moment: str | None) -> str | None:
 
 
 def added_message(reply: Record) -> str:
-    """What became of a sweep that was added, in a line."""
+    """One line about a sweep that was added."""
     known = f"{reply['sweep']} ({reply['uid']})"
     if not reply["jobs"]:
         return f"stored as {known}: nothing to run, all its jobs are excluded"
@@ -30,7 +30,7 @@ def added_message(reply: Record) -> str:
 
 
 def state(row: Record) -> str:
-    """A sweep's state, and what it waits for."""
+    """A sweep's state and what it waits for."""
     if row["state"] == "scheduled":
         return f"from {local_time(row['not_before'])}"
     if row["state"] == "after":

@@ -1,4 +1,4 @@
-"""Tells a sweep's events on: as JSON lines, or through any view, without ever losing the sweep.
+"""Event sinks: JSON lines or a view; a closed output never stops the sweep.
 
 A reader that goes away (`| head`, a closed terminal) must not stop a night's work. What the
 events are is said by `schemas.stream`; how a terminal draws them by `runner.view.live`.
@@ -29,7 +29,7 @@ class JsonLinesSink:
         self.stream = stream
 
     def __call__(self, event: StreamEvent | dict[str, Any]) -> None:
-        """One event, with the time of day it was told at; `event` and `at` come first."""
+        """One event with its time; `event` and `at` come first."""
         row = event if isinstance(event, dict) else asdict(event)
         at = utc_now()
         self.stream.write(as_json({"event": row["event"], "at": at, **row}) + "\n")
@@ -37,7 +37,7 @@ class JsonLinesSink:
 
 
 class BrokenPipeGuard:
-    """Passes events on until the reader is gone; then says so once, and keeps quiet."""
+    """Forward events until the reader is gone; then report it once and discard the rest."""
 
     def __init__(self, emit: Callable[[Any], None], stream: TextIO, notes: TextIO) -> None:
         self.emit, self.stream, self.notes = emit, stream, notes
@@ -58,7 +58,7 @@ class BrokenPipeGuard:
 
 
 def discard_output(stream: TextIO) -> None:
-    """Lets what is still to be flushed at exit end in nothing instead of in a second error."""
+    """Discard output that is flushed at exit, to avoid a second error."""
     with suppress(OSError, ValueError):
         if stream is sys.stdout:
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -67,7 +67,7 @@ def discard_output(stream: TextIO) -> None:
 
 
 def choose_mode(out: TextIO, *, json: bool, quiet: bool) -> Mode:
-    """How a sweep is told on a stream: what was asked for, or what the stream can show."""
+    """The output mode of a stream: the requested one, or the best the stream supports."""
     if json:
         return "json"
     if quiet:
@@ -77,7 +77,7 @@ def choose_mode(out: TextIO, *, json: bool, quiet: bool) -> Mode:
 
 @contextmanager
 def open_sink(how: Mode, out: TextIO, notes: TextIO) -> Iterator[BrokenPipeGuard]:
-    """What a sweep is told to, guarded; a live view is taken off the screen at the end.
+    """Open a guarded event sink; a live view is removed from the screen at the end.
 
     A still one is drawn at the end, once, and stays.
     """

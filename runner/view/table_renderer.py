@@ -1,4 +1,4 @@
-"""Draws a grid for people: a table that fits the screen, or a block a row where it cannot.
+"""Renders a grid as a table that fits the screen, or as one block per row.
 
 Text is never taken as rich markup and never breaks a line: too long a cell ends in an
 ellipsis. Into a pipe or a file nothing is cut. Machines' formats are `runner.view.formats`'s.
@@ -45,7 +45,7 @@ def console(stream: TextIO) -> Console:
 
 
 def print_on(stream: TextIO, lay_out: Callable[[Console], None]) -> None:
-    """What is laid out on a console. Into a pipe nothing is wrapped or padded."""
+    """Render on a console. Output to a pipe is neither wrapped nor padded."""
     if stream.isatty():
         lay_out(console(stream))
         return
@@ -89,7 +89,7 @@ def render(what: Grid, out: Console) -> None:
 
 
 def footnotes(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """What stands below the tables, each text once, with the names it belongs to."""
+    """Footnotes below the tables: each text once, with the names it belongs to."""
     said: dict[str, dict[str, None]] = {}
     for row in rows:
         for column, cell in zip(columns, row, strict=True):
@@ -123,7 +123,7 @@ def split(
 
 
 def visible_cells(what: Grid) -> tuple[list[Column], list[list[str]]]:
-    """The columns people see, and every cell in words; optional columns only when filled."""
+    """The visible columns and formatted cells; optional columns only if not empty."""
     rows = [
         [format_value(v, c) for v, c in zip(row, what.columns, strict=True)]
         for row in what.for_people()
@@ -152,7 +152,7 @@ def format_value(value: Any, column: Column) -> str:
 def fit(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int, only_aside: bool = False
 ) -> list[int] | None:
-    """Widths that fit the screen, the widest text shrunk first; None where nothing fits.
+    """Column widths that fit the screen, shrinking the widest first; None if impossible.
 
     With `only_aside`, no column is shrunk but those that may as well stand below the table.
     """

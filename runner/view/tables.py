@@ -1,4 +1,4 @@
-"""Which columns each command shows, under which titles. Definitions only.
+"""Columns and titles of each command. Definitions only.
 
 Rows come from `runner.database.reader` and its like; `runner.view.formats` writes them.
 """
@@ -25,12 +25,12 @@ Record = Mapping[str, Any]
 
 
 def answer_or_message(row: Record) -> Any:
-    """What a job's row says to people: the answer, or why there is none."""
+    """The answer of a job, or the failure message."""
     return row["text"] if row["outcome"] == Outcome.OK else row["message"]
 
 
 def outcome(row: Record) -> str:
-    """What came of a sweep, in words."""
+    """The result of a sweep as text."""
     counts = [f"{row[key]} {key}" for key in ("ok", "failed", "skipped", "waiting") if row[key]]
     return ", ".join([*([row["state"]] if row["state"] != SweepState.DONE else []), *counts])
 
@@ -145,7 +145,7 @@ def summary_table(rows: Sequence[Record]) -> Grid:
 
 
 def results(rows: Sequence[Record]) -> Grid:
-    """A row per job; people see the message where there is no text."""
+    """A row per job; shows the message if there is no text."""
     repeated = any(row["repeat"] > 1 for row in rows)
     return grid(rows, [c for c in RESULTS if repeated or c.key != "repeat"])
 
@@ -162,12 +162,12 @@ def sweeps(rows: Sequence[Record]) -> Grid:
 
 
 def plan_table(seen: Preview) -> Grid:
-    """A row per model of what would run."""
+    """A row per planned model."""
     return grid([asdict(model) for model in seen.models], PLANNED)
 
 
 def fetch_table(done: Iterable[ModelFetched]) -> Grid:
-    """What came of a fetch."""
+    """The results of a fetch."""
     return grid([asdict(one) for one in done], FETCHED)
 
 
@@ -177,13 +177,13 @@ def families(rows: Sequence[Record]) -> Grid:
 
 
 def check(found: Record) -> Grid:
-    """What is known of one model."""
+    """The known facts about a model."""
     problem = found["problem"] or {}
     return grid([{**found, **problem, "ready": readiness_text(found)}], CHECK, blocks=True)
 
 
 def readiness_text(found: Record) -> str:
-    """Whether a model can run, in words."""
+    """Whether a model can run, as text."""
     if found["problem"]:
         return "no"
     if found["missing_packages"]:
@@ -198,7 +198,7 @@ def query_table(answer: QueryResult) -> Grid:
 
 
 def plan_lines(seen: Preview) -> Iterator[str]:
-    """What a plan says besides its table."""
+    """The lines of a plan beside its table."""
     asked = units.pluralize(len(seen.prompts), "prompt")
     repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
     shown = [units.pluralize(seen.images, "image")] if seen.images or not seen.videos else []
