@@ -1,1 +1,1 @@
-"""From a wish to jobs: sweep files, expansion, and what would run."""
+"""Sweep files and options to a plan of jobs: parsing, expansion, preview."""

@@ -1,7 +1,7 @@
 """Expands a sweep into its jobs: models x prompts x images x repeats.
 
-Pure but for looking at the file system to expand globs and to tell local folders from hub ids.
-It decides neither the order in which jobs run (that is the queue's) nor what images hold.
+Reads the file system only to expand globs and to distinguish local folders from hub ids. The order
+of jobs is decided by `runner.supervisor.queue`; images are read by `runner.image_prep`.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ DEMO = "demo"
 
 
 def expand_sweep(sweep: Sweep, base: Path, source: str) -> Plan:
-    """All jobs of a sweep. Relative paths are relative to `base`.
+    """Return the plan of a sweep. Relative paths are relative to `base`.
 
-    Raises SweepFileError with every path that leads nowhere and every name used twice.
+    Raises SweepFileError with every missing path and every duplicate name.
     """
     problems: list[str] = []
     entries = tuple(entry(i, model, sweep, base, problems) for i, model in enumerate(sweep.models))
@@ -66,13 +66,15 @@ def expand_sweep(sweep: Sweep, base: Path, source: str) -> Plan:
         raise SweepFileError(f"{source}:\n" + "\n".join(f"  {problem}" for problem in problems))
     number = {path: i for i, path in enumerate(paths)}
     jobs: list[PlannedJob] = []
-    for one in entries:
+    for model in entries:
         for prompt, groups in enumerate(choices):
             for group in groups:
-                reason = exclusion_reason(sweep, one, group)
+                reason = exclusion_reason(sweep, model, group)
                 images = tuple(number[path] for path in group)
                 for repeat in range(1, sweep.repeats + 1):
-                    jobs.append(PlannedJob(len(jobs), one.position, prompt, images, repeat, reason))
+                    jobs.append(
+                        PlannedJob(len(jobs), model.position, prompt, images, repeat, reason)
+                    )
     known = expectations.references_of_sweep(sweep, base, list(paths), jobs)
     return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(paths), tuple(jobs), known)
 
@@ -80,7 +82,7 @@ def expand_sweep(sweep: Sweep, base: Path, source: str) -> Plan:
 def entry(
     position: int, model: Model, sweep: Sweep, base: Path, problems: list[str]
 ) -> PlannedModel:
-    """A model with its settings merged and its place found."""
+    """Resolve one model: its location, and the sweep's settings merged with its own."""
     where = f"models[{position}]"
     place = resolve_target(model, base, where, problems)
     fallbacks = [
@@ -111,7 +113,7 @@ def entry(
 
 
 def resolve_target(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
-    """Where a model is, with the interpreter and the requirements that it names."""
+    """Resolve the location, interpreter and requirements of a model; append problems."""
     place = resolve_location(source, base, where, problems)
     python, needs = source.python, source.requirements
     at = f"{where}.python"
@@ -126,7 +128,7 @@ def resolve_target(source: Source, base: Path, where: str, problems: list[str]) 
 
 
 def resolve_location(source: Source, base: Path, where: str, problems: list[str]) -> LoadTarget:
-    """Where a model is. What is neither a folder nor a hub id is a problem."""
+    """Resolve the location of a model; appends a problem if it is neither a folder nor a hub id."""
     if is_remote(source.engine):
         return LoadTarget("server", source.id, source)
     if source.id == DEMO:
@@ -140,29 +142,32 @@ def resolve_location(source: Source, base: Path, where: str, problems: list[str]
 
 
 def is_local_name(name: str) -> bool:
-    """Whether a name can only be that of a folder."""
+    """Return True if a name can only be a folder, not a hub id."""
     return name.startswith((".", "/", "~")) or not HUB_ID.match(name)
 
 
 def default_name(place: LoadTarget) -> str:
-    """The name a model is shown by when it was given none."""
+    """Return the display name of a model without a `name`."""
     if place.how.id == DEMO or place.source != "local":
         return place.how.id
     return Path(place.location).name
 
 
 def demo_model() -> Path:
-    """The folder of the embedded demo model, found without importing the model's side."""
+    """Return the folder of the demo model, without importing `workers`.
+
+    Raises SweepFileError when the package is not installed.
+    """
     spec = importlib.util.find_spec("workers")
     if spec is None or not spec.submodule_search_locations:
-        raise SweepFileError("the package 'workers' is not installed beside the runner")
+        raise SweepFileError("the package 'workers' is not installed")
     return Path(spec.submodule_search_locations[0]) / "demo_model"
 
 
 def duplicate_name_problems(names: Sequence[str]) -> list[str]:
-    """A problem for every name that stands more than once."""
+    """Return a problem for every name used more than once."""
     return [
-        f"models: {name!r} stands {names.count(name)} times: give each a name of its own"
+        f"models: {name!r} is used {names.count(name)} times: give each a different name"
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
@@ -176,7 +181,7 @@ def image_groups(
     images: dict[Path, None],
     problems: list[str],
 ) -> list[tuple[Path, ...]]:
-    """The groups of images a prompt is asked about: one job each."""
+    """Return the groups of images of a prompt; each group becomes one job."""
     if prompt.images == "none":
         return [()]
     if isinstance(prompt.images, list):
@@ -185,24 +190,24 @@ def image_groups(
         return [tuple(own)]
     if not shared and not problems:
         problems.append(
-            f"prompts[{position}]: asked about images, but images names none"
-            " (set images: none in the prompt to ask without)"
+            f"prompts[{position}]: needs images, but `images` is empty"
+            " (for a prompt without images, set images: none)"
         )
     return [tuple(shared)] if prompt.images == "all" else [(path,) for path in shared]
 
 
 def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[str]) -> list[Path]:
-    """Files named, in folders named (with their subfolders) and matched by globs, each once."""
+    """Return the files that paths, folders (recursive) and globs name, without duplicates."""
     found: dict[Path, None] = {}
     for i, pattern in enumerate(patterns):
         path = base / expand_home(Path(pattern))
         if path.is_dir():
             files = list_images(path)
-            missing = "holds no images (videos are named, or matched: *.mp4)"
+            missing = "holds no images (name videos, or match them: *.mp4)"
         elif os.path.lexists(path):
             files, missing = [path], ""
         elif glob.has_magic(pattern):
-            # The sweep's own folder is no pattern, whatever brackets its name holds.
+            # Relative to base, because the sweep's folder may have brackets in its name.
             wanted = str(expand_home(Path(pattern)))
             names = glob.glob(wanted, root_dir=base, recursive=True)  # noqa: PTH207
             matches = [base / name for name in sorted(names)]
@@ -218,9 +223,9 @@ def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[
 
 
 def list_images(folder: Path) -> list[Path]:
-    """The images in a folder and its subfolders, by their suffix; hidden ones are left out.
+    """Return the images in a folder and its subfolders, by suffix; hidden files are skipped.
 
-    So are videos: a phone's folder has one beside many an image, which nobody asked about.
+    Videos are skipped too: photo folders often contain clips that were not meant.
     """
     found = []
     for here, folders, files in os.walk(folder):
@@ -234,7 +239,7 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def suggest_path(path: Path) -> str:
-    """` (did you mean ...?)` when the folder holds something of nearly that name."""
+    """Return ` (did you mean ...?)` if the folder has a file with a similar name, else ``."""
     try:
         names = [other.name for other in path.parent.iterdir()]
     except OSError:
@@ -242,10 +247,10 @@ def suggest_path(path: Path) -> str:
     return suggest(path.name, names)
 
 
-def exclusion_reason(sweep: Sweep, one: PlannedModel, group: tuple[Path, ...]) -> str | None:
-    """Why a job must not run, or None."""
+def exclusion_reason(sweep: Sweep, entry: PlannedModel, group: tuple[Path, ...]) -> str | None:
+    """Return the reason of the first rule that excludes a job, or None."""
     for rule in sweep.exclude:
-        model = matches(rule.model, [one.name, one.place.how.id, one.place.location])
+        model = matches(rule.model, [entry.name, entry.place.how.id, entry.place.location])
         image = rule.image == "*" or any(
             matches(rule.image, [path.name, str(path)]) for path in group
         )
@@ -255,5 +260,5 @@ def exclusion_reason(sweep: Sweep, one: PlannedModel, group: tuple[Path, ...]) -
 
 
 def matches(pattern: str, names: Iterable[str]) -> bool:
-    """Whether a glob matches any of the names, without regard to case."""
+    """Return True if a glob matches any of the names, ignoring case."""
     return any(fnmatch.fnmatchcase(name.lower(), pattern.lower()) for name in names)

@@ -1,7 +1,7 @@
-"""Asks the workers' side what families of models it knows, in a process of its own.
+"""Lists the model families, by running `python -m workers.describe` in a separate process.
 
 The runner never imports workers: their environment may differ and their libraries are heavy.
-What is in the hub's cache is looked up here, by `schemas.shared.hub_cache`.
+The hub cache is read here, by `schemas.shared.hub_cache`.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ LIMIT_S = 60.0
 
 
 class FamiliesError(VlmsweepError):
-    """The workers' side could not be asked; the installation is at fault."""
+    """`workers.describe` failed: the installation is broken."""
 
     exit_code = 70
 
 
 def list_families() -> list[dict[str, Any]]:
-    """The families, each with `cached`: which of its example ids are on this machine."""
+    """Return the families; `cached` lists the example ids that are in the hub cache.
+
+    Raises FamiliesError.
+    """
     families: list[dict[str, Any]] = run_describe()["families"]
     for family in families:
-        found = {name: hub_cache.find(name) for name in family["example_ids"]}
-        family["cached"] = [name for name, model in found.items() if model and model.complete]
+        cached = {name: hub_cache.find(name) for name in family["example_ids"]}
+        family["cached"] = [name for name, model in cached.items() if model and model.complete]
     return families
 
 
 def aliases() -> dict[str, str]:
-    """Short names of families, and the model each stands for."""
+    """Return the model id of each short family name. Raises FamiliesError."""
     return {
         alias: family["example_ids"][0]
         for family in run_describe()["families"]
@@ -48,26 +51,26 @@ def aliases() -> dict[str, str]:
 
 
 def check(model: str) -> dict[str, Any]:
-    """Whether a model can run here now, and what is missing. An alias stands for its model.
+    """Return whether a model can run here, and the missing packages. Accepts an alias.
 
-    Raises SweepFileError for what can be neither a folder nor on the hub.
+    Raises SweepFileError for a name that is neither a folder nor a hub id, and FamiliesError.
     """
     if model == expand.DEMO:
         return run_describe("--check", str(expand.demo_model()))
-    meant = aliases().get(model, model)
-    if not expand_home(Path(meant)).is_dir() and expand.is_local_name(meant):
+    target = aliases().get(model, model)
+    if not expand_home(Path(target)).is_dir() and expand.is_local_name(target):
         raise SweepFileError(f"{model!r} is neither a folder nor a hub id (org/name)")
-    return run_describe("--check", meant)
+    return run_describe("--check", target)
 
 
 def run_describe(*arguments: str) -> dict[str, Any]:
-    """What `python -m workers.describe` says."""
+    """Run `python -m workers.describe` and return its output. Raises FamiliesError."""
     # -P: a stray json.py in the user's folder must not be imported.
     command = [sys.executable, "-P", "-m", "workers.describe", *arguments]
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             env={**os.environ, "PYTHONPATH": path},
             capture_output=True,
@@ -76,8 +79,8 @@ def run_describe(*arguments: str) -> dict[str, Any]:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
+        description: dict[str, Any] = json.loads(completed.stdout)
+        return description
     except subprocess.CalledProcessError as error:
         last = (error.stderr or "").strip().splitlines()[-1:]
         raise FamiliesError(f"the list of families failed: {''.join(last)}") from error

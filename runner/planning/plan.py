@@ -1,6 +1,6 @@
-"""A sweep made concrete: its models with their places, its prompts, images and jobs.
+"""The types of a plan: an expanded sweep with its models, prompts, images and jobs.
 
-Types only. How a sweep becomes one is `runner.planning.expand`.
+Plans are built by `runner.planning.expand`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from schemas.sweep import GenerationSettings, Limits, Prompt, Source, Sweep
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAnswers:
-    """Job to accepted answers, and how all of them are scored; nothing where nothing is known."""
+    """Accepted answers by job position, and the metrics; empty without reference answers."""
 
     accepted: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     metrics: tuple[str, ...] = ()
@@ -26,10 +26,10 @@ ELSEWHERE = "imported:"  # prefix of an interpreter path that belongs to another
 
 @dataclass(frozen=True, slots=True)
 class LoadTarget:
-    """Where a model is (hub, local or server; its id or absolute path), and how it is loaded.
+    """A model's source (hub, local or server), its location (id or absolute path) and load options.
 
-    `python` is the interpreter its workers run in, None for our own; `requirements` are what is
-    to be installed on top of it (see `runner.environments`).
+    `python` is the interpreter of its workers, None for vlmsweep's own; `requirements` are the
+    packages to install on top of it (see `runner.environments`).
     """
 
     source: str
@@ -41,9 +41,9 @@ class LoadTarget:
 
 @dataclass(frozen=True, slots=True)
 class PlannedModel:
-    """A model as it takes part in the sweep, with the settings in force for it.
+    """A model of the sweep, with its merged settings.
 
-    `fallbacks` are tried in their order with the jobs that did not end ok before.
+    `fallbacks` are tried in order for the jobs that did not end ok.
     """
 
     position: int
@@ -59,7 +59,7 @@ class PlannedModel:
 
 @dataclass(frozen=True, slots=True)
 class PlannedJob:
-    """One cell. Numbers are positions in the plan's lists; images are in the prompt's order."""
+    """One job. Integers are indexes into the plan's lists; images are in the prompt's order."""
 
     position: int
     entry: int
@@ -71,7 +71,7 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A sweep made concrete: nothing in it depends on the working folder any more."""
+    """An expanded sweep. It does not depend on the working folder: all paths are absolute."""
 
     sweep: Sweep
     source: str

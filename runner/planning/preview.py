@@ -1,7 +1,7 @@
-"""What a sweep would do, found out without doing it: jobs, sizes, what is missing on disk.
+"""Previews a plan without running it: jobs, sizes, files missing on disk.
 
-It looks at file sizes and the hub's cache; it opens no image, loads no model, asks no network
-and touches no database.
+Reads file sizes and the hub cache; opens no image, loads no model, and uses neither the network
+nor a database.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .plan import LoadTarget, Plan, PlannedModel
 
 @dataclass(frozen=True, slots=True)
 class ModelPreview:
-    """A model's part. `bytes` is its weights' size on disk, None where it is not there."""
+    """One model. `bytes` is the size of its weights on disk, None if they are missing."""
 
     model: str
     jobs: int
@@ -38,7 +38,7 @@ class ModelPreview:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The whole sweep. `missing` lists images that cannot be read now."""
+    """A sweep. `missing` lists unreadable or empty image files."""
 
     name: str | None
     source: str
@@ -64,7 +64,7 @@ class Preview:
 
 
 def preview(plan: Plan) -> Preview:
-    """A plan as it would run now."""
+    """Return the preview of a plan."""
     sizes = {path: size_of(path) for path in plan.images}
     skipped = [job for job in plan.jobs if job.skip_reason is not None]
     reasons = Counter((plan.entries[job.entry].name, job.skip_reason) for job in skipped)
@@ -97,7 +97,7 @@ def preview(plan: Plan) -> Preview:
 
 
 def size_of(path: Path) -> int | None:
-    """An image's size; None where there is no regular file to read."""
+    """Return the size of a file in bytes, or None if it is not a readable regular file."""
     try:
         return path.stat().st_size if path.is_file() else None
     except OSError:
@@ -105,7 +105,7 @@ def size_of(path: Path) -> int | None:
 
 
 def model(plan: Plan, entry: PlannedModel) -> ModelPreview:
-    """One model's part."""
+    """Return the preview of one model."""
     mine = [job for job in plan.jobs if job.entry == entry.position]
     skipped = sum(job.skip_reason is not None for job in mine)
     found, state = on_disk(entry.place)
@@ -126,7 +126,7 @@ def model(plan: Plan, entry: PlannedModel) -> ModelPreview:
 
 
 def on_disk(place: LoadTarget) -> tuple[hub_cache.CachedModel | None, str]:
-    """What is on disk of a model, and that in words."""
+    """Return the model on disk, or None, and its state as text."""
     if place.source == "server":
         return None, f"at {place.how.url}"
     if place.source == "local":

@@ -1,8 +1,7 @@
 """Finds the interpreter and the requirements that a model of a sweep names.
 
-It looks at files only: what an interpreter is, and whether an environment can be made, is
-`runner.environments`' business. Every fault is a ValueError in words, without the value where
-that could hold a password.
+Only files are checked here; `runner.environments` probes interpreters and creates environments.
+Every error is a ValueError whose message leaves out values that could contain a password.
 """
 
 from __future__ import annotations
@@ -18,19 +17,22 @@ from ..system.read_file import UnreadableFileError, read_text
 MAX_BYTES = 1_000_000
 LOGIN = re.compile(r"://[^/\s]*@")
 VARIABLE = re.compile(r"\$\{[A-Z0-9_]+\}")
-# pip's and uv's common options for whole files; what else may stand there is left to them.
+# Options of pip and uv that name files; other options are passed on unchanged.
 READ = ("-r", "--requirement")
 PINS = ("-c", "--constraint")
 EDITABLE = ("-e", "--editable")
 
 
 def interpreter(named: str, base: Path) -> str:
-    """The absolute path of an interpreter: a file, in an environment's folder, or a command."""
+    """Return the absolute path of an interpreter: a file, an environment's folder or a command.
+
+    Raises ValueError.
+    """
     path = Path(os.path.abspath(base / Path(named).expanduser()))  # noqa: PTH100 - a venv is a link
     if path.is_dir():
         inside = path / "bin" / "python"
         if not inside.exists():
-            raise ValueError(f"{named!r} is no environment: it has no bin/python")
+            raise ValueError(f"{named!r} is not an environment: it has no bin/python")
         path = inside
     if path.is_file():
         if not os.access(path, os.X_OK):
@@ -43,9 +45,9 @@ def interpreter(named: str, base: Path) -> str:
 
 
 def requirements(named: str | Iterable[str], base: Path) -> tuple[str, ...]:
-    """The requirements in a list, or in a file and those that it names, as lines of their own.
+    """Return the requirement lines of a list, or of a file and the files it includes.
 
-    Paths in them become absolute.
+    Paths become absolute. Raises ValueError.
     """
     lines = from_file(base / Path(named).expanduser(), 0) if isinstance(named, str) else None
     if lines is None:
@@ -56,7 +58,7 @@ def requirements(named: str | Iterable[str], base: Path) -> tuple[str, ...]:
 
 
 def from_file(path: Path, depth: int) -> list[str]:
-    """A requirements file's lines."""
+    """Return the lines of a requirements file. Raises ValueError."""
     if depth > 8:
         raise ValueError(f"{path.name} names itself, or files too deep")
     try:
@@ -65,14 +67,14 @@ def from_file(path: Path, depth: int) -> list[str]:
         raise ValueError(f"cannot read {str(path)!r}: {error}") from error
     joined = text.replace("\\\r\n", " ").replace("\\\n", " ")
     return [
-        one
+        requirement
         for line in joined.splitlines()
-        for one in resolve_requirement_line(line, path.parent, depth)
+        for requirement in resolve_requirement_line(line, path.parent, depth)
     ]
 
 
 def resolve_requirement_line(line: str, base: Path, depth: int) -> list[str]:
-    """A line as it holds anywhere: comments gone, other files read in, paths absolute."""
+    """Return a line without comments, with included files and absolute paths. Raises ValueError."""
     line = " ".join(re.sub(r"(^|\s)#.*$", "", line).split())
     if not line:
         return []
@@ -93,7 +95,7 @@ def resolve_requirement_line(line: str, base: Path, depth: int) -> list[str]:
 
 
 def existing(path: str, base: Path) -> str:
-    """A file's absolute path."""
+    """Return the absolute path of a file. Raises ValueError if it is missing or a folder."""
     found = Path(os.path.abspath(base / Path(path).expanduser()))  # noqa: PTH100
     if found.is_dir():
         raise ValueError(f"{path!r} is a folder, which may change unnoticed: build a wheel of it")

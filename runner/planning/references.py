@@ -1,7 +1,7 @@
-"""What a sweep's jobs are expected to answer, and the metrics they are scored by.
+"""Reference answers of a sweep's jobs, and the metrics that score them.
 
-It brings together the sweep's file of answers (`runner.scoring`) and its jobs. Storing them is
-`runner.database.sweep_writer`'s business.
+Matches the sweep's file of answers (`runner.scoring`) with its jobs. They are stored by
+`runner.database.sweep_writer`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ from .plan import EMPTY, PlannedJob, ReferenceAnswers
 def references_of_sweep(
     sweep: Sweep, base: Path, images: Sequence[Path], jobs: Iterable[PlannedJob]
 ) -> ReferenceAnswers:
-    """What the sweep's own file says of its jobs; its path is relative to `base`."""
+    """Return the answers of the file that the sweep names, with a path relative to `base`.
+
+    Raises SweepFileError.
+    """
     if sweep.answers is None:
         return EMPTY
     names = [str(image) for image in images]
@@ -42,7 +45,7 @@ def references_of_sweep(
 def load_references(
     file: Path, scoring: Sequence[str] | None, asked: Iterable[JobKey]
 ) -> ReferenceAnswers:
-    """What a file says of the jobs. Raises SweepFileError with all that is wrong with it."""
+    """Return the answers that a file gives for the jobs. Raises SweepFileError with all errors."""
     accepted = match_references.match(file, reference_file.read(file), list(asked))
     questions = list(accepted.values())
     for name in scoring or ():
@@ -52,7 +55,7 @@ def load_references(
 
 
 def check_metric(name: str, questions: Sequence[Sequence[str]], file: Path) -> None:
-    """Raises SweepFileError when there is no such metric, or when it cannot score a question."""
+    """Raises SweepFileError for an unknown metric, or if it cannot score a question."""
     metric = known_metrics().get(name)
     if metric is None:
         raise SweepFileError(

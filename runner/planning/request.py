@@ -1,7 +1,7 @@
-"""Turns what a user asked for - a file, options, or options over a file - into a plan of jobs.
+"""Builds a plan from a sweep file, from options, or from options that override a file.
 
-Paths in a sweep file are relative to the file, paths on the command line to where it was typed.
-Running a plan is `runner.api`; nothing here touches a database.
+Paths in a sweep file are relative to the file, paths on the command line to the working
+folder. Plans are run by `runner.api`; no database is used here.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ PRESETS = Path(__file__).with_name("presets")
 
 @dataclass(frozen=True, slots=True)
 class SweepRequest:
-    """What was asked for on the command line. `each_model` holds for every model alike.
+    """The sweep that the command line describes. `each_model` applies to every model.
 
-    With `models_only` no images are needed: nothing is asked about any.
+    With `models_only` no images are needed.
     """
 
     file: Path | None = None
@@ -41,7 +41,7 @@ class SweepRequest:
 
 
 def build_plan(request: SweepRequest) -> Plan:
-    """The jobs a wish comes to. Raises SweepFileError with everything that is wrong with it."""
+    """Return the plan of a request. Raises SweepFileError with all problems."""
     if request.preset is not None:
         if request.file is not None:
             raise SweepFileError("give a sweep file or a preset, not both")
@@ -57,22 +57,25 @@ def build_plan(request: SweepRequest) -> Plan:
 
 
 def presets() -> list[str]:
-    """The names of the sweeps that come with vlmsweep."""
+    """Return the names of the sweeps that come with vlmsweep."""
     return sorted(path.stem for path in PRESETS.glob("*.yaml"))
 
 
 def expand_with_aliases(sweep: Sweep, base: Path, source: str) -> Plan:
-    """The jobs of a sweep in which families' short names stand for the models they mean."""
+    """Return the plan of a sweep, with short family names replaced by model ids.
+
+    Raises SweepFileError, and FamiliesError when the short names cannot be read.
+    """
     bare = {
         m.id
         for m in sweep.models
         if "/" not in m.id and not is_remote(m.engine) and not (base / m.id).is_dir()
     }
     if bare - {expand.DEMO}:
-        meant = family_info.aliases()
+        targets = family_info.aliases()
         models = [
-            m.model_copy(update={"id": meant[m.id], "name": m.name or m.id})
-            if m.id in bare and m.id in meant
+            m.model_copy(update={"id": targets[m.id], "name": m.name or m.id})
+            if m.id in bare and m.id in targets
             else m
             for m in sweep.models
         ]
@@ -81,7 +84,7 @@ def expand_with_aliases(sweep: Sweep, base: Path, source: str) -> Plan:
 
 
 def from_options(request: SweepRequest) -> Sweep:
-    """A sweep without a file."""
+    """Return the sweep of a request without a file. Raises SweepFileError."""
     if not request.models:
         raise SweepFileError(
             "nothing to run: give a sweep file, or models with -m",
@@ -92,15 +95,18 @@ def from_options(request: SweepRequest) -> Sweep:
         over["prompts"] = [{"text": text, "images": "none"} for text in request.prompts or ("-",)]
     elif not request.images:
         raise SweepFileError(
-            "no images to ask about: give some with -i",
-            hint="-i photos/ or -i 'scans/*.png'; a prompt without any wants a sweep file,"
-            " and images: none",
+            "no images: give some with -i",
+            hint="-i photos/ or -i 'scans/*.png'; a prompt without images needs a sweep file"
+            " with images: none",
         )
     return sweepfile.from_options(request.models, request.images, request.prompts, over)
 
 
 def from_file(request: SweepRequest, file: Path) -> Sweep:
-    """A file's sweep with the options laid over it; lists given replace the file's."""
+    """Return a file's sweep, overridden by the options; lists replace those of the file.
+
+    Raises SweepFileError.
+    """
     lists = {
         "models": [absolute_path(model, hub=True) for model in request.models],
         "images": [absolute_path(image) for image in request.images],
@@ -118,18 +124,20 @@ def from_file(request: SweepRequest, file: Path) -> Sweep:
 
 
 def override_models(models: Any, settings: dict[str, Any]) -> Any:
-    """Every model with the same settings laid over it; what is no model is left to the check."""
+    """Return the models with the same settings added; invalid entries are left to validation."""
     if not settings or not isinstance(models, list):
         return models
     named = [{"id": model} if isinstance(model, str) else model for model in models]
     return [model | settings if isinstance(model, dict) else model for model in named]
 
 
-def absolute_path(place: str, hub: bool = False) -> str:
-    """A path typed on the command line, made independent of the sweep file's folder."""
-    path = expand_home(Path(place))
-    if hub and not path.is_dir() and not place.startswith((".", "~")):
-        return place
-    if glob.has_magic(place) and not os.path.lexists(path):
-        return place if path.is_absolute() else str(Path(glob.escape(str(Path.cwd())), place))
+def absolute_path(path_text: str, hub: bool = False) -> str:
+    """Return a path of the command line as an absolute path; hub ids are returned unchanged."""
+    path = expand_home(Path(path_text))
+    if hub and not path.is_dir() and not path_text.startswith((".", "~")):
+        return path_text
+    if glob.has_magic(path_text) and not os.path.lexists(path):
+        return (
+            path_text if path.is_absolute() else str(Path(glob.escape(str(Path.cwd())), path_text))
+        )
     return str(path.absolute())

@@ -1,7 +1,7 @@
-"""Reads a sweep file (YAML or TOML) and says everything that is wrong with it at once.
+"""Reads a sweep file (YAML or TOML) and reports all its errors at once.
 
-It knows files and sentences; what is allowed is said by `schemas.sweep`, and what a sweep
-expands to by `runner.planning.expand`.
+The allowed keys and values are defined by `schemas.sweep`; sweeps are expanded by
+`runner.planning.expand`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from ..text.units import pluralize
 from . import safe_load
 
 MAX_BYTES = 10_000_000
-MOST_SAID = 100
+MAX_PROBLEMS = 100
 
 
 def read(path: Path) -> Sweep:
-    """The sweep in a `.yaml`, `.yml` or `.toml` file; SweepFileError lists all problems."""
+    """Read a `.yaml`, `.yml`, `.json` or `.toml` file. Raises SweepFileError with all problems."""
     return validate(load_data(path), str(path))
 
 
 def load_data(path: Path) -> Any:
-    """The plain data in such a file, not checked yet."""
+    """Return the data of a sweep file, not validated yet. Raises SweepFileError."""
     try:
         return parse(read_text(path, MAX_BYTES), path)
     except UnreadableFileError as error:
@@ -43,7 +43,7 @@ def load_data(path: Path) -> Any:
 
 
 def parse(text: str, path: Path) -> Any:
-    """The plain data in a sweep file's text; the suffix says which syntax it is in."""
+    """Parse the text of a sweep file; the suffix selects the syntax. Raises SweepFileError."""
     suffix = path.suffix.lower()
     try:
         if suffix in {".toml", ".yaml", ".yml", ".json"}:
@@ -57,23 +57,23 @@ def parse(text: str, path: Path) -> Any:
 
 
 def validate(data: Any, source: str) -> Sweep:
-    """Validated data as a Sweep. `source` names where it came from in messages."""
+    """Validate data and return the Sweep; messages name `source`. Raises SweepFileError."""
     if not isinstance(data, dict):
         raise SweepFileError(
-            f"{source} holds no mapping",
+            f"{source} is not a mapping",
             hint="a sweep file has the keys models, images and prompts",
         )
     try:
         return Sweep.model_validate(data, context={"metrics": tuple(known_metrics())})
     except ValidationError as error:
         found = error.errors()
-        lines = sorted({format_problem(detail) for detail in found[:MOST_SAID]})
+        lines = sorted({format_problem(detail) for detail in found[:MAX_PROBLEMS]})
         count = pluralize(len(lines), "problem")
-        if len(found) > MOST_SAID:
+        if len(found) > MAX_PROBLEMS:
             count = f"the first {len(lines)} of {len(found)} problems"
         raise SweepFileError(
             f"{count} in {source}:\n" + "\n".join(f"  {line}" for line in lines),
-            hint="the whole syntax: docs/sweep-file.md",
+            hint="full syntax: docs/sweep-file.md",
         ) from error
 
 
@@ -92,7 +92,7 @@ PLAIN = {
 
 
 def format_problem(detail: ErrorDetails) -> str:
-    """One problem as `path: what is wrong (what to do)`."""
+    """Return one problem as `path: problem (advice)`."""
     location = [part for part in detail["loc"] if not is_tag(part)]
     where = format_location(location) or "the sweep"
     message = detail["msg"].removeprefix("Value error, ")
@@ -102,7 +102,7 @@ def format_problem(detail: ErrorDetails) -> str:
         advice = f"did you mean {meant}?" if meant else f"known here: {', '.join(known)}"
         return f"{where}: unknown key ({advice})"
     if detail["type"] == "missing":
-        return f"{where}: missing (it has to be there)"
+        return f"{where}: missing (required)"
     if detail["type"] == "literal_error":
         expected = detail.get("ctx", {}).get("expected", "")
         meant = closest(str(detail["input"]), [word.strip("' ") for word in expected.split(",")])
@@ -117,12 +117,12 @@ def format_problem(detail: ErrorDetails) -> str:
 
 
 def is_tag(part: int | str) -> bool:
-    """Whether a part of pydantic's location names a union's branch, not a key of the file."""
+    """Return True if a part of pydantic's location is a union's branch, not a key of the file."""
     return isinstance(part, str) and (part in TAGS or part.startswith("function-"))
 
 
 def format_location(location: typing.Sequence[int | str]) -> str:
-    """`models[0].dtype` for ("models", 0, "dtype")."""
+    """Return `models[0].dtype` for ("models", 0, "dtype")."""
     out = ""
     for part in location:
         out += f"[{part}]" if isinstance(part, int) else (f".{part}" if out else part)
@@ -130,7 +130,7 @@ def format_location(location: typing.Sequence[int | str]) -> str:
 
 
 def known_keys(location: typing.Sequence[int | str]) -> list[str]:
-    """The keys allowed at a place in the file, found by walking the types."""
+    """Return the keys allowed at a location of the file."""
     here: type[BaseModel] = Sweep
     for part in location:
         if isinstance(part, int) or part not in here.model_fields:
@@ -143,7 +143,7 @@ def known_keys(location: typing.Sequence[int | str]) -> list[str]:
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
-    """The pydantic type inside an annotation such as list[str | Model], if there is one."""
+    """Return the pydantic type inside an annotation such as list[str | Model], or None."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if typing.get_origin(annotation) in (list, typing.Annotated, typing.Union, types.UnionType):
@@ -154,13 +154,13 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def quote_value(value: Any) -> str:
-    """A value as it is shown in a message: short, and on one line."""
+    """Return a value for a message: at most 60 characters, on one line."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def lower_first(text: str) -> str:
-    """A sentence's start, for use after a colon."""
+    """Return a text with its first letter in lower case, for use after a colon."""
     return text[:1].lower() + text[1:]
 
 
@@ -170,14 +170,14 @@ def from_options(
     prompts: tuple[str, ...],
     overrides: dict[str, Any],
 ) -> Sweep:
-    """The sweep that `vlmsweep run -m ... -i ... -p ...` means, held to the same rules."""
+    """Return the sweep of `vlmsweep run -m ... -i ... -p ...`. Raises SweepFileError."""
     data: dict[str, Any] = {"models": list(models), "images": list(images)}
     data["prompts"] = list(prompts) or ["Describe this image."]
     return validate(merge(data, overrides), "the command line")
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `over` laid on it, mappings merged key by key."""
+    """Return `base` overridden by `over`; mappings are merged recursively."""
     out = dict(base)
     for key, value in over.items():
         old = out.get(key)

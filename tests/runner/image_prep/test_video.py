@@ -402,7 +402,7 @@ def test_videos_are_found_by_name_or_glob_not_by_folder(tmp_path: Path) -> None:
     assert [p.name for p in sweep(tmp_path, prompts=own).images] == ["c.MOV", "a.png"]
     (tmp_path / "clips").mkdir()
     (tmp_path / "clips" / "d.mp4").touch()
-    with pytest.raises(SweepFileError, match="videos are named"):
+    with pytest.raises(SweepFileError, match="name videos"):
         sweep(tmp_path, images=["clips"])
 
 

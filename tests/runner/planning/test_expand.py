@@ -73,13 +73,13 @@ def test_every_missing_path_is_reported_at_once(here: Path) -> None:
 
 
 def test_images_are_required_only_by_prompts_that_use_them(here: Path) -> None:
-    with pytest.raises(SweepFileError, match="images names none"):
+    with pytest.raises(SweepFileError, match="`images` is empty"):
         expanded_plan(here, images=[])
     assert len(expanded_plan(here, images=[], prompts=[{"text": "p", "images": "none"}]).jobs) == 2
 
 
 def test_equal_model_names_need_explicit_names(here: Path) -> None:
-    with pytest.raises(SweepFileError, match="stands 2 times"):
+    with pytest.raises(SweepFileError, match="is used 2 times"):
         expanded_plan(here, models=["./one", {"id": "./one", "dtype": "float16"}])
     plan = expanded_plan(
         here, models=["./one", {"id": "./one", "name": "half", "dtype": "float16"}]
