@@ -1,5 +1,5 @@
-"""What could go wrong with a sweep, said before it starts instead of at three in the morning.
+"""Checks before a sweep starts: models, memory, images, servers, expected duration.
 
-A noun per file; `look` joins them. Everything has a time limit, nothing is fetched, loaded or
-decoded, and no model library is imported into this process.
+`run` combines the checks. Each has a time limit; nothing is downloaded, loaded or decoded, and no
+model library is imported into this process.
 """

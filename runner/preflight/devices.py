@@ -1,4 +1,4 @@
-"""The graphics processors of this machine and their memory, asked without any model library."""
+"""Lists the NVIDIA GPUs of this machine and their memory, by running nvidia-smi."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ QUERY = ("--query-gpu=name,memory.total,memory.free", "--format=csv,noheader,nou
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One of NVIDIA's; bytes."""
+    """One NVIDIA GPU; memory in bytes."""
 
     name: str
     total: int
@@ -22,12 +22,12 @@ class Device:
 
 
 def nvidia_devices() -> list[Device] | None:
-    """The processors that CUDA would see, by its numbers; None where nobody can tell."""
+    """Return the GPUs that CUDA would see, by index; None if nvidia-smi is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [program, *QUERY],
             capture_output=True,
             text=True,
@@ -35,20 +35,20 @@ def nvidia_devices() -> list[Device] | None:
             check=True,
             stdin=subprocess.DEVNULL,
         )
-        found = [device(row) for row in csv.reader(done.stdout.splitlines()) if row]
+        found = [device(row) for row in csv.reader(completed.stdout.splitlines()) if row]
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return visible_devices(found)
 
 
 def device(row: list[str]) -> Device:
-    """A line of the answer, in MiB."""
+    """Parse one line of nvidia-smi's output, in MiB."""
     name, total, free = (cell.strip() for cell in row)
     return Device(name, int(total) << 20, int(free) << 20)
 
 
 def visible_devices(found: list[Device]) -> list[Device]:
-    """Those that CUDA_VISIBLE_DEVICES leaves, where it names them by number."""
+    """Return the GPUs that CUDA_VISIBLE_DEVICES selects by index."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
         return found

@@ -1,4 +1,4 @@
-"""How long a sweep will take, from what its models took before."""
+"""Estimates the duration of a sweep from earlier measurements of its models."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Estimates = Mapping[tuple[str, str], Estimate]
 
 @dataclass(frozen=True, slots=True)
 class ExpectedDuration:
-    """Seconds the known models will take, and the names of those never measured."""
+    """Expected seconds of the measured models, and the names of models never measured."""
 
     known_s: float
     unknown: tuple[str, ...]
@@ -29,7 +29,7 @@ class ExpectedDuration:
 def load_estimates(
     variants: Sequence[LoadVariant], database: Path | None
 ) -> dict[tuple[str, str], Estimate]:
-    """What is known of each way's model; nothing where there is no history yet."""
+    """Return the estimates of the variants' models; empty without a readable database."""
     if database is None or not database.is_file():
         return {}
     places = {(variant.source, variant.load.model) for variant in variants}
@@ -41,7 +41,7 @@ def load_estimates(
 
 
 def expected(plan: Plan, known: Estimates) -> ExpectedDuration:
-    """The whole sweep's, one worker after another, no fallback needed."""
+    """Return the expected duration of a sweep, with one worker at a time and no fallback."""
     jobs = Counter(job.entry for job in plan.jobs if job.skip_reason is None)
     total, unknown = 0.0, []
     for entry in plan.entries:
@@ -55,11 +55,11 @@ def expected(plan: Plan, known: Estimates) -> ExpectedDuration:
 
 
 def findings(variants: Sequence[LoadVariant], known: Estimates) -> Iterator[Finding]:
-    """Limits that what was measured before would break."""
+    """Yield a warning for each limit that is below an earlier measurement."""
     for variant in variants:
         seen = known.get((variant.source, variant.load.model), Estimate())
         for name, took in (("load_s", seen.load_s), ("run_s", seen.latency_s)):
             limit = getattr(variant.limits, name)
             if took is not None and took > limit:
-                said = f"it took {units.seconds(took)} before, over its {name} of {limit:g}"
-                yield Finding("warning", name, variant.name, said, f"raise limits.{name}")
+                message = f"it took {units.seconds(took)} before, over its {name} of {limit:g}"
+                yield Finding("warning", name, variant.name, message, f"raise limits.{name}")

@@ -1,4 +1,4 @@
-"""One thing that was found, and the ways to load models that it is found about."""
+"""A preflight finding, and the model variants that are checked."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SEVERITIES: tuple[Severity, ...] = ("problem", "warning", "note")
 class Finding:
     """`severity`: a problem means that jobs will fail, a warning that they may, a note neither.
 
-    `about` is the part of preflight, `where` the model, image or place it concerns.
+    `about` is the kind of finding, `where` the model, image or folder concerned.
     """
 
     severity: Severity
@@ -38,9 +38,9 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class LoadVariant:
-    """One way to load a model of the sweep; `last` when no other is tried after it.
+    """A model, or one of its fallbacks; `last` when no fallback follows.
 
-    `python` is the interpreter its workers run in, `requirements` what that was made of.
+    `python` is the interpreter of its workers, `requirements` the packages of its environment.
     """
 
     name: str
@@ -53,12 +53,12 @@ class LoadVariant:
 
     @property
     def severity(self) -> Severity:
-        """How bad it is when it cannot be gone."""
+        """Return the severity of a variant that cannot be loaded."""
         return "problem" if self.last else "warning"
 
 
 def plan_variants(plan: Plan) -> Iterator[LoadVariant]:
-    """All ways of all models that have jobs."""
+    """Yield the variants of all models that have jobs."""
     busy = {job.entry for job in plan.jobs if job.skip_reason is None}
     for entry in plan.entries:
         if entry.position not in busy:
@@ -77,7 +77,7 @@ def plan_variants(plan: Plan) -> Iterator[LoadVariant]:
 
 
 def load_command(place: LoadTarget) -> Load:
-    """What a worker would be asked."""
+    """Return the load command that a worker would get."""
     how = place.how
     return Load(
         model=place.location,
@@ -88,7 +88,7 @@ def load_command(place: LoadTarget) -> Load:
 
 
 def queued_variants(models: Iterable[QueuedModel]) -> Iterator[LoadVariant]:
-    """The ways of models that wait in a database, each kind once."""
+    """Yield the variants of queued models, without duplicates."""
     seen = set()
     for model in models:
         made = model.python is not None and cache.find_cached_environment(model.python) is not None

@@ -1,4 +1,4 @@
-"""Images that are missing or broken, and whether the prepared ones will have room."""
+"""Finds missing and broken images, and checks the disk space for prepared images."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from .models import free_bytes
 LIMIT_S = 10.0
 IMAGE = "image"
 COMMAND = (sys.executable, "-P", "-m", "runner.image_prep.probe_worker")
-# Bytes a pixel takes in a prepared PNG: photographs come to about half of what is raw.
+# Bytes per pixel of a prepared PNG: photographs compress to about half of their raw size.
 PIXEL_BYTES = 1.6
 
 
 def findings(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Finding]:
-    """What a look at every header shows, as far as it gets in its time."""
+    """Yield findings about image headers, read until `limit_s` seconds have passed."""
     answers = probe_images(plan.images, limit_s)
     for path, answer in zip(plan.images, answers, strict=False):
         if "message" in answer:
             where, message = display_path(path), str(answer["message"])
             yield Finding("problem", IMAGE, where, message)
     if len(answers) < len(plan.images):
-        message = f"{len(answers)} of {len(plan.images)} were looked at in {limit_s:g} s"
+        message = f"{len(answers)} of {len(plan.images)} were checked in {limit_s:g} s"
         yield Finding("note", "images", "images", message)
     yield from check_image_space(plan, answers, folder)
 
@@ -42,7 +42,7 @@ def findings(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Fin
 def check_image_space(
     plan: Plan, answers: Sequence[dict[str, Any]], folder: Path
 ) -> Iterator[Finding]:
-    """What the prepared images will take, guessed from those looked at."""
+    """Yield a problem if the prepared images, estimated from `answers`, exceed the free space."""
     side, frames = plan.sweep.image.max_side, plan.sweep.video.frames
     sizes = [estimated_png_bytes(a["width"], a["height"], side) for a in answers if a.get("width")]
     mean = sum(sizes) / len(sizes) if sizes else estimated_png_bytes(1920, 1080, side)
@@ -51,35 +51,35 @@ def check_image_space(
     free = free_bytes(folder)
     if free is not None and needed > free:
         message = f"prepared, they take about {units.size(needed)}; {units.size(free)} are free"
-        hint = "free some room, give another place with --db, or a smaller image.max_side"
+        hint = "free disk space, choose another database with --db, or a smaller image.max_side"
         yield Finding("problem", "disk", display_path(folder), message, hint)
 
 
 def estimated_png_bytes(width: int, height: int, side: int | None) -> float:
-    """Bytes of one prepared image, roughly."""
+    """Return the approximate bytes of one prepared image."""
     scale = min(1.0, side / max(width, height)) if side else 1.0
     return width * height * scale * scale * PIXEL_BYTES
 
 
 def probe_images(paths: Sequence[Path], limit_s: float) -> list[dict[str, Any]]:
-    """What `runner.image_prep.probe_worker` says of each, in order, until its time is up.
+    """Return the answers of `runner.image_prep.probe_worker`, in order, until the time limit.
 
-    One that kills the looking process is passed over.
+    The list ends before an image that crashes the process.
     """
     found: list[dict[str, Any]] = []
     lines = "".join(os.fsencode(path).hex() + "\n" for path in paths).encode()
     if not paths:
         return found
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             COMMAND, env=decoder_environment(), input=lines, capture_output=True, timeout=limit_s
         )
-        said = done.stdout
+        output = completed.stdout
     except subprocess.TimeoutExpired as error:
-        said = error.stdout or b""
+        output = error.stdout or b""
     except OSError:
         return found
-    for line in said.split(b"\n")[:-1]:
+    for line in output.split(b"\n")[:-1]:
         try:
             found.append(json.loads(line))
         except ValueError:

@@ -1,7 +1,7 @@
-"""Weights, and what a model took before, against the memory they are to go into.
+"""Compares weights and earlier peak memory with the available memory.
 
-Weights alone are a lower bound: what is called too large here is too large, what is not may still
-run out of memory. Workers look again, and more closely, before they load.
+Weights are a lower bound: a model that passes may still run out of memory. Workers check again,
+more precisely, before they load.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HINT = "a smaller dtype, a smaller or quantised copy, or another device"
 
 @dataclass(frozen=True, slots=True)
 class MemoryPool:
-    """A memory: bytes in all and free now, and its name."""
+    """One memory: total and free bytes, and its name."""
 
     total: int
     free: int
@@ -35,7 +35,7 @@ def findings(
     estimates: Mapping[tuple[str, str], Estimate],
     devices: Sequence[Device] | None,
 ) -> Iterator[Finding]:
-    """What does not fit, or fits only just."""
+    """Yield findings about models that do not fit, or may not fit."""
     total, free = host.memory_limits()
     main = MemoryPool(total, free, "memory")
     for outlook in outlooks:
@@ -45,8 +45,8 @@ def findings(
         asked = variant.load.device
         if asked.startswith("cuda") and number(asked) >= len(devices or ()):
             seen = f"{len(devices)} NVIDIA devices are" if devices else "no NVIDIA device is"
-            message = f"{asked} is asked for, and {seen} to be seen"
-            # torch calls AMD's devices cuda, too; nvidia-smi knows nothing of them.
+            message = f"{asked} is requested, but {seen} visible"
+            # torch calls AMD devices cuda, too; nvidia-smi does not list them.
             severity = variant.severity if devices is not None else "warning"
             yield Finding(severity, "unsupported_device", variant.name, message, "device: auto")
             continue
@@ -62,14 +62,14 @@ def findings(
 
 
 def number(device: str) -> int:
-    """1 of cuda:1."""
+    """Return the index of a device: 1 for cuda:1, 0 for cuda."""
     return int(device.partition(":")[2] or 0)
 
 
 def target_memory(
     variant: LoadVariant, engine: object, devices: Sequence[Device] | None, main: MemoryPool
 ) -> MemoryPool:
-    """Where the weights will go. On a Mac all memory is one."""
+    """Return the memory that the weights will use. A Mac has one for CPU and GPU."""
     asked = variant.load.device
     info = engines().get(str(engine))
     unified = info is not None and info.unified_memory
@@ -80,7 +80,7 @@ def target_memory(
 
 
 def check_weights(variant: LoadVariant, weights: int, room: MemoryPool) -> Iterator[Finding]:
-    """Weights against a memory, and against the limit the user set."""
+    """Compare weights with a memory and with the user's limit."""
     limit = variant.limits.memory_bytes
     size = units.size(weights)
     if variant.load.allow_oversize:
@@ -99,11 +99,11 @@ def check_weights(variant: LoadVariant, weights: int, room: MemoryPool) -> Itera
 
 
 def check_previous_peak(variant: LoadVariant, peak: int, main: MemoryPool) -> Iterator[Finding]:
-    """What it took before, against what is free now."""
+    """Compare an earlier peak in bytes with the free memory and with the user's limit."""
     limit = variant.limits.memory_bytes
     if peak > main.free:
-        message = f"it took {units.size(peak)} before, and {units.size(main.free)} are free now"
+        message = f"it used {units.size(peak)} before, and {units.size(main.free)} are free now"
         yield Finding("warning", "memory", variant.name, message, "close other programs")
     if limit is not None and peak > limit:
-        message = f"it took {units.size(peak)} before, over its limit of {units.size(limit)}"
+        message = f"it used {units.size(peak)} before, over its limit of {units.size(limit)}"
         yield Finding("warning", "memory_limit", variant.name, message, "raise limits.memory_bytes")

@@ -1,4 +1,4 @@
-"""What the workers' side foresees of each model: files, packages, own code, and what to fetch."""
+"""Findings about models: files, packages, custom code, downloads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PIP_NAMES = {"PIL": "pillow"}
 
 
 def findings(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
-    """All of it, and at the end whether what is to be fetched has room."""
+    """Yield the findings of all models, then those about disk space for downloads."""
     for outlook in outlooks:
         if outlook.finding is not None:
             yield outlook.finding
@@ -28,7 +28,7 @@ def findings(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
 
 
 def of_model(variant: LoadVariant, facts: dict[str, object]) -> Iterator[Finding]:
-    """One model's."""
+    """Yield the findings of one model."""
     problem = facts["problem"]
     if isinstance(problem, dict):
         message, hint = str(problem["message"]), problem["hint"]
@@ -42,31 +42,35 @@ def of_model(variant: LoadVariant, facts: dict[str, object]) -> Iterator[Finding
             variant.severity, "missing_package", variant.name, message, install_hint(variant, facts)
         )
     if facts["has_custom_code"] and not variant.load.trust_remote_code:
-        message = "it brings code of its own, which is not run; the library may know it without"
+        message = (
+            "it has custom code, which is not run; the library may support the model without it"
+        )
         yield Finding("note", "remote_code", variant.name, message)
 
 
 def environment_name(variant: LoadVariant) -> str:
-    """Its environment, in words."""
+    """Return the environment of a variant as text."""
     if variant.requirements is not None:
         return "the environment made of its requirements"
     return display_path(variant.python) if variant.python else "vlmsweep's environment"
 
 
 def install_hint(variant: LoadVariant, facts: dict[str, object]) -> str:
-    """How to come by packages, where its workers run."""
+    """Return how to install packages where the variant's workers run."""
     if variant.requirements is not None:
         return "name them under requirements"
     if variant.python is not None:
         return f"install them with {display_path(variant.python)} -m pip install"
     info = engine_info(str(facts["engine"] or DEFAULT))
     return (
-        f"pip install 'vlmsweep[{info.extra}]', or what is missing" if info.extra else "install it"
+        f"pip install 'vlmsweep[{info.extra}]', or the missing packages"
+        if info.extra
+        else "install it"
     )
 
 
 def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
-    """What is to be fetched, against the free room where the hub's cache lies."""
+    """Compare the size of downloads with the free space of the hub cache."""
     wanted: dict[tuple[str, str | None], tuple[LoadVariant, int | None]] = {}
     for outlook in outlooks:
         if (
@@ -77,20 +81,20 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
             load, size = outlook.variant.load, outlook.facts["download_bytes"]
             wanted[load.model, load.revision] = (outlook.variant, size)
     free = free_bytes(hub_cache.root())
-    left = units.size(free) if free is not None else "unknown room"
+    left = units.size(free) if free is not None else "unknown space"
     for variant, size in wanted.values():
         much = "of unknown size" if size is None else f"{units.size(size)}"
-        message = f"will be fetched from the hub, {much}, into {left} free"
-        yield Finding("note", "fetch", variant.name, message, "vlmsweep fetch does it ahead")
+        message = f"will be downloaded from the hub, {much}, into {left} free"
+        yield Finding("note", "fetch", variant.name, message, "vlmsweep fetch downloads it now")
     total = sum(size for _, size in wanted.values() if size is not None)
     if free is not None and total > free:
         where = display_path(hub_cache.root())
-        message = f"{units.size(total)} are to be fetched, and {left} are free"
-        yield Finding("problem", "fetch", where, message, "free some room, or set HF_HUB_CACHE")
+        message = f"{units.size(total)} are to be downloaded, and {left} are free"
+        yield Finding("problem", "fetch", where, message, "free disk space, or set HF_HUB_CACHE")
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Free bytes where a folder lies, or will lie."""
+    """Return the free bytes of the disk of a folder, existing or not; None if unknown."""
     for place in (folder, *folder.parents):
         try:
             return shutil.disk_usage(place).free

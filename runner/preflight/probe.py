@@ -1,4 +1,4 @@
-"""Asks the workers' side, in each model's own environment, what would stand in a load's way."""
+"""Runs `workers.preflight` in each model's environment to find load problems."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ LIMIT_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """What is known of a way: `facts` as workers.preflight gives them, None where nobody could say,
-    and then perhaps `finding`, which says why.
+    """The `facts` that workers.preflight returned about a variant, or None.
+
+    Without facts, `finding` may give the reason.
     """
 
     variant: LoadVariant
@@ -33,9 +34,9 @@ class ProbeResult:
 def probe_variants(
     variants: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float = LIMIT_S
 ) -> list[ProbeResult]:
-    """What is known of each way, in their order; servers are not asked about.
+    """Return the result of each variant, in order; servers are left out.
 
-    `made` tells that environments have been made, so that one that is missing is a problem.
+    `made`: environments have been created, so that a missing one is a problem.
     """
     groups: dict[str | None, list[LoadVariant]] = defaultdict(list)
     for variant in variants:
@@ -51,7 +52,7 @@ def probe_variants(
 def probe_environment(
     python: str | None, variants: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float
 ) -> Iterator[ProbeResult]:
-    """The ways of one environment. One that is still to be made can be asked nothing."""
+    """Yield the results of one environment; without facts if it is not created yet."""
     slot = cache.find_cached_environment(python) if python is not None else None
     if slot is not None and not slot.exists and not made:
         yield from (
@@ -74,45 +75,45 @@ def probe_environment(
         if number < len(answers):
             yield ProbeResult(variant, answers[number])
         else:
-            message = f"could not be looked at beforehand: {why}"
+            message = f"could not be checked in advance: {why}"
             yield ProbeResult(variant, None, Finding("warning", "model", variant.name, message))
 
 
 def pending_environment_finding(variant: LoadVariant, slot: cache.CachedEnvironment) -> Finding:
-    """That its environment will be made when the sweep starts, or why it could not be before."""
+    """Return a note that the environment is created at the start, or why it failed before."""
     note = slot.read()
     if note is not None and note.message:
-        message = f"the last time, {note.message}; it is tried again when the sweep starts"
+        message = f"the last time, {note.message}; it is retried when the sweep starts"
         return Finding("warning", "environment", variant.name, message, note.hint)
     needs = ", ".join(variant.requirements or ())
-    message = f"its environment is made when the sweep starts, of {needs}"
-    return Finding("note", "environment", variant.name, message, "vlmsweep fetch makes it ahead")
+    message = f"its environment is created when the sweep starts, with {needs}"
+    return Finding("note", "environment", variant.name, message, "vlmsweep fetch creates it now")
 
 
 def run_probe(
     python: str | None, variants: Sequence[LoadVariant], hub: bool, limit_s: float
 ) -> tuple[list[dict[str, Any]], str]:
-    """The answers that came in time, one a way, and why no more did."""
+    """Return the answers received within `limit_s` seconds, and why others are missing."""
     argv, env = worker_command(python, "workers.preflight")
     questions = "".join(json.dumps(asdict(variant.load)) + "\n" for variant in variants)
     why = "its answer is missing"
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [*argv, *(["--hub"] if hub else [])],
             env={**os.environ, **env},
             input=questions.encode(),
             capture_output=True,
             timeout=limit_s,
         )
-        said = done.stdout
-        if done.returncode:
-            why = one_line(b"".join(done.stderr.splitlines()[-1:]).decode("utf-8", "replace"))
+        output = completed.stdout
+        if completed.returncode:
+            why = one_line(b"".join(completed.stderr.splitlines()[-1:]).decode("utf-8", "replace"))
     except subprocess.TimeoutExpired as error:
-        said, why = error.stdout or b"", f"no answer within {limit_s:g} s"
+        output, why = error.stdout or b"", f"no answer within {limit_s:g} s"
     except OSError as error:
         return [], str(error)
     answers = []
-    for line in said.split(b"\n")[:-1]:
+    for line in output.split(b"\n")[:-1]:
         try:
             answers.append(json.loads(line))
         except ValueError:

@@ -1,4 +1,4 @@
-"""Looks at everything a sweep needs, and says what it found, the worst first."""
+"""Runs all preflight checks and returns their findings, the most severe first."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from . import devices, eta, images, memory, models, probe, servers
 from .eta import ExpectedDuration
 from .finding import SEVERITIES, Finding, LoadVariant, plan_variants, queued_variants
 
-LATEST = "9999"  # an hour that holds nothing back
+LATEST = "9999"  # a start time after which every job is due
 
 
 class PreflightError(VlmsweepError):
-    """Problems were found, and the user wants no sweep with any."""
+    """Problems were found, and the user chose `--strict`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PreflightReport:
-    """All that was found, and how long the sweep will take by what is known."""
+    """The findings, and the expected duration of the sweep."""
 
     findings: tuple[Finding, ...]
     expected: ExpectedDuration
 
     def of(self, severity: str) -> list[Finding]:
-        """The findings of one severity."""
+        """Return the findings of one severity."""
         return [found for found in self.findings if found.severity == severity]
 
     def as_dict(self) -> dict[str, Any]:
@@ -49,10 +49,10 @@ class PreflightReport:
 def run_preflight(
     plan: Plan, database: Path | None, *, hub: bool = True, made: bool = False
 ) -> PreflightReport:
-    """What stands in a plan's way. Takes a second or two as a rule, bounded in any case.
+    """Check a plan. Usually takes one or two seconds; every check has a time limit.
 
-    `hub` asks the hub about models that are not on disk (unless offline), `made` tells that
-    environments have been made. `database` is where history lies and results will.
+    `hub`: query the hub about models that are not on disk (unless offline); `made`: environments
+    have been created. `database` is read for earlier measurements, if it exists.
     """
     if not made:
         plan = resolve.with_expected_interpreters(plan)
@@ -62,14 +62,14 @@ def run_preflight(
         *of_models(asked, known, hub, made),
         *images.findings(plan, database or Path.cwd()),
     ]
-    found.sort(key=lambda one: SEVERITIES.index(one.severity))
+    found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return PreflightReport(tuple(found), eta.expected(plan, known))
 
 
 def of_models(
     asked: Sequence[LoadVariant], known: eta.Estimates, hub: bool, made: bool
 ) -> Iterator[Finding]:
-    """All but the images."""
+    """Yield all findings except those about images."""
     outlooks = probe.probe_variants(asked, hub, made)
     yield from models.findings(outlooks)
     yield from servers.findings(asked)
@@ -78,17 +78,17 @@ def of_models(
 
 
 def check_queue(queue: Queue, database: Path, emit: EventSink) -> None:
-    """Looks at the models of what waits in a database, and tells what was found.
+    """Check the models of queued jobs and emit the findings.
 
-    Its images were prepared when it was stored.
+    Images are not checked: they were prepared when the sweep was stored.
     """
     asked = list(queued_variants(queue.ready(LATEST)))
     found = list(of_models(asked, eta.load_estimates(asked, database), hub=True, made=True))
-    emit_findings(sorted(found, key=lambda one: SEVERITIES.index(one.severity)), emit)
+    emit_findings(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)), emit)
 
 
 def emit_findings(findings: Iterable[Finding], emit: EventSink) -> None:
-    """Tells problems and warnings; of broken images preparing them tells in a moment."""
+    """Emit problems and warnings, except for images: preparing them reports each."""
     for found in findings:
         if found.severity != "note" and found.about != images.IMAGE:
             emit(stream.PreflightFinding(**found.as_dict()))
@@ -98,8 +98,6 @@ def raise_on_problems(seen: PreflightReport) -> None:
     """Raises PreflightError with all problems, if there are any."""
     problems = seen.of("problem")
     if problems:
-        lines = "".join(f"\n  {one.where}: {one.message}" for one in problems)
-        count = (
-            f"{pluralize(len(problems), 'problem')} {'stands' if len(problems) == 1 else 'stand'}"
-        )
-        raise PreflightError(f"{count} in the way:{lines}", hint="without --strict it runs")
+        lines = "".join(f"\n  {problem.where}: {problem.message}" for problem in problems)
+        count = pluralize(len(problems), "problem")
+        raise PreflightError(f"{count} found before the start:{lines}", hint="omit --strict to run")

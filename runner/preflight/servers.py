@@ -1,4 +1,4 @@
-"""Whether the servers that are to be asked are there, and the keys for them are set."""
+"""Checks that model servers accept connections, and that their API keys are set."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ LIMIT_S = 1.0
 
 
 def findings(variants: Sequence[LoadVariant]) -> Iterator[Finding]:
-    """A connection is opened to each and closed; nothing is asked."""
-    asked = [variant for variant in variants if variant.source == "server"]
-    urls = list(dict.fromkeys(variant.load.url or "" for variant in asked))
+    """Yield findings about servers; opens and closes one connection to each."""
+    remote = [variant for variant in variants if variant.source == "server"]
+    urls = list(dict.fromkeys(variant.load.url or "" for variant in remote))
     with ThreadPoolExecutor(max_workers=8) as pool:
         faults = dict(zip(urls, pool.map(connection_error, urls), strict=True))
-    for variant in asked:
+    for variant in remote:
         key, url = variant.load.api_key_env, variant.load.url or ""
         if key is not None and not os.environ.get(key):
-            message = f"its key is to come from {key}, which is not set"
+            message = f"its API key is read from {key}, which is not set"
             yield Finding(variant.severity, "api_key", variant.name, message, f"export {key}=...")
         if (why := faults[url]) is not None:
-            message = f"nobody answers at {url}: {why}"
+            message = f"no connection to {url}: {why}"
             yield Finding(variant.severity, "network", variant.name, message, "start the server")
 
 
 def connection_error(url: str) -> str | None:
-    """Why no connection comes about; None when it does, or when a proxy stands before it."""
+    """Return why a connection failed; None if it succeeded, or if a proxy is configured."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     if parts.scheme in getproxies() and not proxy_bypass(host):

@@ -133,7 +133,7 @@ def test_full_disk_is_refused_before_any_download(
     monkeypatch.setattr(models, "free_bytes", lambda _: 1000)
     result = vlmsweep("fetch", ["org/good"])
     assert result.exit_code == 2
-    assert "9.8 MB are to be fetched, and 1.0 kB are free" in result.output
+    assert "9.8 MB are to be downloaded, and 1.0 kB are free" in result.output
     assert not [path for path in served.asked if "/resolve/" in path]
 
 

@@ -182,7 +182,7 @@ def test_preflight_has_a_time_limit(tmp_path: Path) -> None:
     assert (outlook.finding.severity, outlook.facts) == ("warning", None)
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
     (said,) = images.findings(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
-    assert said.message == "0 of 1 were looked at in 0.001 s"
+    assert said.message == "0 of 1 were checked in 0.001 s"
 
 
 def test_time_estimate_comes_from_history(tmp_path: Path, sweep: Callable[..., Any]) -> None:
@@ -203,7 +203,7 @@ def test_strict_plan_and_strict_run_refuse(tmp_path: Path) -> None:
     for command in ("plan", "run"):
         done = CliRunner().invoke(cli, [command, *arguments, "--strict"])
         assert done.exit_code == 2
-        assert "1 problem stands in the way" in done.output
+        assert "1 problem found before the start" in done.output
         assert "org/none" in done.output
     assert not (tmp_path / "history.db").exists()
 
