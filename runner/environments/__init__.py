@@ -1,4 +1,4 @@
-"""The Pythons that workers run in: our own, one a model names, or one made for it and kept.
+"""Python environments of workers: vlmsweep's own, an interpreter of the user's, or a cached one.
 
-Facts of an environment that ran (versions, machine) are `runner.system.environment`'s business.
+The versions and the machine of a run are recorded by `runner.system.environment`.
 """

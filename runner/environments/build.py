@@ -1,7 +1,7 @@
-"""Makes an environment once for all that want it, or finds it made.
+"""Creates a cached environment, or returns the existing one.
 
-One process at a time makes one, in a folder that gets its name only when it is whole. A failed
-making leaves its log and a note of why, and no environment.
+One process at a time creates it, in a temporary folder that is renamed when it is complete. After
+a failure only the log and the manifest, with the error, are left.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def build(
     limit_s: float = LIMIT_S,
     on_idle: Callable[[], None] | None = None,
 ) -> CachedEnvironment:
-    """The environment with these packages on top of an interpreter, made unless it is there.
+    """Return the environment with these packages on top of `base`; create it if it is missing.
 
-    `say` gets what happens, a line each; nothing when it was there. `between` is called a few
-    times a second while it is made. Raises InterpreterError.
+    `say` gets progress lines, none if the environment exists. `on_idle` is called several times
+    per second during the creation. Raises InterpreterError.
     """
     wanted = cached_environment(probe(base), requirements)
     if wanted.exists:
@@ -54,16 +54,19 @@ def build(
 def build_lock(
     wanted: CachedEnvironment, say: Callable[[str], None], limit_s: float
 ) -> Iterator[None]:
-    """The right to make it; waits for another process that has it."""
+    """Hold the lock for creating an environment; waits at most `limit_s` seconds for it.
+
+    Raises InterpreterError.
+    """
     lock = FileLock(wanted.sidecar_file("lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say("waiting: another vlmsweep is making it")
+        say("waiting: another vlmsweep is creating it")
         try:
             lock.acquire(timeout=limit_s)
         except Timeout:
-            message = f"another vlmsweep did not finish making it within {limit_s:g} s"
+            message = f"another vlmsweep did not finish creating it within {limit_s:g} s"
             raise InterpreterError(message, hint=f"its log: {display_path(wanted.log)}") from None
     try:
         yield
@@ -79,7 +82,10 @@ def create(
     limit_s: float,
     on_idle: Callable[[], None] | None = None,
 ) -> None:
-    """Makes it under a shim; whatever happens, no half of it is left."""
+    """Create an environment under a shim; never leaves a partial one.
+
+    Raises InterpreterError.
+    """
     temporary = wanted.folder.with_name(f".{wanted.folder.name}.making")
     shutil.rmtree(temporary, ignore_errors=True)
     wanted.write(note)
@@ -88,21 +94,21 @@ def create(
     listed.write_text("\n".join(note.requirements) + "\n", encoding="utf-8")
     failed: list[str] = []
 
-    def hear(line: bytes) -> None:
-        said = json.loads(line)
-        failed.extend([said["failed"]] if "failed" in said else [])
-        if "message" in said:
-            say(said["message"])
+    def on_line(line: bytes) -> None:
+        event = json.loads(line)
+        failed.extend([event["failed"]] if "failed" in event else [])
+        if "message" in event:
+            say(event["message"])
 
     module = [sys.executable, "-P", "-m", "runner.environments.create_env"]
     argv = [*module, str(temporary), note.base, str(listed)]
     spec = WorkerSpec(log=wanted.log, stack=wanted.sidecar_file("stack"), argv=argv)
     try:
-        end = guarded.run_guarded(spec, hear, lambda: until, on_idle=on_idle)
+        end = guarded.run_guarded(spec, on_line, lambda: until, on_idle=on_idle)
         if end.overdue:
-            failed.append(f"it was not made within {limit_s:g} s")
+            failed.append(f"it was not created within {limit_s:g} s")
         elif end.status != 0 and not failed:
-            failed.append(f"its making ended with status {end.status}")
+            failed.append(f"its creation ended with status {end.status}")
         if not failed:
             install(temporary, wanted.folder)
     except OSError as error:
@@ -117,14 +123,14 @@ def store_failure(
     wanted: CachedEnvironment, note: EnvironmentManifest, why: str
 ) -> InterpreterError:
     """Store in the manifest why there is no environment; return the error to raise."""
-    message = f"the environment could not be made: {why}"
-    hint = f"see {display_path(wanted.log)}; mend requirements: or python: in the sweep file"
+    message = f"the environment could not be created: {why}"
+    hint = f"see {display_path(wanted.log)}; correct requirements: or python: in the sweep file"
     wanted.write(EnvironmentManifest(note.base, note.requirements, message, hint))
     return InterpreterError(message, hint=hint)
 
 
-def install(made: Path, folder: Path) -> None:
-    """Gives a whole environment its name; one whose interpreter is gone makes room."""
+def install(complete: Path, folder: Path) -> None:
+    """Rename a complete environment to its final name; replaces a broken one."""
     if folder.exists():
         shutil.rmtree(folder)
-    made.rename(folder)
+    complete.rename(folder)

@@ -1,6 +1,6 @@
-"""Where environments that were made lie, each under a key that says what it was made of.
+"""The cache of environments: one folder each, named by a hash of its contents.
 
-Beside each: its lock, the log of its making, and a note of what it is made of and why it failed.
+Next to each folder: its lock, its build log, and a manifest with the contents or the error.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ FORMAT = 1
 
 
 def root() -> Path:
-    """The folder of all environments: VLMSWEEP_ENVIRONMENTS, or one in the user's cache."""
+    """Return the folder of all environments: VLMSWEEP_ENVIRONMENTS, or one in the user's cache."""
     given = os.environ.get(VARIABLE)
     if given:
         return Path(given).expanduser().absolute()
@@ -31,7 +31,7 @@ def root() -> Path:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentManifest:
-    """What an environment is made of, and why it could not be made; None where it could."""
+    """The contents of an environment; `message` and `hint` are None unless its creation failed."""
 
     base: str
     requirements: list[str]
@@ -41,36 +41,36 @@ class EnvironmentManifest:
 
 @dataclass(frozen=True, slots=True)
 class CachedEnvironment:
-    """An environment's place; whether it is there is another matter."""
+    """The folder of an environment, which may not exist yet; see `exists`."""
 
     folder: Path
 
     @property
     def python(self) -> Path:
-        """Its interpreter."""
+        """The path of its interpreter."""
         return self.folder / "bin" / "python"
 
     @property
     def exists(self) -> bool:
-        """Whether it is there: it comes by a rename, so never by halves."""
+        """True if the environment is complete: the folder is renamed only then."""
         return self.python.exists()
 
     @property
     def log(self) -> Path:
-        """What its making printed."""
+        """The path of its build log."""
         return self.sidecar_file("log")
 
     def sidecar_file(self, kind: str) -> Path:
-        """A file that belongs to it."""
+        """Return the path of a file next to the folder."""
         return self.folder.with_name(f"{self.folder.name}.{kind}")
 
     def write(self, note: EnvironmentManifest) -> None:
-        """Keeps what it is made of."""
+        """Write the manifest. Raises OSError."""
         with atomic_write(self.sidecar_file("json")) as file:
             file.write(json.dumps(asdict(note), indent=1).encode())
 
     def read(self) -> EnvironmentManifest | None:
-        """What was kept of it, if anything was."""
+        """Return the manifest, or None if it is missing or invalid."""
         try:
             return EnvironmentManifest(
                 **json.loads(self.sidecar_file("json").read_text(encoding="utf-8"))
@@ -80,7 +80,7 @@ class CachedEnvironment:
 
 
 def cached_environment(base: Interpreter, requirements: Sequence[str]) -> CachedEnvironment:
-    """The place of the environment made of these, the same for the same."""
+    """Return the environment of these packages, existing or not."""
     parts = [FORMAT, base.version, base.platform, base.prefix, list(requirements)]
     parts += [digest(line) for line in requirements]
     key = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:20]
@@ -88,13 +88,13 @@ def cached_environment(base: Interpreter, requirements: Sequence[str]) -> Cached
 
 
 def find_cached_environment(python: str) -> CachedEnvironment | None:
-    """The place whose interpreter this path is; None for one that we do not keep."""
+    """Return the cached environment of an interpreter path; None for any other path."""
     folder = Path(python).parents[1] if len(Path(python).parents) > 1 else None
     return CachedEnvironment(folder) if folder is not None and folder.parent == root() else None
 
 
 def digest(requirement: str) -> str | None:
-    """The hash of a file that a requirement names by its path."""
+    """Return the sha256 of a file that a requirement names by path, else None."""
     path = Path(requirement.removeprefix("-c "))
     if not path.is_absolute() or not path.is_file():
         return None

@@ -1,8 +1,8 @@
-"""`python -m runner.environments.create_env`: makes one environment, by uv or by venv and pip.
+"""`python -m runner.environments.create_env`: creates one environment, with uv or with venv and pip.
 
-It runs under a shim, so that its whole tree can be killed; what the tools print goes to its log,
-line by line also to whoever waits. Where packages come from is uv's and pip's own settings'
-business. Locks, renaming and limits are `runner.environments.build`'s.
+Runs under a shim, so that its whole process tree can be killed. The output of the tools goes to
+the log, and line by line to the parent. The package index is configured in uv and pip. Locking,
+renaming and time limits are in `runner.environments.build`.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ QUIETLY = {
     "UV_NO_PROGRESS": "1",
     "NO_COLOR": "1",
 }
-ADDRESSES = ("Looking in ",)  # whose business it is where packages come from
+ADDRESSES = ("Looking in ",)  # may contain a private index; not shown to the user
 TOOL = "VLMSWEEP_INSTALLER"
 
 
 class InstallerError(Exception):
-    """A tool gave up; the message is its own last word."""
+    """An installer failed; the message is its error line."""
 
 
 def main() -> None:
-    """Make it; exit status 0 when it is whole, 1 when not."""
+    """Create the environment; exit status 0 on success, 1 on failure."""
     parser = argparse.ArgumentParser(prog="python -m runner.environments.create_env")
     parser.add_argument("folder", type=Path)
     parser.add_argument("base")
@@ -50,8 +50,8 @@ def main() -> None:
     events = os.fdopen(given.events_fd, "w", encoding="utf-8", errors="replace", buffering=1)
     os.set_inheritable(given.events_fd, False)
 
-    def say(**what: Any) -> None:
-        events.write(json.dumps(what) + "\n")
+    def say(**event: Any) -> None:
+        events.write(json.dumps(event) + "\n")
 
     found = installers()
     for number, (tool, make) in enumerate(found, start=1):
@@ -62,15 +62,15 @@ def main() -> None:
             if number == len(found):
                 say(failed=str(error))
                 sys.exit(1)
-            print(f"{tool} could not: {error}", flush=True)
-            say(message=f"{tool} could not ({error}); trying pip")
+            print(f"{tool} failed: {error}", flush=True)
+            say(message=f"{tool} failed ({error}); trying pip")
         else:
             say(made=tool)
             return
 
 
 def installers() -> list[tuple[str, Variant]]:
-    """The tools to try, in order. VLMSWEEP_INSTALLER names one alone."""
+    """Return the installers to try, in order; VLMSWEEP_INSTALLER selects one."""
     only = os.environ.get(TOOL)
     found: list[tuple[str, Variant]] = [("pip", create_with_pip)]
     if uv() is not None:
@@ -79,30 +79,30 @@ def installers() -> list[tuple[str, Variant]]:
 
 
 def uv() -> str | None:
-    """The program uv, on the path or beside our interpreter."""
-    beside = Path(sys.executable).with_name("uv")
-    return shutil.which("uv") or (str(beside) if beside.exists() else None)
+    """Return the path of uv: on PATH, or in the folder of this interpreter."""
+    sibling = Path(sys.executable).with_name("uv")
+    return shutil.which("uv") or (str(sibling) if sibling.exists() else None)
 
 
 def create_with_uv(folder: Path, base: str, requirements: Path, say: Say) -> None:
-    """With uv, which is quick and shares files between environments."""
+    """Create an environment with uv, which shares files between environments."""
     program = uv()
     assert program is not None
-    made = ["--relocatable", "--no-project", "--no-python-downloads", "--python", base]
-    call([program, "venv", *made, str(folder)], say)
-    there = ["--python", str(folder / "bin" / "python")]
-    call([program, "pip", "install", *there, "-r", str(requirements)], say)
+    options = ["--relocatable", "--no-project", "--no-python-downloads", "--python", base]
+    call([program, "venv", *options, str(folder)], say)
+    target = ["--python", str(folder / "bin" / "python")]
+    call([program, "pip", "install", *target, "-r", str(requirements)], say)
 
 
 def create_with_pip(folder: Path, base: str, requirements: Path, say: Say) -> None:
-    """With the two tools that every Python brings."""
+    """Create an environment with venv and pip, which every Python has."""
     call([base, "-m", "venv", str(folder)], say)
     python = str(folder / "bin" / "python")
     call([python, "-m", "pip", "install", "-r", str(requirements)], say)
 
 
 def call(command: Sequence[str], say: Say) -> None:
-    """Runs a tool, telling each line it prints. Raises Failed."""
+    """Run an installer and pass on each line of output. Raises InstallerError."""
     lines: list[str] = []
     with subprocess.Popen(
         command,
@@ -126,7 +126,7 @@ def call(command: Sequence[str], say: Say) -> None:
 
 
 def error_line(lines: list[str]) -> str:
-    """The line that says what went wrong, as pip and uv mark it; else the last."""
+    """Return the last line that pip or uv marks as an error, else the last line."""
     marked = [line for line in lines if line.startswith(("ERROR:", "error:", "╰─▶", "×"))]
     last = (marked or lines or [""])[-1].lstrip("╰─▶× ")
     return " ".join(last.removeprefix("ERROR:").removeprefix("error:").split())

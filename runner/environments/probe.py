@@ -1,4 +1,4 @@
-"""Asks an interpreter what it is, in a process of its own that may take its time but no more."""
+"""Runs an interpreter to get its version and platform, with a time limit."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ ASK = (
 
 
 class InterpreterError(VlmsweepError):
-    """An environment that workers cannot run in, or that could not be made."""
+    """An environment that workers cannot use, or that could not be created."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """An interpreter that answered: its version, its platform, and where it comes from."""
+    """A working interpreter: its version, its platform and its `sys.base_prefix`."""
 
     path: str
     version: tuple[int, int, int]
@@ -37,19 +37,24 @@ class Interpreter:
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment variables without those that point an interpreter at another's packages."""
+    """Return the environment variables without those that add packages to an interpreter."""
     foreign = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     return {name: value for name, value in os.environ.items() if name not in foreign}
 
 
 @functools.cache
 def probe(path: str) -> Interpreter:
-    """What an interpreter says of itself. Raises InterpreterError, also when it is too old."""
+    """Run an interpreter and return its properties.
+
+    Raises InterpreterError if it is missing, does not work or is too old.
+    """
     shown = display_path(path)
     if not Path(path).exists():
-        raise InterpreterError(f"there is no interpreter at {shown}", hint="mend python: there")
+        raise InterpreterError(
+            f"there is no interpreter at {shown}", hint="correct python: in the sweep file"
+        )
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             [path, "-I", "-c", ASK],
             env=clean_environment(),
             stdin=subprocess.DEVNULL,
@@ -58,16 +63,16 @@ def probe(path: str) -> Interpreter:
             timeout=LIMIT_S,
             check=True,
         )
-        version, platform, prefix = json.loads(done.stdout)
+        version, platform, prefix = json.loads(completed.stdout)
     except subprocess.CalledProcessError as error:
         last = one_line(redact("".join((error.stderr or "").strip().splitlines()[-1:])))
         raise InterpreterError(f"{shown} does not work as Python: {last}") from error
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise InterpreterError(f"{shown} does not work as Python: {error}") from error
     if tuple(version[:2]) < OLDEST:
-        said, least = ".".join(map(str, version)), ".".join(map(str, OLDEST))
+        found, least = ".".join(map(str, version)), ".".join(map(str, OLDEST))
         raise InterpreterError(
-            f"{shown} is Python {said}, and workers need {least} or newer",
+            f"{shown} is Python {found}, and workers need {least} or newer",
             hint=f"make an environment with Python {least} or newer and name that",
         )
     return Interpreter(path, (version[0], version[1], version[2]), platform, prefix)

@@ -1,8 +1,8 @@
-"""Makes ready every environment that a plan, or a stored sweep, needs before it runs.
+"""Creates every environment that a plan, or a stored sweep, needs.
 
-One that cannot be made costs its model alone: the model's place then names an interpreter that
-is not there, `runner.environments.worker_command` refuses it with the reason, and its jobs fail or fall
-back like those of any model that cannot be loaded.
+If an environment cannot be created, only its model fails: its load target names a missing
+interpreter, `runner.environments.worker_command` reports the reason, and its jobs fail or use the
+fallback like those of any model that cannot be loaded.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .worker_command import check
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFailure:
-    """A model's environment that cannot be used, and why."""
+    """A model whose environment cannot be used, and the error."""
 
     model: str
     message: str
@@ -36,32 +36,32 @@ Known = dict[tuple[str | None, tuple[str, ...] | None], Outcome]
 
 
 def resolve_environments(plan: Plan, emit: EventSink) -> tuple[Plan, list[EnvironmentFailure]]:
-    """The plan with the interpreter that each model runs in, made where need be.
+    """Return the plan with each model's interpreter, and the failures; creates environments.
 
-    Blocks while environments are made, one after another, each within its model's download_s.
+    Blocks while environments are created, one at a time, each within its model's download_s.
     """
-    unmade: list[EnvironmentFailure] = []
+    failures: list[EnvironmentFailure] = []
     known: Known = {}
-    entries = [resolve_model(entry, emit, unmade, known) for entry in plan.entries]
-    return replace(plan, entries=tuple(entries)), unmade
+    entries = [resolve_model(entry, emit, failures, known) for entry in plan.entries]
+    return replace(plan, entries=tuple(entries)), failures
 
 
 def resolve_model(
-    entry: PlannedModel, emit: EventSink, unmade: list[EnvironmentFailure], known: Known
+    entry: PlannedModel, emit: EventSink, failures: list[EnvironmentFailure], known: Known
 ) -> PlannedModel:
-    """A model with its interpreters, and its fallbacks'; what is known is not tried twice."""
+    """Return a model with the interpreters of all its variants; `known` caches outcomes."""
 
-    def settled(place: LoadTarget) -> LoadTarget:
+    def resolved(place: LoadTarget) -> LoadTarget:
         wanted = (place.python, place.requirements)
         if wanted not in known:
             known[wanted] = resolve_interpreter(entry.name, *wanted, emit, entry.limits.download_s)
         python, problem = known[wanted]
         if problem is not None:
-            unmade.append(EnvironmentFailure(entry.name, problem.message, problem.hint))
+            failures.append(EnvironmentFailure(entry.name, problem.message, problem.hint))
         return replace(place, python=python)
 
-    fallbacks = tuple(settled(place) for place in entry.fallbacks)
-    return replace(entry, place=settled(entry.place), fallbacks=fallbacks)
+    fallbacks = tuple(resolved(place) for place in entry.fallbacks)
+    return replace(entry, place=resolved(entry.place), fallbacks=fallbacks)
 
 
 def resolve_interpreter(
@@ -72,13 +72,13 @@ def resolve_interpreter(
     limit_s: float,
     on_idle: Callable[[], None] | None = None,
 ) -> Outcome:
-    """The interpreter that one model's workers run in, and what is wrong with it."""
+    """Return the interpreter of a model's workers, and its error if it cannot be used."""
     if (
         python is not None
         and requirements is not None
         and cache.find_cached_environment(python) is not None
     ):
-        return python, environment_error(python)  # settled before
+        return python, environment_error(python)  # resolved earlier
     base = python or sys.executable
     reporter = EnvironmentProgressReporter(model, emit)
     try:
@@ -86,16 +86,16 @@ def resolve_interpreter(
             if python is not None:
                 probe(python)
             return python, None
-        made = build.build(base, requirements, reporter.making, limit_s, on_idle)
+        environment = build.build(base, requirements, reporter.progress, limit_s, on_idle)
         reporter.end("ready", "the environment is ready")
     except InterpreterError as error:
         reporter.end("failed", error.message)
         return expected_interpreter(base, requirements), error
-    return str(made.python), None
+    return str(environment.python), None
 
 
 def environment_error(python: str) -> InterpreterError | None:
-    """Why an environment of ours is not there; None when it is."""
+    """Return the error of a cached environment; None if it is usable."""
     try:
         check(python)
     except InterpreterError as error:
@@ -104,9 +104,9 @@ def environment_error(python: str) -> InterpreterError | None:
 
 
 def with_expected_interpreters(plan: Plan) -> Plan:
-    """The plan with the interpreters that there would be; nothing is made."""
+    """Return the plan with the interpreters it would have; creates nothing."""
 
-    def settled(place: LoadTarget) -> LoadTarget:
+    def resolved(place: LoadTarget) -> LoadTarget:
         if place.requirements is None or (
             place.python and cache.find_cached_environment(place.python)
         ):
@@ -116,14 +116,14 @@ def with_expected_interpreters(plan: Plan) -> Plan:
         )
 
     entries = [
-        replace(e, place=settled(e.place), fallbacks=tuple(map(settled, e.fallbacks)))
+        replace(e, place=resolved(e.place), fallbacks=tuple(map(resolved, e.fallbacks)))
         for e in plan.entries
     ]
     return replace(plan, entries=tuple(entries))
 
 
 def expected_interpreter(base: str, requirements: Sequence[str] | None) -> str:
-    """The interpreter that would have been; one that does not answer stands for itself."""
+    """Return the path the interpreter would have; `base` itself if it does not work."""
     if requirements is None:
         return base
     try:
@@ -135,7 +135,7 @@ def expected_interpreter(base: str, requirements: Sequence[str] | None) -> str:
 def restore_environments(
     pythons: Sequence[tuple[str, str]], emit: EventSink, on_idle: Callable[[], None] | None = None
 ) -> None:
-    """Makes again the environments of a stored sweep (model, interpreter) that are not there."""
+    """Recreate the missing environments of a stored sweep, given as (model, interpreter)."""
     for model, python in dict.fromkeys(pythons):
         slot = cache.find_cached_environment(python)
         if slot is None or slot.exists or (note := slot.read()) is None:
@@ -144,30 +144,30 @@ def restore_environments(
 
 
 class EnvironmentProgressReporter:
-    """Tells how the making of one environment goes; says nothing of one that was there."""
+    """Emits the progress of creating one environment; nothing if it exists already."""
 
     def __init__(self, model: str, emit: EventSink) -> None:
         self.model, self.emit = model, emit
-        self.began = time.monotonic()
-        self.begun = False
+        self.started_s = time.monotonic()
+        self.started = False
 
-    def making(self, message: str) -> None:
-        """A line of what happens."""
-        self.begun = True
+    def progress(self, message: str) -> None:
+        """Emit a line of progress."""
+        self.started = True
         self.send("building", message)
 
     def end(self, state: str, message: str) -> None:
-        """How it ended; of one that was there at once there is nothing to tell."""
-        if self.begun or state == "failed":
+        """Emit the end; nothing if the environment existed already."""
+        if self.started or state == "failed":
             self.send(state, message)
 
     def send(self, state: str, message: str) -> None:
-        """One event."""
+        """Emit one event."""
         self.emit(
             stream.EnvironmentProgress(
                 model=self.model,
                 state=state,
                 message=one_line(message),
-                elapsed_s=time.monotonic() - self.began,
+                elapsed_s=time.monotonic() - self.started_s,
             )
         )

@@ -1,4 +1,4 @@
-"""How a worker is started in the interpreter its model named."""
+"""Builds the command line of a worker, for the interpreter of its model."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Command = tuple[tuple[str, ...], dict[str, str]]
 
 
 def worker_command(python: str | None, module: str = "workers") -> Command:
-    """The beginning of a worker's command line, and variables to set for it.
+    """Return the start of a worker's command line, and the variables to set for it.
 
-    With None it is our own interpreter. Where the interpreter cannot be used, the command is that
-    of a stand-in which refuses the load and says why, so that the model fails like any other.
+    None is vlmsweep's own interpreter. For an interpreter that cannot be used, the command runs
+    `workers.failing_worker`, which reports the error as a failed load.
     """
     # -P: a stray json.py in the user's folder must not be imported.
     if python is None:
@@ -27,17 +27,17 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
         path = str(worker_path.worker_path())
     except (InterpreterError, OSError) as error:
         hint = getattr(error, "hint", None)
-        said = json.dumps({"message": getattr(error, "message", str(error)), "hint": hint})
-        return (sys.executable, "-P", "-m", "workers.failing_worker", said), {}
+        failure = json.dumps({"message": getattr(error, "message", str(error)), "hint": hint})
+        return (sys.executable, "-P", "-m", "workers.failing_worker", failure), {}
     return (python, "-P", "-m", module), {"PYTHONPATH": path, "PYTHONHOME": ""}
 
 
 def check(python: str) -> None:
-    """Whether workers can run there. Raises InterpreterError with what is known of it."""
-    if python.startswith(ELSEWHERE):  # a program that a stranger's file names is not run
+    """Check that workers can run in an interpreter. Raises InterpreterError if not."""
+    if python.startswith(ELSEWHERE):  # never run a program named by an imported file
         raise InterpreterError(
-            "the environment it ran in is another machine's, where the sweep was imported from",
-            hint="run its sweep file here, which makes or names an environment of this machine",
+            "its environment is on the machine that the sweep was imported from",
+            hint="run its sweep file here, which creates or names an environment of this machine",
         )
     slot = cache.find_cached_environment(python)
     if slot is not None and not slot.exists:
@@ -45,7 +45,7 @@ def check(python: str) -> None:
         if note is not None and note.message:
             raise InterpreterError(note.message, hint=note.hint)
         raise InterpreterError(
-            f"the environment at {display_path(slot.folder)} is not there any more",
-            hint="vlmsweep resume makes it again",
+            f"the environment at {display_path(slot.folder)} no longer exists",
+            hint="vlmsweep resume creates it again",
         )
     probe(python)

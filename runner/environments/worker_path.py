@@ -1,7 +1,7 @@
-"""The folder from which a foreign interpreter imports our worker, and nothing else of ours.
+"""The folder from which another interpreter imports the worker packages, and nothing else.
 
-Our site-packages on its path would shadow the libraries it was chosen for. So a folder of its own
-holds links to the two packages a worker is made of.
+vlmsweep's site-packages on its path would shadow its own libraries. So a separate folder has links
+to the two packages that a worker needs.
 """
 
 from __future__ import annotations
@@ -20,29 +20,32 @@ PACKAGES = ("workers", "schemas")
 
 
 def worker_path() -> Path:
-    """The folder, made if need be; another installation of ours has another."""
+    """Return the folder, created if necessary; each installation of vlmsweep has its own.
+
+    Raises OSError, and VlmsweepError when a package is not installed.
+    """
     homes = {name: package_folder(name) for name in PACKAGES}
     key = hashlib.sha256("\n".join(map(str, homes.values())).encode()).hexdigest()[:20]
-    there = cache.root() / f"workers-{key}"
-    if all((there / name / "__init__.py").exists() for name in PACKAGES):
-        return there
-    there.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = Path(tempfile.mkdtemp(prefix=".workers-", dir=there.parent))
+    target = cache.root() / f"workers-{key}"
+    if all((target / name / "__init__.py").exists() for name in PACKAGES):
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = Path(tempfile.mkdtemp(prefix=".workers-", dir=target.parent))
     for name, package in homes.items():
-        (made / name).symlink_to(package, target_is_directory=True)
+        (temporary / name).symlink_to(package, target_is_directory=True)
     try:
-        made.rename(there)
+        temporary.rename(target)
     except OSError:  # another vlmsweep was quicker
         for name in PACKAGES:
-            (made / name).unlink()
+            (temporary / name).unlink()
         with contextlib.suppress(OSError):
-            made.rmdir()
-    return there
+            temporary.rmdir()
+    return target
 
 
 def package_folder(package: str) -> Path:
-    """Where a package of ours lies, found without importing it."""
+    """Return the folder of a package, without importing it. Raises VlmsweepError."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise VlmsweepError(f"the package {package!r} is not installed beside the runner")
+        raise VlmsweepError(f"the package {package!r} is not installed")
     return Path(os.path.abspath(spec.submodule_search_locations[0]))  # noqa: PTH100 - keeps links

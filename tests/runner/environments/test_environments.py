@@ -99,7 +99,7 @@ def test_environment_is_built_from_registry_packages(
     assert run(made.python, "import iniconfig; print(iniconfig.__name__)") == "iniconfig"
     assert "ModuleNotFoundError" in run(made.python, "import pydantic")
     assert any("iniconfig" in line for line in said)
-    turned = "uv could not (I do not know this index); trying pip"
+    turned = "uv failed (I do not know this index); trying pip"
     assert (turned in said) == (tool == "pip")
     assert made.log.read_text()
     assert not list(shelf_root.glob(".*making"))
@@ -133,7 +133,7 @@ def test_failed_environment_leaves_only_a_log(
     fake_uv: Callable[[str], Path], shelf_root: Path
 ) -> None:
     fake_uv("mkdir -p half; echo some words; echo 'error: no such thing' >&2; exit 1")
-    with pytest.raises(InterpreterError, match="could not be made: no such thing") as error:
+    with pytest.raises(InterpreterError, match="could not be created: no such thing") as error:
         build.build(sys.executable, ["x"], lambda _: None)
     (log,) = shelf_root.glob("*.log")
     assert str(log) in str(error.value.hint)
@@ -144,7 +144,7 @@ def test_failed_environment_leaves_only_a_log(
 @pytest.mark.slow
 def test_time_limit_kills_the_whole_installation(fake_uv: Callable[[str], Path]) -> None:
     place = fake_uv(HANGS)
-    with pytest.raises(InterpreterError, match="not made within 3 s"):
+    with pytest.raises(InterpreterError, match="not created within 3 s"):
         build.build(sys.executable, ["x"], lambda _: None, limit_s=3)
     assert not psutil.pid_exists(int((place / "child").read_text()))
 
@@ -188,7 +188,7 @@ def test_concurrent_requests_build_one_environment(
         wait_until(lambda: (place / "calls").exists())
         with start(wheel) as second:
             assert second.stdout is not None
-            assert second.stdout.readline() == "waiting: another vlmsweep is making it\n"
+            assert second.stdout.readline() == "waiting: another vlmsweep is creating it\n"
             (place / "go").touch()
             assert second.stdout.read().startswith("made ")
         assert first.communicate()[0].splitlines()[-1].startswith("made ")
@@ -274,7 +274,7 @@ def test_deleted_environment_is_rebuilt(wheel: str) -> None:
     made = build.build(sys.executable, [wheel], lambda _: None)
     shutil.rmtree(made.folder)
     argv, _ = worker_command(str(made.python))
-    assert "not there any more" in argv[4]
+    assert "no longer exists" in argv[4]
     told: list[Any] = []
     resolve.restore_environments([("m", str(made.python)), ("other", sys.executable)], told.append)
     assert made.exists

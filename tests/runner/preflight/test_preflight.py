@@ -70,7 +70,7 @@ def test_missing_environment_is_a_note_and_failed_one_a_warning() -> None:
     model = {"id": "demo", "requirements": ["nothing==0"]}
     said = one(model)
     assert said.severity == "note"
-    assert "made when the sweep starts, of nothing==0" in said.message
+    assert "created when the sweep starts, with nothing==0" in said.message
     place = resolve.with_expected_interpreters(plan(model)).entries[0].place
     slot = cache.find_cached_environment(place.python or "")
     assert slot is not None

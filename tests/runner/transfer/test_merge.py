@@ -275,7 +275,7 @@ def test_imported_rows_never_name_a_program_to_run(stores: Stores, theirs: Store
     assert stored == {"imported:/tmp/evil/bin/python"}
     argv, _ = worker_command(stored.pop())
     assert argv[3] == "workers.failing_worker"
-    assert "another machine's" in argv[4]
+    assert "the sweep was imported from" in argv[4]
     waits = stores("waits")
     merge(waits, theirs.path, waiting=True)  # as the queue takes over what was staged beside it
     stored = {row[0] for row in waits.connection.execute("SELECT python FROM sweep_models")}
