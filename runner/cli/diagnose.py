@@ -29,9 +29,14 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
     """
     from runner import doctor, paths
     from runner.doctor import view
+    from runner.errors import DatabaseError
     from runner.view.formats import write
 
-    found = doctor.run_checks(paths.database_path(db), devices, sys.stdout)
+    try:
+        target: Path | DatabaseError = paths.database_path(db)
+    except DatabaseError as error:  # a problem to report, not the end of the checks
+        target = error
+    found = doctor.run_checks(target, devices, sys.stdout)
     if format in (None, "table"):
         view.draw(found, sys.stdout)
     else:

@@ -11,22 +11,33 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
+from ..errors import DatabaseError
 from . import environment_checks, kill_checks, measurement_checks, models, storage
 from .check import Check
 
 Probe = Callable[[], Iterable[Check]]
 
 
-def run_checks(database: Path, devices: bool, screen: TextIO) -> list[Check]:
-    """All checks, in the order people read them."""
+def run_checks(database: Path | DatabaseError, devices: bool, screen: TextIO) -> list[Check]:
+    """Run all checks, in display order. `screen` is the terminal to describe.
+
+    `database` is the database path, or the error for a path that cannot be used.
+    """
     probes: list[tuple[str, Probe]] = [
         ("kill", kill_checks.checks),
         ("measure", measurement_checks.checks),
-        ("store", lambda: storage.checks(database)),
+        ("store", lambda: storage_checks(database)),
         ("models", lambda: models.checks(devices)),
         ("here", lambda: environment_checks.checks(screen)),
     ]
     return [check for area, probe in probes for check in guarded(area, probe)]
+
+
+def storage_checks(database: Path | DatabaseError) -> Iterable[Check]:
+    """Return the checks of the database path; an unusable path is one problem."""
+    if isinstance(database, DatabaseError):
+        return [Check("store", "database", "problem", database.message)]
+    return storage.checks(database)
 
 
 def guarded(area: str, probe: Probe) -> list[Check]:
