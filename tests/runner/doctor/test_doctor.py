@@ -231,7 +231,7 @@ def test_process_using_the_database_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match=rf"another vlmsweep \(process {os.getpid()}\)"):
         Store(path)
     (tmp_path / "x.db.lock").write_text("nonsense")
-    assert "an unknown process" in looked_at(path)["one supervisor"].detail
+    assert "a process that cannot be named" in looked_at(path)["one supervisor"].detail
     store.close()
     assert "nobody works" in looked_at(path)["one supervisor"].detail
     (tmp_path / "x.db.lock").unlink(missing_ok=True)
