@@ -41,9 +41,9 @@ def hang(name: str, title: str, **more: Any) -> Fault:
     return Fault(name, title, "timeout", hangs=True, **({"phase": "prefill"} | more))
 
 
-def crash(name: str, title: str, said: str, **more: Any) -> Fault:
+def crash(name: str, title: str, message: str, **more: Any) -> Fault:
     """A fault that ends its worker."""
-    return Fault(name, title, "crashed", holds={"message": said}, **more)
+    return Fault(name, title, "crashed", holds={"message": message}, **more)
 
 
 FAULTS = (

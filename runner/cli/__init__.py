@@ -1,7 +1,7 @@
-"""The command line: parses, calls, prints, and gives exit codes. It holds no logic.
+"""The command line: parses options, calls the library, prints, returns exit codes.
 
-Modules here import click alone at their tops; all else is imported inside the commands, so
-that `vlmsweep --help` stays instant.
+Modules here import only click at the top; commands import the rest when they run, so that
+`vlmsweep --help` stays fast.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ __all__ = ["cli", "main"]
 
 # In the order a newcomer needs them.
 cli.section("Run sweeps", demo, run, plan, fetch, resume, watch, logs)
-cli.section("Queue them for the night", queue, start, service)
+cli.section("Queue sweeps", queue, start, service)
 cli.section("Read results", show, report, history_command, search, sql, schema, sweeps, browse)
-cli.section("Judge and compare them", judge, diff, check_order)
-cli.section("Keep and carry them", export, import_, issue, backup, prune)
-cli.section("Check models and machine", models, doctor, chaos)
+cli.section("Score and compare", judge, diff, check_order)
+cli.section("Export, import and maintain", export, import_, issue, backup, prune)
+cli.section("Check models and the machine", models, doctor, chaos)
 
 
 def main() -> None:

@@ -9,26 +9,27 @@ import click
 from .options import database
 
 
-@click.command(short_help="Look through the history in a web browser.")
+@click.command(short_help="Browse the history in a web browser.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port to serve at. [8001 or a free one]"
 )
-@click.option("--no-open", is_flag=True, help="Say the address only, open no browser.")
+@click.option("--no-open", is_flag=True, help="Print the address only; do not open a browser.")
 @database
 @click.pass_context
 def browse(ctx: click.Context, /, port: int | None, no_open: bool, db: Path | None) -> None:
-    """Look through the history in a web browser, by Datasette: tables, named queries, images.
+    """Browse the history in a web browser with Datasette: tables, named queries, images.
 
-    Serves this machine only (127.0.0.1), read-only, also while a sweep runs; Ctrl-C ends it.
+    The server is read-only and listens on 127.0.0.1 only. It can run during a sweep. Stop it with
+    Ctrl-C.
     Needs Datasette: pip install 'vlmsweep[browse]'
 
-    Exit codes: 0 ended by Ctrl-C, 2 no Datasette or the port is taken, 3 the database.
+    Exit codes: 0 stopped by Ctrl-C, 2 Datasette is missing or the port is in use, 3 database error.
     """
     from runner import paths, web
 
-    place = paths.database_path(db)
+    path = paths.database_path(db)
 
     def say(address: str) -> None:
-        click.echo(f"{click.format_filename(place)} at {address}\nCtrl-C ends it.")
+        click.echo(f"{click.format_filename(path)} at {address}\nCtrl-C ends it.")
 
-    ctx.exit(web.browse(place, port, not no_open, say))
+    ctx.exit(web.browse(path, port, not no_open, say))

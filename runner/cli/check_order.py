@@ -1,4 +1,4 @@
-"""The command that asks whether a model's state leaks between images: check-order."""
+"""The command check-order: does a model's state leak between jobs?"""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ import click
 from .options import database, formats, sweep_options, to_sweep_request
 
 
-@click.command("check-order", short_help="See whether answers depend on what was asked before.")
+@click.command("check-order", short_help="Check whether answers depend on earlier requests.")
 @sweep_options
-@click.option("--all", "every", is_flag=True, help="Show the jobs that do not differ, too.")
+@click.option("--all", "every", is_flag=True, help="Also show the jobs whose answers are the same.")
 @database
 @formats
 @click.pass_context
 def check_order(
     ctx: click.Context, /, every: bool, db: Path | None, format: Any, **given: Any
 ) -> None:
-    """See whether a model's answers depend on what it was asked before.
+    """Check whether a model's answers depend on the requests before them.
 
-    Each job runs alone in a fresh process, then after others, in two orders; where texts differ,
-    once more alone, to tell a leak from a model that is unsteady by itself. Loads a model once for
-    every job: take few. Exit code 0 when nothing depends on the order, else 1.
+    Each job runs alone in a new process, then after the other jobs, in two orders. If the texts
+    differ, it runs alone once more, to tell a leak from a model that is not deterministic. The
+    model is loaded once per job, so choose few jobs. Exit code 0 if nothing depends on the order,
+    otherwise 1.
     """
     from runner import paths
     from runner.commands.check_order import order_check_exit_code, run_order_check

@@ -1,4 +1,4 @@
-"""The commands that say whether a night can be trusted to this machine: doctor and chaos."""
+"""The commands that test this machine and the supervisor: doctor and chaos."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import click
 from .options import database, formats
 
 
-@click.command(short_help="Say what this machine can isolate, kill and measure.")
-@click.option("--devices", is_flag=True, help="Ask the engines for devices too; takes some time.")
+@click.command(short_help="Check what this machine can isolate, kill and measure.")
+@click.option("--devices", is_flag=True, help="Also list the devices of each engine (slow).")
 @database
 @formats
 @click.pass_context
 def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -> None:
-    """Say what this machine can isolate, kill and measure, each seen by trying it.
+    """Check what this machine can isolate, kill and measure, by trying each.
 
     \b
-    in force  was seen to work
-    not here  this machine does without, and what that means
-    problem   to be put right before a night is trusted to it
+    in force  works on this machine
+    not here  not available; the detail names the consequence
+    problem   fix this before an unattended sweep
 
-    Rows have the keys area, check, state and detail. Exit code 0 when nothing is a problem,
-    else 1. Nothing is changed, and no secret is shown.
+    Rows have the keys area, check, state and detail. Nothing is changed and no secret is printed.
+    Exit code 0 if there is no problem, otherwise 1.
     """
     from runner import doctor, paths
     from runner.doctor import view
@@ -44,20 +44,22 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
     ctx.exit(0 if doctor.healthy(found) else 1)
 
 
-@click.command(short_help="Try faults on purpose, and say what was survived.")
-@click.option("--quick", is_flag=True, help="Shorter limits, and without the slowest fault.")
-@click.option("--fault", "names", multiple=True, metavar="NAME", help="Try this one only.")
+@click.command(short_help="Inject faults and report which are survived.")
+@click.option("--quick", is_flag=True, help="Use shorter limits and skip the slowest fault.")
+@click.option(
+    "--fault", "names", multiple=True, metavar="NAME", help="Inject only this fault (repeatable)."
+)
 @formats
 @click.pass_context
 def chaos(ctx: click.Context, /, quick: bool, names: tuple[str, ...], format: Any) -> None:
-    """Let workers misbehave on purpose, and say what was survived.
+    """Inject faults into workers and report which ones vlmsweep survives.
 
-    Real supervisors, shims and processes, on a temporary database and without any model: hangs,
-    crashes, daemons that hide, floods, garbage, and a supervisor that is killed. A fault is
-    survived when its run ends as it should, no process is left, and the job after it is done.
+    Runs real supervisors, shims and processes on a temporary database, without any model: hangs,
+    crashes, hidden daemons, floods of output, invalid output, and a killed supervisor. A fault is
+    survived if its run ends as expected, no process is left, and the next job succeeds.
 
     Rows have the keys fault, title, expected, got, phase, kill_s, survivors, next_ok, took_s,
-    survived and why. Exit code 0 when all were survived, else 1.
+    survived and why. Exit code 0 if all faults were survived, otherwise 1.
     """
     from runner.chaos import catalogue, runner, view
     from runner.chaos.progress_line import ProgressLine

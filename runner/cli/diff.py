@@ -1,4 +1,4 @@
-"""The command that compares two sides of the history: diff."""
+"""The command diff: compares two sweeps, days or versions."""
 
 from __future__ import annotations
 
@@ -16,14 +16,24 @@ if TYPE_CHECKING:
 RATIO = click.FloatRange(min=1)
 
 
-@click.command(short_help="Compare sweeps, days or versions; tell a regression.")
+@click.command(short_help="Compare sweeps, days or versions; detect regressions.")
 @click.argument("a")
 @click.argument("b", required=False)
 @click.option(
-    "--slower", type=RATIO, default=1.2, show_default=True, metavar="X", help="Times the time."
+    "--slower",
+    type=RATIO,
+    default=1.2,
+    show_default=True,
+    metavar="X",
+    help="Time ratio B/A that counts as a regression.",
 )
 @click.option(
-    "--memory", type=RATIO, default=1.1, show_default=True, metavar="X", help="Times the memory."
+    "--memory",
+    type=RATIO,
+    default=1.1,
+    show_default=True,
+    metavar="X",
+    help="Memory ratio B/A that counts as a regression.",
 )
 @click.option("--texts", is_flag=True, help="Count changed texts as a regression too.")
 @click.option(
@@ -32,13 +42,13 @@ RATIO = click.FloatRange(min=1)
     default=20,
     show_default=True,
     metavar="N",
-    help="Most jobs of a kind to show; 0 for all.",
+    help="Jobs shown per kind of change; 0 for all.",
 )
 @click.option(
     "--markdown",
     "format",
     flag_value="markdown",
-    help="The same as --md, for a pull request's comment.",
+    help="The same as --md, for a comment on a pull request.",
 )
 @database
 @formats
@@ -59,16 +69,16 @@ def diff(
 
     \b
     vlmsweep diff demo~1 demo            # a sweep: name, number or uid; ~1 is the one before
-    vlmsweep diff 2026-11-20 2026-11-27  # the latest run of every job until the end of a day
+    vlmsweep diff 2026-11-20 2026-11-27  # the latest run of each job up to the end of that day
     vlmsweep diff transformers==5.22.0 transformers==5.23.0
 
-    Jobs are equal when model, image's bytes, prompt and repeat are. A regression is a job that
-    was ok and failed, a model whose whole interval of B/A lies above --slower or --memory, or a
-    score that dropped by more than chance explains (p below 0.05 over the questions' pairs).
+    Jobs are paired by model, image content, prompt and repeat. A regression is a job that was ok
+    in A and failed in B, a model whose whole interval of B/A is above --slower or --memory, or a
+    score that dropped significantly (p below 0.05 over the paired questions).
 
     \b
-    --json gives one object; --nl, --csv and --tsv a row per job.
-    Exit codes: 0 no regression, 1 a regression, 2 no such side, or nothing in common.
+    --json prints one object; --nl, --csv and --tsv print a row per job.
+    Exit codes: 0 no regression, 1 a regression, 2 A or B is unknown or they share no job.
     """
     from runner import paths
     from runner.database.reader import Reader
@@ -81,7 +91,7 @@ def diff(
 
 
 def print_comparison(found: Comparison, format: str | None, limit: int) -> None:
-    """A comparison in one of the formats."""
+    """Print a comparison in one of the formats."""
     from runner.view import formats as view_formats
     from runner.view.grid import grid
 

@@ -9,20 +9,20 @@ import click
 from .options import database
 
 
-@click.command(short_help="Write a bug report about a run, for the project at fault.")
+@click.command(short_help="Write a bug report about a run for the responsible project.")
 @click.argument("run")
-@click.option("--job", is_flag=True, help="RUN is a job's number: its latest run is meant.")
+@click.option("--job", is_flag=True, help="RUN is a job number; use the job's latest run.")
 @database
 def issue(run: str, job: bool, db: Path | None) -> None:
-    """Write a bug report about a RUN in Markdown, ready to be pasted; where to, is said too.
+    """Write a bug report about a RUN in Markdown, and print which tracker to send it to.
 
     \b
     vlmsweep sql "select run_id, model, message from results where outcome <> 'ok'"
     vlmsweep issue 17 > report.md
 
-    It holds the error with its traceback or stack, how the process ended, the end of its log, a
-    short Python program that makes the same call without vlmsweep, facts about the image, and
-    versions. Home folders are shortened and secrets left out, but read it before you post it.
+    The report has the error with its traceback or stack, the exit status of the process, the end
+    of its log, a short Python program that makes the same call without vlmsweep, facts about the
+    image, and versions. Home folders are shortened and secrets removed; read it before posting.
     """
     from runner import paths
     from runner.bug_report import report, run_record

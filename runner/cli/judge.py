@@ -1,4 +1,4 @@
-"""The command that judges stored texts anew: judge."""
+"""The command judge: rescores stored answers."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import click
 from .options import METRIC, PLACE, database, formats
 
 
-@click.command(short_help="Check and score stored answers anew.")
+@click.command(short_help="Check and score stored answers again.")
 @click.argument("sweep", required=False)
-@click.option("--answers", type=PLACE, help="Accepted answers: CSV, JSONL or JSON.")
-@click.option("--scoring", multiple=True, type=METRIC, help="How to score them.")
-@click.option("--replace", is_flag=True, help="Drop the accepted answers that were there before.")
-@click.option("--all", "every", is_flag=True, help="Every sweep, by the answers it has.")
+@click.option("--answers", type=PLACE, help="Reference answers: CSV, JSONL or JSON.")
+@click.option("--scoring", multiple=True, type=METRIC, help="Metric to score with (repeatable).")
+@click.option("--replace", is_flag=True, help="Remove the earlier reference answers.")
+@click.option(
+    "--all", "every", is_flag=True, help="Rescore every sweep with its own reference answers."
+)
 @database
 @formats
 def judge(
@@ -28,11 +30,10 @@ def judge(
     db: Path | None,
     format: Any,
 ) -> None:
-    """Check and score a stored SWEEP's answers anew, and show the scores. No model is run.
+    """Check and score a stored SWEEP's answers again, and print the scores. No model runs.
 
-    SWEEP is a name, a number, a uid or its beginning; without it the latest is judged. With
-    --answers those accepted are added to the ones that are known; with --replace they take the
-    place of all of them.
+    SWEEP is a name, a number or a uid prefix (default: the latest). --answers adds reference
+    answers to the stored ones; with --replace it replaces all of them.
 
     \b
     vlmsweep judge tuesday --answers answers.csv
@@ -44,14 +45,14 @@ def judge(
     from runner.view import tables
     from runner.view.formats import write
 
-    marks = rescore.rescore(
+    result = rescore.rescore(
         paths.database_path(db), sweep, answers, scoring, every=every, replace=replace
     )
     table = format in (None, "table")
-    if marks.scores or not table:
-        write(tables.scores(marks.scores), format or "table", sys.stdout)
+    if result.scores or not table:
+        write(tables.scores(result.scores), format or "table", sys.stdout)
     if table:
-        counted = f"{pluralize(marks.done.checked, 'text')} checked, {marks.done.scored} scored"
-        click.echo("\n" * bool(marks.scores) + counted)
-        if marks.references is not None:
-            click.echo(str(marks.references))
+        counted = f"{pluralize(result.done.checked, 'text')} checked, {result.done.scored} scored"
+        click.echo("\n" * bool(result.scores) + counted)
+        if result.references is not None:
+            click.echo(str(result.references))

@@ -1,4 +1,4 @@
-"""The commands that look after what is stored: prune and backup."""
+"""The commands that maintain the database: prune and backup."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ KINDS = ("logs", "images", "samples")
     default=30.0,
     metavar="N",
     show_default=True,
-    help="Of sweeps that ended longer ago than this.",
+    help="Delete data of sweeps that ended more than N days ago.",
 )
 @click.option(
-    "--only", type=click.Choice(KINDS), multiple=True, help="These only; may be given again."
+    "--only", type=click.Choice(KINDS), multiple=True, help="Delete only this kind (repeatable)."
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
 @database
 def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) -> None:
     """Delete old logs, prepared images and memory samples. Runs are never deleted.
 
-    Images are prepared again when they are needed; until then reports show none of them. What a
-    job that waits needs is kept. Safe while a supervisor works.
+    Images are prepared again when they are needed; until then reports do not show them. Files
+    that queued jobs need are kept. Safe while a supervisor runs.
     """
     from datetime import UTC, datetime, timedelta
 
@@ -46,14 +46,14 @@ def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) ->
     )
 
 
-@click.command(short_help="Copy the database, also while it is written.")
+@click.command(short_help="Copy the database, also during a sweep.")
 @click.argument("copy", type=PLACE)
-@click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@click.option("--replace", is_flag=True, help="Overwrite an existing file.")
 @database
 def backup(copy: Path, replace: bool, db: Path | None) -> None:
-    """Copy the database to COPY, whole, packed and checked, also while a supervisor works.
+    """Copy the database to COPY, compacted and checked, also while a supervisor runs.
 
-    Images and logs beside it are not copied: `vlmsweep export --bundle` takes those along.
+    Images and logs are not copied; `vlmsweep export --bundle` includes them.
     """
     from runner import paths
     from runner.database.backup import backup as make

@@ -10,15 +10,18 @@ import click
 from .options import formats
 
 
-@click.command(short_help="List the model families known, or --check one model.")
-@click.option("--check", metavar="ID", help="Say whether this hub id or folder can run here now.")
+@click.command(short_help="List the supported model families, or --check one model.")
+@click.option(
+    "--check",
+    metavar="ID",
+    help="Report whether this hub id or folder can run on this machine now.",
+)
 @click.pass_context
 @formats
 def models(ctx: click.Context, check: str | None, format: Any) -> None:
-    """List the families of models that are known, how each is loaded, and what is in the cache.
+    """List the supported model families, how each is loaded, and the models in the cache.
 
-    With --check, say what is known of one model and what is missing; exit code 1 when something
-    is.
+    With --check, report on one model and what it lacks; exit code 1 if it cannot run.
     """
     from runner.planning import family_info
     from runner.view import tables

@@ -1,4 +1,4 @@
-"""Options that several commands share. A test holds the choices against the schemas."""
+"""Options that several commands share. A test compares the choices with the schemas."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 FORMATS = {
-    "json": "A JSON list, every digit.",
-    "nl": "A JSON object a line.",
-    "csv": "CSV; text that a spreadsheet would run gets a ' in front.",
-    "tsv": "The same with tabs.",
-    "table": "A table for people, rounded, with units.",
-    "md": "The same in Markdown.",
-    "html": "The same in HTML.",
+    "json": "A JSON list, not rounded.",
+    "nl": "One JSON object per line.",
+    "csv": "CSV; cells that look like formulas get a leading '.",
+    "tsv": "Like --csv, separated by tabs.",
+    "table": "A table, rounded, with units.",
+    "md": "The table in Markdown.",
+    "html": "The table in HTML.",
 }
 COUNT = click.IntRange(min=1)
 METRIC = MetricName()
@@ -58,19 +58,25 @@ database = click.option(
     type=PLACE,
     envvar="VLMSWEEP_DB",
     show_envvar=True,
-    help="The database file. By default one in your user data folder.",
+    help="The database file. Default: in your user data folder.",
 )
 
 
 def formats(command: Command) -> Command:
-    """The formats of a reading command, as flags of one parameter."""
+    """Add one flag per output format; all set the parameter `format`."""
     for name, text in reversed(FORMATS.items()):
         command = click.option(f"--{name}", "format", flag_value=name, help=text)(command)
     return command
 
 
 parameters = click.option(
-    "-p", "--param", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="For :name."
+    "-p",
+    "--param",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Value of :NAME in the query.",
 )
 parquet = click.option(
     "--parquet", "file", type=PLACE, metavar="FILE", help="Write a Parquet file instead."
@@ -97,7 +103,7 @@ log_option = click.option(
 
 
 def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """8GB as a number of bytes."""
+    """Return `8GB` as a number of bytes."""
     from runner.text.units import parse_size
 
     try:
@@ -107,18 +113,18 @@ def size(ctx: click.Context, param: click.Parameter, value: str | None) -> int |
 
 
 def absolute_path(ctx: click.Context, param: click.Parameter, value: Path | None) -> str | None:
-    """A path independent of any sweep file's folder."""
+    """Return an absolute path, so that it does not depend on the sweep file."""
     return None if value is None else str(value.absolute())
 
 
 def list_or_none(
     ctx: click.Context, param: click.Parameter, value: tuple[str, ...]
 ) -> list[str] | None:
-    """What was given several times, or None when it was not."""
+    """Return the values of a repeatable option, or None if it was not given."""
     return list(value) or None
 
 
-# Each option's place in a sweep file, by the name click passes it under.
+# Option name in click -> key in the sweep file.
 SETTINGS = {
     "name": "name",
     "max_new_tokens": "generation.max_new_tokens",
@@ -137,60 +143,83 @@ EACH_MODEL = ("engine", "device", "dtype", "revision", "trust_remote_code")
 
 SWEEP_OPTIONS = (
     click.argument("sweep_file", required=False, type=PLACE),
-    click.option("--preset", metavar="NAME", help="A sweep that comes with vlmsweep: guide."),
+    click.option("--preset", metavar="NAME", help="A built-in sweep: guide."),
     click.option(
         "-m", "--model", "models", multiple=True, metavar="MODEL", help="Hub id or local folder."
     ),
     click.option(
         "-i", "--image", "images", multiple=True, metavar="PATH", help="Image, folder or glob."
     ),
-    click.option("-p", "--prompt", "prompts", multiple=True, help="What to ask about each."),
-    click.option("--name", metavar="NAME", help="A name to find the sweep by."),
-    click.option("--engine", type=click.Choice(engine_choices()), help="For every model."),
     click.option(
-        "--device", metavar="DEVICE", help="For every model: auto, cpu, mps, cuda or cuda:N."
+        "-p", "--prompt", "prompts", multiple=True, help="Prompt for each image (repeatable)."
     ),
-    click.option("--dtype", type=click.Choice(DTYPES), help="For every model."),
+    click.option("--name", metavar="NAME", help="A name for the sweep."),
+    click.option("--engine", type=click.Choice(engine_choices()), help="Engine of every model."),
     click.option(
-        "--revision", metavar="REVISION", help="For every model: branch, tag or commit on the hub."
+        "--device", metavar="DEVICE", help="Device of every model: auto, cpu, mps, cuda or cuda:N."
     ),
-    click.option("--trust-remote-code", is_flag=True, help="Run Python code models bring."),
+    click.option("--dtype", type=click.Choice(DTYPES), help="Number type of every model."),
     click.option(
-        "--max-new-tokens", type=COUNT, metavar="N", help="Longest answer; 100 by default."
+        "--revision", metavar="REVISION", help="Branch, tag or commit on the hub, for every model."
+    ),
+    click.option(
+        "--trust-remote-code", is_flag=True, help="Run Python code from model repositories."
+    ),
+    click.option(
+        "--max-new-tokens",
+        type=COUNT,
+        metavar="N",
+        help="Maximum length of an answer in tokens (default 100).",
     ),
     click.option(
         "--max-side",
         type=click.IntRange(min=0),
         metavar="N",
-        help="Longest side in pixels, 0: as it is; 1024 by default.",
+        help="Longest side of an image in pixels; 0 keeps the size (default 1024).",
     ),
-    click.option("--repeats", type=COUNT, metavar="N", help="How often to ask; 1 by default."),
-    click.option("--answers", type=PLACE, callback=absolute_path, help="File of accepted answers."),
+    click.option("--repeats", type=COUNT, metavar="N", help="Runs per job (default 1)."),
+    click.option(
+        "--answers", type=PLACE, callback=absolute_path, help="File of reference answers."
+    ),
     click.option(
         "--scoring",
         multiple=True,
         type=METRIC,
         callback=list_or_none,
-        help="How answers are scored.",
+        help="Metric for the answers (repeatable).",
     ),
     click.option(
-        "--download-limit", type=SECONDS, metavar="S", help="For a download; 7200 by default."
+        "--download-limit",
+        type=SECONDS,
+        metavar="S",
+        help="Download time limit in seconds (default 7200).",
     ),
-    click.option("--load-limit", type=SECONDS, metavar="S", help="For a load; 600 by default."),
+    click.option(
+        "--load-limit", type=SECONDS, metavar="S", help="Load time limit in seconds (default 600)."
+    ),
     click.option(
         "--first-token-limit",
         type=SECONDS,
         metavar="S",
-        help="For the first word; 180 by default.",
+        help="Time-to-first-token limit in seconds (default 180).",
     ),
     click.option(
-        "--run-limit", type=SECONDS, metavar="S", help="For a whole answer; 600 by default."
+        "--run-limit",
+        type=SECONDS,
+        metavar="S",
+        help="Time limit of a run in seconds (default 600).",
     ),
     click.option(
-        "--silence-limit", type=SECONDS, metavar="S", help="Without new text; 60 by default."
+        "--silence-limit",
+        type=SECONDS,
+        metavar="S",
+        help="Time limit without new text in seconds (default 60).",
     ),
     click.option(
-        "--memory-limit", callback=size, metavar="SIZE", help="For a model's processes, as 8GB."
+        "--memory-limit",
+        callback=size,
+        metavar="SIZE",
+        help="Memory limit of a model's processes, such as 8GB.",
     ),
 )
 
@@ -202,80 +231,82 @@ RESOURCE_OPTIONS = (
         default=1,
         metavar="N",
         show_default=True,
-        help="Models that run at once.",
+        help="Number of models that run at once.",
     ),
     click.option(
         "--memory-budget",
         callback=size,
         metavar="SIZE",
-        help="For all of them together; without it most of what is free.",
+        help="Memory for all workers together. Default: most of the free memory.",
     ),
 )
 
 
 LISTENER_OPTIONS = (
-    click.option("--allow-sleep", is_flag=True, help="Let the machine fall asleep meanwhile."),
+    click.option(
+        "--allow-sleep", is_flag=True, help="Do not keep the machine awake during sweeps."
+    ),
     click.option(
         "--notify",
         multiple=True,
         envvar="VLMSWEEP_NOTIFY",
         show_envvar=True,
         metavar="URL",
-        help="Tell this apprise address of ends and failures.",
+        help="Notify this apprise URL when a sweep ends or first fails.",
     ),
     click.option(
         "--notify-command",
         envvar="VLMSWEEP_NOTIFY_COMMAND",
         show_envvar=True,
         metavar="COMMAND",
-        help="Run this, with the message as its input.",
+        help="Run this command with the message on standard input.",
     ),
 )
 
 
 def listener_options(command: Command) -> Command:
-    """What stands beside sweeps that run."""
+    """Add the options about sleep and notifications."""
     for option in reversed(LISTENER_OPTIONS):
         command = option(command)
     return command
 
 
 def to_listener_options(given: dict[str, Any]) -> Any:
-    """The options of `beside` as a runner.notify.listeners.Company."""
+    """Return the options of `listener_options` as runner.notify.listeners.ListenerOptions."""
     from runner.notify.listeners import ListenerOptions
 
     return ListenerOptions(given["allow_sleep"], given["notify"], given["notify_command"])
 
 
 def resource_options(command: Command) -> Command:
-    """What a supervisor may take of the machine."""
+    """Add the options that limit the supervisor's resources."""
     for option in reversed(RESOURCE_OPTIONS):
         command = option(command)
     return command
 
 
 def to_supervisor_limits(given: dict[str, Any], **more: Any) -> Any:
-    """The options of `allowed` as runner.supervisor.resources.Terms."""
+    """Return the options of `resource_options` as the supervisor's limits."""
     from runner.supervisor import resources
 
     return resources.limits_for_machine(given["workers"], given["memory_budget"], **more)
 
 
 def sweep_options(command: Command) -> Command:
-    """What a sweep is made of: a file, options, or options laid over a file."""
+    """Add the argument and options that define a sweep."""
     for option in reversed(SWEEP_OPTIONS):
         command = option(command)
     return command
 
 
 def to_sweep_request(given: dict[str, Any], *, models_only: bool = False) -> Any:
-    """The options of `wish` as a runner.planning.request.Wish."""
+    """Return the options of `sweep_options` as a runner.planning.request.SweepRequest."""
     from runner.planning.request import SweepRequest
 
     settings: dict[str, Any] = {}
-    for option, place in SETTINGS.items():
+    for option, key in SETTINGS.items():
         if (value := given[option]) is not None:
-            *outer, last = place.split(".")
+            *outer, last = key.split(".")
             inner = settings.setdefault(outer[0], {}) if outer else settings
             inner[last] = None if option == "max_side" and value == 0 else value
     each = {name: given[name] for name in EACH_MODEL if given[name]}

@@ -1,4 +1,4 @@
-"""How commands that run sweeps tell what happens: on the terminal, and to what stands beside."""
+"""Connects the event sinks of a command: terminal output and notifications."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @contextmanager
 def event_output(
-    place: Path, given: dict[str, Any], *, json: bool, quiet: bool
+    path: Path, given: dict[str, Any], *, json: bool, quiet: bool
 ) -> Iterator[EventSink]:
-    """A `tell` for standard output and for the company of the options of `beside`."""
+    """Yield an event sink for standard output and for the listeners of LISTENER_OPTIONS."""
     from runner.notify import listeners
     from runner.view import sinks
 
     how = sinks.choose_mode(sys.stdout, json=json, quiet=quiet)
     with (
         sinks.open_sink(how, sys.stdout, sys.stderr) as view,
-        listeners.attach_listeners(view, place, to_listener_options(given)) as emit,
+        listeners.attach_listeners(view, path, to_listener_options(given)) as emit,
     ):
         yield emit

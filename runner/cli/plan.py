@@ -1,4 +1,4 @@
-"""The commands that see to it that a sweep can run: plan and fetch."""
+"""The commands that prepare a sweep: plan and fetch."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import click
 from .options import database, formats, sweep_options, to_sweep_request
 
 
-@click.command(short_help="Say what run would do, and what would go wrong.")
+@click.command(short_help="Show what run would do and which problems it would have.")
 @sweep_options
 @database
-@click.option("--strict", is_flag=True, help="Exit with 2 when jobs would fail.")
+@click.option("--strict", is_flag=True, help="Exit with code 2 if jobs would fail.")
 @formats
 def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
-    """Say what `run` would do with the same arguments, and what would go wrong, without doing it.
+    """Show what `run` would do with the same arguments and which problems it would have.
 
-    Looked at: files of models and images, packages, memory, disk, servers and their keys; unless
-    offline, the hub is asked about models that are not in the cache. How long it will take is
-    known from history.
+    Nothing runs. Checks model and image files, packages, memory, disk, servers and their API keys;
+    unless offline, the hub is queried for models that are not in the cache. The expected duration
+    comes from the history.
 
     \b
-    --json gives all of it as one object; --nl, --csv and --tsv a row per model.
-    Exit code 2, with every problem, when it could not run.
+    --json prints one object; --nl, --csv and --tsv print a row per model.
+    Exit code 2, with a list of all problems, if it could not run.
     """
     from runner import paths
     from runner.planning import preview, request
@@ -46,22 +46,22 @@ def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
         run.raise_on_problems(found)
 
 
-@click.command(short_help="Fetch a sweep's models and make its environments, ahead.")
+@click.command(short_help="Download a sweep's models and create its environments.")
 @sweep_options
-@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
+@click.option("--json", is_flag=True, help="Print the event stream, one JSON object per line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end.")
 @click.pass_context
 def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
-    """Fetch what `run` would need with the same arguments: models from the hub, environments.
+    """Download the models and create the environments that `run` needs with the same arguments.
 
-    One model after another, each within its download limit; what is there already is looked
-    through and not fetched again. No image is needed or prepared, and no model loaded.
+    Models are downloaded one after another, each within its download limit. Complete files are
+    not downloaded again. No image is needed, and no model is loaded.
 
     \b
     vlmsweep fetch -m HuggingFaceTB/SmolVLM2-500M-Video-Instruct
 
-    Exit codes: 0 all is there, 1 something could not be fetched or made, 2 usage, sweep file or
-    no room on the disk, 130 interrupted.
+    Exit codes: 0 everything is available, 1 a model or environment failed, 2 usage, sweep file or
+    not enough disk space, 130 interrupted.
     """
     from runner.commands.fetch import fetch_models
     from runner.errors import EXIT_JOBS_FAILED
@@ -74,7 +74,7 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     with sinks.open_sink(how, sys.stdout, sys.stderr) as emit:
         done = fetch_models(wanted, emit)
     if not done and not json:
-        click.echo("nothing to fetch: no model of it comes from the hub")
+        click.echo("nothing to fetch: no model comes from the hub")
     elif not json:
         write(tables.fetch_table(done), "table", sys.stdout)
     ctx.exit(EXIT_JOBS_FAILED if any(one.message for one in done) else 0)

@@ -1,4 +1,4 @@
-"""The commands that ask the history by name or by words: history, search and schema."""
+"""The commands that query the database: history, search, sql and schema."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 
 @click.command(
     "history",
-    short_help="Ask a question that has a name: failures, slowest, ...",
+    short_help="Run a named query: failures, slowest, ...",
     add_help_option=False,
 )
 @click.argument("name", required=False)
-@click.option("-h", "--help", "explain", is_flag=True, help="Tell this, or what NAME tells.")
+@click.option(
+    "-h", "--help", "explain", is_flag=True, help="Show this help, or the help of query NAME."
+)
 @parameters
-@click.option("--sql", "as_sql", is_flag=True, help="Print the query instead of its answer.")
+@click.option("--sql", "as_sql", is_flag=True, help="Print the query instead of its result.")
 @click.option(
     "--limit-s",
     type=SECONDS,
     default=30.0,
     metavar="S",
     show_default=True,
-    help="Longest time it may take.",
+    help="Time limit in seconds.",
 )
 @parquet
 @database
@@ -47,10 +49,10 @@ def history_command(
     db: Path | None,
     format: Any,
 ) -> None:
-    """Run the query called NAME, or list those there are; with NAME -h tell its parameters.
+    """Run the query NAME, or list all queries; `NAME -h` shows the parameters of a query.
 
-    Queries are files of SQL. Put your own as NAME.sql into the folder `queries` of your settings,
-    or where VLMSWEEP_QUERIES says; a file of yours wins over ours of the same name.
+    Queries are SQL files. Put your own as NAME.sql into the folder `queries` of your settings, or
+    into the folder VLMSWEEP_QUERIES. Your file replaces a built-in query of the same name.
 
     \b
     vlmsweep history failures
@@ -102,7 +104,7 @@ def print_answer(
         write_or_save(query_tables.query_table(answer), format, sys.stdout, file)
 
 
-@click.command(short_help="Ask the database a question in SQL, read-only.")
+@click.command(short_help="Run a read-only SQL query.")
 @click.argument("query")
 @parameters
 @click.option(
@@ -111,7 +113,7 @@ def print_answer(
     default=30.0,
     metavar="S",
     show_default=True,
-    help="Longest time it may take.",
+    help="Time limit in seconds.",
 )
 @parquet
 @database
@@ -124,11 +126,11 @@ def sql(
     db: Path | None,
     format: Any,
 ) -> None:
-    """Ask the database an SQL QUERY, read-only. With - the query is read from standard input.
+    """Run an SQL QUERY on the database, read-only. With -, read the query from standard input.
 
-    Prints a table on a terminal and JSON into a pipe, unless told otherwise. The views made
-    for people are results (a row per job) and summary (a row per model and sweep);
-    vlmsweep schema tells all there is.
+    By default prints a table on a terminal and JSON into a pipe. The main views are results (a
+    row per job) and summary (a row per model and sweep); `vlmsweep schema` describes all of
+    them.
 
     \b
     vlmsweep sql "select model, avg(latency_s) from results group by 1"
@@ -155,12 +157,17 @@ def sql(
 @click.command(short_help="Find words in answers and prompts.")
 @click.argument("words", nargs=-1, required=True)
 @click.option(
-    "--sweep", metavar="SWEEP", help="Only in this sweep: a name, a number, a uid or its beginning."
+    "--sweep", metavar="SWEEP", help="Search only this sweep: a name, a number or a uid prefix."
 )
 @click.option(
-    "--limit", type=COUNT, default=20, metavar="N", show_default=True, help="How many of each."
+    "--limit",
+    type=COUNT,
+    default=20,
+    metavar="N",
+    show_default=True,
+    help="Maximum number of prompts and of answers.",
 )
-@click.option("--fts", is_flag=True, help="The words are a query in SQLite's FTS5 language.")
+@click.option("--fts", is_flag=True, help="WORDS are a query in SQLite's FTS5 syntax.")
 @database
 @formats
 def search(
@@ -171,10 +178,10 @@ def search(
     db: Path | None,
     format: Any,
 ) -> None:
-    """Find prompts and answers that hold all the WORDS, in any order; the newest come first.
+    """Find prompts and answers that contain all WORDS, in any order; the newest come first.
 
     Words match in any case and inflection (bicycle finds bicycles), with or without accents.
-    Hits stand in brackets. What a model had said before it was killed is found too.
+    Matches are in brackets. Partial answers of killed runs are searched too.
 
     \b
     vlmsweep search red bicycle
@@ -193,13 +200,13 @@ def search(
     write(query_tables.search_table(rows), format or "table", sys.stdout)
 
 
-@click.command(short_help="Say what tables and columns mean.")
+@click.command(short_help="Describe tables and columns.")
 @click.argument("table", required=False)
 @formats
 def schema(table: str | None, format: Any) -> None:
     """List the tables and views of the database, or the columns of one TABLE with their meaning.
 
-    Durations are seconds, sizes bytes, rates tokens a second; unknown is NULL.
+    Durations are in seconds, sizes in bytes, rates in tokens per second; unknown is NULL.
     """
     from runner.database import schema_docs
     from runner.view import query_tables, schema_view

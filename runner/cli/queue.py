@@ -1,4 +1,4 @@
-"""The commands of the overnight queue: queue with its subcommands, and start."""
+"""The commands of the queue: queue with its subcommands, and start."""
 
 from __future__ import annotations
 
@@ -29,41 +29,44 @@ MODEL = click.option("--model", metavar="NAME", help="This model of the sweep on
 JOB = click.option("--job", type=COUNT, metavar="N", help="This job only, by its number.")
 
 
-@click.group(
-    invoke_without_command=True, short_help="Queue sweeps for the night; change what waits."
-)
+@click.group(invoke_without_command=True, short_help="Queue sweeps; list and change the queue.")
 @database
 @formats
 @click.pass_context
 def queue(ctx: click.Context, /, db: Path | None, format: Any) -> None:
-    """Queue sweeps for the night, and change what waits; alone, it lists them.
+    """Queue sweeps, and list or change the queue. Without a subcommand, list it.
 
-    `vlmsweep start` works the queue. All of this may be done while it does, from any terminal.
-    SWEEP is a name, a number, a uid or its beginning.
+    `vlmsweep start` runs the queue. All subcommands work while it runs, from any terminal. SWEEP
+    is a name, a number or a uid prefix.
 
     Exit codes: 0 done, 2 no such sweep, model or job, 3 the database cannot be used.
     """
-    if db is not None:  # said before the subcommand, it is meant for that
+    if db is not None:  # `queue --db X list` means `queue list --db X`
         ctx.default_map = {name: {"db": db} for name in queue.commands}
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_queue, sweep=None, jobs=False, every=False, limit=200, db=db, format=format)
 
 
-@queue.command("list", short_help="List what waits and runs.")
+@queue.command("list", short_help="List queued and running sweeps.")
 @click.argument("sweep", required=False)
-@click.option("--jobs", is_flag=True, help="A row per job that is not done.")
-@click.option("--all", "every", is_flag=True, help="With --jobs: those that are done, too.")
+@click.option("--jobs", is_flag=True, help="Show a row per unfinished job.")
+@click.option("--all", "every", is_flag=True, help="With --jobs: include finished jobs.")
 @click.option(
-    "--limit", type=COUNT, default=200, metavar="N", show_default=True, help="Jobs shown."
+    "--limit",
+    type=COUNT,
+    default=200,
+    metavar="N",
+    show_default=True,
+    help="Maximum number of jobs.",
 )
 @database
 @formats
 def list_queue(
     sweep: str | None, jobs: bool, every: bool, limit: int, db: Path | None, format: Any
 ) -> None:
-    """List the sweeps that wait or run, in their order; or a SWEEP's models, or its jobs.
+    """List the queued and running sweeps in order, or a SWEEP's models, or its jobs.
 
-    Times left and ends are guessed from what the same models took before.
+    Remaining times are estimated from earlier runs of the same models.
     """
     from runner import paths
     from runner.database import queue_status
@@ -87,14 +90,14 @@ def list_queue(
 @queue.command(short_help="Add a sweep.")
 @sweep_options
 @click.option(
-    "--priority", type=int, default=0, metavar="N", show_default=True, help="Higher goes first."
+    "--priority", type=int, default=0, metavar="N", show_default=True, help="Higher runs first."
 )
-@click.option("--after", metavar="SWEEP", help="Not before that sweep has ended.")
-@click.option("--at", metavar="HOUR", help="Not before 23:00, or 2026-11-24 07:00.")
-@click.option("--label", help="A word to group sweeps by.")
+@click.option("--after", metavar="SWEEP", help="Start only after that sweep has ended.")
+@click.option("--at", metavar="HOUR", help="Earliest start: 23:00, or 2026-11-24 07:00.")
+@click.option("--label", help="A label to group sweeps by.")
 @database
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing of the images.")
-@click.option("--strict", is_flag=True, help="Do not add it when jobs would fail (see plan).")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print the progress of image preparation.")
+@click.option("--strict", is_flag=True, help="Do not add it if jobs would fail (see plan).")
 def add(
     priority: int,
     after: str | None,
@@ -107,8 +110,7 @@ def add(
 ) -> None:
     """Add a sweep: a SWEEP_FILE, options, or both, as `vlmsweep run` takes them.
 
-    Its images are prepared now, and what will go wrong is said now, not at three in the
-    morning.
+    Images are prepared and problems reported now, not when the sweep runs.
     """
     from datetime import UTC, datetime
 
@@ -118,22 +120,22 @@ def add(
     from runner.system.timestamps import format_timestamp
     from runner.view import queue_tables, sinks
 
-    place = paths.database_path(db)
+    database_path = paths.database_path(db)
     terms = {
         "priority": priority,
         "label": label,
         "not_before": format_timestamp(parse_time.parse(at, datetime.now(UTC))) if at else None,
-        "after_sweep_id": targets.sweep(place, after) if after else None,
+        "after_sweep_id": targets.sweep(database_path, after) if after else None,
     }
     plan = request.build_plan(to_sweep_request(given))
     how = sinks.choose_mode(sys.stderr, json=False, quiet=quiet)
     with sinks.open_sink(how, sys.stderr, sys.stderr) as emit:
-        added = api.enqueue(plan, place, emit, terms, strict=strict)
+        added = api.enqueue(plan, database_path, emit, terms, strict=strict)
     click.echo(queue_tables.added_message(added))
 
 
-def queue_action_command(name: str, short: str, said: str) -> Callable[[Any], Any]:
-    """A subcommand that asks for an action on a sweep, a model of it, or a job."""
+def queue_action_command(name: str, short: str, done_word: str) -> Callable[[Any], Any]:
+    """Return a decorator for a subcommand that acts on a sweep, a model or a job."""
 
     def make(described: Any) -> Any:
         @SWEEP
@@ -146,10 +148,12 @@ def queue_action_command(name: str, short: str, said: str) -> Callable[[Any], An
             from runner.control.client import send_request
             from runner.view import queue_tables
 
-            place = paths.database_path(db)
-            reply = send_request(place, name, targets.resolve_target(place, sweep, model, job))
+            database_path = paths.database_path(db)
+            reply = send_request(
+                database_path, name, targets.resolve_target(database_path, sweep, model, job)
+            )
             kind = "job" if job else "model" if model else "sweep"
-            click.echo(queue_tables.changed_message(said, kind, reply))
+            click.echo(queue_tables.changed_message(done_word, kind, reply))
 
         command.__doc__ = described.__doc__
         return queue.command(name, short_help=short)(command)
@@ -157,63 +161,65 @@ def queue_action_command(name: str, short: str, said: str) -> Callable[[Any], An
     return make
 
 
-@queue_action_command("pause", "Hold a sweep, a model or a job back.", "paused")
+@queue_action_command("pause", "Pause a sweep, a model or a job.", "paused")
 def pause() -> None:
-    """Hold a SWEEP, a model or a job back.
+    """Pause a SWEEP, a model or a job.
 
-    A run in hand goes on to its end; then its worker leaves.
+    The current run finishes; then its worker exits.
     """
 
 
-@queue_action_command("resume", "Let go what was paused.", "resumed")
+@queue_action_command("resume", "Resume a paused sweep, model or job.", "resumed")
 def resume() -> None:
-    """Let go a SWEEP, a model or a job that was paused."""
+    """Resume a paused SWEEP, model or job."""
 
 
-@queue_action_command("cancel", "Give up what waits; kill what runs of it.", "cancelled")
+@queue_action_command("cancel", "Cancel queued jobs and kill running ones.", "cancelled")
 def cancel() -> None:
-    """Give up what waits of a SWEEP, a model or a job; what runs of it is killed.
+    """Cancel the queued jobs of a SWEEP, a model or a job, and kill its running ones.
 
-    Each job keeps a row that says so, and `queue retry` takes it up again.
+    Each job gets a row that records it; `queue retry` queues it again.
     """
 
 
-@queue.command(short_help="Queue again what did not end ok.")
+@queue.command(short_help="Queue failed and cancelled jobs again.")
 @SWEEP
 @MODEL
 @JOB
 @database
 def retry(sweep: str | None, model: str | None, job: int | None, db: Path | None) -> None:
-    """Queue again what did not end ok of a SWEEP, a model, or one job.
+    """Queue the jobs of a SWEEP or a model that did not end ok, or one job, again.
 
-    Images that were pruned since are prepared again.
+    Images that were pruned are prepared again.
     """
     from runner import paths
     from runner.commands.retry import retry_jobs
     from runner.control import targets
     from runner.view import queue_tables
 
-    place = paths.database_path(db)
-    reply = retry_jobs(place, targets.resolve_target(place, sweep, model, job))
+    database_path = paths.database_path(db)
+    reply = retry_jobs(database_path, targets.resolve_target(database_path, sweep, model, job))
     click.echo(queue_tables.changed_message("queued again", "job", reply))
 
 
-@queue_action_command("remove", "Delete jobs that have never run.", "removed")
+@queue_action_command("remove", "Delete jobs that never ran.", "removed")
 def remove() -> None:
-    """Take jobs that have never run out of the queue and the database.
+    """Delete jobs that never ran from the queue and the database.
 
-    Of a SWEEP none of which has run, nothing stays.
+    A SWEEP without any run is deleted completely.
     """
 
 
-@queue.command(short_help="Change the order.")
+@queue.command(short_help="Change the order of the queue.")
 @SWEEP
 @MODEL
 @JOB
-@click.option("--first", "to", flag_value="first", help="Before all others of its kind.")
-@click.option("--last", "to", flag_value="last", help="After all others of its kind.")
-@click.option("--before", metavar="OTHER", help="Before that sweep, model or job.")
-@click.option("--priority", type=int, metavar="N", help="A sweep's priority; higher goes first.")
+@click.option("--first", "to", flag_value="first", help="Move before all others.")
+@click.option("--last", "to", flag_value="last", help="Move after all others.")
+@click.option("--before", metavar="OTHER", help="Move before that sweep, model or job.")
+@click.option(
+    "--priority", type=int, metavar="N", help="Set a sweep's priority; higher runs first."
+)
 @database
 def move(
     sweep: str | None,
@@ -224,27 +230,31 @@ def move(
     priority: int | None,
     db: Path | None,
 ) -> None:
-    """Put a SWEEP, a model in it or a job first, last, or before another.
+    """Move a SWEEP, a model in it or a job first, last, or before another.
 
-    What runs now is not interrupted by it.
+    Current runs are not interrupted.
     """
     from runner import paths
     from runner.control import targets
     from runner.control.client import send_request
 
-    place = paths.database_path(db)
-    send_request(place, "move", targets.move(place, sweep, model, job, to, before, priority))
+    database_path = paths.database_path(db)
+    send_request(
+        database_path, "move", targets.move(database_path, sweep, model, job, to, before, priority)
+    )
     click.echo("moved")
 
 
-@click.command(short_help="Work the queue.")
+@click.command(short_help="Run the queue.")
 @resource_options
 @listener_options
 @log_option
-@click.option("--until", metavar="HOUR", help="Begin no job that would end later; stop then.")
-@click.option("--drain", is_flag=True, help="Leave when nothing is left, instead of waiting.")
+@click.option(
+    "--until", metavar="HOUR", help="Do not start jobs expected to end after HOUR; stop at HOUR."
+)
+@click.option("--drain", is_flag=True, help="Exit when the queue is empty instead of waiting.")
 @database
-@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.option("--json", is_flag=True, help="Print the event stream, one JSON object per line.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing until the end.")
 @click.pass_context
 def start(
@@ -257,22 +267,22 @@ def start(
     quiet: bool,
     **given: Any,
 ) -> None:
-    """Work the queue: sweep after sweep, each model loaded once, until told to stop.
+    """Run the queue: one sweep after another, each model loaded once, until stopped.
 
-    Ctrl-C lets the runs in hand finish; a second one stops at once. What waits stays queued.
-    Exit codes: 0 all ok, 1 some jobs are not, 130 interrupted.
+    Ctrl-C lets the current runs finish; a second one stops at once. Remaining jobs stay queued.
+    Exit codes: 0 all jobs ok, 1 some jobs failed, 130 interrupted.
     """
     from datetime import UTC, datetime
 
     from runner import api, paths
     from runner.planning import parse_time
 
-    place = paths.database_path(db)
+    database_path = paths.database_path(db)
     terms = to_supervisor_limits(
         given,
         until=parse_time.parse(until, datetime.now(UTC)) if until else None,
         stay=not drain,
     )
-    with event_output(place, given, json=json, quiet=quiet) as emit:
-        worked = api.work_queue(place, emit, terms)
+    with event_output(database_path, given, json=json, quiet=quiet) as emit:
+        worked = api.work_queue(database_path, emit, terms)
     ctx.exit(api.queue_exit_code(worked))

@@ -15,30 +15,29 @@ from .options import database
     "-o",
     "--output",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Where to write it; - is standard output. [report.html or report.md]",
+    help="Output file; - is standard output. [report.html or report.md]",
 )
 @click.option(
     "--format",
     type=click.Choice(("html", "md")),
-    help="A page to open, or Markdown for a repository. [by the name of the file, else html]",
+    help="An HTML page, or Markdown for a repository. [by file name, else html]",
 )
-@click.option("--images/--no-images", default=True, help="Whether small images are inside.")
+@click.option("--images/--no-images", default=True, help="Include thumbnails of the images.")
 @database
 def report(
     sweep: str | None, output: Path | None, format: str | None, images: bool, db: Path | None
 ) -> None:
-    """Write a report about a SWEEP: the table, plots, every answer beside its image, failures.
+    """Write a report about a SWEEP: summary table, plots, every answer with its image, failures.
 
-    SWEEP is a name, a number, a uid or its beginning; without it the latest is told of. The page
-    holds everything inside itself and opens without a network. It needs the report extra;
-    Markdown does not.
+    SWEEP is a name, a number or a uid prefix (default: the latest). The HTML page is one
+    self-contained file that needs no network. HTML needs the `report` extra; Markdown does not.
 
     \b
     vlmsweep report -o report.html
-    vlmsweep report "tuesday night" -o docs/tuesday.md
+    vlmsweep report "tuesday" -o docs/tuesday.md
     """
     from runner import paths
     from runner.report import write
 
-    told = write.write(paths.database_path(db), sweep, output, format, images)
-    click.echo(told, err=output == Path("-"))
+    message = write.write(paths.database_path(db), sweep, output, format, images)
+    click.echo(message, err=output == Path("-"))

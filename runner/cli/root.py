@@ -1,4 +1,4 @@
-"""The command group: version, --debug, and how errors become messages and exit codes."""
+"""The command group: --version, --debug, and error messages with exit codes."""
 
 from __future__ import annotations
 
@@ -14,37 +14,42 @@ from .arguments import check_arguments
 
 
 class SectionedGroup(click.Group):
-    """A group that lists its commands by what they are for, as a newcomer needs them."""
+    """A command group whose help lists commands in titled sections."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections: dict[str, tuple[click.Command, ...]] = {}
 
     def section(self, title: str, *commands: click.Command) -> None:
-        """Adds commands under a title of their own in the help."""
+        """Add commands under a title in the help."""
         self.sections[title] = commands
         for command in commands:
             check_arguments(command)
             self.add_command(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands under their titles, a line each, in one column throughout."""
+        """Write one line per command under the section titles, all in the same columns."""
         width = max(map(len, self.commands))
         room = formatter.width - width - 6
         for title, commands in self.sections.items():
             with formatter.section(title):
                 formatter.write_dl(
-                    [(str(one.name).ljust(width), one.get_short_help_str(room)) for one in commands]
+                    [
+                        (str(command.name).ljust(width), command.get_short_help_str(room))
+                        for command in commands
+                    ]
                 )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """In the order they were added."""
+        """Return the command names in the order they were added."""
         return list(self.commands)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs a command; whatever goes wrong ends in a message and its own exit code."""
+        """Run a command; an error becomes a message and its exit code."""
         for out in (sys.stdout, sys.stderr):
-            if hasattr(out, "reconfigure"):  # an old terminal's encoding must stop nothing
+            if hasattr(
+                out, "reconfigure"
+            ):  # an encoding without some character must not be an error
                 out.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
@@ -78,7 +83,7 @@ def describe_file_error(error: OSError) -> str:
 
 
 def fail(ctx: click.Context, message: str, code: int) -> None:
-    """A message on standard error, harmless to the terminal, and the end."""
+    """Print a message to standard error without control characters, and exit."""
     from runner.text.sanitize import strip_control_characters
 
     click.echo(strip_control_characters(message), err=True)
@@ -92,8 +97,8 @@ def fail(ctx: click.Context, message: str, code: int) -> None:
 @click.option("--debug", is_flag=True, envvar="VLMSWEEP_DEBUG", help="Show tracebacks of errors.")
 @click.version_option(__version__, prog_name="vlmsweep")
 def cli(debug: bool) -> None:
-    """Run many vision-language models over your images, safely; ask SQL about it afterwards.
+    """Run many vision-language models over your images, safely, and query the results with SQL.
 
-    Each model runs in a process of its own, and every run is stored in one SQLite file.
+    Each model runs in its own process. Every run is stored in one SQLite file.
     Start with: vlmsweep demo
     """

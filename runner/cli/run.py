@@ -31,46 +31,46 @@ if TYPE_CHECKING:
 @listener_options
 @log_option
 @database
-@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
-@click.option("--strict", is_flag=True, help="Do not start when jobs would fail (see plan).")
+@click.option("--json", is_flag=True, help="Print the event stream, one JSON object per line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end.")
+@click.option("--strict", is_flag=True, help="Do not start if jobs would fail (see plan).")
 @click.pass_context
 def run(
     ctx: click.Context, /, db: Path | None, json: bool, quiet: bool, strict: bool, **given: Any
 ) -> None:
     """Run models over images: a SWEEP_FILE (YAML or TOML), options, or both.
 
-    Options are laid over the file: -m, -i and -p replace its lists, the others its settings.
-    Without -p, "Describe this image." is asked. Every run is stored as it ends.
+    Options override the file: -m, -i and -p replace its lists, the others its settings. The
+    default prompt is "Describe this image." Every run is stored as soon as it ends.
 
     \b
     vlmsweep run -m HuggingFaceTB/SmolVLM-500M-Instruct -m ./mine -i photos/
     vlmsweep run sweep.yaml --load-limit 120
 
-    Exit codes: 0 all ok, 1 some jobs are not, 2 usage or sweep file, 3 database, 70 internal
-    error, 130 interrupted (Ctrl-C once: after the run in hand; twice: at once).
+    Exit codes: 0 all jobs ok, 1 some jobs failed, 2 usage or sweep file, 3 database, 70 internal
+    error, 130 interrupted (Ctrl-C once: finish the current runs; twice: stop at once).
     """
     from runner import api, paths
     from runner.planning import request
 
-    plan, place, limits = (
+    plan, database_path, limits = (
         request.build_plan(to_sweep_request(given)),
         paths.database_path(db),
         to_supervisor_limits(given),
     )
-    with event_output(place, given, json=json, quiet=quiet) as emit:
-        swept = api.run(plan, place, emit, limits=limits, strict=strict)
+    with event_output(database_path, given, json=json, quiet=quiet) as emit:
+        swept = api.run(plan, database_path, emit, limits=limits, strict=strict)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
-@click.command(short_help="Run what is missing of a sweep, or failed in it.")
+@click.command(short_help="Run the missing and failed jobs of a sweep.")
 @click.argument("sweep", required=False)
 @resource_options
 @listener_options
 @log_option
 @database
-@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
-@click.option("-q", "--quiet", is_flag=True, help="Print the table at the end only.")
+@click.option("--json", is_flag=True, help="Print the event stream, one JSON object per line.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only the table at the end.")
 @click.pass_context
 def resume(
     ctx: click.Context,
@@ -83,22 +83,22 @@ def resume(
 ) -> None:
     """Run the jobs of a stored SWEEP that are missing or did not end ok.
 
-    SWEEP is its name, number or the beginning of its uid; the latest by default. What ended ok
-    is not run again, and each further try is a run of its own. Exit codes are those of run.
+    SWEEP is a name, a number or a uid prefix (default: the latest). Jobs that ended ok do not run
+    again. Each new attempt is stored as its own run. Exit codes are those of run.
     """
     from runner import api, paths
     from runner.database.reader import Reader
 
-    place, limits = paths.database_path(db), to_supervisor_limits(given)
-    with Reader(place) as reader:
+    database_path, limits = paths.database_path(db), to_supervisor_limits(given)
+    with Reader(database_path) as reader:
         number = reader.sweep(sweep)["id"]
-    with event_output(place, given, json=json, quiet=quiet) as emit:
-        swept = api.resume(place, number, emit, limits=limits)
+    with event_output(database_path, given, json=json, quiet=quiet) as emit:
+        swept = api.resume(database_path, number, emit, limits=limits)
     ctx.exit(print_summary(ctx, swept, table=not json))
 
 
 def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int:
-    """The guide's table, where it is all stored, and what to ask next; returns the exit code."""
+    """Print the summary table, the database path and next commands; return the exit code."""
     from runner import api, paths
     from runner.database.reader import Reader
     from runner.view import tables
@@ -111,25 +111,25 @@ def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int
         there = click.format_filename(swept.database)
         given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
         db = f" --db {shlex.quote(there)}" if given else ""
-        click.echo(f"\nStored in {there}. Ask it:")
+        click.echo(f"\nStored in {there}. Query it:")
         called = paths.shell_command_name()
         click.echo(f"  {called} show --runs{db}")
         query = "select model, avg(latency_s) from results group by 1"
         click.echo(f'  {called} sql "{query}"{db}')
         if swept.state == "interrupted":
-            click.echo(f"Go on with what is missing:\n  {called} resume {swept.id}{db}")
+            click.echo(f"Run the missing jobs:\n  {called} resume {swept.id}{db}")
     return api.exit_code(swept.state, rows)
 
 
-@click.command(short_help="See a small model answer questions, offline.")
+@click.command(short_help="Run a small built-in model, offline.")
 @database
-@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.option("--json", is_flag=True, help="Print the event stream, one JSON object per line.")
 @log_option
 @click.pass_context
 def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
-    """See a small embedded model answer questions about sample images. Needs no network.
+    """Run a small built-in model on sample images. Needs no network.
 
-    Exit code 0 when every job ran and every answer was right, else 1.
+    Exit code 0 if every job succeeded and every answer is right, otherwise 1.
     """
     from runner import api, paths
     from runner.commands import demo as show
@@ -143,12 +143,12 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     plan = show.plan()
     show.check_packages()
     how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
-    place = paths.database_path(db)
+    database_path = paths.database_path(db)
     with (
         sinks.open_sink(how, sys.stdout, sys.stderr) as view,
-        listeners.attach_listeners(view, place, listeners.ListenerOptions()) as emit,
+        listeners.attach_listeners(view, database_path, listeners.ListenerOptions()) as emit,
     ):
-        swept = api.run(plan, place, emit)
+        swept = api.run(plan, database_path, emit)
     with Reader(swept.database) as reader:
         checked = show.check(reader.scored_jobs(swept.id))
     score = show.score(checked)

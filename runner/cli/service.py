@@ -1,4 +1,4 @@
-"""The command that prints a unit for those who want the queue worked always."""
+"""The command service: prints a systemd or launchd unit that runs the queue."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from .options import database, resource_options
 HOUR = click.DateTime(["%H:%M"])
 
 
-@click.command(short_help="Print a unit that works the queue always.")
+@click.command(short_help="Print a systemd or launchd unit that runs the queue.")
 @click.option(
     "--for",
     "kind",
     type=click.Choice(["systemd", "launchd"]),
     default="launchd" if sys.platform == "darwin" else "systemd",
     show_default=True,
-    help="Whose unit.",
+    help="The service manager.",
 )
-@click.option("--at", type=HOUR, metavar="HH:MM", help="Begin each day then; else always be on.")
-@click.option("--until", type=HOUR, metavar="HH:MM", help="Stop each day then; with --at.")
-@click.option("--timer", is_flag=True, help="Print the timer that goes with --at (systemd).")
+@click.option(
+    "--at", type=HOUR, metavar="HH:MM", help="Start at this time each day. Default: run always."
+)
+@click.option("--until", type=HOUR, metavar="HH:MM", help="Stop at this time each day; needs --at.")
+@click.option("--timer", is_flag=True, help="Print the timer unit for --at (systemd only).")
 @resource_options
 @database
 def service(kind: str, at: Any, until: Any, timer: bool, db: Path | None, **given: Any) -> None:
     """Print a systemd user unit or a launchd agent that runs `vlmsweep start`.
 
-    Nothing is installed: how to do so, and undo it, stands in the unit.
+    Nothing is installed; comments in the unit explain how to install and remove it.
 
     \b
     vlmsweep service > ~/.config/systemd/user/vlmsweep.service
@@ -40,9 +42,9 @@ def service(kind: str, at: Any, until: Any, timer: bool, db: Path | None, **give
     from runner.commands import service_units as unit
 
     if until is not None and at is None:
-        raise click.UsageError("--until stops it for good; give --at, when it begins each day")
+        raise click.UsageError("--until needs --at, the time at which the queue starts each day")
     if timer and (at is None or kind != "systemd"):
-        raise click.UsageError("--timer needs --at, and systemd")
+        raise click.UsageError("--timer needs --at and --for systemd")
     options = {"db": paths.database_path(db), "until": until and f"{until:%H:%M}", **given}
     wanted = unit.ServiceSpec(
         unit.command(options), unit.inherited_environment(), at and (at.hour, at.minute)

@@ -1,4 +1,4 @@
-"""The commands that read: show, sql, sweeps and models. None of them can write anything."""
+"""The commands that show stored sweeps: show and sweeps. They never write to the database."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .options import database, formats
 
 @click.command(short_help="Show a sweep: a line per model, or per job with --runs.")
 @click.argument("sweep", required=False)
-@click.option("--runs", is_flag=True, help="A row per job instead of a row per model.")
-@click.option("--scores", is_flag=True, help="A row per model and metric, with 95% intervals.")
-@click.option("--guide", is_flag=True, help="How each model was loaded: Markdown or JSON.")
+@click.option("--runs", is_flag=True, help="Show a row per job instead of a row per model.")
+@click.option("--scores", is_flag=True, help="Show a row per model and metric, with 95% intervals.")
+@click.option("--guide", is_flag=True, help="Write how each model was loaded, as Markdown or JSON.")
 @database
 @formats
 def show(
     sweep: str | None, runs: bool, scores: bool, guide: bool, db: Path | None, format: Any
 ) -> None:
-    """Show a sweep's table: load and inference time, speed, memory, status and notes per model.
+    """Show a sweep: load and inference time, speed, memory, status and notes per model.
 
-    SWEEP is a name, a number, a uid or its beginning; without it the latest is shown. --guide
-    writes a model loading reference from what was measured: classes, versions, number types,
-    prompt and image forms, what failed and what worked, and code that loads it by hand.
+    SWEEP is a name, a number or a uid prefix (default: the latest). --guide writes a model loading
+    reference from the measurements: classes, versions, number types, prompt and image formats,
+    failed and successful variants, and code that loads each model.
     """
     from runner import paths
     from runner.database.reader import Reader
@@ -49,11 +49,11 @@ def show(
     write(shown, format or "table", sys.stdout)
 
 
-@click.command(short_help="List the sweeps stored.")
+@click.command(short_help="List the stored sweeps.")
 @database
 @formats
 def sweeps(db: Path | None, format: Any) -> None:
-    """List the sweeps that are stored, the latest first."""
+    """List the stored sweeps, the latest first."""
     from runner import paths
     from runner.database.reader import Reader
     from runner.view import tables

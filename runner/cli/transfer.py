@@ -1,4 +1,4 @@
-"""The commands that carry history elsewhere and back: export, import and issue."""
+"""The commands that move sweeps between databases: export and import."""
 
 from __future__ import annotations
 
@@ -13,52 +13,61 @@ from .options import database, formats
 FORMATS = ("jsonl", "csv", "parquet", "bundle")
 
 
-@click.command(short_help="Write a sweep to a file, for other programs or machines.")
+@click.command(short_help="Write a sweep to a file for other programs or machines.")
 @click.argument("sweep", required=False)
-@click.option("--format", "kind", type=click.Choice(FORMATS), help="By -o's ending, else jsonl.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(FORMATS),
+    help="Default: by the file name of -o, else jsonl.",
+)
 @click.option("--bundle", "kind", flag_value="bundle", help="The same as --format bundle.")
 @click.option(
     "--no-images",
     "no_images",
     is_flag=True,
-    help="Leave the images out of a bundle.",
+    help="Write a bundle without images.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, allow_dash=True),
-    help="File to write. By default rows go to standard output, a bundle to UID.zip.",
+    help="File to write. Default: standard output for rows, UID.zip for a bundle.",
 )
 @database
 def export(
     sweep: str | None, kind: str | None, no_images: bool, output: Path | None, db: Path | None
 ) -> None:
-    """Write a SWEEP (name, number, uid or its beginning; the latest by default) to a file.
+    """Write a SWEEP (name, number, or uid prefix; default: the latest) to a file.
 
     \b
-    vlmsweep export --format csv -o night.csv     # jsonl, csv, parquet: a row for each run
-    vlmsweep export demo --bundle -o demo.zip     # all of it, to be imported elsewhere
+    vlmsweep export --format csv -o sweep.csv     # jsonl, csv, parquet: one row per run
+    vlmsweep export demo --bundle -o demo.zip     # everything, for import elsewhere
 
-    A bundle holds every row, the images as models got them, the logs, the environments, and a
-    sweep file pinned to what ran: in the unpacked bundle, vlmsweep run sweep.yaml runs it again.
-    It is meant for others to read, and names the paths your images lay at.
+    A bundle holds every row, the prepared images, the logs, the environments, and a sweep file
+    pinned to the versions that ran: `vlmsweep run sweep.yaml` in the unpacked bundle repeats the
+    sweep. It contains the original paths of your images.
     """
     from runner import paths
     from runner.database.reader import Reader
     from runner.text.file_format import format_from_name
     from runner.transfer import bundle_writer, flat_rows, view
 
-    place = paths.database_path(db)
+    database_path = paths.database_path(db)
     kind = kind or format_from_name(output, flat_rows.SUFFIXES, "jsonl")
-    with Reader(place) as reader:
+    with Reader(database_path) as reader:
         found = reader.sweep(sweep)
         if kind != "bundle":
             if no_images:
-                raise click.UsageError("--no-images is for bundles: rows hold no images")
-            flat_rows.write_rows(flat_rows.flat_rows(reader, found["id"]), kind, output, place)
+                raise click.UsageError(
+                    "--no-images applies to bundles only: rows contain no images"
+                )
+            flat_rows.write_rows(
+                flat_rows.flat_rows(reader, found["id"]), kind, output, database_path
+            )
             return
     target = output or Path(f"{found['uid']}.zip")
-    done = bundle_writer.write(place, found["uid"], target, images=not no_images)
+    done = bundle_writer.write(database_path, found["uid"], target, images=not no_images)
     click.echo(view.describe_bundle(done), err=True)
 
 
@@ -75,12 +84,12 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
     \b
     vlmsweep import from-the-mac.zip colleague.db
 
-    What is here already is not added again, so a file may be imported twice, and a sweep that
-    went on brings what is new. Where both have the same attempt at the same job with other
-    content, ours is kept and the table says so. What is still running there stays behind. The
-    files are not changed; a file that is damaged or not what it says changes nothing here.
+    Rows that exist already are not added again: a file may be imported twice, and a sweep that
+    continued elsewhere adds only its new rows. If both databases have the same attempt at a job
+    with different content, the local row is kept and the table reports it. Unfinished runs are
+    not imported. The files are not changed; a damaged or inconsistent file changes nothing.
 
-    Exit codes: 0 all is here now, 1 something was left out, 2 a file cannot be used.
+    Exit codes: 0 everything was imported, 1 something was left out, 2 a file cannot be used.
     """
     from runner import paths
     from runner.transfer import importer, view

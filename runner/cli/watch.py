@@ -1,4 +1,4 @@
-"""The commands that look on: watch and logs. They read, and never talk to a supervisor."""
+"""The commands watch and logs. They read the database and log files only."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import click
 from .options import COUNT, database
 
 
-@click.command(short_help="Look on while sweeps run, from any terminal.")
+@click.command(short_help="Watch running sweeps from any terminal.")
 @click.argument("sweep", required=False)
-@click.option("--once", is_flag=True, help="Show how it stands now, and leave.")
+@click.option("--once", is_flag=True, help="Show the current state once and exit.")
 @database
-@click.option("--json", is_flag=True, help="Print the event stream, a JSON object a line.")
+@click.option("--json", is_flag=True, help="Print the event stream, one JSON object per line.")
 def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
-    """Look on while sweeps run: the live view of run, from any terminal, as often as you like.
+    """Watch running sweeps: the live view of `run`, from any terminal and any number of them.
 
-    It reads the database about three times a second and asks nothing of the supervisor. Without
-    SWEEP it shows whatever runs, and goes on to the next; with a SWEEP (a name, a number, a uid
-    or its beginning) it leaves when that has ended. Ctrl-C leaves, and disturbs nothing. Exit
-    code 0; 2 for an unknown sweep.
+    Reads the database about three times per second and does not contact the supervisor. Without
+    SWEEP it shows all running sweeps and then waits for the next; with SWEEP (a name, a number or
+    a uid prefix) it exits when that sweep has ended. Ctrl-C exits without affecting the sweep.
+    Exit code 0, or 2 for an unknown sweep.
     """
     from runner import paths
     from runner.view import sinks
     from runner.watch import watch_database
 
-    place = paths.database_path(db)
+    database_path = paths.database_path(db)
     how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
     with sinks.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as emit:
-        watch_database(place, emit, sweep, once=once, gone=lambda: emit.broken)
+        watch_database(database_path, emit, sweep, once=once, gone=lambda: emit.broken)
 
 
-@click.command(short_help="Print what a worker printed.")
+@click.command(short_help="Print a worker's log.")
 @click.argument("worker", type=COUNT, required=False)
-@click.option("-f", "--follow", is_flag=True, help="Go on with what it prints, until it ends.")
-@click.option("--sweep", metavar="SWEEP", help="The worker's sweep: name, number or uid.")
-@click.option("--stack", is_flag=True, help="Print the Python stack taken at its kill instead.")
-@click.option("-n", "--lines", type=COUNT, metavar="N", help="The last lines only.")
-@click.option("--raw", is_flag=True, help="As it was printed, even on a terminal.")
+@click.option("-f", "--follow", is_flag=True, help="Print new output until the worker ends.")
+@click.option("--sweep", metavar="SWEEP", help="The worker's sweep: name, number or uid prefix.")
+@click.option("--stack", is_flag=True, help="Print the Python stack captured when it was killed.")
+@click.option("-n", "--lines", type=COUNT, metavar="N", help="Print only the last N lines.")
+@click.option("--raw", is_flag=True, help="Keep control characters, even on a terminal.")
 @database
 def logs(
     worker: int | None,
@@ -51,11 +51,11 @@ def logs(
     raw: bool,
     db: Path | None,
 ) -> None:
-    """Print what a worker and its libraries printed; the newest 8 to 16 MB of it are kept.
+    """Print the output of a worker and its libraries; the newest 8 to 16 MB of it are kept.
 
-    WORKER is its number in its sweep, as the views and messages give it; without it the worker
-    that was started last is meant. Without --sweep, the sweep is the one that worker is of. On a
-    terminal what would steer it is left out.
+    WORKER is its number within its sweep, as in views and messages (default: the latest worker).
+    Without --sweep, the sweep of the latest worker is used. On a terminal, control characters are
+    removed.
     """
     from contextlib import suppress
 
@@ -64,13 +64,13 @@ def logs(
     from runner.text.sanitize import strip_control_characters
     from runner.watch import worker_logs as kept
 
-    place = paths.database_path(db)
-    with Reader(place) as reader:
+    database_path = paths.database_path(db)
+    with Reader(database_path) as reader:
         found = kept.find(reader, sweep, worker)
     if stack:
         click.echo(strip_control_characters(kept.stack(found)), nl=False)
         return
-    log = kept.log_path(found, place)
+    log = kept.log_path(found, database_path)
     state = "ended" if found["ended_at"] else "running"
     click.echo(
         strip_control_characters(
@@ -78,7 +78,9 @@ def logs(
         ),
         err=True,
     )
-    pieces = kept.follow(log, lines, place, found["id"]) if follow else kept.tail(log, lines)
+    pieces = (
+        kept.follow(log, lines, database_path, found["id"]) if follow else kept.tail(log, lines)
+    )
     with suppress(KeyboardInterrupt):
         print_pieces(pieces, raw=raw or not sys.stdout.isatty())
 

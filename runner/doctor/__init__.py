@@ -1,8 +1,8 @@
-"""Says what this machine can isolate, kill and measure, by trying it: nothing is assumed.
+"""Checks what this machine can isolate, kill and measure, by trying each.
 
-Each module probes an area and gives `Check`s; nothing here mends anything, and nothing stays
-behind but the answer. Values of environment variables that may be secrets are never shown.
-Faults on purpose, which take longer, are `runner.chaos`'s.
+Each module probes one area and yields `Check`s. Nothing is repaired, and nothing is left behind.
+Values of environment variables that may be secrets are never shown. `runner.chaos` injects faults,
+which takes longer.
 """
 
 from __future__ import annotations
@@ -41,16 +41,16 @@ def storage_checks(database: Path | DatabaseError) -> Iterable[Check]:
 
 
 def guarded(area: str, probe: Probe) -> list[Check]:
-    """A probe's checks; one that fails is a problem of its own and hides none before it."""
+    """Return a probe's checks; an exception becomes a problem and keeps earlier checks."""
     found: list[Check] = []
     try:
         found.extend(probe())
     except Exception as error:
-        what = f"could not be looked at: {type(error).__name__}: {error}"
-        found.append(Check(area, "the rest of this part", "problem", what))
+        what = f"could not be checked: {type(error).__name__}: {error}"
+        found.append(Check(area, "remaining checks", "problem", what))
     return found
 
 
 def healthy(checks: Iterable[Check]) -> bool:
-    """Whether nothing that matters is a problem."""
+    """Return True if no check is a problem."""
     return all(check.state != "problem" for check in checks)

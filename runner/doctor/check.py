@@ -1,4 +1,4 @@
-"""One line of what the doctor says."""
+"""One result of `vlmsweep doctor`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ State = Literal["in force", "not here", "problem"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was looked at, how it is, and what that means for the user.
+    """One check: its area, name, state, and what the state means for the user.
 
-    "in force": it was seen to work. "not here": this machine does without, and so does vlmsweep.
-    "problem": a night should not be trusted to this machine until it is put right.
+    "in force": it works. "not here": not available; vlmsweep works without it. "problem": fix it
+    before an unattended sweep.
     """
 
     area: str
@@ -23,5 +23,5 @@ class Check:
 
 
 def state_of(yes: bool, otherwise: State = "problem") -> State:
-    """A state by whether something was seen to work."""
+    """Return "in force" if it works, else `otherwise`."""
     return "in force" if yes else otherwise

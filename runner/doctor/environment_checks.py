@@ -1,4 +1,4 @@
-"""What images can be read and what this terminal can show."""
+"""Checks image formats, the terminal and the machine."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from .models import version
 
 
 def checks(screen: TextIO) -> Iterator[Check]:
-    """Images, videos, the terminal, and the machine as such."""
+    """Yield checks of images, videos, the terminal and the machine."""
     yield from images()
     yield terminal(screen)
-    said = f"vlmsweep {__version__}, Python {platform.python_version()}, {platform.system()}"
-    said += f" {platform.release()}, {platform.machine()}, {host.cores()} cores"
-    yield Check("here", "machine", "in force", said)
+    detail = f"vlmsweep {__version__}, Python {platform.python_version()}, {platform.system()}"
+    detail += f" {platform.release()}, {platform.machine()}, {host.cores()} cores"
+    yield Check("here", "machine", "in force", detail)
 
 
 def images() -> Iterator[Check]:
-    """What Pillow was built with, and what may be installed beside it."""
+    """Check which image and video formats can be read."""
     from PIL import features
 
     found = [name for name in ("webp", "avif") if features.check(name)]
-    said = f"Pillow {version('pillow')} with {', '.join(['JPEG, PNG', *found])}"
-    yield Check("here", "images", "in force", said)
+    detail = f"Pillow {version('pillow')} with {', '.join(['JPEG, PNG', *found])}"
+    yield Check("here", "images", "in force", detail)
     for check, package, extra in (
         ("HEIC images", "pillow-heif", "heif"),
         ("videos", "av", "video"),
     ):
         have = version(package)
-        said = f"{package} {have}" if have else f"pip install 'vlmsweep[{extra}]' reads them"
-        yield Check("here", check, state_of(have is not None, "not here"), said)
+        detail = f"{package} {have}" if have else f"pip install 'vlmsweep[{extra}]' reads them"
+        yield Check("here", check, state_of(have is not None, "not here"), detail)
 
 
 def terminal(screen: TextIO) -> Check:
-    """What the live view would have to do with."""
+    """Check whether this terminal can show the live view."""
     kind = os.environ.get("TERM", "dumb")
     if not screen.isatty():
         return Check("here", "live view", "not here", "no terminal: a line per job is written")
     if kind == "dumb":
         return Check("here", "live view", "not here", "a dumb terminal: a line per job is written")
     size = shutil.get_terminal_size()
-    said = f"{kind}, {size.columns} x {size.lines}, {screen.encoding}"
-    return Check("here", "live view", "in force", said)
+    detail = f"{kind}, {size.columns} x {size.lines}, {screen.encoding}"
+    return Check("here", "live view", "in force", detail)

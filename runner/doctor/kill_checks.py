@@ -1,6 +1,6 @@
-"""Can a worker be killed here with all that it started? Real shims and processes are tried.
+"""Checks whether a worker can be killed with all its descendants, with real shims and processes.
 
-The worker and its descendants are those of `runner.chaos.faults`.
+The worker and its descendants come from `runner.chaos.faults`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KINDS = "child, own session, daemon, bare daemon"
 
 
 def checks() -> Iterator[Check]:
-    """What kills there are, in force or not."""
+    """Yield a check for each kill mechanism."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-doctor-") as folder:
         yield from check_tree_kill(Path(folder))
         yield check_supervisor_death(Path(folder))
@@ -37,7 +37,7 @@ def checks() -> Iterator[Check]:
 
 
 class KillTarget:
-    """A shim with a worker to be killed; whatever happens, nothing of it stays."""
+    """A shim with a worker to kill; on exit every remaining process is killed."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.mark = folder, process_marks.new_mark()
@@ -55,131 +55,133 @@ class KillTarget:
         self.handle.close()
 
     def command(self, **what: object) -> None:
-        """A command to the worker."""
+        """Send a command to the worker."""
         self.handle.send(json.dumps(what).encode() + b"\n")
 
     def wait_until_started(self, count: int) -> list[psutil.Process]:
-        """Waits until so many of its processes are there."""
+        """Wait until `count` processes run; return those found in UP_S seconds."""
         return process_marks.wait_for(self.mark, count, UP_S)
 
     def start_descendants(self) -> list[psutil.Process]:
-        """Lets the worker start one descendant of each kind."""
+        """Make the worker start one descendant of each kind."""
         turns = [{"role": "user", "text": "spawn-every-descendant", "images": []}]
         self.command(command="run", run=1, turns=turns, generation={})
         return self.wait_until_started(BROOD)
 
     def wait_until_gone(self) -> tuple[int, float]:
-        """Waits until nothing is left; returns how many are, and how long it took."""
+        """Wait until no process is left; return the number left and the seconds waited."""
         began = time.monotonic()
         left = process_marks.wait_for(self.mark, 0, GONE_S)
         return len(left), time.monotonic() - began
 
 
 def check_tree_kill(folder: Path) -> Iterator[Check]:
-    """Adoption of orphans, and the kill a broken limit leads to."""
+    """Check the adoption of orphans, and the kill that follows an exceeded limit."""
     with KillTarget(folder) as subject:
         family = subject.start_descendants()
         if len(family) < BROOD:
-            said = f"a worker with four descendants did not come up within {UP_S:g} s"
-            yield Check("kill", "kill of a whole tree", "problem", said)
+            detail = f"a worker with four descendants did not start within {UP_S:g} s"
+            yield Check("kill", "kill of a whole tree", "problem", detail)
             return
         adopted = sum(parent(process) == subject.shim for process in family) - 1
-        said = "subreaper: daemons become the shim's children, and cannot hide"
+        detail = "subreaper: daemons become children of the shim and cannot escape"
         if adopted < 2:
-            said = "no subreaper: daemons are found by group and by a token in their environment"
-        yield Check("kill", "orphans adopted", state_of(adopted == 2, "not here"), said)
+            detail = "no subreaper: daemons are found by group and by a token in their environment"
+        yield Check("kill", "orphans adopted", state_of(adopted == 2, "not here"), detail)
         yield check_oom_priority(subject, family)
         subject.handle.kill()
         yield kill_result("kill of a whole tree", "all six", subject)
 
 
 def kill_result(check: str, who: str, subject: KillTarget) -> Check:
-    """How a kill went."""
+    """Return whether every process was killed, and how fast."""
     left, took_s = subject.wait_until_gone()
     if left:
-        return Check("kill", check, "problem", f"{left} of {BROOD} still lived after {GONE_S:g} s")
+        return Check("kill", check, "problem", f"{left} of {BROOD} still alive after {GONE_S:g} s")
     return Check("kill", check, "in force", f"{who} gone in {took_s * 1000:.0f} ms ({KINDS})")
 
 
 def check_oom_priority(subject: KillTarget, family: list[psutil.Process]) -> Check:
-    """Whether the kernel would rather kill the worker than the supervisor."""
+    """Check that the kernel prefers to kill the worker, not the supervisor."""
     worker = next((p for p in family if parent(p) == subject.shim), None)
     try:
         theirs = int(Path(f"/proc/{worker.pid if worker else 0}/oom_score_adj").read_text())
         ours = int(Path("/proc/self/oom_score_adj").read_text())
     except (OSError, ValueError):
         return Check("kill", "worker dies first", "not here", "no oom_score_adj on this system")
-    said = f"oom_score_adj {theirs} against our {ours}: out of memory, the kernel ends "
-    said += "the worker first" if theirs > ours else "whoever is largest"
-    return Check("kill", "worker dies first", state_of(theirs > ours, "not here"), said)
+    detail = f"oom_score_adj {theirs} against our {ours}: out of memory, the kernel ends "
+    detail += "the worker first" if theirs > ours else "the largest process"
+    return Check("kill", "worker dies first", state_of(theirs > ours, "not here"), detail)
 
 
 def check_supervisor_death(folder: Path) -> Check:
-    """The end of the supervisor, as its shim sees it."""
+    """Check that the shim kills the worker when its supervisor dies."""
     check = "supervisor dies"
     with KillTarget(folder) as subject:
         if len(subject.start_descendants()) < BROOD:
-            return Check("kill", check, "problem", "its worker did not come up")
+            return Check("kill", check, "problem", "its worker did not start")
         subject.handle.requests.close()
         return kill_result(check, "all six", subject)
 
 
 def check_shim_death(folder: Path) -> Check:
-    """The worker must not outlive the shim either."""
+    """Check that the worker dies with its shim."""
     check = "shim itself dies"
     with KillTarget(folder) as subject:
         subject.command(command="load", model="/nowhere/good")
         if len(subject.wait_until_started(2)) < 2:
-            return Check("kill", check, "problem", "its worker did not come up")
-        time.sleep(0.05)  # the worker asks for its parent's death signal before it is itself
+            return Check("kill", check, "problem", "its worker did not start")
+        time.sleep(0.05)  # PDEATHSIG is set before exec; wait for it
         subject.handle.shim.send_signal(signal.SIGKILL)
         left, took_s = subject.wait_until_gone()
         if not left:
-            said = f"the kernel killed its worker (PDEATHSIG) in {took_s * 1000:.0f} ms"
-            return Check("kill", check, "in force", said)
-        said = "no PDEATHSIG: the worker lives on until the next start sweeps it away"
-        return Check("kill", check, state_of(False, "problem" if host.LINUX else "not here"), said)
+            detail = f"the kernel killed its worker (PDEATHSIG) in {took_s * 1000:.0f} ms"
+            return Check("kill", check, "in force", detail)
+        detail = "no PDEATHSIG: the worker runs until the next start kills it"
+        return Check(
+            "kill", check, state_of(False, "problem" if host.LINUX else "not here"), detail
+        )
 
 
 def pidfd() -> Check:
-    """A handle on a process that a recycled number cannot fool."""
+    """Check for pidfd: a process handle that is safe when pids are reused."""
     check = "pidfd"
     try:
         handle = os.pidfd_open(os.getpid())
         signal.pidfd_send_signal(handle, 0)
         os.close(handle)
     except (AttributeError, OSError):
-        said = "not on this system: kills go by number, right after a look at the process"
-        return Check("kill", check, "not here", said)
-    said = "a kill can never hit another process that got the number since"
-    return Check("kill", check, "in force", said)
+        detail = "not on this system: kills use the pid, after checking the process"
+        return Check("kill", check, "not here", detail)
+    detail = "a kill cannot hit another process that reused the pid"
+    return Check("kill", check, "in force", detail)
 
 
 def cgroup() -> Check:
-    """Control groups: which version, and whether we may make groups of our own."""
+    """Check the version of control groups and whether new groups can be created."""
     check = "cgroup.kill"
     mounts = [line.split() for line in lines("/proc/self/mountinfo")]
     kinds = {fields[fields.index("-") + 1]: fields[4] for fields in mounts if "-" in fields}
     if "cgroup2" not in kinds:
         which = "version 1 only" if "cgroup" in kinds else "no control groups"
         return Check("kill", check, "not here", f"{which}; kills go by parent and group instead")
-    which = "version 2 beside 1" if "cgroup" in kinds else "version 2"
+    which = "versions 1 and 2" if "cgroup" in kinds else "version 2"
     own = next((line[3:] for line in lines("/proc/self/cgroup") if line.startswith("0::")), "/")
     place = Path(kinds["cgroup2"] + own.rstrip("/")) / f"vlmsweep-doctor-{os.getpid()}"
     try:
         place.mkdir()
     except OSError as error:
-        said = f"{which}, not ours to write ({error.strerror}); kills go by parent and group"
-        return Check("kill", check, "not here", said)
+        detail = f"{which}, not ours to write ({error.strerror}); kills go by parent and group"
+        return Check("kill", check, "not here", detail)
     able = (place / "cgroup.kill").exists()
     place.rmdir()
-    said = f"{which}, writable, {'with' if able else 'without'} cgroup.kill; "
-    said += "kills go by parent and group instead, which needs no rights"
-    return Check("kill", check, "not here", said)
+    detail = f"{which}, writable, {'with' if able else 'without'} cgroup.kill; "
+    detail += "kills go by parent and group instead, which needs no rights"
+    return Check("kill", check, "not here", detail)
 
 
 def lines(path: str) -> list[str]:
-    """A file's lines; none where there is no such file."""
+    """Return a file's lines; none if it cannot be read."""
     try:
         return Path(path).read_text().splitlines()
     except OSError:
@@ -187,7 +189,7 @@ def lines(path: str) -> list[str]:
 
 
 def parent(process: psutil.Process) -> int | None:
-    """A process's parent, or None when it is gone."""
+    """Return a process's parent pid, or None if it is gone."""
     try:
         return process.ppid()
     except psutil.Error:

@@ -1,6 +1,6 @@
-"""Which engines and devices workers would find here, and where models come from.
+"""Checks engines, devices, the hub and its cache.
 
-It imports no model library: the workers' side is asked in processes of its own.
+Imports no model library: the workers' side runs in separate processes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
 def checks(devices: bool) -> Iterator[Check]:
-    """Engines, devices if asked for, and the hub."""
-    said = family_info.run_describe()
-    yield from engine_checks({k: v["missing_packages"] for k, v in said["engines"].items()})
+    """Yield checks of engines, devices (if requested), the hub and its cache."""
+    described = family_info.run_describe()
+    yield from engine_checks({k: v["missing_packages"] for k, v in described["engines"].items()})
     if devices:
         yield from (device(info) for info in engines().values() if info.device_program)
-    yield check_hub(said["offline"])
+    yield check_hub(described["offline"])
     yield cache(hub_cache.root())
 
 
 def engine_checks(missing: dict[str, list[str]]) -> Iterator[Check]:
-    """What the workers' side says, with versions. A server's engine needs no library."""
+    """Check each engine's packages and versions; an engine for servers needs no library."""
     for name, packages in missing.items():
         versions = ", ".join(f"{p} {version(p)}" for p in engines()[name].libraries if version(p))
         detail = versions or "needs no library: asks a server"
@@ -44,15 +44,15 @@ def engine_checks(missing: dict[str, list[str]]) -> Iterator[Check]:
             detail = f"missing: {', '.join(packages)}"
         yield Check("models", f"engine {name}", state_of(not packages, "not here"), detail)
     if all(packages for name, packages in missing.items() if not is_remote(name)):
-        said = (
+        detail = (
             "none is installed, so only servers can be asked: pip install"
             f" 'vlmsweep[{engines()[DEFAULT].extra}]'"
         )
-        yield Check("models", "any engine", "problem", said)
+        yield Check("models", "any engine", "problem", detail)
 
 
 def version(package: str) -> str | None:
-    """An installed package's version, without importing it."""
+    """Return an installed package's version without importing it, or None."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -80,21 +80,21 @@ def device(info: EngineInfo) -> Check:
 
 
 def check_hub(offline: bool) -> Check:
-    """Whether models may be fetched. Of a token it is only said that there is one."""
+    """Whether models may be fetched. The token itself is never shown."""
     token = any(os.environ.get(name) for name in TOKENS) or hub_cache.token_path().exists()
-    said = "a token is set" if token else "without a token, so public models only"
+    detail = "a token is set" if token else "without a token, so public models only"
     if offline:
         return Check("models", "hub", "not here", "offline mode is on: only what is in the cache")
-    return Check("models", "hub", "in force", f"models may be fetched; {said}")
+    return Check("models", "hub", "in force", f"models may be fetched; {detail}")
 
 
 def cache(root: Path) -> Check:
-    """The hub's folder on this machine."""
+    """Check the hub cache folder."""
     where = display_path(root)
     if not root.is_dir():
         return Check("models", "hub cache", "not here", f"nothing yet at {where}")
     count = sum(1 for _ in root.glob("models--*"))
     if not os.access(root, os.W_OK):
-        said = f"{pluralize(count, 'model')} at {where}, which cannot be written to"
-        return Check("models", "hub cache", "not here", said)
+        detail = f"{pluralize(count, 'model')} at {where}, which cannot be written to"
+        return Check("models", "hub cache", "not here", detail)
     return Check("models", "hub cache", "in force", f"{pluralize(count, 'model')} at {where}")

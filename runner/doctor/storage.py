@@ -1,6 +1,6 @@
-"""Is the database's place good for one: room, rights, SQLite itself, and the file's own health.
+"""Checks where the database is stored: free space, rights, SQLite, and the file's integrity.
 
-The user's database is only read. Writing is tried in a folder beside it, which is removed.
+The user's database is only read. Writing is tried in a temporary folder next to it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Version = tuple[int, ...]
 
 
 def checks(database: Path) -> Iterator[Check]:
-    """The place, the library and the file."""
+    """Yield checks of the disk, SQLite and the database."""
     place = nearest_existing(database.parent)
     yield check_disk_space(place)
     yield check_sqlite_version()
@@ -40,36 +40,36 @@ def checks(database: Path) -> Iterator[Check]:
 
 
 def nearest_existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """Return the folder, or its nearest existing parent."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return folder
 
 
 def check_disk_space(place: Path) -> Check:
-    """Free space."""
+    """Check free disk space."""
     try:
         free = shutil.disk_usage(place).free
     except OSError as error:
         return Check("store", "disk", "problem", f"{display_path(place)}: {error.strerror}")
-    said = f"{units.size(free)} free at {display_path(place)}"
+    detail = f"{units.size(free)} free at {display_path(place)}"
     if free < LOW_BYTES:
-        return Check("store", "disk", "problem", f"{said}: too little for a night")
-    return Check("store", "disk", "in force", said)
+        return Check("store", "disk", "problem", f"{detail}: too little for a sweep")
+    return Check("store", "disk", "in force", detail)
 
 
 def check_sqlite_version() -> Check:
-    """The library this Python brings."""
+    """Check the version of Python's SQLite library."""
     new = sqlite3.sqlite_version_info >= STRICT_SINCE
-    said = sqlite3.sqlite_version if new else f"{sqlite3.sqlite_version}: 3.37 or newer is needed"
-    return Check("store", "SQLite", state_of(new), said)
+    detail = sqlite3.sqlite_version if new else f"{sqlite3.sqlite_version}: 3.37 or newer is needed"
+    return Check("store", "SQLite", state_of(new), detail)
 
 
 def wal(place: Path) -> Check:
-    """A database of our kind at that place: written, read by another, and removed."""
+    """Check that a write-ahead-log database can be written and read at that folder."""
     check, where = "write-ahead log", display_path(place)
     if not place.is_dir():
-        return Check("store", check, "problem", f"{where} is no folder")
+        return Check("store", check, "problem", f"{where} is not a folder")
     try:
         with tempfile.TemporaryDirectory(prefix=".vlmsweep-doctor-", dir=place) as folder:
             file = Path(folder, "probe.db")
@@ -83,10 +83,10 @@ def wal(place: Path) -> Check:
     except (OSError, sqlite3.Error) as error:
         return Check("store", check, "problem", f"cannot write at {where}: {error}")
     if mode != "wal" or seen != 1:
-        said = f"does not work at {where} (a network share?): give a local place with --db"
-        return Check("store", check, "problem", said)
-    said = "works at the database's place: readers and the writer do not block each other"
-    return Check("store", check, "in force", said)
+        detail = f"does not work at {where} (a network share?): choose a local path with --db"
+        return Check("store", check, "problem", detail)
+    detail = "works here: readers and the writer do not block each other"
+    return Check("store", check, "in force", detail)
 
 
 def has_wal_reset_bug(version: Version) -> bool:
@@ -101,27 +101,29 @@ def has_wal_reset_bug(version: Version) -> bool:
 
 
 def wal_reset(version: Version) -> Check:
-    """It needs two connections that write or checkpoint at the same moment; ours is one."""
+    """Check for the bug; vlmsweep is safe, since it writes through one connection."""
     check = "WAL-reset fix"
     if not has_wal_reset_bug(version):
         return Check("store", check, "in force", "this SQLite is free of the WAL-reset bug")
-    said = "this SQLite has the bug (fixed in 3.51.3). It takes two connections that write or"
-    said += " checkpoint at once: vlmsweep has one, and its readers can do neither. Let no other"
-    said += " program write to the database while a sweep runs"
-    return Check("store", check, "not here", said)
+    detail = "this SQLite has the bug (fixed in 3.51.3). It takes two connections that write or"
+    detail += " checkpoint at once: vlmsweep has one, and its readers can do neither. Let no other"
+    detail += " program write to the database while a sweep runs"
+    return Check("store", check, "not here", detail)
 
 
 def history(database: Path) -> Check:
-    """The user's own file, if it is there."""
+    """Check the database file, if it exists."""
     check, where = "database", display_path(database)
     if not database.exists():
-        return Check("store", check, "not here", f"none yet at {where}; the first sweep makes it")
+        return Check("store", check, "not here", f"none yet at {where}; the first sweep creates it")
     try:
         with Reader(database) as reader:
             newer = set(reader.migrations()) - set(NAMES)
         if newer:
-            said = f"{where} was written by a newer vlmsweep ({max(newer)}): this one can read it,"
-            return Check("store", check, "problem", f"{said} and writes no more to it. Upgrade")
+            detail = (
+                f"{where} was written by a newer vlmsweep ({max(newer)}): this one can read it,"
+            )
+            return Check("store", check, "problem", f"{detail} and writes no more to it. Upgrade")
         return quick_check(database)
     except DatabaseError as error:
         return Check("store", check, "problem", error.message)
@@ -130,18 +132,18 @@ def history(database: Path) -> Check:
 
 
 def supervisor(database: Path) -> Check:
-    """Who works on the database now. One may; the system's lock sees to that."""
+    """Check whether a supervisor uses the database now; a file lock allows only one."""
     check = "one supervisor"
     if not lock.is_locked(database):
-        return Check("store", check, "in force", "nobody works on the database now")
+        return Check("store", check, "in force", "no supervisor uses the database now")
     pid = lock.lock_owner_pid(database)
-    who = f"process {pid}" if pid else "a process that cannot be named"
-    said = f"{who} works on the database now: what is to be run goes into its queue"
-    return Check("store", check, "in force", said)
+    who = f"process {pid}" if pid else "an unknown process"
+    detail = f"{who} uses the database now: new sweeps go into its queue"
+    return Check("store", check, "in force", detail)
 
 
 def quick_check(database: Path) -> Check:
-    """SQLite's own look at every page, within a time."""
+    """Run quick_check, for at most CHECK_S seconds."""
     where, began = display_path(database), time.monotonic()
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
         connection.set_progress_handler(lambda: time.monotonic() > began + CHECK_S, 100_000)
@@ -150,9 +152,9 @@ def quick_check(database: Path) -> Check:
         except sqlite3.OperationalError as error:
             if "interrupted" not in str(error):
                 raise
-            said = f"{where} is too large to be checked within {CHECK_S:g} s"
-            return Check("store", "database", "not here", said)
+            detail = f"{where} is too large to be checked within {CHECK_S:g} s"
+            return Check("store", "database", "not here", detail)
     if found != "ok":
         return Check("store", "database", "problem", f"{where} is damaged: {found}")
-    said = f"quick_check ok: {units.size(database.stat().st_size)} at {where}"
-    return Check("store", "database", "in force", said)
+    detail = f"quick_check ok: {units.size(database.stat().st_size)} at {where}"
+    return Check("store", "database", "in force", detail)

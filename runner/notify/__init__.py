@@ -86,8 +86,8 @@ class Notifier:
         """A sweep has ended, or stops for now."""
         counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
         counts["waiting"] = event.waiting
-        told = ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "ok")
-        title = f"{self.name(event.sweep)} {STATES.get(event.state, event.state)}: {told}"
+        counted = ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "ok")
+        title = f"{self.name(event.sweep)} {STATES.get(event.state, event.state)}: {counted}"
         facts = {"state": event.state, "elapsed_s": event.elapsed_s, **counts}
         self.send("finished", event.sweep, title, "", **facts)
 

@@ -36,11 +36,11 @@ def compose(database: Path, title: str, body: str, sweep: str) -> Message:
             tables[form] = redact(out.getvalue())
     except VlmsweepError as error:
         tables = dict.fromkeys(tables, f"(no table: {redact(error.message)})\n")
-    said = redact(strip_control_characters(body)).strip()
-    quoted = "\n".join(f"    {line}" for line in said.splitlines())  # a model's text is no Markdown
+    text = redact(strip_control_characters(body)).strip()
+    quoted = "\n".join(f"    {line}" for line in text.splitlines())  # a model's text is no Markdown
     end = f"\nStored in {strip_control_characters(str(database))}\n"
     return Message(
         redact(one_line(f"vlmsweep: {title}")),
-        "\n\n".join(filter(None, (said, tables["table"]))) + end,
+        "\n\n".join(filter(None, (text, tables["table"]))) + end,
         "\n\n".join(filter(None, (quoted, tables["md"]))) + end,
     )

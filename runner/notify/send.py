@@ -85,10 +85,10 @@ def post(url: str, message: Message) -> str | None:
             body=message.markdown if form == "markdown" else message.text,
             body_format=form,
         )
-        said = log.getvalue()
+        output = log.getvalue()
     if done:
         return None
-    last = said.strip().splitlines()
+    last = output.strip().splitlines()
     return last[-1] if last else "it could not be sent"
 
 
@@ -113,8 +113,8 @@ def run(command: str, message: Message, task: dict[str, Any], redactor: Redactor
         env={**os.environ, **env},
     )
     if done.returncode:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = f": {truncate(redactor(said[-1]), WHY)}" if said else ""
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        why = f": {truncate(redactor(lines[-1]), WHY)}" if lines else ""
         yield f"the command ended with status {done.returncode}{why}"
 
 

@@ -75,9 +75,9 @@ class SendProcess:
             return [f"no answer within {LIMIT_S:g} s"]
         with self.answer:
             self.answer.seek(0)
-            said = self.answer.read()
+            answer = self.answer.read()
         try:
-            return [str(failure) for failure in json.loads(said)]
+            return [str(failure) for failure in json.loads(answer)]
         except (ValueError, TypeError):
             return [f"the sending process ended with status {status}"]
 

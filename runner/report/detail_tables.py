@@ -61,7 +61,7 @@ def failure_facts(failure: FailureGroup) -> Pairs:
         ),
         ("Put right", failure.recovered and f"{failure.recovered} ended ok in a later attempt"),
         ("Worker", row["worker_number"] and worker_words(row)),
-        ("It had said", row["raw_text"]),
+        ("Partial answer", row["raw_text"]),
     ]
     return [(name, str(value)) for name, value in pairs if value]
 

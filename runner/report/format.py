@@ -18,19 +18,19 @@ LONG = 360
 LONG_LINES = 7
 
 
-def answer(told: AnswerRow, name: str) -> dict[str, Any]:
+def answer(answer_row: AnswerRow, name: str) -> dict[str, Any]:
     """An answer to display: the model, its turns, its duration and notes."""
-    turns = [*answer_turns(told.row), *notes(told.row)]
+    turns = [*answer_turns(answer_row.row), *notes(answer_row.row)]
     length = sum(len(turn["text"]) for turn in turns)
     lines = sum(turn["text"].count("\n") + 1 for turn in turns)
     return {
-        "model": told.model,
+        "model": answer_row.model,
         "name": name,
-        "outcome": told.outcome,
-        "times": told.times,
-        "latency": told.row["latency_s"] if told.outcome == Outcome.OK else None,
-        "flags": flags(told),
-        "language": told.judged["language"] if told.judged is not None else None,
+        "outcome": answer_row.outcome,
+        "times": answer_row.times,
+        "latency": answer_row.row["latency_s"] if answer_row.outcome == Outcome.OK else None,
+        "flags": flags(answer_row),
+        "language": answer_row.judged["language"] if answer_row.judged is not None else None,
         "turns": turns,
         "long": length > LONG or lines > LONG_LINES,
     }
@@ -51,32 +51,32 @@ def answer_turns(row: Record) -> list[dict[str, str]]:
         return [{"kind": "text", "text": row["text"]} if row["text"] else EMPTY]
     out = [{"kind": "why", "text": row["message"]}] if row["message"] else []
     if row["raw_text"]:
-        out.append({"kind": "why", "text": f"It had said: {row['raw_text']}"})
+        out.append({"kind": "why", "text": f"Partial answer: {row['raw_text']}"})
     return out
 
 
 EMPTY = {"kind": "why", "text": "(nothing)"}
 
 
-def flags(told: AnswerRow) -> list[str]:
+def flags(answer_row: AnswerRow) -> list[str]:
     """Short flags for an answer."""
-    cut = told.outcome == Outcome.OK and told.row["finish_reason"] == "length"
-    out = score_flags(told.judged) if told.judged is not None else ["cut off"] * cut
-    return out + (["by fallback"] if told.fallback else [])
+    cut = answer_row.outcome == Outcome.OK and answer_row.row["finish_reason"] == "length"
+    out = score_flags(answer_row.judged) if answer_row.judged is not None else ["cut off"] * cut
+    return out + (["by fallback"] if answer_row.fallback else [])
 
 
 def image(row: Record) -> list[tuple[str, str]]:
     """Facts about an image's file."""
-    told: list[tuple[str, str | None]] = [("File", row["path"]), ("Kind", kind(row))]
+    facts: list[tuple[str, str | None]] = [("File", row["path"]), ("Kind", kind(row))]
     if row["width"]:
-        told.append(("Size", f"{row['width']} × {row['height']} px"))
+        facts.append(("Size", f"{row['width']} × {row['height']} px"))
     if row["prepared_width"]:
         prepared = f"{row['prepared_width']} × {row['prepared_height']} px"
-        told.append(("As models saw it", prepared))
+        facts.append(("As models saw it", prepared))
     if row["source_bytes"] is not None:
-        told.append(("Bytes", units.size(row["source_bytes"])))
-    told.append(("Problem", row["message"]))
-    return [(name, text) for name, text in told if text]
+        facts.append(("Bytes", units.size(row["source_bytes"])))
+    facts.append(("Problem", row["message"]))
+    return [(name, text) for name, text in facts if text]
 
 
 def kind(row: Record) -> str | None:

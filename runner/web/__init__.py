@@ -85,13 +85,13 @@ def read_server_address(child: subprocess.Popen[bytes]) -> str:
     """The address the child serves at, or its error as ours."""
     assert child.stdout
     line = child.stdout.readline()
-    said: dict[str, Any] = {}
+    message: dict[str, Any] = {}
     with suppress(ValueError):
-        said = json.loads(line)
-    if "url" in said:
-        return str(said["url"])
+        message = json.loads(line)
+    if "url" in message:
+        return str(message["url"])
     raise VlmsweepError(
-        said.get("error", "Datasette did not start; what it said stands above"), said.get("hint")
+        message.get("error", "Datasette did not start; its output is above"), message.get("hint")
     )
 
 

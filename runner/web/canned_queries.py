@@ -33,8 +33,10 @@ def to_canned_query(query: NamedQuery) -> CannedQuery:
     for one in query.parameters:
         if isinstance(one.default, int | float):
             sql = re.sub(rf":{one.name}\b", f"CAST(:{one.name} AS NUMERIC)", sql)
-    told = [f"{one.name}: {one.meaning}" for one in query.parameters]
-    help = "\n".join(filter(None, [query.help, "\n" * bool(query.help and told), *told]))
+    parameters = [f"{one.name}: {one.meaning}" for one in query.parameters]
+    help = "\n".join(
+        filter(None, [query.help, "\n" * bool(query.help and parameters), *parameters])
+    )
     defaults = {
         one.name: "" if one.default is None else str(one.default) for one in query.parameters
     }

@@ -90,9 +90,9 @@ def bind_port(port: int) -> socket.socket:
     raise OSError("no port is free")
 
 
-def report_to_parent(**said: Any) -> None:
+def report_to_parent(**message: Any) -> None:
     """A line for the parent."""
-    print(json.dumps(said), flush=True)
+    print(json.dumps(message), flush=True)
 
 
 def main(database: Path, port: int) -> int:

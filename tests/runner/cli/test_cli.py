@@ -226,7 +226,7 @@ def test_interrupted_sweep_prints_the_resume_command(here: Path) -> None:
             started.send_signal(signal.SIGTERM)
     started.stdout.close()
     assert started.wait() == 130
-    assert said.endswith("Go on with what is missing:\n  vlmsweep resume 1\n")
+    assert said.endswith("Run the missing jobs:\n  vlmsweep resume 1\n")
 
 
 # demo

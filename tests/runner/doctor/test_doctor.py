@@ -227,15 +227,15 @@ def test_process_using_the_database_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = Store(path)
     said = looked_at(path)["one supervisor"]
-    assert (said.state, f"process {os.getpid()} works" in said.detail) == ("in force", True)
+    assert (said.state, f"process {os.getpid()} uses" in said.detail) == ("in force", True)
     with pytest.raises(DatabaseError, match=rf"another vlmsweep \(process {os.getpid()}\)"):
         Store(path)
     (tmp_path / "x.db.lock").write_text("nonsense")
-    assert "a process that cannot be named" in looked_at(path)["one supervisor"].detail
+    assert "an unknown process" in looked_at(path)["one supervisor"].detail
     store.close()
-    assert "nobody works" in looked_at(path)["one supervisor"].detail
+    assert "no supervisor uses" in looked_at(path)["one supervisor"].detail
     (tmp_path / "x.db.lock").unlink(missing_ok=True)
-    assert "nobody works" in looked_at(path)["one supervisor"].detail
+    assert "no supervisor uses" in looked_at(path)["one supervisor"].detail
 
 
 def test_pid_of_an_exited_process_is_ignored(tmp_path: Path) -> None:
