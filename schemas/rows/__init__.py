@@ -1,11 +1,11 @@
-"""Every table and view of the database, column by column: what it means and when it is NULL.
+"""Every table and view of the database, column by column: meaning and when it is NULL.
 
-One source of truth for people and for types: `docs/results.md` is generated from it and a test
-holds it against the real database. How the tables are made is `runner/database/migrations.py`; this
-module changes nothing and runs nothing.
+Single source for the documentation and the types: `docs/results.md` is generated from it and a test
+compares it with a real database. `runner/database/migrations.py` creates the tables; this module
+only describes them.
 
 Times of day are UTC text (ISO 8601, microseconds), durations seconds, sizes bytes, rates tokens
-a second; nothing is rounded and unknown is NULL, never 0.
+per second; nothing is rounded and unknown is NULL, never 0.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What happened: workers, runs, and where they ran."""
+"""Execution records: workers, runs and their environments."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Annotated, TypedDict
 
 
 class Environments(TypedDict, total=False):
-    """What a supervisor or a worker ran in. Never a token, never the whole environment."""
+    """The environment of a supervisor or worker. Holds no tokens and no environment variables."""
 
     id: Annotated[int, "Number of the row."]
     sha256: Annotated[str, "Hash of the other columns; equal environments are one row."]
     python: Annotated[str, "Version of the Python interpreter."]
     platform: Annotated[str, "Operating system and its version."]
     machine: Annotated[str, "Processor architecture, such as x86_64 or arm64."]
-    cpu: Annotated[str | None, "Processor's name. NULL where the system does not tell."]
-    cores: Annotated[int | None, "Processors this process may use. NULL where not told."]
-    memory_bytes: Annotated[int | None, "Memory of the machine. NULL where not told."]
+    cpu: Annotated[str | None, "Processor's name. NULL when the system does not report it."]
+    cores: Annotated[int | None, "Processors this process may use. NULL when unknown."]
+    memory_bytes: Annotated[int | None, "Memory of the machine. NULL when unknown."]
     accelerator: Annotated[str | None, "Name of the device a worker used. NULL for the CPU."]
-    packages: Annotated[str, "JSON object: library to version, those that matter here."]
+    packages: Annotated[str, "JSON object: versions of the relevant libraries."]
 
 
 class Workers(TypedDict, total=False):
-    """One worker: the life of one process that held one model."""
+    """One worker: a process that loaded one model."""
 
     id: Annotated[int, "Number of the row."]
     sweep_id: Annotated[int, "The sweep."]
-    number: Annotated[int, "Which worker of the sweep it is, from 1."]
+    number: Annotated[int, "Number of the worker in its sweep, from 1."]
     sweep_model_id: Annotated[int, "The model and its settings."]
-    model_id: Annotated[int, "The model as found on disk; as asked for until it is found."]
+    model_id: Annotated[int, "The model as found on disk; the requested one until then."]
     environment_id: Annotated[int | None, "Environment it reported. NULL before it loaded."]
     pid: Annotated[int | None, "Process id of the worker. NULL when it never started."]
     started_at: Annotated[str, "When it was started."]
-    ended_at: Annotated[str | None, "When its whole process tree was gone. NULL before."]
+    ended_at: Annotated[str | None, "When its whole process tree had exited. NULL before."]
     phase: Annotated[str, "Last phase it was in."]
     engine: Annotated[str | None, "Engine used. NULL before it loaded."]
     family: Annotated[str | None, "Family the model was matched to. NULL before it loaded."]
@@ -39,16 +39,16 @@ class Workers(TypedDict, total=False):
     processor_class: Annotated[str | None, "Class of its processor. NULL before it loaded."]
     device: Annotated[str | None, "Device used. NULL before it loaded."]
     dtype: Annotated[str | None, "Number type used. NULL before it loaded."]
-    dtype_reason: Annotated[str | None, "Why that number type. NULL before it loaded."]
-    attention: Annotated[str | None, "Attention implementation. NULL where the engine has none."]
-    parameters: Annotated[int | None, "Parameters of the model. NULL where not told."]
-    notes: Annotated[str | None, "JSON list: what was out of the ordinary. NULL before it loaded."]
+    dtype_reason: Annotated[str | None, "Reason for that number type. NULL before it loaded."]
+    attention: Annotated[str | None, "Attention implementation. NULL if the engine has none."]
+    parameters: Annotated[int | None, "Parameters of the model. NULL when unknown."]
+    notes: Annotated[str | None, "JSON list: unusual events. NULL before it loaded."]
     download_s: Annotated[
-        float | None, "Seconds fetching the model's files, not part of load_s. NULL for folders."
+        float | None, "Seconds downloading the model's files, not part of load_s. NULL for folders."
     ]
     load_s: Annotated[
         float | None,
-        "Seconds from the load's begin to the model being ready: imports, weights and"
+        "Seconds from the start of the load to the model being ready: imports, weights and"
         " processor, without the download. NULL when it did not load.",
     ]
     import_s: Annotated[float | None, "Part of load_s: importing libraries. NULL as load_s."]
@@ -58,14 +58,15 @@ class Workers(TypedDict, total=False):
     exit_signal: Annotated[str | None, "Signal that ended it. NULL when it exited by itself."]
     killed_for: Annotated[
         str | None,
-        "Limit or reason we killed it for: download_s, load_s, first_token_s, run_s,"
-        " silence_s, memory_bytes, interrupted, cancelled, protocol or stop_s. NULL when we did"
-        " not.",
+        "Limit or reason it was killed for: download_s, load_s, first_token_s, run_s,"
+        " silence_s, memory_bytes, interrupted, cancelled, protocol or stop_s. NULL if not"
+        " killed.",
     ]
     kill_s: Annotated[
-        float | None, "Seconds from our decision to the whole tree being gone. NULL if not killed."
+        float | None,
+        "Seconds from the decision to kill to the exit of the whole tree. NULL if not killed.",
     ]
-    kill_started_at: Annotated[str | None, "When we decided to kill it. NULL when we did not."]
+    kill_started_at: Annotated[str | None, "Time of the decision to kill it. NULL if not killed."]
     stack_s: Annotated[
         float | None, "Part of kill_s: until the Python stack was taken. NULL when none was."
     ]
@@ -79,7 +80,7 @@ class Workers(TypedDict, total=False):
     ]
     freed_bytes: Annotated[
         int | None,
-        "How much more memory the machine had available after the kill, whoever gave it back."
+        "Increase of the machine's available memory after the kill, from any source."
         " NULL if not killed.",
     ]
     cpu_s: Annotated[float | None, "Processor seconds it used. NULL when not known."]
@@ -88,49 +89,49 @@ class Workers(TypedDict, total=False):
         "Highest resident memory of its process tree, files mapped in included."
         " NULL when it was never sampled.",
     ]
-    peak_rss_method: Annotated[str | None, "How that was measured. NULL with it."]
+    peak_rss_method: Annotated[str | None, "Measurement method. NULL with the value."]
     peak_anonymous_bytes: Annotated[
-        int | None, "Highest sample of resident memory not backed by files. NULL where not told."
+        int | None, "Highest sample of resident memory not backed by files. NULL when unknown."
     ]
     peak_file_bytes: Annotated[
-        int | None, "Highest sample of resident memory backed by files. NULL where not told."
+        int | None, "Highest sample of resident memory backed by files. NULL when unknown."
     ]
     peak_device_bytes: Annotated[
-        int | None, "Highest device memory reported. NULL on the CPU and where not told."
+        int | None, "Highest device memory reported. NULL on the CPU and when unknown."
     ]
-    peak_device_method: Annotated[str | None, "How that was measured. NULL with it."]
-    error_class: Annotated[str | None, "Why it could not be made ready. NULL when it was."]
-    message: Annotated[str | None, "The same in words. NULL when it was made ready."]
-    hint: Annotated[str | None, "What to do about it. NULL when nothing is known."]
+    peak_device_method: Annotated[str | None, "Measurement method. NULL with the value."]
+    error_class: Annotated[str | None, "Class of the load failure. NULL when it loaded."]
+    message: Annotated[str | None, "Text of the load failure. NULL when it loaded."]
+    hint: Annotated[str | None, "Suggested fix. NULL when none is known."]
     stack: Annotated[str | None, "Python stack at the kill. NULL when none was taken."]
-    log_path: Annotated[str, "File with all that the worker and its libraries printed."]
+    log_path: Annotated[str, "File with the output of the worker and its libraries."]
     visible_devices: Annotated[
-        str | None, "CUDA_VISIBLE_DEVICES as we set it. NULL when we did not."
+        str | None, "CUDA_VISIBLE_DEVICES set for the worker. NULL when not set."
     ]
     load_slept_s: Annotated[
         float | None,
-        "Seconds the machine slept between its start and its load's end, the download included."
-        " 0 is none, NULL where not told.",
+        "Seconds the machine slept from its start to the end of its load, download included."
+        " 0 is none, NULL when unknown.",
     ]
     load_swapped_bytes: Annotated[
-        int | None, "Bytes the machine moved to swap and back in that time. NULL where not told."
+        int | None, "Bytes the machine moved to swap and back in that time. NULL when unknown."
     ]
     load_throttled_s: Annotated[
         float | None,
-        "Seconds our control group was held back for its processor quota in that time, summed"
-        " over processors. NULL where not told.",
+        "Seconds the supervisor's control group was throttled by its processor quota in that time, summed"
+        " over processors. NULL when unknown.",
     ]
     load_thermal_throttles: Annotated[
-        int | None, "How often processors were slowed for heat in that time. NULL where not told."
+        int | None, "Thermal throttle events of the processors in that time. NULL when unknown."
     ]
     load_memory_stalled_s: Annotated[
-        float | None, "Seconds some process waited for memory in that time. NULL where not told."
+        float | None, "Seconds some process waited for memory in that time. NULL when unknown."
     ]
     peak_swap_bytes: Annotated[
-        int | None, "Highest sample of its tree's memory that lay in swap. NULL where not told."
+        int | None, "Highest sample of its tree's memory in swap. NULL when unknown."
     ]
     waiting_for: Annotated[
-        str | None, "Why it waits for its server now. NULL when it does not wait."
+        str | None, "Reason it waits for its server now. NULL when it does not wait."
     ]
     waited_s: Annotated[
         float | None, "Part of load_s: waiting for a server. NULL for models without one."
@@ -142,9 +143,9 @@ class Runs(TypedDict, total=False):
 
     id: Annotated[int, "Number of the row."]
     job_id: Annotated[int, "The job."]
-    attempt: Annotated[int, "Which attempt at the job it is, from 1."]
+    attempt: Annotated[int, "Number of the attempt at the job, from 1."]
     worker_id: Annotated[int | None, "Its worker. NULL when none was needed (skipped, bad image)."]
-    started_at: Annotated[str, "When it was handed to the worker, or given up."]
+    started_at: Annotated[str, "When it was sent to the worker, or skipped."]
     ended_at: Annotated[str | None, "When its outcome was known. NULL while it runs."]
     outcome: Annotated[
         str | None,
@@ -157,8 +158,8 @@ class Runs(TypedDict, total=False):
         " stop. NULL when ok or running, and when skipped before it began.",
     ]
     error_class: Annotated[str | None, "Class of the failure. NULL when ok or not classed."]
-    message: Annotated[str | None, "What happened, in words. NULL when ok."]
-    hint: Annotated[str | None, "What to do about it. NULL when nothing is known."]
+    message: Annotated[str | None, "Text of the failure. NULL when ok."]
+    hint: Annotated[str | None, "Suggested fix. NULL when none is known."]
     traceback: Annotated[str | None, "Python traceback, or the stack at the kill. NULL when none."]
     latency_s: Annotated[
         float | None,
@@ -168,31 +169,31 @@ class Runs(TypedDict, total=False):
     preprocess_s: Annotated[
         float | None,
         "Part of latency_s: from taking the run up to the model's inputs being ready."
-        " NULL when the first token never came.",
+        " NULL when there was no first token.",
     ]
     ttft_s: Annotated[
         float | None,
-        "Seconds from taking the run up to the first token with visible text. NULL when none came.",
+        "Seconds from taking the run up to the first token with visible text. NULL when there was none.",
     ]
     input_tokens: Annotated[
         int | None, "Tokens given to the model, image tokens included. NULL when not known."
     ]
     image_tokens: Annotated[
         int | None,
-        "Those of them that stand for images or videos. NULL where the engine cannot tell.",
+        "Part of input_tokens used by images or videos. NULL if the engine does not report it.",
     ]
     image_tiles: Annotated[
-        int | None, "Tiles the images were cut into. NULL where the engine cannot tell."
+        int | None, "Tiles the images were cut into. NULL if the engine does not report it."
     ]
     output_tokens: Annotated[
         int | None,
         "Tokens generated, the end token included; of a run that was cut short, those that"
-        " had arrived. NULL when none came, or when a server does not tell.",
+        " had arrived. NULL when there were none, or when a server does not report them.",
     ]
     prompt_tps: Annotated[
         float | None,
         "input_tokens over the seconds from inputs being ready to the first token."
-        " NULL when none came, or input_tokens is.",
+        " NULL without a token, or when input_tokens is NULL.",
     ]
     generation_tps: Annotated[
         float | None,
@@ -204,8 +205,8 @@ class Runs(TypedDict, total=False):
     ]
     raw_text: Annotated[
         str | None,
-        "Text as generated, special tokens included; of a run that was cut short, what had"
-        " arrived. NULL when none came.",
+        "Text as generated, special tokens included; of a run that was cut short, the text that"
+        " had arrived. NULL when there was none.",
     ]
     text: Annotated[
         str | None,
@@ -218,16 +219,16 @@ class Runs(TypedDict, total=False):
     peak_rss_bytes: Annotated[
         int | None, "Highest resident memory of the process tree during the run. NULL if unsampled."
     ]
-    peak_rss_method: Annotated[str | None, "How that was measured. NULL with it."]
+    peak_rss_method: Annotated[str | None, "Measurement method. NULL with the value."]
     peak_device_bytes: Annotated[
-        int | None, "Highest device memory during the run. NULL on the CPU and where not told."
+        int | None, "Highest device memory during the run. NULL on the CPU and when unknown."
     ]
-    peak_device_method: Annotated[str | None, "How that was measured. NULL with it."]
-    notes: Annotated[str | None, "JSON list: what was out of the ordinary. NULL when nothing was."]
+    peak_device_method: Annotated[str | None, "Measurement method. NULL with the value."]
+    notes: Annotated[str | None, "JSON list: unusual events. NULL when none."]
     slept_s: Annotated[
         float | None,
-        "Seconds the machine slept during the run; no time of ours counts them. 0 is none,"
-        " NULL where not told or without a worker.",
+        "Seconds the machine slept during the run; no other duration includes them. 0 is none,"
+        " NULL when unknown or without a worker.",
     ]
     swapped_bytes: Annotated[
         int | None,
@@ -235,21 +236,21 @@ class Runs(TypedDict, total=False):
     ]
     throttled_s: Annotated[
         float | None,
-        "Seconds our control group was held back for its processor quota during the run, summed"
+        "Seconds the supervisor's control group was throttled by its processor quota during the run, summed"
         " over processors. NULL as slept_s.",
     ]
     thermal_throttles: Annotated[
         int | None,
-        "How often processors were slowed for heat during the run. NULL as slept_s.",
+        "Thermal throttle events of the processors during the run. NULL as slept_s.",
     ]
     memory_stalled_s: Annotated[
         float | None,
-        "Seconds during the run in which some process of our control group (else: of the machine)"
+        "Seconds during the run in which some process of the control group (else: of the machine)"
         " waited for memory. NULL as slept_s.",
     ]
     peak_swap_bytes: Annotated[
         int | None,
-        "Highest sample of the process tree's memory that lay in swap. NULL where not told.",
+        "Highest sample of the process tree's memory in swap. NULL when unknown.",
     ]
     reasoning: Annotated[
         str | None,
@@ -274,6 +275,6 @@ class MemorySamples(TypedDict, total=False):
     at_s: Annotated[float, "Seconds since the worker was started."]
     phase: Annotated[str, "Phase the worker was in."]
     rss_bytes: Annotated[int, "Resident memory of its process tree."]
-    anonymous_bytes: Annotated[int | None, "Not backed by files. NULL where not told."]
-    file_bytes: Annotated[int | None, "Backed by files. NULL where not told."]
-    device_bytes: Annotated[int | None, "Device memory last reported. NULL where not told."]
+    anonymous_bytes: Annotated[int | None, "Not backed by files. NULL when unknown."]
+    file_bytes: Annotated[int | None, "Backed by files. NULL when unknown."]
+    device_bytes: Annotated[int | None, "Device memory last reported. NULL when unknown."]

@@ -1,4 +1,4 @@
-"""What was asked for: sweeps, their models, images, prompts and jobs."""
+"""Requested work: sweeps, their models, images, prompts and jobs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 
 class Sweeps(TypedDict, total=False):
-    """One sweep: models x images x prompts x settings, as it was asked for."""
+    """One sweep: models x images x prompts x settings, as requested."""
 
     id: Annotated[int, "Number of the row."]
     uid: Annotated[str, "Name that is unique over all machines; sorts by time."]
@@ -20,7 +20,7 @@ class Sweeps(TypedDict, total=False):
     ended_at: Annotated[str | None, "When its last job ended. NULL before."]
     in_queue: Annotated[int, "1 when it waits for vlmsweep start, 0 when it was run by itself."]
     label: Annotated[str | None, "A word to group sweeps by in the queue. NULL when none."]
-    priority: Annotated[int, "Higher goes first in the queue; 0 unless said otherwise."]
+    priority: Annotated[int, "Higher goes first in the queue; 0 by default."]
     rank: Annotated[float, "Order among sweeps of equal priority, lower first; 0 as added."]
     paused: Annotated[int, "1 while its jobs are held back, else 0."]
     not_before: Annotated[str | None, "When it may begin. NULL when at any time."]
@@ -34,7 +34,7 @@ class SweepModels(TypedDict, total=False):
     sweep_id: Annotated[int, "The sweep."]
     position: Annotated[int, "Place of the model in the sweep's list, from 0."]
     name: Annotated[str, "Name shown, unique in the sweep."]
-    model_id: Annotated[int, "The model as it was asked for."]
+    model_id: Annotated[int, "The requested model."]
     load_spec: Annotated[
         str, "JSON object: all load options; engine, dtype, device and url are taken from it."
     ]
@@ -42,9 +42,9 @@ class SweepModels(TypedDict, total=False):
     dtype: Annotated[str, "Number type asked for, or auto."]
     device: Annotated[str, "Device asked for, or auto."]
     url: Annotated[str | None, "Address of the server. NULL but for engine openai."]
-    generation: Annotated[str, "JSON object: the generation settings in force."]
+    generation: Annotated[str, "JSON object: the effective generation settings."]
     overrides: Annotated[str, "JSON list: those of them that differ from the sweep's."]
-    limits: Annotated[str, "JSON object: the limits in force."]
+    limits: Annotated[str, "JSON object: the effective limits."]
     fallback_of: Annotated[
         int | None, "The row this one is tried after. NULL for a model of the sweep itself."
     ]
@@ -58,7 +58,7 @@ class SweepModels(TypedDict, total=False):
     requirements: Annotated[
         str | None, "JSON list: packages its environment was made of. NULL when none were named."
     ]
-    load_failures: Annotated[int, "Loads that failed in a way that is tried again."]
+    load_failures: Annotated[int, "Loads that failed with a retryable error."]
     away_since: Annotated[
         str | None,
         "When its server was first found unable to answer. NULL while it answers, and without one.",
@@ -67,7 +67,7 @@ class SweepModels(TypedDict, total=False):
 
 
 class Models(TypedDict, total=False):
-    """A model as it was asked for and, in rows with a fingerprint, as it lay on disk."""
+    """A model as requested or, in rows with a fingerprint, as found on disk."""
 
     id: Annotated[int, "Number of the row."]
     source: Annotated[str, "hub, local for a folder, or server."]
@@ -122,8 +122,10 @@ class Images(TypedDict, total=False):
     frame_times_s: Annotated[
         str | None, "JSON list: seconds from the video's start to each. NULL with them."
     ]
-    error_class: Annotated[str | None, "Why it could not be prepared. NULL when it was."]
-    message: Annotated[str | None, "The same in words. NULL when it was prepared."]
+    error_class: Annotated[
+        str | None, "Class of the preparation failure. NULL when it was prepared."
+    ]
+    message: Annotated[str | None, "Text of the preparation failure. NULL when it was prepared."]
 
 
 class Prompts(TypedDict, total=False):
@@ -144,8 +146,8 @@ class Jobs(TypedDict, total=False):
     position: Annotated[int, "Place in the sweep, from 0."]
     sweep_model_id: Annotated[int, "The model and its settings."]
     prompt_id: Annotated[int, "The prompt."]
-    repeat: Annotated[int, "Which repeat it is, from 1."]
-    state: Annotated[str, "queued, running or done (whatever came of it)."]
+    repeat: Annotated[int, "Number of the repeat, from 1."]
+    state: Annotated[str, "queued, running or done (with any outcome)."]
     latest_run_id: Annotated[int | None, "Its latest run. NULL before the first."]
     rank: Annotated[float, "Order among its model's waiting jobs, lower first, then position."]
     paused: Annotated[int, "1 while it is held back, else 0."]

@@ -1,4 +1,4 @@
-"""What was asked of the overnight queue from other terminals."""
+"""Requests to the overnight queue from other terminals."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Annotated, TypedDict
 
 
 class Requests(TypedDict, total=False):
-    """A request that changed the queue, and what came of it; each is carried out once only."""
+    """A request that changed the queue, and its reply; each is carried out only once."""
 
-    uid: Annotated[str, "Name the asking command gave it, so that asking twice is harmless."]
+    uid: Annotated[str, "Unique id from the sending command; a repeated request has no effect."]
     processed_at: Annotated[str, "When it was carried out."]
-    action: Annotated[str, "What was asked, such as add, cancel or move."]
-    arguments: Annotated[str, "JSON object: of what. A sweep's own text is not repeated here."]
-    reply: Annotated[str, "JSON object: what the asking command was told."]
+    action: Annotated[str, "Requested action, such as add, cancel or move."]
+    arguments: Annotated[str, "JSON object: the action's arguments, without the sweep's text."]
+    reply: Annotated[str, "JSON object: the reply to the sending command."]

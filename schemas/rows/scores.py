@@ -1,4 +1,4 @@
-"""What can be said of texts: checks of their form, accepted answers, and scores."""
+"""Evaluation of texts: checks of their form, reference answers and scores."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Annotated, TypedDict
 
 
 class Checks(TypedDict, total=False):
-    """What was seen of a run's text, as facts and not verdicts; docs/scoring.md has examples.
+    """Measured properties of a run's text, without a verdict; docs/scoring.md has examples.
 
-    One row per run that said something. Of a run that was cut short, what had come is checked,
-    without its special tokens. Of a text over 100,000 characters the first of them are looked at.
+    One row per run with text. For a run that was cut short, the text so far is checked, without
+    its special tokens. Only the first 100,000 characters of a text are checked.
     """
 
     run_id: Annotated[int, "The run."]
@@ -20,9 +20,9 @@ class Checks(TypedDict, total=False):
     ]
     repetition: Annotated[
         float | None,
-        "Share of its characters, 0 to 1, that lie in a sequence of N characters which stood in"
-        " it before, without regard to case; N is half its length, 6 at least and 20 at most."
-        " Of a long text the last 20,000 characters are looked at. Below 0.1 in ordinary text,"
+        "Share of its characters, 0 to 1, in a sequence of N characters that occurred"
+        " earlier in it, without regard to case; N is half its length, 6 at least and 20 at most."
+        " Only the last 20,000 characters of a text are checked. Below 0.1 in ordinary text,"
         " near 1 in a loop. NULL without characters.",
     ]
     special_tokens: Annotated[
@@ -31,7 +31,7 @@ class Checks(TypedDict, total=False):
     ]
     prompt_echoed: Annotated[
         int | None,
-        "1 when the whole question (the user's last turn) stands in it, without regard to case"
+        "1 when it contains the whole question (the user's last turn), without regard to case"
         " and its final punctuation, else 0. NULL for a question of fewer than three words.",
     ]
     language: Annotated[
@@ -44,7 +44,7 @@ class Checks(TypedDict, total=False):
 
 
 class ReferenceAnswers(TypedDict, total=False):
-    """What was accepted as the answer to a job, and how it is scored; only where it is known."""
+    """The reference answers of a job and how it is scored; only for jobs that have some."""
 
     job_id: Annotated[int, "The job."]
     answers: Annotated[str, "JSON list of the answers; for vqa one for each of ten people."]
@@ -52,14 +52,14 @@ class ReferenceAnswers(TypedDict, total=False):
 
 
 class Scores(TypedDict, total=False):
-    """How a run's text scored by one metric. Only runs that ended ok have scores."""
+    """The score of a run's text by one metric. Only runs that ended ok have scores."""
 
     run_id: Annotated[int, "The run."]
     metric: Annotated[str, "The metric's name, such as exact; docs/scoring.md lists them."]
     value: Annotated[float, "0 to 1; of exact and contains 0 or 1."]
     expected: Annotated[
         str,
-        "The accepted answer it was held against: the one that fits best, else the first; of vqa"
+        "The reference answer it was compared with: the best match, else the first; of vqa"
         " the most frequent.",
     ]
 
@@ -67,21 +67,21 @@ class Scores(TypedDict, total=False):
 class Scored(TypedDict, total=False):
     """View: one row per job, of its latest run, with checks and scores."""
 
-    sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
+    sweep: Annotated[str, "The sweep's name, or its uid if unnamed."]
     model: Annotated[str, "The model's name in the sweep."]
     image: Annotated[str | None, "The image's file name; several with commas. NULL without one."]
-    prompt: Annotated[str, "The prompt's name, or its text where it has none."]
-    repeat: Annotated[int, "Which repeat it is, from 1."]
+    prompt: Annotated[str, "The prompt's name, or its text if unnamed."]
+    repeat: Annotated[int, "Number of the repeat, from 1."]
     outcome: Annotated[str | None, "As runs.outcome; NULL when not run yet or running."]
     text: Annotated[str | None, "As runs.text; NULL when the run did not finish."]
-    empty: Annotated[int | None, "As checks.empty; NULL when nothing was said."]
+    empty: Annotated[int | None, "As checks.empty; NULL without text."]
     cut_off: Annotated[int | None, "As checks.cut_off; NULL when not finished."]
-    repetition: Annotated[float | None, "As checks.repetition; NULL when nothing was said."]
+    repetition: Annotated[float | None, "As checks.repetition; NULL without text."]
     special_tokens: Annotated[int | None, "As checks.special_tokens; NULL when not finished."]
-    prompt_echoed: Annotated[int | None, "As checks.prompt_echoed; NULL when it cannot be told."]
-    language: Annotated[str | None, "As checks.language; NULL when it cannot be told."]
-    characters: Annotated[int | None, "As checks.characters; NULL when nothing was said."]
-    words: Annotated[int | None, "As checks.words; NULL when nothing was said."]
+    prompt_echoed: Annotated[int | None, "As checks.prompt_echoed; NULL when unknown."]
+    language: Annotated[str | None, "As checks.language; NULL when unknown."]
+    characters: Annotated[int | None, "As checks.characters; NULL without text."]
+    words: Annotated[int | None, "As checks.words; NULL without text."]
     reference_answers: Annotated[
         str | None, "As reference_answers.answers; NULL when none is known."
     ]
@@ -99,7 +99,7 @@ class ModelScores(TypedDict, total=False):
     `vlmsweep show --scores` adds the 95% interval.
     """
 
-    sweep: Annotated[str, "The sweep's name, or its uid where it has none."]
+    sweep: Annotated[str, "The sweep's name, or its uid if unnamed."]
     model: Annotated[str, "The model's name in the sweep."]
     metric: Annotated[str, "The metric's name, such as exact; docs/scoring.md lists them."]
     n: Annotated[int, "Questions scored; repeats of one are averaged first, and count once."]
