@@ -1,1 +1,1 @@
-"""Images made ready once, by a process of their own; `preparation` is the way in."""
+"""Prepares images once, in a subprocess; `prepare` is the entry point."""

@@ -1,7 +1,6 @@
-"""The folder of prepared images: kept by content, found again by source.
+"""The folder of prepared images: stored by content hash, indexed by source hash.
 
-A file is under its name either whole or not there. What is in it is `runner.image_prep.pixels`'
-business.
+Files are written atomically. Their pixels come from `runner.image_prep.pixels`.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ TOUCH_S = 3600.0
 
 
 class CacheFolderError(Exception):
-    """The folder for prepared images can't be used; no image is to blame."""
+    """The folder for prepared images can't be used; no image is at fault."""
 
 
 def index_entry(
     folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
 ) -> Path:
-    """Where the folder keeps what it knows of one source file prepared in one way."""
+    """Return the path of the index entry of one source file and one set of options."""
     how = f"{max_side or 'full'}" + (f".{max_frames}-frames" if max_frames else "")
     return folder / "index" / f"{source_sha256}.{how}.{RECIPE}.json"
 
@@ -39,7 +38,7 @@ def index_entry(
 def load_cached(
     folder: Path, source_sha256: str, max_side: int | None, max_frames: int | None = None
 ) -> ImageFacts | None:
-    """What the index knows, if its entry is whole and the prepared files are there."""
+    """Return the facts in the index, or None if the entry or a prepared file is invalid."""
     try:
         path = index_entry(folder, source_sha256, max_side, max_frames)
         entry = json.loads(path.read_bytes())
@@ -55,7 +54,7 @@ def load_cached(
 
 
 def _touch(*files: Path) -> None:
-    """In use again: not to be pruned now."""
+    """Update the times of files that are in use, so that they are not pruned."""
     for file in files:
         if file.stat().st_mtime < time.time() - TOUCH_S:
             os.utime(file)
@@ -84,12 +83,12 @@ def _check(entry: dict[str, Any]) -> str:
 
 
 def image_path(folder: Path, prepared_sha256: str) -> Path:
-    """Where the folder keeps the pixels with this sha256."""
+    """Return the path of the prepared image with this sha256."""
     return folder / prepared_sha256[:2] / f"{prepared_sha256}.png"
 
 
 def write_cache_file(path: Path, write_content: Callable[[BinaryIO], object]) -> int:
-    """Writes a file of the folder; returns its size in bytes. Raises CacheFolderError."""
+    """Write a file of the folder; return its size in bytes. Raises CacheFolderError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:

@@ -1,7 +1,7 @@
-"""The supervisor's end of the process that decodes images.
+"""The supervisor's client of the process that decodes images.
 
-It starts `runner.image_prep.decode_worker`, gives it an order at a time with a deadline, checks what it
-says, and kills and replaces it when it hangs, dies or talks nonsense. It opens no image.
+Starts `runner.image_prep.decode_worker`, sends it one request at a time with a deadline, validates
+the result, and kills and replaces it when it hangs, exits or sends invalid data. Opens no image.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from schemas.image import DecodeRequest, DecodeResult
 
 # -P: a stray json.py in the user's folder must not be imported.
 COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.image_prep.decode_worker")
-# Not the whole environment: a decoder taken over by a hostile file must find no token in it.
+# Not the complete environment: a decoder taken over by a hostile file must find no token in it.
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "PYTHONHOME", "PYTHONUTF8")
 KEPT_PREFIXES = ("LC_", "LD_", "DYLD_")
 START_LIMIT_S = 60.0
-LAST_WORDS_S = 0.5
+EXIT_WAIT_S = 0.5
 MAX_ANSWER_BYTES = 64 << 10
 STDERR_KEPT_BYTES = 2000
 
 _ANSWER = TypeAdapter(DecodeResult)
-_GARBAGE = "made the decoder answer nonsense: the file is broken or hostile"
+_GARBAGE = "made the decoder send invalid data: the file is broken or hostile"
 
 
 class DecoderError(RuntimeError):
-    """The decoding subprocess can't even start; no image is to blame."""
+    """The decoding subprocess can't start; no image is at fault."""
 
 
 class ImageFolderError(OSError):
-    """The folder for prepared images can't be written; no image is to blame."""
+    """The folder for prepared images can't be written; no image is at fault."""
 
 
 class DecoderLostError(Exception):
-    """This decoder can't be used any more; the text says why, about the image, for people."""
+    """The decoder can't be used any more; the message completes "the image ..."."""
 
     def __init__(self, message: str, *, late: bool = False) -> None:
         super().__init__(message)
@@ -76,7 +76,10 @@ class DecodeClient:
         self._kill()
 
     def answer(self, order: DecodeRequest) -> DecodeResult:
-        """What becomes of one order; a lost decoder is an answer too."""
+        """Return the result of one request; a lost decoder is reported as a bad image.
+
+        Raises DecoderError and ImageFolderError.
+        """
         fresh = self._process is None
         if fresh:
             self._start()
@@ -114,17 +117,17 @@ class DecodeClient:
             self._line(START_LIMIT_S)
         except DecoderLostError as lost:
             self._kill()
-            said = _last_line(self._stderr)
-            raise DecoderError(f"the image decoder does not start: {said or lost}") from None
+            output = _last_line(self._stderr)
+            raise DecoderError(f"the image decoder does not start: {output or lost}") from None
 
     def _ask(self, order: DecodeRequest) -> DecodeResult:
         assert self._process is not None
         assert self._process.stdin is not None
-        try:  # an order fits into the pipe, so that this never waits
+        try:  # a request fits into the pipe buffer, so that this never blocks
             self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise DecoderLostError(self._death()) from None
+            raise DecoderLostError(self._exit_message()) from None
         line = self._line(order.limit_s)
         try:
             answer = _ANSWER.validate_json(line)
@@ -135,7 +138,7 @@ class DecodeClient:
         return answer
 
     def _line(self, limit_s: float) -> bytes:
-        """The decoder's next line. Raises _Lost on the deadline, at its death, for floods."""
+        """Return the next line. Raises DecoderLostError on deadline, exit or too much data."""
         assert self._process is not None
         assert self._process.stderr is not None
         deadline = time.monotonic() + limit_s
@@ -152,7 +155,7 @@ class DecodeClient:
                     if key.fd == self._answers:
                         self._buffer += data
                         if not data:
-                            raise DecoderLostError(self._death())
+                            raise DecoderLostError(self._exit_message())
                         if len(self._buffer) > MAX_ANSWER_BYTES:
                             raise DecoderLostError(_GARBAGE)
                     else:
@@ -162,29 +165,29 @@ class DecodeClient:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def _death(self) -> str:
-        """Kill and reap what is left; how the decoder ended, about the image, for people."""
-        self._last_words()
+    def _exit_message(self) -> str:
+        """Kill and reap the decoder; return a message about its exit, without the image's name."""
+        self._drain_stderr()
         status = self._kill()
         if status is None:
             how = "stopped answering"
         elif status == -signal.SIGKILL:
-            how = "was killed from outside, perhaps for want of memory"
+            how = "was killed from outside, perhaps for lack of memory"
         elif status < 0:
             with suppress(ValueError):
                 status_name = signal.Signals(-status).name
                 return f"crashed the decoder ({status_name}): the file is broken or hostile"
-            how = f"died of signal {-status}"
+            how = f"was ended by signal {-status}"
         else:
-            how = f"left with exit status {status}"
-        said = _last_line(self._stderr)
-        return f"could not be decoded: the decoder {how}" + (f" ({said})" if said else "")
+            how = f"ended with exit status {status}"
+        output = _last_line(self._stderr)
+        return f"could not be decoded: the decoder {how}" + (f" ({output})" if output else "")
 
-    def _last_words(self) -> None:
-        """Wait a moment for a dying decoder: its errors' end means that it has its status."""
+    def _drain_stderr(self) -> None:
+        """Read stderr until its end or EXIT_WAIT_S, so that the exit status is available."""
         assert self._process is not None
         assert self._process.stderr is not None
-        deadline = time.monotonic() + LAST_WORDS_S
+        deadline = time.monotonic() + EXIT_WAIT_S
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stderr, selectors.EVENT_READ)
             while selector.select(max(0, deadline - time.monotonic())):
@@ -194,10 +197,10 @@ class DecodeClient:
                     break
 
     def _kill(self) -> int | None:
-        """Kill the decoder's whole process group and reap it; its status, None if unknown.
+        """Kill the decoder's process group and reap it; return its status, None if unknown.
 
-        A decoder that has died already keeps the status it died with, and its number can't
-        have been given to another process, because only this reaps it.
+        A decoder that has exited keeps its status, and its pid can't be reused, because it is
+        reaped only here.
         """
         process, self._process = self._process, None
         if self._answers >= 0:
@@ -211,7 +214,9 @@ class DecodeClient:
             with suppress(OSError):
                 if stream is not None:
                     stream.close()
-        with suppress(subprocess.TimeoutExpired):  # in a hung file system nothing dies
+        with suppress(
+            subprocess.TimeoutExpired
+        ):  # a process in a hung file system cannot be killed
             process.wait(timeout=5)
         for orphan in self._folder.glob(f"*/.*.{process.pid}.tmp"):
             with suppress(OSError):
@@ -220,20 +225,20 @@ class DecodeClient:
 
 
 def _is_valid(answer: DecodeResult, order: DecodeRequest) -> bool:
-    """Whether an answer is one of the two kinds: an error with a message, or prepared pixels."""
+    """Return True if a result is an error with a message, or a complete prepared image."""
     if answer.folder_error is not None:
         return True
     if answer.error_class is not None:
         return answer.message is not None and not _digests(answer)
-    whole = all(len(d) == 64 and not set(d) - set("0123456789abcdef") for d in _digests(answer))
+    complete = all(len(d) == 64 and not set(d) - set("0123456789abcdef") for d in _digests(answer))
     frames, times = answer.frame_sha256s, answer.frame_times_s
     if order.max_frames is None:
-        as_asked = not frames and not times
+        as_requested = not frames and not times
     else:
-        as_asked = 0 < len(frames) == len(times) <= order.max_frames
-        as_asked = as_asked and answer.duration_s is not None
+        as_requested = 0 < len(frames) == len(times) <= order.max_frames
+        as_requested = as_requested and answer.duration_s is not None
     made = answer.prepared_sha256 and answer.prepared_width and answer.prepared_height
-    return whole and as_asked and bool(made)
+    return complete and as_requested and bool(made)
 
 
 def _digests(answer: DecodeResult) -> list[str]:
@@ -242,7 +247,7 @@ def _digests(answer: DecodeResult) -> list[str]:
 
 
 def decoder_environment() -> dict[str, str]:
-    """The few variables a process gets that meets hostile files."""
+    """Return the environment variables of a process that reads untrusted files."""
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -1,11 +1,10 @@
-"""The subprocess that decodes images: hostile files meet the image libraries here alone.
+"""The subprocess that decodes images: only here do image libraries read untrusted files.
 
-`python -m runner.image_prep.decode_worker --answers FD --memory BYTES` takes one `Order` a line on its
-standard input and gives one `Answer` a line on FD; what libraries print goes elsewhere and can't
-corrupt the answers. It imports the standard library, Pillow and PyAV only, and these two
-not before something must be decoded. It limits its own memory and, as a last resort for when its
-parent is gone, its own time; deadlines, killing and restarting are `runner.image_prep.decode_client`'s
-work.
+`python -m runner.image_prep.decode_worker --answers FD --memory BYTES` reads `DecodeRequest` lines from
+standard input and writes `DecodeResult` lines to FD; output of libraries goes elsewhere and can't
+corrupt them. It imports the standard library, Pillow and PyAV only, the latter two when first
+needed. It limits its memory and, in case its parent has exited, its time; deadlines, kills and
+restarts are in `runner.image_prep.decode_client`.
 """
 
 from __future__ import annotations
@@ -77,9 +76,9 @@ def _store_frames(
 
 
 def _check_unchanged(file: IO[bytes], stamp: int) -> None:
-    if os.fstat(file.fileno()).st_mtime_ns != stamp:  # what was hashed is not what was decoded
+    if os.fstat(file.fileno()).st_mtime_ns != stamp:  # the hash may be of other bytes
         raise UnusableImageError(
-            "bad_image", "changed while it was read: try again when it is whole"
+            "bad_image", "changed while it was read: try again when it is complete"
         )
 
 
@@ -92,7 +91,7 @@ def _write_png(folder: Path, image: Image) -> tuple[str, int]:
 
 
 def serve(order: DecodeRequest) -> DecodeResult:
-    """Do one order. Never raises for a bad image, nor for a bad folder."""
+    """Execute one request. Never raises for a bad image or folder."""
     kind: Kind = "image" if order.max_frames is None else "video"
     facts, retire = ImageFacts(kind=kind, max_frames=order.max_frames), False
     try:
@@ -124,14 +123,14 @@ def _limit(memory_bytes: int) -> None:
     for kind, value in ((resource.RLIMIT_CORE, 0), (resource.RLIMIT_AS, memory_bytes)):
         with suppress(OSError, ValueError):  # macOS refuses RLIMIT_AS
             resource.setrlimit(kind, (value, value))
-    with suppress(OSError):  # already a leader where our parent saw to it
+    with suppress(OSError):  # already a session leader
         os.setsid()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
 
 
 def main() -> None:
-    """Serve orders until the end of file. The first line written says that we are ready."""
+    """Serve requests until the end of file. The first line written is `ready`."""
     parser = argparse.ArgumentParser(prog="python -m runner.image_prep.decode_worker")
     parser.add_argument("--answers", type=int, required=True, metavar="FD")
     parser.add_argument("--memory", type=int, required=True, metavar="BYTES")
@@ -142,7 +141,7 @@ def main() -> None:
         print(json.dumps({"ready": os.getpid()}), file=answers, flush=True)
         for line in sys.stdin.buffer:
             order = DecodeRequest(**json.loads(line))
-            # Our parent kills us long before, unless it is gone and native code hangs.
+            # Needed only if native code hangs after the parent has exited.
             signal.setitimer(signal.ITIMER_REAL, 2 * order.limit_s + 5)
             print(json.dumps(asdict(serve(order))), file=answers, flush=True)
             signal.setitimer(signal.ITIMER_REAL, 0)

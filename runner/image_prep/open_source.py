@@ -1,6 +1,6 @@
-"""Opens and hashes the file a user named, whatever it is, without ever waiting for it.
+"""Opens and hashes an image file of any kind without blocking.
 
-It looks at no pixel: that is `runner.image_prep.pixels`.
+Pixels are read by `runner.image_prep.pixels`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CHUNK = 1 << 20
 
 
 class UnusableImageError(Exception):
-    """This file can't become an image, for a reason a person can act on."""
+    """A file can't be used as an image; the message gives the reason and what to do."""
 
     def __init__(self, error_class: ImageError, message: str) -> None:
         super().__init__(message)
@@ -25,10 +25,10 @@ class UnusableImageError(Exception):
 
 
 def open_source(path: bytes) -> IO[bytes]:
-    """Open a regular, non-empty file of at most 1 GiB without ever waiting for it.
+    """Open a regular, non-empty file of at most 1 GiB without blocking.
 
-    Raises RefusedError for anything else. The look before opening spares devices, for which
-    opening alone can do something; the look after it is the one that counts.
+    Raises UnusableImageError for anything else. The check before opening avoids side effects of
+    opening devices; the check afterwards is decisive.
     """
     try:
         _check_kind(os.stat(path))  # noqa: PTH116 (paths are bytes here)
@@ -42,7 +42,7 @@ def open_source(path: bytes) -> IO[bytes]:
         else:
             text = "does not exist: check the path"
         raise UnusableImageError("not_found", text) from None
-    except OSError as error:  # ELOOP, ENAMETOOLONG, EIO and whatever a file system thinks up
+    except OSError as error:  # ELOOP, ENAMETOOLONG, EIO and others
         why = (error.strerror or type(error).__name__).lower()
         raise UnusableImageError("not_found", f"can't be opened ({why}): check the path") from None
     _check_kind(os.fstat(file.fileno()))
@@ -69,7 +69,7 @@ def _check_kind(found: os.stat_result) -> None:
 
 
 def hash_source(file: IO[bytes]) -> str:
-    """The sha256 of a file's bytes. Raises RefusedError where it grows or shrinks meanwhile."""
+    """Return the sha256 of a file. Raises UnusableImageError if its size changes meanwhile."""
     size, seen, digest = os.fstat(file.fileno()).st_size, 0, hashlib.sha256()
     try:
         while seen <= size and (chunk := file.read(CHUNK)):
@@ -79,6 +79,6 @@ def hash_source(file: IO[bytes]) -> str:
         raise UnusableImageError("bad_image", f"can't be read ({error.strerror})") from None
     if seen != size:
         raise UnusableImageError(
-            "bad_image", "changed while it was read: try again when it is whole"
+            "bad_image", "changed while it was read: try again when it is complete"
         )
     return digest.hexdigest()

@@ -1,6 +1,6 @@
-"""From a file's bytes to upright RGB pixels: the only place where Pillow meets hostile files.
+"""Decodes image files into upright RGB pixels: only here does Pillow read untrusted files.
 
-Runs in the decoding subprocess alone, and imports Pillow not before something must be decoded.
+Runs in the decoding subprocess only, and imports Pillow when it is first needed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .open_source import CHUNK, UnusableImageError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Few formats, so that few parsers meet hostile bytes (Pillow's EPS reader would even start gs).
+# Few formats, so that few parsers read untrusted bytes (Pillow's EPS reader would even start gs).
 # fmt: off
 PLUGINS = (
     "Jpeg", "Mpo", "Png", "WebP", "Gif", "Bmp", "Tiff", "Avif", "Ico", "Ppm", "Jpeg2K", "Qoi",
@@ -32,8 +32,8 @@ FORMATS = (
 )
 # fmt: on
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-# What people point us at by mistake, told by its first bytes.
-STRANGERS = (
+# Files given by mistake, recognized by their first bytes.
+WRONG_KINDS = (
     (b"%PDF", "a PDF: export its pages as PNG"),
     (b"8BPS", "a Photoshop file: export it as PNG"),
     (b"version https://git-lfs", "a Git LFS pointer: fetch the real file with `git lfs pull`"),
@@ -45,9 +45,9 @@ STRANGERS = (
 
 
 def load_pillow(head: bytes) -> list[str]:
-    """Load Pillow and what the file with this head needs; the formats that may be tried.
+    """Load Pillow and the plugins that a file with this head needs; return the formats to try.
 
-    Raises RefusedError("missing_package") where the format is known and its decoder missing.
+    Raises UnusableImageError, with `missing_package` if the decoder is not installed.
     """
     try:
         from PIL import Image as module
@@ -80,7 +80,7 @@ def load_pillow(head: bytes) -> list[str]:
 def read_header(
     file: IO[bytes], facts: ImageFacts, order: DecodeRequest
 ) -> tuple[ImageFacts, Image]:
-    """What the file says of itself, and the image, not decoded yet. Raises RefusedError."""
+    """Return the facts of the header, and the undecoded image. Raises UnusableImageError."""
     from PIL import Image as module
 
     file.seek(0)
@@ -88,7 +88,7 @@ def read_header(
     module.MAX_IMAGE_PIXELS = order.max_pixels
     image = _open(file, formats, head)
     name, frames, orientation = image.format, _frames(image), None
-    if name in ("GIF", "TIFF"):  # counting their frames has moved them
+    if name in ("GIF", "TIFF"):  # counting the frames has changed the position
         image = _open(file, formats, head)
     width, height = image.size
     if name == "TIFF":  # Pillow turns these upright itself, and names the upright size
@@ -102,9 +102,9 @@ def read_header(
 def decode(
     file: IO[bytes], facts: ImageFacts, image: Image, order: DecodeRequest
 ) -> tuple[int | None, Image]:
-    """Decode, turn upright, flatten, shrink, convert to sRGB: orientation and RGB image.
+    """Decode, rotate, flatten, shrink, convert to sRGB; return the orientation and RGB image.
 
-    Raises RefusedError, and whatever Pillow raises for a broken file.
+    Raises UnusableImageError, and any error of Pillow for a broken file.
     """
     from PIL.Image import Resampling
 
@@ -123,7 +123,7 @@ def decode(
         orientation = _orientation(image)
         image = apply_orientation(image, orientation)
     image = _flatten_alpha(image, facts.format)
-    # From the source's size, not from what a JPEG was decoded to.
+    # From the source's size, not from the reduced size of a decoded JPEG.
     size = fit_size(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
@@ -148,9 +148,9 @@ def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
 
 
 def wrong_kind_reason(head: bytes) -> str | None:
-    """What people point us at by mistake, if it is that."""
+    """Return the kind of a file that is not an image, if it is recognized."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
-    return next((text for magic, text in STRANGERS if start.startswith(magic)), None)
+    return next((text for magic, text in WRONG_KINDS if start.startswith(magic)), None)
 
 
 def _frames(image: Image) -> int | None:
@@ -163,13 +163,13 @@ def _frames(image: Image) -> int | None:
 def _orientation(image: Image) -> int | None:
     try:
         value = image.getexif().get(0x0112)
-    except Exception:  # broken metadata is no reason to refuse whole pixels
+    except Exception:  # pixels may be intact if metadata is broken
         return None
     return value if isinstance(value, int) and 1 <= value <= 8 else None
 
 
 def apply_orientation(image: Image, orientation: int | None) -> Image:
-    """An image turned as EXIF's orientation asks for."""
+    """Return an image rotated and flipped according to the EXIF orientation."""
     from PIL.Image import Transpose as T
 
     turns = [T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270]
@@ -179,13 +179,13 @@ def apply_orientation(image: Image, orientation: int | None) -> Image:
 
 
 def fit_size(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    """A size whose longest side is at most `longest`; nothing is enlarged."""
+    """Return a size in pixels whose longest side is at most `longest`; never enlarges."""
     scale = min(1.0, longest / max(size)) if longest else 1.0
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def _zero_filled(file: IO[bytes], name: str | None) -> bool:
-    """Whether a JPEG was cut and filled up with zeros, which libjpeg takes for grey pixels."""
+    """Return True if a JPEG is cut off and padded with zeros, which libjpeg decodes as grey."""
     if name not in ("JPEG", "MPO"):
         return False
     file.seek(max(0, os.fstat(file.fileno()).st_size - 512))
@@ -205,7 +205,7 @@ def _zero_filled(file: IO[bytes], name: str | None) -> bool:
 
 
 def _flatten_alpha(image: Image, name: str | None) -> Image:
-    """The image as L, RGB or CMYK with nothing transparent: white shows through."""
+    """Return the image as L, RGB or CMYK, on a white background if it is transparent."""
     from PIL import Image as module
 
     if image.mode.startswith("I;16") or (image.mode == "I" and name in ("PNG", "PPM")):
@@ -231,7 +231,7 @@ def _flatten_alpha(image: Image, name: str | None) -> Image:
 
 
 def _normalize_32bit(image: Image) -> Image:
-    """32-bit grey as L. Such files don't say what white is; take the likeliest range."""
+    """Convert 32-bit grey to L. The files do not define white; the likeliest range is used."""
     low, high = image.getextrema()
     assert isinstance(low, int | float)
     assert isinstance(high, int | float)
@@ -263,7 +263,7 @@ def _srgb(image: Image, profile: object) -> Image:
 
 
 def hash_pixels(image: Image) -> str:
-    """The sha256 over size and RGB pixels, row by row so that no second copy is made."""
+    """Return the sha256 of size and RGB pixels, by rows to avoid a second copy."""
     digest = hashlib.sha256(f"RGB {image.width} {image.height}\n".encode())
     rows = max(1, CHUNK // image.width)
     for top in range(0, image.height, rows):

@@ -89,7 +89,7 @@ def _one(decoder: DecodeClient, path: Path, root: Path, order: DecodeRequest) ->
 
 
 def _bytes(path: Path) -> bytes | str:
-    """The path as the system takes it, or what is wrong with it."""
+    """Return the path as bytes, or the reason why it is invalid."""
     try:
         name = os.fsencode(path)
     except UnicodeEncodeError:

@@ -1,8 +1,8 @@
-"""`python -m runner.image_prep.probe_worker`: a first look at images, at their headers only.
+"""`python -m runner.image_prep.probe_worker`: reads the headers of images.
 
-Paths come in hexadecimal, one a line, on its standard input; an object a line comes back: width
-and height where the header tells them, or what is wrong. Like `runner.image_prep.decode_worker` it meets
-hostile files in a process of its own; how long it may take is its parent's business.
+Reads one path per line, in hexadecimal, from standard input, and writes one JSON object per line:
+width and height, or the error. Like `runner.image_prep.decode_worker` it is a separate process
+because files are untrusted; the parent enforces the time limit.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ORDER = DecodeRequest(
 
 
 def probe_header(path: bytes) -> dict[str, Any]:
-    """One image's, or video's. Never raises for a bad file."""
+    """Return the size in pixels or the error of one file. Never raises for a bad file."""
     try:
         with open_source(path) as file:
             if Path(os.fsdecode(path)).suffix.lower() in VIDEO_SUFFIXES:
@@ -45,10 +45,10 @@ def probe_header(path: bytes) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer until the end of file."""
+    """Serve requests until the end of file."""
     _limit(MEMORY_BYTES)
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)  # what a library prints must not stand among the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     for line in sys.stdin.buffer:
         print(json.dumps(probe_header(bytes.fromhex(line.decode()))), file=answers, flush=True)
 

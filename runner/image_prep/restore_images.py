@@ -1,7 +1,7 @@
-"""Prepares images again that a stored sweep needs and that were deleted since.
+"""Prepares deleted images of a stored sweep again.
 
 An image is identified by its source's content: if the source has changed, the image cannot be
-prepared again, and the jobs that ask about it fail.
+prepared again, and the jobs that use it fail.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def restore_images(store: Store, sweep: int, on_idle: Callable[[], None]) -> Non
 
 
 def restore_image(row: Sequence[Any], folder: Path) -> PreparedImage | None:
-    """Prepares the image of a row of SELECT_IMAGES; None where its files are there."""
+    """Prepare the image of a row of SELECT_IMAGES; None if its files exist.
+
+    Raises ImageFolderError and DecoderError.
+    """
     _, path, _, max_side, prepared, frames = row
     files = [Path(name) for name in (json.loads(frames) if frames else [prepared]) if name]
     if files and all(file.is_file() for file in files):
@@ -52,7 +55,7 @@ def restore_image(row: Sequence[Any], folder: Path) -> PreparedImage | None:
 
 
 def image_columns(image: PreparedImage, sha256: str) -> dict[str, Any]:
-    """The columns to update; an error where the source no longer has the hash `sha256`."""
+    """Return the columns to update; an error if the source no longer has the hash `sha256`."""
     if image.source_sha256 != sha256 or image.error_class is not None:
         message = "the file has changed since the sweep was stored"
         return {"error_class": "not_found", "message": message}

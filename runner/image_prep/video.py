@@ -1,8 +1,8 @@
-"""From a video's bytes to upright RGB frames: the only place where FFmpeg meets hostile files.
+"""Decodes videos into upright RGB frames: only here does FFmpeg read untrusted files.
 
-Runs in the decoding subprocess alone, and imports PyAV not before a video must be decoded. What
-the file says of its own length is not believed: its packets are counted first, then only what
-leads to the frames wanted is decoded. Sound is never decoded, and nothing but the one file read.
+Runs in the decoding subprocess only, and imports PyAV when it is first needed. The length in the
+header is not trusted: packets are counted first, then only the requested frames are decoded, with
+those they depend on. Audio is never decoded, and no other file is opened.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from .pixels import apply_orientation, fit_size, wrong_kind_reason
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# Few formats, told by their first bytes and never probed: FFmpeg knows playlists, too, which
-# would have it open other files.
+# Few formats, recognized by their first bytes and never probed: FFmpeg also reads playlists,
+# which would make it open other files.
 ATOMS = {b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"}
 # A display matrix's signs (a, b, c, d) as EXIF's orientation.
 ORIENTATIONS = {
@@ -36,19 +36,19 @@ ORIENTATIONS = {
     (0, -1, -1, 0): 7,
     (0, -1, 1, 0): 8,
 }
-MISSING_S, MISSING_PART = 0.5, 0.1  # more than both of what the header promises: cut off
-WIDEST_PIXEL = 4  # pixels of a stranger shape than 1:4 are a broken header's
+MISSING_S, MISSING_PART = 0.5, 0.1  # a video that is shorter by more than both is cut off
+WIDEST_PIXEL = 4  # a more extreme pixel aspect ratio means a broken header
 
 
 class SeekMismatchError(Exception):
-    """Seeking did not lead to the frame it should have."""
+    """Seeking did not reach the expected frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Index:
-    """All frames in the order they are shown: when (ticks), for how long altogether, the keys.
+    """Times of all frames in display order, their end and the key frames, in ticks.
 
-    `timed` tells that the times are the file's own, so that frames can be found by them.
+    `timed`: the times are from the file, so that seeking by them works.
     """
 
     times: list[int]
@@ -60,9 +60,9 @@ class _Index:
 def read_video(
     file: IO[bytes], facts: ImageFacts, order: DecodeRequest
 ) -> tuple[ImageFacts, Iterator[tuple[float, Image]]]:
-    """What the file says of itself, and its frames: seconds from the start, and the image.
+    """Return the facts of a video and its frames: seconds from the start, and the image.
 
-    Raises RefusedError and whatever PyAV raises for a broken file, while iterating too.
+    Raises UnusableImageError and any error of PyAV for a broken file, also during iteration.
     """
     with _opened(file) as container:
         stream = _stream(container)
@@ -111,7 +111,10 @@ def _opened(file: IO[bytes]) -> Any:
 
 
 def _stream(container: Any) -> Any:
-    """The video stream, on one thread: each more would take address space from the limit."""
+    """Return the video stream, with one thread: each thread takes address space.
+
+    Raises UnusableImageError.
+    """
     from av.stream import Disposition
 
     for stream in container.streams.video:
@@ -128,7 +131,7 @@ def _check_size(width: int, height: int, order: DecodeRequest) -> None:
 
 
 def _index(container: Any, stream: Any) -> _Index:
-    """Every frame there is, by its packet; nothing is decoded. Raises RefusedError for none."""
+    """Index all frames by their packets, without decoding. Raises UnusableImageError."""
     times, keys, ticks = [], [], []
     for packet in container.demux(stream):
         if packet.is_corrupt:
@@ -140,7 +143,7 @@ def _index(container: Any, stream: Any) -> _Index:
                 keys.append(packet.pts)
     if not times:
         raise UnusableImageError("bad_image", "holds no frames: fetch or export it again")
-    # AVI has no times of its own; FFmpeg makes some up, wrong ones where frames are reordered.
+    # AVI stores no times; FFmpeg estimates them, wrongly if frames are reordered.
     timed = container.format.name != "avi" and None not in times
     if not timed or len(set(times)) != len(times):
         tick = max(1, round(1 / (stream.average_rate * stream.time_base))) if _rate(stream) else 1
@@ -156,16 +159,16 @@ def _rate(stream: Any) -> bool:
 
 
 def _check_whole(container: Any, stream: Any, index: _Index) -> None:
-    """Refuse a video that holds much less than its header promises."""
+    """Raises UnusableImageError for a video much shorter than its header promises."""
     found = float((index.end - index.times[0]) * stream.time_base)
     if stream.duration is not None:
-        said = float(stream.duration * stream.time_base)
+        promised = float(stream.duration * stream.time_base)
     elif container.duration is not None and len(container.streams) == 1:
-        said = container.duration / 1e6
+        promised = container.duration / 1e6
     else:
         return
-    if said - found > max(MISSING_S, MISSING_PART * said):
-        text = f"holds {found:.1f} s of the {said:.1f} s its header promises: it is cut off or "
+    if promised - found > max(MISSING_S, MISSING_PART * promised):
+        text = f"holds {found:.1f} s of the {promised:.1f} s its header promises: it is cut off or "
         raise UnusableImageError("bad_image", text + "broken, fetch or export it again")
 
 
@@ -175,13 +178,16 @@ def _title(container: Any) -> str:
 
 
 def _pixel_shape(stream: Any) -> float:
-    """A pixel's width over its height, 1 where the file says nothing sane."""
+    """Return the aspect ratio of a pixel (width / height); 1 if it is missing or invalid."""
     shape = float(stream.sample_aspect_ratio or 1)
     return shape if 1 / WIDEST_PIXEL <= shape <= WIDEST_PIXEL else 1.0
 
 
 def _orientation(file: IO[bytes]) -> int | None:
-    """What the first frame's display matrix comes to, as EXIF's orientation."""
+    """Return the display matrix of the first frame as an EXIF orientation.
+
+    Raises UnusableImageError.
+    """
     with _opened(file) as container:
         frame = next(container.decode(_stream(container)), None)
         if frame is None:
@@ -192,7 +198,7 @@ def _orientation(file: IO[bytes]) -> int | None:
         if matrix is None:
             return None
         a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))
-        # Anything but a quarter turn is left as it is: nobody films at 37 degrees.
+        # Only multiples of 90 degrees are applied.
         return ORIENTATIONS.get((_sign(a), _sign(b), _sign(c), _sign(d)))
 
 
@@ -201,15 +207,18 @@ def _sign(value: int) -> int:
 
 
 def _frame_indices(index: _Index, count: int) -> list[int]:
-    """Which frames are taken: those shown amid `count` equal parts of the length, each once."""
+    """Return the indexes of the frames in the middle of `count` equal parts, without duplicates."""
     start = index.times[0]
     span = index.end - start
-    amid = (start + (2 * part + 1) * span // (2 * count) for part in range(count))
-    return list(dict.fromkeys(max(0, bisect_right(index.times, time) - 1) for time in amid))
+    middles = (start + (2 * part + 1) * span // (2 * count) for part in range(count))
+    return list(dict.fromkeys(max(0, bisect_right(index.times, time) - 1) for time in middles))
 
 
 def _decode_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[int, Any]]:
-    """The frames in these places: by seeking, and by counting from where that fails."""
+    """Yield the frames with these indexes: by seeking, or by counting if that fails.
+
+    Raises UnusableImageError.
+    """
     done = 0
     if index.timed:
         try:
@@ -232,7 +241,10 @@ def _decode_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterato
 
 
 def _seek_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[tuple[int, Any]]:
-    """Seek to the key frame before each, unless the way from the last one is shorter."""
+    """Yield frames by seeking to the key frame before each, if it is after the last frame.
+
+    Raises SeekMismatchError.
+    """
     with _opened(file) as container:
         stream, now, decoded = _stream(container), None, iter(())
         for place in places:
@@ -253,7 +265,7 @@ def _seek_frames(file: IO[bytes], index: _Index, places: list[int]) -> Iterator[
 
 
 def _image(image: Image, shape: float, orientation: int | None, longest: int | None) -> Image:
-    """A frame as people see it: square pixels, upright, shrunk."""
+    """Return a frame with square pixels, upright and shrunk."""
     from PIL.Image import Resampling
 
     size = (max(1, round(image.width * shape)), image.height)

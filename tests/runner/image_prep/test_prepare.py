@@ -525,8 +525,8 @@ DEEDS = {
     "exit": ("os._exit(3)", "exit status 3"),
     "words": ("sys.exit('last words')", "exit status 1 (last words)"),
     "escape": ("raise ValueError('\\033[2Jred')", "\ufffd[2Jred"),
-    "noise": ("os.write(int(sys.argv[2]), b'noise\\n' * 9)", "nonsense"),
-    "flood": ("os.write(int(sys.argv[2]), b'[' * 200_000)", "nonsense"),
+    "noise": ("os.write(int(sys.argv[2]), b'noise\\n' * 9)", "invalid data"),
+    "flood": ("os.write(int(sys.argv[2]), b'[' * 200_000)", "invalid data"),
 }
 
 

@@ -381,7 +381,7 @@ def test_replies_of_a_compromised_decoder_are_validated(
         "decode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
-    assert "nonsense" in refused(film(tmp_path / "a.mp4", 2))
+    assert "invalid data" in refused(film(tmp_path / "a.mp4", 2))
 
 
 # In a sweep
