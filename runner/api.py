@@ -179,7 +179,7 @@ def enqueue(
 
 
 def stage_plan(plan: Plan, database: Path, staged: Path, emit: EventSink) -> str:
-    """Stores a plan in a database file of its own, for the writer to merge; returns its uid."""
+    """Stores a plan in a separate database file, for the writer to merge; returns its uid."""
     with closing(Store(staged)) as store:
         images = prepare_plan_images(plan, store, emit, folder=files_folder(database) / "images")
         sweep = sweep_writer.add_sweep(
@@ -202,7 +202,7 @@ def open_for_work(database: Path, emit: EventSink) -> Iterator[tuple[Store, Cont
 
 
 def known_ranks(plan: Plan, database: Path) -> dict[int, int] | None:
-    """The models' order by what they took before; None without a readable database."""
+    """The models' order by earlier durations; None without a readable database."""
     try:
         with Reader(database) as reader:
             return sweep_writer.model_ranks(reader.connection, plan)
@@ -245,7 +245,7 @@ def prepare_plan_images(
         )
     except OSError as error:
         raise DatabaseError(
-            f"cannot write images beside {store.path}: {error}",
+            f"cannot write images to the folder of {store.path}: {error}",
             hint="free disk space, or choose another database with --db",
         ) from error
 

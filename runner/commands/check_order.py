@@ -1,9 +1,9 @@
-"""Asks whether a model's answers depend on what it was asked before: the same jobs in three orders.
+"""Checks if a model's answers depend on earlier jobs, by running the same jobs in three orders.
 
-Each job runs alone in a fresh process, then all on one worker in the plan's order, then in the
-opposite one. Where a text differs, the job runs alone once more: if that differs too, the model is
-unsteady by itself, and nothing is said about the order. Every run is stored, in sweeps of their
-own; how a sweep runs is `runner.api`'s business.
+Each job runs alone in a new process, then all run on one worker in the plan's order, then in
+reverse. If a text differs, the job runs alone again: if that differs too, the model is unsteady by
+itself, and the order is not to blame. Every run is stored, one sweep per order; sweeps are run by
+`runner.api`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from ..process.launcher import Launcher
 
 Key = tuple[int, int, tuple[int, ...], int]
-Said = dict[Key, dict[str, Any]]
+RowsByJob = dict[Key, dict[str, Any]]
 SAME, LEAKS, UNSTEADY, FAILED = "same", "depends on order", "unsteady by itself", "not answered"
 
 
 @dataclass(frozen=True, slots=True)
 class OrderComparison:
-    """One job's texts: alone, after those before it, after those behind it; and what follows."""
+    """Texts of one job: alone, in the plan's order, in reverse; and the verdict."""
 
     model: str
     image: str | None
@@ -46,38 +46,38 @@ class OrderComparison:
 
 @dataclass(frozen=True, slots=True)
 class OrderCheckResult:
-    """All jobs compared; `sweeps` are the numbers under which the runs are stored."""
+    """All compared jobs; `sweeps` are the ids of the stored sweeps."""
 
     jobs: list[OrderComparison]
     sweeps: list[int]
     whole: bool
 
     def count(self, verdict: str) -> int:
-        """How many jobs have a verdict."""
+        """Return the number of jobs with a verdict."""
         return sum(job.verdict == verdict for job in self.jobs)
 
     def in_words(self) -> str:
-        """How many jobs have which verdict."""
+        """Return the number of jobs per verdict, as text."""
         counts = (f"{self.count(verdict)} {verdict}" for verdict in (SAME, LEAKS, UNSTEADY, FAILED))
         return f"{units.pluralize(len(self.jobs), 'job')}: {', '.join(counts)}"
 
     def as_rows(self, every: bool) -> list[dict[str, Any]]:
-        """Plain data: the jobs that are not the same, or every one."""
+        """Return the jobs whose texts differ, or all jobs, as plain data."""
         return [asdict(job) for job in self.jobs if every or job.verdict != SAME]
 
 
 def run_order_check(
     plan: Plan, database: Path, emit: EventSink, launcher: Launcher | None = None
 ) -> OrderCheckResult:
-    """Runs and compares. Raises SweepFileError when texts may differ by chance alone."""
+    """Run the jobs in three orders and compare. Raises SweepFileError when sampling is on."""
     if any(entry.generation.do_sample for entry in plan.entries):
         raise SweepFileError(
-            "with do_sample texts differ by themselves", hint="check the order with greedy decoding"
+            "with do_sample, texts differ at random", hint="check the order with greedy decoding"
         )
     plan = api.check_plan(plan, database, emit)
     done: list[api.SweepResult] = []
 
-    def run(part: Plan) -> Said:
+    def run(part: Plan) -> RowsByJob:
         done.append(api.run_checked(part, database, emit, launcher))
         return texts_by_job(part, done[-1])
 
@@ -89,7 +89,7 @@ def run_order_check(
     for name, order in (("in order", plan.jobs), ("reversed", plan.jobs[::-1])):
         found.append({} if interrupted() else run(variant(plan, name, order, "worker")))
     differing = [job for job in plan.jobs if texts_differ(job, found)]
-    again: Said = {}
+    again: RowsByJob = {}
     if differing and not interrupted():
         again = run(variant(plan, "alone again", differing, "job"))
     jobs = [compare(job, found, again) for job in plan.jobs if job.skip_reason is None]
@@ -97,43 +97,43 @@ def run_order_check(
 
 
 def variant(plan: Plan, name: str, order: Sequence[PlannedJob], isolation: str) -> Plan:
-    """The plan's jobs in an order, each in a fresh worker or all of a model's on one.
+    """Return a plan with the jobs in an order; `isolation`: a worker per job or per model.
 
-    Without fallbacks: texts of another model say nothing of this one's order.
+    Fallbacks are removed: only the texts of the model itself can be compared.
     """
     wanted = [job for job in order if job.skip_reason is None]
     named = f"{plan.sweep.name or 'check-order'}: {name}"
     return replace(
         plan,
         sweep=plan.sweep.model_copy(update={"name": named, "order": "listed"}),
-        entries=tuple(replace(one, isolation=isolation, fallbacks=()) for one in plan.entries),
+        entries=tuple(replace(entry, isolation=isolation, fallbacks=()) for entry in plan.entries),
         jobs=tuple(replace(job, position=i) for i, job in enumerate(wanted)),
     )
 
 
-def texts_by_job(part: Plan, swept: api.SweepResult) -> Said:
-    """What each job said, by what it asks."""
+def texts_by_job(part: Plan, swept: api.SweepResult) -> RowsByJob:
+    """Return the stored row of each job."""
     with Reader(swept.database) as reader:
         rows = reader.results(swept.id)
     return {job_key(job): row for job, row in zip(part.jobs, rows, strict=True)}
 
 
 def job_key(job: PlannedJob) -> Key:
-    """A job, whatever its position."""
+    """Return a key of a job that does not depend on its position."""
     return job.entry, job.prompt, job.images, job.repeat
 
 
-def texts_differ(job: PlannedJob, found: Sequence[Said]) -> bool:
-    """Whether a job that was always answered was not always answered alike."""
-    rows = [one.get(job_key(job)) for one in found]
+def texts_differ(job: PlannedJob, found: Sequence[RowsByJob]) -> bool:
+    """Return True if all runs of a job ended ok and their texts differ."""
+    rows = [rows_by_job.get(job_key(job)) for rows_by_job in found]
     if any(row is None or row["outcome"] != Outcome.OK for row in rows):
         return False
     return len({row["raw_text"] for row in rows if row is not None}) > 1
 
 
-def compare(job: PlannedJob, found: Sequence[Said], again: Said) -> OrderComparison:
-    """One job's texts, and what they mean."""
-    rows = [one.get(job_key(job)) or {} for one in found]
+def compare(job: PlannedJob, found: Sequence[RowsByJob], again: RowsByJob) -> OrderComparison:
+    """Compare the texts of one job."""
+    rows = [rows_by_job.get(job_key(job)) or {} for rows_by_job in found]
     verdict = SAME
     if any(row.get("outcome") != Outcome.OK for row in rows):
         verdict = FAILED
@@ -155,7 +155,7 @@ def compare(job: PlannedJob, found: Sequence[Said], again: Said) -> OrderCompari
 
 
 def order_check_exit_code(checked: OrderCheckResult) -> int:
-    """What a shell is told."""
+    """Return the exit code for a result."""
     if not checked.whole:
         return EXIT_INTERRUPTED
     return EXIT_JOBS_FAILED if checked.count(LEAKS) or checked.count(FAILED) else EXIT_OK

@@ -1,7 +1,7 @@
-"""The demo: the embedded model looks at the packaged images, and its answers are scored.
+"""The demo: the embedded model answers questions about packaged images, and is scored.
 
-It is an ordinary sweep with nothing special-cased; only the questions, the images and what
-should be answered are fixed here and in `images/manifest.json`.
+It is an ordinary sweep; only the questions, the images and the reference answers are fixed, here
+and in `images/manifest.json`.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ QUESTIONS = (
     "How many shapes are there?",
     "What is the background colour?",
 )
-# Beside this package, and not looked up by its name: `images` may be a folder of the user's.
+# Relative to this package, because the working folder may have a folder `images`, too.
 MANIFEST = "manifest.json"
 IMAGES = Path(__file__).resolve().parents[2] / "images"
 
 
 class DemoError(VlmsweepError):
-    """The demo's own files are not there: the installation is at fault."""
+    """The demo's files are missing: the installation is broken."""
 
     exit_code = 70
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedAnswer:
-    """One answer held against what is right. `right` is None where nothing is expected."""
+    """One answer compared with its reference. `right` is None without a reference answer."""
 
     image: str
     question: str
@@ -44,11 +44,11 @@ class CheckedAnswer:
 
 
 class NotReadyError(VlmsweepError):
-    """What the demo's model needs is not installed."""
+    """A package that the demo's model needs is not installed."""
 
 
 def expected_answers(folder: Path = IMAGES) -> dict[str, dict[str, list[str]]]:
-    """Per image and question the answers that count as right."""
+    """Return the accepted answers by image and question. Raises DemoError."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return {row["file"]: row["answers"] for row in manifest["images"]}
@@ -61,13 +61,13 @@ def check_packages() -> None:
     missing = family_info.check(expand.DEMO)["missing_packages"]
     if missing:
         raise NotReadyError(
-            f"the demo needs {', '.join(missing)}, not installed beside vlmsweep",
+            f"the demo needs {', '.join(missing)}, which vlmsweep's environment does not have",
             hint="pip install 'vlmsweep[transformers]', or scripts/demo in a clone",
         )
 
 
 def plan(folder: Path = IMAGES) -> Plan:
-    """The demo's jobs."""
+    """Return the demo's plan. Raises DemoError when its model is not installed."""
     if not (expand.demo_model() / "config.json").is_file():
         raise DemoError(f"the demo's model is not installed: {expand.demo_model()} is empty")
     data = {
@@ -81,7 +81,7 @@ def plan(folder: Path = IMAGES) -> Plan:
 
 
 def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
-    """The demo's rows of `scored`, each with what should have been said and whether it was."""
+    """Compare the demo's rows of `scored` with their reference answers."""
     out = []
     for row in rows:
         accepted = json.loads(row["reference_answers"] or "[]")
@@ -92,20 +92,20 @@ def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How many of the answers that could be checked are right."""
+    """The number of right answers, and of answers with a reference."""
 
     right: int
     asked: int
 
 
 def score(checked: Iterable[CheckedAnswer]) -> Score:
-    """The demo's mark."""
-    marks = [row.right for row in checked if row.right is not None]
-    return Score(sum(marks), len(marks))
+    """Return the demo's score."""
+    results = [row.right for row in checked if row.right is not None]
+    return Score(sum(results), len(results))
 
 
 def score_events(checked: list[CheckedAnswer]) -> Iterator[dict[str, Any]]:
-    """The marks as lines that follow a sweep's event stream."""
+    """Yield the scores as events that follow a sweep's event stream."""
     for row in checked:
         yield {"event": "answer_scored", **asdict(row)}
     yield {"event": "demo_scored", **asdict(score(checked))}

@@ -15,12 +15,12 @@ VERDICTS = {True: "right", False: "wrong", None: "not checked"}
 
 
 def verdict(row: Record) -> str:
-    """The demo's mark for one answer."""
+    """Return the verdict on one answer."""
     return VERDICTS[row["right"]] if row["answer"] is not None else "no answer"
 
 
 def expected_if_wrong(row: Record) -> str:
-    """What the demo's model should have said, where it did not: a right answer needs no twin."""
+    """Return the expected answer if the answer is wrong, else an empty string."""
     return "" if row["right"] or not row["expected"] else str(row["expected"][0])
 
 
@@ -34,5 +34,5 @@ CHECKED = (
 
 
 def demo_table(rows: Iterable[CheckedAnswer]) -> Grid:
-    """The demo's answers."""
+    """Return the table of the demo's answers."""
     return grid([asdict(row) for row in rows], CHECKED)

@@ -1,8 +1,8 @@
-"""Fetches ahead what a sweep needs: its environments, and the models it takes from the hub.
+"""Prepares a sweep in advance: creates its environments and downloads its models.
 
-Each model is fetched by a worker under a shim, held to its model's download_s, so that a download
-that hangs is killed for certain; what was fetched of it is kept by the hub's cache. Nothing is
-loaded, and no database is touched.
+Each model is downloaded by a worker under a shim, limited to its model's download_s, so that a hung
+download is killed; the hub cache keeps the partial files. Nothing is loaded, and no database is
+used.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ from ..supervisor.deadlines import DeadlineMonitor
 def fetch_models(
     plan: Plan, emit: EventSink, launcher: Launcher | None = None
 ) -> list[stream.ModelFetched]:
-    """What came of each model, those whose environment could not be made among them.
+    """Download all models; return the result of each, including failed environments.
 
-    Blocks until all is there or has failed. Raises PreflightError, before anything is fetched,
-    when the disk has not the room for what the hub says is to come.
+    Blocks until all models are downloaded or have failed. Raises PreflightError before any download
+    when the disk is too small for the sizes that the hub reports.
     """
-    plan, unmade = resolve.resolve_environments(plan, emit)
+    plan, failures = resolve.resolve_environments(plan, emit)
     wanted = list(unique_hub_models(list(finding.plan_variants(plan))))
     check_disk_space(wanted)
     emit(stream.FetchStarted(models=[variant.name for variant in wanted]))
     done = [
         stream.ModelFetched(
-            model=one.model, location="", error_class="environment", message=one.message
+            model=failure.model, location="", error_class="environment", message=failure.message
         )
-        for one in unmade
+        for failure in failures
     ]
     with tempfile.TemporaryDirectory(prefix="vlmsweep-fetch-") as folder:
         for number, variant in enumerate(wanted, start=1):
@@ -59,7 +59,7 @@ def fetch_models(
 
 
 def unique_hub_models(variants: Sequence[LoadVariant]) -> Iterator[LoadVariant]:
-    """The ways that lead to the hub, each repository at each revision once."""
+    """Yield the variants from the hub, one per repository, revision and load permissions."""
     seen = set()
     for variant in variants:
         load = variant.load
@@ -70,7 +70,7 @@ def unique_hub_models(variants: Sequence[LoadVariant]) -> Iterator[LoadVariant]:
 
 
 def check_disk_space(wanted: Sequence[LoadVariant]) -> None:
-    """Asks the hub how much it is, as far as it answers. Raises PreflightError."""
+    """Compare the download size, if the hub reports it, with the disk. Raises PreflightError."""
     outlooks = probe.probe_variants(
         [in_own_environment(variant) for variant in wanted], hub=True, made=True
     )
@@ -80,23 +80,26 @@ def check_disk_space(wanted: Sequence[LoadVariant]) -> None:
 
 
 def in_own_environment(variant: LoadVariant) -> LoadVariant:
-    """The way, gone in our own environment where that can fetch: the hub's cache is one."""
+    """Return the variant for vlmsweep's own environment, if that can download.
+
+    All environments share the hub cache.
+    """
     if importlib.util.find_spec("huggingface_hub") is None:
         return variant
     return replace(variant, python=None, requirements=None)
 
 
 class Fetching:
-    """The fetching of one model."""
+    """Downloads one model."""
 
     def __init__(self, variant: LoadVariant, number: int, emit: EventSink) -> None:
         self.variant, self.number, self.emit = variant, number, emit
         self.watch = DeadlineMonitor(variant.limits, time.monotonic())
         self.result = stream.ModelFetched(model=variant.name, location=variant.load.model)
-        self.there = False
+        self.is_complete = False
 
     def run(self, folder: Path, launcher: Launcher | None) -> stream.ModelFetched:
-        """Blocks until it is there, has failed or was killed."""
+        """Block until the model is downloaded, has failed or was killed."""
         argv, env = worker_command(in_own_environment(self.variant).python)
         name = f"worker-{self.number}"
         log, stack = folder / f"{name}.log", folder / f"{name}.stack"
@@ -107,17 +110,17 @@ class Fetching:
             )
         )
         load = replace(self.variant.load, fetch_only=True)
-        commands = [json.dumps(asdict(one)).encode() + b"\n" for one in (load, Stop())]
-        end = guarded.run_guarded(spec, self.hear, self.watch.next_deadline, commands, launcher)
-        if self.there or self.result.message is not None:
+        commands = [json.dumps(asdict(command)).encode() + b"\n" for command in (load, Stop())]
+        end = guarded.run_guarded(spec, self.on_line, self.watch.next_deadline, commands, launcher)
+        if self.is_complete or self.result.message is not None:
             return self.result
         breach = self.watch.check(time.monotonic()) if end.overdue else None
         message = breach.message if breach else f"the worker ended with status {end.status}"
-        hint = "what was fetched is kept: fetch again" if breach else None
+        hint = "partial files are kept: fetch again" if breach else None
         return replace(self.result, error_class="network", message=message, hint=hint)
 
-    def hear(self, line: bytes) -> None:
-        """One event of the worker's."""
+    def on_line(self, line: bytes) -> None:
+        """Handle one event of the worker."""
         event, now = decode(line), time.monotonic()
         match event:
             case InvalidLine() | events.Heartbeat() | events.Started():
@@ -136,7 +139,7 @@ class Fetching:
                     )
                 )
             case events.Fetched():
-                self.there = True
+                self.is_complete = True
                 self.watch.enter_phase(Phase.STOP, now)
                 self.result = replace(
                     self.result,

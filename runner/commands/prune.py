@@ -1,8 +1,8 @@
-"""Makes room: deletes what can be made again or was only of use for a while. Never a run.
+"""Deletes old logs, prepared images and memory samples. Runs are not deleted.
 
-Rows go by request (`runner.control`), a slice at a time, so that a supervisor that works is not
-held up; files are deleted here. An image that some job still needs stays, as does one that was
-used a short while ago: somebody may be about to queue it.
+Rows are deleted by request (`runner.control`), in batches, so that a working supervisor is not
+delayed; files are deleted here. Images that a job needs are kept, as are images used within
+RECENT_S: they may be about to be queued.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SELECT prepared_path, frame_paths FROM images WHERE id IN (
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What was deleted, or would be: counts, and the bytes of the files."""
+    """Counts of deleted files and rows, or of those to delete, and the bytes of the files."""
 
     logs: int
     log_bytes: int
@@ -49,9 +49,9 @@ class PruneResult:
 def prune_files(
     database: Path, before: datetime, what: Iterable[str], dry: bool = False
 ) -> PruneResult:
-    """Deletes logs, images and samples (of `what`) of sweeps that ended before a moment.
+    """Delete logs, images and samples (those in `what`) of sweeps that ended before a time.
 
-    A `dry` run only says what that would be.
+    With `dry`, only count them. Raises DatabaseError.
     """
     wanted, moment = set(what), format_timestamp(before)
     with Reader(database) as reader:
@@ -69,11 +69,11 @@ def prune_files(
 
 
 def expired_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
-    """Logs of workers, with their older part, and their sizes; nothing outside our own folder."""
-    ours = files_folder(database)
+    """Yield worker logs, also rotated ones, with their bytes; only inside the database's folder."""
+    folder = files_folder(database)
     for row in reader.records(LOGS, moment):
         log = Path(os.path.realpath(row["log_path"]))
-        if not log.is_relative_to(ours):
+        if not log.is_relative_to(folder):
             continue
         for file in (log, *log.parent.glob(f"{glob.escape(log.name)}.*")):
             with suppress(OSError):
@@ -81,7 +81,7 @@ def expired_logs(reader: Reader, database: Path, moment: str) -> Iterator[tuple[
 
 
 def expired_images(reader: Reader, database: Path, moment: str) -> Iterator[tuple[Path, int]]:
-    """Prepared images and what is known of them, but those that are or may be needed."""
+    """Yield prepared images and index entries that are not needed, with their bytes."""
     needed: set[str] = set()
     for row in reader.records(NEEDED, moment):
         named = [row["prepared_path"], *json.loads(row["frame_paths"] or "[]")]
@@ -95,7 +95,7 @@ def expired_images(reader: Reader, database: Path, moment: str) -> Iterator[tupl
 
 
 def count_expired_samples(reader: Reader, moment: str) -> int:
-    """How many points of memory timelines are old enough."""
+    """Return the number of memory samples of workers that ended before a time."""
     (row,) = reader.records(
         "SELECT count(*) AS samples FROM memory_samples WHERE worker_id IN"
         " (SELECT id FROM workers WHERE ended_at < ?)",

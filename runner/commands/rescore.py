@@ -1,7 +1,7 @@
-"""The spine of `vlmsweep judge`: checks and scores stored runs anew, perhaps by other answers.
+"""Scores stored runs again, optionally with other reference answers.
 
-Where a supervisor works on the database, it is asked to do so. This module parses no options and
-prints nothing.
+If a supervisor has the database, it scores on request. This module parses no options and prints
+nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..text.units import pluralize
 
 @dataclass(frozen=True, slots=True)
 class ReferenceChange:
-    """Jobs by what a file of accepted answers did to them."""
+    """Numbers of jobs by the effect of a file of accepted answers."""
 
     added: int
     extended: int
@@ -36,17 +36,17 @@ class ReferenceChange:
     removed: int
 
     def __str__(self) -> str:
-        """`2 jobs got accepted answers, 1 got more, 21 kept theirs`."""
+        """Return `2 jobs got accepted answers, 1 got more, 21 unchanged`."""
         words = [f"{pluralize(self.added, 'job')} got accepted answers"]
         words += [f"{self.extended} got more"] if self.extended else []
-        words += [f"{self.kept} kept theirs"] if self.kept else []
-        words += [f"{self.removed} had theirs replaced or removed"] if self.removed else []
+        words += [f"{self.kept} unchanged"] if self.kept else []
+        words += [f"{self.removed} had answers replaced or removed"] if self.removed else []
         return ", ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
 class RescoreResult:
-    """What was judged, and the scores of all of it: a row per model and metric."""
+    """The numbers of scored runs, and the scores: a row per model and metric."""
 
     done: ScoreProgress
     scores: list[dict[str, Any]]
@@ -62,10 +62,10 @@ def rescore(
     every: bool = False,
     replace: bool = False,
 ) -> RescoreResult:
-    """Judges a sweep, the latest by default, or every one by the answers it has.
+    """Score a sweep, the latest by default, or every sweep, by its reference answers.
 
-    Answers accepted in the file `answers` are added to those the sweep has; with `replace` they
-    take the place of all of them.
+    Answers in the file `answers` are added to those of the sweep; with `replace` they replace all
+    of them. Raises SweepFileError and DatabaseError.
     """
     if scoring and answers is None:
         raise SweepFileError("scoring would be ignored without answers", hint="add --answers FILE")
@@ -94,7 +94,7 @@ def rescore(
 def merge_references(
     reader: Reader, sweep: int, new: ReferenceAnswers, replace: bool
 ) -> tuple[ReferenceAnswers, ReferenceChange]:
-    """What to store for the jobs that a file is about, and what that changes."""
+    """Return the answers to store for the jobs of a file, and the change."""
     known = score_writer.load_references(reader.connection, sweep)
     shared = known.keys() & new.accepted.keys()
     if replace:
@@ -112,7 +112,7 @@ def merge_references(
 def rescore_sweep(
     database: Path, sweep: int, known: ReferenceAnswers | None, replace: bool = False
 ) -> ScoreProgress:
-    """One sweep, by whoever may write."""
+    """Score one sweep, here or, if the database is locked, in its supervisor."""
     try:
         with closing(Store(database)) as store:
             return rescore_locally(store, sweep, known, replace)
@@ -123,7 +123,7 @@ def rescore_sweep(
 def rescore_locally(
     store: Store, sweep: int, known: ReferenceAnswers | None, replace: bool = False
 ) -> ScoreProgress:
-    """One sweep, every ended run of it, a few hundred at a time."""
+    """Score all ended runs of one sweep, in batches."""
     if known is not None:
         with store.db.atomic():
             if replace:
@@ -143,7 +143,7 @@ def rescore_locally(
 def rescore_via_supervisor(
     database: Path, sweep: int, known: ReferenceAnswers | None, replace: bool = False
 ) -> ScoreProgress:
-    """One sweep, by the supervisor that works: part after part, so that its workers don't wait."""
+    """Score one sweep in its supervisor, in batches, so that its workers don't wait."""
     if known is not None:
         send_references(database, sweep, known, replace)
     checked = scored = 0
@@ -156,7 +156,7 @@ def rescore_via_supervisor(
 
 
 def send_references(database: Path, sweep: int, known: ReferenceAnswers, replace: bool) -> None:
-    """Gives accepted answers to the supervisor, by a file: a request could not hold them all."""
+    """Send accepted answers to the supervisor in a file; a request has limited size."""
     folder = files_folder(database) / "queue"
     folder.mkdir(parents=True, exist_ok=True)
     staged = folder / f"{secrets.token_hex(8)}.jsonl"

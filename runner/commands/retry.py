@@ -1,4 +1,4 @@
-"""Queues again what did not end ok, its images prepared first."""
+"""Queues failed jobs again, after preparing missing images."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..image_prep.restore_images import SELECT_IMAGES, restore_image
 
 
 def retry_jobs(database: Path, target: dict[str, Any]) -> dict[str, Any]:
-    """Asks the writer to queue failed jobs again, and returns its reply.
+    """Request that failed jobs be queued again, and return the reply.
 
-    Missing prepared images are made here first: a supervisor that is working has no time for it.
+    Missing images are prepared here first, so that a working supervisor is not delayed.
     Raises what `runner.control.client.send_request` raises.
     """
     condition, id = failed_jobs_condition(target)

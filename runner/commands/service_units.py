@@ -1,7 +1,6 @@
-"""Units that have `vlmsweep start` run by itself: for systemd on Linux, for launchd on macOS.
+"""Unit files that run `vlmsweep start` as a service: systemd on Linux, launchd on macOS.
 
-Pure text from what is asked; nothing is installed, started or read. What a unit means stands in
-it, since whoever wonders about it later finds the unit first.
+Returns text only; nothing is installed, started or read. Comments in the units explain them.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from typing import Any
 
 LABEL = "vlmsweep.queue"
 SECRETS = ".config/vlmsweep/env"
-# Where models lie, and which devices are ours: a service knows nothing of the shell's settings.
+# Model folders and devices: a service does not inherit the variables of the shell.
 KEPT = ("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES")
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """What shall run: the command, settings for it, and from which hour each day, if not always."""
+    """The command, its environment variables, and the daily start (hour, minute); None: always."""
 
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -32,67 +31,67 @@ class ServiceSpec:
 
 
 def program() -> list[str]:
-    """How this very vlmsweep is called, wherever it is called from."""
+    """Return the command of this vlmsweep installation, with an absolute path."""
     script = Path(sys.executable).with_name("vlmsweep")
     return [str(script)] if script.is_file() else [sys.executable, "-P", "-m", "runner"]
 
 
 def command(options: Mapping[str, object]) -> list[str]:
-    """`vlmsweep start` with the options that were given; None stands for none."""
+    """Return `vlmsweep start` with the given options; options that are None are omitted."""
     given = {name: value for name, value in options.items() if value is not None}
     words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items()]
     return [*program(), "start", *chain.from_iterable(words)]
 
 
 def inherited_environment() -> dict[str, str]:
-    """What of our environment the service needs too."""
+    """Return the environment variables that the service needs."""
     return {name: os.environ[name] for name in KEPT if name in os.environ}
 
 
 def systemd(wanted: ServiceSpec) -> str:
-    """A user unit."""
+    """Return a systemd user unit."""
     timed = wanted.at is not None
     lines = [
-        "# vlmsweep.service: works the queue of sweeps, made by `vlmsweep service`.",
+        "# vlmsweep.service: runs the queue of sweeps, made by `vlmsweep service`.",
         *(f"# {line}".rstrip() for line in INSTALL_TIMED if timed),
         *(f"# {line}".rstrip() for line in INSTALL if not timed),
         "",
         "[Unit]",
-        "Description=vlmsweep: work the queue of sweeps",
+        "Description=vlmsweep: run the queue of sweeps",
         "",
         "[Service]",
         "Type=exec",
         f"ExecStart={' '.join(map(quoted, wanted.command))}",
-        "# Secrets, a NAME=value a line: VLMSWEEP_NOTIFY, HF_TOKEN. chmod 600. May be missing.",
+        "# Secrets, one NAME=value per line: VLMSWEEP_NOTIFY, HF_TOKEN. chmod 600. Optional.",
         f"EnvironmentFile=-%h/{SECRETS}",
         *(f"Environment={quoted(f'{k}={v}', '')}" for k, v in wanted.environment.items()),
-        "# What waits stays in the queue, and a run that was cut off goes back to it.",
+        "# Queued jobs stay queued, and an interrupted run is queued again.",
         "KillMode=mixed",
         "TimeoutStopSec=30",
-        "# A model that runs out of memory is to die alone; systemd would stop all.",
+        "# Out of memory kills one model only; by default systemd stops the service.",
         "OOMPolicy=continue",
-        "# Exit code 1 says that some jobs failed, 130 that it was stopped.",
+        "# Exit code 1: some jobs failed; 130: it was stopped.",
         "SuccessExitStatus=1 130",
     ]
     if not timed:
-        lines += ["Restart=always", "RestartSec=30", "# Not when it was called wrongly."]
+        lines += ["Restart=always", "RestartSec=30", "# Not after a usage error."]
         lines += ["RestartPreventExitStatus=2", "", "[Install]", "WantedBy=default.target"]
     return "\n".join(lines) + "\n"
 
 
 def timer(wanted: ServiceSpec) -> str:
-    """The user unit that starts the other one each day."""
+    """Return the systemd user unit that starts the service each day."""
     assert wanted.at is not None
     hour, minute = wanted.at
     return "\n".join(
         [
             "# vlmsweep.timer: starts vlmsweep.service each day, made by `vlmsweep service`.",
             "[Unit]",
-            "Description=vlmsweep: begin to work the queue of sweeps",
+            "Description=vlmsweep: start to run the queue of sweeps",
             "",
             "[Timer]",
             f"OnCalendar=*-*-* {hour:02}:{minute:02}:00",
-            "# A day on which the machine was off is not made up for.",
+            "# A start missed while the machine was off is not repeated.",
             "Persistent=false",
             "",
             "[Install]",
@@ -103,7 +102,7 @@ def timer(wanted: ServiceSpec) -> str:
 
 
 def launchd(wanted: ServiceSpec) -> str:
-    """A launch agent's property list."""
+    """Return the property list of a launchd agent."""
     home = Path.home()
     log = str(home / "Library/Logs/vlmsweep.log")
     secrets = shlex.quote(str(home / SECRETS))
@@ -129,7 +128,7 @@ def launchd(wanted: ServiceSpec) -> str:
 
 
 def quoted(word: str, special: str = "$") -> str:
-    """A word as systemd reads it in a command line; `special` is what it expands there."""
+    """Quote a word for a systemd command line; `special` are characters to double."""
     for sign in ("%", *special):
         word = word.replace(sign, sign * 2)
     escaped = word.replace("\\", "\\\\").replace('"', '\\"')
@@ -143,8 +142,8 @@ INSTALL = (
     "systemctl --user enable --now vlmsweep",
     "loginctl enable-linger           so that it runs while you are not logged in",
     "",
-    "What it does: journalctl --user -u vlmsweep -f, or vlmsweep watch.",
-    "Once and for all: systemctl --user disable --now vlmsweep",
+    "Status: journalctl --user -u vlmsweep -f, or vlmsweep watch.",
+    "Uninstall: systemctl --user disable --now vlmsweep",
 )
 INSTALL_TIMED = (
     "",
@@ -154,21 +153,21 @@ INSTALL_TIMED = (
     "systemctl --user enable --now vlmsweep.timer",
     "loginctl enable-linger           so that it runs while you are not logged in",
     "",
-    "What it does: journalctl --user -u vlmsweep -f, or vlmsweep watch.",
-    "When it begins: systemctl --user list-timers vlmsweep.timer",
-    "Once and for all: systemctl --user disable --now vlmsweep.timer",
+    "Status: journalctl --user -u vlmsweep -f, or vlmsweep watch.",
+    "Next start: systemctl --user list-timers vlmsweep.timer",
+    "Uninstall: systemctl --user disable --now vlmsweep.timer",
 )
 # No two hyphens in a row: XML does not allow them in a comment.
 AGENT = """\
-  vlmsweep: works the queue of sweeps, made by `vlmsweep service`.
+  vlmsweep: runs the queue of sweeps, made by `vlmsweep service`.
 
   vlmsweep service > ~/Library/LaunchAgents/vlmsweep.queue.plist   (with the same options)
   launchctl bootstrap gui/$(id -u) ~/Library/LaunchAgents/vlmsweep.queue.plist
 
-  What it does: vlmsweep watch, or the log named below.
-  Once and for all: launchctl bootout gui/$(id -u)/vlmsweep.queue
+  Status: vlmsweep watch, or the log named below.
+  Uninstall: launchctl bootout gui/$(id -u)/vlmsweep.queue
 
-  Secrets stand in ~/.config/vlmsweep/env, a NAME=value a line (VLMSWEEP_NOTIFY, HF_TOKEN),
-  chmod 600; it may be missing. ProcessType is Interactive, or macOS would slow the models down
-  and falsify their times. What waits when it is stopped stays in the queue.
+  Secrets: ~/.config/vlmsweep/env, one NAME=value per line (VLMSWEEP_NOTIFY, HF_TOKEN), chmod 600;
+  optional. ProcessType is Interactive, because macOS slows background processes down. When it
+  is stopped, queued jobs stay queued.
 """

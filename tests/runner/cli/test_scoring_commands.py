@@ -107,13 +107,13 @@ def test_rescore_uses_reference_answers_added_later(here: Path) -> None:
     assert "2 texts checked, 2 scored" in result.output
     (here / "answers.csv").write_text("prompt,answer\nb,you said b\n")
     added = vlmsweep("judge", "1", "--answers", "answers.csv", "--scoring", "exact")
-    assert "0 jobs got accepted answers, 1 got more, 1 kept theirs" in added.output
+    assert "0 jobs got accepted answers, 1 got more, 1 unchanged" in added.output
     again = vlmsweep("judge", "1", "--answers", "answers.csv", "--scoring", "exact")
-    assert "0 jobs got accepted answers, 2 kept theirs" in again.output
+    assert "0 jobs got accepted answers, 2 unchanged" in again.output
     (row,) = json.loads(vlmsweep("judge", "1", "--json").stdout)[:1]
     assert (row["metric"], row["n"], row["known"]) == ("exact", 2, 2)
     replacing = ["judge", "1", "--answers", "answers.csv", "--replace"]
-    assert "2 had theirs replaced or removed" in vlmsweep(*replacing).output
+    assert "2 had answers replaced or removed" in vlmsweep(*replacing).output
     (row,) = json.loads(vlmsweep(*replacing, "--json").stdout)[:1]
     assert (row["metric"], row["mean"], row["n"], row["known"]) == ("exact", 1, 1, 1)
     assert vlmsweep("judge", "--replace").exit_code == 2
