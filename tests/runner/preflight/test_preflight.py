@@ -61,7 +61,7 @@ def test_missing_packages_are_checked_in_the_model_environment() -> None:
     assert (said.severity, said.about) == ("problem", "missing_package")
     assert "torch, transformers, huggingface_hub, safetensors, pillow" in said.message
     assert BARE in said.message
-    # What another way to load it may mend is a warning.
+    # With a fallback, it is a warning.
     fallback = {"id": "demo", "engine": "transformers", "python": BARE, "fallback": ["demo"]}
     assert one(fallback).severity == "warning"
 
