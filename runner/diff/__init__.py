@@ -1,8 +1,8 @@
 """Compares two sides of the history: sweeps, days or versions of a library.
 
-`sides` says which runs a side holds, `pairs` which of them belong together, `changes` what they
-ran with, `ratios` how much slower or larger one side is, `words` which words changed, and
-`verdict` whether all that is a regression. Nothing here prints or writes to the database.
+`side` reads a side's runs, `pairing` pairs them, `config_changes` compares their settings and
+libraries, `ratios` their times and memory, `text_diff` their texts, and `regression` decides
+whether the result is a regression. Only the views print; nothing writes to the database.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Comparison", "Thresholds", "compare_sides"]
 def compare_sides(reader: Reader, a: str, b: str | None, limits: Thresholds) -> Comparison:
     """Two sides as the user named them; without `b`, the latest sweep.
 
-    Raises QueryError when one is not there, or when they have nothing in common.
+    Raises QueryError when a side is missing, or when they have nothing in common.
     """
     with gc_disabled():
         return compare(load_side(reader, a), load_side(reader, b), limits)

@@ -1,4 +1,4 @@
-"""A whole comparison: its models, its jobs, what changed around them, and the verdict.
+"""A complete comparison: models, jobs, configuration changes and regressions.
 
 It puts together what its neighbours find, and gives it as rows or as one object. It draws
 nothing: that is `runner.diff.view`'s.
@@ -30,7 +30,7 @@ STREAM_FIELDS = (
 
 @dataclass(slots=True)
 class Comparison:
-    """Two sides, held against each other."""
+    """The comparison of two sides."""
 
     a: Snapshot
     b: Snapshot

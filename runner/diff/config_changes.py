@@ -1,7 +1,7 @@
-"""What two sides were run with, where it differs: settings, how models were loaded, libraries.
+"""Differences in the configuration of two sides: settings, loading of models, libraries.
 
-A value is what all of a side agree on, or their values in a row. What could not be told on
-either side is no change.
+A value is what all of a side agree on, or their values in a row. A value unknown on either side
+does not count as a change.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def settings_diff(a: SnapshotModel, b: SnapshotModel) -> Iterator[tuple[str, Any
 
 
 def image_preparation_diff(pair: JobPair) -> Iterator[tuple[str, Any, Any]]:
-    """How a pair's images were prepared, where that differs."""
+    """Differences in the preparation of a pair's images."""
     if pair.a and pair.b:
         for mine, other in zip(pair.a["images"], pair.b["images"], strict=True):
             for key in ("max_side", "max_frames"):
@@ -95,7 +95,7 @@ def worker_environments(side: Snapshot, model: SnapshotModel) -> list[Record]:
 def environment_diff(
     a: Sequence[Record], b: Sequence[Record], whose: str
 ) -> Iterator[tuple[str, Any, Any, str]]:
-    """What differs between environments, libraries first."""
+    """Differences between environments, libraries first."""
     if not a or not b:
         return
     left, right = libraries(a), libraries(b)
@@ -134,7 +134,7 @@ def memory(environments: Iterable[Record]) -> set[int | None]:
 
 
 def common_value(rows: Iterable[Record], key: str) -> Any:
-    """The one value rows have, or all of them in a row; None where none has any."""
+    """The common value of all rows, or their values joined; None if no row has a value."""
     values = sorted({row[key] for row in rows} - {None})
     return values[0] if len(values) == 1 else ", ".join(map(str, values)) or None
 

@@ -63,9 +63,9 @@ def jobs(found: Comparison, change: Change, title: str, limit: int) -> Iterator[
         return
     yield from ("", f"**{title} ({len(pairs)})**", "")
     for pair in view.limit_pairs(pairs, limit):
-        told = pair.b if change == "new_failure" else pair.a
-        assert told
-        yield f"- {code(view.job_label(found, pair))}: {code(view.failure_text(told))}"
+        failed = pair.b if change == "new_failure" else pair.a
+        assert failed
+        yield f"- {code(view.job_label(found, pair))}: {code(view.failure_text(failed))}"
     yield from more(pairs, limit)
 
 
@@ -82,7 +82,7 @@ def texts(found: Comparison, limit: int) -> Iterator[str]:
 
 
 def marked(pair: JobPair) -> str:
-    """A pair's text, what went struck out and what came underlined."""
+    """A pair's text, deletions struck out and insertions underlined."""
     parts = []
     for one in view.changed(pair):
         if one.same:
@@ -94,7 +94,7 @@ def marked(pair: JobPair) -> str:
 
 
 def differences(title: str, found: Sequence[ConfigChange]) -> Iterator[str]:
-    """What changed around the models."""
+    """A Markdown list of configuration changes."""
     if not found:
         return
     yield from ("", f"**{title}**", "")
@@ -104,7 +104,7 @@ def differences(title: str, found: Sequence[ConfigChange]) -> Iterator[str]:
 
 
 def more(pairs: Sequence[JobPair], limit: int) -> Iterator[str]:
-    """How many are not shown."""
+    """A line with the number of pairs that are not shown."""
     if limit and len(pairs) > limit:
         yield f"- and {len(pairs) - limit} more"
 

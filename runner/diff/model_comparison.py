@@ -1,4 +1,4 @@
-"""One model on both sides: its jobs counted by what changed, its figures as ratios, its scores."""
+"""One model on both sides: its jobs counted by change, its figures as ratios, its scores."""
 
 from __future__ import annotations
 

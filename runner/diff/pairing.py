@@ -1,4 +1,4 @@
-"""Which models and which jobs of two sides belong together: by what they are, not by their names.
+"""Pairs the models and jobs of two sides by content, not by their names.
 
 Models are matched first: equal with equal settings, then equal under one name, then equal, then
 with the same files elsewhere. Their jobs belong together when the prompt's words, the images'
@@ -56,9 +56,9 @@ class JobPair:
 def match(
     a: Sequence[Thing], b: Sequence[Thing], keys: Sequence[Callable[[Thing], Hashable | None]]
 ) -> Iterator[tuple[int | None, int | None]]:
-    """Places that belong together by the first key that says so, each once; then those alone.
+    """Pairs indices by the first matching key, each once; unmatched ones come last.
 
-    A key of None belongs to nothing.
+    A key of None matches nothing.
     """
     left, right = dict.fromkeys(range(len(a))), dict.fromkeys(range(len(b)))
     found: dict[int, int] = {}
@@ -95,13 +95,13 @@ def pair_models(a: Snapshot, b: Snapshot) -> list[ModelPair]:
 
 
 def fingerprint(model: SnapshotModel) -> Hashable | None:
-    """What is known of a model's files."""
+    """The latest known fingerprint of a model's files."""
     known = [worker["fingerprint"] for worker in model.workers if worker["fingerprint"]]
     return known[-1] if known else None
 
 
 def folder(model: SnapshotModel) -> Hashable | None:
-    """A local model's name and its folder's, where it lies elsewhere."""
+    """A local model's name and its folder's name, so that a moved folder still matches."""
     return (model.name, PurePath(model.location).name) if model.source == "local" else None
 
 
@@ -125,23 +125,23 @@ def by_model(side: Snapshot) -> dict[int, list[Record]]:
 
 
 def question_key(job: Record) -> Hashable:
-    """What was asked, about which bytes."""
+    """A job's prompt and the content of its images."""
     return job["turns"], tuple(image["content"] or image["path"] for image in job["images"])
 
 
 def job_key_by_source(job: Record) -> Hashable:
-    """The question, and which repeat of it."""
+    """A job's question and its repeat."""
     return question_key(job), job["repeat"]
 
 
 def job_key_by_pixels(job: Record) -> Hashable | None:
-    """The same by the images' pixels: a file may have been saved anew."""
+    """The same by the images' pixels: a file may have been saved again."""
     shown: tuple[Any, ...] = tuple(image["prepared_sha256"] for image in job["images"])
     return (job["turns"], shown, job["repeat"]) if shown and all(shown) else None
 
 
 def classify_change(a: Record | None, b: Record | None) -> Change:
-    """What became of a job between the sides."""
+    """Classifies the change of a job between the sides."""
     if a is None:
         return "only_b"
     if b is None:

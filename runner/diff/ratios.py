@@ -1,9 +1,9 @@
-"""How much slower or larger one side is: B over A, with the spread that the pairs show.
+"""Ratios of times and memory, B over A, each with an interval from the pairs.
 
-The figure is the median of the pairs' own ratios, since a job differs from the next by far more
-than from itself. The interval is the 95 % confidence interval of that median by order statistics
-(no distribution is assumed) where there are six pairs or more, and the whole range of the
-ratios where there are two to five; one pair has none. Unknown is None.
+The figure is the median of the pairs' own ratios, since jobs differ more from each other than from
+themselves. The interval is the 95 % confidence interval of that median by order statistics (no
+distribution is assumed) where there are six pairs or more, and the whole range of the ratios where
+there are two to five; one pair has none. Unknown is None.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEMORY = {"peak_rss_bytes": "peak_rss_method", "peak_device_bytes": "peak_device
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """B over A. `low` and `high` are the interval, None where it cannot be told."""
+    """B over A. `low` and `high` are the interval, None if it is unknown."""
 
     ratio: float | None
     low: float | None
@@ -71,7 +71,7 @@ def median_confidence_interval(known: Sequence[float]) -> tuple[float, float]:
 
 @cache
 def order_statistic_index(count: int) -> int:
-    """How many of so many sorted ratios may be left out at either end of the interval."""
+    """The number of `count` sorted ratios to leave out at either end of the interval."""
     if count > EXACT:
         return int(count / 2 - NormalDist().inv_cdf((1 + CONFIDENCE) / 2) * count**0.5 / 2)
     missed, out = 0.0, 0

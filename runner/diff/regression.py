@@ -1,9 +1,10 @@
-"""What counts as a regression from A to B, and why.
+"""Finds regressions from A to B.
 
 Of jobs that were run on both sides: one that was ok and failed (a new failure); a model whose
-answers take longer, or more memory, than the limit allows, when the whole interval of the ratio
-lies above the limit, so that chance alone is not taken for it; a metric whose mean dropped by more
-than chance explains (`runner.diff.score_comparison`); and, only if asked for, a changed text. Nothing else is: jobs on one side only, jobs that were not run again, times of loads.
+answers take longer, or more memory, than the limit allows, when the whole interval of the ratio is
+above the limit, so that noise is not reported; a metric with a statistically significant drop of
+its mean (`runner.diff.score_comparison`); and, only if requested, a changed text. Nothing else is:
+jobs on one side only, jobs that were not run again, times of loads.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ MEMORY = ("peak_rss_bytes", "peak_device_bytes")
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """How much more B may take, as B over A, and whether texts may change."""
+    """Limits of the ratios, as B over A, and whether texts may change."""
 
     slower: float = 1.2
     memory: float = 1.1
@@ -50,7 +51,7 @@ class Regression:
 
 
 def find_regressions(models: Iterable[ModelComparison], limits: Thresholds) -> Iterator[Regression]:
-    """All regressions; none is no regression."""
+    """All regressions of the models."""
     for model in models:
         if count := model.counts["new_failure"]:
             yield Regression("new_failures", model.name, count=count)

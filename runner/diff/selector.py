@@ -1,4 +1,4 @@
-"""What a user means by a side: a sweep, a day, or a version of a library.
+"""Parses the name of a side: a sweep, a day, or a version of a library.
 
 It finds the sweep, or says how the runs are chosen; reading them is `runner.diff.side`.
 """
@@ -27,7 +27,7 @@ BY_VERSION = """runs.worker_id IN (
 
 @dataclass(frozen=True, slots=True)
 class SideSelector:
-    """A side in words, and its sweep or the condition its runs are chosen by."""
+    """A side as text, and its sweep or the condition that selects its runs."""
 
     text: str
     title: str
@@ -37,7 +37,7 @@ class SideSelector:
 
 
 def parse_selector(reader: Reader, text: str | None) -> SideSelector:
-    """What `text` means; the latest sweep when it is None. Raises QueryError."""
+    """The side that `text` names; the latest sweep when it is None. Raises QueryError."""
     if text is None:
         return sweep_selector("latest", reader.sweep())
     try:
@@ -89,6 +89,6 @@ def end_of_period(text: str) -> str:
         whole = len(text) == len("2026-11-20")
         at += timedelta(days=1) if whole else timedelta(microseconds=1)
     except (ValueError, OverflowError) as error:
-        raise QueryError(f"{text!r} is no day or time: {error}") from error
+        raise QueryError(f"{text!r} is not a day or time: {error}") from error
     at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

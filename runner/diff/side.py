@@ -1,4 +1,4 @@
-"""A side of a comparison: its jobs with their runs, and all that says what they ran with.
+"""A side of a comparison: its jobs with their runs, and the configuration of these.
 
 A side of a sweep holds each job's latest run. A side of a day or a version holds, of all equal
 jobs in the history, the latest run that had ended by then, or ran with it. Which jobs of two
@@ -19,7 +19,7 @@ from .selector import SideSelector, parse_selector
 
 Record = dict[str, Any]
 
-# What a sweep asks of a model besides which it is; JSON objects are taken apart.
+# A sweep's settings of a model, without its identity; JSON objects are taken apart.
 SETTINGS = ("revision", "isolation", "python", "requirements")
 
 RUNS = """
@@ -70,7 +70,7 @@ SELECT id, name, path, coalesce(source_sha256, prepared_sha256) AS content, prep
 
 @dataclass(slots=True)
 class SnapshotModel:
-    """A model of a side: which it is, what it was asked with, and the workers that held it."""
+    """A model of a side: its identity, its settings, and the workers that loaded it."""
 
     name: str
     source: str
@@ -86,7 +86,7 @@ class SnapshotModel:
 
 @dataclass(slots=True)
 class Snapshot:
-    """One side: in words, its models, and a row for each of its jobs.
+    """One side: its name as text, its models, and a row for each of its jobs.
 
     A job's row has the columns of RUNS, `model` (its place in `models`), `prompt` and `turns`,
     and `images`: rows of `images`, in order. `environments` are rows by id; `supervisors`

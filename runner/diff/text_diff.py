@@ -1,4 +1,4 @@
-"""Which words of a text became which: pieces that stayed, went or came, by difflib.
+"""Word diff of two texts with difflib: segments kept, deleted or inserted.
 
 Words, single signs and, in scripts that put no blanks between words, single characters are
 compared; blanks between two changes belong to them. It marks pieces and leaves drawing to others.
@@ -17,14 +17,14 @@ TOGETHER = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\ua
 TOKEN = re.compile(rf"[{TOGETHER}]|[^\W{TOGETHER}]+|\s+|[^\w\s]")
 SENTENCE = re.compile(r"[^.!?。！？]+[.!?。！？]*|[.!?。！？]+")
 LONG = 2000  # tokens above which whole sentences are compared: difflib's time is quadratic
-AROUND = 12  # tokens kept beside a change where a long stretch stayed
+AROUND = 12  # tokens of context kept around a change
 
 
 @dataclass(frozen=True, slots=True)
 class DiffSegment:
-    """A stretch that became another; `old` and `new` are equal where it stayed.
+    """A segment before and after; `old` and `new` are equal if it is unchanged.
 
-    A `gap` stands for a long stretch that stayed and is left out.
+    A `gap` replaces a long unchanged segment.
     """
 
     old: str
@@ -73,12 +73,12 @@ def as_piece(old: list[str], new: list[str]) -> DiffSegment:
 
 
 def common_prefix_length(found: Iterable[tuple[str, str]]) -> int:
-    """How many are equal from the start on."""
+    """The number of equal pairs at the start."""
     return sum(1 for _ in takewhile(lambda two: two[0] == two[1], found))
 
 
 def elide_unchanged(found: list[DiffSegment]) -> Iterator[DiffSegment]:
-    """The same with long stretches that stayed cut down to what stands beside a change."""
+    """The same with long unchanged segments cut to the context around a change."""
     for place, one in enumerate(found):
         tokens = TOKEN.findall(one.old)
         if not one.same or len(tokens) <= 2 * AROUND + 2:
@@ -93,7 +93,7 @@ def elide_unchanged(found: list[DiffSegment]) -> Iterator[DiffSegment]:
 
 
 def format_inline_diff(found: Iterable[DiffSegment]) -> str:
-    """One text with {-what went-} and {+what came+}."""
+    """One text with {-deletions-} and {+insertions+}."""
     return "".join(
         one.old
         if one.same

@@ -1,7 +1,7 @@
-"""Draws a comparison for people: the models' table, what failed, what changed, the verdict.
+"""Draws a comparison on a terminal: the models' table, failures, changes, regressions.
 
-On a terminal changed texts stand side by side, their words in colour; elsewhere, and without
-colour, they are one text with {-what went-}{+what came+}. All text goes through `runner.text.sanitize`.
+On a terminal changed texts are shown side by side, their words in colour; otherwise, and without
+colour, as one text with {-deletions-}{+insertions+}. All text goes through `runner.text.sanitize`.
 Words for figures here serve `runner.diff.markdown_view` too.
 """
 
@@ -48,7 +48,7 @@ LEFT: dict[Change, str] = {
 
 
 def models(found: Comparison) -> Grid:
-    """A row per model: its jobs by what became of them, and its ratios B/A."""
+    """A row per model: its jobs by change, and its ratios B/A."""
     columns = [Column("model", "Model", least=12, middle=True), Column("jobs", "Jobs", "number")]
     columns += [
         Column("same", "Same text", "number"),
@@ -64,7 +64,7 @@ def models(found: Comparison) -> Grid:
 
 
 def as_row(model: ModelComparison) -> dict[str, Any]:
-    """A model in words; figures of a model that is on one side only stay empty."""
+    """A model's cells as text; figures of a model that is on one side only stay empty."""
     if model.sides != "both":
         return {"model": f"{model.name} (only in {model.sides.upper()})"}
     counts = model.counts
@@ -76,7 +76,7 @@ def as_row(model: ModelComparison) -> dict[str, Any]:
 
 
 def format_ratio(ratio: Ratio) -> str | None:
-    """`1.03 (0.98–1.10)`, or `1.03` where there is no interval."""
+    """`1.03 (0.98–1.10)`, or `1.03` without an interval."""
     if ratio.ratio is None:
         return None
     spread = "" if ratio.low is None else f" ({ratio.low:.2f}–{ratio.high:.2f})"
@@ -84,20 +84,20 @@ def format_ratio(ratio: Ratio) -> str | None:
 
 
 def job_label(found: Comparison, pair: JobPair) -> str:
-    """A job in words: model, image, prompt, and which repeat."""
+    """A job as text: model, image, prompt and repeat."""
     row = found.row(pair)
     repeat = f"repeat {row['repeat']}" if row["repeat"] > 1 else None
     return one_line(" · ".join(filter(None, (row["model"], row["image"], row["prompt"], repeat))))
 
 
 def failure_text(job: Record | None) -> str:
-    """A failure in words."""
+    """A failure as text."""
     assert job
     return one_line(": ".join(filter(None, (job["outcome"].replace("_", " "), job["message"]))))
 
 
 def value(what: str, of: Any) -> str:
-    """A setting or version in words."""
+    """A setting or version as text."""
     if of is None:
         return "none"
     kind = kind_of(what)
@@ -107,7 +107,7 @@ def value(what: str, of: Any) -> str:
 
 
 def reason(one: Regression) -> str:
-    """A regression in words."""
+    """A regression as text."""
     if one.kind == "new_failures":
         return f"{one.model}: {units.pluralize(one.count or 0, 'new failure')}"
     if one.kind == "lower_score":
@@ -121,9 +121,9 @@ def reason(one: Regression) -> str:
 
 def not_compared_lines(found: Comparison) -> Iterator[str]:
     """Jobs that could not be compared, counted."""
-    for change, said in LEFT.items():
+    for change, label in LEFT.items():
         if count := sum(model.counts[change] for model in found.models):
-            yield f"{units.pluralize(count, 'job')} {said}"
+            yield f"{units.pluralize(count, 'job')} {label}"
 
 
 def write(found: Comparison, stream: TextIO, limit: int) -> None:
@@ -182,7 +182,7 @@ def limit_pairs(pairs: Sequence[JobPair], limit: int) -> Sequence[JobPair]:
 
 
 def print_remaining(out: Console, pairs: Sequence[JobPair], limit: int) -> None:
-    """How many are not shown."""
+    """Prints the number of pairs that are not shown."""
     if limit and len(pairs) > limit:
         out.print(Text(f"  and {len(pairs) - limit} more (--limit 0 shows all)"))
 
@@ -210,11 +210,11 @@ def texts(found: Comparison, out: Console, limit: int) -> None:
     if not pairs:
         return
     heading(out, f"Changed texts ({len(pairs)})")
-    beside = out.is_terminal and not out.no_color and out.width >= NARROW
+    side_by_side = out.is_terminal and not out.no_color and out.width >= NARROW
     for pair in limit_pairs(pairs, limit):
         out.print(Text(f"  {job_label(found, pair)}", style="dim"), soft_wrap=not out.is_terminal)
         seen = changed(pair)
-        if beside:
+        if side_by_side:
             out.print(side_by_side(seen, out.width))
         else:
             out.print(
@@ -247,7 +247,7 @@ def side_by_side(seen: Sequence[text_diff.DiffSegment], width: int) -> Table:
 
 
 def differences(out: Console, title: str, found: Sequence[ConfigChange], models: int) -> None:
-    """What changed around the models, and for whom where it is not all of them."""
+    """Prints configuration changes, and the models concerned unless it is all of them."""
     if not found:
         return
     heading(out, title)

@@ -1,5 +1,5 @@
-"""What can be said of a text without knowing the model: checks of its form, and its score.
+"""Checks of a text's form, and its score. Neither depends on the model.
 
-Pure functions, a noun a file. They give columns and pass no verdict; what is stored is written
-by `runner.database.score_writer`, and what the figures mean is told by docs/scoring.md.
+Pure functions that return columns. `runner.database.score_writer` stores them; docs/scoring.md
+explains the figures.
 """

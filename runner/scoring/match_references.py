@@ -1,7 +1,7 @@
 """Finds which jobs a file's answers are for: by image (name, path or hash) and by prompt.
 
-It knows no database and no plan: both say what was asked as `Asked`. Files are opened only to
-hash images, and only where answers name nothing but a hash.
+It depends on neither database nor plan: both pass `JobKey`s. Files are opened only to hash images,
+and only if answers name nothing but a hash.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ ALIKE = 0.85
 
 @dataclass(frozen=True, slots=True)
 class JobKey:
-    """A job: any number that tells it, its images' absolute paths in order, and its prompt.
+    """A job: any number that identifies it, its images' absolute paths in order, and its prompt.
 
-    `hashes` are the images' as far as they are known; equal prompts have equal `prompt`s.
+    `hashes` are the images' known hashes; equal prompts have equal `prompt`s.
     """
 
     key: int
@@ -40,9 +40,9 @@ def match(
 ) -> dict[int, tuple[str, ...]]:
     """Job to accepted answers; jobs without any are left out.
 
-    What is said of an image and a prompt goes before what is said of an image alone, and that
-    before what is said of a prompt alone. Raises SweepFileError for images that are nowhere, of
-    names that fit several, and of prompts that look misspelt.
+    Answers for an image and a prompt take precedence over answers for an image only, and those over
+    answers for a prompt only. Raises SweepFileError for missing images, ambiguous names, and
+    prompts that look misspelt.
     """
     index = ImageIndex(path, asked)
     table: dict[tuple[tuple[str, ...] | None, str | None], list[str]] = {}
@@ -71,7 +71,7 @@ def match(
 
 
 class ImageIndex:
-    """The sweep's images, found by what a file of answers calls them."""
+    """The sweep's images, indexed by the names that a reference file may use."""
 
     def __init__(self, path: Path, asked: Iterable[JobKey]) -> None:
         self.base = os.path.abspath(path.parent)  # noqa: PTH100 - links stay as they are
@@ -86,7 +86,7 @@ class ImageIndex:
         self.by_hash: dict[str, tuple[str, ...]] | None = None
 
     def groups_for(self, one: ReferenceAnswer) -> list[tuple[str, ...] | None]:
-        """The images, or groups of them, that answers are for; [None] stands for any."""
+        """The images, or groups of them, that answers are for; [None] means any."""
         if not one.images:
             if one.sha256 is None:
                 return [None]

@@ -1,4 +1,4 @@
-"""What a metric is. Each metric is one file of `runner.scoring.metrics`, or a package's entry point."""
+"""Base class of metrics; each is one file of `runner.scoring.metrics` or an entry point."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Metric(ABC):
         return True
 
     def requirement(self) -> str:
-        """What `applies` asks for, in words, for a message."""
+        """The condition that `applies` checks, as text for a message."""
         return "every question"
 
     @abstractmethod

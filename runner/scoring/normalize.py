@@ -19,10 +19,10 @@ SHORTENED = (
     " o'clock should've somebody'll somebody's someone'd someone'll someone's something'd"
     " something'll that's there'd there're there's they'd they'll they're they've 'twas we've"
     " what'll what're what's what've when's where'd where's where've who'd who'll who's who've"
-    " why'll why're why's would've y'all you'd you'll you're you've"
+    " why'll why're why's would've y'all you'd you'll you're you've"  # words: ok
 )
 AND_HAVE = "could had might should would"
-WOULD_HAVE = "he i it she somebody someone something there they we who y'all you"
+WOULD_HAVE = "he i it she somebody someone something there they we who y'all you"  # words: ok
 TWICE = [f"{word}n't've" for word in AND_HAVE.split()]
 TWICE += [f"{word}'d've" for word in WOULD_HAVE.split()] + ["y'all'll"]
 
@@ -46,8 +46,8 @@ def normalize_words(answer: str) -> str:
     """An answer for a comparison by words, articles included.
 
     Lower case; no full stops but in decimals, no commas in numbers, no other punctuation but
-    apostrophes and colons; number words up to ten as digits; apostrophes put into contractions
-    that lack theirs.
+    apostrophes and colons; number words up to ten as digits; contractions without an apostrophe get
+    one.
     """
     text = answer.lower().replace("’", "'")
     text = re.sub(r"(?<=\d),(?=\d)", "", text)

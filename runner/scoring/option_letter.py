@@ -7,7 +7,7 @@ import re
 SINGLE = re.compile(r"""[\s(\[{"'*_]*([A-Za-z])[\s)\]}"'*_.:,]*""")
 # Words in English by themselves: an article and a pronoun. No other letter can be mistaken.
 WORDS = "ai"
-# What follows an option, and never an article or the pronoun.
+# Words that follow an option, but never an article or the pronoun.
 AFTER_OPTION = r"(?:is|was|because|since|or)\b"
 BEFORE, AFTER = r"(?<![\w'’])", r"(?![\w'’]|-\w)"
 
@@ -21,8 +21,8 @@ def single_letter(text: str) -> str | None:
 def mentions_letter(text: str, letter: str) -> bool:
     """Whether a text has a letter as a word that means the option: "(A)", "A. Red", "It is A."
 
-    A and I before another word count only as capitals within a sentence, where they are neither
-    the article nor the pronoun ("A red car" is no A).
+    A and I before another word count only as capitals within a sentence, where they are neither the
+    article nor the pronoun ("A red car" does not match A).
     """
     if single_letter(text) == letter.lower():
         return True

@@ -1,7 +1,7 @@
 """Reads files of accepted answers: CSV, JSON lines, or JSON such as `images/manifest.json`.
 
-It knows what may stand in such a file, and says all that is wrong with it. Which job an answer
-belongs to is found by `runner.scoring.match_references`.
+It validates the file and reports every problem. `runner.scoring.match_references` finds the job
+that an answer belongs to.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ FORMS = "columns image, prompt and answer; docs/scoring.md shows them"
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAnswer:
-    """Accepted answers to one question: `where` they stand in the file, and what they are for.
+    """Accepted answers to one question, their position in the file (`where`) and their target.
 
-    No `images`: any. No `prompt`: whatever is asked about them.
+    No `images`: any image. No `prompt`: any prompt.
     """
 
     where: str
@@ -48,7 +48,7 @@ class RowProblem(Exception):
 
 
 def read(path: Path) -> list[ReferenceAnswer]:
-    """All answers of a file, in its order. SweepFileError lists what is wrong with it."""
+    """All answers of a file, in its order. Raises SweepFileError with all problems."""
     found: list[ReferenceAnswer] = []
     problems: list[str] = []
     rows = list(rows_of(path, read_text(path)))
@@ -90,7 +90,7 @@ def read_text(path: Path) -> str:
 
 
 def folder_names(path: Path) -> list[str]:
-    """The names beside a file."""
+    """The names in a file's folder."""
     try:
         return [other.name for other in path.parent.iterdir()]
     except OSError:
@@ -98,7 +98,7 @@ def folder_names(path: Path) -> list[str]:
 
 
 def rows_of(path: Path, text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Each row with its place, by what the file's name says it is."""
+    """Each row with its position; the file's suffix selects the format."""
     suffix = path.suffix.lower()
     if suffix in (".csv", ".tsv"):
         yield from parse_csv(path, text, "," if suffix == ".csv" else "\t")
@@ -166,7 +166,7 @@ def require_mapping(path: Path, where: str, row: Any) -> Mapping[str, Any]:
 
 
 def check_columns(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """What is wrong with the names of the columns. Others than ours are left alone."""
+    """A message about wrong column names, or None. Unknown columns are ignored."""
     keys = dict.fromkeys(key for row in rows for key in row)
     if not keys:
         return None

@@ -1,4 +1,4 @@
-"""How much of a text only repeats what it said before.
+"""The share of a text that repeats earlier parts of it.
 
 Models that lose their way loop. Sequences of characters are compared, not words, so that loops
 of one sign and scripts without spaces are seen too. Nothing here is compressed: a compressor's
@@ -16,10 +16,10 @@ MAX_CHARACTERS = 20_000
 def repetition(text: str) -> float | None:
     """The share of a text's characters that repeat, 0 to 1; None for a text without any.
 
-    A character repeats when it lies in a sequence of N characters that stood in the text
-    before, without regard to case and kind of white space. N is half the text's length, but at
-    least 6 and at most 20: a phrase that returns counts little, a loop nearly all. Of a long
-    text the last 20,000 characters are looked at: a loop is what a text ends in.
+    A character repeats when it is part of a sequence of N characters that occurs earlier in the
+    text, ignoring case and kind of white space. N is half the text's length, but at least 6 and at
+    most 20: a phrase that returns counts little, a loop nearly all. Of a long text only the last
+    20,000 characters are checked: a loop is at the end.
     """
     folded = fold(text[-MAX_CHARACTERS:])
     if not folded:

@@ -1,8 +1,8 @@
-"""Special tokens and chat markers that stand in a text as if they were words.
+"""Special tokens and chat markers that a text contains as plain characters.
 
-The worker removes those that the model's own tokenizer names. What is left was written out by
-a model letter by letter, or is unknown to its tokenizer; so it is told by its form here, and by
-names that are no HTML, for an answer may rightly hold HTML.
+The worker removes those that the model's own tokenizer names. The rest was written by a model
+letter by letter, or is unknown to its tokenizer; it is recognised here by its form and by names
+that are not HTML, because an answer may contain HTML.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MARKER = re.compile(
 
 
 def count_special_tokens(text: str) -> int:
-    """How many of them stand in a text."""
+    """The number of special tokens in a text."""
     return sum(1 for _ in MARKER.finditer(text))
 
 

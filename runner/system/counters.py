@@ -1,8 +1,8 @@
-"""What the system counts of the things that falsify a time: sleep, swapping, throttling, want.
+"""Reads system counters that show interference: sleep, swapping, throttling, memory pressure.
 
-Each reads a figure that only grows since the machine's start; None where the system does not
-tell. `runner.supervisor.interference` takes the differences over a run. The macOS parts were
-written from Apple's headers and have not been run by us.
+Each figure only grows since the machine's start; it is None if the system does not count it.
+`runner.supervisor.interference` takes the differences over a run. The macOS parts were written from
+Apple's headers and have not been run by us.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STEADY_S = 0.000_5  # two clocks read within this are read at once
 
 
 def slept_s() -> float | None:
-    """Seconds the machine has slept: what one clock counts on through and another does not."""
+    """Seconds suspended: CLOCK_BOOTTIME minus CLOCK_MONOTONIC on Linux."""
     if LINUX:
         return clock_offset(time.CLOCK_BOOTTIME, time.CLOCK_MONOTONIC)
     if MACOS:
@@ -35,7 +35,7 @@ def slept_s() -> float | None:
 
 
 def clock_offset(through: int, awake: int) -> float:
-    """How far two clocks are apart, read anew when something came between the readings."""
+    """Difference of two clocks in seconds; repeated if the readings were interrupted."""
     found = []
     for _ in range(TRIES):
         before, other, after = map(time.clock_gettime, (awake, through, awake))
@@ -58,8 +58,8 @@ def swapped_bytes() -> int | None:
 def throttled_s() -> float | None:
     """Seconds our control group, or one above it, was held back for its processor quota.
 
-    Summed over the processors. A container's quota is seen; one set outside of what the
-    container is shown is not.
+    Summed over the processors. A container's quota is counted, but not a quota of a group that the
+    container cannot see.
     """
     total = None
     for file in cgroups.files("cpu", "cpu.stat", "cpu.stat"):
@@ -71,7 +71,7 @@ def throttled_s() -> float | None:
 
 
 def thermal_throttle_count() -> int | None:
-    """How often processors were slowed for heat, summed over them (Intel's, on Linux)."""
+    """Number of thermal throttle events, summed over processors (Intel on Linux)."""
     found = [number for file in thermal_throttle_files() if (number := read_int(file)) is not None]
     return sum(found) if found else None
 
@@ -92,7 +92,7 @@ def memory_stalled_s() -> float | None:
 
 @cache
 def thermal_throttle_files() -> tuple[Path, ...]:
-    """Where each processor counts it."""
+    """Each processor's file of thermal throttle events."""
     return tuple(PROCESSORS.glob("cpu[0-9]*/thermal_throttle/core_throttle_count"))
 
 

@@ -1,8 +1,8 @@
-"""All that differs between operating systems, on the supervisor's side, in one place.
+"""Differences between operating systems, on the supervisor's side.
 
-Memory figures the kernel keeps about a process, and facts about this machine. What the shim
-needs of this stands in `runner.process.shim`, which must import nothing. The macOS parts were written
-from Apple's headers and have not been run by us.
+Memory figures the kernel keeps about a process, and facts about this machine. The shim's part is in
+`runner.process.shim`, which must import nothing. The macOS parts were written from Apple's headers
+and have not been run by us.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MACOS = sys.platform == "darwin"
 
 @dataclass(frozen=True, slots=True)
 class ProcessMemory:
-    """Bytes of one process; None where the system does not tell.
+    """Bytes of one process; None if the system does not report them.
 
     `peak` is the kernel's own high-water mark since the process started or since
     `reset_peak`, so that no spike between two samples is missed.
@@ -87,9 +87,9 @@ def reset_peak(pid: int) -> bool:
 
 
 def oom_kills() -> int:
-    """How often the kernel's OOM killer struck in our memory cgroup; else, on this machine (Linux).
+    """Number of kernel OOM kills in our memory cgroup, or else on this machine (Linux).
 
-    0 where the system does not tell.
+    0 if the system does not report it.
     """
     if not LINUX:
         return 0
@@ -113,14 +113,14 @@ def memory_cgroup_files(v2: str, v1: str) -> list[Path]:
 
 
 def peak_method() -> str:
-    """How a peak that includes the kernel's high-water mark was measured here."""
+    """Name of the method that measures a peak with the kernel's high-water mark."""
     if LINUX:
         return "VmHWM"
     return "phys_footprint" if MACOS else "sampled rss"
 
 
 class RusageInfoV4(ctypes.Structure):
-    """`struct rusage_info_v4` of macOS's <sys/resource.h>, as far as it is needed."""
+    """The required start of `struct rusage_info_v4` of macOS's <sys/resource.h>."""
 
     _fields_ = (
         ("ri_uuid", ctypes.c_uint8 * 16),
@@ -191,7 +191,7 @@ def memory_limits() -> tuple[int, int]:
     total, free = int(psutil.virtual_memory().total), available_memory()
     for file in memory_cgroup_files("memory.max", "memory.limit_in_bytes"):
         try:
-            limit = int(file.read_text())  # "max" is no limit, and no number
+            limit = int(file.read_text())  # "max" (no limit) raises ValueError
         except (OSError, ValueError):
             continue
         total = min(total, limit)

@@ -1,8 +1,8 @@
 """Keeps the machine awake while sweeps run, where the system lets us.
 
 The library wakepy asks the desktop (D-Bus) or macOS (caffeinate); on Linux without a desktop
-systemd-inhibit is tried. Each way ends with this process, however that ends. A machine that cannot
-be kept awake is said to be one, once, and nothing else comes of it.
+systemd-inhibit is tried. Either inhibitor ends with this process, even if this process is killed.
+If sleep cannot be inhibited, one message reports it and the sweep continues.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SleepInhibitor:
                 self.close()
 
     def acquire(self) -> None:
-        """Tries each way in turn, and says once how it went."""
+        """Tries each method in turn, and reports the result once."""
         method, why = None, []
         for variant in (inhibit_with_wakepy, inhibit_with_systemd):
             try:
@@ -86,10 +86,10 @@ def inhibit_with_wakepy(held: ExitStack) -> str:
 
 
 def inhibit_with_systemd(held: ExitStack) -> str:
-    """By systemd's inhibitor, which needs no desktop; it is held once `cat` answers under it."""
+    """Inhibits sleep with systemd, without a desktop; active once `cat` answers under it."""
     if sys.platform != "linux" or shutil.which(INHIBIT[0]) is None:
-        raise InhibitUnavailable(f"{INHIBIT[0]} is not here")
-    # A group of its own, so that Ctrl-C, which lets a run finish, does not end it.
+        raise InhibitUnavailable(f"{INHIBIT[0]} is not installed")
+    # Its own process group: Ctrl-C, which lets a run finish, does not end it.
     child = subprocess.Popen(
         INHIBIT,
         stdin=subprocess.PIPE,
@@ -123,5 +123,5 @@ def stop_inhibitor(child: subprocess.Popen[bytes]) -> str:
             child.wait()
         os.set_blocking(child.stderr.fileno(), False)
         lines = (child.stderr.read() or b"").decode("utf-8", "replace").splitlines()
-    said = [line.strip() for line in lines if line.strip()]
-    return said[-1] if said else "it gave no answer"
+    messages = [line.strip() for line in lines if line.strip()]
+    return messages[-1] if messages else "it gave no answer"

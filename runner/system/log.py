@@ -81,7 +81,7 @@ class Listener(logging.handlers.QueueListener):
         self.records = records
 
     def enqueue_sentinel(self) -> None:
-        """Mark the end of the queue, after what is in it."""
+        """Mark the end of the queue, after the records in it."""
         self.records.put(None)
 
     def stop_within(self, timeout_s: float) -> bool:

@@ -1,4 +1,4 @@
-"""Reads a file that a user named, whatever it turns out to be, without waiting for it."""
+"""Reads a file that a user named; never blocks on a pipe or device."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KINDS = {
 
 
 class UnreadableFileError(Exception):
-    """The file cannot be read; the text says why, as the end of a sentence."""
+    """The file cannot be read; the text is the reason, as the end of a sentence."""
 
 
 def read_text(path: Path, max_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""The time of day as it is stored and told; durations are monotonic and come from elsewhere."""
+"""Formats timestamps for storage and output. Durations use monotonic clocks, not these."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from .sanitize import display_path
 def format_from_name(path: Path | None, formats: Mapping[str, str], default: str) -> str:
     """The format of a suffix; `default` without a file, for `-`, and for a name without a suffix.
 
-    Raises VlmsweepError for a suffix that stands for a format which is not written.
+    Raises VlmsweepError for the suffix of an unsupported format.
     """
     suffix = path.suffix.lower() if path else ""
     if not suffix:

@@ -1,6 +1,6 @@
 """Writes the Python code that loads a model with transformers and generates an answer.
 
-The one generator for bug reports and for the loading guide. Whatever was stored is written as a
+The one generator for bug reports and for the loading guide. Every stored value is written as a
 Python literal: nothing in a history becomes code.
 """
 
@@ -16,10 +16,10 @@ LINE = 96  # characters of a call that stays on one line
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadCode:
-    """What a load needs to be told. `model` is a Python expression, such as the name of a constant.
+    """Arguments of a load. `model` is a Python expression, such as the name of a constant.
 
-    A `dtype` that torch does not have is written as "auto", as is None. `attention` and
-    `revision` are left out where they are None.
+    A `dtype` that torch does not have is written as "auto", as is None. `attention` and `revision`
+    are left out if they are None.
     """
 
     model: str
@@ -34,7 +34,7 @@ class LoadCode:
     processor: Mapping[str, Any] = field(default_factory=dict)
 
     def options(self) -> dict[str, str | None]:
-        """Options that say which files to load, and whether their Python may run."""
+        """Options that select the files to load, and allow or forbid their Python code."""
         return {
             "revision": quoted(self.revision) if self.revision else None,
             "trust_remote_code": "True" if self.trust_remote_code else None,

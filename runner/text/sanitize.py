@@ -1,7 +1,7 @@
 """Makes text from models, files and errors harmless to a terminal.
 
-Whatever a model says may hold escape codes, and bidirectional marks that reorder a line; both
-could hide or fake what stands on the screen. Nothing here draws, and nothing stored is changed.
+A model's text may contain escape codes, and bidirectional marks that reorder a line; both could
+hide or fake text on the screen. Nothing here draws, and nothing stored is changed.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 def closest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """The known name most like `name`, whatever its case; None when none is like it.
+    """The known name most like `name`, ignoring case; None when none is like it.
 
     `cutoff` is the least similarity, from 0 to 1 (difflib's ratio).
     """

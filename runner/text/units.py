@@ -1,4 +1,4 @@
-"""Figures as people read them: 1.24 s, 1.3 GB, 12.3; and sizes as people write them.
+"""Formats figures for display (1.24 s, 1.3 GB, 12.3) and parses sizes.
 
 For tables and screens only. What machines read (JSON, CSV) is never rounded, and no figure is
 computed here.

@@ -58,7 +58,7 @@ class Exclude(SweepModelBase):
 
 
 class Sweep(SweepModelBase):
-    """models x images x prompts x settings: what one night is asked to do."""
+    """A sweep: models x images x prompts x settings."""
 
     name: NonEmpty | None = Field(None, description="A name to find the sweep by.")
     models: Annotated[list[ModelLike], Field(min_length=1)]

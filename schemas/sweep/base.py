@@ -1,4 +1,4 @@
-"""What the parts of a sweep file are made of; no part itself."""
+"""Base class and types shared by the sections of a sweep file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Glob = Annotated[str, Field(min_length=1, description="A glob: * ? [abc], matche
 
 
 class SweepModelBase(BaseModel):
-    """What every part of a sweep file has in common: unknown keys are errors."""
+    """Base class of every section of a sweep file: unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=False, frozen=True)
 
 
 def named(key: str) -> Any:
-    """Lets a bare string stand for a part in which only `key` is given."""
+    """Accepts a plain string in place of a section with only `key`."""
     return lambda value: {key: value} if isinstance(value, str) else value
 
 
 def as_list(value: Any) -> Any:
-    """Lets one thing stand for a list of one."""
+    """Accepts a plain string in place of a list of one."""
     return [value] if isinstance(value, str) else value

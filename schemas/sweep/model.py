@@ -1,4 +1,4 @@
-"""What can be loaded and how, on which engine, and what is special about one model."""
+"""A model's source, engine, fallbacks and own settings."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ Engine = Annotated[
     Field(json_schema_extra={"enum": [AUTO, *(info.name for info in BUILT_IN)]}),
 ]
 
-# Options of a library's `from_pretrained` that say what is loaded, from where, and whether its
-# code runs. That is said by keys of our own, which are checked.
+# Options of a library's `from_pretrained` that select what is loaded, from where, and whether its
+# code runs. Our own keys set these, and are checked.
 DECIDED = re.compile(
     r"_.*|.*_(file|path|dir|revision)|trust_remote_code|local_files_only|revision|subfolder|config"
     r"|force_download|proxies|token|use_auth_token"
@@ -60,9 +60,9 @@ def of_images(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 class Source(SweepModelBase):
-    """What can be loaded, and how: a hub id or a local folder, on an engine.
+    """A hub id or a local folder, and the engine that loads it.
 
-    With engine openai: what a server is asked for, and where.
+    With engine openai: the name of a server's model, and the server's address.
     """
 
     id: NonEmpty = Field(
@@ -141,7 +141,7 @@ class Model(Source):
     )
     fallback: list[SourceLike] = Field(
         default_factory=list,
-        description="What to try, in this order, with the jobs that did not end ok.",
+        description="Sources to try, in this order, with the jobs that did not end ok.",
     )
 
 

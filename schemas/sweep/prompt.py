@@ -1,4 +1,4 @@
-"""What is asked, in one turn or several, and about which of the sweep's images."""
+"""A prompt of one turn or several, and the images of the sweep that it uses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ImageChoice = Annotated[
 
 
 class Prompt(SweepModelBase):
-    """A question, or a conversation of several turns, and the images it is asked about.
+    """A question, or a conversation of several turns, and its images.
 
     `images`: "each" asks it once per image of the sweep, "none" without an image, "all"
     once with all of them; a list of files asks it once, with those.
@@ -50,8 +50,8 @@ class Prompt(SweepModelBase):
     @property
     def question(self) -> str:
         """The user's turns, a line each."""
-        said = [turn.text for turn in self.turns or [] if turn.role == "user"]
-        return self.text or "\n".join(said)
+        texts = [turn.text for turn in self.turns or [] if turn.role == "user"]
+        return self.text or "\n".join(texts)
 
 
 PromptLike = Annotated[Prompt, BeforeValidator(named("text"), json_schema_input_type=str | Prompt)]

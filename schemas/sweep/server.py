@@ -1,4 +1,4 @@
-"""Where a server is and what its key is called, free of secrets; asking it is a worker's work."""
+"""Validates a server's address and the name of its key's variable; both without secrets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from urllib.parse import urlsplit
 
 
-# What is wrong is said without the value: it may hold a key.
+# Error messages leave the value out: it may contain a key.
 def address(url: str) -> str:
     """A server's address, free of secrets. Raises ValueError."""
     try:

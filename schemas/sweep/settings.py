@@ -1,6 +1,6 @@
-"""How a sweep runs: generation, limits, and what becomes of images and videos first.
+"""Settings of a sweep: generation, limits, and the preparation of images and videos.
 
-What one model gets instead of the sweep's stands beside what the sweep has.
+Each class of one model's overrides is next to the class of the sweep's settings.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from .base import Seconds, SweepModelBase
 
 
 class GenerationSettings(SweepModelBase):
-    """How text is generated; greedy by default, so that a run can be repeated."""
+    """Settings of text generation; greedy by default, so that a run can be repeated."""
 
     max_new_tokens: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] = 100
     do_sample: StrictBool = False
@@ -97,7 +97,7 @@ class Limits(SweepModelBase):
 
 
 class ImageSettings(SweepModelBase):
-    """How images are prepared, the same for every model."""
+    """Settings of image preparation, the same for every model."""
 
     max_side: Annotated[int, Field(strict=True, ge=1, le=65_536)] | None = Field(
         1024, description="Longest side in pixels; null keeps the size."
@@ -105,8 +105,8 @@ class ImageSettings(SweepModelBase):
 
 
 class VideoSettings(SweepModelBase):
-    """What of a video is looked at, the same for every model."""
+    """Settings of video preparation, the same for every model."""
 
     frames: Annotated[int, Field(strict=True, ge=1, le=128)] = Field(
-        8, description="How many frames are taken, evenly over its length."
+        8, description="Number of frames, taken evenly over its length."
     )

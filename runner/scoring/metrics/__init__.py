@@ -70,7 +70,7 @@ def installed_metrics() -> Iterator[type[Metric]]:
             message = f"the metric {point.name!r} cannot be imported: {error}"
             raise VlmsweepError(message, hint=hint) from error
         if not (isinstance(kind, type) and issubclass(kind, Metric)):
-            raise VlmsweepError(f"the metric {point.name!r} is no class of Metric", hint=hint)
+            raise VlmsweepError(f"the metric {point.name!r} is not a subclass of Metric", hint=hint)
         yield kind
 
 

@@ -1,4 +1,4 @@
-"""`anls`: how near an answer comes to what is written, for text to be read from images.
+"""`anls`: similarity of an answer to the text in an image.
 
 Average Normalised Levenshtein Similarity, of Biten et al. (ST-VQA) and Mathew et al. (DocVQA).
 The mean over questions is taken where runs are summed up.

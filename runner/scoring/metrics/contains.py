@@ -12,10 +12,12 @@ from ..option_letter import mentions_letter, single_letter
 
 
 class Contains(Metric):
-    """1 when an accepted answer is in the text as whole words, articles included."""
+    """1 when an accepted answer is in the text, matched at word boundaries, articles included."""
 
     name: ClassVar[str] = "contains"
-    description: ClassVar[str] = "a text that contains an accepted answer as whole words"
+    description: ClassVar[str] = (
+        "a text that contains an accepted answer (matched at word boundaries)"
+    )
     by_default: ClassVar[bool] = True
     priority: ClassVar[int] = 20
 

@@ -15,7 +15,7 @@ class Exact(Metric):
 
     name: ClassVar[str] = "exact"
     description: ClassVar[str] = (
-        "an accepted answer, whatever its case, white space and final full stop"
+        "an accepted answer, ignoring case, white space and a final full stop"
     )
     by_default: ClassVar[bool] = True
     priority: ClassVar[int] = 30

@@ -31,7 +31,7 @@ class VqaAccuracy(Metric):
         return len(accepted) == PEOPLE
 
     def requirement(self) -> str:
-        """In words."""
+        """Ten answers, as text."""
         return "ten answers to each question, one for each of ten people"
 
     def score(self, answer: str, accepted: Sequence[str]) -> tuple[float, str]:
@@ -42,7 +42,7 @@ class VqaAccuracy(Metric):
 def accuracy(answer: str, people: Sequence[str]) -> float:
     """The mean, over all ways to leave one person out, of min(equal answers of the rest / 3, 1).
 
-    People's equal answers each count, so `people` holds as many as were asked.
+    People's equal answers each count, so `people` has one entry per person.
     """
     given = Counter(map(normalize_vqa, people))
     same = given[normalize_vqa(answer)]

@@ -197,7 +197,7 @@ def test_unusable_metric_is_refused(installed: Callable[[str], None]) -> None:
     with pytest.raises(VlmsweepError, match="'first_word' cannot be imported"):
         metrics.known_metrics()
     installed("EntryPoint")
-    with pytest.raises(VlmsweepError, match="is no class of Metric"):
+    with pytest.raises(VlmsweepError, match="is not a subclass of Metric"):
         metrics.known_metrics()
 
 

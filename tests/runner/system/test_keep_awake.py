@@ -101,7 +101,7 @@ def test_missing_sleep_inhibitor_is_reported(monkeypatch: pytest.MonkeyPatch) ->
     assert isinstance(said, stream.SleepInhibited)
     assert said.message == (
         "the machine may fall asleep meanwhile: No module named 'wakepy';"
-        " systemd-inhibit is not here"
+        " systemd-inhibit is not installed"
     )
 
 
