@@ -1,7 +1,7 @@
-"""How a model's scores changed: both means over the questions that both sides answered.
+"""Compares a model's scores: both means over the questions that both sides answered.
 
 Questions are paired, and repeats of one are averaged first. A drop counts as significant when the
-paired test of the differences says so: McNemar's exact test for scores of 0 or 1.
+paired test of the differences rejects chance: McNemar's exact test for scores of 0 or 1.
 """
 
 from __future__ import annotations
@@ -75,17 +75,17 @@ def compared(metric: str, questions: Iterable[list[tuple[float, float]]]) -> Sco
     of_a, of_b = [a for a, _ in means], [b for _, b in means]
     mean_a, mean_b, n = fmean(of_a), fmean(of_b), len(means)
     around_a, around_b = interval(mean_a, n), interval(mean_b, n)
-    between = difference_interval(of_a, of_b)
+    change_interval = difference_interval(of_a, of_b)
     assert around_a is not None  # there is a question
     assert around_b is not None
-    assert between is not None
+    assert change_interval is not None
     changes = [b - a for a, b in means]
     return ScoreComparison(
         metric,
         n,
         *(mean_a, around_a.low, around_a.high),
         *(mean_b, around_b.low, around_b.high),
-        *(fmean(changes), between.low, between.high),
+        *(fmean(changes), change_interval.low, change_interval.high),
         better=sum(change > 0 for change in changes),
         worse=sum(change < 0 for change in changes),
         p_value=p_value(changes),

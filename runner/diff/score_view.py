@@ -1,4 +1,4 @@
-"""A comparison's scores in words, for the terminal and for Markdown."""
+"""A comparison's scores as text, for the terminal and for Markdown."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def scores(models: list[ModelComparison]) -> Grid:
 
 
 def as_row(model: str, score: ScoreComparison) -> dict[str, Any]:
-    """One metric in words; 95% intervals in brackets."""
+    """One metric as text; 95% intervals in brackets."""
     return {
         "model": model,
         "metric": score.metric,
@@ -58,16 +58,16 @@ def format_p(p_value: float) -> str:
 
 
 def reason(one: Regression) -> str:
-    """A lower score in words."""
+    """A lower score as text."""
     means = f"{units.share(one.a or 0.0)} to {units.share(one.b or 0.0)}"
-    between = f"{points(one.low or 0.0)} to {points(one.high or 0.0)} points"
-    spread = f"({between}, p {format_p(one.p_value or 0.0)})"
+    change_range = f"{points(one.low or 0.0)} to {points(one.high or 0.0)} points"
+    spread = f"({change_range}, p {format_p(one.p_value or 0.0)})"
     return f"{one.model}: {one.figure} from {means} {spread}"
 
 
 def note(models: list[ModelComparison]) -> Iterator[str]:
-    """What the table does not say by itself."""
+    """Notes below the table."""
     if any(
         score.difference < 0 and not score.dropped for model in models for score in model.scores
     ):
-        yield "A drop with p of 0.05 or more may be chance and is no regression."
+        yield "A drop with p of 0.05 or more may be chance and does not count as a regression."
