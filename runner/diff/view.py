@@ -210,11 +210,11 @@ def texts(found: Comparison, out: Console, limit: int) -> None:
     if not pairs:
         return
     heading(out, f"Changed texts ({len(pairs)})")
-    side_by_side = out.is_terminal and not out.no_color and out.width >= NARROW
+    two_columns = out.is_terminal and not out.no_color and out.width >= NARROW
     for pair in limit_pairs(pairs, limit):
         out.print(Text(f"  {job_label(found, pair)}", style="dim"), soft_wrap=not out.is_terminal)
         seen = changed(pair)
-        if side_by_side:
+        if two_columns:
             out.print(side_by_side(seen, out.width))
         else:
             out.print(

@@ -257,7 +257,7 @@ def test_side_argument_forms(
     [
         ("nightli", "did you mean nightly"),
         ("nightly~2", "not that many"),
-        ("2026-13-45", "no day"),
+        ("2026-13-45", "not a day"),
         ("2026-01-01", "nothing is stored"),
         ("transformers==4", "nothing is stored"),
     ],
