@@ -1,4 +1,4 @@
-"""What all tests share: no network, and tiny checkpoints made once a session."""
+"""Fixtures shared by all tests: no network, tiny checkpoints created once per session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A walk through the README's history: every command in it is run, and what it shows is true.
+"""Runs every command of the README's history section and compares the output.
 
 One model answers once, in the demo; a colleague's database is the same sweep from another
 machine: with another library, slower by half, and with two other answers. Commands run on a
@@ -36,7 +36,7 @@ HISTORY = README[
 ]
 COLUMNS = 100
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
-# What differs from run to run, and what stands for it.
+# Values that differ between runs, and their placeholders.
 VOLATILE = (
     (re.compile(r"\b\d{8}T\d{6}-[0-9a-f]{8}\b"), "<uid>"),
     (re.compile(r"\b\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?Z?)?)?"), "<date>"),
@@ -70,18 +70,18 @@ def steps() -> list[Step]:
 
 @dataclass
 class Walk:
-    """A folder with a history, and what each command said there: exit code and screen."""
+    """A folder with a history, and the exit code and output of each command run there."""
 
     folder: Path
     said: dict[str, tuple[int, str]]
 
     def go(self, command: str) -> tuple[int, str]:
-        """Pastes a command into a terminal; gives its exit code and what the terminal showed."""
+        """Pastes a command into a terminal; returns its exit code and the terminal's output."""
         return on_a_terminal(["bash", "-c", command], self.folder)
 
 
 def on_a_terminal(command: list[str], folder: Path) -> tuple[int, str]:
-    """Exit code and output; Ctrl-C is pressed once it is said that this ends it."""
+    """Returns exit code and output; sends Ctrl-C once the output mentions it."""
     import fcntl
     import pty
     import struct
@@ -183,7 +183,7 @@ def plain(line: str) -> str:
 
 
 def held(shown: list[str], said: list[str]) -> None:
-    """Every line shown was said, in order; a line of dots stands for any that were left out."""
+    """Checks that the documented lines were printed in order; a line of dots matches any lines."""
     at, skipping = 0, False
     for line in map(plain, shown):
         if line in ("...", "…"):

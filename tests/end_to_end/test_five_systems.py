@@ -1,6 +1,6 @@
 """The five systems of the guide in one real sweep, in both engines where both exist.
 
-Tiny checkpoints stand for them. That texts equal the libraries' own is held by the engines'
+Tiny checkpoints represent them. That texts equal the libraries' own is held by the engines'
 tests and `test_end_to_end`; this one says that the whole product runs them side by side.
 """
 

@@ -1,4 +1,4 @@
-"""What leaves this machine does elsewhere what it did here: bundles run again, and programs do."""
+"""Exported bundles and report programs give equal results on another machine."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What several tests share. A test imports from here, never from another test."""
+"""Helpers shared by several tests. A test imports from here, not from another test."""

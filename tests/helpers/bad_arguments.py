@@ -91,7 +91,7 @@ def find_commands(
 
 
 def bad_values(parameter: click.Parameter) -> dict[str, str]:
-    """What to try for a parameter; nothing for numbers, choices and flags."""
+    """Bad values for a parameter; none for numbers, choices and flags."""
     if isinstance(parameter, click.Option) and (parameter.is_flag or parameter.count):
         return {}
     if isinstance(parameter.type, click.Path) or parameter.name in FILE_NAMES:
@@ -100,7 +100,7 @@ def bad_values(parameter: click.Parameter) -> dict[str, str]:
 
 
 def arguments_for(command: click.Command, bad: click.Parameter, value: str) -> list[str]:
-    """A command line with one bad value and something usable for all that is required."""
+    """A command line with one bad value and usable values for the required parameters."""
     options: list[str] = []
     words: list[str] = []
     for parameter in command.params:

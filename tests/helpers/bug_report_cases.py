@@ -14,7 +14,7 @@ LOCATION = {"source": "hub", "location": "org/model", "revision": None}
 
 
 def row(table: str, **values: Any) -> dict[str, Any]:
-    """A row with every column of its table, NULL unless said otherwise."""
+    """A row with every column of its table, NULL unless given."""
     return dict.fromkeys(TABLES[table].__annotations__) | values
 
 

@@ -1,4 +1,4 @@
-"""The command line with scripted workers, in this process or in one of its own."""
+"""The command line with scripted workers, in this process or in a separate one."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def first(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def overlap(value: dict[str, Any]) -> None:
-    """Two tensors say that they lie at the same place, and the last one ends where it did."""
+    """Gives two tensors the same offset; the last one keeps its end."""
     begin, end = first(value)["data_offsets"]
     first(value)["data_offsets"] = [begin + 4, end + 4]
 

@@ -1,6 +1,6 @@
-"""A hub on 127.0.0.1 with a few repositories, as far as huggingface_hub asks it anything.
+"""A hub on 127.0.0.1 with a few repositories and the endpoints that huggingface_hub uses.
 
-`gated/*` may not be read, `slow/*` hangs amid its weights, anything unknown is 404.
+`gated/*` may not be read, `slow/*` hangs during its weights, anything unknown is 404.
 """
 
 from __future__ import annotations

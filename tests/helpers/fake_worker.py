@@ -92,7 +92,7 @@ def spin() -> None:
 
 
 def family(marker: str) -> None:
-    """Children of every kind that try to outlive their parent, known by a word of theirs."""
+    """Children of every kind that try to outlive their parent, identified by a token."""
     sleeper = [sys.executable, "-c", "import time; time.sleep(1000)", marker]
     subprocess.Popen(sleeper)
     subprocess.Popen(sleeper, start_new_session=True)
@@ -112,7 +112,7 @@ def sleeper(marker: str, env: dict[str, str]) -> None:
 
 
 def offspring(marker: str) -> None:
-    """The four kinds of descendant, each with a name of its own; none heeds SIGTERM."""
+    """The four kinds of descendant, each with its own name; all ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if os.fork() == 0:
         sleeper(f"{marker}-child", dict(os.environ))
@@ -137,7 +137,7 @@ def hold_the_lock() -> None:
 
 
 def bomb() -> None:
-    """200 processes, each of which forks anew and leaves, for 3 seconds."""
+    """200 processes, each of which forks again and exits, for 3 seconds."""
     until = time.monotonic() + 3
     for _ in range(200):
         if os.fork() == 0:
@@ -149,7 +149,7 @@ def bomb() -> None:
 
 
 def hang_late() -> None:
-    """What a library may register to run at exit."""
+    """An exit handler as a library may register it."""
     atexit.register(forever)
     sys.exit(0)
 
@@ -169,7 +169,7 @@ def high_water() -> int:
 
 
 def use_up_address_space(run: int) -> None:
-    """Runs into RLIMIT_AS, and tells of it as the real worker does."""
+    """Exceeds RLIMIT_AS and reports it like the real worker."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (500_000_000, hard))
     try:
@@ -182,7 +182,7 @@ def use_up_address_space(run: int) -> None:
 
 
 def answer_when_asked_for_the_stack(run: int) -> None:
-    """Answers only after its death was decided."""
+    """Answers only after the kill was decided."""
     faulthandler.unregister(signal.SIGUSR1)
     signal.signal(signal.SIGUSR1, lambda *_: answer(run, "too late"))
     forever()
@@ -216,7 +216,7 @@ def flood() -> None:
 
 
 def grow() -> None:
-    """Takes memory until somebody minds."""
+    """Allocates memory until it is killed."""
     hoard = []
     while True:
         hoard.append(bytearray(os.urandom(1 << 20)) * 16)
@@ -224,7 +224,7 @@ def grow() -> None:
 
 
 def do(run: int, prompt: str) -> None:
-    """What a prompt asks for."""
+    """Performs the behaviour that a prompt names."""
     match prompt:
         case "hang":
             forever()
@@ -385,7 +385,7 @@ def do(run: int, prompt: str) -> None:
 
 
 def load(model: str) -> None:
-    """What the model's folder asks for."""
+    """Performs the behaviour that the model's folder names."""
     say("started", pid=os.getpid(), python="3.x", executable=sys.executable)
     match Path(model).name:
         case "hang-in-load":
@@ -428,7 +428,7 @@ def load(model: str) -> None:
 
 
 def main() -> None:
-    """Reads commands until told to stop."""
+    """Reads commands until the stop command."""
     model = ""
     for line in COMMANDS:
         command = json.loads(line)

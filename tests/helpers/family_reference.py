@@ -1,8 +1,8 @@
-"""What the libraries themselves say of the extra families: run in a process of its own.
+"""Reference answers of the libraries for the extra families; runs in a separate process.
 
     python tests/helpers/family_reference.py ENGINE < request.json > answers.json
 
-The request is {"folders": {name: folder}, "images": [path, ...], "tokens": n}. Nothing of ours
+The request is {"folders": {name: folder}, "images": [path, ...], "tokens": n}. No project code
 is imported. Prompts are written out here, slots expanded by hand: AutoProcessor can't be had for
 models with videos where torchvision is missing.
 """

@@ -1,4 +1,4 @@
-"""Histories to exchange, made by the store's own methods, and rows told apart without numbers."""
+"""Histories to exchange, created by the store's methods, and rows compared without ids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from runner.system import environment
 from schemas.events import Fetched
 from schemas.image import PreparedImage
 
-# What a row is known by wherever it lies, in SQL, with its table as `t`.
+# SQL for the identity of a row in any database, with its table as `t`.
 SWEEP = "(SELECT uid FROM sweeps WHERE id = {0})"
 WAY = "(SELECT u.uid || '/' || w.name FROM sweep_models w JOIN sweeps u ON u.id = w.sweep_id"
 WAY += " WHERE w.id = {0})"
@@ -48,13 +48,13 @@ Stores = Callable[[str], Store]
 
 
 def tables(connection: sqlite3.Connection) -> list[str]:
-    """The tables of a history that are exchanged, as the database itself tells."""
+    """The tables of a history that are exchanged, from the database schema."""
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
     return sorted({name for (name,) in names if "_fts" not in name} - NOT_EXCHANGED)
 
 
 def rows(connection: sqlite3.Connection, without: tuple[str, ...] = ()) -> dict[str, list[Any]]:
-    """Every table's rows, each number replaced by what it means; told apart by no number."""
+    """Every table's rows, with each id replaced by the identity of its row."""
     found = {}
     for table in tables(connection):
         points = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-# What EXIF orientation n (index n - 1) did to an upright image when it was stored.
+# Transformation of an upright image stored with EXIF orientation n (index n - 1).
 STORED = [
     None,
     Image.Transpose.FLIP_LEFT_RIGHT,

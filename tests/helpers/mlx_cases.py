@@ -29,7 +29,7 @@ from workers.families import find_family
 
 
 def attempt(act: Callable[[], dict[str, Any]], phase: WorkerPhase) -> dict[str, Any]:
-    """What came of it, or how the failure is classed."""
+    """Returns the result, or the error class of the failure."""
     try:
         return act()
     except Exception as error:

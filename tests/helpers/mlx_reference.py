@@ -1,9 +1,9 @@
-"""What mlx-vlm itself says, asked directly: run in a process of its own by the tests.
+"""Reference answers of mlx-vlm, called directly; the tests run it in a separate process.
 
     python tests/helpers/mlx_reference.py < request.json > answers.json
 
 The request is {"folders": {name: folder}, "images": [path, ...], "prompts": [...], "tokens": n}.
-Nothing of ours is imported; prompts are written out here, not made by our engine.
+No project code is imported; prompts are written out here, not made by our engine.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def load_moondream(folder: Path) -> tuple[Any, Any]:
 
 
 def answer(model: Any, processor: Any, prompt: str, path: str, tokens: int) -> dict[str, Any]:
-    """Ids of a greedy answer and the counts of what went in."""
+    """Returns the ids of a greedy answer and the input token counts."""
     from mlx_vlm.generate.ar import generate_step
     from mlx_vlm.utils import prepare_inputs
     from PIL import Image
@@ -89,7 +89,7 @@ def answer(model: Any, processor: Any, prompt: str, path: str, tokens: int) -> d
 
 
 def bare(model: Any, processor: Any, image: str) -> dict[str, Any]:
-    """What the guide's call gives: a bare prompt, with and without the image."""
+    """Result of the call in mlx-vlm's guide: a bare prompt, with and without the image."""
     from mlx_vlm import stream_generate
 
     def ask(**more: Any) -> Any:

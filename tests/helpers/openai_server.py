@@ -21,7 +21,7 @@ def chunk(content: str | None = None, finish: str | None = None, **delta: Any) -
 
 
 def usage(prompt: int, completion: int, **details: Any) -> dict[str, Any]:
-    """The last piece: no choice, only what it cost."""
+    """The last chunk: no choice, only usage."""
     counts = {"prompt_tokens": prompt, "completion_tokens": completion, **details}
     return {"choices": [], "usage": counts}
 
@@ -113,7 +113,7 @@ Chat = Callable[[Handler, dict[str, Any]], None]
 
 
 def polite(handler: Handler, body: dict[str, Any]) -> None:
-    """What a good server does: streams, counts, and looks at images."""
+    """Behaviour of a correct server: streams, counts, reads images."""
     prompt = TEXT + IMAGE * len(image_urls(body))
     if body["max_tokens"] == 1:
         handler.stream(chunk("A"), chunk(finish="length"), usage(prompt, 1), "[DONE]")
@@ -133,7 +133,7 @@ def asked(answer: Chat) -> Chat:
 
 @dataclass
 class Told:
-    """How the server is to answer, and what it was asked: path, headers, body."""
+    """The replies of the server, and its requests: path, headers, body."""
 
     chat: Chat = polite
     gets: dict[str, tuple[int, Any]] = field(default_factory=lambda: {"/v1/models": (200, MODELS)})
@@ -146,7 +146,7 @@ class Told:
 
 
 class Server(ThreadingHTTPServer):
-    """Knows what it was told."""
+    """Answers as configured and records requests."""
 
     told: Told
     daemon_threads = True

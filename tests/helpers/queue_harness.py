@@ -1,4 +1,4 @@
-"""A night under test: sweeps of scripted models, queued and worked, the time moved by hand."""
+"""Test harness for the queue: queues and runs sweeps of scripted models with a manual clock."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Night:
         alone: int | None = None,
         **terms: Any,
     ) -> bool:
-        """Works the queue, or one sweep `alone`."""
+        """Runs the queue, or only the sweep `alone`."""
         self.told = []
 
         def emit(event: stream.StreamEvent) -> None:

@@ -1,4 +1,4 @@
-"""Scripted workers in real processes, and what a sweep on them returns."""
+"""Scripted workers in real processes, and the result of a sweep on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FakeLauncher(ShimLauncher):
 
 @dataclasses.dataclass
 class Outcome:
-    """A sweep that ended: its state, its rows and all that was told."""
+    """A finished sweep: its state, rows and emitted events."""
 
     state: str
     rows: list[dict[str, Any]]

@@ -4,7 +4,7 @@
 
 A case is the fields of a load, and runs of one turn each: {"load": {...}, "runs": [{"text",
 "images", ...generation}]}. Its outcome is the events that matter. One process a library, for
-importing one takes seconds, and mlx-vlm must not be imported beside the transformers engine.
+importing one takes seconds, and mlx-vlm must not be imported together with the transformers engine.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STREAM_FIELDS = ("loaded", "run_finished", "error", "worker_exiting")
 
 
 def outcome(case: dict[str, Any]) -> list[dict[str, Any]]:
-    """The events of a worker that was told this case."""
+    """The events of a worker that ran this case."""
     commands: list[Load | Run | Stop] = [Load(**{"local": True, **case["load"]})]
     for number, run in enumerate(case["runs"], start=1):
         turn = Turn(text=run.pop("text"), images=tuple(run.pop("images", ())))

@@ -1,4 +1,4 @@
-"""What the runner's tests share: a small sweep on scripted workers, run for real."""
+"""Fixtures of the runner's tests: a small real sweep on scripted workers."""
 
 from __future__ import annotations
 
@@ -61,6 +61,6 @@ def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
 
 @pytest.fixture
 def night(store: Store, queued: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> Night:
-    """Nights on scripted workers."""
+    """A queue harness on scripted workers."""
     monkeypatch.setattr("runner.supervisor.supervisor.POLL_INTERVAL_S", 0.02)
     return Night(store, queued, FakeLauncher())

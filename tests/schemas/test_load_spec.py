@@ -16,7 +16,7 @@ from schemas.load_spec import OPTIONS, LoadSpec
 from schemas.sweep import Source
 from tests.helpers.paths import ROOT
 
-# Fields of a sweep file's model that say which model it is or where it runs, not how it loads.
+# Fields of a sweep file's model that identify it or its environment, not how it loads.
 NOT_OPTIONS = {"id", "revision", "python", "requirements"}
 CHANGED = {
     "engine": "openai",

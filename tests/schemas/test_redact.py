@@ -18,7 +18,7 @@ PRIVATE_KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{A}\n{A}\n-----END OPENSSH 
 JWT = f"eyJ{A[:20]}.eyJ{A[:20]}.{A[:30]}"
 LOGIN = base64.b64encode(b"me:hunter2").decode()
 
-# The text, and what of it must be gone.
+# The text, and the part that must be redacted.
 FORMS = [
     (f"hf_{A} is invalid", f"hf_{A}"),
     (f"key sk-proj-{A}", A),
@@ -61,7 +61,7 @@ FORMS = [
     ("https://ptb.discord.com/api/v10/webhooks/12/abcdef", "abcdef"),
     ("https://x.webhook.office.com/webhookb2/abcdef", "abcdef"),
 ]
-# What models answer and libraries print.
+# Ordinary output of models and libraries.
 PLAIN = [
     "A basic understanding of the scene; basic composition.",
     "Bearer walking with a flag. The bearer certificate is yellow.",

@@ -142,7 +142,7 @@ def test_answers_match_the_drawing() -> None:
                     _true_answers(scene, asked)
 
 
-def test_questions_without_an_image_get_no_made_up_answer() -> None:
+def test_question_without_an_image_has_no_answer() -> None:
     rng = random.Random(3)
     asides = [questions.ask_aside(SCENE, rng) for _ in range(200)]
     fixed = {questions.WHO, questions.BLIND, questions.BEYOND}

@@ -44,7 +44,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @dataclass
 class Talk:
-    """All that a worker said and how it left."""
+    """The output and exit status of a worker."""
 
     events: list[dict[str, Any]]
     code: int

@@ -1,7 +1,7 @@
 """Each class of error is provoked by a really broken checkpoint or input, in both engines.
 
 All breakages of one engine run through a worker's own life in one process (`serve_cases`); each
-test then looks at what was said. What only the environment can break has tests of its own.
+test then checks the events. Faults of the environment are in test_broken_environment.py.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ PLACEHOLDER = re.compile(r"\bID\b|\{\w*\}|FOLDER|\bMODEL\b")
 
 @dataclass
 class Case:
-    """What is broken, the class it has to come out as, and in which engines it is a failure."""
+    """The defect, its expected error class, and the engines in which it is a failure."""
 
     error_class: str
     breaks: Break = lambda folder: None

@@ -132,7 +132,7 @@ def test_missing_engine_is_reported(
 
 
 def hub_says(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Error:
-    """What a worker tells when the hub's library raises this."""
+    """Returns the worker's report when the hub library raises this."""
     import huggingface_hub
 
     def refuse(*_: Any, **__: Any) -> None:

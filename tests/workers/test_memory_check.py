@@ -1,4 +1,4 @@
-"""What fits is asked of files as the system would show them; with engines: broken surroundings."""
+"""The memory check on simulated system files; engine cases are in test_broken_environment.py."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, st
 
 
 def refusal(needed: int, *, free: FreeMemory | None = None, limit: int | None = None) -> str:
-    """Why float32 weights of so many bytes are refused; "" when they are not."""
+    """Reason for refusing float32 weights of this size; "" if accepted."""
     ask = Load(model="m", local=True, memory_bytes=limit)
     try:
         check_memory(checkpoint(F32=needed), ask, "float32", free, host=True)
@@ -103,7 +103,7 @@ def test_cgroup_and_parent_limits_apply(system) -> None:
     for folder, limit, usage in (("a", "5000", "3000"), ("a/b", "max", "10")):
         system(f"groups/{folder}/memory.max", f"{limit}\n")
         system(f"groups/{folder}/memory.current", f"{usage}\n")
-        # what files left in memory goes when somebody needs the room
+        # file cache is freed when memory is needed
         system(f"groups/{folder}/memory.stat", "anon 9\nactive_file 100\ninactive_file 200\n")
     assert not refusal(2300)
     assert "2,300 are left to this container" in refusal(2301)

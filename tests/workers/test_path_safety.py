@@ -1,4 +1,4 @@
-"""What a model's files name stays in its folder; what the file system links to does not have to."""
+"""Files named by a model must be inside its folder; symbolic links may lead elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEMO = Path(workers.__file__).with_name("demo_model")
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sound checkpoint, something secret beside it, and something in the working folder."""
+    """A sound checkpoint, a secret file next to it, and a file in the working folder."""
     (tmp_path / "secret.txt").write_text("secret")
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "notes.txt").write_text("notes")
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(folder: Path, name: str, *path: str, value: Any) -> None:
-    """Sets a key of a JSON file, making what is not there."""
+    """Sets a key of a JSON file, creating missing parts."""
     file = folder / name
     whole = json.loads(file.read_text()) if file.exists() else {}
     part = whole

@@ -1,4 +1,4 @@
-"""What would stand in a load's way, told before it is tried."""
+"""Problems of a load, reported before it is tried."""
 
 from __future__ import annotations
 

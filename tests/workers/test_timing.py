@@ -124,7 +124,7 @@ def test_text_of_a_stalled_answer_is_sent_by_the_heartbeat_thread(clock: Clock) 
     assert "".join(e.text for e in sent if isinstance(e, Text)) == "A red circle."
 
 
-def test_repeated_request_is_measured_alone(clock: Clock) -> None:
+def test_repeated_request_is_measured_separately(clock: Clock) -> None:
     sent: list[Any] = []
     phases: list[str] = []
     meter = RunTimer(run=1, images=0, emit=sent.append, enter=phases.append, clock=clock)

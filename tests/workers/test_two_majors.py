@@ -79,7 +79,7 @@ def test_both_majors_give_equal_texts(
         assert old["families"][family]["runs"] == new["families"][family]["runs"], family
         texts = [run[0] for run in new["families"][family]["runs"]]
         assert len(set(texts)) == len(texts), "it does not look, or not read"
-    for each in said:  # which way was used is said
+    for each in said:  # a note names the variant used
         notes = each["families"]["phi3_v_remote"]["notes"]
         assert any(f"transformers {each['version']}" in note for note in notes)
 

@@ -134,7 +134,7 @@ def test_frames_as_images_equal_a_direct_call(
 
 
 @pretended
-def test_video_beside_images_and_in_a_conversation(
+def test_video_with_images_and_in_a_conversation_is_answered(
     tiny: Callable[[str], Path], clip: Video, images: dict[str, str]
 ) -> None:
     engine = load(tiny("smolvlm2"), processor={"do_image_splitting": False})
@@ -219,7 +219,7 @@ def test_native_video_equals_a_direct_call(
     prompt = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
-    # What two frames a second are when nothing was left out, so that no trick of ours is in it.
+    # The library's sampling at two frames per second of all frames, without the engine's changes.
     plain = VideoMetadata(total_num_frames=80, fps=40.0, duration=2.0)
     plain.frames_indices = [10, 30, 50, 70]
     inputs = processor(
@@ -263,7 +263,7 @@ def test_text_that_looks_like_a_video_token_is_refused(tiny: Callable[[str], Pat
 
 
 class Part:
-    """A video processor, as far as one is looked at before it is used."""
+    """A video processor with only the attributes that are checked before its use."""
 
     def __call__(self) -> None: ...
 

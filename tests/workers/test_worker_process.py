@@ -29,7 +29,7 @@ threading.Thread(target=noise, daemon=True).start()
 
 
 def answers(folder: Path, images: dict[str, str]) -> list[tuple[str, list[int], int, int]]:
-    """What the library itself says: text, generated ids, input tokens, image tokens.
+    """Reference result of the library: text, generated ids, input tokens, image tokens.
 
     Made of the library's parts, for SmolVLM2's own processor can't be had without torchvision;
     both models' prompts are alike for images.
@@ -85,7 +85,7 @@ def test_texts_and_counts_equal_a_direct_call(
     said = talk([load, *runs, Stop()], before=NOISE)
 
     assert said.code == 0, said.log
-    assert said.log.count("\x1b[31m") > 5  # the noise was there, in the log, where it belongs
+    assert said.log.count("\x1b[31m") > 5  # the noise is in the log
     kinds = [e["event"] for e in said.events if e["event"] not in ("heartbeat", "progress")]
     assert kinds[:3] == ["started", "fetched", "loaded"]
     assert kinds[-1] == "worker_exiting"

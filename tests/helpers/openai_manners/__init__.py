@@ -13,7 +13,7 @@ __all__ = ["PNG", "Expected", "Manner", "MannerServer", "manners", "serving"]
 
 
 def manners() -> dict[str, Manner]:
-    """Every manner by name, made anew: some count what they were asked."""
+    """Creates every manner by name; some count their requests."""
     found: dict[str, Manner] = {}
     for module in (busy, endings, content, framing, refusals, counts):
         for manner in module.manners():

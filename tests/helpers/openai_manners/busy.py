@@ -27,7 +27,7 @@ def dated(status: int, seconds: float) -> Behave:
 
 
 def rate_limited(allowed: int, seconds: float) -> Behave:
-    """So many requests in so many seconds, all kinds together."""
+    """Allows `allowed` requests within `seconds`, all kinds together."""
     taken: list[float] = []
 
     def behave(exchange: Exchange) -> None:

@@ -110,7 +110,7 @@ def unknown_forms() -> list[Manner]:
 
 
 def reasonings() -> list[Manner]:
-    """Reasoning beside or within the answer."""
+    """Reasoning next to or within the answer."""
     thought = Expected(reasoning=THOUGHT)
     inline, bare = f"<think>{THOUGHT}</think>", f"{THOUGHT}</think>\n\n"
     torn = [delta(text) for text in ("<thi", "nk>Round.", " Red.</", "think>", *inline[:0], ANSWER)]

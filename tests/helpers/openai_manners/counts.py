@@ -92,7 +92,7 @@ def manners() -> list[Manner]:
 
 
 def image_counts() -> list[Manner]:
-    """What an image costs, by servers that cache, do not count images, or look at none."""
+    """Token counts of servers that cache, do not count images, or ignore them."""
     unknown = Expected(counts={"image_tokens": None}, notes=("image tokens unknown",))
     cached = {"cached_tokens": 70}
     none = fails("image_ignored", text=ANSWER)

@@ -43,7 +43,7 @@ def head_then(end: Callable[[Exchange], None], *pieces: Any) -> Behave:
 
 
 def bad_chunk(exchange: Exchange) -> None:
-    """A chunk whose size is no number."""
+    """A chunk whose size is not numeric."""
     exchange.wfile.write(b"xyz\r\nhello\r\n")
     exchange.close()
 

@@ -26,11 +26,11 @@ TEXT_TOKENS, IMAGE_TOKENS = 12, 64  # what a polite server counts for the text, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """What the worker must report.
+    """Expected report of the worker.
 
     `outcome` is ok, error (any orderly error event) or timeout (the worker waits and the
     supervisor's deadline ends it). `where` is the part that ends so. `error_classes` are those
-    allowed. `text` is the answer, or, for an error or timeout, what must have been sent before it.
+    allowed. `text` is the answer, or, for an error or timeout, the text sent before it.
     `notes` are parts of the notes; `message` is part of an error's message, or of a progress
     message of a worker that waits. `retry` says who asks again: the worker within the run, the
     queue, or nobody; None leaves it open. `wait_s` is the least time between the first two
@@ -118,7 +118,7 @@ def reply(status: int, value: Any, **headers: str) -> Behave:
 
 
 def polite(exchange: Exchange) -> None:
-    """What a good server does."""
+    """Behaviour of a correct server."""
     if exchange.images:
         exchange.stream(*SAID, *STOP)
     else:
@@ -147,7 +147,7 @@ def during(seconds: float, bad: Behave, good: Behave = polite) -> Behave:
 
 
 def in_turn(*bad: Behave) -> Behave:
-    """One after the other, then polite."""
+    """Each in sequence, then polite."""
 
     def behave(exchange: Exchange) -> None:
         (bad[exchange.number - 1] if exchange.number <= len(bad) else polite)(exchange)

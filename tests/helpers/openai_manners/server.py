@@ -141,7 +141,7 @@ class Exchange(BaseHTTPRequestHandler):
 
 
 class MannerServer(ThreadingHTTPServer):
-    """Knows the manners, and counts what it was asked."""
+    """Serves the manners and counts requests."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -153,13 +153,13 @@ class MannerServer(ThreadingHTTPServer):
         self.stopped = threading.Event()
         self.counted: Counter[tuple[str, str]] = Counter()
         self.times: dict[tuple[str, str], list[float]] = {}
-        self._lock = threading.Lock()  # of what was counted
+        self._lock = threading.Lock()  # protects the counts
         self._turn = threading.Lock()  # of the listening socket
         self._thread: threading.Thread | None = None
 
     @property
     def address(self) -> str:
-        """Where it listens, without a path."""
+        """The base URL, without a path."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def url(self, manner: str) -> str:
@@ -174,7 +174,7 @@ class MannerServer(ThreadingHTTPServer):
             return self.counted[manner, kind]
 
     def begin(self) -> None:
-        """Serves in a thread of its own."""
+        """Serves in a separate thread."""
         self._thread = threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
         )

@@ -1,4 +1,4 @@
-"""The programs in reports: Python whatever was stored, and nothing stored becomes code."""
+"""Programs in reports: valid Python for any stored value; no stored value becomes code."""
 
 from __future__ import annotations
 

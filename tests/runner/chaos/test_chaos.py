@@ -1,4 +1,4 @@
-"""`vlmsweep chaos` on real processes: what is defended survives, and what is not is told."""
+"""`vlmsweep chaos` on real processes: handled faults pass and others are reported."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ KEYS += ["took_s", "survived", "why"]
 
 @pytest.fixture(autouse=True)
 def _temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What chaos leaves behind, it leaves here."""
+    """Temporary folder for the leftovers of chaos."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.fixture
 def no_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shim like ours, but its kill does nothing."""
+    """A shim whose kill does nothing."""
     text = launcher.SHIM.read_text()
     head = "    def kill(self) -> int:\n"
     assert head in text
@@ -48,7 +48,7 @@ def chaos(*arguments: str) -> Result:
 
 
 def left_in(folder: Path) -> list[str]:
-    """What chaos left in its temporary folder."""
+    """Returns the files that chaos left in its temporary folder."""
     return [path.name for path in folder.glob("vlmsweep-chaos-*")]
 
 
@@ -146,7 +146,7 @@ def test_store_failure_is_reported_without_traceback(monkeypatch: pytest.MonkeyP
 def test_terminated_chaos_run_leaves_no_process(tmp_path: Path, number: int) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     command = [sys.executable, "-m", "runner", "chaos", "--fault", "bare-daemon"]
-    # A session of its own, so that the signal reaches it alone.
+    # A separate session, so that only it receives the signal.
     running = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE)
     mark = mark_of_a_worker_below(tmp_path)
     os.kill(running.pid, number)
@@ -179,7 +179,7 @@ def test_only_processes_with_the_marker_are_killed() -> None:
 
 
 def bears_any_mark(process: psutil.Process, folder: Path) -> bool:
-    """Whether a process was started by a trial in a folder: a shim, whose log lies there."""
+    """True if a trial in this folder started the process: a shim with its log there."""
     return any(str(folder) in argument for argument in process.info["cmdline"] or [])
 
 

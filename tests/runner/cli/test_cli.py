@@ -31,7 +31,7 @@ HEAVY = ("torch", "transformers", "mlx", "sqlite_utils", "pandas", "pydantic", "
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with models' folders, a database of its own, and scripted workers."""
+    """A working folder with model folders, a separate database and scripted workers."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VLMSWEEP_DB", str(tmp_path / "history.db"))
     monkeypatch.setattr("runner.supervisor.supervisor.ShimLauncher", FakeLauncher)
@@ -375,7 +375,7 @@ def test_ctrl_c_exits_with_130(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_model_descriptions_come_from_a_worker(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(here))
-    monkeypatch.delenv("PYTHONPATH", raising=False)  # "." in it would be the user's own wish
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # "." in it would be the user's choice
     (here / "json.py").write_text("raise SystemExit('a stray file was imported')")
     families = json.loads(vlmsweep("models", "--json").output)
     smolvlm = next(family for family in families if family["name"] == "smolvlm")

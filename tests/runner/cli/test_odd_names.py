@@ -100,7 +100,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def on_terminal(here: Path, *arguments: str) -> tuple[int, str]:
-    """Runs the command on a terminal of 100 columns; its status, and what it showed but for how."""
+    """Runs the command on a terminal of 100 columns; returns its status and unstyled output."""
     master, slave = pty.openpty()
     command = [sys.executable, "-c", SCRIPTED, *arguments]
     where = env(VLMSWEEP_DB=str(here / "h.db"), TERM="xterm-256color", COLUMNS="100", LINES="40")
@@ -118,7 +118,7 @@ def on_terminal(here: Path, *arguments: str) -> tuple[int, str]:
 
 
 def read(master: int) -> bytes:
-    """More of what was shown; nothing when the terminal was left."""
+    """Reads more output; empty when the terminal was closed."""
     try:
         return os.read(master, 65536)
     except OSError:
@@ -126,7 +126,7 @@ def read(master: int) -> bytes:
 
 
 def plainly(here: Path, *arguments: str) -> str:
-    """What a command writes into a pipe."""
+    """Returns the piped output of a command."""
     command = [sys.executable, "-c", SCRIPTED, *arguments]
     where = env(VLMSWEEP_DB=str(here / "h.db"))
     done = subprocess.run(
@@ -136,7 +136,7 @@ def plainly(here: Path, *arguments: str) -> str:
 
 
 def tree(folder: Path) -> set[str]:
-    """All paths below a folder but for what the database keeps beside it."""
+    """All paths below a folder except the database's own files."""
     return {
         str(path.relative_to(folder))
         for path in folder.rglob("*")

@@ -1,4 +1,4 @@
-"""Accepted answers from the file to the table: run, plan, show and judge."""
+"""Reference answers from the file to the table: run, plan, show and rescore."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def test_rescore_of_an_unknown_sweep_writes_nothing(here: Path) -> None:
 
 
 def test_image_is_matched_by_stored_facts(here: Path) -> None:
-    """The image is gone when its answer comes; its name and hash are stored."""
+    """The image is deleted before the reference answers arrive; its name and hash are stored."""
     from PIL import Image
 
     Image.new("RGB", (20, 20), "red").save(here / "red.png")

@@ -1,4 +1,4 @@
-"""A terminal that is closed amid a sweep: what had finished is stored, nothing goes on running."""
+"""A terminal closed during a sweep: finished runs are stored, no process keeps running."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_closed_terminal_stops_the_sweep_without_loss(tmp_path: Path) -> None:
 
 
 def started(database: Path) -> list[str]:
-    """The prompts that runs were begun for; none while there is no database yet."""
+    """The prompts of started runs; none while no database exists."""
     with suppress(sqlite3.OperationalError), closing(connect(database)) as connection:
         query = "SELECT prompt FROM results WHERE run_id IS NOT NULL"
         return [prompt for (prompt,) in connection.execute(query)]

@@ -1,4 +1,4 @@
-"""Whether answers depend on what was asked before."""
+"""Detects answers that depend on earlier prompts."""
 
 from __future__ import annotations
 

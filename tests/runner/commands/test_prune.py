@@ -1,4 +1,4 @@
-"""Prune and backup: safe while somebody writes, and never a run the less."""
+"""Prune and backup: safe during concurrent writes, and no run is lost."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_backup_does_not_overwrite_without_force(filled: Path, tmp_path: Path) -
 def test_prune_deletes_only_inside_its_own_folder(
     sweep: Sweeper, store: Store, tmp_path: Path
 ) -> None:
-    """A row that came with somebody's history may name any file."""
+    """A row from an imported history may name any file."""
     sweep(["good"], ["a"])
     mine = tmp_path / "mine.txt"
     mine.write_text("keep me")

@@ -1,4 +1,4 @@
-"""Checks and scores in the database: stored with the outcome, and made anew on request."""
+"""Checks and scores in the database: stored with the outcome, and recomputed on request."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_repeats_of_a_question_are_counted_once(store: Store, queued: Callable[.
 
 
 def by_the_supervisor(store: Store, work: Callable[[], object]) -> object:
-    """What a command comes to in another thread, while this one listens as a supervisor does."""
+    """Result of a command in another thread, while this one listens like a supervisor."""
     with ControlServer(store) as listener, ThreadPoolExecutor(1) as pool:
         done = pool.submit(work)
         while not done.done():

@@ -35,7 +35,7 @@ def setting(unit: str, name: str) -> list[str]:
 
 
 def verified(folder: Path, **units: str) -> str:
-    """What systemd has to say against units."""
+    """Returns systemd's complaints about the units."""
     files = []
     for kind, unit in units.items():
         files.append(folder / f"vlmsweep.{kind}")

@@ -1,4 +1,4 @@
-"""What each request does to the queue."""
+"""Effect of each request on the queue."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ def test_socket_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
 
 
 def speaking(listener: ControlServer, said: bytes) -> bytes:
-    """What the listener says to bytes, in this thread."""
+    """Returns the listener's reply to bytes, in this thread."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(str(listener.path))
         connection.sendall(said)

@@ -1,4 +1,4 @@
-"""A database that is damaged, read-only or held by a reader: said so, and nothing is lost."""
+"""A damaged, read-only or busy database is reported and nothing is lost."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_damaged_file_is_refused_and_kept(filled: Path, damage: Callable[[Path],
 
 
 def test_read_only_file_is_refused(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root may write anyway: so SQLite itself is asked for a read-only file."""
+    """Root may write anyway, so SQLite itself opens the file read-only."""
     real = sqlite3.connect
 
     def read_only(path: Any, **more: Any) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""A full disk ends a sweep cleanly: what was told is stored, nothing is left running."""
+"""A full disk ends a sweep cleanly: emitted rows are stored, no process is left."""
 
 from __future__ import annotations
 

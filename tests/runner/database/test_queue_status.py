@@ -1,4 +1,4 @@
-"""What the queue's list says of times, and what it costs to know them."""
+"""Times in the queue list, and the cost of computing them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runner.system.timestamps import format_timestamp
 from tests.helpers.queue_harness import Night
 
 NOW = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)
-JOB_S, LOAD_S = 0.2, 0.25  # of the scripted model, by its own word
+JOB_S, LOAD_S = 0.2, 0.25  # reported by the scripted model
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.helpers.processes import gone
 from tests.helpers.scripted_sweep import FakeLauncher
 from tests.helpers.waiting import wait_until
 
-# A whole supervisor in a process of its own, with scripted workers.
+# A supervisor in a separate process, with scripted workers.
 DRIVER = """
 import sys
 from pathlib import Path

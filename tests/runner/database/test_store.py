@@ -148,7 +148,7 @@ def test_run_row_is_small_and_fast(store: Store, queued: Callable[..., int]) -> 
     store.connection.set_trace_callback(statements.append)
     run = store.start_run(1, None)
     store.finish_run(run, {"outcome": "ok"})
-    # Triggers are told as their statement again, and what the search index does by comments.
+    # The trace repeats trigger statements, and shows the search index's as comments.
     ours = {s for s in statements if not s.startswith(("--", "PRAGMA")) and "_fts" not in s}
     assert len(ours) <= 10, ours
 

@@ -1,4 +1,4 @@
-"""Two sides of a history: what belongs together, what changed, and what counts as worse."""
+"""Comparison of two sides of a history: pairs, changes and regressions."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def ran(
 
 
 def held(store: Store, a: object = 1, b: object = 2, **limits: Any) -> Comparison:
-    """Sides held against each other."""
+    """Compares two sides."""
     with Reader(store.path) as reader:
         return compare_sides(reader, str(a), None if b is None else str(b), Thresholds(**limits))
 
 
 def changes(found: Comparison) -> dict[str, str]:
-    """What became of each prompt's job."""
+    """Change of each prompt's job."""
     return {found.row(pair)["prompt"]: pair.change for pair in found.pairs}
 
 
-# What belongs together.
+# Pairs.
 
 
 def test_jobs_are_grouped_by_outcome_change(store: Store, queued: Queued) -> None:
@@ -160,7 +160,7 @@ def test_changed_libraries_are_listed(store: Store, queued: Queued) -> None:
 
 
 def sides(store: Store, queued: Queued, b: list[float], **more: Any) -> None:
-    """Two sweeps of 2 s a job, and of so many."""
+    """Two sweeps: one of 2 s per job, one of the given times."""
     prompts = [f"p{n}" for n in range(len(b))]
     ran(store, queued(["good"], prompts), [OK] * len(b))
     ran(store, queued(["good"], prompts), [OK | {"latency_s": s} | more for s in b])
@@ -209,7 +209,7 @@ def test_interval_covers_the_median_at_its_stated_rate(count: int) -> None:
     assert held / 400 > 0.92
 
 
-# What a side is.
+# Side arguments.
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def test_significant_drop_is_a_regression(store: Store, queued: Queued) -> None:
     assert diff(store, "2", "1").exit_code == 0
 
 
-def test_drop_that_may_be_chance_is_shown_and_no_regression(store: Store, queued: Queued) -> None:
+def test_drop_within_chance_is_shown_but_no_regression(store: Store, queued: Queued) -> None:
     scored(store, queued, ["yes"] * 8)
     scored(store, queued, ["yes"] * 7 + ["no"])
     shown = diff(store, "1", "2")
@@ -109,7 +109,7 @@ def test_newcombes_interval() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=40))
-def test_interval_holds_the_difference(pairs: list[tuple[float, float]]) -> None:
+def test_interval_contains_the_difference(pairs: list[tuple[float, float]]) -> None:
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     found = difference_interval(a, b)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Changed words: the two texts are always got back, and the marks stand at words."""
+"""Word diff: both texts can be restored, and highlights start and end at words."""
 
 from __future__ import annotations
 

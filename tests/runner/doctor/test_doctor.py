@@ -1,4 +1,4 @@
-"""`vlmsweep doctor`: what it sees is so, and what is wrong is a line and no traceback."""
+"""`vlmsweep doctor`: its findings are correct, and problems are lines, not tracebacks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def states(checks: list[Check]) -> dict[str, str]:
 
 
 def looked_at(database: Path) -> dict[str, Check]:
-    """What is said of a database and its place."""
+    """Checks of a database and its folder, by name."""
     return {check.check: check for check in doctor.guarded("store", lambda: probe(database))}
 
 
@@ -197,7 +197,7 @@ def test_sqlite_versions_with_the_wal_reset_bug(version: tuple[int, ...], has: b
 
 
 def test_readers_cannot_checkpoint(tmp_path: Path) -> None:
-    """What the line on the WAL-reset bug rests on."""
+    """The premise of the WAL-reset check: a reader cannot checkpoint."""
     store = Store(tmp_path / "x.db")  # it stays open, and its log with it
     log = tmp_path / "x.db-wal"
     assert log.stat().st_size > 0

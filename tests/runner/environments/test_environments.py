@@ -91,7 +91,7 @@ def test_environment_is_built_from_registry_packages(
     shelf_root: Path,
     fake_uv: Callable[[str], Path],
 ) -> None:
-    if tool == "pip":  # is tried after uv, and that is said
+    if tool == "pip":  # is tried after uv, and the log has it
         fake_uv("echo 'error: I do not know this index'; exit 1")
         monkeypatch.delenv(create_env.TOOL)
     said: list[str] = []
@@ -103,7 +103,7 @@ def test_environment_is_built_from_registry_packages(
     assert (turned in said) == (tool == "pip")
     assert made.log.read_text()
     assert not list(shelf_root.glob(".*making"))
-    # It is found again, and nothing is told.
+    # It is found again, and nothing is reported.
     assert build.build(sys.executable, ["iniconfig>=2"], pytest.fail) == made
 
 

@@ -27,7 +27,7 @@ from tests.helpers.waiting import WAIT_S
 
 
 class Desk:
-    """A folder for sources beside one for prepared images."""
+    """A folder of source images and one of prepared images."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -100,7 +100,7 @@ def fake(monkeypatch: pytest.MonkeyPatch, home: Path, body: str) -> None:
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
 
 
-# What is prepared
+# Prepared images
 
 
 def test_prepared_file_and_its_facts(desk: Desk) -> None:
@@ -307,7 +307,7 @@ def test_missing_decoder_is_named_by_the_file_signature(
         assert hint in (image.message or "")
 
 
-# What is refused
+# Refused files
 
 
 def test_file_that_is_not_regular_is_refused(desk: Desk) -> None:
@@ -513,7 +513,7 @@ def test_unwritable_folder_is_reported(desk: Desk) -> None:
     assert not desk.children()
 
 
-# What is survived
+# Survived faults
 
 
 DEEDS = {

@@ -1,6 +1,6 @@
 """Real videos through the real decoder: which frames are taken, what is refused, what is survived.
 
-Each frame's grey level is its number, so that a frame tells which one it is.
+Each frame's grey level is its number, so that a frame can be identified.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def film(
     pixel: Any = None,
     **options: Any,
 ) -> Path:
-    """A real video, ten frames a second unless `times` (hundredths of a second) says when."""
+    """A real video, ten frames per second unless `times` (hundredths of a second) is given."""
     draw = drawn or (lambda i: Image.new("RGB", size, (i * STEP % 256,) * 3))
     with av.open(str(path), "w", **options) as container:
         stream = container.add_stream(codec or CODECS[path.suffix.lower()], rate=10)
@@ -85,7 +85,7 @@ def opened(prepared: PreparedImage) -> list[Image.Image]:
 
 
 def numbers(image: PreparedImage) -> list[int]:
-    """Which frames were taken."""
+    """Numbers of the selected frames."""
     shown = [image.resize((1, 1), Image.Resampling.BOX) for image in opened(image)]
     levels: list[Any] = [image.convert("L").getpixel((0, 0)) for image in shown]
     assert all(min(level % STEP, STEP - level % STEP) < STEP / 2 for level in levels)
@@ -99,7 +99,7 @@ def refused(path: Path, **options: Any) -> str:
     return str(image.message)
 
 
-# Which frames
+# Frame selection
 
 
 @pytest.mark.parametrize("suffix", CODECS)
@@ -151,7 +151,7 @@ def test_wrong_seek_is_corrected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert numbers(prepare(film(tmp_path / "a.mp4"), max_frames=4)) == [2, 7, 12, 17]
 
 
-# What they look like
+# Frame pixels
 
 QUARTERS = {  # (degrees against the clock, mirrored) to EXIF's orientation
     (0, False): 1,
@@ -215,7 +215,7 @@ def test_frames_are_resized_to_square_pixels(tmp_path: Path) -> None:
     assert {image.size for image in opened(wide)} == {(128, 48)}
 
 
-# What is kept
+# Stored frames
 
 
 def test_prepared_video_is_not_decoded_again(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_images_next_to_videos_stay_images(tmp_path: Path) -> None:
     assert (found[0].frames, found[0].frame_paths, found[0].max_frames) == (2, (), None)
 
 
-# What is refused, and survived
+# Refused files and survived faults
 
 
 def test_files_that_are_not_videos_are_refused(tmp_path: Path) -> None:

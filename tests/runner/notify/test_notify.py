@@ -1,4 +1,4 @@
-"""Messages to people: real receivers on this machine, kind, slow, broken and absent."""
+"""Notifications: real local receivers that work, are slow, fail or are missing."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Receiver(ThreadingHTTPServer):
         return f"json://127.0.0.1:{self.server_port}/{SECRET}"
 
     def handle_error(self, *_: object) -> None:
-        """A sender that was killed is no error here."""
+        """Ignores a sender that was killed."""
 
 
 class Hook(BaseHTTPRequestHandler):
@@ -96,7 +96,7 @@ def refused() -> str:
 
 
 def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[str]) -> list[Any]:
-    """A sweep's events told again to the company; what was told in all."""
+    """Replays a sweep's events to the notifiers; returns all emitted events."""
     done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_failures": 2})
     told: list[Any] = []
     with listeners.attach_listeners(told.append, done.store.path, wanted) as emit:
@@ -139,7 +139,7 @@ def test_markdown_service_gets_markdown(
     assert "| a | " in hook.got[0]["message"]
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what apprise imports
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # from an import of apprise
 def test_each_service_gets_its_format() -> None:
     def form(url: str) -> str:
         return send.message_format(apprise.Apprise.instantiate(url))

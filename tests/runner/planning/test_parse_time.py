@@ -1,4 +1,4 @@
-"""Hours as people write them."""
+"""Parsing of times of day."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parsed(text: str, now: str) -> str:
         ("23:30", "2026-11-23T22:00:00+01:00", "2026-11-23T23:30:00+01:00"),
         ("22:00", "2026-11-23T22:00:00+01:00", "2026-11-24T22:00:00+01:00"),
         ("7:05", "2026-11-23T05:00:00+00:00", "2026-11-23T07:05:00+01:00"),
-        # The clock is put back in this night: seven in the morning is nine hours after eleven.
+        # Daylight saving time ends on this date: 07:00 is nine hours after 23:00.
         ("07:00", "2026-10-24T23:00:00+02:00", "2026-10-25T07:00:00+01:00"),
         ("2026-11-25 06:00", "2026-11-23T22:00:00+01:00", "2026-11-25T06:00:00+01:00"),
         ("2026-11-25T06:00+00:00", "2026-11-23T22:00:00+01:00", "2026-11-25T07:00:00+01:00"),

@@ -25,7 +25,7 @@ def test_interpreter_is_a_file_an_environment_or_a_command(
     there.parent.mkdir(parents=True)
     there.symlink_to(sys.executable)
     for named in ("old", "./old/bin/python", str(there)):
-        # The link itself: what it leads to knows nothing of the environment's packages.
+        # The link itself: its target does not have the environment's packages.
         assert plan(tmp_path, python=named).entries[0].place.python == str(there)
     monkeypatch.setenv("PATH", str(there.parent))
     assert python_spec.interpreter("python", tmp_path) == str(there)

@@ -1,4 +1,4 @@
-"""Sweep files: what is right is read, and what is wrong is all said at once."""
+"""Sweep files: valid ones are read, and all problems are reported at once."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ def test_command_line_is_validated_like_a_file() -> None:
         sweepfile.from_options(("a/b",), (), (), {"repeats": 0})
 
 
-# What a fuzzer makes of it: only SweepFileError may come out, soon, and whatever is taken for a
-# sweep must be fit to be stored.
+# Fuzzed input: only SweepFileError may be raised, within the time limit, and an accepted sweep must
+# be storable.
 
 
 def survives(folder: Path, name: str, data: bytes) -> str:

@@ -34,7 +34,7 @@ class History:
     def sweep(
         self, models: list[str], prompts: list[str], images: list[str] | None = None, **more: Any
     ) -> int:
-        """A sweep that has begun."""
+        """A started sweep."""
         for name in images or []:
             (self.folder / name).touch()
         number = self.queued(models, prompts, **({"images": images} if images else {}), **more)

@@ -23,7 +23,7 @@ addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDir
 
 
 class Open:
-    """The page, with what happened to it."""
+    """A loaded page and its recorded events."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
@@ -94,7 +94,7 @@ def test_content_policy_blocks_an_injected_script(opened: Open) -> None:
             document.body.insertAdjacentHTML("beforeend", "<p style='color: red'>x</p>");
         }"""
     )
-    # Chromium tells of what it stopped in a task of its own.
+    # Chromium reports blocked scripts asynchronously.
     page.wait_for_selector("p[style]")
     while len(page.evaluate("violations")) < 3:
         page.evaluate("new Promise(requestAnimationFrame)")
@@ -168,7 +168,7 @@ def test_page_never_scrolls_sideways(opened: Open) -> None:
     page.locator(".pick summary").click()
     for width in (320, 390, 768, 1024, 1250, 1400):
         page.set_viewport_size({"width": width, "height": 800})
-        # What is off the screen is not laid out until it is come to.
+        # Off-screen content is laid out only after scrolling to it.
         for place in ("#models", "#plots", "#failures", "#machine", "#answers"):
             page.evaluate("place => document.querySelector(place).scrollIntoView()", place)
             assert page.evaluate("document.documentElement.scrollWidth") == width

@@ -1,4 +1,4 @@
-"""What a report tells is what was stored."""
+"""Reports contain the stored values."""
 
 from __future__ import annotations
 

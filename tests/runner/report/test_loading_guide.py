@@ -1,4 +1,4 @@
-"""The model loading reference says what was measured, and its code does what was done."""
+"""The model loading reference contains the measured values, and its code repeats the load."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.helpers.hostile_text import LIAR, SCRIPT
 
 @pytest.fixture(scope="module")
 def known() -> list[dict[str, object]]:
-    """The families, asked once."""
+    """The families, described once."""
     found: list[dict[str, object]] = family_info.run_describe()["families"]
     return found
 

@@ -167,7 +167,7 @@ def test_invisible_text_is_empty(text: str) -> None:
 
 
 def test_very_long_text_is_checked_quickly() -> None:
-    """Not a timing test: nothing may be looked at but a part of a bounded size."""
+    """Not a timing test: only a part of a bounded size may be read."""
     seen = check("ab cd " * 3_000_000, "", "length", "What is this?")
     assert seen is not None
     assert seen.characters == 18_000_000

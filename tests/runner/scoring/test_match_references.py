@@ -13,7 +13,7 @@ from runner.scoring.reference_file import ReferenceAnswer
 
 
 class Folder:
-    """Images on disk, and a file of answers beside them."""
+    """Images on disk, and a file of reference answers in the same folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

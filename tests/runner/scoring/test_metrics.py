@@ -93,7 +93,7 @@ def test_letters_of_multiple_choice(letter: str, text: str, contains: int, exact
         ("A red car, so the answer is (B).", "A", 0),
     ],
 )
-def test_article_is_no_letter_of_a_choice(text: str, accepted: str, right: int) -> None:
+def test_article_is_not_a_choice_letter(text: str, accepted: str, right: int) -> None:
     assert score_answer(text, [accepted], ["contains"])[0].value == right
 
 

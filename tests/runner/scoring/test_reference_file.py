@@ -1,4 +1,4 @@
-"""Files of accepted answers: every form there is, and what is said of those that are wrong."""
+"""Reference files: every format, and the messages about invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/scoring.md: every worked example in it is what the code gives."""
+"""docs/scoring.md: every worked example equals the result of the code."""
 
 from __future__ import annotations
 

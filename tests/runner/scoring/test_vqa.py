@@ -2,7 +2,7 @@
 
 The expected normal forms are what the evaluation program of visualqa.org (GT-Vision-Lab/VQA,
 vqaEval.py: processPunctuation, then processDigitArticle) gave for these answers when it was run
-beside ours; over 4000 random sets of ten answers both gave the same accuracies.
+and compared with this one; over 4000 random sets of ten answers both gave the same accuracies.
 """
 
 from __future__ import annotations

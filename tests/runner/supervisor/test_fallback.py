@@ -1,4 +1,4 @@
-"""Another way to load a model, when the first one fails."""
+"""Fallbacks: another variant of a model is loaded when the first one fails."""
 
 from __future__ import annotations
 

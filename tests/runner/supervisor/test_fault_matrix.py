@@ -75,7 +75,7 @@ def outcomes(runs: list[Row]) -> list[str]:
 
 
 class Witness:
-    """Does something, in the supervisor's own thread, when an event of a kind is told."""
+    """Calls a function in the supervisor's thread when an event of a kind is emitted."""
 
     def __init__(self, kind: type, act: Callable[[int], None]) -> None:
         self.kind, self.act, self.pid, self.seen = kind, act, 0, 0
@@ -228,7 +228,7 @@ def test_kernel_oom_kill_is_distinguished_from_a_crash(
     assert "the kernel ended the worker" in runs[0]["message"]
 
 
-# What it says.
+# Events.
 
 
 def test_line_of_100_mb_is_skipped_without_using_memory(faults) -> None:

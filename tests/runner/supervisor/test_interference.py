@@ -1,4 +1,4 @@
-"""What a run had to suffer goes with its row: sleep, swap, throttling, want of memory."""
+"""Interference stored with a run: sleep, swap, throttling, memory pressure."""
 
 from __future__ import annotations
 

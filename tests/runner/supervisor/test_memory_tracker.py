@@ -41,7 +41,7 @@ for line in sys.stdin:
 
 @pytest.fixture
 def hoarder() -> Iterator[tuple[int, Callable[[str, int], None]]]:
-    """A process that takes memory as told; returns its pid and how to tell it."""
+    """Starts a process that allocates memory on request; returns its pid and a request function."""
     process = subprocess.Popen(
         [sys.executable, "-c", HOARDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

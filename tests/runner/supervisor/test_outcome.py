@@ -1,4 +1,4 @@
-"""What a run's end means."""
+"""Outcome of a run from its exit status or error."""
 
 from __future__ import annotations
 

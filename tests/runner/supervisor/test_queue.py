@@ -1,4 +1,4 @@
-"""The supervisor over a night: several sweeps, hours, several workers at once, tries again."""
+"""The supervisor's queue: several sweeps, start and end times, worker pool, retries."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_sweep_starts_after_its_predecessor_ends(night: Any, store: Store) -> No
 
 
 def test_no_job_starts_that_would_end_after_the_end_time(night: Any, store: Store) -> None:
-    """The scripted model takes 0.2 s a run and 0.25 s a load, by its own word."""
+    """The scripted model reports 0.2 s per run and 0.25 s per load."""
     night.add(["good"], ["known"], name="before")
     night.work()
     night.add(["good"], ["a", "b", "c"], name="x")

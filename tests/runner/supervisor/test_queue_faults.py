@@ -1,4 +1,4 @@
-"""The night's awkward moments: held back, broken, cancelled, crowded, or found gone."""
+"""Queue edge cases: held, broken, cancelled, overloaded or deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def jobs(store: Store) -> list[tuple[str, str | None, str | None, int]]:
 
 
 def stopped_after(seconds: float) -> threading.Timer:
-    """Ends what would wait for ever."""
+    """Stops a test that would wait for ever."""
     timer = threading.Timer(seconds, os.kill, [os.getpid(), signal.SIGTERM])
     timer.daemon = True
     timer.start()
@@ -182,7 +182,7 @@ def test_cancelled_sweep_has_no_retry_delay(night: Night, monkeypatch: pytest.Mo
 
 
 def deaf_to_events(self: WorkerPool, controller: WorkerController) -> None:
-    """Hears of a worker's end before what it said, as may happen when both arrive at once."""
+    """Handles a worker's exit before its events, as can happen when both arrive together."""
     handle = controller.process.handle
 
     def hear() -> None:
@@ -266,7 +266,7 @@ def test_immediate_stop_does_not_wait_for_a_quarantined_model(
 
 
 def test_job_too_long_for_the_end_time_does_not_stop_other_jobs(night: Night) -> None:
-    """The scripted model takes 0.45 s with its load, by its own word."""
+    """The scripted model reports 0.45 s including its load."""
     night.add(["good"], ["known"], name="before")
     night.work()
     night.add(["good"], ["a"], name="long")

@@ -252,9 +252,9 @@ def test_changed_sampled_text_gets_no_note(sweep: Sweeper) -> None:
 def interrupting(
     store, number: int, signals: list[int], when: type, prompt: str | None = None
 ) -> tuple[str, list]:
-    """Runs a sweep in this thread, and sends it signals once an event of a type was told.
+    """Runs a sweep in this thread, and sends it signals once an event of a type was emitted.
 
-    Each further one is sent when the one before was heard: two at the same instant are one.
+    Each further one is sent after the previous one was handled: simultaneous ones merge.
     """
     told: list[stream.StreamEvent] = []
     kinds = [when, *[stream.Interrupting] * (len(signals) - 1)]

@@ -134,7 +134,7 @@ def test_killed_supervisor_leaves_no_worker_of_a_pool(
         return found
 
     def families() -> int:
-        """How many sleepers that bear the mark are up: two of each worker's own."""
+        """Counts running sleepers with the marker: two per worker."""
         found = 0
         for process in marked():
             with suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""What the system counts, from files and clocks as it would show them."""
+"""System counters, read from simulated files and clocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Staying awake: with inhibitors that work, fail, hang, and are not there."""
+"""Sleep inhibitors that work, fail, hang or are missing."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def stores(tmp_path: Path, empty: Path) -> Iterator[Stores]:
-    """Gives databases by name, each in a folder of its own."""
+    """Creates databases by name, each in a separate folder."""
     made: dict[str, Store] = {}
 
     def give(name: str) -> Store:

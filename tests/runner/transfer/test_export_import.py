@@ -1,4 +1,4 @@
-"""Export and import together: the same rows anywhere, twice no more; files come along."""
+"""Export and import: equal rows anywhere, a second import adds nothing, files are included."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_exported_logs_have_no_secrets(
 def test_database_in_use_can_be_exported_but_not_imported_into(
     stores: Stores, theirs: Store
 ) -> None:
-    done = import_file(stores("ours"), theirs.path)  # theirs is held by a supervisor, as it were
+    done = import_file(stores("ours"), theirs.path)  # a supervisor holds the source database
     assert len(done.sweeps) == 3
     with pytest.raises(DatabaseError, match="another vlmsweep"):
         importer.import_all(stores("ours").path, [theirs.path])

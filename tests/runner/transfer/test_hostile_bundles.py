@@ -1,4 +1,4 @@
-"""Files that are broken or mean harm: refused in plain words, and nothing of ours is touched."""
+"""Broken and hostile files are refused with a message, and the database is unchanged."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def state(store: Store) -> tuple[list[str], list[Path]]:
 
 
 def refused(store: Store, path: Path, why: str) -> None:
-    """Importing says why not, and changes nothing."""
+    """Checks that an import is refused with a reason and changes nothing."""
     store.folder("images")
     before = state(store)
     with pytest.raises(ExchangeError, match=why) as raised:
@@ -192,7 +192,7 @@ def test_truncated_or_changed_zip_is_refused(
 def test_any_damage_is_reported_without_traceback(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
-    """A bit turned anywhere: refused in words, or harmless because nothing reads it."""
+    """A flipped bit anywhere is refused with a message, or harmless because nothing reads it."""
     whole = pack(tmp_path / "x.zip", members).read_bytes()
     ours, said = stores("ours"), 0
     for at in range(0, len(whole), max(1, len(whole) // 30)):
@@ -214,7 +214,7 @@ def test_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_path:
     refused(stores("ours"), tmp_path / "x.zip", "encrypted")
 
 
-def test_image_that_shows_something_else_stays_out(
+def test_image_with_a_wrong_hash_is_not_imported(
     stores: Stores, members: Members, tmp_path: Path
 ) -> None:
     name = next(name for name in members if name.endswith(".png"))

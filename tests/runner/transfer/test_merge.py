@@ -1,4 +1,4 @@
-"""Merging: the same rows, no row twice, nothing of ours lost, nothing set to work."""
+"""Merging: equal rows, no duplicates, own rows kept, no job started."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_filled_database_gets_equal_rows_and_keeps_its_own(
     ours = stores("ours")
     for name in ("mine", "mine too"):
         histories.work(ours, histories.add_sweep(ours, tmp_path, name, ["q", "s", "t"]), 7)
-    moved = ("prepared_path",)  # of an image that both have, ours stays
+    moved = ("prepared_path",)  # for an image in both, the target's value is kept
     before, other = (histories.rows(s.connection, moved) for s in (ours, theirs))
     merge(ours, theirs.path)
     after = histories.rows(ours.connection, moved)
@@ -277,6 +277,6 @@ def test_imported_rows_never_name_a_program_to_run(stores: Stores, theirs: Store
     assert argv[3] == "workers.failing_worker"
     assert "the sweep was imported from" in argv[4]
     waits = stores("waits")
-    merge(waits, theirs.path, waiting=True)  # as the queue takes over what was staged beside it
+    merge(waits, theirs.path, waiting=True)  # as the queue imports a staged sweep
     stored = {row[0] for row in waits.connection.execute("SELECT python FROM sweep_models")}
     assert stored == {"/tmp/evil/bin/python"}

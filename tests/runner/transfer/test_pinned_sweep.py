@@ -83,7 +83,7 @@ def history(store: Store, tmp_path: Path) -> Store:
 
 
 def meaning(jobs: Plan, folder: Path) -> list[Any]:
-    """What is asked of whom, whatever files are called: images by their pixels."""
+    """Jobs independent of file names: images are identified by their pixels."""
     made = prepare.prepare_images(jobs.images, max_side=32, folder=folder)
     return [
         (

@@ -1,4 +1,4 @@
-"""Tables for pages and repositories: text stays text, whatever it says."""
+"""HTML and Markdown tables: any text is escaped."""
 
 from __future__ import annotations
 

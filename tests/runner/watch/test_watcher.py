@@ -1,4 +1,4 @@
-"""Looking on: real supervisors in processes of their own, watched through the file alone."""
+"""Watching real supervisors in separate processes, through the database only."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.helpers.waiting import WAIT_S
 
 
 class RecordingWatcher:
-    """An onlooker and all that it told."""
+    """A watcher and its emitted events."""
 
     def __init__(self, database: Path, only: str | None = None) -> None:
         self.told: list[Any] = []
@@ -39,7 +39,7 @@ class RecordingWatcher:
         self.watcher = Watcher(database, self.told.append, only)
 
     def until(self, kind: type, **facts: object) -> Any:
-        """Looks until an event of a kind, and with such facts, is told anew; returns it."""
+        """Polls until a new event of a kind with these fields is emitted; returns it."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
             self.watcher.poll()
@@ -111,7 +111,7 @@ def test_watcher_sees_the_events_of_the_supervisor(
     }
     for row in told["run_finished"]:
         for key in row.keys() - {"event", "at", "sweep"}:
-            # The file also keeps what came before a run was cut short.
+            # The database also has the values from before a run was stopped.
             assert row[key] in (None, getattr(finished[row["run"]], key)), key
     for kind, name in (
         (stream.WorkerKilled, "worker_killed"),

@@ -52,7 +52,7 @@ WHERE model GLOB :model AND length(text) <= :longest LIMIT :limit
 
 @pytest.fixture
 def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
-    """A job about an image, one that said evil things, and one that failed."""
+    """A job with an image, one with hostile output, and one that failed."""
     sweep = queued(["good"], ["a", "b", "c"], name="tonight")
     Image.new("RGBA", (400, 200), "red").save(tmp_path / "prepared.png")
     path = tmp_path / "<b>photo.jpg"

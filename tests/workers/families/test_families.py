@@ -1,4 +1,4 @@
-"""A checkpoint's family is told by its config, and everything known of one is plain data."""
+"""A checkpoint's family is selected by its config, and a family is plain data."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Five more families by the engines' ordinary way, held to direct calls of the libraries.
 
-Each engine's cases run in one process, and the library itself is asked in another beside it.
+Each engine's cases run in one process, and the library itself runs in another.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BOTH = [
 
 
 def call(script: str, request: Any, *arguments: str) -> Any:
-    """What a helper prints last, as JSON."""
+    """Returns the last line of a helper's output, parsed as JSON."""
     done = subprocess.run(
         [sys.executable, str(HERE / script), *arguments],
         input=json.dumps(request),
@@ -66,7 +66,7 @@ def ask(folder: Path, engine: str, images: list[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def both(tiny: Callable[[str], Path], images: dict[str, str]) -> dict[str, Any]:
-    """By engine and family: what we say, and what the library says."""
+    """Results of the engine and of the library, by engine and family."""
     paths = list(images.values())
     found: dict[str, Any] = {}
     for engine in ("transformers", "mlx"):
@@ -105,7 +105,7 @@ def test_several_images_and_no_image_are_answered(
     engine: str, name: str, both: dict[str, Any]
 ) -> None:
     runs = finished(both[engine][0][name])
-    text, two = runs[len(runs) - 1], runs[len(runs)]  # they were asked last
+    text, two = runs[len(runs) - 1], runs[len(runs)]  # these ran last
     if (engine, name) == ("transformers", "paligemma"):
         assert (text["error_class"], bool(text["hint"])) == ("unsupported", True)
     else:
@@ -119,7 +119,7 @@ def test_several_images_and_no_image_are_answered(
 def test_missing_video_processor_is_reported(both: dict[str, Any]) -> None:
     found = both["transformers"][0]
     noted = {name for name in FAMILIES if any("video" in n for n in found[name][0]["notes"])}
-    # InternVL's too, in a process of its own; here Qwen's came first and saw to it.
+    # InternVL also has it in a separate process; here Qwen, loaded first, set it.
     assert noted == {"qwen2_5_vl"}
 
 

@@ -1,4 +1,4 @@
-"""Moondream2 by its own code: our stand-ins have the published code's interface and faults."""
+"""Moondream2 with its remote code: the fakes have the published interface and defects."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def test_end_token_is_counted(engine: Any, images: dict[str, str], monkeypatch: 
 def test_reference_defects_are_reproduced(
     tiny: Callable[[str], Path], engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
-    """What happens without our handling: if this stops failing, the handling can go."""
+    """Defects without the workaround: if this stops failing, the workaround can be removed."""
     from PIL import Image
 
     from workers.engines.transformers import remote_code

@@ -1,4 +1,4 @@
-"""Phi-3.5-vision by its own code: our stand-in speaks transformers 4.43, faults included."""
+"""Phi-3.5-vision with its remote code: the fake uses transformers 4.43, defects included."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workers.families import find_family
 
 pytestmark = [
     pytest.mark.model,
-    # The published code sets and calls these itself; it is not ours to change.
+    # The published code sets and calls these; it cannot be changed here.
     pytest.mark.filterwarnings("ignore:`rope_scaling` is deprecated:FutureWarning"),
     pytest.mark.filterwarnings("ignore:The attention mask API under:FutureWarning"),
 ]
@@ -154,7 +154,7 @@ def test_run_records_the_method(engine: Any, images: dict[str, str]) -> None:
 def test_reference_defects_are_reproduced(
     tiny: Callable[[str], Path], engine: Any, images: dict[str, str], monkeypatch: Any
 ) -> None:
-    """What happens without our handling: if this stops failing, the handling can go."""
+    """Defects without the workaround: if this stops failing, the workaround can be removed."""
     import torch
     from transformers import DynamicCache
 

@@ -20,7 +20,7 @@ DEMO = ROOT / "workers/demo_model"
 
 
 def questions(folder: Path) -> list[tuple[str, str]]:
-    """Prepared entry and prompt, for every entry and what the manifest asks of it."""
+    """Prepared entry and prompt, for every entry and question of the manifest."""
     images = json.loads((ROOT / "images/manifest.json").read_bytes())["images"]
     paths = [ROOT / "images" / image["file"] for image in images]
     asked = []

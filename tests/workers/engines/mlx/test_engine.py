@@ -1,7 +1,7 @@
 """The mlx engine in real worker processes, held to direct calls of mlx-vlm.
 
 One process asks the library itself about all checkpoints; each checkpoint then gets one worker
-for all of its runs, and the tests look at what was said.
+for all of its runs, and the tests check its events.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ importlib.util.find_spec = hidden
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Square, 4:3, tall, one pixel, RGBA and EXIF-rotated, made upright RGB as ours are."""
+    """Square, 4:3, tall, one pixel, RGBA and EXIF-rotated, converted to upright RGB like prepared images."""
     out = tmp_path_factory.mktemp("six")
     square = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
     wide = Image.radial_gradient("L").resize((96, 72)).convert("RGB")
@@ -83,7 +83,7 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def reference(tiny: Callable[[str], Path], six: dict[str, str]) -> dict[str, Any]:
-    """What mlx-vlm says of every checkpoint and image."""
+    """Reference answers of mlx-vlm for every checkpoint and image."""
     request = {
         "folders": {name: str(tiny(name)) for name in (*FAMILIES, MOONDREAM)},
         "images": list(six.values()),
@@ -103,7 +103,7 @@ def reference(tiny: Callable[[str], Path], six: dict[str, str]) -> dict[str, Any
 
 
 def second_repository(tiny: Callable[[str], Path]) -> dict[str, str]:
-    """Where Moondream2's tokenizer is: a cache of its own."""
+    """A separate cache with Moondream2's tokenizer."""
     return {"HF_HUB_CACHE": str(tiny(MOONDREAM).parent / "hub")}
 
 
@@ -119,7 +119,7 @@ def ask_mlx(folder: Path, **more: Any) -> Load:
 
 
 def outcomes(said: Any) -> dict[int, dict[str, Any]]:
-    """What each run came to, by its number."""
+    """Result of each run, by its number."""
     ends = [*said.named("run_finished"), *said.named("error")]
     return {event["run"]: event for event in ends}
 
@@ -225,7 +225,7 @@ def test_moondream2_equals_the_reference(
     check_looks(said, found, reference[MOONDREAM]["answers"])
     assert {found[number]["image_tokens"] for number in range(1, 7)} == {729}
     assert found[7]["error_class"] == "unsupported"
-    # What the note on the load says of mlx-vlm: the mask it makes changes nothing.
+    # As the load's note states: mlx-vlm's mask has no effect.
     assert any("mask" in note for note in said.named("loaded")[0]["notes"])
     assert reference[MOONDREAM]["without_mask"] == reference[MOONDREAM]["answers"][0]["ids"]
 

@@ -1,4 +1,4 @@
-"""What the mlx engine refuses, and the traps of mlx-vlm that it must not fall into.
+"""Requests that the mlx engine refuses, and the mlx-vlm defects that it avoids.
 
 All cases are prepared first and run by one helper process; each test then looks at its own.
 """
@@ -196,7 +196,7 @@ def test_checkpoint_sampling_defaults_do_not_affect_greedy(found: dict[str, Any]
     assert greedy == plain
     assert one == two != plain
     (asked,) = found["greedy_by_itself"]["answers"]
-    assert asked["raw_text"] != plain  # do_sample was asked for, whatever the checkpoint's default
+    assert asked["raw_text"] != plain  # do_sample overrides the checkpoint's default
 
 
 def test_prompt_longer_than_the_context_is_refused(found: dict[str, Any]) -> None:

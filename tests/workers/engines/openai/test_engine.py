@@ -1,4 +1,4 @@
-"""A real worker process and a server that behaves: what is asked, answered and measured."""
+"""A real worker process and a correct server: requests, answers and measurements."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def run(number: int, *turns: Turn, **generation: Any) -> Run:
 
 
 def one(talk: Callable[..., Any], told: Told, image: str, **generation: Any) -> dict[str, Any]:
-    """What became of one question about one image."""
+    """Result of one question about one image."""
     turn = Turn(text=QUESTION, images=(image,))
     spoken = talk([load(told), run(1, turn, **generation)])
     assert spoken.code == 0, spoken.events
@@ -54,7 +54,9 @@ def one(talk: Callable[..., Any], told: Told, image: str, **generation: Any) -> 
     return dict(last)
 
 
-def test_image_is_asked_about(talk: Callable[..., Any], told: Told, images: dict[str, str]) -> None:
+def test_image_request_is_answered(
+    talk: Callable[..., Any], told: Told, images: dict[str, str]
+) -> None:
     told.gets["/version"] = (200, {"version": "9.8"})
     turn = Turn(text=QUESTION, images=(images["wide"],))
     spoken = talk([load(told), run(4, turn), Stop()])
@@ -154,7 +156,7 @@ def test_reported_image_tokens_need_no_probe(
     assert len(told.chats()) == 2
 
 
-def test_image_that_costs_nothing_was_ignored(
+def test_image_without_tokens_was_ignored(
     talk: Callable[..., Any], told: Told, images: dict[str, str]
 ) -> None:
     told.chat = lambda handler, body: handler.stream(chunk("Nice.", "stop"), usage(TEXT, 2))

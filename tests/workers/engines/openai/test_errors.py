@@ -34,7 +34,7 @@ def load(told: Told, **more: Any) -> Load:
 
 
 def refused(talk: Callable[..., Any], ask: Load, **more: Any) -> dict[str, Any]:
-    """Why the model could not be made ready."""
+    """Returns the error of a failed load."""
     spoken = talk([ask], **more)
     assert spoken.code == 3
     (error,) = spoken.named("error")
@@ -45,7 +45,7 @@ def refused(talk: Callable[..., Any], ask: Load, **more: Any) -> dict[str, Any]:
 
 
 def failed(talk: Callable[..., Any], told: Told, chat: Chat, image: str) -> dict[str, Any]:
-    """Why a run failed; the worker lives on, and answers the next."""
+    """Returns the error of a failed run; the worker continues and answers the next."""
     told.chat = asked(lambda h, body: chat(h, body) if "fail" in str(body) else fine(h, body))
     bad = Run(run=1, turns=(Turn(text="fail", images=(image,)),), generation=Generation())
     good = Run(run=2, turns=(Turn(text="go on"),), generation=Generation())
@@ -145,7 +145,7 @@ def test_load_out_of_memory_is_reported(talk: Callable[..., Any], told: Told) ->
     assert refused(talk, load(told))["error_class"] == "out_of_memory"
 
 
-def test_no_text_without_an_image_is_only_noted(talk: Callable[..., Any], told: Told) -> None:
+def test_failed_text_only_probe_is_a_note(talk: Callable[..., Any], told: Told) -> None:
     told.chat = lambda handler, body: handler.json(500, {"error": "template wants an image"})
     (loaded,) = talk([load(told)]).named("loaded")
     assert "refused a first question without an image" in loaded["notes"][1]

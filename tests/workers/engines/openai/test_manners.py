@@ -1,6 +1,6 @@
 """Real worker processes against every manner of the stand-in server: outcome, text and notes.
 
-Most manners share a few workers, which are asked in each manner in turn; those that concern the
+Most manners share a few workers, which use each manner in turn; those that concern the
 load, the whole server or a deadline get a worker and a server of their own.
 """
 
@@ -39,7 +39,7 @@ Event = dict[str, Any]
 
 @dataclass
 class Report:
-    """What a worker reported of its load (run None) or of one run."""
+    """Events of a worker's load (run None) or of one run."""
 
     kind: str  # run_finished, error, or nothing if it was still waiting
     fields: Event = field(default_factory=dict)
@@ -181,7 +181,7 @@ def ask_in_turn(shared: list[Manner], folder: Path) -> dict[str, list[str]]:
 def stalls(manner: Manner, events: list[Event], server: MannerServer) -> bool:
     """Whether a worker that a deadline will end has reported what it must."""
     expected = manner.expected
-    if expected.where == "load":  # it asked several times, and reported it
+    if expected.where == "load":  # it retried, and reported it
         reasons = [e["reason"] for e in events if e["event"] == "waiting"]
         reported = any(expected.message in reason for reason in reasons)
         return reported and server.counted[manner.name, "probe"] >= 3
@@ -192,7 +192,7 @@ def stalls(manner: Manner, events: list[Event], server: MannerServer) -> bool:
 
 
 def report_differences(manner: Manner, report: Report) -> Iterator[str]:
-    """How a report differs from what is expected."""
+    """Differences between a report and the expected one."""
     expected, received = manner.expected, report.fields
     kind = {"ok": "run_finished", "error": "error", "timeout": ""}[expected.outcome]
     if received.get("error_class") == "internal":
@@ -223,7 +223,7 @@ def same_start(streamed: str, expected: Expected) -> bool:
 
 
 def answer_differences(expected: Expected, report: Report) -> Iterator[str]:
-    """How an answer differs."""
+    """Differences of an answer."""
     received = report.fields
     if received["text"] != expected.text:
         yield f"text {received['text']!r}, wanted {expected.text!r}"
@@ -244,7 +244,7 @@ def answer_differences(expected: Expected, report: Report) -> Iterator[str]:
 
 
 def request_differences(manner: Manner, server: MannerServer) -> Iterator[str]:
-    """How the requests differ: their number, and the time between the first two."""
+    """Differences of the requests: their number, and the time between the first two."""
     times = server.times.get((manner.name, "question"), [])
     expected = manner.expected
     if expected.requests is not None and len(times) != expected.requests:
@@ -254,7 +254,7 @@ def request_differences(manner: Manner, server: MannerServer) -> Iterator[str]:
 
 
 def waiting_differences(manner: Manner, events: list[Event]) -> Iterator[str]:
-    """A wait for the server is reported while it lasts, and stored."""
+    """A wait for the server is reported during it, and stored."""
     if manner.expected.retry != "worker":
         return
     if not any(event["event"] == "waiting" for event in events):
@@ -340,7 +340,7 @@ def test_server_restarts_on_the_same_port() -> None:
 
 
 def answers(server: MannerServer) -> bool:
-    """Whether the list of models can be had."""
+    """True if the list of models can be read."""
     try:
         with urllib.request.urlopen(f"{server.address}/v1/models", timeout=5) as response:
             return bool(response.status == 200)

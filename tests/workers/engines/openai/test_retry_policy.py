@@ -1,4 +1,4 @@
-"""When a request is sent again: delays, limits, and the server's own wishes."""
+"""When a request is sent again: delays, limits, and the server's Retry-After."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def answer(engine: TransformersEngine, *turns: Turn, generation: Generation = SH
 
 
 def refusal(act: Callable[[], object], phase: WorkerPhase = "load") -> WorkerFailure:
-    """How a failure is classed, whether it is our own or the library's."""
+    """Error class of a failure of the worker or of the library."""
     try:
         act()
     except Exception as error:
@@ -217,7 +217,7 @@ def test_unknown_architecture_is_refused(copy: Path) -> None:
     assert refusal(lambda: load(copy)).error_class == "unknown_architecture"
 
 
-def test_image_that_is_none(engine: TransformersEngine, tmp_path: Path) -> None:
+def test_invalid_image_is_refused(engine: TransformersEngine, tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(b"not an image")
     assert (
         refusal(
