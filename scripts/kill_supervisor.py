@@ -91,8 +91,8 @@ class Trial:
     def go(self, kill_after_s: float | None, at_work: bool = False) -> int:
         """Runs the supervisor, to its end or for some seconds; its exit status.
 
-        The seconds count from its start or, with `at_work`, from the first run it emitted: on a busy
-        machine the start may take long.
+        The seconds count from its start or, with `at_work`, from the first run it emitted: on a
+        busy machine the start may take long.
         """
         command = [sys.executable, "-c", DRIVER, str(self.folder), str(self.folder / "worker.py")]
         driver = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -1,8 +1,8 @@
 """Makes a large synthetic history for measurements: sweeps with all kinds of outcomes.
 
 Sweeps are stored by `sweep_writer.add_sweep`, runs through the store's connection, so that schema,
-indexes and triggers are the real ones; only commits are fewer. `measure_history.py` measures queries
-on such a history. Three prompts in four ask for a few words or a sentence, one asks for a
+indexes and triggers are the real ones; only commits are fewer. `measure_history.py` measures
+queries on such a history. Three prompts in four ask for a few words or a sentence, one asks for a
 description.
 """
 

@@ -1,7 +1,8 @@
 """Measures queries on a long history, and the time and bytes to store a run.
 
 `make_history.py` makes the history. Each query is timed repeatedly within this process
-(opening the file, running the query, reading all rows), and as the whole command with Python's start. Runs are stored in a copy, by the store's own methods, each with its commits.
+(opening the file, running the query, reading all rows), and as the whole command with Python's
+start. Runs are stored in a copy, by the store's own methods, each with its commits.
 Status 1 means that a figure is worse than docs/history.md promises, or that a question read a
 large table from end to end.
 """

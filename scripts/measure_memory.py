@@ -1,8 +1,8 @@
 """Measures the accuracy and the cost of memory sampling.
 
 A process takes 400 MB for 25 ms, another maps a file of 2 GiB laid out as safetensors and reads
-it all; for both the recorded peak is compared with the process's VmHWM. Linux only. Status 1 means that
-the figures are worse than what docs/trust.md promises.
+it all; for both the recorded peak is compared with the process's VmHWM. Linux only. Status 1 means
+that the figures are worse than what docs/trust.md promises.
 """
 
 from __future__ import annotations

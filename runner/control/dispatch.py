@@ -14,7 +14,9 @@ HANDLERS = (handlers, reorder_handlers, score_handlers)  # importing them fills 
 
 
 def execute(store: Store, request: Request) -> HandlerResult:
-    """Execute a request, unless it was executed before. Raises RequestError if it is not possible."""
+    """Execute a request, unless it was executed before. Raises RequestError if it is not
+    possible.
+    """
     done = store.connection.execute(
         "SELECT reply FROM requests WHERE uid = ?", [request.uid]
     ).fetchone()

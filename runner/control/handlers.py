@@ -68,7 +68,9 @@ def resume(store: Store, arguments: dict[str, Any]) -> HandlerResult:
 
 
 def set_paused(store: Store, arguments: dict[str, Any], paused: int) -> HandlerResult:
-    """Set whether jobs are paused. Finished ones are left alone: a retry would inherit the pause."""
+    """Set whether jobs are paused. Finished ones are left alone: a retry would inherit the
+    pause.
+    """
     level = arguments["level"]
     open_ones = "1" if level == "model" else "state <> 'done'"
     changed = store.connection.execute(

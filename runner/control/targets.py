@@ -70,7 +70,9 @@ def move(
     before: str | None,
     priority: int | None,
 ) -> Target:
-    """Return the arguments of `move`. Raises RequestError unless exactly one destination is given."""
+    """Return the arguments of `move`. Raises RequestError unless exactly one destination is
+    given.
+    """
     target = resolve_target(database, sweep, model, job)
     if sum(given is not None for given in (to, before, priority)) != 1:
         raise RequestError("where to? give one of --first, --last, --before and --priority")

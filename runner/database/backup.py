@@ -25,7 +25,8 @@ def backup(database: Path, copy: Path, replace: bool = False) -> int:
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(copy) as temporary:
-            # Not VACUUM INTO: from a file opened read-only it fails on tables with generated columns.
+            # Not VACUUM INTO: from a file opened read-only it fails on tables with generated
+            # columns.
             with (
                 closing(connect(database)) as connection,
                 closing(sqlite3.connect(temporary, isolation_level=None)) as written,

@@ -8,7 +8,9 @@ from ..errors import DatabaseError
 
 
 def read_load_spec(text: str) -> LoadSpec:
-    """Parse the column `load_spec`. Raises DatabaseError for options that are unknown or invalid."""
+    """Parse the column `load_spec`. Raises DatabaseError for options that are unknown or
+    invalid.
+    """
     try:
         return LoadSpec.from_json(text)
     except (ValueError, RecursionError) as error:

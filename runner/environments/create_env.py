@@ -1,4 +1,4 @@
-"""`python -m runner.environments.create_env`: creates one environment, with uv or with venv and pip.
+"""`python -m runner.environments.create_env`: creates an environment with uv or venv and pip.
 
 Runs under a shim, so that its whole process tree can be killed. The output of the tools goes to
 the log, and line by line to the parent. The package index is configured in uv and pip. Locking,

@@ -1,6 +1,7 @@
 """The subprocess that decodes images: only here do image libraries read untrusted files.
 
-`python -m runner.image_prep.decode_worker --answers FD --memory BYTES` reads `DecodeRequest` lines from
+`python -m runner.image_prep.decode_worker --answers FD --memory BYTES` reads `DecodeRequest` lines
+from
 standard input and writes `DecodeResult` lines to FD; output of libraries goes elsewhere and can't
 corrupt them. It imports the standard library, Pillow and PyAV only, the latter two when first
 needed. It limits its memory and, in case its parent has exited, its time; deadlines, kills and

@@ -1,7 +1,7 @@
 """Prepare a sweep's images once, in a subprocess, so that no file can harm the supervisor.
 
-An order a path goes to `runner.image_prep.decode_client`, and what is made of each becomes a PreparedImage.
-No image is opened here and no image library imported.
+An order a path goes to `runner.image_prep.decode_client`, and what is made of each becomes a
+PreparedImage. No image is opened here and no image library imported.
 """
 
 from __future__ import annotations

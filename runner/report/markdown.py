@@ -1,6 +1,7 @@
 """The report as Markdown, for a repository: the table, failures, machine, settings and answers.
 
-Text from models and files is escaped by `runner.view.markdown_html`, so that it can mark up nothing.
+Text from models and files is escaped by `runner.view.markdown_html`, so that it can mark up
+nothing.
 """
 
 from __future__ import annotations

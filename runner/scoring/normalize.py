@@ -1,4 +1,6 @@
-"""Text as metrics and checks compare it. What a metric's publication prescribes is kept as it is."""
+"""Text as metrics and checks compare it. What a metric's publication prescribes is kept as it
+is.
+"""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Machines get every digit, people get units. JSON is pure ASCII, so that it steers no terminal;
 CSV cells that a spreadsheet would run as a formula get an apostrophe in front. It knows
-nothing of databases; tables are drawn by `runner.view.table_renderer`, and for pages and repositories
-by `runner.view.markdown_html`.
+nothing of databases; tables are drawn by `runner.view.table_renderer`, and for pages and
+repositories by `runner.view.markdown_html`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from .queries import VARIANTS_SQL, Row, WatchQueries
 
 @dataclass(slots=True)
 class JobCounts:
-    """Jobs by model, and by model and outcome; `names` maps the row id of a variant to its model."""
+    """Jobs by model, and by model and outcome; `names` maps the row id of a variant to its
+    model.
+    """
 
     questions: WatchQueries
     sweep: int

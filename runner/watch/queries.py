@@ -42,8 +42,8 @@ GROUP BY 1, 2
 """
 WORKER = """
 SELECT id, number, sweep_model_id, pid, started_at, ended_at, engine, device, dtype, load_s,
-    download_s, exit_code, exit_signal, killed_for, kill_s, peak_rss_bytes, message, phase, log_path,
-    waiting_for
+    download_s, exit_code, exit_signal, killed_for, kill_s, peak_rss_bytes, message, phase,
+    log_path, waiting_for
 FROM workers WHERE
 """
 SAMPLE = "SELECT at_s, phase, rss_bytes, device_bytes FROM memory_samples WHERE worker_id = ?"

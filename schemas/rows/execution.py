@@ -118,7 +118,8 @@ class Workers(TypedDict, total=False):
     ]
     load_throttled_s: Annotated[
         float | None,
-        "Seconds the supervisor's control group was throttled by its processor quota in that time, summed"
+        "Seconds the supervisor's control group was throttled by its processor quota in that time,"
+        " summed"
         " over processors. NULL when unknown.",
     ]
     load_thermal_throttles: Annotated[
@@ -173,7 +174,8 @@ class Runs(TypedDict, total=False):
     ]
     ttft_s: Annotated[
         float | None,
-        "Seconds from taking the run up to the first token with visible text. NULL when there was none.",
+        "Seconds from taking the run up to the first token with visible text."
+        " NULL when there was none.",
     ]
     input_tokens: Annotated[
         int | None, "Tokens given to the model, image tokens included. NULL when not known."
@@ -236,7 +238,8 @@ class Runs(TypedDict, total=False):
     ]
     throttled_s: Annotated[
         float | None,
-        "Seconds the supervisor's control group was throttled by its processor quota during the run, summed"
+        "Seconds the supervisor's control group was throttled by its processor quota during the run,"
+        " summed"
         " over processors. NULL as slept_s.",
     ]
     thermal_throttles: Annotated[

@@ -1,4 +1,6 @@
-"""The full-text indexes. SQLite's own tables for them, such as `runs_fts_data`, are not described."""
+"""The full-text indexes. SQLite's own tables for them, such as `runs_fts_data`, are not
+described.
+"""
 
 from __future__ import annotations
 

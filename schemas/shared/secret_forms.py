@@ -34,7 +34,8 @@ PRIVATE_KEY = re.compile(
 WEBHOOK = re.compile(
     r"""(?P<keep>https?://)(?:
       hooks\.slack(?:-gov)?\.com/ | (?:\w+\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/
-    | [\w.-]{1,100}\.webhook\.office\.com/ | api\.telegram\.org/bot | chat\.googleapis\.com/v1/spaces/
+    | [\w.-]{1,100}\.webhook\.office\.com/
+    | api\.telegram\.org/bot | chat\.googleapis\.com/v1/spaces/
     )[^\s"'<>`)\]]{6,}""",
     re.VERBOSE | re.IGNORECASE,
 )

@@ -14,7 +14,8 @@ from tests.helpers.bad_arguments import __file__ as DRIVER
 # These may well work: a file can have any bytes in its name, a folder can be made, a name is long.
 MAY_WORK = {"wrong bytes", "missing parent", "no user's home", "procfs", "too long"}
 # A unit is printed for a database that is still to come; a folder of models needs no download;
-# the list of queries needs no database; doctor lists an unusable one as a problem; a Parquet file takes the place of what had its name.
+# the list of queries needs no database; doctor lists an unusable one as a problem; a Parquet file
+# takes the place of what had its name.
 USABLE = {
     *(("service", "db"), ("fetch", "models"), ("history", "db"), ("doctor", "db")),
     *(("history", "file"), ("sql", "file"), ("search", "file"), ("show", "file")),

@@ -580,7 +580,10 @@ def test_decoder_start_failure_is_not_blamed_on_images(
 def test_temporary_files_of_a_killed_decoder_are_removed(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    body = "def special(name): pass\ndef die(fd): os.kill(os.getpid(), 9)\ndecode_worker.os.fsync = die"
+    body = (
+        "def special(name): pass\ndef die(fd): os.kill(os.getpid(), 9)\n"
+        "decode_worker.os.fsync = die"
+    )
     fake(monkeypatch, desk.home, body)
     desk.refused(desk.put("a.png", make.drawing()))
     assert [path for path in desk.folder.rglob("*") if path.is_file()] == []

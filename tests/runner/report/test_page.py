@@ -25,8 +25,8 @@ from runner.text.sanitize import UNSAFE, one_line, strip_control_characters
 from tests.helpers.hostile_text import ESCAPES, LIAR, NAMES, SCRIPT
 
 # Elements that the templates write; no others are allowed.
-RESOURCE_OPTIONS = """html head meta title style script body header p h1 b dl div dt dd span nav a i main
-    section h2 table thead tr th button tbody td figure figcaption svg g path line text ul li h3
+RESOURCE_OPTIONS = """html head meta title style script body header p h1 b dl div dt dd span nav a
+i main section h2 table thead tr th button tbody td figure figcaption svg g path line text ul li h3
     form input details summary label select option output article img dialog h4 pre footer small"""
 
 

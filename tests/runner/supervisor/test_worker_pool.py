@@ -36,7 +36,8 @@ from pathlib import Path
 from runner import api
 from runner.supervisor.resources import SupervisorLimits
 from tests.helpers.scripted_sweep import FakeLauncher
-api.work_queue(Path(sys.argv[1]), lambda event: None, SupervisorLimits(workers=3, stay=True), FakeLauncher())
+api.work_queue(Path(sys.argv[1]), lambda event: None, SupervisorLimits(workers=3, stay=True),
+FakeLauncher())
 """
 
 

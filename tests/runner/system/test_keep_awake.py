@@ -120,7 +120,8 @@ def test_inhibitor_exits_with_its_parent(inhibitor: Inhibitor) -> None:
     code = (
         "import sys, psutil; from runner.system.keep_awake import SleepInhibitor;"
         "from tests.helpers.events import STARTED;"
-        "SleepInhibitor(lambda event: None)(STARTED); print(psutil.Process().children()[0].pid, flush=True);"
+        "SleepInhibitor(lambda event: None)(STARTED);"
+        "print(psutil.Process().children()[0].pid, flush=True);"
         "sys.stdin.read()"
     )
     child = subprocess.Popen(

@@ -56,7 +56,9 @@ importlib.util.find_spec = hidden
 
 @pytest.fixture(scope="module")
 def six(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Square, 4:3, tall, one pixel, RGBA and EXIF-rotated, converted to upright RGB like prepared images."""
+    """Square, 4:3, tall, one pixel, RGBA and EXIF-rotated, converted to upright RGB like prepared
+    images.
+    """
     out = tmp_path_factory.mktemp("six")
     square = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
     wide = Image.radial_gradient("L").resize((96, 72)).convert("RGB")
