@@ -119,8 +119,7 @@ class Workers(TypedDict, total=False):
     load_throttled_s: Annotated[
         float | None,
         "Seconds the supervisor's control group was throttled by its processor quota in that time,"
-        " summed"
-        " over processors. NULL when unknown.",
+        " summed over processors. NULL when unknown.",
     ]
     load_thermal_throttles: Annotated[
         int | None, "Thermal throttle events of the processors in that time. NULL when unknown."
@@ -238,9 +237,8 @@ class Runs(TypedDict, total=False):
     ]
     throttled_s: Annotated[
         float | None,
-        "Seconds the supervisor's control group was throttled by its processor quota during the run,"
-        " summed"
-        " over processors. NULL as slept_s.",
+        "Seconds the supervisor's control group was throttled by its processor quota during the"
+        " run, summed over processors. NULL as slept_s.",
     ]
     thermal_throttles: Annotated[
         int | None,
