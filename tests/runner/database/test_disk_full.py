@@ -36,11 +36,12 @@ def test_full_disk_keeps_emitted_rows_and_allows_resume(small_disk: Path, tmp_pa
     data = {"models": ["./good"], "prompts": prompts}
     plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
     told: list[Any] = []
+    earlier = set(psutil.Process().children(recursive=True))  # of other tests
     with pytest.raises(DatabaseError, match="full") as caught:
         api.run(plan, small_disk / "h.db", told.append, FakeLauncher())
     assert caught.value.exit_code == EXIT_DATABASE
     assert "vlmsweep resume" in str(caught.value.hint)
-    assert not psutil.Process().children(recursive=True)
+    assert not set(psutil.Process().children(recursive=True)) - earlier
     database = sqlite3.connect(small_disk / "h.db")
     stored = dict(database.execute("SELECT id, outcome FROM runs WHERE outcome IS NOT NULL"))
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

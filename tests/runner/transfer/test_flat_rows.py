@@ -86,7 +86,7 @@ def test_unusable_arguments_are_reported(
 
     assert "no sweep is called 'thre' (did you mean three?)" in said("thre")
     assert "Parquet is for files" in said("--format", "parquet")
-    assert "--no-images is for bundles" in said("--no-images")
+    assert "--no-images applies to bundles only" in said("--no-images")
     assert "is a folder" in said("-o", tmp_path)
     assert "cannot write" in said("-o", tmp_path / "no" / "such.csv")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
