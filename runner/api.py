@@ -24,11 +24,12 @@ from .control.server import ControlServer
 from .database import recovery, sweep_writer
 from .database.open_store import open_store
 from .database.reader import Reader
-from .database.store import Store, files_folder, unusable_error
+from .database.store import Store, files_folder
 from .environments.resolve import resolve_environments, restore_environments
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .image_prep.prepare import prepare_images
 from .image_prep.restore_images import restore_images
+from .paths import unusable_database
 from .planning.plan import Plan
 from .preflight import run as preflight
 from .supervisor.queue import Queue
@@ -166,7 +167,7 @@ def enqueue(
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise unusable_error(database, error) from error
+        raise unusable_database(str(database), str(error)) from error
     staged = folder / f"{secrets.token_hex(8)}.db"
     try:
         uid = stage_plan(plan, database, staged, emit)

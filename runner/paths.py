@@ -8,12 +8,11 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import stat
 import sys
 from pathlib import Path
 
 from .errors import DatabaseError
-from .system.read_file import KINDS, describe_os_error
+from .system.read_file import describe_os_error, irregular_kind
 from .text.sanitize import display_path, truncate
 
 
@@ -27,22 +26,22 @@ def database_path(given: Path | None) -> Path:
 
         return Path(platformdirs.user_data_dir("vlmsweep", appauthor=False)) / "vlmsweep.db"
     path = expand_home(given).absolute()
+    shown = truncate(display_path(path), 200)
     try:
         status = path.stat()
     except FileNotFoundError:
         return path
     except (OSError, ValueError) as error:
-        raise unusable_database(path, describe_os_error(error)) from error
-    if not stat.S_ISREG(status.st_mode):
-        kind = KINDS.get(stat.S_IFMT(status.st_mode), "it is not a regular file")
-        raise unusable_database(path, kind)
+        raise unusable_database(shown, describe_os_error(error)) from error
+    if (kind := irregular_kind(status)) is not None:
+        raise unusable_database(shown, f"it is {kind}")
     return path
 
 
-def unusable_database(path: Path, reason: str) -> DatabaseError:
-    """The error for a path at which no database can be."""
+def unusable_database(shown: str, reason: str) -> DatabaseError:
+    """The error for a path at which no database can be made or opened."""
     return DatabaseError(
-        f"cannot use {truncate(display_path(path), 200)} as a database: {reason}",
+        f"cannot use {shown} as a database: {reason}",
         hint="give another file with --db, or set VLMSWEEP_DB",
     )
 

@@ -78,6 +78,14 @@ parameters = click.option(
     metavar="NAME VALUE",
     help="Value of :NAME in the query.",
 )
+query_limit = click.option(
+    "--limit-s",
+    type=SECONDS,
+    default=30.0,
+    metavar="S",
+    show_default=True,
+    help="Time limit in seconds.",
+)
 parquet = click.option(
     "--parquet", "file", type=PLACE, metavar="FILE", help="Write a Parquet file instead."
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import COUNT, SECONDS, database, formats, parameters, parquet
+from .options import COUNT, database, formats, parameters, parquet, query_limit
 
 if TYPE_CHECKING:
     from runner.queries import NamedQuery
@@ -25,14 +25,7 @@ if TYPE_CHECKING:
 )
 @parameters
 @click.option("--sql", "as_sql", is_flag=True, help="Print the query instead of its result.")
-@click.option(
-    "--limit-s",
-    type=SECONDS,
-    default=30.0,
-    metavar="S",
-    show_default=True,
-    help="Time limit in seconds.",
-)
+@query_limit
 @parquet
 @database
 @formats
@@ -107,14 +100,7 @@ def print_answer(
 @click.command(short_help="Run a read-only SQL query.")
 @click.argument("query")
 @parameters
-@click.option(
-    "--limit-s",
-    type=SECONDS,
-    default=30.0,
-    metavar="S",
-    show_default=True,
-    help="Time limit in seconds.",
-)
+@query_limit
 @parquet
 @database
 @formats

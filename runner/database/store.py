@@ -23,6 +23,7 @@ from schemas.rows import Environments
 from schemas.states import JobState, SweepState
 
 from ..errors import BusyError, DatabaseError
+from ..paths import unusable_database
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path, is_plain
 from . import APPLICATION_ID, score_writer
@@ -60,7 +61,7 @@ class Store:
             self.opened = path.stat().st_ino
         except (sqlite3.Error, OSError) as error:
             self.close()
-            raise unusable_error(path, error) from error
+            raise unusable_database(str(path), str(error)) from error
         except DatabaseError:
             self.close()
             raise
@@ -254,14 +255,6 @@ class Store:
         if state != SweepState.QUEUED:
             row["started_at" if state == SweepState.RUNNING else "ended_at"] = utc_now()
         self.update("sweeps", sweep, row)
-
-
-def unusable_error(path: Path, error: Exception) -> DatabaseError:
-    """What to raise where a database, or what lies beside it, cannot be made or opened."""
-    return DatabaseError(
-        f"cannot use {path} as a database: {error}",
-        hint="give another file with --db, or set VLMSWEEP_DB",
-    )
 
 
 def files_folder(database: Path) -> Path:

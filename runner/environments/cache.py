@@ -14,6 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
+from ..paths import expand_home
 from ..system.atomic_write import atomic_write
 from .probe import Interpreter
 
@@ -25,7 +26,7 @@ def root() -> Path:
     """Return the folder of all environments: VLMSWEEP_ENVIRONMENTS, or one in the user's cache."""
     given = os.environ.get(VARIABLE)
     if given:
-        return Path(given).expanduser().absolute()
+        return expand_home(Path(given)).absolute()
     return Path(platformdirs.user_cache_dir("vlmsweep", appauthor=False)) / "environments"
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from typing import IO
 
 from schemas.image import ImageError
+
+from ..system.read_file import irregular_kind
 
 MAX_SOURCE_BYTES = 1 << 30
 CHUNK = 1 << 20
@@ -50,15 +51,7 @@ def open_source(path: bytes) -> IO[bytes]:
 
 
 def _check_kind(found: os.stat_result) -> None:
-    kinds = {
-        stat.S_IFDIR: "a folder",
-        stat.S_IFIFO: "a named pipe (FIFO)",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    if not stat.S_ISREG(found.st_mode):
-        kind = kinds.get(stat.S_IFMT(found.st_mode), "not a file")
+    if (kind := irregular_kind(found)) is not None:
         raise UnusableImageError(
             "bad_image", f"is {kind}, not a regular file: name an image's file"
         )

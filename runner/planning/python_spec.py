@@ -12,6 +12,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..paths import expand_home
 from ..system.read_file import UnreadableFileError, read_text
 
 MAX_BYTES = 1_000_000
@@ -28,7 +29,7 @@ def interpreter(named: str, base: Path) -> str:
 
     Raises ValueError.
     """
-    path = Path(os.path.abspath(base / Path(named).expanduser()))  # noqa: PTH100 - a venv is a link
+    path = Path(os.path.abspath(base / expand_home(Path(named))))  # noqa: PTH100 - a venv is a link
     if path.is_dir():
         inside = path / "bin" / "python"
         if not inside.exists():
@@ -49,7 +50,7 @@ def requirements(named: str | Iterable[str], base: Path) -> tuple[str, ...]:
 
     Paths become absolute. Raises ValueError.
     """
-    lines = from_file(base / Path(named).expanduser(), 0) if isinstance(named, str) else None
+    lines = from_file(base / expand_home(Path(named)), 0) if isinstance(named, str) else None
     if lines is None:
         lines = [line for text in named for line in resolve_requirement_line(text, base, 0)]
     if not any(not line.startswith("-") for line in lines):
@@ -84,7 +85,7 @@ def resolve_requirement_line(line: str, base: Path, depth: int) -> list[str]:
         )
     option, _, rest = line.replace("=", " ", 1).partition(" ") if line[0] == "-" else ("", "", line)
     if option in READ:
-        return from_file(base / Path(rest).expanduser(), depth + 1)
+        return from_file(base / expand_home(Path(rest)), depth + 1)
     if option in PINS:
         return [f"-c {existing(rest, base)}"]
     if option in EDITABLE:
@@ -96,7 +97,7 @@ def resolve_requirement_line(line: str, base: Path, depth: int) -> list[str]:
 
 def existing(path: str, base: Path) -> str:
     """Return the absolute path of a file. Raises ValueError if it is missing or a folder."""
-    found = Path(os.path.abspath(base / Path(path).expanduser()))  # noqa: PTH100
+    found = Path(os.path.abspath(base / expand_home(Path(path))))  # noqa: PTH100
     if found.is_dir():
         raise ValueError(f"{path!r} is a folder, which may change unnoticed: build a wheel of it")
     if not found.is_file():

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 KINDS = {
-    stat.S_IFDIR: "it is a folder",
-    stat.S_IFIFO: "it is a named pipe (FIFO)",
-    stat.S_IFSOCK: "it is a socket",
-    stat.S_IFCHR: "it is a device",
-    stat.S_IFBLK: "it is a device",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe (FIFO)",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
 }
 
 
@@ -56,11 +56,17 @@ def open_regular(path: Path) -> BinaryIO:
     return file
 
 
+def irregular_kind(status: os.stat_result) -> str | None:
+    """What a file is that is not a regular one: `a folder`, `a device`; None for a regular file."""
+    if stat.S_ISREG(status.st_mode):
+        return None
+    return KINDS.get(stat.S_IFMT(status.st_mode), "not a file")
+
+
 def check_regular(status: os.stat_result) -> None:
     """Raises UnreadableFileError for what is not a regular file."""
-    if not stat.S_ISREG(status.st_mode):
-        kind = KINDS.get(stat.S_IFMT(status.st_mode), "it is not a regular file")
-        raise UnreadableFileError(f"{kind}, not a regular file")
+    if (kind := irregular_kind(status)) is not None:
+        raise UnreadableFileError(f"it is {kind}, not a regular file")
 
 
 def describe_os_error(error: Exception) -> str:
