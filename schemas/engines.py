@@ -75,7 +75,7 @@ BUILT_IN = (
         libraries=("transformers", "torch"),
         extra="transformers",
         tracker="https://github.com/huggingface/transformers/issues/new",
-        reproduction="runner.bug_report.repro_transformers:program",
+        reproduction="runner.bug_report.repro_transformers:transformers_program",
         writes_loading_code=True,
         device_program=TORCH_DEVICES,
         runs_model_code=True,
@@ -87,7 +87,7 @@ BUILT_IN = (
         libraries=("mlx-vlm", "mlx"),
         extra="mlx",
         tracker="https://github.com/Blaizzy/mlx-vlm/issues/new",
-        reproduction="runner.bug_report.repro_mlx:program",
+        reproduction="runner.bug_report.repro_mlx:mlx_program",
         weights_format="mlx",
         platforms=(("darwin", "arm64"),),
         device_program=MLX_DEVICES,
@@ -97,7 +97,7 @@ BUILT_IN = (
         name="openai",
         implementation="workers.engines.openai:OpenAIEngine",
         remote=True,
-        reproduction="runner.bug_report.repro_openai:program",
+        reproduction="runner.bug_report.repro_openai:openai_program",
     ),
 )
 DEFAULT = BUILT_IN[0].name  # where nothing says otherwise

@@ -28,7 +28,7 @@ from runner.database.store import Store
 from runner.database.sweep_writer import add_sweep
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan, PlannedJob
-from runner.scoring.checks import check
+from runner.scoring.checks import check_text
 from runner.system import environment
 from schemas.image import PreparedImage
 
@@ -231,7 +231,7 @@ class Shift:
             + (self.kind.weights, "torch.cuda")
         )
         self.latest.append((number, job))
-        seen = check(
+        seen = check_text(
             text if ok else None, partial, "length" if cut else "stop", QUESTIONS[question]
         )
         if seen is not None:

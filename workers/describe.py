@@ -32,7 +32,7 @@ def describe() -> dict[str, Any]:
     }
 
 
-def check(model: str) -> dict[str, Any]:
+def check_model(model: str) -> dict[str, Any]:
     """Check a folder or hub id, using only the files on disk.
 
     `problem` is None if the model can be loaded, else class, message and hint. A model
@@ -91,7 +91,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.describe", description=__doc__)
     parser.add_argument("--check", metavar="FOLDER_OR_ID")
     options = parser.parse_args()
-    print(json.dumps(check(options.check) if options.check else describe(), indent=2))
+    print(json.dumps(check_model(options.check) if options.check else describe(), indent=2))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ EXPECTED = {
 }
 
 
-def markdown(case: RunRecord) -> tuple[str, Project]:
+def write_report_text(case: RunRecord) -> tuple[str, Project]:
     """The report, and where it is to go."""
     to = project(case)
     sections = [
@@ -165,7 +165,7 @@ def images(case: RunRecord) -> Iterator[str]:
         return
     rows = ["| file | stored as | pixels | EXIF orientation | bytes | sha256 | given as |"]
     rows.append("|---|---|---|---|---|---|---|")
-    for row, names in zip(case.images, repro_common.files(case), strict=True):
+    for row, names in zip(case.images, repro_common.image_files(case), strict=True):
         stored = " ".join(str(row[key]) for key in ("format", "mode") if row[key])
         frames = f", {row['frames']} frames" if (row["frames"] or 1) > 1 else ""
         given = "not decodable"

@@ -38,7 +38,7 @@ def load_code(case: RunRecord, model_class: str, attention: str | None = None) -
     )
 
 
-def files(case: RunRecord) -> list[list[str]]:
+def image_files(case: RunRecord) -> list[list[str]]:
     """File names, relative to the program, of each image (of a video, its frames)."""
     found: list[list[str]] = []
     number = 1
@@ -51,7 +51,7 @@ def files(case: RunRecord) -> list[list[str]]:
 
 def images(case: RunRecord) -> list[str]:
     """All those names, in order."""
-    return [name for names in files(case) for name in names]
+    return [name for names in image_files(case) for name in names]
 
 
 def opened(case: RunRecord) -> list[str]:

@@ -11,7 +11,7 @@ from .run_record import RunRecord
 TYPES = ("float32", "bfloat16", "float16")
 
 
-def program(case: RunRecord) -> list[str]:
+def mlx_program(case: RunRecord) -> list[str]:
     """Any model that mlx-vlm knows."""
     messages = turns(case)
     prompt: Any = messages[0]["text"] if len(messages) == 1 else None

@@ -6,7 +6,7 @@ from .repro_common import images, turns
 from .run_record import RunRecord
 
 
-def program(case: RunRecord) -> list[str]:
+def openai_program(case: RunRecord) -> list[str]:
     """A request to an OpenAI-compatible server, by the standard library alone."""
     names = {"top_k": "top_k", "repetition_penalty": "repetition_penalty"}
     if case.generation.get("do_sample"):

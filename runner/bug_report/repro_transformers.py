@@ -18,7 +18,7 @@ from .run_record import RunRecord
 DECODE = "processor.tokenizer.decode(new, skip_special_tokens=False)"
 
 
-def program(case: RunRecord) -> list[str]:
+def transformers_program(case: RunRecord) -> list[str]:
     """The program for a model's family: its own where the family's code has to be called."""
     return FAMILIES.get(str(case.worker.get("family")), ordinary)(case)
 

@@ -21,13 +21,13 @@ class ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.draw("")
+        self.redraw("")
 
     def __call__(self, number: int, fault: Fault) -> None:
         """The fault that is being tried now."""
-        self.draw(f"{number}/{self.total}  {fault.title}")
+        self.redraw(f"{number}/{self.total}  {fault.title}")
 
-    def draw(self, line: str) -> None:
+    def redraw(self, line: str) -> None:
         """The line, in place of the one before."""
         if self.shown:
             self.out.write(ERASE + line)

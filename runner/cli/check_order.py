@@ -31,14 +31,14 @@ def check_order(
     from runner.commands.check_order import order_check_exit_code, run_order_check
     from runner.planning import request
     from runner.view import queue_tables, sinks
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     how = sinks.choose_mode(sys.stderr, json=False, quiet=False)
     with sinks.open_sink(how, sys.stderr, sys.stderr) as emit:
         checked = run_order_check(
             request.build_plan(to_sweep_request(given)), paths.database_path(db), emit
         )
-    write(queue_tables.compared(checked.as_rows(every)), format or "table", sys.stdout)
+    write_grid(queue_tables.compared(checked.as_rows(every)), format or "table", sys.stdout)
     if format in (None, "table"):
         click.echo(checked.in_words())
     ctx.exit(order_check_exit_code(checked))

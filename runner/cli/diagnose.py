@@ -30,7 +30,7 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
     from runner import doctor, paths
     from runner.doctor import view
     from runner.errors import DatabaseError
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     try:
         target: Path | DatabaseError = paths.database_path(db)
@@ -38,9 +38,9 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
         target = error
     found = doctor.run_checks(target, devices, sys.stdout)
     if format in (None, "table"):
-        view.draw(found, sys.stdout)
+        view.draw_checks(found, sys.stdout)
     else:
-        write(view.checks_table(found), format, sys.stdout)
+        write_grid(view.checks_table(found), format, sys.stdout)
     ctx.exit(0 if doctor.healthy(found) else 1)
 
 
@@ -63,7 +63,7 @@ def chaos(ctx: click.Context, /, quick: bool, names: tuple[str, ...], format: An
     """
     from runner.chaos import catalogue, runner, view
     from runner.chaos.progress_line import ProgressLine
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     if unknown := set(names) - set(catalogue.NAMES):
         known = ", ".join(catalogue.NAMES)
@@ -71,7 +71,7 @@ def chaos(ctx: click.Context, /, quick: bool, names: tuple[str, ...], format: An
     chosen = catalogue.select_faults(quick, names)
     with ProgressLine(len(chosen), sys.stderr) as ticker:
         verdicts = runner.run(chosen, quick, ticker)
-    write(view.verdicts(verdicts), format or "table", sys.stdout)
+    write_grid(view.verdicts(verdicts), format or "table", sys.stdout)
     survived = sum(verdict.survived for verdict in verdicts)
     if format in (None, "table"):
         click.echo(f"\n{survived} of {len(verdicts)} survived")

@@ -100,12 +100,12 @@ def print_comparison(found: Comparison, format: str | None, limit: int) -> None:
     elif format in ("markdown", "md"):
         from runner.diff import markdown_view
 
-        click.echo(markdown_view.write(found, limit), nl=False)
+        click.echo(markdown_view.comparison_markdown(found, limit), nl=False)
     elif format in (None, "table"):
         from runner.diff import view
 
-        view.write(found, sys.stdout, limit)
+        view.write_comparison(found, sys.stdout, limit)
     else:
-        view_formats.write(
+        view_formats.write_grid(
             grid(list(found.rows()), []), cast("view_formats.Format", format), sys.stdout
         )

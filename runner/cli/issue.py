@@ -30,6 +30,6 @@ def issue(run: str, job: bool, db: Path | None) -> None:
 
     with Reader(paths.database_path(db)) as reader:
         found = run_record.find(reader, run, job)
-    text, to = report.markdown(found)
+    text, to = report.write_report_text(found)
     click.echo(text, nl=False)
     click.echo(f"Report to: {report.address(to)}", err=True)

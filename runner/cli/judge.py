@@ -43,14 +43,14 @@ def judge(
     from runner.commands import rescore
     from runner.text.units import pluralize
     from runner.view import tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     result = rescore.rescore(
         paths.database_path(db), sweep, answers, scoring, every=every, replace=replace
     )
     table = format in (None, "table")
     if result.scores or not table:
-        write(tables.scores(result.scores), format or "table", sys.stdout)
+        write_grid(tables.scores_table(result.scores), format or "table", sys.stdout)
     if table:
         counted = f"{pluralize(result.done.checked, 'text')} checked, {result.done.scored} scored"
         click.echo("\n" * bool(result.scores) + counted)

@@ -25,11 +25,11 @@ def models(ctx: click.Context, check: str | None, format: Any) -> None:
     """
     from runner.planning import family_info
     from runner.view import tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     if check is None:
-        write(tables.families(family_info.list_families()), format or "table", sys.stdout)
+        write_grid(tables.families(family_info.list_families()), format or "table", sys.stdout)
         return
-    found = family_info.check(check)
-    write(tables.check(found), format or "table", sys.stdout)
+    found = family_info.check_model(check)
+    write_grid(tables.model_check_table(found), format or "table", sys.stdout)
     ctx.exit(1 if found["problem"] or found["missing_packages"] else 0)

@@ -31,17 +31,17 @@ def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
     from runner.planning import preview, request
     from runner.preflight import run, view
     from runner.view import tables
-    from runner.view.formats import as_json, write
+    from runner.view.formats import as_json, write_grid
 
     wanted = request.build_plan(to_sweep_request(given))
     seen, found = preview.preview(wanted), run.run_preflight(wanted, paths.database_path(db))
     if format == "json":
         click.echo(as_json(seen.as_dict() | found.as_dict()))
     else:
-        write(tables.plan_table(seen), format or "table", sys.stdout)
+        write_grid(tables.plan_table(seen), format or "table", sys.stdout)
     if format in (None, "table"):
         click.echo("\n" + "\n".join(tables.plan_lines(seen)) + "\n")
-        view.draw(found, sys.stdout)
+        view.draw_report(found, sys.stdout)
     if strict:
         run.raise_on_problems(found)
 
@@ -67,7 +67,7 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     from runner.errors import EXIT_JOBS_FAILED
     from runner.planning import request
     from runner.view import sinks, tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     wanted = request.build_plan(to_sweep_request(given, models_only=True))
     how = sinks.choose_mode(sys.stdout, json=json, quiet=quiet)
@@ -76,5 +76,5 @@ def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     if not done and not json:
         click.echo("nothing to fetch: no model comes from the hub")
     elif not json:
-        write(tables.fetch_table(done), "table", sys.stdout)
+        write_grid(tables.fetch_table(done), "table", sys.stdout)
     ctx.exit(EXIT_JOBS_FAILED if any(one.message for one in done) else 0)

@@ -178,12 +178,12 @@ def search(
     from runner.database.reader import Reader
     from runner.database.search import search as find
     from runner.view import query_tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     with Reader(paths.database_path(db)) as reader:
         number = None if sweep is None else reader.sweep(sweep)["id"]
         rows = find(reader, " ".join(words), raw=fts, sweep=number, limit=limit)
-    write(query_tables.search_table(rows), format or "table", sys.stdout)
+    write_grid(query_tables.search_table(rows), format or "table", sys.stdout)
 
 
 @click.command(short_help="Describe tables and columns.")
@@ -196,10 +196,14 @@ def schema(table: str | None, format: Any) -> None:
     """
     from runner.database import schema_docs
     from runner.view import query_tables, schema_view
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
-    rows = schema_docs.tables() if table is None else schema_docs.columns(table)
+    rows = schema_docs.describe_tables() if table is None else schema_docs.describe_columns(table)
     if format in (None, "table"):
-        (schema_view.columns if table else schema_view.tables)(rows, sys.stdout)
+        (schema_view.draw_columns if table else schema_view.draw_tables)(rows, sys.stdout)
     else:
-        write((query_tables.columns if table else query_tables.tables)(rows), format, sys.stdout)
+        write_grid(
+            (query_tables.columns_table if table else query_tables.schema_table)(rows),
+            format,
+            sys.stdout,
+        )

@@ -72,7 +72,7 @@ def list_queue(
     from runner.database import queue_status
     from runner.database.reader import Reader
     from runner.view import queue_tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     with Reader(paths.database_path(db)) as reader:
         if sweep is None and not jobs:
@@ -82,9 +82,9 @@ def list_queue(
             grid = (
                 queue_tables.jobs(queue_status.queue_jobs(reader, number, every, limit))
                 if jobs
-                else queue_tables.models(queue_status.queue_models(reader, number))
+                else queue_tables.models_table(queue_status.queue_models(reader, number))
             )
-    write(grid, format or "table", sys.stdout)
+    write_grid(grid, format or "table", sys.stdout)
 
 
 @queue.command(short_help="Add a sweep.")

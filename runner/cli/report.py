@@ -39,5 +39,5 @@ def report(
     from runner import paths
     from runner.report import write
 
-    message = write.write(paths.database_path(db), sweep, output, format, images)
+    message = write.write_report(paths.database_path(db), sweep, output, format, images)
     click.echo(message, err=output == Path("-"))

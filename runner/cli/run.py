@@ -102,12 +102,12 @@ def print_summary(ctx: click.Context, swept: SweepResult, *, table: bool) -> int
     from runner import api, paths
     from runner.database.reader import Reader
     from runner.view import tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     with Reader(swept.database) as reader:
         rows = reader.summary(swept.id)
     if table:
-        write(tables.summary_table(rows), "table", sys.stdout)
+        write_grid(tables.summary_table(rows), "table", sys.stdout)
         there = click.format_filename(swept.database)
         given = ctx.get_parameter_source("db") is ParameterSource.COMMANDLINE
         db = f" --db {shlex.quote(there)}" if given else ""
@@ -138,7 +138,7 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     from runner.errors import EXIT_JOBS_FAILED
     from runner.notify import listeners
     from runner.view import sinks
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     plan = show.plan()
     show.check_packages()
@@ -150,13 +150,13 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
     ):
         swept = api.run(plan, database_path, emit)
     with Reader(swept.database) as reader:
-        checked = show.check(reader.scored_jobs(swept.id))
+        checked = show.check_answers(reader.scored_jobs(swept.id))
     score = show.score(checked)
     if json:
         for event in show.score_events(checked):
             view(event)
     else:
-        write(demo_view.demo_table(checked), "table", sys.stdout)
+        write_grid(demo_view.demo_table(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
     code = print_summary(ctx, swept, table=not json)
     if not json:

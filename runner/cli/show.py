@@ -31,22 +31,22 @@ def show(
     from runner.database.reader import Reader
     from runner.database.score_reader import model_scores
     from runner.view import tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     with Reader(paths.database_path(db)) as reader:
         number = reader.sweep(sweep)["id"]
         if guide:
             from runner.report import write_guide
 
-            write_guide.write(reader, number, format, sys.stdout)
+            write_guide.write_guide(reader, number, format, sys.stdout)
             return
         if scores:
-            shown = tables.scores(model_scores(reader, number))
+            shown = tables.scores_table(model_scores(reader, number))
         elif runs:
             shown = tables.results(reader.results(number))
         else:
             shown = tables.summary_table(reader.summary(number))
-    write(shown, format or "table", sys.stdout)
+    write_grid(shown, format or "table", sys.stdout)
 
 
 @click.command(short_help="List the stored sweeps.")
@@ -57,7 +57,7 @@ def sweeps(db: Path | None, format: Any) -> None:
     from runner import paths
     from runner.database.reader import Reader
     from runner.view import tables
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     with Reader(paths.database_path(db)) as reader:
-        write(tables.sweeps(reader.sweeps()), format or "table", sys.stdout)
+        write_grid(tables.sweeps(reader.sweeps()), format or "table", sys.stdout)

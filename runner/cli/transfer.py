@@ -67,7 +67,7 @@ def export(
             )
             return
     target = output or Path(f"{found['uid']}.zip")
-    done = bundle_writer.write(database_path, found["uid"], target, images=not no_images)
+    done = bundle_writer.write_bundle(database_path, found["uid"], target, images=not no_images)
     click.echo(view.describe_bundle(done), err=True)
 
 
@@ -93,13 +93,13 @@ def import_(ctx: click.Context, /, files: tuple[Path, ...], db: Path | None, for
     """
     from runner import paths
     from runner.transfer import importer, view
-    from runner.view.formats import write
+    from runner.view.formats import write_grid
 
     done, failed = importer.import_all(paths.database_path(db), files)
     if done:
-        write(view.import_table(done), format or "table", sys.stdout)
+        write_grid(view.import_table(done), format or "table", sys.stdout)
         if format in (None, "table"):
-            click.echo(f"\n{view.files(done)}")
+            click.echo(f"\n{view.files_line(done)}")
     if failed is not None:
         raise failed
     ctx.exit(0 if view.is_complete(done) else 1)

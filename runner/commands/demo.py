@@ -58,7 +58,7 @@ def expected_answers(folder: Path = IMAGES) -> dict[str, dict[str, list[str]]]:
 
 def check_packages() -> None:
     """Raises NotReadyError, before 24 jobs fail for the same reason."""
-    missing = family_info.check(expand.DEMO)["missing_packages"]
+    missing = family_info.check_model(expand.DEMO)["missing_packages"]
     if missing:
         raise NotReadyError(
             f"the demo needs {', '.join(missing)}, which vlmsweep's environment does not have",
@@ -80,7 +80,7 @@ def plan(folder: Path = IMAGES) -> Plan:
     return expand.expand_sweep(sweepfile.validate(data, "demo"), folder, "demo")
 
 
-def check(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
+def check_answers(rows: Iterable[Mapping[str, Any]]) -> list[CheckedAnswer]:
     """Compare the demo's rows of `scored` with their reference answers."""
     out = []
     for row in rows:

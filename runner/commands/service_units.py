@@ -30,7 +30,7 @@ class ServiceSpec:
     at: tuple[int, int] | None = None
 
 
-def program() -> list[str]:
+def command_line() -> list[str]:
     """Return the command of this vlmsweep installation, with an absolute path."""
     script = Path(sys.executable).with_name("vlmsweep")
     return [str(script)] if script.is_file() else [sys.executable, "-P", "-m", "runner"]
@@ -40,7 +40,7 @@ def command(options: Mapping[str, object]) -> list[str]:
     """Return `vlmsweep start` with the given options; options that are None are omitted."""
     given = {name: value for name, value in options.items() if value is not None}
     words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items()]
-    return [*program(), "start", *chain.from_iterable(words)]
+    return [*command_line(), "start", *chain.from_iterable(words)]
 
 
 def inherited_environment() -> dict[str, str]:

@@ -12,7 +12,7 @@ from ..errors import QueryError
 from ..text.suggest import suggest
 
 
-def tables() -> list[dict[str, Any]]:
+def describe_tables() -> list[dict[str, Any]]:
     """Views and tables, each with its kind, meaning and columns."""
     return [
         {
@@ -26,7 +26,7 @@ def tables() -> list[dict[str, Any]]:
     ]
 
 
-def columns(name: str) -> list[dict[str, Any]]:
+def describe_columns(name: str) -> list[dict[str, Any]]:
     """The columns of one of them: type, whether it may be NULL, meaning. Raises QueryError."""
     known = rows.VIEWS | rows.TABLES
     row = known.get(name) or known.get(name.lower())

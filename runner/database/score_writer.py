@@ -14,7 +14,7 @@ from typing import Any
 
 from schemas.states import Outcome
 
-from ..scoring.checks import check
+from ..scoring.checks import check_text
 from ..scoring.match_references import JobKey
 from ..scoring.metrics import score_answer
 
@@ -44,7 +44,7 @@ def score_run(connection: sqlite3.Connection, run: int) -> ScoreProgress:
     """
     row = connection.execute(RUNS + "WHERE runs.id = ?", [run]).fetchone()
     _, outcome, text, raw_text, finish_reason, turns, accepted, chosen = row
-    seen = check(text, raw_text, finish_reason, question(turns))
+    seen = check_text(text, raw_text, finish_reason, question(turns))
     if seen is None:
         return ScoreProgress(0, 0)
     replace_row(connection, "checks", {"run_id": run, **asdict(seen)})

@@ -99,7 +99,7 @@ def compare(a: Snapshot, b: Snapshot, limits: Thresholds) -> Comparison:
     for pair in found:
         mine.setdefault(pair.model_pair, []).append(pair)
     models = [compared(a, b, model_pair, mine.get(i, [])) for i, model_pair in enumerate(both)]
-    settings = config_changes.settings(a, b, both, found)
+    settings = config_changes.compare_settings(a, b, both, found)
     around = config_changes.environments(a, b, both)
     return Comparison(
         a, b, models, found, settings, around, limits, list(find_regressions(models, limits))

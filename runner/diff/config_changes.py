@@ -32,7 +32,7 @@ class ConfigChange:
     models: list[str] = field(default_factory=list)
 
 
-def settings(
+def compare_settings(
     a: Snapshot, b: Snapshot, model_pairs: Sequence[ModelPair], pairs: Iterable[JobPair]
 ) -> list[ConfigChange]:
     """Settings asked for, and the ways models were loaded."""

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..text import units
-from ..view.markdown_html import markdown, markdown_table
+from ..view.markdown_html import escape_markdown, markdown_table
 from ..view.table_renderer import visible_cells
 from . import score_view, view
 
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
     from .pairing import Change, JobPair
 
 
-def write(found: Comparison, limit: int) -> str:
+def comparison_markdown(found: Comparison, limit: int) -> str:
     """All of it; of jobs at most `limit` a kind, 0 for all."""
-    return "\n".join(lines(found, limit)) + "\n"
+    return "\n".join(comparison_lines(found, limit)) + "\n"
 
 
-def lines(found: Comparison, limit: int) -> Iterator[str]:
+def comparison_lines(found: Comparison, limit: int) -> Iterator[str]:
     """Line by line."""
     yield f"### vlmsweep: {'regression' if found.reasons else 'no regression'}"
     yield ""
-    yield from (f"- {markdown(view.reason(one))}" for one in found.reasons)
+    yield from (f"- {escape_markdown(view.reason(one))}" for one in found.reasons)
     yield from ([""] if found.reasons else [])
-    yield f"A: {markdown(found.a.choice.title)}, {units.pluralize(len(found.a.jobs), 'job')}<br>"
-    yield f"B: {markdown(found.b.choice.title)}, {units.pluralize(len(found.b.jobs), 'job')}"
+    for name, side, end in (("A", found.a, "<br>"), ("B", found.b, "")):
+        count = units.pluralize(len(side.jobs), "job")
+        yield f"{name}: {escape_markdown(side.choice.title)}, {count}{end}"
     yield ""
-    yield from markdown_table(*visible_cells(view.models(found)))
-    yield from scores(found)
+    yield from markdown_table(*visible_cells(view.comparison_table(found)))
+    yield from score_lines(found)
     yield from jobs(found, "new_failure", "New failures", limit)
     yield from jobs(found, "fixed", "Fixed", limit)
     yield from texts(found, limit)
@@ -47,13 +48,13 @@ def lines(found: Comparison, limit: int) -> Iterator[str]:
         yield from ("", f"Not compared: {'; '.join(rest)}.")
 
 
-def scores(found: Comparison) -> Iterator[str]:
+def score_lines(found: Comparison) -> Iterator[str]:
     """The scores' table."""
     if not any(model.scores for model in found.models):
         return
     yield from ("", "**Scores**", "")
-    yield from markdown_table(*visible_cells(score_view.scores(found.models)))
-    yield from (f"\n{markdown(line)}" for line in score_view.note(found.models))
+    yield from markdown_table(*visible_cells(score_view.score_grid(found.models)))
+    yield from (f"\n{escape_markdown(line)}" for line in score_view.note(found.models))
 
 
 def jobs(found: Comparison, change: Change, title: str, limit: int) -> Iterator[str]:
@@ -100,7 +101,7 @@ def differences(title: str, found: Sequence[ConfigChange]) -> Iterator[str]:
     yield from ("", f"**{title}**", "")
     for one in found:
         change = f"{code(view.value(one.what, one.a))} → {code(view.value(one.what, one.b))}"
-        yield f"- {markdown(one.what)}: {change} ({', '.join(map(code, one.models))})"
+        yield f"- {escape_markdown(one.what)}: {change} ({', '.join(map(code, one.models))})"
 
 
 def more(pairs: Sequence[JobPair], limit: int) -> Iterator[str]:
@@ -111,4 +112,4 @@ def more(pairs: Sequence[JobPair], limit: int) -> Iterator[str]:
 
 def code(text: str) -> str:
     """Text without any syntax, and without anybody called."""
-    return f"<code>{markdown(text)}</code>"
+    return f"<code>{escape_markdown(text)}</code>"

@@ -59,12 +59,12 @@ def compare_scores(answered: Iterable[JobPair]) -> list[ScoreComparison]:
 
 def shared_scores(pair: JobPair) -> Iterator[tuple[str, float, float]]:
     """The metrics that scored both answers, with both scores."""
-    a, b = scores(pair.a), scores(pair.b)
+    a, b = job_scores(pair.a), job_scores(pair.b)
     for metric in a.keys() & b.keys():
         yield metric, a[metric], b[metric]
 
 
-def scores(job: Record | None) -> dict[str, float]:
+def job_scores(job: Record | None) -> dict[str, float]:
     """A job's scores by metric."""
     return json.loads(job["scores"]) if job and job["scores"] else {}
 

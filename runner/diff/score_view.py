@@ -27,7 +27,7 @@ COLUMNS = (
 )
 
 
-def scores(models: list[ModelComparison]) -> Grid:
+def score_grid(models: list[ModelComparison]) -> Grid:
     """A row per model and metric that scored both sides."""
     return grid([as_row(model.name, score) for model in models for score in model.scores], COLUMNS)
 

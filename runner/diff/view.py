@@ -17,7 +17,7 @@ from rich.text import Text
 from ..text import units
 from ..text.sanitize import one_line
 from ..view.grid import Column, Grid, grid, kind_of
-from ..view.table_renderer import console, draw
+from ..view.table_renderer import console, draw_grid
 from . import score_view, text_diff
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ LEFT: dict[Change, str] = {
 }
 
 
-def models(found: Comparison) -> Grid:
+def comparison_table(found: Comparison) -> Grid:
     """A row per model: its jobs by change, and its ratios B/A."""
     columns = [Column("model", "Model", least=12, middle=True), Column("jobs", "Jobs", "number")]
     columns += [
@@ -126,7 +126,7 @@ def not_compared_lines(found: Comparison) -> Iterator[str]:
             yield f"{units.pluralize(count, 'job')} {label}"
 
 
-def write(found: Comparison, stream: TextIO, limit: int) -> None:
+def write_comparison(found: Comparison, stream: TextIO, limit: int) -> None:
     """All of it; of jobs at most `limit` a kind, 0 for all."""
     out = console(stream)
     for name, side in (("A", found.a), ("B", found.b)):
@@ -134,8 +134,8 @@ def write(found: Comparison, stream: TextIO, limit: int) -> None:
         head = Text.assemble((name, "bold"), f"  {title}, {units.pluralize(len(side.jobs), 'job')}")
         out.print(head, soft_wrap=True)
     out.print()
-    draw(models(found), stream)
-    scores(found, out, stream)
+    draw_grid(comparison_table(found), stream)
+    write_scores(found, out, stream)
     failed, fixed = found.pairs_with("new_failure"), found.pairs_with("fixed")
     jobs(found, out, "New failures", failed, limit, lambda pair: failure_text(pair.b))
     jobs(found, out, "Fixed", fixed, limit, lambda pair: f"was {failure_text(pair.a)}")
@@ -160,12 +160,12 @@ def verdict(found: Comparison, out: Console) -> None:
         out.print(Text(f"  {one_line(reason(one))}"), soft_wrap=True)
 
 
-def scores(found: Comparison, out: Console, stream: TextIO) -> None:
+def write_scores(found: Comparison, out: Console, stream: TextIO) -> None:
     """The scores' table."""
     if not any(model.scores for model in found.models):
         return
     heading(out, "Scores")
-    draw(score_view.scores(found.models), stream)
+    draw_grid(score_view.score_grid(found.models), stream)
     for line in score_view.note(found.models):
         out.print(Text(line, style="dim"), soft_wrap=True)
 

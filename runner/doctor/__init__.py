@@ -24,11 +24,11 @@ def run_checks(database: Path | DatabaseError, devices: bool, screen: TextIO) ->
     `database` is the database path, or the error for a path that cannot be used.
     """
     probes: list[tuple[str, Probe]] = [
-        ("kill", kill_checks.checks),
-        ("measure", measurement_checks.checks),
+        ("kill", kill_checks.kill_checks),
+        ("measure", measurement_checks.measurement_checks),
         ("store", lambda: storage_checks(database)),
-        ("models", lambda: models.checks(devices)),
-        ("here", lambda: environment_checks.checks(screen)),
+        ("models", lambda: models.model_checks(devices)),
+        ("here", lambda: environment_checks.environment_checks(screen)),
     ]
     return [check for area, probe in probes for check in guarded(area, probe)]
 
@@ -37,7 +37,7 @@ def storage_checks(database: Path | DatabaseError) -> Iterable[Check]:
     """Return the checks of the database path; an unusable path is one problem."""
     if isinstance(database, DatabaseError):
         return [Check("store", "database", "problem", database.message)]
-    return storage.checks(database)
+    return storage.storage_checks(database)
 
 
 def guarded(area: str, probe: Probe) -> list[Check]:

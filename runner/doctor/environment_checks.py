@@ -14,7 +14,7 @@ from .check import Check, state_of
 from .models import version
 
 
-def checks(screen: TextIO) -> Iterator[Check]:
+def environment_checks(screen: TextIO) -> Iterator[Check]:
     """Yield checks of images, videos, the terminal and the machine."""
     yield from images()
     yield terminal(screen)

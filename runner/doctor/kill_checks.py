@@ -26,7 +26,7 @@ BROOD = 6  # shim, worker and the four kinds of descendant
 KINDS = "child, own session, daemon, bare daemon"
 
 
-def checks() -> Iterator[Check]:
+def kill_checks() -> Iterator[Check]:
     """Yield a check for each kill mechanism."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-doctor-") as folder:
         yield from check_tree_kill(Path(folder))
@@ -160,13 +160,15 @@ def pidfd() -> Check:
 def cgroup() -> Check:
     """Check the version of control groups and whether new groups can be created."""
     check = "cgroup.kill"
-    mounts = [line.split() for line in lines("/proc/self/mountinfo")]
+    mounts = [line.split() for line in read_lines("/proc/self/mountinfo")]
     kinds = {fields[fields.index("-") + 1]: fields[4] for fields in mounts if "-" in fields}
     if "cgroup2" not in kinds:
         which = "version 1 only" if "cgroup" in kinds else "no control groups"
         return Check("kill", check, "not here", f"{which}; kills go by parent and group instead")
     which = "versions 1 and 2" if "cgroup" in kinds else "version 2"
-    own = next((line[3:] for line in lines("/proc/self/cgroup") if line.startswith("0::")), "/")
+    own = next(
+        (line[3:] for line in read_lines("/proc/self/cgroup") if line.startswith("0::")), "/"
+    )
     place = Path(kinds["cgroup2"] + own.rstrip("/")) / f"vlmsweep-doctor-{os.getpid()}"
     try:
         place.mkdir()
@@ -180,7 +182,7 @@ def cgroup() -> Check:
     return Check("kill", check, "not here", detail)
 
 
-def lines(path: str) -> list[str]:
+def read_lines(path: str) -> list[str]:
     """Return a file's lines; none if it cannot be read."""
     try:
         return Path(path).read_text().splitlines()

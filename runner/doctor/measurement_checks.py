@@ -14,7 +14,7 @@ from ..supervisor.interference import CounterSnapshot
 from ..system import host
 from ..text import units
 from .check import Check, state_of
-from .kill_checks import lines
+from .kill_checks import read_lines
 
 INTERFERENCE_COLUMNS = {
     "slept_s": "sleep",
@@ -37,7 +37,7 @@ except MemoryError:
 """
 
 
-def checks() -> Iterator[Check]:
+def measurement_checks() -> Iterator[Check]:
     """Yield a check for each measurement."""
     yield check_peak_memory()
     yield check_mapped_memory()
@@ -93,7 +93,7 @@ def address_space() -> Check:
 
 def oom_counts() -> Check:
     """Check that kills by the kernel's OOM killer can be recognized."""
-    groups = [line.split(":", 2) for line in lines("/proc/self/cgroup")]
+    groups = [line.split(":", 2) for line in read_lines("/proc/self/cgroup")]
     files = ["/proc/vmstat"]
     for _, controllers, path in groups:
         for folder in ("", path):
@@ -102,7 +102,7 @@ def oom_counts() -> Check:
             elif not controllers:
                 files.insert(0, f"/sys/fs/cgroup{folder}/memory.events")
     for file in files:
-        if any(line.startswith("oom_kill ") for line in lines(file)):
+        if any(line.startswith("oom_kill ") for line in read_lines(file)):
             whose = "this whole machine" if file == "/proc/vmstat" else "this control group"
             detail = f"kills by the kernel's OOM killer are counted for {whose}"
             return Check("measure", "kernel OOM kills", "in force", detail)
@@ -116,7 +116,7 @@ def free_memory() -> Check:
     free, total = memory.available, memory.total
     detail = f"{units.size(free)} of {units.size(total)} free"
     for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        found = lines(file)
+        found = read_lines(file)
         if found and found[0].isdigit() and int(found[0]) < total:
             free = min(free, int(found[0]))
             detail += f"; this container may have {units.size(int(found[0]))}"

@@ -25,7 +25,7 @@ DEVICES_S = 180.0
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-def checks(devices: bool) -> Iterator[Check]:
+def model_checks(devices: bool) -> Iterator[Check]:
     """Yield checks of engines, devices (if requested), the hub and its cache."""
     described = family_info.run_describe()
     yield from engine_checks({k: v["missing_packages"] for k, v in described["engines"].items()})

@@ -27,7 +27,7 @@ STRICT_SINCE = (3, 37, 0)
 Version = tuple[int, ...]
 
 
-def checks(database: Path) -> Iterator[Check]:
+def storage_checks(database: Path) -> Iterator[Check]:
     """Yield checks of the disk, SQLite and the database."""
     place = nearest_existing(database.parent)
     yield check_disk_space(place)

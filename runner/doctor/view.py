@@ -38,12 +38,12 @@ CHECKS = (
 )
 
 
-def draw(checks: Sequence[Check], stream: TextIO) -> None:
+def draw_checks(checks: Sequence[Check], stream: TextIO) -> None:
     """Draw all checks and their counts."""
-    print_on(stream, partial(render, checks))
+    print_on(stream, partial(render_checks, checks))
 
 
-def render(checks: Sequence[Check], out: Console) -> None:
+def render_checks(checks: Sequence[Check], out: Console) -> None:
     """Print one list per area, all with the same column widths, then the summary line."""
     widths = (len("in force"), max(len(check.check) for check in checks))
     for area, found in groupby(checks, key=lambda check: check.area):

@@ -19,7 +19,7 @@ from ..planning.plan import LoadTarget, Plan, PlannedModel
 from ..text.sanitize import one_line
 from . import build, cache
 from .probe import InterpreterError, probe
-from .worker_command import check
+from .worker_command import check_interpreter
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def resolve_interpreter(
 def environment_error(python: str) -> InterpreterError | None:
     """Return the error of a cached environment; None if it is usable."""
     try:
-        check(python)
+        check_interpreter(python)
     except InterpreterError as error:
         return error
     return None

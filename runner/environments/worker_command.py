@@ -23,7 +23,7 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
     if python is None:
         return (sys.executable, "-P", "-m", module), {}
     try:
-        check(python)
+        check_interpreter(python)
         path = str(worker_path.worker_path())
     except (InterpreterError, OSError) as error:
         hint = getattr(error, "hint", None)
@@ -32,7 +32,7 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
     return (python, "-P", "-m", module), {"PYTHONPATH": path, "PYTHONHOME": ""}
 
 
-def check(python: str) -> None:
+def check_interpreter(python: str) -> None:
     """Check that workers can run in an interpreter. Raises InterpreterError if not."""
     if python.startswith(ELSEWHERE):  # never run a program named by an imported file
         raise InterpreterError(

@@ -16,7 +16,7 @@ from schemas.states import Outcome, SweepState
 from schemas.stream import EventSink
 
 from ..errors import VlmsweepError
-from .send_process import SendProcess, SendRequest, check
+from .send_process import SendProcess, SendRequest, find_unknown_urls
 
 
 class NotifyError(VlmsweepError):
@@ -46,7 +46,7 @@ class Notifier:
                 "--notify needs the package apprise, which is not installed",
                 hint="pip install 'vlmsweep[notify]', or use --notify-command",
             )
-        if wrong := check(self.urls):
+        if wrong := find_unknown_urls(self.urls):
             raise NotifyError(
                 f"no address that apprise knows: {', '.join(wrong)}",
                 hint="https://appriseit.com lists them; they look like ntfy://topic",

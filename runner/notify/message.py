@@ -11,7 +11,7 @@ from schemas.shared.redact import redact
 from ..database.reader import Reader
 from ..errors import VlmsweepError
 from ..text.sanitize import one_line, strip_control_characters
-from ..view.formats import write
+from ..view.formats import write_grid
 from ..view.tables import summary_table
 
 
@@ -32,7 +32,7 @@ def compose(database: Path, title: str, body: str, sweep: str) -> Message:
             rows = reader.summary(reader.sweep(sweep)["id"])
         for form in tables:
             out = StringIO()
-            write(summary_table(rows), "table" if form == "table" else "md", out)
+            write_grid(summary_table(rows), "table" if form == "table" else "md", out)
             tables[form] = redact(out.getvalue())
     except VlmsweepError as error:
         tables = dict.fromkeys(tables, f"(no table: {redact(error.message)})\n")

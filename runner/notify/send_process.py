@@ -89,7 +89,7 @@ class SendProcess:
             self.child.wait()
 
 
-def check(urls: Sequence[str]) -> list[str]:
+def find_unknown_urls(urls: Sequence[str]) -> list[str]:
     """The addresses that apprise does not know, each by its place and scheme only."""
     given = json.dumps(asdict(SendRequest(list(urls))))
     try:

@@ -50,7 +50,7 @@ def aliases() -> dict[str, str]:
     }
 
 
-def check(model: str) -> dict[str, Any]:
+def check_model(model: str) -> dict[str, Any]:
     """Return whether a model can run here, and the missing packages. Accepts an alias.
 
     Raises SweepFileError for a name that is neither a folder nor a hub id, and FamiliesError.

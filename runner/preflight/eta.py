@@ -54,7 +54,7 @@ def expected(plan: Plan, known: Estimates) -> ExpectedDuration:
     return ExpectedDuration(total, tuple(unknown))
 
 
-def findings(variants: Sequence[LoadVariant], known: Estimates) -> Iterator[Finding]:
+def check_duration(variants: Sequence[LoadVariant], known: Estimates) -> Iterator[Finding]:
     """Yield a warning for each limit that is below an earlier measurement."""
     for variant in variants:
         seen = known.get((variant.source, variant.load.model), Estimate())

@@ -26,7 +26,7 @@ COMMAND = (sys.executable, "-P", "-m", "runner.image_prep.probe_worker")
 PIXEL_BYTES = 1.6
 
 
-def findings(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Finding]:
+def check_images(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator[Finding]:
     """Yield findings about image headers, read until `limit_s` seconds have passed."""
     answers = probe_images(plan.images, limit_s)
     for path, answer in zip(plan.images, answers, strict=False):

@@ -30,7 +30,7 @@ class MemoryPool:
     name: str
 
 
-def findings(
+def check_memory(
     outlooks: Sequence[ProbeResult],
     estimates: Mapping[tuple[str, str], Estimate],
     devices: Sequence[Device] | None,

@@ -17,7 +17,7 @@ from .probe import ProbeResult
 PIP_NAMES = {"PIL": "pillow"}
 
 
-def findings(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
+def check_models(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     """Yield the findings of all models, then those about disk space for downloads."""
     for outlook in outlooks:
         if outlook.finding is not None:

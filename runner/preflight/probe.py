@@ -12,7 +12,7 @@ from typing import Any
 
 from ..environments import cache
 from ..environments.probe import InterpreterError
-from ..environments.worker_command import check, worker_command
+from ..environments.worker_command import check_interpreter, worker_command
 from ..text.sanitize import one_line
 from .finding import Finding, LoadVariant
 
@@ -62,7 +62,7 @@ def probe_environment(
         return
     try:
         if python is not None:
-            check(python)
+            check_interpreter(python)
         answers, why = run_probe(python, variants, hub, limit_s)
     except InterpreterError as error:
         for variant in variants:

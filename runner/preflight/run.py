@@ -60,7 +60,7 @@ def run_preflight(
     known = eta.load_estimates(asked, database)
     found = [
         *of_models(asked, known, hub, made),
-        *images.findings(plan, database or Path.cwd()),
+        *images.check_images(plan, database or Path.cwd()),
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return PreflightReport(tuple(found), eta.expected(plan, known))
@@ -71,10 +71,10 @@ def of_models(
 ) -> Iterator[Finding]:
     """Yield all findings except those about images."""
     outlooks = probe.probe_variants(asked, hub, made)
-    yield from models.findings(outlooks)
-    yield from servers.findings(asked)
-    yield from memory.findings(outlooks, known, devices.nvidia_devices())
-    yield from eta.findings(asked, known)
+    yield from models.check_models(outlooks)
+    yield from servers.check_servers(asked)
+    yield from memory.check_memory(outlooks, known, devices.nvidia_devices())
+    yield from eta.check_duration(asked, known)
 
 
 def check_queue(queue: Queue, database: Path, emit: EventSink) -> None:

@@ -15,7 +15,7 @@ from .finding import Finding, LoadVariant
 LIMIT_S = 1.0
 
 
-def findings(variants: Sequence[LoadVariant]) -> Iterator[Finding]:
+def check_servers(variants: Sequence[LoadVariant]) -> Iterator[Finding]:
     """Yield findings about servers; opens and closes one connection to each."""
     remote = [variant for variant in variants if variant.source == "server"]
     urls = list(dict.fromkeys(variant.load.url or "" for variant in remote))

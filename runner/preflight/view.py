@@ -21,12 +21,12 @@ STYLES = {"problem": "bold red", "warning": "yellow", "note": "dim"}
 MAX_OF_KIND = 5  # findings shown of one severity and kind; the rest are counted
 
 
-def draw(seen: PreflightReport, stream: TextIO) -> None:
+def draw_report(seen: PreflightReport, stream: TextIO) -> None:
     """Draw the findings and the expected duration of the sweep."""
-    print_on(stream, partial(render, seen))
+    print_on(stream, partial(render_report, seen))
 
 
-def render(seen: PreflightReport, out: Console) -> None:
+def render_report(seen: PreflightReport, out: Console) -> None:
     """Print severity, subject, message and hint of each finding, then the totals."""
     rows = []
     for found, more in shortened(seen.findings):

@@ -27,7 +27,7 @@ def detail_tables(facts: ReportData) -> dict[str, Any]:
     filled = [i for i in range(len(LOADED)) if any(row[i] for row in rows)]
     return {
         "failures": [failure_of(failure, facts) for failure in facts.failures],
-        "sheets": [settings(facts), *(machine(e) for e in facts.environments)],
+        "sheets": [settings_table(facts), *(machine(e) for e in facts.environments)],
         "loaded_titles": [LOADED[i] for i in filled],
         "loaded": [[(LOADED[i], row[i]) for i in filled] for row in rows],
     }
@@ -81,7 +81,7 @@ def worker_words(row: Record) -> str:
     return ", ".join(words)
 
 
-def settings(facts: ReportData) -> dict[str, Any]:
+def settings_table(facts: ReportData) -> dict[str, Any]:
     """The requested sweep."""
     sweep, spec = facts.sweep, facts.spec
     pairs: Pairs = [("Sweep", f"{sweep['id']}, {sweep['uid']}"), ("From", str(sweep["source"]))]

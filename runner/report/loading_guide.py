@@ -15,7 +15,7 @@ from schemas.engines import engines
 
 from ..text import units
 from ..view.grid import Column
-from ..view.markdown_html import markdown as escaped
+from ..view.markdown_html import escape_markdown as escaped
 from ..view.markdown_html import markdown_table
 from . import loading_snippet
 from .data import FailureGroup, LoadAttempt, Model, Record, ReportData, Worker
@@ -101,7 +101,7 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
         ("Python of its own", asked["python"]),
         ("Its own code", allowed if spec.trust_remote_code else has_custom_code),
         ("Pickled weights", allowed if spec.allow_pickle else None),
-        ("Settings of its processor", settings(spec.processor)),
+        ("Settings of its processor", format_settings(spec.processor)),
         ("Notes of the load", "; ".join(json.loads(row["notes"] or "[]"))),
     ]
     return [(name, str(value)) for name, value in pairs if value]
@@ -139,7 +139,7 @@ def sized(value: int | None) -> str | None:
     return None if value is None else units.size(value)
 
 
-def settings(given: Record) -> str:
+def format_settings(given: Record) -> str:
     """`do_image_splitting false`."""
     return ", ".join(f"{name} {json.dumps(value)}" for name, value in given.items())
 
@@ -183,12 +183,12 @@ def family_facts(family: Family) -> Pairs:
     return [(name, text) for name, text in pairs if text]
 
 
-def markdown(facts: ReportData, told: Sequence[GuideEntry]) -> str:
+def guide_markdown(facts: ReportData, told: Sequence[GuideEntry]) -> str:
     """The reference as a Markdown file."""
-    return "\n".join(lines(facts, told)) + "\n"
+    return "\n".join(guide_lines(facts, told)) + "\n"
 
 
-def lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
+def guide_lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
     """Its lines."""
     yield "# Model loading reference"
     yield ""

@@ -14,7 +14,7 @@ from ..text import units
 from ..text.sanitize import strip_control_characters
 from ..view import table_renderer, tables
 from ..view.grid import Column
-from ..view.markdown_html import markdown as escaped
+from ..view.markdown_html import escape_markdown as escaped
 from ..view.markdown_html import markdown_table, piped
 from . import detail_tables, format
 from .data import ReportData
@@ -23,12 +23,12 @@ from .summary import compared_models_note, figures, headline, image_failures_not
 MOST_ANSWERS = 1000
 
 
-def markdown(facts: ReportData) -> str:
+def render_markdown(facts: ReportData) -> str:
     """The whole file."""
-    return "\n".join(lines(facts)) + "\n"
+    return "\n".join(markdown_lines(facts)) + "\n"
 
 
-def lines(facts: ReportData) -> Iterator[str]:
+def markdown_lines(facts: ReportData) -> Iterator[str]:
     """Its lines."""
     yield f"# {escaped(facts.title)}"
     yield ""

@@ -17,7 +17,7 @@ from .load import load_report
 SUFFIXES = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
 
 
-def write(
+def write_report(
     database: Path, sweep: str | None, output: Path | None, format: str | None, images: bool
 ) -> str:
     """A sweep's report; returns what to tell about it. `-` is standard output.
@@ -39,9 +39,9 @@ def write(
 def render_report(facts: ReportData, format: str, images: bool) -> str:
     """The report's text."""
     if format == "md":
-        from .markdown import markdown
+        from .markdown import render_markdown
 
-        return markdown(facts)
+        return render_markdown(facts)
     from .page import page
 
     return page(facts, images)

@@ -12,7 +12,7 @@ from . import loading_guide
 from .load import load_report
 
 
-def write(reader: Reader, sweep: int, format: Format | None, stream: TextIO) -> None:
+def write_guide(reader: Reader, sweep: int, format: Format | None, stream: TextIO) -> None:
     """The whole reference. Raises VlmsweepError for a format it does not have."""
     if format not in (None, "md", "json", "nl"):
         raise VlmsweepError(
@@ -22,7 +22,7 @@ def write(reader: Reader, sweep: int, format: Format | None, stream: TextIO) -> 
     facts = load_report(reader, reader.sweep(str(sweep)))
     told = loading_guide.entries(facts, family_info.run_describe()["families"])
     if format in (None, "md"):
-        stream.write(loading_guide.markdown(facts, told))
+        stream.write(loading_guide.guide_markdown(facts, told))
         return
     records = loading_guide.as_records(told)
     stream.write(

@@ -39,7 +39,7 @@ class TextChecks:
     words: int
 
 
-def check(
+def check_text(
     text: str | None, raw_text: str | None, finish_reason: str | None, question: str
 ) -> TextChecks | None:
     """Checks a run's text, or the partial text of an interrupted run.

@@ -69,7 +69,7 @@ class BundleResult:
     counts: BundleCounts
 
 
-def write(database: Path, uid: str, path: Path, *, images: bool = True) -> BundleResult:
+def write_bundle(database: Path, uid: str, path: Path, *, images: bool = True) -> BundleResult:
     """Writes the sweep with this uid to `path`. Raises ExchangeError."""
     with tempfile.TemporaryDirectory(prefix="vlmsweep-export-") as name:
         db = gather(database, uid, Path(name))

@@ -79,7 +79,7 @@ def note(sweep: MergeResult) -> str:
     return "; ".join(parts)
 
 
-def files(done: Sequence[ImportResult]) -> str:
+def files_line(done: Sequence[ImportResult]) -> str:
     """The files that came along, in a line."""
     images, logs, refused = (
         sum(getattr(one.files, name) for one in done) for name in ("images", "logs", "refused")

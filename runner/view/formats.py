@@ -27,12 +27,12 @@ Format = Literal["json", "nl", "csv", "tsv", "table", "md", "html"]
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write(what: Grid, format: Format, stream: TextIO) -> None:
+def write_grid(what: Grid, format: Format, stream: TextIO) -> None:
     """The whole grid in one of the formats."""
     if format == "table":
-        from .table_renderer import draw  # brings rich, which machines' formats do without
+        from .table_renderer import draw_grid  # brings rich, which machines' formats do without
 
-        draw(what, stream)
+        draw_grid(what, stream)
     elif format in ("md", "html"):
         from . import markdown_html
 
@@ -46,7 +46,7 @@ def write(what: Grid, format: Format, stream: TextIO) -> None:
 def write_or_save(what: Grid, format: Format, stream: TextIO, parquet: Path | None) -> None:
     """The whole grid as a Parquet file where one is named, else on the stream."""
     if parquet is None:
-        write(what, format, stream)
+        write_grid(what, format, stream)
         return
     from .parquet import write_parquet
 

@@ -47,7 +47,7 @@ def render_live(progress: Progress, now: float, width: int, height: int) -> list
     lines: list[Text] = []
     for sweep in sweeps:
         lines += [*([Text("")] if lines else []), sweep_header(sweep, now, width), Text("")]
-        lines += models(list(sweep.models.values()), now, width, room)
+        lines += model_lines(list(sweep.models.values()), now, width, room)
     return lines + below
 
 
@@ -63,10 +63,10 @@ def sweep_header(sweep: SweepProgress, now: float, width: int) -> Text:
     return cut(line, width)
 
 
-def models(known: Sequence[ModelProgress], now: float, width: int, room: int) -> list[Text]:
+def model_lines(known: Sequence[ModelProgress], now: float, width: int, room: int) -> list[Text]:
     """A line per model; finished or waiting models are only counted if there is no room."""
     chosen = visible_models(known, room)
-    figures = [(model, columns(model, now)) for model in chosen]
+    figures = [(model, model_columns(model, now)) for model in chosen]
     states = max((len(c[0]) for _, c in figures), default=0)
     counts = max((len(c[1]) for _, c in figures), default=0)
     rests = max((len(c[2]) for _, c in figures), default=0)
@@ -106,7 +106,7 @@ def current(runs: Sequence[CurrentRun], now: float, width: int, room: int) -> li
     return lines
 
 
-def columns(model: ModelProgress, now: float) -> tuple[str, str, str]:
+def model_columns(model: ModelProgress, now: float) -> tuple[str, str, str]:
     """A model's state, job count, time and memory as text."""
     state = f"{model.state} {model.detail}".strip()
     rest = []

@@ -22,7 +22,7 @@ MARKS = re.compile(r"[\\`*_{}\[\]<>|~&$#@!^]|(?<=[A-Za-z]):(?=//)|(?<=www)\.", r
 BULLET = re.compile(r"^(\d*)([-+.)])(?=\s|$|-)")
 
 
-def markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """One line of text that Markdown shows as it is, also within a table."""
     marked = MARKS.sub(lambda found: "\\" + found[0], one_line(text))
     return BULLET.sub(r"\1\\\2", marked)
@@ -36,10 +36,10 @@ def write_markdown(what: Grid, stream: TextIO) -> None:
 
 def markdown_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Its lines, cells escaped."""
-    yield piped([markdown(column.title) for column in columns])
+    yield piped([escape_markdown(column.title) for column in columns])
     yield piped([":--" if column.kind == "text" else "--:" for column in columns])
     for row in rows:
-        yield piped([markdown(cell) for cell in row])
+        yield piped([escape_markdown(cell) for cell in row])
 
 
 def piped(cells: Sequence[str]) -> str:

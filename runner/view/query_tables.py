@@ -108,11 +108,11 @@ def search_table(rows: Sequence[Record]) -> Grid:
     return grid(rows, FOUND)
 
 
-def tables(rows: Sequence[Record]) -> Grid:
+def schema_table(rows: Sequence[Record]) -> Grid:
     """The tables and views of the database, for machines; people get `runner.view.schema_view`."""
     return grid(rows, [Column(key, key) for key in ("name", "kind", "meaning", "columns")])
 
 
-def columns(rows: Sequence[Record]) -> Grid:
+def columns_table(rows: Sequence[Record]) -> Grid:
     """The columns of one of them, for machines."""
     return grid(rows, [Column(key, key) for key in ("column", "type", "null", "meaning")])

@@ -84,7 +84,7 @@ def sweeps(rows: Sequence[Record]) -> Grid:
     return grid(rows, SWEEPS, nothing="Nothing waits or runs. vlmsweep queue add adds a sweep.")
 
 
-def models(rows: Sequence[Record]) -> Grid:
+def models_table(rows: Sequence[Record]) -> Grid:
     """A sweep's models, in the order in which they run."""
     return grid(rows, MODELS)
 

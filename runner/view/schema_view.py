@@ -14,7 +14,7 @@ from .definition_list import definition_list
 from .table_renderer import print_on
 
 
-def tables(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
+def draw_tables(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
     """Draw every table and view with its meaning and its columns."""
     lines = []
     for row in rows:
@@ -22,15 +22,15 @@ def tables(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
         text = Text(f"{meaning}\n")
         text.append(", ".join(row["columns"]), style="dim")
         lines.append((row["name"], row["kind"], text))
-    draw(lines, stream)
+    draw_rows(lines, stream)
 
 
-def columns(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
+def draw_columns(rows: Sequence[Mapping[str, Any]], stream: TextIO) -> None:
     """Draw every column with its type and meaning."""
-    draw([(row["column"], row["type"], Text(row["meaning"])) for row in rows], stream)
+    draw_rows([(row["column"], row["type"], Text(row["meaning"])) for row in rows], stream)
 
 
-def draw(lines: Iterable[tuple[str, str, Text]], stream: TextIO) -> None:
+def draw_rows(lines: Iterable[tuple[str, str, Text]], stream: TextIO) -> None:
     """Draw names, kinds and meanings; only meanings wrap."""
     rows = [(Text(name), Text(kind), meaning) for name, kind, meaning in lines]
     table = definition_list(rows, ("bold", "dim"))

@@ -54,12 +54,12 @@ def print_on(stream: TextIO, lay_out: Callable[[Console], None]) -> None:
     stream.writelines(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
 
 
-def draw(what: Grid, stream: TextIO) -> None:
+def draw_grid(what: Grid, stream: TextIO) -> None:
     """The whole grid."""
-    print_on(stream, partial(render, what))
+    print_on(stream, partial(render_grid, what))
 
 
-def render(what: Grid, out: Console) -> None:
+def render_grid(what: Grid, out: Console) -> None:
     """A table, one or two with notes below, or blocks: the first that fits."""
     columns, rows = visible_cells(what)
     if not rows:

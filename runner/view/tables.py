@@ -35,7 +35,7 @@ def outcome(row: Record) -> str:
     return ", ".join([*([row["state"]] if row["state"] != SweepState.DONE else []), *counts])
 
 
-def settings(row: Record) -> str:
+def model_settings(row: Record) -> str:
     """A planned model's own choices."""
     return ", ".join(row[key] for key in ("engine", "device", "dtype") if row[key] != "auto")
 
@@ -101,7 +101,7 @@ PLANNED = (
     Column("skipped", "Excluded", "number"),
     Column("bytes", "Weights", "bytes"),
     Column("state", "On disk", least=12),
-    Column("engine", "Settings", least=8, optional=True, of=settings),
+    Column("engine", "Settings", least=8, optional=True, of=model_settings),
 )
 CHECK = (
     Column("model", "Model"),
@@ -150,7 +150,7 @@ def results(rows: Sequence[Record]) -> Grid:
     return grid(rows, [c for c in RESULTS if repeated or c.key != "repeat"])
 
 
-def scores(rows: Sequence[Record]) -> Grid:
+def scores_table(rows: Sequence[Record]) -> Grid:
     """A row per model and metric, of one sweep or several."""
     several = len({row["sweep"] for row in rows}) > 1
     return grid(rows, SCORES if several else SCORES[1:])
@@ -176,7 +176,7 @@ def families(rows: Sequence[Record]) -> Grid:
     return grid(rows, FAMILIES, blocks=True)
 
 
-def check(found: Record) -> Grid:
+def model_check_table(found: Record) -> Grid:
     """The known facts about a model."""
     problem = found["problem"] or {}
     return grid([{**found, **problem, "ready": readiness_text(found)}], CHECK, blocks=True)

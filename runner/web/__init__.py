@@ -36,7 +36,7 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
             "browsing needs Datasette, which is not installed",
             hint="pip install 'vlmsweep[browse]'",
         )
-    check(database)
+    check_readable(database)
     command = [sys.executable, "-P", "-m", "runner.web.server", str(database), str(port or 0)]
     # A session of its own, so that Ctrl-C reaches us alone; it ends when its input does.
     child = subprocess.Popen(
@@ -58,7 +58,7 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
         stop(child)
 
 
-def check(database: Path) -> None:
+def check_readable(database: Path) -> None:
     """Whether the file can be read for as long as it takes. Raises DatabaseError.
 
     Our own readers, short-lived, read a file whose folder they may not write to as one that

@@ -57,7 +57,7 @@ def metadata(database: Path, asked: list[CannedQuery], runs: int) -> dict[str, A
             NAME: {
                 "title": "vlmsweep's history",
                 "source": str(database),
-                "tables": tables(runs < MANY),
+                "tables": table_metadata(runs < MANY),
                 "queries": {query_slug(question): query(question) for question in asked},
             }
         },
@@ -70,11 +70,11 @@ def query_slug(question: CannedQuery) -> str:
     return f"{question.name}-query" if question.name in taken else question.name
 
 
-def tables(counted: bool) -> dict[str, Any]:
+def table_metadata(counted: bool) -> dict[str, Any]:
     """Each table and view, with its columns."""
     found: dict[str, Any] = {"_sqlite_migrations": {"hidden": True}}
     for name, row in (rows.VIEWS | rows.TABLES).items():
-        about: dict[str, Any] = {"description": description(row), "columns": columns(row)}
+        about: dict[str, Any] = {"description": description(row), "columns": column_meanings(row)}
         if name in LABELS:
             about["label_column"] = LABELS[name]
         if name in FACETS and (counted or name not in rows.VIEWS):
@@ -91,7 +91,7 @@ def description(row: type) -> str:
     return text[:1].upper() + text[1:]
 
 
-def columns(row: type) -> dict[str, str]:
+def column_meanings(row: type) -> dict[str, str]:
     """What each column means."""
     hints = typing.get_type_hints(row, include_extras=True)
     return {name: typing.get_args(hint)[1] for name, hint in hints.items()}

@@ -35,7 +35,7 @@ class MergeTable:
     firm: bool = False
 
 
-def columns(*names: str) -> frozenset[str]:
+def column_set(*names: str) -> frozenset[str]:
     """A set of columns."""
     return frozenset(names)
 
@@ -52,18 +52,18 @@ TABLES = (
     MergeTable(
         "images",
         ("path", "source_sha256", "max_side", "max_frames"),
-        moves=columns("prepared_path", "frame_paths", "error_class", "message"),
+        moves=column_set("prepared_path", "frame_paths", "error_class", "message"),
     ),
     MergeTable("prompts", ("sha256",)),
     MergeTable(
         ROOT,
         ("uid",),
         refs={"environment_id": "environments"},
-        moves=columns(
+        moves=column_set(
             *("state", "created_at", "started_at", "ended_at"),
             *("in_queue", "label", "priority", "rank", "paused", "not_before"),
         ),
-        unset=columns("after_sweep_id"),
+        unset=column_set("after_sweep_id"),
         firm=True,
     ),
     MergeTable(
@@ -71,7 +71,9 @@ TABLES = (
         ("sweep_id", "name"),
         of="sweep_id",
         refs={"sweep_id": ROOT, "model_id": "models", "fallback_of": "sweep_models"},
-        moves=columns("rank", "paused", "load_failures", "worker_failures", "away_since", "python"),
+        moves=column_set(
+            "rank", "paused", "load_failures", "worker_failures", "away_since", "python"
+        ),
         firm=True,
     ),
     MergeTable(
@@ -84,8 +86,8 @@ TABLES = (
             "prompt_id": "prompts",
             "fallback_id": "sweep_models",
         },
-        moves=columns("state", "rank", "paused", "fallback_id"),
-        unset=columns("latest_run_id"),
+        moves=column_set("state", "rank", "paused", "fallback_id"),
+        unset=column_set("latest_run_id"),
         firm=True,
     ),
     MergeTable(
@@ -106,7 +108,7 @@ TABLES = (
             "model_id": "models",
             "environment_id": "environments",
         },
-        moves=columns("log_path"),
+        moves=column_set("log_path"),
         finished="s.ended_at NOT NULL",
     ),
     MergeTable(

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from runner.bug_report.project import project
 from runner.bug_report.redact import code_block, current_first, inline_code, last_lines, redact
-from runner.bug_report.report import markdown
+from runner.bug_report.report import write_report_text
 from runner.bug_report.run_record import RunRecord
 from runner.cli import cli
 from runner.database.store import Store
@@ -74,7 +74,7 @@ def killed() -> RunRecord:
 
 
 def test_report_contains_the_evidence() -> None:
-    text, to = markdown(killed())
+    text, to = write_report_text(killed())
     assert text.startswith("# `org/model`: timeout in prefill: `no first token within 180 s`\n")
     for said in (
         "killed for the limit `first_token_s` (180 s), by `SIGUSR1 SIGKILL`",
@@ -108,7 +108,7 @@ def test_report_contains_the_evidence() -> None:
     ],
 )
 def test_report_covers_other_outcomes(made: RunRecord, said: str) -> None:
-    assert said in markdown(made)[0]
+    assert said in write_report_text(made)[0]
 
 
 def fences(text: str) -> list[str]:
@@ -142,7 +142,7 @@ def test_model_output_in_a_report_is_inert() -> None:
         turns=[{"role": "user", "text": HOSTILE}],
         images=[image(format=HOSTILE, mode=HOSTILE)],
     )
-    text, _ = markdown(made)
+    text, _ = write_report_text(made)
     assert "\x1b" not in text
     outside = "\n".join(fences(text))
     bare = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", re.sub(r"<!--.*?-->", "", outside))
@@ -161,7 +161,7 @@ def test_private_data_is_not_in_a_report(monkeypatch: pytest.MonkeyPatch) -> Non
     said += "a" * 30
     texts = {"message": said, "traceback": said, "raw_text": said}
     made = case(texts, worker={"stack": said + "s", "notes": json.dumps([said])}, log=said)
-    text, _ = markdown(made)
+    text, _ = write_report_text(made)
     for private in ("ann", "bob", "eve", "/root", "some-very-secret-1", "hf_aaa"):
         assert private not in text, private
     assert "see ~/x and ~/y and ~\\z, ~/w" in text

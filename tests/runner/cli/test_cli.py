@@ -268,12 +268,12 @@ def test_answer_is_printed_with_its_score() -> None:
     row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "reference_answers": '["red"]'}
     marks = [
         one.right
-        for one in demo.check(
+        for one in demo.check_answers(
             [row | {"scores": json.dumps({"exact": x})} for x in (1.0, 0.0, None)]
         )
     ]
     assert marks == [True, False, False]
-    (unknown,) = demo.check([row | {"reference_answers": None, "scores": None}])
+    (unknown,) = demo.check_answers([row | {"reference_answers": None, "scores": None}])
     assert unknown.right is None
 
 
@@ -464,7 +464,7 @@ def test_missing_images_error_names_the_option(here: Path) -> None:
 
 def test_demo_reports_missing_packages_first(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "runner.planning.family_info.check", lambda model: {"missing_packages": ["torch"]}
+        "runner.planning.family_info.check_model", lambda model: {"missing_packages": ["torch"]}
     )
     done = vlmsweep("demo")
     assert done.exit_code == 2

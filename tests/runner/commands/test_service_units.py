@@ -98,7 +98,7 @@ def test_launchd_agent_runs_with_the_secrets(
     home = tmp_path / "a 'home'"
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr(
-        service_units, "program", lambda: [sys.executable, str(tmp_path / "my own.py")]
+        service_units, "command_line", lambda: [sys.executable, str(tmp_path / "my own.py")]
     )
     (tmp_path / "my own.py").write_text("import os, sys; print(sys.argv[1:], os.environ.get('S'))")
     agent = plistlib.loads(made("--for", "launchd", "--db", "/data/my 'own'.db").encode())

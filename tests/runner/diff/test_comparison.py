@@ -334,7 +334,7 @@ def test_terminal_shows_texts_side_by_side_in_colour(
     monkeypatch.delenv("NO_COLOR", raising=False)
     sides(store, queued, [2.0], text="a blue \x1b[5mcircle")
     screen = Terminal()
-    comparison.write(held(store), screen, 20)
+    comparison.write_comparison(held(store), screen, 20)
     (line,) = [line for line in screen.getvalue().splitlines() if "blue" in line]
     red, blue = line.index("red"), line.index("blue")
     assert line[:red].endswith("\x1b[31m")
@@ -343,7 +343,7 @@ def test_terminal_shows_texts_side_by_side_in_colour(
     assert len(re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip()) <= 80
     monkeypatch.setenv("NO_COLOR", "1")
     plain = Terminal()
-    comparison.write(held(store), plain, 20)
+    comparison.write_comparison(held(store), plain, 20)
     assert "{-red circle-}{+blue" in plain.getvalue()
 
 

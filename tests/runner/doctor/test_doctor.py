@@ -42,7 +42,7 @@ def looked_at(database: Path) -> dict[str, Check]:
 
 
 def probe(database: Path) -> Iterator[Check]:
-    return storage.checks(database)
+    return storage.storage_checks(database)
 
 
 def test_doctor_json_has_the_documented_keys_and_no_secret(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_details_are_wrapped_and_not_truncated() -> None:
 
     detail = " ".join(f"word{i}" for i in range(60))
     out = Terminal()
-    view.draw([Check("kill", "pidfd", "in force", detail)], out)
+    view.draw_checks([Check("kill", "pidfd", "in force", detail)], out)
     assert "word59" in out.getvalue()
     assert "…" not in out.getvalue()
 
@@ -90,7 +90,7 @@ def test_details_are_wrapped_and_not_truncated() -> None:
 
 @pytest.mark.skipif(not LINUX, reason="Linux's own mechanisms")
 def test_linux_mechanisms_are_verified() -> None:
-    found = states(list(kill_checks.checks()))
+    found = states(list(kill_checks.kill_checks()))
     for check in ("orphans adopted", "kill of a whole tree", "supervisor dies", "shim itself dies"):
         assert found[check] == "in force", found
     assert found["pidfd"] == "in force"
@@ -105,14 +105,14 @@ def test_failing_kill_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     broken.write_text(text)
     monkeypatch.setattr(launcher, "SHIM", broken)
     monkeypatch.setattr(kill_checks, "GONE_S", 0.5)
-    found = states(list(kill_checks.checks()))
+    found = states(list(kill_checks.kill_checks()))
     assert found["kill of a whole tree"] == found["supervisor dies"] == "problem"
 
 
 def test_worker_that_does_not_start_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kill_checks.faults, "__file__", "/nowhere/faults.py")
     monkeypatch.setattr(kill_checks, "UP_S", 0.5)
-    found = list(kill_checks.checks())
+    found = list(kill_checks.kill_checks())
     assert not doctor.healthy(found)
     assert states(found)["supervisor dies"] == "problem"
 

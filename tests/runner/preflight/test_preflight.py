@@ -181,7 +181,7 @@ def test_preflight_has_a_time_limit(tmp_path: Path) -> None:
     assert outlook.finding is not None
     assert (outlook.finding.severity, outlook.facts) == ("warning", None)
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
-    (said,) = images.findings(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
+    (said,) = images.check_images(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
     assert said.message == "0 of 1 were checked in 0.001 s"
 
 

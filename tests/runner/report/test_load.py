@@ -17,10 +17,10 @@ from runner.database.store import Store
 from runner.report import page, plots, scatter, scores, summary, timeline
 from runner.report.data import ReportData
 from runner.report.load import load_report, log_tail
-from runner.report.markdown import markdown
+from runner.report.markdown import render_markdown
 from runner.text.sanitize import UNSAFE
 from runner.view import tables
-from runner.view.formats import write
+from runner.view.formats import write_grid
 from schemas.states import Outcome, Phase
 from tests.helpers.hostile_text import ESCAPES, SCRIPT
 
@@ -189,7 +189,7 @@ def test_report_text_has_no_control_characters(
     rows = reader.results(facts.sweep["id"])
     for shown in (tables.results(rows), tables.summary_table(reader.summary(facts.sweep["id"]))):
         screen = Screen()
-        write(shown, format or "table", screen)  # type: ignore[arg-type]
+        write_grid(shown, format or "table", screen)  # type: ignore[arg-type]
         plain = re.sub("\x1b\\[[01]m", "", screen.getvalue())
         assert not UNSAFE.search(plain)
     assert "[31mred" in "".join(row["text"] or "" for row in rows)
@@ -198,7 +198,7 @@ def test_report_text_has_no_control_characters(
 def test_spreadsheet_reads_texts_unchanged(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
     out = io.StringIO()
-    write(tables.results(rows), "csv", out)
+    write_grid(tables.results(rows), "csv", out)
     read = list(csv.DictReader(io.StringIO(out.getvalue(), newline="")))
     assert [row["text"] for row in read] == [row["text"] or "" for row in rows]
     assert {SCRIPT, ESCAPES} <= {row["text"].removeprefix("you said ") for row in read}
@@ -214,4 +214,4 @@ def test_sweep_that_has_not_started_can_be_reported(
     assert [model.works for model in facts.models] == ["waiting"] * 2
     text = page.page(facts)
     assert "No model was tried yet." in text
-    assert markdown(facts).count("waiting") > 1
+    assert render_markdown(facts).count("waiting") > 1

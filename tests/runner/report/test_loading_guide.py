@@ -58,7 +58,7 @@ def test_guide_shows_failures_and_the_fallback_that_worked(
 def test_guide_markdown_escapes_text(
     facts: ReportData, entries: list[loading_guide.GuideEntry]
 ) -> None:
-    text = loading_guide.markdown(facts, entries)
+    text = loading_guide.guide_markdown(facts, entries)
     assert not UNSAFE.search(text)
     html = MarkdownIt("commonmark").enable("table").render(text)
     assert "<script" not in html

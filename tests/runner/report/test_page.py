@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from runner.cli import cli
 from runner.report import plots, svg, write
 from runner.report.data import ReportData
-from runner.report.markdown import markdown
+from runner.report.markdown import render_markdown
 from runner.report.page import page
 from runner.report.thumbnails import thumbnail
 from runner.text.sanitize import UNSAFE, one_line, strip_control_characters
@@ -147,22 +147,22 @@ def test_model_that_never_loaded_has_a_row_in_every_plot(facts: ReportData) -> N
 
 
 def test_markdown_escapes_text(facts: ReportData) -> None:
-    html = MarkdownIt("commonmark").enable("table").render(markdown(facts))
+    html = MarkdownIt("commonmark").enable("table").render(render_markdown(facts))
     seen = read(html)
     wanted = "h1 h2 p ul li strong em table thead tbody tr th td code"
     assert seen.tags <= set(wanted.split())
     text = "".join(seen.text)
     for said in (SCRIPT, f"you said {SCRIPT}", one_line(f"you said {ESCAPES}"), LIAR, *NAMES):
         assert said in text
-    assert not UNSAFE.search(markdown(facts))
+    assert not UNSAFE.search(render_markdown(facts))
 
 
 def test_format_follows_the_file_name(database: Path, tmp_path: Path) -> None:
-    told = write.write(database, None, tmp_path / "out.md", None, True)
+    told = write.write_report(database, None, tmp_path / "out.md", None, True)
     assert told.endswith("3 models, 24 answers")
     assert (tmp_path / "out.md").read_text().startswith("# tuesday ")
     with pytest.raises(Exception, match="cannot write"):
-        write.write(database, None, tmp_path / "no folder" / "out.md", None, True)
+        write.write_report(database, None, tmp_path / "no folder" / "out.md", None, True)
     assert [path.name for path in tmp_path.iterdir()] == ["out.md"]
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from runner.scoring import language as languages
 from runner.scoring import special_tokens
-from runner.scoring.checks import check, echoes_prompt, summarize_checks, visible
+from runner.scoring.checks import check_text, echoes_prompt, summarize_checks, visible
 from runner.scoring.language import language
 from runner.scoring.repetition import repetition
 
@@ -61,7 +61,7 @@ def test_repetition_matches_a_hand_calculation() -> None:
 
 @given(st.text(max_size=80))
 def test_checks_accept_any_text(text: str) -> None:
-    seen = check(text, text, "stop", "What is this then?")
+    seen = check_text(text, text, "stop", "What is this then?")
     assert seen is not None
     assert seen.repetition is None or 0 <= seen.repetition < 1
     assert seen.characters == len(text)
@@ -146,34 +146,34 @@ def test_language_detection_uses_no_network() -> None:
 
 
 def test_checks_fill_the_columns_of_a_run() -> None:
-    seen = check("It's a well-kept cat.<|end|>", "…", "length", "What is this?")
+    seen = check_text("It's a well-kept cat.<|end|>", "…", "length", "What is this?")
     assert seen is not None
     assert (seen.empty, seen.cut_off, seen.special_tokens, seen.prompt_echoed) == (0, 1, 1, 0)
     assert (seen.characters, seen.words) == (28, 5)
 
 
 def test_partial_answer_is_checked_without_tokens() -> None:
-    seen = check(None, "<s>A cat", None, "What is this?")
+    seen = check_text(None, "<s>A cat", None, "What is this?")
     assert seen is not None
     assert (seen.cut_off, seen.special_tokens, seen.characters) == (None, None, 5)
-    assert check(None, None, None, "What is this?") is None
+    assert check_text(None, None, None, "What is this?") is None
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b", "\x00", "<s>"])
 def test_invisible_text_is_empty(text: str) -> None:
-    seen = check(None, text, None, "What is this?")
+    seen = check_text(None, text, None, "What is this?")
     assert seen is not None
     assert seen.empty == 1
 
 
 def test_very_long_text_is_checked_quickly() -> None:
     """Not a timing test: only a part of a bounded size may be read."""
-    seen = check("ab cd " * 3_000_000, "", "length", "What is this?")
+    seen = check_text("ab cd " * 3_000_000, "", "length", "What is this?")
     assert seen is not None
     assert seen.characters == 18_000_000
     assert seen.words == 33_334
     assert (seen.repetition or 0) > 0.99
-    cut = check(None, "<s>" + "a" * 200_000, None, "What is this?")
+    cut = check_text(None, "<s>" + "a" * 200_000, None, "What is this?")
     assert cut is not None
     assert cut.characters == 200_000
 

@@ -33,7 +33,7 @@ def export(store: Store, folder: Path) -> list[Path]:
     paths = []
     for name, uid in uids(store).items():
         paths.append(folder / f"{name}.zip")
-        bundle_writer.write(store.path, uid, paths[-1])
+        bundle_writer.write_bundle(store.path, uid, paths[-1])
     return paths
 
 
@@ -97,9 +97,9 @@ def test_export_is_byte_identical_in_any_folder(
     histories.work(ours, histories.add_sweep(ours, tmp_path, "mine", ["s"]))
     uid = uids(theirs)["two"]
     for number in (1, 2):
-        bundle_writer.write(theirs.path, uid, tmp_path / f"{number}.zip")
+        bundle_writer.write_bundle(theirs.path, uid, tmp_path / f"{number}.zip")
     import_file(ours, tmp_path / "2.zip")
-    bundle_writer.write(ours.path, uid, tmp_path / "3.zip")
+    bundle_writer.write_bundle(ours.path, uid, tmp_path / "3.zip")
     contents = {(tmp_path / f"{number}.zip").read_bytes() for number in (1, 2, 3)}
     assert len(contents) == 1
 
@@ -134,7 +134,7 @@ def test_bundle_without_images_keeps_their_paths(stores: Stores, tmp_path: Path)
     data = {"models": ["./m"], "prompts": ["p"]}
     histories.work(theirs, histories.add_real(theirs, tmp_path, data, {"red.png": "red"}))
     (uid,) = theirs.connection.execute("SELECT uid FROM sweeps").fetchone()
-    done = bundle_writer.write(theirs.path, uid, tmp_path / "x.zip", images=False)
+    done = bundle_writer.write_bundle(theirs.path, uid, tmp_path / "x.zip", images=False)
     assert done.counts.images == 0
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         assert not [name for name in file.namelist() if name.endswith(".png")]
@@ -154,7 +154,7 @@ def test_exported_logs_have_no_secrets(
         f"GET {token}\nkey 0123-very-secret\nAuthorization: Bearer abcdefghijk\nhttp://me:pw@h/\n"
     )
     Path(log).write_text(said + "TOKENIZERS_PARALLELISM=false\n")
-    bundle_writer.write(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
+    bundle_writer.write_bundle(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         text = file.read("logs/worker-1.log").decode()
     for secret in (token, "0123-very-secret", "abcdefghijk", "me:pw"):

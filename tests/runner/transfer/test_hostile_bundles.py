@@ -33,7 +33,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Members:
     data = {"name": "real", "models": ["./m"], "prompts": ["p"]}
     histories.work(theirs, histories.add_real(theirs, folder, data, {"red.png": "red"}))
     (uid,) = theirs.connection.execute("SELECT uid FROM sweeps").fetchone()
-    bundle_writer.write(theirs.path, uid, folder / "sound.zip")
+    bundle_writer.write_bundle(theirs.path, uid, folder / "sound.zip")
     theirs.close()
     with zipfile.ZipFile(folder / "sound.zip") as file:
         return {name: file.read(name) for name in file.namelist()}

@@ -54,7 +54,7 @@ FILES = {"a.png": "red", "b [1].png": "blue", "ünï=1.png": "green"}
 
 def bundled(store: Store, path: Path, **options: bool) -> bundle_writer.BundleResult:
     (uid,) = store.connection.execute("SELECT uid FROM sweeps ORDER BY id DESC").fetchone()
-    return bundle_writer.write(store.path, uid, path, **options)
+    return bundle_writer.write_bundle(store.path, uid, path, **options)
 
 
 def unpacked(path: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runner.text import sanitize, units
-from runner.view.formats import as_json, write
+from runner.view.formats import as_json, write_grid
 from runner.view.grid import Column, Grid, grid
 from runner.view.table_renderer import truncate_middle
 
@@ -37,7 +37,7 @@ class Screen(io.StringIO):
 
 def written(what: Grid, format: Any, stream: io.StringIO | None = None) -> str:
     out = stream or io.StringIO()
-    write(what, format, out)
+    write_grid(what, format, out)
     return out.getvalue()
 
 

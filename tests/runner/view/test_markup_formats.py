@@ -10,9 +10,9 @@ import pytest
 from markdown_it import MarkdownIt
 
 from runner.text.sanitize import one_line
-from runner.view.formats import write
+from runner.view.formats import write_grid
 from runner.view.grid import Column, grid
-from runner.view.markdown_html import markdown
+from runner.view.markdown_html import escape_markdown
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -60,7 +60,7 @@ def read(html: str) -> Page:
 
 def written(rows: list[dict[str, Any]], format: Any) -> str:
     out = io.StringIO()
-    write(grid(rows, COLUMNS), format, out)
+    write_grid(grid(rows, COLUMNS), format, out)
     return out.getvalue()
 
 
@@ -81,17 +81,17 @@ def test_hostile_text_stays_text_in_an_html_table() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text_in_a_paragraph(text: str) -> None:
-    html = GITHUB.render(markdown(text))
+    html = GITHUB.render(escape_markdown(text))
     assert {tag for tag, _ in read(html).seen} == {"p"}
     assert read(html.replace("<p>", "<td>")).cells == [one_line(text)]
 
 
 def test_plain_urls_do_not_become_links() -> None:
-    assert markdown("at https://x.example, WWW.x.example") == (
+    assert escape_markdown("at https://x.example, WWW.x.example") == (
         r"at https\://x.example, WWW\.x.example"
     )
 
 
 def test_plain_text_is_unchanged() -> None:
     text = "5.51 s, 83.3% (a-b), SmolVLM2-500M: it's fine"
-    assert markdown(text) == text
+    assert escape_markdown(text) == text

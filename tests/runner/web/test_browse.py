@@ -180,9 +180,13 @@ def test_unusual_database_name_opens(tmp_path: Path) -> None:
 
 
 def test_large_tables_are_not_counted_per_page() -> None:
-    assert metadata.tables(counted=True)["results"]["facets"] == ["sweep", "model", "outcome"]
-    assert "facets" not in metadata.tables(counted=False)["results"]
-    assert metadata.tables(counted=False)["runs"]["facets"] == ["outcome"]
+    assert metadata.table_metadata(counted=True)["results"]["facets"] == [
+        "sweep",
+        "model",
+        "outcome",
+    ]
+    assert "facets" not in metadata.table_metadata(counted=False)["results"]
+    assert metadata.table_metadata(counted=False)["runs"]["facets"] == ["outcome"]
 
 
 # The guard.

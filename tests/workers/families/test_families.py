@@ -88,16 +88,16 @@ def test_describe_prints_json(
 
 def test_check_finds_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    missing = describe.check("someone/model")
+    missing = describe.check_model("someone/model")
     assert missing["problem"]["error_class"] == "not_in_cache"
     snapshot = tmp_path / "models--someone--model" / "snapshots" / "c0ffee"
     snapshot.mkdir(parents=True)
     (snapshot / "config.json").write_text('{"model_type": "smolvlm"}')
-    found = describe.check("someone/model")
+    found = describe.check_model("someone/model")
     assert found["folder"] == str(snapshot)
     assert found["family"] == "smolvlm"
     assert found["problem"]["error_class"] == "missing_shards"
-    assert describe.check("../etc")["folder"] is None
+    assert describe.check_model("../etc")["folder"] is None
 
 
 def test_every_module_is_a_family_and_each_checkpoint_matches_one() -> None:

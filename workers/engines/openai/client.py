@@ -94,17 +94,17 @@ class Client:
     def get_json(self, url: str) -> tuple[Any, dict[str, str]]:
         """The JSON that a GET returns, and the headers. Raises WorkerFailure."""
         with self.open(url) as response:
-            check(response)
+            raise_for_status(response)
             return read_json(response), response.headers
 
     def get_status(self, url: str) -> None:
         """Raises WorkerFailure if a GET does not reach a server that can answer now."""
         with self.open(url, read_s=POLL_S) as response:
             if response.status >= 500 or response.status == 429:
-                check(response)
+                raise_for_status(response)
 
 
-def check(response: HttpResponse) -> None:
+def raise_for_status(response: HttpResponse) -> None:
     """Raises WorkerFailure unless the status is 200."""
     status = response.status
     if status == 200:

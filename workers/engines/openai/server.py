@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from ...error_classes import WorkerFailure
 from . import errors
-from .client import Client, check
+from .client import Client, raise_for_status
 from .errors import HttpStatusError
 from .http_response import HttpResponse
 from .request import Body
@@ -167,7 +167,7 @@ class OpenAIServer:
     def _check(response: HttpResponse) -> None:
         """Raises WorkerFailure unless the status is 200; then the response is closed."""
         try:
-            check(response)
+            raise_for_status(response)
         except BaseException:
             response.close()
             raise
