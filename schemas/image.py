@@ -26,7 +26,8 @@ class ImageFacts:
     `orientation` is EXIF's, 1 to 8. `frames` counts frames or pages, of which the first is used.
     `prepared_sha256` is over width, height and RGB pixels, so that it does not depend on how the
     prepared file is compressed. `reused`: nothing was decoded, the folder had it already.
-    `message` is readable text, set only with `error_class`.
+    `message` is readable text, set only with `error_class`; `notes` name what was left out of a
+    file that was decoded.
 
     Of a video `orientation` is what its display matrix comes to in EXIF's words, `frames` counts
     all its frames, `max_frames` is the requested number, and `frame_sha256s` are those taken,
@@ -53,6 +54,7 @@ class ImageFacts:
     reused: bool = False
     error_class: ImageError | None = None
     message: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,6 +176,7 @@ def add_image(store: Store, image: PreparedImage, max_side: int | None) -> int:
     frames = [display_path(path) for path in image.frame_paths]
     row["frame_paths"] = canonical_json(frames) if frames else None
     row["frame_times_s"] = canonical_json(image.frame_times_s) if frames else None
+    row["notes"] = canonical_json(image.notes) if image.notes else None
     del row["reused"], row["frame_sha256s"]
     keys = ["path", "source_sha256", "max_side", "max_frames"]
     return store.find_or_add("images", keys, row)

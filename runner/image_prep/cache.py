@@ -19,7 +19,7 @@ from schemas.image import ImageFacts
 from ..system.atomic_write import atomic_write
 
 # Part of the index's key: raise it when the same file would give other pixels.
-RECIPE = 1
+RECIPE = 2
 TOUCH_S = 3600.0
 
 
@@ -47,7 +47,8 @@ def load_cached(
         if entry["check"] == _check(entry) and sizes == entry["png_bytes"]:
             _touch(path, *(image_path(folder, name) for name in _prepared(facts)))
             frames, times = tuple(facts.frame_sha256s), tuple(facts.frame_times_s)
-            return replace(facts, frame_sha256s=frames, frame_times_s=times, reused=True)
+            facts = replace(facts, frame_sha256s=frames, frame_times_s=times)
+            return replace(facts, notes=tuple(facts.notes), reused=True)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         pass
     return None

@@ -16,6 +16,7 @@ import os
 import resource
 import signal
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -45,10 +46,10 @@ def _store_image(
     file: IO[bytes], stamp: int, facts: ImageFacts, image: Image, order: DecodeRequest
 ) -> ImageFacts:
     folder = _folder(order)
-    orientation, image = pixels.decode(file, facts, image, order)
+    facts, image = pixels.decode(file, facts, image, order)
     _check_unchanged(file, stamp)
     digest, size = _write_png(folder, image)
-    facts = replace(facts, orientation=orientation, prepared_sha256=digest)
+    facts = replace(facts, prepared_sha256=digest)
     facts = replace(facts, prepared_width=image.width, prepared_height=image.height)
     cache.save_cached(folder, facts, order.max_side, [size])
     return facts
@@ -96,7 +97,8 @@ def serve(order: DecodeRequest) -> DecodeResult:
     kind: Kind = "image" if order.max_frames is None else "video"
     facts, retire = ImageFacts(kind=kind, max_frames=order.max_frames), False
     try:
-        with open_source(bytes.fromhex(order.path)) as file:
+        with open_source(bytes.fromhex(order.path)) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # those about metadata become notes
             found = os.fstat(file.fileno())
             facts = replace(facts, source_bytes=found.st_size)
             facts = replace(facts, source_sha256=hash_source(file))
@@ -110,13 +112,13 @@ def serve(order: DecodeRequest) -> DecodeResult:
     except cache.CacheFolderError as error:
         return DecodeResult(number=order.number, folder_error=str(error))
     except UnusableImageError as error:
-        facts = replace(facts, error_class=error.error_class, message=str(error))
+        facts = replace(facts, error_class=error.error_class, message=str(error), notes=())
     except MemoryError:
         text = "needs more memory to decode than the limit allows: shrink it or raise the limit"
-        facts, retire = replace(facts, error_class="bad_image", message=text), True
+        facts, retire = replace(facts, error_class="bad_image", message=text, notes=()), True
     except Exception as error:
         text = f"is broken or cut off ({type(error).__name__}: {error}): fetch or export it again"
-        facts = replace(facts, error_class="bad_image", message=text[:500])
+        facts = replace(facts, error_class="bad_image", message=text[:500], notes=())
     return DecodeResult(number=order.number, retire=retire, **asdict(facts))
 
 

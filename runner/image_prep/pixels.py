@@ -8,14 +8,15 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
-from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
 from schemas.image import DecodeRequest, ImageFacts
 
+from . import colours, png_chunks, side_data
 from .open_source import CHUNK, UnusableImageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ FORMATS = (
 )
 # fmt: on
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+MAX_NOTES = 4
+THIN_RATIO = 100  # long side to short side
+EXIF_NOTE = "its EXIF data is damaged: it was not rotated"
 # Files given by mistake, recognized by their first bytes.
 WRONG_KINDS = (
     (b"%PDF", "a PDF: export its pages as PNG"),
@@ -56,6 +60,9 @@ def load_pillow(head: bytes) -> list[str]:
     for name in PLUGINS:
         with suppress(ImportError):
             import_module(f"PIL.{name}ImagePlugin")
+    png: Any = sys.modules.get("PIL.PngImagePlugin")
+    if png is not None:
+        png.MAX_TEXT_CHUNK = png_chunks.MAX_SIDE_BYTES  # larger ones were left out before
     brands = {head[i : i + 4] for i in range(8, 64, 4)} if head[4:8] == b"ftyp" else set()
     avif: Any = sys.modules.get("PIL.AvifImagePlugin")
     if brands & {b"avif", b"avis"}:
@@ -80,29 +87,33 @@ def load_pillow(head: bytes) -> list[str]:
 def read_header(
     file: IO[bytes], facts: ImageFacts, order: DecodeRequest
 ) -> tuple[ImageFacts, Image]:
-    """Return the facts of the header, and the undecoded image. Raises UnusableImageError."""
+    """Return the facts of the header, and the undecoded image. Raises UnusableImageError.
+
+    Damaged metadata is left out; `notes` of the facts name it.
+    """
     from PIL import Image as module
 
     file.seek(0)
     formats = load_pillow(head := file.read(64))
     module.MAX_IMAGE_PIXELS = order.max_pixels
-    image = _open(file, formats, head)
+    image, readable, notes = _open_without_damage(file, formats, head)
     name, frames, orientation = image.format, _frames(image), None
     if name in ("GIF", "TIFF"):  # counting the frames has changed the position
-        image = _open(file, formats, head)
+        image = _open(readable, formats, head)
     width, height = image.size
     if name == "TIFF":  # Pillow turns these upright itself, and names the upright size
-        orientation = _orientation(image)
+        orientation, note = _orientation(image)
+        notes += [note] if note else []
         if (orientation or 1) > 4:
             width, height = height, width
     facts = replace(facts, format=name, mode=image.mode, width=width, height=height)
-    return replace(facts, orientation=orientation, frames=frames), image
+    return replace(facts, orientation=orientation, frames=frames, notes=tuple(notes)), image
 
 
 def decode(
     file: IO[bytes], facts: ImageFacts, image: Image, order: DecodeRequest
-) -> tuple[int | None, Image]:
-    """Decode, rotate, flatten, shrink, convert to sRGB; return the orientation and RGB image.
+) -> tuple[ImageFacts, Image]:
+    """Decode, rotate, flatten, shrink, convert to sRGB; return the facts and the RGB image.
 
     Raises UnusableImageError, and any error of Pillow for a broken file.
     """
@@ -119,17 +130,61 @@ def decode(
     image.load()
     if _zero_filled(file, facts.format):
         raise UnusableImageError("bad_image", "ends in zeros, a part is missing: fetch it again")
+    found: list[str | None] = []
     if facts.format != "TIFF":
-        orientation = _orientation(image)
+        orientation, note = _orientation(image)
+        found.append(note)
         image = apply_orientation(image, orientation)
-    image = _flatten_alpha(image, facts.format)
+    image = colours.flatten_alpha(image, facts.format)
     # From the source's size, not from the reduced size of a decoded JPEG.
     size = fit_size(size[::-1] if (orientation or 1) > 4 else size, order.max_side)
     if size != image.size:
         image = image.resize(size, Resampling.LANCZOS, reducing_gap=3.0)
-    image = _srgb(image, profile)
+    image, note = colours.convert_to_srgb(image, profile)
     image.info = {}  # Pillow would write profile and transparency into the PNG
-    return orientation, image
+    notes = (*facts.notes, *(text for text in (*found, note) if text))
+    return replace(facts, orientation=orientation, notes=notes[:MAX_NOTES]), image
+
+
+def _open_without_damage(
+    file: IO[bytes], formats: list[str], head: bytes
+) -> tuple[Image, IO[bytes], list[str]]:
+    """Open an image; what Pillow refuses it for is left out if that is no pixels.
+
+    Return also the file that was read, and notes.
+    """
+    damaged, notes = png_chunks.damaged_chunks(file)
+    readable = side_data.read_without(file, damaged) if damaged else file
+    try:
+        image, warned = _open_noting(readable, formats, head)
+        return image, readable, notes + warned
+    except MemoryError:
+        raise
+    except Exception:
+        best: tuple[Image, IO[bytes], list[str]] | None = None
+        for parts in side_data.attempts(side_data.side_parts(file)):
+            with suppress(Exception):
+                readable = side_data.read_without(file, parts)
+                image, warned = _open_noting(readable, formats, head)
+                notes = [side_data.removal_note(parts), *warned]
+                if best is None or len(notes) < len(best[2]):
+                    best = image, readable, notes
+                if not warned:  # exactly what was damaged is gone
+                    break
+        if best is None:
+            raise
+        return best
+
+
+def _open_noting(file: IO[bytes], formats: list[str], head: bytes) -> tuple[Image, list[str]]:
+    """Open an image, and read the EXIF data that decoding needs; return Pillow's warnings too."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        image = _open(file, formats, head)
+        if image.format == "TIFF":
+            image.getexif().get_ifd(0x8769)
+    texts = dict.fromkeys(" ".join(str(w.message).split()) for w in caught)
+    return image, [f"Pillow warns about its metadata: {text}" for text in texts][:2]
 
 
 def _open(file: IO[bytes], formats: list[str], head: bytes) -> Image:
@@ -160,12 +215,16 @@ def _frames(image: Image) -> int | None:
         return None
 
 
-def _orientation(image: Image) -> int | None:
-    try:
-        value = image.getexif().get(0x0112)
-    except Exception:  # pixels may be intact if metadata is broken
-        return None
-    return value if isinstance(value, int) and 1 <= value <= 8 else None
+def _orientation(image: Image) -> tuple[int | None, str | None]:
+    """Return the EXIF orientation, and a note if the EXIF data hides it by being damaged."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            value = image.getexif().get(0x0112)
+        except Exception:  # pixels may be intact if metadata is broken
+            return None, EXIF_NOTE
+    known = value if isinstance(value, int) and 1 <= value <= 8 else None
+    return known, EXIF_NOTE if caught and known is None else None
 
 
 def apply_orientation(image: Image, orientation: int | None) -> Image:
@@ -179,9 +238,19 @@ def apply_orientation(image: Image, orientation: int | None) -> Image:
 
 
 def fit_size(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
-    """Return a size in pixels whose longest side is at most `longest`; never enlarges."""
-    scale = min(1.0, longest / max(size)) if longest else 1.0
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    """Return a size in pixels whose longest side is at most `longest`; never enlarges.
+
+    The short side of a very long image is rounded up: models refuse an aspect ratio above a
+    limit, and shrinking must not raise the ratio over it.
+    """
+    long, short = max(size), min(size)
+    if longest is None or long <= longest:
+        return size
+    if long >= THIN_RATIO * short:
+        short = -(-short * longest // long)
+    else:
+        short = max(1, round(short * (longest / long)))
+    return (longest, short) if size[0] >= size[1] else (short, longest)
 
 
 def _zero_filled(file: IO[bytes], name: str | None) -> bool:
@@ -202,64 +271,6 @@ def _zero_filled(file: IO[bytes], name: str | None) -> bool:
             return False
         last = chunk[-1:]
     return True
-
-
-def _flatten_alpha(image: Image, name: str | None) -> Image:
-    """Return the image as L, RGB or CMYK, on a white background if it is transparent."""
-    from PIL import Image as module
-
-    if image.mode.startswith("I;16") or (image.mode == "I" and name in ("PNG", "PPM")):
-        tags = getattr(image, "tag_v2", {})
-        peak = 4095 if tags.get(258) == (12,) else 65535
-        levels = [min(255, (v * 255 + peak // 2) // peak) for v in range(65536)]
-        if tags.get(262) == 0:
-            levels = [255 - level for level in levels]
-        if isinstance(clear := image.info.get("transparency"), int) and 0 <= clear < 65536:
-            levels[clear] = 255
-        return image.convert("I").point(levels, "L")
-    if image.mode in ("I", "F"):
-        return _normalize_32bit(image)
-    if image.has_transparency_data:
-        if image.mode != "RGBA":  # converting would copy
-            image = image.convert("RGBA")
-        white = module.new("RGB", image.size, "white")
-        white.paste(image, mask=image)
-        return white
-    if image.mode in ("L", "RGB", "CMYK"):
-        return image
-    return image.convert("L" if image.mode == "1" else "RGB")
-
-
-def _normalize_32bit(image: Image) -> Image:
-    """Convert 32-bit grey to L. The files do not define white; the likeliest range is used."""
-    low, high = image.getextrema()
-    assert isinstance(low, int | float)
-    assert isinstance(high, int | float)
-    peaks = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
-    peak = next((float(p) for p in peaks if low >= 0 and high <= p), None)
-    if peak is None:
-        scale = 255.0 / (high - low) if high > low else 0.0
-        shift = -low * scale
-    else:
-        scale, shift = 255.0 / peak, 0.0
-    return image.convert("F").point(lambda v: v * scale + (shift + 0.5)).convert("L")
-
-
-def _srgb(image: Image, profile: object) -> Image:
-    if isinstance(profile, bytes):
-        with suppress(Exception):  # a broken profile is ignored, as viewers do
-            from PIL import ImageCms
-
-            source = ImageCms.ImageCmsProfile(BytesIO(profile))
-            space = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}.get(
-                source.profile.xcolor_space.strip()
-            )
-            named = (source.profile.profile_description or "").startswith("sRGB")
-            if space == image.mode and not named:
-                target = ImageCms.createProfile("sRGB")
-                turned = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-                return turned or image.convert("RGB")
-    return image.convert("RGB")
 
 
 def hash_pixels(image: Image) -> str:

@@ -82,6 +82,7 @@ def _one(decoder: DecodeClient, path: Path, root: Path, order: DecodeRequest) ->
     known |= {"kind": kind, "max_frames": order.max_frames}  # a lost decoder does not say
     if answer.message is not None:  # libraries quote a file's bytes in their messages
         known["message"] = printable(answer.message)
+    known["notes"] = tuple(printable(note) for note in answer.notes)
     digest = answer.prepared_sha256
     prepared = root / digest[:2] / f"{digest}.png" if digest else None
     frames = tuple(root / name[:2] / f"{name}.png" for name in answer.frame_sha256s)

@@ -1,8 +1,8 @@
 """`python -m runner.image_prep.probe_worker`: reads the headers of images.
 
 Reads one path per line, in hexadecimal, from standard input, and writes one JSON object per line:
-width and height, or the error. Like `runner.image_prep.decode_worker` it is a separate process
-because files are untrusted; the parent enforces the time limit.
+width, height and notes, or the error. Like `runner.image_prep.decode_worker` it is a separate
+process because files are untrusted; the parent enforces the time limit.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def probe_header(path: bytes) -> dict[str, Any]:
                     raise UnusableImageError("missing_package", text)
                 return {}
             facts, _ = pixels.read_header(file, ImageFacts(), ORDER)
-            return {"width": facts.width, "height": facts.height}
+            return {"width": facts.width, "height": facts.height, "notes": facts.notes}
     except UnusableImageError as error:
         return {"error_class": error.error_class, "message": str(error)}
     except Exception as error:

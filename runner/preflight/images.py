@@ -12,7 +12,7 @@ from typing import Any
 
 from schemas.image import VIDEO_SUFFIXES
 
-from ..image_prep.decode_client import decoder_environment
+from ..image_prep.decode_client import decoder_environment, printable
 from ..planning.plan import Plan
 from ..text import units
 from ..text.sanitize import display_path
@@ -33,6 +33,8 @@ def check_images(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator
         if "message" in answer:
             where, message = display_path(path), str(answer["message"])
             yield Finding("problem", IMAGE, where, message)
+        for note in answer.get("notes", ()):
+            yield Finding("note", IMAGE, display_path(path), printable(note))
     if len(answers) < len(plan.images):
         message = f"{len(answers)} of {len(plan.images)} were checked in {limit_s:g} s"
         yield Finding("note", "images", "images", message)

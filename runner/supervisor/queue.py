@@ -41,7 +41,7 @@ IN_ORDER = """
 ORDER BY sweeps.priority DESC, sweeps.rank, sweeps.id, first.rank, first.position, variants.id
 """
 IMAGES = """
-(SELECT json_group_array(json_array(name, prepared_path, error_class, message,
+(SELECT json_group_array(json_array(name, prepared_path, error_class, message, json(notes),
         json(frame_paths), json(frame_times_s), duration_s))
     FROM (SELECT images.* FROM job_images JOIN images ON images.id = job_images.image_id
         WHERE job_id = jobs.id ORDER BY job_images.position))
@@ -79,7 +79,10 @@ class QueuedModel:
 
 @dataclass(frozen=True, slots=True)
 class QueuedJob:
-    """A queued job. `image` and `prompt` are display names; `broken` is the error of its image."""
+    """A queued job. `image` and `prompt` are display names; `broken` is the error of its image.
+
+    `image_notes` name what was left out of its images.
+    """
 
     id: int
     image: str | None
@@ -87,6 +90,7 @@ class QueuedJob:
     repeat: int
     turns: tuple[Turn, ...]
     broken: dict[str, Any] | None
+    image_notes: tuple[str, ...] = ()
 
 
 class Queue:
@@ -222,7 +226,7 @@ class Queue:
         found = json.loads(images)
         talk = [Turn(role=turn["role"], text=turn["text"]) for turn in json.loads(turns)]
         first = next(i for i, turn in enumerate(talk) if turn.role == "user")
-        talk[first] = user_turn(talk[first].text, [row[1:2] + row[4:] for row in found if row[1]])
+        talk[first] = user_turn(talk[first].text, [row[1:2] + row[5:] for row in found if row[1]])
         broken = next(
             (
                 {"error_class": error, "message": f"{name} {message}"}
@@ -232,7 +236,8 @@ class Queue:
             None,
         )
         image = ", ".join(row[0] for row in found) or None
-        return QueuedJob(id, image, prompt, repeat, tuple(talk), broken)
+        notes = tuple(f"image {row[0]}: {note}" for row in found for note in row[4] or ())
+        return QueuedJob(id, image, prompt, repeat, tuple(talk), broken, notes)
 
 
 def user_turn(text: str, media: list[list[Any]]) -> Turn:

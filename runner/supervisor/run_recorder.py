@@ -170,10 +170,10 @@ class RunRecorder:
             "peak_swap_bytes": peak.swap,
             **peak.interference,
         }
-        if suffered := interference.interference_notes(
-            peak.interference.get("slept_s"), "this run"
-        ):
-            row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *suffered])
+        slept = peak.interference.get("slept_s")
+        added = [*self.job.image_notes, *interference.interference_notes(slept, "this run")]
+        if added:
+            row["notes"] = json.dumps([*json.loads(row.get("notes") or "[]"), *added])
         self.store.finish_run(self.id, row, again, variant)
         self.emit(
             stream.RunFinished(

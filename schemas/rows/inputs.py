@@ -126,6 +126,9 @@ class Images(TypedDict, total=False):
         str | None, "Class of the preparation failure. NULL when it was prepared."
     ]
     message: Annotated[str | None, "Text of the preparation failure. NULL when it was prepared."]
+    notes: Annotated[
+        str | None, "JSON list: damaged metadata that was left out. NULL when there is none."
+    ]
 
 
 class Prompts(TypedDict, total=False):

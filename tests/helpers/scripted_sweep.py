@@ -38,10 +38,11 @@ class Outcome:
 
 
 def image(path: Path) -> PreparedImage:
-    """An image as if it had been prepared; one named broken could not be."""
+    """An image as if it had been prepared; a broken one could not, a scratched one has notes."""
     if "broken" in path.name:
         return PreparedImage(path=path, error_class="bad_image", message="is broken")
-    return PreparedImage(path=path, prepared_path=path, prepared_sha256=path.name)
+    notes = ("damaged and left out: EXIF data",) if "scratched" in path.name else ()
+    return PreparedImage(path=path, prepared_path=path, prepared_sha256=path.name, notes=notes)
 
 
 Sweeper = Callable[..., Outcome]

@@ -52,7 +52,7 @@ TABLES = (
     MergeTable(
         "images",
         ("path", "source_sha256", "max_side", "max_frames"),
-        moves=column_set("prepared_path", "frame_paths", "error_class", "message"),
+        moves=column_set("prepared_path", "frame_paths", "error_class", "message", "notes"),
     ),
     MergeTable("prompts", ("sha256",)),
     MergeTable(

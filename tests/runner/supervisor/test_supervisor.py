@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -201,6 +202,30 @@ def test_broken_image_fails_its_jobs_without_a_load(sweep: Sweeper, tmp_path: Pa
     assert broken["worker_id"] is None
     assert (fine["outcome"], fine["image"]) == ("ok", "fine.png")
     assert len(done.workers) == 2
+
+
+def test_notes_of_an_image_are_notes_of_its_runs(sweep: Sweeper, tmp_path: Path) -> None:
+    for name in ("fine.png", "scratched.png"):
+        (tmp_path / name).touch()
+    done = sweep(["good"], ["a", "error"], images=["*.png"])
+    notes = {
+        (row["name"], row["text"]): json.loads(row["notes"] or "[]")
+        for row in done.store.db.query(
+            "SELECT runs.notes, images.name, prompts.text FROM runs JOIN jobs ON jobs.id = job_id"
+            " JOIN prompts ON prompts.id = prompt_id JOIN job_images USING (job_id)"
+            " JOIN images ON images.id = image_id"
+        )
+    }
+    for prompt in ("a", "error"):
+        assert notes["fine.png", prompt] == []
+        assert notes["scratched.png", prompt] == [
+            "image scratched.png: damaged and left out: EXIF data"
+        ]
+    stored = done.store.db.query("SELECT name, notes FROM images ORDER BY name")
+    assert [(row["name"], row["notes"]) for row in stored] == [
+        ("fine.png", None),
+        ("scratched.png", '["damaged and left out: EXIF data"]'),
+    ]
 
 
 def test_model_with_only_broken_images_is_never_loaded(sweep: Sweeper, tmp_path: Path) -> None:

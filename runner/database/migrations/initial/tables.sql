@@ -104,7 +104,8 @@ CREATE TABLE images (
     frame_paths TEXT,
     frame_times_s TEXT,
     error_class TEXT,
-    message TEXT
+    message TEXT,
+    notes TEXT
 ) STRICT;
 
 CREATE TABLE prompts (
