@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from schemas.rows import Results
 from schemas.states import Outcome, SweepState
 from schemas.stream import EventSink
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ..process.launcher import Launcher
 
 Key = tuple[int, int, tuple[int, ...], int]
-RowsByJob = dict[Key, dict[str, Any]]
+RowsByJob = dict[Key, Results]
 SAME, LEAKS, UNSTEADY, FAILED = "same", "depends on order", "unsteady by itself", "not answered"
 
 
@@ -141,7 +142,7 @@ def compare(job: PlannedJob, found: Sequence[RowsByJob], again: RowsByJob) -> Or
         second = again.get(job_key(job)) or {}
         steady = second.get("raw_text") == rows[0]["raw_text"]
         verdict = LEAKS if steady else UNSTEADY
-    first = next((row for row in rows if row), {})
+    first = next((row for row in rows if row), Results())
     return OrderComparison(
         model=first.get("model", ""),
         image=first.get("image"),

@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..control.client import send_request
 from ..database import score_writer
 from ..database.reader import Reader
-from ..database.score_reader import model_scores
+from ..database.score_reader import ModelScoreRow, model_scores
 from ..database.score_writer import ScoreProgress
 from ..database.store import Store, files_folder
 from ..errors import BusyError, SweepFileError
@@ -49,7 +48,7 @@ class RescoreResult:
     """The numbers of scored runs, and the scores: a row per model and metric."""
 
     done: ScoreProgress
-    scores: list[dict[str, Any]]
+    scores: list[ModelScoreRow]
     references: ReferenceChange | None = None
 
 

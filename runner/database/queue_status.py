@@ -6,8 +6,9 @@ estimated from past runs, and None for a model without any.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TypedDict, cast
 
 from ..system.timestamps import format_timestamp
 from .estimates import Estimate, estimate
@@ -48,7 +49,58 @@ ORDER BY sweep_models.rank, sweep_models.position, jobs.rank, jobs.position LIMI
 HELD = ("paused", "pausing", "scheduled", "after")
 
 
-def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, Any]]:
+class QueuedSweepRow(TypedDict):
+    """A sweep in the queue: its jobs counted by state, and estimates in seconds."""
+
+    number: int
+    name: str | None
+    uid: str
+    label: str | None
+    state: str
+    paused: int
+    priority: int
+    not_before: str | None
+    after: str | None
+    created_at: str
+    waiting: int
+    running: int
+    done: int
+    jobs: int
+    models: int
+    expected_s: float | None
+    ends_at: str | None
+
+
+class QueuedModelRow(TypedDict):
+    """A model of a sweep: its jobs counted by state, and estimates in seconds."""
+
+    id: int
+    model: str
+    paused: int
+    engine: str
+    waiting: int
+    running: int
+    done: int
+    jobs: int
+    expected_s: float | None
+    state: str
+
+
+class QueuedJobRow(TypedDict):
+    """A job of a sweep, with its latest run."""
+
+    job: int
+    model: str
+    image: str | None
+    prompt: str
+    repeat: int
+    state: str
+    outcome: str | None
+    attempt: int | None
+    message: str | None
+
+
+def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[QueuedSweepRow]:
     """A row per sweep in the queue, in the order in which they will be worked.
 
     `expected_s` is what is left of it, `ends_at` when that will be done by one worker if nothing
@@ -58,28 +110,34 @@ def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[dict[str, 
     now = now or datetime.now(UTC)
     moment: datetime | None = now
     known: dict[tuple[str, str], Estimate] = {}
-    rows = reader.records(SWEEPS)
+    rows = cast(list[QueuedSweepRow], reader.records(SWEEPS))
     for row in rows:
         parts = queue_models(reader, row["number"], known)
-        for name in ("waiting", "running", "done"):
-            row[name] = sum(part[name] for part in parts)
+        row["waiting"] = sum(part["waiting"] for part in parts)
+        row["running"] = sum(part["running"] for part in parts)
+        row["done"] = sum(part["done"] for part in parts)
         row["jobs"] = row["waiting"] + row["running"] + row["done"]
         row["models"] = len(parts)
         takes = [part["expected_s"] for part in parts if part["waiting"] + part["running"]]
-        row["expected_s"] = None if None in takes else sum(takes)
+        row["expected_s"] = sum_known(takes)
         soon = [part["expected_s"] for part in parts if part["state"] in ("waiting", "running")]
         row["state"] = state_of(row, now)
         row["ends_at"] = None
         if row["state"] not in HELD:
-            moment = (
-                None if moment is None or None in soon else moment + timedelta(seconds=sum(soon))
-            )
+            seconds = sum_known(soon)
+            moment = None if moment is None or seconds is None else moment + timedelta(0, seconds)
             held = any(part["state"] == "paused" for part in parts)
             row["ends_at"] = None if moment is None or held else format_timestamp(moment)
     return rows
 
 
-def state_of(row: dict[str, Any], now: datetime) -> str:
+def sum_known(seconds: Sequence[float | None]) -> float | None:
+    """The sum; None if one of them is unknown."""
+    known = [value for value in seconds if value is not None]
+    return sum(known) if len(known) == len(seconds) else None
+
+
+def state_of(row: QueuedSweepRow, now: datetime) -> str:
     """What a sweep in the queue does: running, paused, waiting for the hour or another, queued."""
     if row["paused"]:
         return "pausing" if row["state"] == "running" and row["running"] else "paused"
@@ -90,12 +148,13 @@ def state_of(row: dict[str, Any], now: datetime) -> str:
 
 def queue_models(
     reader: Reader, sweep: int, known: dict[tuple[str, str], Estimate] | None = None
-) -> list[dict[str, Any]]:
+) -> list[QueuedModelRow]:
     """A row per model of a sweep, with its jobs counted and the seconds it will likely take."""
     known = {} if known is None else known
-    rows = reader.records(MODELS, sweep)
-    for row in rows:
-        place = row.pop("source"), row.pop("location")
+    records = reader.records(MODELS, sweep)
+    places = [(row.pop("source"), row.pop("location")) for row in records]
+    rows = cast(list[QueuedModelRow], records)
+    for row, place in zip(rows, places, strict=True):
         if place not in known:
             known[place] = estimate(reader.connection, *place)
         left = row["waiting"] + row["running"]
@@ -107,6 +166,6 @@ def queue_models(
     return rows
 
 
-def queue_jobs(reader: Reader, sweep: int, every: bool, limit: int) -> list[dict[str, Any]]:
+def queue_jobs(reader: Reader, sweep: int, every: bool, limit: int) -> list[QueuedJobRow]:
     """A row per job of a sweep that is not done, or per `every` job, in order."""
-    return reader.records(JOBS, sweep, every, limit)
+    return cast(list[QueuedJobRow], reader.records(JOBS, sweep, every, limit))

@@ -14,15 +14,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypedDict, cast
 
+from schemas.rows import Results, Scored, Summary, Sweeps
 from schemas.states import Outcome
 
 from ..errors import DatabaseError, QueryError
 from ..text.suggest import suggest
 from . import APPLICATION_ID
 from .error_hints import explain_error
-from .score_reader import EMPTY, check_summaries, primary_scores
+from .score_reader import NO_SCORE, PrimaryScore, check_summaries, primary_scores
 
 CHECK_EVERY = 10_000
 FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
@@ -51,6 +52,30 @@ SELECT sweeps.id AS number, uid, name, state, created_at, ended_at, models, jobs
     jobs - failed - skipped - waiting AS ok, failed, skipped, waiting, source
 FROM sweeps JOIN counted USING (id) ORDER BY sweeps.id DESC
 """
+
+
+class SweepRow(TypedDict):
+    """A sweep, with its jobs counted by the outcome of their latest run."""
+
+    number: int
+    uid: str
+    name: str | None
+    state: str
+    created_at: str
+    ended_at: str | None
+    models: int
+    jobs: int
+    ok: int
+    failed: int
+    skipped: int
+    waiting: int
+    source: str
+
+
+class SummaryRow(Summary, PrimaryScore):
+    """A row of the view `summary`, with the model's score and its outcomes as text."""
+
+    status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,25 +200,25 @@ class Reader:
 
     # The commands' questions.
 
-    def sweep(self, named: str | None = None) -> dict[str, Any]:
+    def sweep(self, named: str | None = None) -> Sweeps:
         """The sweep meant by a number, a name, a uid or its beginning; the latest by default."""
         if named is None:
             found = self.records("SELECT * FROM sweeps ORDER BY id DESC LIMIT 1")
             if not found:
                 raise QueryError(f"no sweep is stored in {self.path} yet", hint="vlmsweep demo")
-            return found[0]
+            return cast(Sweeps, found[0])
         if re.fullmatch(r"\d{1,15}", named) and (
             found := self.records("SELECT * FROM sweeps WHERE id = ?", int(named))
         ):
-            return found[0]
+            return cast(Sweeps, found[0])
         exact = "SELECT * FROM sweeps WHERE ? IN (uid, name) ORDER BY id DESC LIMIT 1"
         if found := self.records(exact, named):
-            return found[0]
+            return cast(Sweeps, found[0])
         start = "SELECT * FROM sweeps WHERE substr(uid, 1, length(?1)) = ?1 ORDER BY id DESC"
         a_number = re.fullmatch(r"\d{1,7}", named)  # of no sweep there is: not the year it began
         found = [] if a_number else self.records(start, named)
         if len(found) == 1:
-            return found[0]
+            return cast(Sweeps, found[0])
         if found:
             uids = ", ".join(row["uid"] for row in found[:5])
             raise QueryError(f"{named!r} is the beginning of {len(found)} sweeps: {uids}")
@@ -204,11 +229,11 @@ class Reader:
             hint="vlmsweep sweeps lists them",
         )
 
-    def sweeps(self) -> list[dict[str, Any]]:
+    def sweeps(self) -> list[SweepRow]:
         """All sweeps, the latest first, with counts over each job's latest run."""
-        return self.records(SWEEPS)
+        return cast(list[SweepRow], self.records(SWEEPS))
 
-    def summary(self, sweep: int) -> list[dict[str, Any]]:
+    def summary(self, sweep: int) -> list[SummaryRow]:
         """The guide's table: a row per model, in the sweep's order, with its outcomes counted.
 
         Notes also tell what the checks of its texts come to.
@@ -228,20 +253,22 @@ class Reader:
         )
         scored, remarks = primary_scores(self, sweep), check_summaries(self, sweep)
         for row in rows:
-            row |= scored.get(row["sweep_model_id"], EMPTY)
+            row |= scored.get(row["sweep_model_id"], NO_SCORE)
             notes = (row["notes"], remarks.get(row["sweep_model_id"]))
             row["notes"] = "; ".join(text for text in notes if text) or None
             mine = [c for c in counted if c["sweep_model_id"] == row["sweep_model_id"]]
             row["status"] = format_status({c["outcome"]: c["count"] for c in mine})
-        return rows
+        return cast(list[SummaryRow], rows)
 
-    def results(self, sweep: int) -> list[dict[str, Any]]:
+    def results(self, sweep: int) -> list[Results]:
         """A sweep's jobs with their latest runs, in the sweep's order."""
-        return self.records("SELECT * FROM results WHERE sweep_id = ? ORDER BY job_id", sweep)
+        found = self.records("SELECT * FROM results WHERE sweep_id = ? ORDER BY job_id", sweep)
+        return cast(list[Results], found)
 
-    def scored_jobs(self, sweep: int) -> list[dict[str, Any]]:
+    def scored_jobs(self, sweep: int) -> list[Scored]:
         """The same jobs with the checks and scores of their texts."""
-        return self.records("SELECT * FROM scored WHERE sweep_id = ? ORDER BY job_id", sweep)
+        found = self.records("SELECT * FROM scored WHERE sweep_id = ? ORDER BY job_id", sweep)
+        return cast(list[Scored], found)
 
 
 def authorize(action: int, name: str | None, value: str | None, *_: str | None) -> int:

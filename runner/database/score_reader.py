@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict, cast
 
 from ..scoring.checks import CHECK_WORDS, MUCH_REPETITION, summarize_checks
 from ..scoring.confidence import interval
@@ -20,8 +20,40 @@ class RecordSource(Protocol):
         """A question's rows."""
 
 
-EMPTY = dict.fromkeys(("score_metric", "score", "score_low", "score_high", "score_n"))
+class ModelScoreRow(TypedDict):
+    """A model's mean by one metric over `n` questions, with its 95% interval.
 
+    `known` is the number of questions with reference answers; only `model_scores` fills it.
+    """
+
+    sweep: str
+    model: str
+    metric: str
+    n: int
+    mean: float
+    sweep_model_id: int
+    low: float | None
+    high: float | None
+    known: NotRequired[int]
+
+
+class PrimaryScore(TypedDict):
+    """A model's score by the metric that sums up; all None without scores."""
+
+    score_metric: str | None
+    score: float | None
+    score_low: float | None
+    score_high: float | None
+    score_n: int | None
+
+
+NO_SCORE: PrimaryScore = {
+    "score_metric": None,
+    "score": None,
+    "score_low": None,
+    "score_high": None,
+    "score_n": None,
+}
 
 MEANS = """
 WITH question AS (
@@ -38,7 +70,7 @@ GROUP BY sweep_models.id, metric
 """
 
 
-def model_scores(reader: RecordSource, sweep: int) -> list[dict[str, Any]]:
+def model_scores(reader: RecordSource, sweep: int) -> list[ModelScoreRow]:
     """A row per model and metric, in the sweep's order: n, known, mean, low and high.
 
     `known` are the questions with accepted answers, `n` those of them that were answered; what
@@ -59,16 +91,17 @@ def model_scores(reader: RecordSource, sweep: int) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["sweep_model_id"], order.index(row["metric"])))
 
 
-def mean_scores(reader: RecordSource, sweep: int, chosen: Sequence[str]) -> list[dict[str, Any]]:
+def mean_scores(reader: RecordSource, sweep: int, chosen: Sequence[str]) -> list[ModelScoreRow]:
     """Each model's mean by some metrics, with its interval."""
-    rows = reader.records(MEANS, sweep, json.dumps(list(chosen))) if chosen else []
+    found = reader.records(MEANS, sweep, json.dumps(list(chosen))) if chosen else []
+    rows = cast(list[ModelScoreRow], found)
     for row in rows:
         bounds = interval(row["mean"], row["n"])
-        row |= {"low": bounds and bounds.low, "high": bounds and bounds.high}
+        row["low"], row["high"] = (bounds.low, bounds.high) if bounds else (None, None)
     return rows
 
 
-def primary_scores(reader: RecordSource, sweep: int) -> dict[int, dict[str, Any]]:
+def primary_scores(reader: RecordSource, sweep: int) -> dict[int, PrimaryScore]:
     """Each model's score by the metric that sums up, under its row's number."""
     return {
         row["sweep_model_id"]: {

@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import cast
+
+from schemas.rows import Sweeps
 
 from ..database.reader import Reader
 from ..errors import QueryError
@@ -57,7 +59,7 @@ def parse_selector(reader: Reader, text: str | None) -> SideSelector:
         ) from unknown
 
 
-def sweep(reader: Reader, text: str) -> dict[str, Any]:
+def sweep(reader: Reader, text: str) -> Sweeps:
     """A sweep as every command takes it, or `NAME~1`: the one of that name before the latest."""
     back = BACK.fullmatch(text)
     if back is None:
@@ -71,10 +73,10 @@ def sweep(reader: Reader, text: str) -> dict[str, Any]:
     )
     if not found:
         raise QueryError(f"there are not that many sweeps before {back[1] or 'the latest'!r}")
-    return found[0]
+    return cast(Sweeps, found[0])
 
 
-def sweep_selector(text: str, row: dict[str, Any]) -> SideSelector:
+def sweep_selector(text: str, row: Sweeps) -> SideSelector:
     """A sweep's jobs."""
     at = row["created_at"][:16].replace("T", " ")
     return SideSelector(

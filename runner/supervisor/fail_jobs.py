@@ -7,8 +7,8 @@ queued again later are not affected.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from schemas.rows import Runs
 from schemas.states import Outcome, Phase
 from schemas.stream import EventSink, StreamEvent
 
@@ -33,7 +33,7 @@ class FailedBatch:
         queue: Queue,
         model: QueuedModel,
         jobs: Sequence[int],
-        row: dict[str, Any] | None,
+        row: Runs | None,
         variant: int | None = None,
         worker: int | None = None,
         number: int | None = None,
@@ -52,12 +52,9 @@ class FailedBatch:
                 running = RunRecorder(
                     self.store, events.append, self.model, job, self.worker, self.number
                 )
-                row = self.row or {
-                    "outcome": Outcome.ERROR,
-                    "phase": Phase.PREPARE,
-                    **(job.broken or {}),
-                }
-                running.fail(dict(row), again=self.variant is not None, variant=self.variant)
+                unusable: Runs = {"outcome": Outcome.ERROR, "phase": Phase.PREPARE}
+                row = self.row or unusable | (job.broken or {})
+                running.fail(row, again=self.variant is not None, variant=self.variant)
         for event in events:
             self.emit(event)
         return bool(self.left)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from schemas.rows import Runs
 from schemas.states import Outcome
 
 from ..database.store import Store
@@ -20,7 +19,7 @@ def fail_run(
     store: Store,
     model: QueuedModel,
     running: RunRecorder,
-    row: dict[str, Any],
+    row: Runs,
     *,
     peak: PeakMemory | None,
     cancelled: bool,

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
+
+from schemas.rows import Runs, Workers
 
 from ..system import counters
 
@@ -20,7 +22,6 @@ COUNTED: dict[str, Callable[[], float | None]] = {
     "memory_stalled_s": lambda: counters.memory_stalled_s(),
 }
 CLOCK_NOISE_S = 0.01  # a smaller difference is clock noise
-CounterDeltas = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class CounterSnapshot:
         """Read the counters."""
         return cls({name: read() for name, read in COUNTED.items()})
 
-    def until(self, later: CounterSnapshot) -> CounterDeltas:
+    def until(self, later: CounterSnapshot) -> dict[str, float | None]:
         """Return the growth until `later`: None if unknown, 0 if known to be none."""
         return {
             name: counter_delta(name, before, later.counts[name])
@@ -49,23 +50,23 @@ class InterferenceTracker:
         self.loading: CounterSnapshot | None = CounterSnapshot.now()
         self.before: CounterSnapshot | None = None
 
-    def begin_run(self) -> CounterDeltas:
+    def begin_run(self) -> Workers:
         """Start a run. The first run ends the load: returns its figures, as `end_load` does."""
         self.before = CounterSnapshot.now()
         return self.end_load(self.before)
 
-    def end_load(self, now: CounterSnapshot | None = None) -> CounterDeltas:
+    def end_load(self, now: CounterSnapshot | None = None) -> Workers:
         """Return the load's figures, by column of `workers`; empty after the first call."""
         before, self.loading = self.loading, None
         if before is None:
             return {}
         figures = before.until(now or CounterSnapshot.now())
-        return {f"load_{name}": figure for name, figure in figures.items()}
+        return cast(Workers, {f"load_{name}": figure for name, figure in figures.items()})
 
-    def end_run(self) -> CounterDeltas:
+    def end_run(self) -> Runs:
         """Return the run's figures, by column of `runs`; empty without a current run."""
         before, self.before = self.before, None
-        return before.until(CounterSnapshot.now()) if before else {}
+        return cast(Runs, before.until(CounterSnapshot.now())) if before else {}
 
 
 def counter_delta(name: str, before: float | None, after: float | None) -> float | None:

@@ -5,9 +5,8 @@ Time limits are in `runner.supervisor.deadlines`.
 
 from __future__ import annotations
 
-from typing import Any
-
 from schemas import events, stream
+from schemas.rows import Runs, Workers
 from schemas.states import Outcome, Phase
 from schemas.stream import EventSink
 
@@ -43,11 +42,17 @@ class LoadRecorder:
         self.download_s: float | None = None
         self.waits = False
 
-    def on_start_failure(self, error: OSError) -> dict[str, Any]:
+    def on_start_failure(self, error: OSError) -> Runs:
         """The process could not be created; return the failure as columns of a run."""
-        failure = {"error_class": "no_process", "message": f"no worker could be started: {error}"}
-        self.store.update("workers", self.row, {"ended_at": utc_now(), **failure})
-        return {"outcome": Outcome.ERROR, "phase": Phase.START, **failure}
+        message = f"no worker could be started: {error}"
+        failure: Workers = {"error_class": "no_process", "message": message}
+        self.store.update("workers", self.row, failure | {"ended_at": utc_now()})
+        return {
+            "outcome": Outcome.ERROR,
+            "phase": Phase.START,
+            "error_class": "no_process",
+            "message": message,
+        }
 
     def progress(self, event: events.Progress) -> None:
         """A download or a load progresses."""

@@ -7,7 +7,8 @@ figures are read by `runner.system.host`.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from schemas.rows import Runs
 
 from ..system import host
 
@@ -28,7 +29,7 @@ class PeakMemory:
     swap: int | None = None
     device: int | None = None
     device_method: str | None = None
-    interference: dict[str, Any] = field(default_factory=dict)
+    interference: Runs = field(default_factory=Runs)
 
     def rss_at_least(self, value: int | None, method: str) -> None:
         """Raises the resident peak."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from schemas import stream
+from schemas.rows import Runs
 from schemas.states import Outcome
 
 from ..database.store import Store
@@ -22,8 +22,6 @@ from .sweep_session import SweepSession
 from .worker_controller import WorkerController
 
 log = get_logger(__name__)
-
-Row = dict[str, Any]
 
 
 class ModelFailures:
@@ -56,7 +54,7 @@ class ModelFailures:
         """Let models load again whose rest is over."""
         self.resting = {variant: until for variant, until in self.resting.items() if until > now}
 
-    def on_load_failure(self, controller: WorkerController, row: Row) -> None:
+    def on_load_failure(self, controller: WorkerController, row: Runs) -> None:
         """Retry a failed load, use the fallback, or fail the jobs."""
         model = controller.model
         if controller.server.unavailable and server_away.was_reached(self.store, model):
@@ -69,7 +67,7 @@ class ModelFailures:
         else:
             self.fail_remaining(model, row, model.next_variant, controller.row, controller.number)
 
-    def rest(self, controller: WorkerController, row: Row) -> None:
+    def rest(self, controller: WorkerController, row: Runs) -> None:
         """The model's server cannot answer: its jobs stay queued for a while, or are given up."""
         model = controller.model
         pause_s = server_away.rest_s(self.store, model, controller.server.retry_after_s)
@@ -91,7 +89,7 @@ class ModelFailures:
             self.store.move_to_fallback(model.id, model.next_variant)
             return
         why = f"skipped after {failures} workers were lost in a row, the last: {last}"
-        row: Row = {"outcome": Outcome.SKIPPED, "error_class": "quarantined", "message": why}
+        row: Runs = {"outcome": Outcome.SKIPPED, "error_class": "quarantined", "message": why}
         jobs = self.queue.count(model.id)
         emit = self.sessions[model.sweep].emit
         emit(stream.Quarantined(model=model.name, jobs=jobs, message=why))
@@ -100,7 +98,7 @@ class ModelFailures:
     def fail_remaining(
         self,
         model: QueuedModel,
-        row: Row,
+        row: Runs,
         variant: int | None = None,
         worker: int | None = None,
         number: int | None = None,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import signal
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from schemas.events import Error
+from schemas.rows import Runs, Workers
 from schemas.states import Outcome, Phase
 
 OUTCOME_BY_LIMIT = {
@@ -38,7 +39,7 @@ class WorkerExit:
     stack: str | None = None
 
 
-def outcome_of_error(error: Error) -> dict[str, Any]:
+def outcome_of_error(error: Error) -> Runs:
     """Return the columns of a run for which the worker reported an error."""
     return {
         "outcome": OUTCOME_BY_CLASS.get(error.error_class, Outcome.ERROR),
@@ -55,21 +56,26 @@ def outcome_of_error(error: Error) -> dict[str, Any]:
     }
 
 
-def for_other_jobs(row: dict[str, Any]) -> dict[str, Any]:
+def for_other_jobs(row: Runs) -> Runs:
     """The same failure for jobs that get no run: without what belongs to the failed run alone."""
     own = ("text", "reasoning", "notes", "waited_s")
-    return {name: value for name, value in row.items() if name not in own} | {"requeued": 0}
+    kept = {name: value for name, value in row.items() if name not in own}
+    return cast(Runs, kept | {"requeued": 0})
 
 
-def columns_of_failed_load(row: dict[str, Any]) -> dict[str, Any]:
+def columns_of_failed_load(row: Runs) -> Workers:
     """Return the columns of `workers` for a load that failed, from the columns of a run."""
-    columns = {name: row.get(name) for name in ("error_class", "message", "hint")}
-    return columns | {"stack": row.get("traceback")}
+    return {
+        "error_class": row.get("error_class"),
+        "message": row.get("message"),
+        "hint": row.get("hint"),
+        "stack": row.get("traceback"),
+    }
 
 
-def outcome_of_exit(ending: WorkerExit, phase: Phase) -> dict[str, Any]:
+def outcome_of_exit(ending: WorkerExit, phase: Phase) -> Runs:
     """Return the columns of a run whose worker exited during it."""
-    row: dict[str, Any] = {"phase": phase, "traceback": ending.stack}
+    row: Runs = {"phase": phase, "traceback": ending.stack}
     if ending.killed_for == "protocol":
         return row | {
             "outcome": Outcome.ERROR,
@@ -99,7 +105,7 @@ def exit_text(status: int | None) -> str:
     return f"the worker left with exit status {status} before it had finished"
 
 
-def hint_for(status: int | None) -> dict[str, Any]:
+def hint_for(status: int | None) -> Runs:
     """Return a hint for an exit status."""
     if status == -signal.SIGKILL:
         return {"hint": "something outside killed it; most often the system was out of memory"}
@@ -114,7 +120,7 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-OOM_KILLED = {
+OOM_KILLED: Runs = {
     "outcome": Outcome.OUT_OF_MEMORY,
     "error_class": "out_of_memory",
     "message": "the kernel ended the worker, because the memory of the machine or of its memory"
@@ -125,8 +131,9 @@ HINTS = {
     Outcome.TIMEOUT: "raise the limit in the sweep file if the model is only slow",
     Outcome.MEMORY_LIMIT: "raise limits.memory_bytes, or take a smaller model or dtype",
 }
-CANCELLED = {
+CANCELLED_MESSAGE = "cancelled by the user"
+CANCELLED: Runs = {
     "outcome": Outcome.SKIPPED,
     "error_class": "cancelled",
-    "message": "cancelled by the user",
+    "message": CANCELLED_MESSAGE,
 }

@@ -16,6 +16,7 @@ from typing import Any
 
 from schemas.commands import Load, Turn, Video
 from schemas.generation import Generation
+from schemas.rows import Runs
 from schemas.sweep import Limits
 
 from ..database.load_options import read_load_spec
@@ -89,7 +90,7 @@ class QueuedJob:
     prompt: str
     repeat: int
     turns: tuple[Turn, ...]
-    broken: dict[str, Any] | None
+    broken: Runs | None
     image_notes: tuple[str, ...] = ()
 
 
@@ -227,14 +228,12 @@ class Queue:
         talk = [Turn(role=turn["role"], text=turn["text"]) for turn in json.loads(turns)]
         first = next(i for i, turn in enumerate(talk) if turn.role == "user")
         talk[first] = user_turn(talk[first].text, [row[1:2] + row[5:] for row in found if row[1]])
-        broken = next(
-            (
-                {"error_class": error, "message": f"{name} {message}"}
-                for name, _, error, message, *_ in found
-                if error is not None
-            ),
-            None,
-        )
+        errors: list[Runs] = [
+            {"error_class": error, "message": f"{name} {message}"}
+            for name, _, error, message, *_ in found
+            if error is not None
+        ]
+        broken = errors[0] if errors else None
         image = ", ".join(row[0] for row in found) or None
         notes = tuple(f"image {row[0]}: {note}" for row in found for note in row[4] or ())
         return QueuedJob(id, image, prompt, repeat, tuple(talk), broken, notes)

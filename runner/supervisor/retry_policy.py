@@ -14,8 +14,7 @@ one, or stands. A cancelled job is not retried.
 
 from __future__ import annotations
 
-from typing import Any
-
+from schemas.rows import Runs
 from schemas.states import Outcome, Phase
 
 from ..database.store import Store
@@ -27,15 +26,13 @@ SLOW_LOAD = (Phase.START, Phase.LOAD)
 PAUSE_S = 30.0
 
 
-def is_transient(row: dict[str, Any]) -> bool:
+def is_transient(row: Runs) -> bool:
     """Return whether the failure, in columns of a run, is transient."""
     slow_load = row.get("outcome") == Outcome.TIMEOUT and row.get("phase") in SLOW_LOAD
     return slow_load or row.get("error_class") in PASSING
 
 
-def retry_run(
-    store: Store, model: QueuedModel, job: int, row: dict[str, Any]
-) -> tuple[bool, int | None]:
+def retry_run(store: Store, model: QueuedModel, job: int, row: Runs) -> tuple[bool, int | None]:
     """Return whether a failed run's job is queued again, and with which fallback, if any."""
     if row["outcome"] == Outcome.INTERRUPTED:
         return row.get("error_class") != "cancelled", None
@@ -56,7 +53,7 @@ def retry_run(
     return model.next_variant is not None, model.next_variant
 
 
-def retry_load_after_s(store: Store, model: QueuedModel, row: dict[str, Any]) -> float | None:
+def retry_load_after_s(store: Store, model: QueuedModel, row: Runs) -> float | None:
     """Return seconds until a failed load is retried; None if it is not."""
     if not is_transient(row) or store.increment(model.id, "load_failures") > model.limits.retries:
         return None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import cast
 
 from schemas import stream
 from schemas.events import FirstToken, RunFinished, Text
+from schemas.rows import Runs
 from schemas.states import Outcome
 from schemas.stream import EventSink as EventSink
 
@@ -72,7 +73,7 @@ class RunRecorder:
         self.model, self.job, self.number = model, job, number
         self.id = store.start_run(job.id, worker)
         self.pieces: list[str] = []
-        self.so_far: dict[str, Any] = {}
+        self.so_far: Runs = {}
         self.kept_at = float("-inf")
 
     def announce(self, number: int) -> None:
@@ -120,15 +121,15 @@ class RunRecorder:
             self.store.update("runs", self.id, self.partial())
         self.emit(stream.RunText(run=self.id, text=event.text))
 
-    def partial(self) -> dict[str, Any]:
+    def partial(self) -> Runs:
         """Return the columns of an unfinished answer."""
         if not self.pieces:
-            return dict(self.so_far)
-        return {"raw_text": "".join(self.pieces), **self.so_far}
+            return self.so_far.copy()
+        return self.so_far | {"raw_text": "".join(self.pieces)}
 
     def finish(self, event: RunFinished, peak: PeakMemory) -> None:
         """Record the worker's answer, with its peak memory."""
-        row = {name: getattr(event, name) for name in FIGURES}
+        row = cast(Runs, {name: getattr(event, name) for name in FIGURES})
         row["outcome"] = Outcome.OK
         notes = [*event.notes, *self.nondeterminism_notes(event.raw_text)]
         row["notes"] = json.dumps(notes) if notes else None
@@ -147,7 +148,7 @@ class RunRecorder:
 
     def fail(
         self,
-        verdict: dict[str, Any],
+        verdict: Runs,
         peak: PeakMemory | None = None,
         again: bool = False,
         variant: int | None = None,
@@ -159,7 +160,7 @@ class RunRecorder:
         self.end(self.partial() | verdict, peak or PeakMemory(), again, variant)
 
     def end(
-        self, row: dict[str, Any], peak: PeakMemory, again: bool = False, variant: int | None = None
+        self, row: Runs, peak: PeakMemory, again: bool = False, variant: int | None = None
     ) -> None:
         """Commit the outcome, then emit it."""
         row |= {
@@ -168,8 +169,8 @@ class RunRecorder:
             "peak_device_bytes": peak.device,
             "peak_device_method": peak.device_method,
             "peak_swap_bytes": peak.swap,
-            **peak.interference,
         }
+        row |= peak.interference
         slept = peak.interference.get("slept_s")
         added = [*self.job.image_notes, *interference.interference_notes(slept, "this run")]
         if added:

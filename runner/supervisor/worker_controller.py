@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from schemas import events
 from schemas.commands import Command, Run, Stop
+from schemas.rows import Runs, Workers
 from schemas.states import Phase
 from schemas.stream import EventSink
 
@@ -67,7 +67,7 @@ class WorkerController:
         self.env = dict(env or {})
         self.watch = DeadlineMonitor(model.limits, clock())
         self.running: RunRecorder | None = None
-        self.verdict: dict[str, Any] = {}
+        self.verdict: Runs = {}
         self.state = WorkerState.LOADING
         self.stop_request = StopRequest.NONE
         self.server = ServerAvailability()
@@ -268,7 +268,7 @@ class WorkerController:
     def cancel(self) -> None:
         """Kill the worker: the user cancelled its job."""
         self.stop_request = StopRequest.CANCEL
-        self.interrupt("cancelled", outcome.CANCELLED["message"])
+        self.interrupt("cancelled", outcome.CANCELLED_MESSAGE)
 
     def finalize(self) -> WorkerResult:
         """After the exit: read the rest of the pipe and store the result."""
@@ -286,14 +286,14 @@ class WorkerController:
             memory = self.process.memory
             self.fail(self.running, self.verdict, memory.span if memory else None)
             self.running = None
-        row = {"phase": phase, "notes": json.dumps(self.process.notes) or None}
+        row: Workers = {"phase": phase, "notes": json.dumps(self.process.notes) or None}
         if not self.loaded:
             row |= outcome.columns_of_failed_load(self.verdict)
         self.loading.answered()
         self.process.store_exit(row)
         return WorkerResult(self.loaded, self.ended, lost, self.verdict)
 
-    def fail(self, running: RunRecorder, row: dict[str, Any], peak: PeakMemory | None) -> None:
+    def fail(self, running: RunRecorder, row: Runs, peak: PeakMemory | None) -> None:
         """End a run that is not ok; its job may be queued again."""
         cancelled = self.stop_request is StopRequest.CANCEL
         fail_run(self.store, self.model, running, row, peak=peak, cancelled=cancelled)

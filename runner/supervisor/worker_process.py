@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from schemas import stream
+from schemas.rows import Workers
 from schemas.states import Phase
 from schemas.stream import EventSink
 
@@ -62,7 +62,7 @@ class WorkerProcess:
         self.device_now: int | None = None
         self.ending = WorkerExit()
         self.exited = False  # the process has exited; its last output may be unread
-        self.facts: dict[str, Any] = {}
+        self.facts: Workers = {}
         self.notes: list[str] = []
         self.kill_asked: float | None = None
         self.kill_sent_at: float | None = None
@@ -252,7 +252,7 @@ class WorkerProcess:
         if self.kill_requested:
             self.ending.stack = stack
 
-    def store_exit(self, row: dict[str, Any]) -> None:
+    def store_exit(self, row: Workers) -> None:
         """Store the last columns, `row` included, and emit the exit."""
         status, total = self.ending.status, self.memory.total if self.memory else PeakMemory()
         died_of = outcome.signal_name(-status) if status is not None and status < 0 else None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+
+from schemas.rows import Runs
 
 
 class WorkerState(StrEnum):
@@ -39,4 +40,4 @@ class WorkerResult:
     loaded: bool
     ended: int
     lost_a_run: bool
-    row: dict[str, Any]
+    row: Runs

@@ -11,12 +11,17 @@ per second; nothing is rounded and unknown is NULL, never 0.
 from __future__ import annotations
 
 from .execution import Environments as Environments
-from .execution import MemorySamples, Runs, Workers
-from .inputs import Images, JobImages, Jobs, Models, Prompts, SweepModels, Sweeps
+from .execution import MemorySamples as MemorySamples
+from .execution import Runs as Runs
+from .execution import Workers as Workers
+from .inputs import Images, JobImages, Jobs, Models, Prompts, SweepModels
+from .inputs import Sweeps as Sweeps
 from .queue import Requests
-from .scores import Checks, ModelScores, ReferenceAnswers, Scored, Scores
+from .scores import Checks, ModelScores, ReferenceAnswers, Scores
+from .scores import Scored as Scored
 from .search import PromptsFts, RunsFts
-from .views import Results, Summary
+from .views import Results as Results
+from .views import Summary as Summary
 
 TABLES: dict[str, type] = {
     "sweeps": Sweeps,
