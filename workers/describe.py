@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
 from schemas.engines import engines
 from schemas.shared import hub_cache
-from schemas.shared.packages import install_command, pip_name
 
 from .checkpoint import read_checkpoint, read_config
 from .engine import choose_engine, missing_packages
 from .error_classes import WorkerFailure
-from .families import all_families, find_family
-from .requirements import check_loadable, missing_for
+from .families import FamilyModule, all_families, find_family
 
 
 def describe() -> dict[str, Any]:
@@ -50,7 +48,6 @@ def check_model(model: str) -> dict[str, Any]:
         "family": None,
         "engine": None,
         "missing_packages": [],
-        "install": None,
         "problem": None,
     }
     try:
@@ -61,15 +58,18 @@ def check_model(model: str) -> dict[str, Any]:
         checkpoint = read_checkpoint(folder)
         ask = Load(model=model, local=local)
         facts["engine"] = choose_engine(checkpoint, family, ask)
-        allowed = replace(ask, trust_remote_code=True)
-        missing = missing_for(checkpoint, family, facts["engine"], allowed)
-        facts["missing_packages"] = [pip_name(name) for need in missing for name in need.packages]
-        facts["install"] = install_command(missing, sys.executable) if missing else None
-        check_loadable(checkpoint, facts["engine"])
+        facts["missing_packages"] = _missing(family, facts["engine"])
         facts["weights_bytes"] = sum(checkpoint.weights.values())
     except WorkerFailure as failure:
         facts["problem"] = _problem(failure)
     return facts
+
+
+def _missing(family: FamilyModule, engine: str) -> list[str]:
+    extra = [
+        name for name in family.FAMILY.extra_packages if find_spec(name.replace("-", "_")) is None
+    ]
+    return [*missing_packages(engine), *extra]
 
 
 def _not_here(model: str) -> dict[str, Any]:

@@ -78,11 +78,11 @@ def list_queue(
         if sweep is None and not jobs:
             grid = queue_tables.sweeps(queue_status.queue_sweeps(reader))
         else:
-            number = reader.sweep(sweep)["id"]
+            chosen = reader.sweep(sweep)
             grid = (
-                queue_tables.jobs(queue_status.queue_jobs(reader, number, every, limit))
+                queue_tables.jobs(queue_status.queue_jobs(reader, chosen, every, limit))
                 if jobs
-                else queue_tables.models_table(queue_status.queue_models(reader, number))
+                else queue_tables.models_table(queue_status.queue_models(reader, chosen))
             )
     write_grid(grid, format or "table", sys.stdout)
 

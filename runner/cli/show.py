@@ -28,13 +28,17 @@ def show(
     failed and successful variants, and code that loads each model.
     """
     from runner import paths
+    from runner.database.liveness import gone_since
     from runner.database.reader import Reader
     from runner.database.score_reader import model_scores
+    from runner.text.sanitize import strip_control_characters
     from runner.view import tables
     from runner.view.formats import write_grid
+    from runner.view.sweep_state import gone_message
 
     with Reader(paths.database_path(db)) as reader:
-        number = reader.sweep(sweep)["id"]
+        chosen = reader.sweep(sweep)
+        number = chosen["id"]
         if guide:
             from runner.report import write_guide
 
@@ -46,7 +50,10 @@ def show(
             shown = tables.results(reader.results(number))
         else:
             shown = tables.summary_table(reader.summary(number))
+        since = gone_since(reader, chosen)
     write_grid(shown, format or "table", sys.stdout)
+    if since:
+        click.echo(strip_control_characters(gone_message(chosen, since)), err=True)
 
 
 @click.command(short_help="List the stored sweeps.")

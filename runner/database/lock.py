@@ -1,4 +1,4 @@
-"""Who works on a database now: the system's lock says whether, the lock's file says who.
+"""The lock's file beside a database. Whether it is held: `runner.database.liveness`.
 
 The number in the file is for people alone. Nothing goes by it: a file outlives its writer, and
 the lock does not. Taking the lock is `runner.database.store`'s.
@@ -6,7 +6,6 @@ the lock does not. Taking the lock is `runner.database.store`'s.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -29,23 +28,6 @@ def write_pid(database: Path) -> None:
     """Writes our number into the lock's file, which we hold. A full disk is no reason to stop."""
     with suppress(OSError):
         lock_file(database).write_text(f"{os.getpid()}\n")
-
-
-def is_locked(database: Path) -> bool:
-    """Whether somebody works on it now."""
-    try:
-        descriptor = os.open(lock_file(database), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def lock_owner_pid(database: Path) -> int | None:

@@ -6,19 +6,21 @@ estimated from past runs, and None for a model without any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypedDict, cast
+from typing import Any, TypedDict, TypeVar, cast
 
 from ..system.timestamps import format_timestamp
 from .estimates import Estimate, estimate
+from .liveness import GONE, gone_since
 from .reader import Reader
 
+Record = Mapping[str, Any]
 SWEEPS = """
 SELECT id AS number, name, uid, label, state, paused, priority, not_before,
     (SELECT ifnull(name, CAST(id AS TEXT)) FROM sweeps AS other
         WHERE other.id = sweeps.after_sweep_id
-        AND other.state IN ('queued', 'running')) AS after, created_at
+        AND other.state IN ('queued', 'running')) AS after, created_at, started_at
 FROM sweeps WHERE (in_queue AND state <> 'done') OR state = 'running'
 ORDER BY state <> 'running', priority DESC, rank, id
 """
@@ -46,7 +48,7 @@ WHERE jobs.sweep_id = ? AND (? OR jobs.state <> 'done')
 ORDER BY sweep_models.rank, sweep_models.position, jobs.rank, jobs.position LIMIT ?
 """
 
-HELD = ("paused", "pausing", "scheduled", "after")
+HELD = ("paused", "pausing", "scheduled", "after", GONE)
 
 
 class QueuedSweepRow(TypedDict):
@@ -62,6 +64,8 @@ class QueuedSweepRow(TypedDict):
     not_before: str | None
     after: str | None
     created_at: str
+    started_at: str | None
+    gone_since: str | None
     waiting: int
     running: int
     done: int
@@ -84,6 +88,7 @@ class QueuedModelRow(TypedDict):
     jobs: int
     expected_s: float | None
     state: str
+    gone_since: str | None
 
 
 class QueuedJobRow(TypedDict):
@@ -95,6 +100,7 @@ class QueuedJobRow(TypedDict):
     prompt: str
     repeat: int
     state: str
+    gone_since: str | None
     outcome: str | None
     attempt: int | None
     message: str | None
@@ -104,15 +110,16 @@ def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[QueuedSwee
     """A row per sweep in the queue, in the order in which they will be worked.
 
     `expected_s` is what is left of it, `ends_at` when that will be done by one worker if nothing
-    else happens; both are None while some model of it was never run. What is held back - paused, or
-    waiting for an hour or another sweep - has no end yet, and delays none.
+    else happens; both are None while some model of it was never run. A sweep that is held back
+    (paused, waiting for an hour or another sweep, without its supervisor) has no end yet and delays
+    no other.
     """
     now = now or datetime.now(UTC)
     moment: datetime | None = now
     known: dict[tuple[str, str], Estimate] = {}
     rows = cast(list[QueuedSweepRow], reader.records(SWEEPS))
     for row in rows:
-        parts = queue_models(reader, row["number"], known)
+        parts = model_rows(reader, row["number"], known)
         row["waiting"] = sum(part["waiting"] for part in parts)
         row["running"] = sum(part["running"] for part in parts)
         row["done"] = sum(part["done"] for part in parts)
@@ -121,7 +128,8 @@ def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[QueuedSwee
         takes = [part["expected_s"] for part in parts if part["waiting"] + part["running"]]
         row["expected_s"] = sum_known(takes)
         soon = [part["expected_s"] for part in parts if part["state"] in ("waiting", "running")]
-        row["state"] = state_of(row, now)
+        row["gone_since"] = gone_since(reader, {"id": row["number"], **row})
+        row["state"] = GONE if row["gone_since"] else state_of(row, now)
         row["ends_at"] = None
         if row["state"] not in HELD:
             seconds = sum_known(soon)
@@ -146,11 +154,15 @@ def state_of(row: QueuedSweepRow, now: datetime) -> str:
     return "after" if row["state"] == "queued" and row["after"] else str(row["state"])
 
 
-def queue_models(
-    reader: Reader, sweep: int, known: dict[tuple[str, str], Estimate] | None = None
-) -> list[QueuedModelRow]:
+def queue_models(reader: Reader, sweep: Record) -> list[QueuedModelRow]:
     """A row per model of a sweep, with its jobs counted and the seconds it will likely take."""
-    known = {} if known is None else known
+    return with_gone_supervisor(reader, sweep, model_rows(reader, sweep["id"], {}))
+
+
+def model_rows(
+    reader: Reader, sweep: int, known: dict[tuple[str, str], Estimate]
+) -> list[QueuedModelRow]:
+    """The same with the stored states; `known` keeps estimates between calls."""
     records = reader.records(MODELS, sweep)
     places = [(row.pop("source"), row.pop("location")) for row in records]
     rows = cast(list[QueuedModelRow], records)
@@ -166,6 +178,19 @@ def queue_models(
     return rows
 
 
-def queue_jobs(reader: Reader, sweep: int, every: bool, limit: int) -> list[QueuedJobRow]:
+def queue_jobs(reader: Reader, sweep: Record, every: bool, limit: int) -> list[QueuedJobRow]:
     """A row per job of a sweep that is not done, or per `every` job, in order."""
-    return cast(list[QueuedJobRow], reader.records(JOBS, sweep, every, limit))
+    rows = cast(list[QueuedJobRow], reader.records(JOBS, sweep["id"], every, limit))
+    return with_gone_supervisor(reader, sweep, rows)
+
+
+QueueRow = TypeVar("QueueRow", QueuedModelRow, QueuedJobRow)
+
+
+def with_gone_supervisor(reader: Reader, sweep: Record, rows: list[QueueRow]) -> list[QueueRow]:
+    """The rows; what is stored as running is not, where the sweep's supervisor is gone."""
+    since = gone_since(reader, sweep)
+    for row in rows:
+        row["gone_since"] = since if row["state"] == "running" else None
+        row["state"] = GONE if row["gone_since"] else row["state"]
+    return rows

@@ -23,6 +23,7 @@ from ..errors import DatabaseError, QueryError
 from ..text.suggest import suggest
 from . import APPLICATION_ID
 from .error_hints import explain_error
+from .liveness import GONE, gone_since
 from .score_reader import NO_SCORE, PrimaryScore, check_summaries, primary_scores
 
 CHECK_EVERY = 10_000
@@ -48,7 +49,7 @@ WITH failures AS (
     FROM sweeps LEFT JOIN failures ON failures.sweep_id = sweeps.id
     LEFT JOIN unfinished ON unfinished.sweep_id = sweeps.id
 )
-SELECT sweeps.id AS number, uid, name, state, created_at, ended_at, models, jobs,
+SELECT sweeps.id AS number, uid, name, state, created_at, started_at, ended_at, models, jobs,
     jobs - failed - skipped - waiting AS ok, failed, skipped, waiting, source
 FROM sweeps JOIN counted USING (id) ORDER BY sweeps.id DESC
 """
@@ -61,7 +62,9 @@ class SweepRow(TypedDict):
     uid: str
     name: str | None
     state: str
+    gone_since: str | None
     created_at: str
+    started_at: str | None
     ended_at: str | None
     models: int
     jobs: int
@@ -230,8 +233,15 @@ class Reader:
         )
 
     def sweeps(self) -> list[SweepRow]:
-        """All sweeps, the latest first, with counts over each job's latest run."""
-        return cast(list[SweepRow], self.records(SWEEPS))
+        """All sweeps, the latest first, with counts over each job's latest run.
+
+        The state is `supervisor_gone` where it is stored as running and no supervisor is there.
+        """
+        rows = cast(list[SweepRow], self.records(SWEEPS))
+        for row in rows:
+            row["gone_since"] = gone_since(self, {"id": row["number"], **row})
+            row["state"] = GONE if row["gone_since"] else row["state"]
+        return rows
 
     def summary(self, sweep: int) -> list[SummaryRow]:
         """The guide's table: a row per model, in the sweep's order, with its outcomes counted.

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ..database import lock
+from ..database.liveness import has_supervisor
 from ..database.migrations import NAMES
 from ..database.reader import Reader
 from ..errors import DatabaseError
@@ -134,7 +135,7 @@ def history(database: Path) -> Check:
 def supervisor(database: Path) -> Check:
     """Check whether a supervisor uses the database now; a file lock allows only one."""
     check = "one supervisor"
-    if not lock.is_locked(database):
+    if not has_supervisor(database):
         return Check("store", check, "in force", "no supervisor uses the database now")
     pid = lock.lock_owner_pid(database)
     who = f"process {pid}" if pid else "an unknown process"

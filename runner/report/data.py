@@ -160,9 +160,13 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """The data of a whole report. `spec` is the requested sweep with defaults filled in."""
+    """The data of a whole report. `spec` is the requested sweep with defaults filled in.
+
+    `gone_since` is when the supervisor of a running sweep wrote last, if it is gone.
+    """
 
     sweep: Record
+    gone_since: str | None
     spec: Record
     models: list[Model]
     cards: list[ImageCard]

@@ -15,6 +15,7 @@ from typing import Any
 
 from schemas.states import Outcome, Phase
 
+from ..database.liveness import gone_since
 from ..database.reader import Reader
 from ..database.score_reader import check_summaries
 from .data import (
@@ -71,6 +72,7 @@ def load_report(reader: Reader, sweep: Record) -> ReportData:
     numbers = {variant.row["id"]: m.number for m in models for variant in m.variants}
     return ReportData(
         sweep=sweep,
+        gone_since=gone_since(reader, sweep),
         spec=json.loads(sweep["spec"]),
         models=models,
         cards=read_cards(reader, number, numbers),

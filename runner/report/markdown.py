@@ -18,7 +18,7 @@ from ..view.markdown_html import escape_markdown as escaped
 from ..view.markdown_html import markdown_table, piped
 from . import detail_tables, format
 from .data import ReportData
-from .summary import compared_models_note, figures, headline, image_failures_note, remarks
+from .summary import asides, compared_models_note, figures, headline, remarks
 
 MOST_ANSWERS = 1000
 
@@ -32,7 +32,7 @@ def markdown_lines(facts: ReportData) -> Iterator[str]:
     """Its lines."""
     yield f"# {escaped(facts.title)}"
     yield ""
-    yield escaped(" ".join(filter(None, (headline(facts), image_failures_note(facts)))))
+    yield escaped(" ".join(filter(None, (headline(facts), asides(facts)))))
     yield ""
     if words := compared_models_note(facts):
         yield from (words, "")

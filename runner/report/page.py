@@ -22,7 +22,7 @@ from ..text.sanitize import strip_control_characters
 from ..view import table_renderer, tables
 from . import detail_tables, format, plots, scatter, timeline
 from .data import ImageCard, Record, ReportData
-from .summary import compared_models_note, figures, headline, image_failures_note, remarks
+from .summary import asides, compared_models_note, figures, headline, remarks
 from .svg import EXTRA_HINT, EXTRA_MISSING, render_svg
 from .thumbnails import Thumbnail, side, thumbnail
 
@@ -69,7 +69,7 @@ def page(facts: ReportData, images: bool = True) -> str:
         version=__version__,
         now=utc_now(),
         verdict=headline(facts),
-        aside=image_failures_note(facts),
+        aside=asides(facts),
         among=compared_models_note(facts),
         figures=figures(facts),
         **models_table(facts),

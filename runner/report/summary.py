@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..text import units
+from ..view.sweep_state import gone_message
 from .data import MOST, Model, ReportData
 
 
@@ -42,6 +43,12 @@ WORDS = {
     "none": "nothing",
     "waiting": "not tried yet",
 }
+
+
+def asides(facts: ReportData) -> str:
+    """What else to know first: a supervisor that is gone, images that could not be read."""
+    gone = gone_message(facts.sweep, facts.gone_since) if facts.gone_since else None
+    return " ".join(filter(None, (gone, image_failures_note(facts))))
 
 
 def image_failures_note(facts: ReportData) -> str | None:

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from ..text.units import pluralize
 from .grid import Column, Grid, grid
+from .sweep_state import describe_state, local_time
 
 Record = Mapping[str, Any]
-
-
-def local_time(moment: str | None) -> str | None:
-    """A stored moment by the clock on the wall: 23:05, or with its date when it is another day."""
-    if moment is None:
-        return None
-    when = datetime.fromisoformat(moment).astimezone()
-    same_day = when.date() == datetime.now(UTC).astimezone().date()
-    return f"{when:%H:%M}" if same_day else f"{when:%Y-%m-%d %H:%M}"
 
 
 def added_message(reply: Record) -> str:
@@ -27,15 +18,6 @@ def added_message(reply: Record) -> str:
     if not reply["jobs"]:
         return f"stored as {known}: nothing to run, all its jobs are excluded"
     return f"queued as {known}: {pluralize(reply['jobs'], 'job')}"
-
-
-def state(row: Record) -> str:
-    """A sweep's state and what it waits for."""
-    if row["state"] == "scheduled":
-        return f"from {local_time(row['not_before'])}"
-    if row["state"] == "after":
-        return f"after {row['after']}"
-    return str(row["state"])
 
 
 def progress(row: Record) -> str:
@@ -47,7 +29,7 @@ SWEEPS = (
     Column("number", "No", "number"),
     Column("name", "Name", of=lambda row: row["name"] or row["uid"]),
     Column("label", "Label", optional=True),
-    Column("state", "State", of=state, least=10),
+    Column("state", "State", of=describe_state, least=10),
     Column("priority", "Priority", optional=True, of=lambda row: row["priority"] or None),
     Column("done", "Done", of=progress),
     Column("models", "Models", "number"),
@@ -56,7 +38,7 @@ SWEEPS = (
 )
 MODELS = (
     Column("model", "Model", least=16, middle=True),
-    Column("state", "State"),
+    Column("state", "State", of=describe_state),
     Column("done", "Done", of=progress),
     Column("expected_s", "Left", "seconds"),
 )
@@ -65,7 +47,7 @@ JOBS = (
     Column("model", "Model", least=8, middle=True),
     Column("image", "Image", least=8),
     Column("prompt", "Prompt", least=8),
-    Column("state", "State"),
+    Column("state", "State", of=describe_state),
     Column("outcome", "Last outcome", optional=True),
 )
 COMPARED = (

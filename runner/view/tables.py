@@ -15,6 +15,7 @@ from ..database.reader import QueryResult
 from ..text import units
 from ..text.sanitize import one_line
 from .grid import Column, Grid, grid, kind_of
+from .sweep_state import describe_state
 
 if TYPE_CHECKING:
     from schemas.stream import ModelFetched
@@ -32,7 +33,7 @@ def answer_or_message(row: Record) -> Any:
 def outcome(row: Record) -> str:
     """The result of a sweep as text."""
     counts = [f"{row[key]} {key}" for key in ("ok", "failed", "skipped", "waiting") if row[key]]
-    return ", ".join([*([row["state"]] if row["state"] != SweepState.DONE else []), *counts])
+    return ", ".join([*([describe_state(row)] if row["state"] != SweepState.DONE else []), *counts])
 
 
 def model_settings(row: Record) -> str:
@@ -179,8 +180,7 @@ def families(rows: Sequence[Record]) -> Grid:
 def model_check_table(found: Record) -> Grid:
     """The known facts about a model."""
     problem = found["problem"] or {}
-    row = {**found, "hint": found["install"], **problem, "ready": readiness_text(found)}
-    return grid([row], CHECK, blocks=True)
+    return grid([{**found, **problem, "ready": readiness_text(found)}], CHECK, blocks=True)
 
 
 def readiness_text(found: Record) -> str:

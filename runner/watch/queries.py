@@ -19,7 +19,9 @@ BATCH = 2000
 
 # `state <> 'done'` must be written as in the index, or the index is not used.
 OPEN = "SELECT id, state FROM sweeps WHERE state <> 'done'"
-SWEEP = "SELECT id, uid, name, state, started_at, ended_at FROM sweeps WHERE id = ?"
+SWEEP = """
+SELECT id, uid, name, state, in_queue, created_at, started_at, ended_at FROM sweeps WHERE id = ?
+"""
 VARIANTS_SQL = """
 SELECT variants.id, variants.fallback_of, variants.name, variants.engine, models.location
 FROM sweep_models AS variants JOIN models ON models.id = variants.model_id

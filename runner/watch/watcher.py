@@ -14,10 +14,11 @@ from schemas import stream
 from schemas.states import SweepState
 from schemas.stream import EventSink
 
+from ..database.liveness import has_supervisor, last_written_at
 from ..database.reader import Reader
 from ..errors import DatabaseError
+from ..view.sweep_state import gone_message
 from .follower import SweepFollower
-from .liveness import has_supervisor
 from .queries import BATCH, Row, WatchQueries
 
 QUIET_S = 3.0  # a living supervisor writes more often while a worker of it lives
@@ -133,7 +134,7 @@ class Watcher:
         elif self.followed and now >= self.score_at:
             self.score_at = now + 1
             if not has_supervisor(self.database):
-                self.report_no_supervisor(next(iter(self.followed.values())).title)
+                self.report_no_supervisor(self.questions.sweep(next(iter(self.followed))))
         return going_on
 
     # Its contents.
@@ -163,7 +164,7 @@ class Watcher:
         for id in sorted(running - self.followed.keys()):
             if (row := self.questions.sweep(id)) and self.wanted(row):
                 if not has_supervisor(self.database):
-                    self.report_no_supervisor(row["name"] or row["uid"])
+                    self.report_no_supervisor(row)
                     return True
                 self.followed[id] = self.join(row)
         if self.followed:
@@ -190,14 +191,12 @@ class Watcher:
             self.said = event
             self.events.append(event)
 
-    def report_no_supervisor(self, title: str) -> None:
+    def report_no_supervisor(self, sweep: Row | None) -> None:
         """Report a sweep in state `running` without a supervisor."""
         self.followed = {}
-        self.say(
-            "supervisor_gone",
-            f"The supervisor of {title} is gone; finished runs are saved."
-            " To continue: vlmsweep resume",
-        )
+        if sweep is not None and self.reader is not None:
+            row = dict(sweep)
+            self.say("supervisor_gone", gone_message(row, last_written_at(self.reader, row)))
 
     def report_idle(self) -> bool:
         """Report that no sweep is running; the next one is awaited."""

@@ -16,10 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..database.liveness import has_supervisor
 from ..database.reader import Reader
 from ..errors import QueryError
 from ..text.sanitize import strip_control_characters
-from .liveness import has_supervisor
 
 LOOK_EVERY_S = 0.2
 # Colours, cursor moves, titles: whole sequences, so that no half of one is left to see.

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from datasette import Response, hookimpl
 from markupsafe import Markup
 
+from ..database.liveness import has_supervisor
 from ..database.reader import authorize
 from ..text import units
 from ..view.grid import kind_of
@@ -92,6 +93,9 @@ def render_cell(
     """A cell that is more than text; None leaves it to Datasette."""
     if value is None or database != metadata.NAME:
         return None
+    if column == "state" and value == "running" and table in ("sweeps", "jobs"):
+        path = datasette.get_database(database).path
+        return None if path is None or has_supervisor(Path(path)) else "supervisor gone"
     if column == "image" or (table == "images" and column == "name"):
         return image_cell(row, str(value), table, datasette)
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner
 
 from runner.cli import cli
+from runner.database.liveness import has_supervisor
 from runner.database.reader import Reader
 from runner.database.store import Store
 from runner.system.timestamps import utc_now
 from runner.watch import queries
-from runner.watch.liveness import has_supervisor
 from runner.watch.watcher import Watcher
 from schemas import stream
 from tests.helpers.command_line import SCRIPTED, env, sweep_file
