@@ -16,7 +16,7 @@ from typing import Any
 
 from schemas.errors import ErrorClass
 
-from . import safetensors_file
+from . import generation_config, safetensors_file
 from .error_classes import WorkerFailure
 from .path_safety import check_reach
 
@@ -26,7 +26,6 @@ POINTER = b"version https://git-lfs"
 LARGEST_JSON = 64 << 20
 CACHED = re.compile(r"^models--(.+)$")  # how the hub's cache names a repository's folder
 OTHER_JSON: dict[str, ErrorClass] = {
-    "generation_config.json": "bad_config",
     "tokenizer_config.json": "bad_tokenizer",
     "special_tokens_map.json": "bad_tokenizer",
     "added_tokens.json": "bad_tokenizer",
@@ -85,6 +84,7 @@ def read_checkpoint(
     for name, error_class in OTHER_JSON.items():
         if (folder / name).exists():
             _read_object(folder / name, error_class)
+    read_generation_config(folder)
     if is_pointer(folder / "tokenizer.json"):
         raise _pointer("bad_tokenizer", folder / "tokenizer.json")
     files = {path.name: path.stat().st_size for path in _regular(folder.iterdir())}
@@ -116,6 +116,16 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = _read_object(path, "bad_config")
     _check_config(config, path)
     return config
+
+
+def read_generation_config(folder: Path) -> dict[str, Any]:
+    """The checkpoint's own generation settings; empty without any. Raises `bad_config`."""
+    path = folder / generation_config.FILE
+    settings = _read_object(path, "bad_config") if path.exists() else {}
+    if wrong := generation_config.find_wrong_type(settings):
+        hint = f"Compare {path} with the published one."
+        raise WorkerFailure("bad_config", f"{path.name} has {wrong}", hint)
+    return settings
 
 
 def refetch_hint(folder: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from schemas.commands import Load, Turn
@@ -21,6 +22,7 @@ from ...detokenize import StreamDecoder, TextCleaner, special_tokens
 from ...engine import GeneratedAnswer
 from ...error_classes import WorkerFailure
 from ...families import FamilyModule, hooks_for
+from ...generation_config import StopStrings, stop_strings, unused_notes
 from ...memory_check import check_memory, own_dtype
 from ...timing import EventSink, LoadClock, RunTimer
 from ..in_process import InProcessEngine, versions
@@ -40,6 +42,8 @@ LIBRARIES = (
     "numpy",
     "pillow",
 )
+# Settings of a checkpoint that this engine honours.
+USED_KEYS = {"repetition_penalty", "stop_strings", "temperature", "top_k", "top_p"}
 
 
 class MlxEngine(InProcessEngine):
@@ -99,17 +103,23 @@ class MlxEngine(InProcessEngine):
         inputs = hooks.prepare(turns)
         meter.mark_inputs_ready(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
         self._refresh_memory()
-        decoder, ids = StreamDecoder(hooks.decode), []
-        for token in hooks.generate(inputs, generation):
-            ids.append(token)
-            piece = decoder.add(token)
-            meter.token(piece, visible=self._cleaner.visible(piece))
-            self._refresh_memory_throttled()
+        own = hooks.generation_config()
+        decoder, ids, stopped = StreamDecoder(hooks.decode), [], False
+        stops = StopStrings(stop_strings(own.get("stop_strings")))
+        with closing(hooks.generate(inputs, generation)) as tokens:
+            for token in tokens:
+                ids.append(token)
+                piece = decoder.add(token)
+                meter.token(piece, visible=self._cleaner.visible(piece))
+                self._refresh_memory_throttled()
+                if stopped := stops.found_in(piece):
+                    break
         self._refresh_memory()
         raw = hooks.decode(ids)
-        ended = bool(ids) and ids[-1] in hooks.stop_token_ids()
+        ended = stopped or (bool(ids) and ids[-1] in hooks.stop_token_ids())
         full = len(ids) >= generation.max_new_tokens
-        return self._answer(raw, full, ended, inputs.notes)
+        notes = [*inputs.notes, *unused_notes(own, USED_KEYS, generation.do_sample)]
+        return self._answer(raw, full, ended, notes)
 
 
 def check_backend() -> None:

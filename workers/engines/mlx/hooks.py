@@ -6,8 +6,7 @@ mlx-vlm, which replaces `AutoProcessor.from_pretrained` for the whole process.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, cast
 
 import mlx.core as mx
@@ -25,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
-from ...checkpoint import Checkpoint
+from ...checkpoint import Checkpoint, read_generation_config
 from ...error_classes import WorkerFailure, classify_unknown_as
 from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
 from .device import Device
@@ -226,7 +225,7 @@ class ModelAdapter:
         """Ids that end an answer: the config's, the tokenizer's and the processor's own."""
         return set(self.tokenizer.stopping_criteria.eos_token_ids)
 
-    def generate(self, inputs: Inputs, ask: Generation) -> Iterator[int]:
+    def generate(self, inputs: Inputs, ask: Generation) -> Generator[int]:
         """The answer's ids as they come, the end token included."""
         others = {key: value for key, value in inputs.tensors.items() if key != "attention_mask"}
         for result in stream_generate(
@@ -263,8 +262,7 @@ class ModelAdapter:
 
     def generation_config(self) -> dict[str, Any]:
         """The checkpoint's own settings."""
-        path = self.checkpoint.folder / "generation_config.json"
-        return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+        return read_generation_config(self.checkpoint.folder)
 
 
 def _repetition_penalty(penalty: float, prompt: mx.array) -> Any:

@@ -14,14 +14,22 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    GenerationConfig,
     PreTrainedTokenizerBase,
 )
 
 from schemas.commands import Load, Turn
 from schemas.generation import Generation
 
-from ...checkpoint import Checkpoint
+from ...checkpoint import Checkpoint, read_generation_config
 from ...error_classes import WorkerFailure, classify_unknown_as
+from ...generation_config import (
+    SAMPLING_KEYS,
+    SET_ASIDE,
+    requested_keys,
+    set_aside_notes,
+    stop_strings,
+)
 from ...video import has_videos
 from .device import Device
 from .prompt import (
@@ -38,8 +46,6 @@ from .streamer import TokenStreamer
 from .video import fills_slot, takes_one_kind, takes_videos, video_options, video_token_id
 from .without_torchvision import disable_video_processor, wants_torchvision
 
-SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
-
 
 class ModelAdapter:
     """One loaded model. After `load_processor` and `load_model`: `processor`, `tokenizer` and
@@ -51,6 +57,8 @@ class ModelAdapter:
     def __init__(self, checkpoint: Checkpoint, ask: Load, device: Device) -> None:
         self.checkpoint, self.ask, self.device = checkpoint, ask, device
         self.notes: list[str] = []
+        self.set_aside: list[str] = []  # keys of the generation config
+        self.stop_strings: list[str] = []
         self.processor: Any = None
         self.tokenizer: Any = None
         self.model: Any = None
@@ -92,10 +100,23 @@ class ModelAdapter:
         options["use_safetensors"] = None if self.ask.allow_pickle else True
         if self.device.loads_directly:
             options["device_map"] = {"": self.device.name}
-        options |= self.model_options()
+        options |= self.model_options() | self.own_generation_config()
         model, info = self.auto_model.from_pretrained(str(self.checkpoint.folder), **options)
         self.check_keys(info)
         self.model = model.eval() if "device_map" in options else model.to(self.device.name).eval()
+
+    def own_generation_config(self) -> dict[str, Any]:
+        """The checkpoint's settings as an option of `from_pretrained`, less those set aside.
+
+        The library refuses some of them while it loads the model. Raises `bad_config`.
+        """
+        own = read_generation_config(self.checkpoint.folder)
+        self.set_aside = requested_keys(own, SET_ASIDE)
+        if not self.set_aside:
+            return {}
+        kept = {name: value for name, value in own.items() if name not in SET_ASIDE}
+        with classify_unknown_as("bad_config", "Check generation_config.json of {model}."):
+            return {"generation_config": GenerationConfig.from_dict(kept)}
 
     def model_options(self) -> dict[str, Any]:
         """More options for the model's `from_pretrained`: none, as a rule."""
@@ -211,8 +232,14 @@ class ModelAdapter:
         settings = self.settings(ask)
         if ask.do_sample and ask.seed is not None:
             torch.manual_seed(ask.seed)
+        options: dict[str, Any] = {}
+        if self.stop_strings:
+            options["tokenizer"] = self.tokenizer
+        inputs.notes.extend(set_aside_notes(self.set_aside))
         with torch.inference_mode():
-            self.model.generate(**inputs.tensors, generation_config=settings, streamer=streamer)
+            self.model.generate(
+                **inputs.tensors, generation_config=settings, streamer=streamer, **options
+            )
         return set(settings.eos_token_id or ())
 
     def settings(self, ask: Generation) -> Any:
@@ -222,10 +249,13 @@ class ModelAdapter:
         """
         if not hasattr(self, "_published"):
             self._published = self.model.generation_config
+            self._reset_set_aside(self._published)
         settings = copy.deepcopy(self._published)
+        self.stop_strings = stop_strings(settings.stop_strings)
+        settings.stop_strings = self.stop_strings or None
         settings.update(max_new_tokens=ask.max_new_tokens, max_length=None, num_beams=1)
         settings.do_sample = ask.do_sample
-        for name in SAMPLING:
+        for name in SAMPLING_KEYS:
             value = getattr(ask, name, None) if ask.do_sample else None
             if not ask.do_sample or value is not None:
                 setattr(settings, name, value)
@@ -236,6 +266,15 @@ class ModelAdapter:
             settings.pad_token_id = settings.eos_token_id[0]
         self.model.generation_config = settings
         return settings
+
+    def _reset_set_aside(self, published: Any) -> None:
+        """Give settings that come from elsewhere, such as config.json, the library's defaults."""
+        others = requested_keys(vars(published), SET_ASIDE)
+        self.set_aside = list(dict.fromkeys([*self.set_aside, *others]))
+        usual = GenerationConfig()
+        for name in SET_ASIDE:
+            if hasattr(published, name):
+                setattr(published, name, getattr(usual, name, None))
 
     def stop_token_ids(self, configured: int | list[int] | None) -> set[int]:
         """Ids that end an answer: the generation config's, and the tokenizer's own end."""

@@ -113,5 +113,6 @@ class TransformersEngine(InProcessEngine):
         self._refresh_memory()
         raw = hooks.decode(streamer.ids) if streamer.ids else streamer.written
         ended = streamer.ended or (bool(streamer.ids) and streamer.ids[-1] in ends)
+        ended = ended or any(text in raw for text in hooks.stop_strings)
         full = streamer.count >= generation.max_new_tokens
         return self._answer(raw, full, ended, inputs.notes)

@@ -23,6 +23,7 @@ from workers.error_classes import WorkerFailure
 pytestmark = pytest.mark.model
 CASES = ROOT / "tests/helpers/mlx_cases.py"
 EVIL = "{{ cycler.__init__.__globals__.os.mkdir('EVIL') }}"  # escapes where there's no sandbox
+STOPS = [*"aeiouns "]  # one of them occurs in any text
 
 
 class Bench:
@@ -114,6 +115,9 @@ def make_settings(bench: Bench) -> None:
     change(samples, "generation_config.json", **own)
     refuses = bench.add("greedy_by_itself", "smolvlm", sampled)
     change(refuses, "generation_config.json", do_sample=False)
+    stops = bench.add("stops", "smolvlm", greedy)
+    others = {"num_beams": 4, "no_repeat_ngram_size": 40}
+    change(stops, "generation_config.json", stop_strings=STOPS, **others)
     bench.add("unsplit", "smolvlm", processor={"do_image_splitting": False})
     bench.add("half", "smolvlm", greedy, dtype="bfloat16")
     start = bench.add("start", "llava", bench.ask(look=True)) / "chat_template.json"
@@ -197,6 +201,20 @@ def test_checkpoint_sampling_defaults_do_not_affect_greedy(found: dict[str, Any]
     assert one == two != plain
     (asked,) = found["greedy_by_itself"]["answers"]
     assert asked["raw_text"] != plain  # do_sample overrides the checkpoint's default
+
+
+def test_stop_strings_end_an_answer_and_unused_settings_are_noted(found: dict[str, Any]) -> None:
+    plain = found["plain"]["answers"][0]["raw_text"]
+    (answer,) = found["stops"]["answers"]
+    text = answer["raw_text"]
+    assert plain.startswith(text)
+    assert any(stop in text for stop in STOPS)
+    assert answer["finish_reason"] == "stop"
+    assert answer["output_tokens"] < 12
+    assert answer["notes"] == [
+        "generation_config.json: set aside, since a run is one greedy or sampled answer: num_beams",
+        "generation_config.json: not used by this engine: no_repeat_ngram_size",
+    ]
 
 
 def test_prompt_longer_than_the_context_is_refused(found: dict[str, Any]) -> None:
