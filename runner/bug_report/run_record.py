@@ -58,8 +58,9 @@ class RunRecord:
 
     @property
     def generation(self) -> dict[str, Any]:
-        """The generation settings that were given, those that we know."""
+        """The generation settings that were given, those that we know, with the run's seed."""
         given = json.loads(self.variant["generation"])
+        given["seed"] = self.run.get("seed", given.get("seed"))
         known = (field.name for field in fields(Generation))
         return {name: given[name] for name in known if given.get(name) is not None}
 

@@ -185,13 +185,13 @@ class Store:
             model = self.find_or_add("models", keys, found)
             self.update("workers", worker, {"model_id": model, "download_s": fetched.download_s})
 
-    def start_run(self, job: int, worker: int | None) -> int:
-        """A new attempt at a job; it becomes the job's latest."""
+    def start_run(self, job: int, worker: int | None, seed: int | None = None) -> int:
+        """A new attempt at a job, sampled with `seed`; it becomes the job's latest."""
         with self.db.atomic():
             (attempt,) = self.connection.execute(
                 "SELECT ifnull(max(attempt), 0) + 1 FROM runs WHERE job_id = ?", [job]
             ).fetchone()
-            row = {"job_id": job, "attempt": attempt, "worker_id": worker}
+            row = {"job_id": job, "attempt": attempt, "worker_id": worker, "seed": seed}
             run = self.insert("runs", {**row, "started_at": utc_now()})
             self.update("jobs", job, {"state": JobState.RUNNING, "latest_run_id": run})
         return run

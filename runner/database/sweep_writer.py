@@ -20,6 +20,7 @@ from schemas.states import JobState, Outcome, SweepState
 from schemas.sweep import Prompt
 
 from ..planning.plan import LoadTarget, Plan, PlannedModel
+from ..planning.seeds import base_seed
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path
 from . import estimates, score_writer
@@ -49,6 +50,7 @@ def add_sweep(
                 "state": SweepState.QUEUED,
                 "environment_id": store.environment(environment),
                 "created_at": utc_now(),
+                "seed": base_seed(plan),
             },
         )
         ranks = ranks or model_ranks(store.connection, plan)

@@ -91,6 +91,8 @@ def settings_table(facts: ReportData) -> dict[str, Any]:
     if spec.get("repeats", 1) > 1:
         pairs.append(("Repeats", str(spec["repeats"])))
     generation = {k: v for k, v in (spec.get("generation") or {}).items() if v is not None}
+    if sweep["seed"] is not None:
+        generation["seed"] = sweep["seed"]
     pairs.append(("Generation", ", ".join(f"{k} {v}" for k, v in generation.items())))
     limits = {k: v for k, v in (spec.get("limits") or {}).items() if v is not None}
     pairs.append(("Limits", ", ".join(tables.limit(k, v) for k, v in limits.items())))

@@ -20,12 +20,13 @@ from schemas.rows import Runs
 from schemas.sweep import Limits
 
 from ..database.load_options import read_load_spec
+from ..planning.seeds import with_base_seed
 
 VARIANTS_SQL = """
 SELECT variants.id, variants.sweep_id, first.id, first.name, (SELECT min(id) FROM sweep_models
         WHERE fallback_of = first.id AND id > variants.id),
     variants.isolation, variants.python, variants.source, variants.location, variants.revision,
-    variants.load_spec, variants.generation, variants.limits
+    variants.load_spec, variants.generation, variants.limits, sweeps.seed
 FROM (SELECT sweep_models.*, source, location, revision FROM sweep_models
     JOIN models ON models.id = model_id) AS variants
 JOIN sweep_models AS first ON first.id = ifnull(variants.fallback_of, variants.id)
@@ -59,6 +60,7 @@ class QueuedModel:
 
     A fallback has the name of the model it replaces; `next_variant` is tried with the jobs that
     fail. `isolation` is worker or job, `python` the interpreter of its workers, None for our own.
+    The seed in `generation` is the base seed of all repeats.
     """
 
     id: int
@@ -138,7 +140,7 @@ class Queue:
     def model(id: int, sweep: int, first: int, name: str, *rest: Any) -> QueuedModel:
         """A row as a QueuedModel."""
         next_variant, isolation, python, source, location, revision, spec, *others = rest
-        generation, limits = others
+        generation, limits, seed = others
         held = Limits.model_validate(json.loads(limits))
         load = Load(
             model=location,
@@ -157,7 +159,7 @@ class Queue:
             isolation=isolation,
             python=python,
             load=load,
-            generation=Generation(**json.loads(generation)),
+            generation=with_base_seed(Generation(**json.loads(generation)), seed),
             limits=held,
         )
 

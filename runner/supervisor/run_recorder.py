@@ -12,6 +12,7 @@ from schemas.states import Outcome
 from schemas.stream import EventSink as EventSink
 
 from ..database.store import Store
+from ..planning.seeds import generation_of_repeat
 from . import interference
 from .memory_tracker import PeakMemory
 from .queue import QueuedJob, QueuedModel
@@ -71,7 +72,8 @@ class RunRecorder:
     ) -> None:
         self.store, self.emit = store, emit
         self.model, self.job, self.number = model, job, number
-        self.id = store.start_run(job.id, worker)
+        self.generation = generation_of_repeat(model.generation, job.repeat)
+        self.id = store.start_run(job.id, worker, self.generation.seed if worker else None)
         self.pieces: list[str] = []
         self.so_far: Runs = {}
         self.kept_at = float("-inf")

@@ -234,7 +234,7 @@ class WorkerController:
         self.process.start_run()
         self.watch.enter_phase(Phase.PREFILL, now)
         self.running.announce(self.number)
-        self.send(Run(run=self.running.id, turns=job.turns, generation=self.model.generation))
+        self.send(Run(run=self.running.id, turns=job.turns, generation=self.running.generation))
 
     # Time passing.
 

@@ -73,7 +73,7 @@ def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
     None when no question is left to ask. Raises ExchangeError for a sweep whose own words make
     no sense to this version.
     """
-    (spec,) = db.execute("SELECT spec FROM sweeps").fetchone()
+    spec, seed = db.execute("SELECT spec, seed FROM sweeps").fetchone()
     try:
         asked = Sweep.model_validate(json.loads(spec))
     except ValidationError as error:
@@ -83,6 +83,7 @@ def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
         ) from error
     out = PinnedSweep(asked.model_dump(mode="json", exclude_none=True))
     out.data["models"] = pin_models(db, asked, out)
+    pin_seed(asked, seed, out)
     pin_images(db, asked, files, out)
     out.data["exclude"] = pin_rules(db, asked, files)
     pin_answers(db, files, out)
@@ -155,6 +156,24 @@ def provenance_comment(row: Mapping[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in packages.items())
     own = " of its own" if row["interpreter"] else ""
     return f"{row['name']}: on {row['device']}, Python {row['python']}{own}, {versions}"
+
+
+def pin_seed(asked: Sweep, seed: int | None, out: PinnedSweep) -> None:
+    """Name the seed that was drawn for the models that sample without one."""
+    shared = asked.generation
+    if seed is None or shared.seed is not None:
+        return
+    samples = [
+        shared.do_sample if model.generation.do_sample is None else model.generation.do_sample
+        for model in asked.models
+    ]
+    if shared.do_sample and all(samples):
+        out.data["generation"]["seed"] = seed
+        return
+    # A model that decodes greedily would refuse a seed of the sweep.
+    for data, model, sampled in zip(out.data["models"], asked.models, samples, strict=True):
+        if sampled and model.generation.seed is None:
+            data["generation"] = data.get("generation", {}) | {"seed": seed}
 
 
 def pin_images(db: Database, asked: Sweep, files: Mapping[int, str], out: PinnedSweep) -> None:

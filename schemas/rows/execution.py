@@ -267,6 +267,12 @@ class Runs(TypedDict, total=False):
         "1 when its server could not answer and the job went back to the queue: such a run does"
         " not count as one of the job's tries. Else 0.",
     ]
+    seed: Annotated[
+        int | None,
+        "Seed the answer was sampled with: the base seed (the model's or sweeps.seed) for repeat 1,"
+        " a hash of it and the repeat's number for the others. Every attempt at a job has the"
+        " same. NULL for greedy decoding, and without a worker.",
+    ]
 
 
 class MemorySamples(TypedDict, total=False):

@@ -25,6 +25,11 @@ class Sweeps(TypedDict, total=False):
     paused: Annotated[int, "1 while its jobs are held back, else 0."]
     not_before: Annotated[str | None, "When it may begin. NULL when at any time."]
     after_sweep_id: Annotated[int | None, "Sweep that has to end before. NULL when none."]
+    seed: Annotated[
+        int | None,
+        "Base seed: generation.seed, or a random one that was drawn because a model samples without"
+        " a seed of its own. NULL when no model needs one.",
+    ]
 
 
 class SweepModels(TypedDict, total=False):

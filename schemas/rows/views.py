@@ -37,6 +37,7 @@ class Results(TypedDict, total=False):
     commit_hash: Annotated[str | None, "As models.commit_hash; NULL for folders."]
     raw_text: Annotated[str | None, "As runs.raw_text; NULL when there was none."]
     attempt: Annotated[int | None, "As runs.attempt; NULL when not run yet."]
+    seed: Annotated[int | None, "As runs.seed; NULL for greedy decoding and when not run yet."]
     started_at: Annotated[str | None, "As runs.started_at; NULL when not run yet."]
     image_path: Annotated[str | None, "As images.path; several with newlines. NULL without one."]
     sweep_id: Annotated[int, "The sweep's row."]

@@ -30,6 +30,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     server: MannerServer
+    body: dict[str, Any]
     images = 0
     number = 0
     manner = ""
@@ -48,6 +49,7 @@ class Exchange(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """A chat."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.body = body
         contents = [m["content"] for m in body["messages"] if isinstance(m["content"], list)]
         self.images = sum(part["type"] == "image_url" for parts in contents for part in parts)
         self._answer(self._find_manner(json.dumps(body)), "question" if self.images else "probe")

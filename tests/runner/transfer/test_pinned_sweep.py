@@ -126,6 +126,34 @@ def test_models_are_pinned_to_the_revision_that_ran(history: Store, tmp_path: Pa
     assert "q:7b: was never loaded" in said
 
 
+@pytest.mark.parametrize(
+    ("shared", "own", "pinned"),
+    [
+        ({"do_sample": True}, [{}, {"max_new_tokens": 7}], [True, True]),
+        ({"do_sample": True}, [{"do_sample": False}, {}], [False, True]),
+        ({}, [{"do_sample": True}, {}], [True, False]),
+        ({"do_sample": True}, [{"seed": 5}, {}], [5, True]),
+        ({}, [{}, {}], [False, False]),
+    ],
+)
+def test_drawn_seed_is_pinned_for_the_models_that_sample(
+    store: Store,
+    tmp_path: Path,
+    shared: dict[str, Any],
+    own: list[dict[str, Any]],
+    pinned: list[Any],
+) -> None:
+    models = [{"id": f"org/m{i}", "generation": given} for i, given in enumerate(own)]
+    data = {"models": models, "prompts": ["What?"], "generation": shared, "repeats": 2}
+    histories.add_real(store, tmp_path, data, FILES)
+    (base,) = store.connection.execute("SELECT seed FROM sweeps").fetchone()
+    bundled(store, tmp_path / "x.zip")
+    again = plan(unpacked(tmp_path / "x.zip"))
+    expected = [base if seed is True else None if seed is False else seed for seed in pinned]
+    assert [entry.generation.seed for entry in again.entries] == expected
+    assert (base is not None) == (True in pinned)
+
+
 def test_library_versions_are_pinned() -> None:
     versions = {"torch": "2.9.0+cpu", "huggingface_hub": "1.2"}
     found = [

@@ -34,7 +34,8 @@ CREATE TABLE sweeps (
     rank REAL NOT NULL DEFAULT 0,
     paused INTEGER NOT NULL DEFAULT 0,
     not_before TEXT,
-    after_sweep_id INTEGER REFERENCES sweeps(id)
+    after_sweep_id INTEGER REFERENCES sweeps(id),
+    seed INTEGER
 ) STRICT;
 
 -- A model as requested; with a fingerprint, as found on disk. NULL counts as equal in its identity:
@@ -244,6 +245,7 @@ CREATE TABLE runs (
     reasoning TEXT,
     waited_s REAL,
     requeued INTEGER NOT NULL DEFAULT 0,
+    seed INTEGER,
     UNIQUE (job_id, attempt)
 ) STRICT;
 

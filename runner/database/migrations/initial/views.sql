@@ -60,7 +60,7 @@ SELECT
     runs.peak_rss_bytes, runs.peak_device_bytes,
     runs.phase, runs.error_class, runs.message, runs.hint,
     workers.engine, workers.device, workers.dtype, models.commit_hash,
-    runs.raw_text, runs.attempt, runs.started_at,
+    runs.raw_text, runs.attempt, runs.seed, runs.started_at,
     (SELECT group_concat(images.path, char(10)) FROM job_images JOIN images
         ON images.id = job_images.image_id WHERE job_images.job_id = jobs.id) AS image_path,
     jobs.sweep_id, jobs.id AS job_id, runs.id AS run_id, runs.worker_id
