@@ -68,6 +68,22 @@ _LOADING: tuple[WorkerPhase, ...] = ("load", "download")
 # The first that matches counts, so the narrow ones come before the wide ones. In hints, {model}
 # is the requested id or path, and {again} how to fetch its files again.
 RULES = (
+    # First, since a template may raise any words of its own.
+    ErrorRule(
+        "bad_template",
+        "Fix the chat template of {model}, or use another revision.",
+        kind=r"^Template\w*Error$",
+    ),
+    ErrorRule(
+        "unsupported",
+        "Crop or pad the image, or leave it out of the sweep: {model} refuses an image this long.",
+        words=r"absolute aspect ratio must be smaller than|aspect ratio is very extreme",
+    ),
+    ErrorRule(
+        "unsupported",
+        "Enlarge the image, or leave it out of the sweep: {model} refuses an image this small.",
+        words=r"height:? ?\d+ (or|and) width:? ?\d+ must be larger than factor",
+    ),
     ErrorRule(
         "out_of_memory",
         "Use a smaller model or image, a smaller dtype, or another device for {model}.",
@@ -130,11 +146,6 @@ RULES = (
         "The weights do not belong to the config.json of {model}; {again}",
         words=r"size mismatch|shape mismatch|ignore_mismatched_sizes|Missing \d+ parameters"
         r"|\d+ parameters not in model|Expected shape .* but received shape",
-    ),
-    ErrorRule(
-        "bad_template",
-        "Fix the chat template of {model}, or use another revision.",
-        kind=r"^Template\w*Error$",
     ),
     ErrorRule(
         "bad_processor",

@@ -15,7 +15,7 @@ from mlx_vlm.prompt_utils import MODEL_CONFIG, SINGLE_IMAGE_ONLY_MODELS, apply_c
 from schemas.commands import Turn
 
 from ...error_classes import WorkerFailure
-from ..transformers.prompt import messages, render
+from ..transformers.prompt import messages, render, template_errors
 
 # mlx-vlm's forms for models that were trained without any template.
 BARE = ("prompt_only", "prompt_with_image_token", "prompt_with_start_image_token")
@@ -58,13 +58,14 @@ def render_prompt(
             raise WorkerFailure("unsupported", message, hint)
     elif not getattr(tokenizer, "chat_template", None):
         return render(tokenizer, tokenizer, turns, generation)  # raises what fits
-    rendered = apply_chat_template(
-        tokenizer,
-        {"model_type": model_type},
-        messages(turns),
-        add_generation_prompt=generation,
-        num_images=sum(len(turn.images) for turn in turns),
-    )
+    with template_errors():
+        rendered = apply_chat_template(
+            tokenizer,
+            {"model_type": model_type},
+            messages(turns),
+            add_generation_prompt=generation,
+            num_images=sum(len(turn.images) for turn in turns),
+        )
     return str(rendered)
 
 

@@ -6,7 +6,8 @@ prompt makes some models answer without looking.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,9 +60,10 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
             "The checkpoint has no chat template",
             "Use an instruction-tuned version of {model}, or add its chat_template.jinja.",
         )
-    text = holder.apply_chat_template(
-        messages(turns), add_generation_prompt=generation, tokenize=False
-    )
+    with template_errors():
+        text = holder.apply_chat_template(
+            messages(turns), add_generation_prompt=generation, tokenize=False
+        )
     if "'type': 'text'" in text:  # the list of parts was printed as if it were a text
         raise WorkerFailure(
             "bad_template",
@@ -69,6 +71,29 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
             "Use a version of {model} whose chat template has image slots.",
         )
     return str(text)
+
+
+@contextmanager
+def template_errors() -> Iterator[None]:
+    """Turn whatever a chat template raises into `bad_template`; a template is a program.
+
+    Jinja's own errors have that class already; a missing package or memory is no fault of it.
+    """
+    try:
+        yield
+    except (WorkerFailure, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        if any(kind.__module__.partition(".")[0] == "jinja2" for kind in type(error).__mro__):
+            raise
+        hint = "Fix the chat template of {model}, or use another revision."
+        if isinstance(error, TypeError | AttributeError):  # "a" + content, content.strip()
+            hint = (
+                "The template may expect plain text where images make a list of parts: use a "
+                "version of {model} whose chat template has image slots."
+            )
+        message = f"The chat template failed: {type(error).__name__}: {error}"
+        raise WorkerFailure("bad_template", message, hint) from error
 
 
 def open_images(turns: Sequence[Turn]) -> list[Image.Image]:

@@ -11,6 +11,7 @@ from mlx_vlm.models.phi3_v.vision import VisionModel
 
 from schemas.commands import Turn
 from workers.engines.mlx.hooks import ModelAdapter
+from workers.engines.transformers.prompt import template_errors
 from workers.error_classes import WorkerFailure
 
 SLOT = re.compile(r"<\|image_\d+\|>")
@@ -44,9 +45,10 @@ class Phi3VHooks(ModelAdapter):
             messages.append({"role": turn.role, "content": "".join([*slots, turn.text])})
         if not getattr(self.tokenizer, "chat_template", None):
             return super().render(turns, generation)  # raises what fits
-        text = self.tokenizer.apply_chat_template(
-            messages, add_generation_prompt=generation, tokenize=False
-        )
+        with template_errors():
+            text = self.tokenizer.apply_chat_template(
+                messages, add_generation_prompt=generation, tokenize=False
+            )
         return str(text)
 
     def image_slot(self) -> None:

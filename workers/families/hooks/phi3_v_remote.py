@@ -16,7 +16,7 @@ from schemas.commands import Turn
 from schemas.generation import Generation
 from workers.engines.transformers import legacy_cache, remote_code
 from workers.engines.transformers.adapter import ModelAdapter
-from workers.engines.transformers.prompt import Inputs, open_images
+from workers.engines.transformers.prompt import Inputs, open_images, template_errors
 from workers.engines.transformers.streamer import TokenStreamer
 from workers.error_classes import WorkerFailure
 
@@ -76,11 +76,11 @@ class Phi3VRemoteHooks(ModelAdapter):
                 number += 1
                 slots += f"<|image_{number}|>\n"
             messages.append({"role": turn.role, "content": slots + turn.text})
-        return str(
-            self.tokenizer.apply_chat_template(
+        with template_errors():
+            text = self.tokenizer.apply_chat_template(
                 messages, add_generation_prompt=generation, tokenize=False
             )
-        )
+        return str(text)
 
     def prepare(self, turns: Sequence[Turn]) -> Inputs:
         if any(SLOT.search(turn.text) for turn in turns if turn.role == "user"):

@@ -195,6 +195,49 @@ def test_missing_image_template_is_refused(copy: Path, template: str | None) -> 
     assert refusal(lambda: load(copy)).error_class == "bad_template"
 
 
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{{ 'User: ' + messages[0]['content'] }}", "can only concatenate str"),
+        ("{{ messages[0]['content'].strip() }}", "has no attribute 'strip'"),
+        ("{{ 3 // (messages | length - 1) }}", "ZeroDivisionError"),
+        ("{{ messages[0]['content'][0]['text'] + 1 }}", "TypeError"),
+        ("{{ raise_exception('trust_remote_code is out of memory') }}", "out of memory"),
+        ("{{ strftime_now(3) }}", "The chat template failed"),
+        ("{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", "RecursionError"),
+    ],
+)
+def test_what_a_template_raises_is_its_fault(copy: Path, template: str, message: str) -> None:
+    (copy / "chat_template.json").unlink()
+    (copy / "chat_template.jinja").write_text(template)
+    failure = refusal(lambda: load(copy))
+    assert failure.error_class == "bad_template", failure.message
+    assert message in failure.message
+    assert "template" in (failure.hint or "")
+
+
+def test_text_only_template_gets_a_hint_about_image_slots(copy: Path) -> None:
+    (copy / "chat_template.json").unlink()
+    template = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] }}{% endfor %}"
+    (copy / "chat_template.jinja").write_text(template)
+    assert "image slots" in (refusal(lambda: load(copy)).hint or "")
+
+
+@pytest.mark.parametrize("size", [(2048, 10), (10, 2048)])
+def test_extreme_aspect_ratio_is_unsupported(
+    tiny: Callable[[str], Path], tmp_path: Path, size: tuple[int, int]
+) -> None:
+    from PIL import Image
+
+    engine = load(tiny("qwen2_5_vl"))
+    Image.new("RGB", size).save(tmp_path / "long.png")
+    turn = Turn(text="Hi", images=(str(tmp_path / "long.png"),))
+    failure = refusal(lambda: answer(engine, turn), "prefill")
+    assert failure.error_class == "unsupported"
+    assert "204.8" in failure.message
+    assert "Crop" in (failure.hint or "")
+
+
 @pytest.mark.parametrize("fault", ["missing", "mismatched"])
 def test_checkpoint_with_missing_weights_is_refused(copy: Path, fault: str) -> None:
     from safetensors.torch import load_file, save_file
