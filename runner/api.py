@@ -273,7 +273,7 @@ def exit_code(state: str, summary: Iterable[Mapping[str, Any]]) -> int:
     """The exit code for a sweep. Jobs that a rule excluded are not failures."""
     if state != SweepState.DONE:
         return EXIT_INTERRUPTED
-    failed = sum(row["failed"] + row["waiting"] for row in summary)
+    failed = sum(row["failed"] + row["unusable_images"] + row["waiting"] for row in summary)
     return EXIT_JOBS_FAILED if failed else EXIT_OK
 
 
@@ -282,5 +282,6 @@ def queue_exit_code(result: QueueResult) -> int:
     if not result.complete:
         return EXIT_INTERRUPTED
     with Reader(result.database) as reader:
-        failed = any(row["failed"] for sweep in result.sweeps for row in reader.summary(sweep))
+        rows = [row for sweep in result.sweeps for row in reader.summary(sweep)]
+    failed = any(row["failed"] or row["unusable_images"] for row in rows)
     return EXIT_JOBS_FAILED if failed else EXIT_OK

@@ -35,7 +35,8 @@ TELLING |= {"foreign_key_list", "table_list"}
 # In a long history most runs are ok: those that are not have an index, and the rest are theirs.
 SWEEPS = """
 WITH failures AS (
-    SELECT sweep_id, sum(outcome = 'skipped') AS skipped, sum(outcome <> 'skipped') AS failed
+    SELECT sweep_id, sum(outcome = 'skipped') AS skipped, sum(unusable_image) AS unusable_images,
+        sum(outcome <> 'skipped' AND NOT unusable_image) AS failed
     FROM runs CROSS JOIN jobs ON jobs.id = runs.job_id AND jobs.latest_run_id = runs.id
     WHERE outcome <> 'ok' GROUP BY 1
 ), unfinished AS (
@@ -45,12 +46,14 @@ WITH failures AS (
 ), counted AS (
     SELECT id, (SELECT count(*) FROM sweep_models WHERE sweep_id = sweeps.id) AS models,
         (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id) AS jobs,
-        ifnull(failed, 0) AS failed, ifnull(skipped, 0) AS skipped, ifnull(waiting, 0) AS waiting
+        ifnull(failed, 0) AS failed, ifnull(unusable_images, 0) AS unusable_images,
+        ifnull(skipped, 0) AS skipped, ifnull(waiting, 0) AS waiting
     FROM sweeps LEFT JOIN failures ON failures.sweep_id = sweeps.id
     LEFT JOIN unfinished ON unfinished.sweep_id = sweeps.id
 )
 SELECT sweeps.id AS number, uid, name, state, created_at, started_at, ended_at, models, jobs,
-    jobs - failed - skipped - waiting AS ok, failed, skipped, waiting, source
+    jobs - failed - unusable_images - skipped - waiting AS ok, failed, unusable_images, skipped,
+    waiting, source
 FROM sweeps JOIN counted USING (id) ORDER BY sweeps.id DESC
 """
 
@@ -70,6 +73,7 @@ class SweepRow(TypedDict):
     jobs: int
     ok: int
     failed: int
+    unusable_images: int
     skipped: int
     waiting: int
     source: str
@@ -255,9 +259,10 @@ class Reader:
         )
         counted = self.records(
             """
-            SELECT sweep_model_id, outcome, count(*) AS count FROM jobs
+            SELECT sweep_model_id, count(*) AS count,
+                CASE WHEN unusable_image THEN 'unusable_image' ELSE outcome END AS outcome FROM jobs
             LEFT JOIN runs ON runs.id = jobs.latest_run_id
-            WHERE jobs.sweep_id = ? GROUP BY 1, 2 ORDER BY count(*) DESC, outcome
+            WHERE jobs.sweep_id = ? GROUP BY 1, 3 ORDER BY count(*) DESC, outcome
             """,
             sweep,
         )

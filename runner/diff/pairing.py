@@ -148,7 +148,7 @@ def classify_change(a: Record | None, b: Record | None) -> Change:
         return "only_a"
     if a["run_id"] is not None and a["run_id"] == b["run_id"]:
         return "same_run"
-    if a["outcome"] in NOT_TRIED or b["outcome"] in NOT_TRIED:
+    if any(job["outcome"] in NOT_TRIED or job["unusable_image"] for job in (a, b)):
         return "not_run"
     if a["outcome"] == Outcome.OK:
         if b["outcome"] != Outcome.OK:

@@ -24,9 +24,9 @@ SETTINGS = ("revision", "isolation", "python", "requirements")
 
 RUNS = """
 SELECT jobs.id AS job_id, jobs.sweep_id, jobs.sweep_model_id, jobs.prompt_id, jobs.repeat,
-    runs.id AS run_id, worker_id, outcome, phase, error_class, runs.message, text, latency_s,
-    ttft_s, output_tokens, generation_tps, peak_rss_bytes, peak_rss_method, peak_device_bytes,
-    peak_device_method,
+    runs.id AS run_id, worker_id, outcome, unusable_image, phase, error_class, runs.message, text,
+    latency_s, ttft_s, output_tokens, generation_tps, peak_rss_bytes, peak_rss_method,
+    peak_device_bytes, peak_device_method,
     (SELECT json_group_object(metric, value) FROM scores WHERE run_id = runs.id) AS scores
 FROM {source} ORDER BY jobs.sweep_id, jobs.position
 """
@@ -55,7 +55,7 @@ LEFT JOIN (
     ) AS image ON image.id = image_id
     GROUP BY job_id
 ) AS asked ON asked.job_id = jobs.id
-WHERE runs.outcome NOT IN ('skipped', 'interrupted') AND {condition}
+WHERE runs.outcome NOT IN ('skipped', 'interrupted') AND NOT runs.unusable_image AND {condition}
 GROUP BY variant.same, question.same, asked.shown, jobs.repeat
 """
 VARIANTS_SQL = """

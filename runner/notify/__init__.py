@@ -84,9 +84,11 @@ class Notifier:
 
     def sweep_finished(self, event: stream.SweepFinished) -> None:
         """A sweep has ended, or stops for now."""
-        counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
-        counts["waiting"] = event.waiting
-        counted = ", ".join(f"{n} {what}" for what, n in counts.items() if n or what == "ok")
+        counts = {"ok": event.ok, "failed": event.failed, "unusable_images": event.unusable_images}
+        counts |= {"skipped": event.skipped, "waiting": event.waiting}
+        counted = ", ".join(
+            f"{n} {what.replace('_', ' ')}" for what, n in counts.items() if n or what == "ok"
+        )
         title = f"{self.name(event.sweep)} {STATES.get(event.state, event.state)}: {counted}"
         facts = {"state": event.state, "elapsed_s": event.elapsed_s, **counts}
         self.send("finished", event.sweep, title, "", **facts)

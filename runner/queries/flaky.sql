@@ -2,7 +2,8 @@
 --
 -- The outcomes differ, or the texts do under greedy decoding. All runs of a sweep with the same
 -- model variant, prompt and images are compared: repeats and retries. With sampling, texts may
--- differ and are not compared. Interrupted and skipped runs are left out.
+-- differ and are not compared. Interrupted and skipped runs are left out, and
+-- those of unusable images.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :limit = 50  how many
@@ -22,7 +23,7 @@ WITH chosen AS (
     FROM chosen CROSS JOIN jobs ON jobs.sweep_id = chosen.id
     JOIN runs ON runs.job_id = jobs.id
     LEFT JOIN workers ON workers.id = runs.worker_id
-    WHERE runs.outcome NOT IN ('skipped', 'interrupted')
+    WHERE runs.outcome NOT IN ('skipped', 'interrupted') AND NOT runs.unusable_image
 ), alike AS (
     SELECT variant, model, prompt_id, min(job) AS job, count(*) AS runs, max(run) AS run,
         sum(outcome = 'ok') AS ok, count(DISTINCT outcome) AS kinds,

@@ -29,7 +29,7 @@ WITH chosen AS (
     FROM (SELECT now AS variant FROM variants UNION SELECT old FROM variants)
     CROSS JOIN jobs ON jobs.sweep_model_id = variant
     JOIN runs ON runs.id = jobs.latest_run_id
-    WHERE runs.outcome NOT IN ('skipped', 'interrupted')
+    WHERE runs.outcome NOT IN ('skipped', 'interrupted') AND NOT runs.unusable_image
 ), previous AS MATERIALIZED (
     SELECT variants.now, cells.* FROM variants JOIN cells ON cells.variant = variants.old
 ), compared AS (

@@ -17,7 +17,8 @@ WITH chosen AS (
     GROUP BY sweep_models.name
 ), counted AS (
     SELECT last.id, sum(runs.outcome = 'ok') AS ok,
-        sum(runs.outcome NOT IN ('ok', 'skipped')) AS failed,
+        sum(runs.outcome NOT IN ('ok', 'skipped') AND NOT runs.unusable_image) AS failed,
+        sum(runs.unusable_image) AS unusable_images,
         avg(CASE runs.outcome WHEN 'ok' THEN runs.latency_s END) AS latency_s,
         avg(CASE runs.outcome WHEN 'ok' THEN runs.generation_tps END) AS generation_tps
     FROM last CROSS JOIN jobs ON jobs.sweep_model_id = last.id
@@ -31,7 +32,7 @@ WITH chosen AS (
     JOIN workers ON workers.sweep_model_id = variants.id
     GROUP BY last.id
 )
-SELECT sweep_models.name AS model, ok, failed, load_s, latency_s, generation_tps,
+SELECT sweep_models.name AS model, ok, failed, unusable_images, load_s, latency_s, generation_tps,
     peak_rss_bytes, peak_device_bytes, ifnull(sweeps.name, sweeps.uid) AS sweep
 FROM counted JOIN sweep_models ON sweep_models.id = counted.id
 JOIN sweeps ON sweeps.id = sweep_models.sweep_id

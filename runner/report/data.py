@@ -45,7 +45,7 @@ class Model:
     """A model of the sweep. `number` is its place in the table, from 1.
 
     `summary` is its row of the guide's table, `outcomes` counts its jobs by outcome (None: not
-    ended), `unreadable` those of them whose image could not be read by anyone, `latencies` are
+    ended; `unusable_image`: its image could not be read), `latencies` are
     those of its ok runs in seconds, `ways` how it was loaded, in turn, `given_up` jobs that were
     skipped because it had failed too often, `remarks` what the checks of its texts come to.
     """
@@ -54,7 +54,6 @@ class Model:
     name: str
     summary: Record
     outcomes: Mapping[str | None, int]
-    unreadable: int
     latencies: list[float]
     variants: list[LoadAttempt]
     given_up: int = 0
@@ -67,7 +66,7 @@ class Model:
         Unreadable images and excluded jobs do not count against a model.
         """
         ok = self.summary["ok"]
-        lost = self.summary["failed"] - self.unreadable + self.given_up
+        lost = self.summary["failed"] + self.given_up
         if not ok:
             return "none" if lost else "waiting"
         if lost or self.summary["waiting"]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from schemas.states import Outcome, Phase
+from schemas.states import Outcome
 
 from ..database.liveness import gone_since
 from ..database.reader import Reader
@@ -48,9 +48,10 @@ WHERE jobs.sweep_id = ? ORDER BY jobs.position
 """
 FAILED = """
 SELECT runs.id AS run_id, runs.job_id, runs.outcome, runs.phase, runs.error_class, runs.message,
-    runs.hint, runs.traceback, runs.raw_text, runs.attempt, jobs.sweep_model_id,
-    latest.outcome AS ended, workers.id AS worker_id, workers.number AS worker_number,
-    workers.sweep_model_id AS variant_id, workers.exit_code, workers.exit_signal,
+    runs.unusable_image, runs.hint, runs.traceback, runs.raw_text, runs.attempt,
+    jobs.sweep_model_id, latest.outcome AS ended, workers.id AS worker_id,
+    workers.number AS worker_number, workers.sweep_model_id AS variant_id,
+    workers.exit_code, workers.exit_signal,
     workers.killed_for, workers.kill_s, workers.stack, workers.log_path, workers.peak_rss_bytes,
     ifnull(prompts.name, prompts.text) AS prompt,
     (SELECT group_concat(name, ', ') FROM (SELECT images.name FROM job_images
@@ -92,8 +93,9 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
     asked = by_id(reader, "models", {row["model_id"] for row in variants})
     jobs: dict[int, list[Record]] = defaultdict(list)
     for row in reader.records(
-        "SELECT sweep_model_id, outcome, latency_s, phase, error_class FROM jobs LEFT JOIN runs"
-        " ON runs.id = jobs.latest_run_id WHERE jobs.sweep_id = ?",
+        "SELECT sweep_model_id, latency_s, error_class,"
+        " CASE WHEN unusable_image THEN 'unusable_image' ELSE outcome END AS outcome"
+        " FROM jobs LEFT JOIN runs ON runs.id = jobs.latest_run_id WHERE jobs.sweep_id = ?",
         sweep,
     ):
         jobs[row["sweep_model_id"]].append(row)
@@ -103,7 +105,6 @@ def read_models(reader: Reader, sweep: int) -> list[Model]:
             name=row["model"],
             summary=row,
             outcomes=Counter(job["outcome"] for job in jobs[id]),
-            unreadable=sum(job["phase"] == Phase.PREPARE for job in jobs[id]),
             given_up=sum(
                 job["outcome"] == Outcome.SKIPPED and job["error_class"] != "excluded"
                 for job in jobs[id]
@@ -217,9 +218,7 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
         model = numbers[row["sweep_model_id"]]
         said = re.sub(r"[\d.,]+", "0", row["message"] or "")
         whose = (
-            (model, variant, said)
-            if row["phase"] != Phase.PREPARE
-            else (None, None, row["message"])
+            (model, variant, said) if not row["unusable_image"] else (None, None, row["message"])
         )
         same.setdefault((*whose, row["outcome"], row["phase"]), []).append(row)
     out = []

@@ -22,7 +22,7 @@ Spec = dict[str, Any]
 WIDTH = 420
 ROW = 20
 NAME = 22  # characters of a model's name
-OUTCOMES = (*(outcome.value for outcome in Outcome), "waiting")
+OUTCOMES = (*(outcome.value for outcome in Outcome), "waiting", "unusable_image")
 
 
 def label(model: Model) -> str:

@@ -100,8 +100,9 @@ class SweepSession:
         self.state, self.ended = state, True
         log.info("sweep %s ended: %s", self.uid, state)
         self.store.set_sweep_state(self.sweep, state)
-        ok, failed, skipped, waiting = self.store.connection.execute(
-            "SELECT sum(ok), sum(failed), sum(skipped), sum(waiting) FROM summary"
+        ok, failed, unusable, skipped, waiting = self.store.connection.execute(
+            "SELECT sum(ok), sum(failed), sum(unusable_images), sum(skipped), sum(waiting)"
+            " FROM summary"
             " WHERE sweep_id = ?",
             [self.sweep],
         ).fetchone()
@@ -111,6 +112,7 @@ class SweepSession:
                 state=state,
                 ok=ok,
                 failed=failed,
+                unusable_images=unusable,
                 skipped=skipped,
                 waiting=waiting,
                 elapsed_s=time.monotonic() - self.began,

@@ -164,8 +164,8 @@ def format_run(event: stream.RunFinished) -> str:
 
 def format_totals(event: stream.SweepFinished) -> str:
     """Return the jobs by outcome and the duration."""
-    counts = {"ok": event.ok, "failed": event.failed, "skipped": event.skipped}
-    counts["waiting"] = event.waiting
+    counts = {"ok": event.ok, "failed": event.failed, "unusable images": event.unusable_images}
+    counts |= {"skipped": event.skipped, "waiting": event.waiting}
     parts = [f"{count} {name}" for name, count in counts.items() if count or name == "ok"]
     return f"{', '.join(parts)}, {units.seconds(event.elapsed_s)}"
 

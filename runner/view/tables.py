@@ -30,9 +30,12 @@ def answer_or_message(row: Record) -> Any:
     return row["text"] if row["outcome"] == Outcome.OK else row["message"]
 
 
+COUNTED = ("ok", "failed", "unusable_images", "skipped", "waiting")
+
+
 def outcome(row: Record) -> str:
     """The result of a sweep as text."""
-    counts = [f"{row[key]} {key}" for key in ("ok", "failed", "skipped", "waiting") if row[key]]
+    counts = [f"{row[key]} {key.replace('_', ' ')}" for key in COUNTED if row[key]]
     return ", ".join([*([describe_state(row)] if row["state"] != SweepState.DONE else []), *counts])
 
 

@@ -25,6 +25,7 @@ class SweepFollower:
         self.emit, self.id, self.uid = emit, int(sweep["id"]), str(sweep["uid"])
         self.name, self.database = sweep["name"], database
         self.title = str(self.name or self.uid)
+        self.questions = questions
         self.counts = JobCounts(questions, self.id)
         self.workers = WorkerPoller(questions, emit, self.uid, self.counts)
         self.runs = RunPoller(questions, emit, self.uid, self.counts, self.workers)
@@ -86,12 +87,14 @@ class SweepFollower:
         self.recount()
         done = sum(sum(of.values()) for of in self.counts.outcomes.values())
         ok, skipped = self.counts.of(Outcome.OK), self.counts.of(Outcome.SKIPPED)
+        unusable = self.questions.unusable_images(sweep["id"])
         self.emit(
             stream.SweepFinished(
                 sweep=self.uid,
                 state=sweep["state"],
                 ok=ok,
-                failed=done - ok - skipped,
+                failed=done - ok - skipped - unusable,
+                unusable_images=unusable,
                 skipped=skipped,
                 waiting=sum(self.counts.jobs.values()) - done,
                 elapsed_s=seconds_since(sweep["started_at"], sweep["ended_at"]),

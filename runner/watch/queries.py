@@ -114,6 +114,14 @@ class WatchQueries:
         """The same by its uid."""
         return next(iter(self.all(SWEEP.replace("id = ?", "uid = ?"), uid)), None)
 
+    def unusable_images(self, sweep: int) -> int:
+        """The number of a sweep's jobs that did not run because an image could not be read."""
+        return int(
+            self.one(
+                "SELECT ifnull(sum(unusable_images), 0) FROM summary WHERE sweep_id = ?", sweep
+            )
+        )
+
     def newest_run(self) -> int:
         """The number of the newest run, 0 when there is none."""
         return int(self.one("SELECT ifnull(max(id), 0) FROM runs"))

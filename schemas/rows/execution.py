@@ -273,6 +273,11 @@ class Runs(TypedDict, total=False):
         " a hash of it and the repeat's number for the others. Every attempt at a job has the"
         " same. NULL for greedy decoding, and without a worker.",
     ]
+    unusable_image: Annotated[
+        int,
+        "1 when the job did not run because an image of it could not be read: not a failure of the"
+        " model. Else 0. Computed from outcome and phase.",
+    ]
 
 
 class MemorySamples(TypedDict, total=False):

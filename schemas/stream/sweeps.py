@@ -130,6 +130,7 @@ class SweepFinished(StreamEvent):
     state: str
     ok: int
     failed: int
+    unusable_images: int = 0
     skipped: int
     waiting: int
     elapsed_s: float

@@ -75,8 +75,8 @@ def test_every_kind_of_sweep_has_a_summary(facts: ReportData) -> None:
 
     demo, liar, _ = facts.models
     zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
-    lost = dataclasses.replace(demo, summary={**zero, "failed": 9}, unreadable=0)
-    idle = dataclasses.replace(demo, summary={**zero, "failed": 0}, unreadable=0)
+    lost = dataclasses.replace(demo, summary={**zero, "failed": 9})
+    idle = dataclasses.replace(demo, summary={**zero, "failed": 0})
     assert said(idle, idle) == "No model was tried yet."
     assert said(demo) == "The model answered everything."
     assert said(demo, demo) == "Both models answered everything."
@@ -142,7 +142,7 @@ def test_plot_labels_do_not_overlap(points: list[tuple[float, float]]) -> None:
 
 def test_every_outcome_and_phase_has_a_colour() -> None:
     style = (page.TEMPLATES / "page.css").read_text()
-    assert set(plots.OUTCOMES) == {*Outcome, "waiting"}
+    assert set(plots.OUTCOMES) == {*Outcome, "waiting", "unusable_image"}
     assert set(timeline.PHASES) == set(Phase) - {Phase.PREPARE, Phase.IDLE}
     for name in (*plots.OUTCOMES, *timeline.PHASES):
         assert f"--{page.kebab(name)}: #" in style

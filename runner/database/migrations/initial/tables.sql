@@ -246,6 +246,8 @@ CREATE TABLE runs (
     waited_s REAL,
     requeued INTEGER NOT NULL DEFAULT 0,
     seed INTEGER,
+    unusable_image INTEGER NOT NULL
+        GENERATED ALWAYS AS (outcome IS 'error' AND phase IS 'prepare') VIRTUAL,
     UNIQUE (job_id, attempt)
 ) STRICT;
 

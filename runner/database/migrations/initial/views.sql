@@ -79,10 +79,12 @@ SELECT
     sweep_models.name AS model,
     count(jobs.id) AS jobs,
     ifnull(sum(runs.outcome = 'ok'), 0) AS ok,
-    ifnull(sum(runs.outcome NOT IN ('ok', 'skipped')), 0) AS failed,
+    ifnull(sum(runs.outcome NOT IN ('ok', 'skipped') AND NOT runs.unusable_image), 0) AS failed,
     ifnull(sum(runs.outcome = 'skipped'), 0) AS skipped,
     sum(jobs.id IS NOT NULL AND runs.outcome IS NULL) AS waiting,
-    CAST(sum(runs.outcome = 'ok') AS REAL) / nullif(sum(runs.outcome <> 'skipped'), 0)
+    ifnull(sum(runs.unusable_image), 0) AS unusable_images,
+    CAST(sum(runs.outcome = 'ok') AS REAL)
+        / nullif(sum(runs.outcome <> 'skipped' AND NOT runs.unusable_image), 0)
         AS success_rate,
     (SELECT avg(load_s) FROM workers WHERE sweep_model_id IN (
         SELECT variant.id FROM sweep_models AS variant
@@ -113,6 +115,7 @@ SELECT
         AND engine IS NOT NULL ORDER BY id DESC LIMIT 1) AS dtype,
     (SELECT failed.message FROM jobs AS j JOIN runs AS failed ON failed.id = j.latest_run_id
         WHERE j.sweep_model_id = sweep_models.id AND failed.outcome NOT IN ('ok', 'skipped')
+            AND NOT failed.unusable_image
         GROUP BY failed.message ORDER BY count(*) DESC, min(failed.id) LIMIT 1) AS notes,
     sweep_models.sweep_id AS sweep_id,
     sweep_models.id AS sweep_model_id
