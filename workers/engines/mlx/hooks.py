@@ -26,6 +26,7 @@ from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint, read_generation_config
 from ...error_classes import WorkerFailure, classify_unknown_as
+from ..transformers import code_files
 from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
 from .device import Device
 from .prompt import adopt_template, check_images, render_prompt, takes_bare_prompt
@@ -52,6 +53,8 @@ class ModelAdapter:
         self.processor: Any = None
         self.tokenizer: Any = None
         self.model: Any = None
+        if ask.trust_remote_code:
+            code_files.install()
 
     def load_processor(self) -> None:
         """Set `processor` and `tokenizer`; imports the model's code, where its processor is."""

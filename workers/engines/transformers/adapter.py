@@ -31,6 +31,7 @@ from ...generation_config import (
     stop_strings,
 )
 from ...video import has_videos
+from . import code_files
 from .device import Device
 from .prompt import (
     Inputs,
@@ -63,6 +64,8 @@ class ModelAdapter:
         self.tokenizer: Any = None
         self.model: Any = None
         self._sees_videos: bool | None = None
+        if ask.trust_remote_code:
+            code_files.install()
 
     def common(self) -> dict[str, Any]:
         """Options for every `from_pretrained`: files on disk only, and only permitted code."""

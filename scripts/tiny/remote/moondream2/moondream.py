@@ -12,7 +12,10 @@ from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional as F
 
-DIM, HEADS, LAYERS, VOCABULARY, CONTEXT = 64, 4, 2, 512, 512
+from .layers import build_block, lm_head, text_decoder
+from .rope import CONTEXT, DIM, HEADS, rotary_table
+
+LAYERS, VOCABULARY = 2, 512
 CROP, PATCH = 32, 8
 PATCHES = (CROP // PATCH) ** 2
 BOS = EOS = 0
@@ -37,50 +40,6 @@ class KVCache(nn.Module):
         self.k_cache[:, :, pos_ids, :] = k
         self.v_cache[:, :, pos_ids, :] = v
         return self.k_cache, self.v_cache
-
-
-def rotary_table():
-    half = DIM // HEADS // 2
-    frequencies = 1.0 / (10000.0 ** (torch.arange(half, dtype=torch.float32) / half))
-    angles = torch.outer(torch.arange(CONTEXT, dtype=torch.float32), frequencies)
-    return torch.stack([angles.cos(), angles.sin()], dim=-1)
-
-
-def rotate(x, freqs_cis, pos_ids):
-    cos, sin = freqs_cis[pos_ids].to(x.dtype).unbind(-1)
-    a, b = x.chunk(2, dim=-1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-
-def build_block(dtype):
-    return nn.ModuleDict(
-        {
-            "ln": nn.LayerNorm(DIM, dtype=dtype),
-            "qkv": nn.Linear(DIM, 3 * DIM, dtype=dtype),
-            "proj": nn.Linear(DIM, DIM, dtype=dtype),
-            "fc1": nn.Linear(DIM, 2 * DIM, dtype=dtype),
-            "fc2": nn.Linear(2 * DIM, DIM, dtype=dtype),
-        }
-    )
-
-
-def text_decoder(x, text, mask, pos_ids):
-    for block in text.blocks:
-        h = block.ln(x)
-        q, k, v = (
-            part.view(1, -1, HEADS, DIM // HEADS).transpose(1, 2)
-            for part in block.qkv(h).chunk(3, dim=-1)
-        )
-        q, k = rotate(q, text.freqs_cis, pos_ids), rotate(k, text.freqs_cis, pos_ids)
-        k, v = block.kv_cache.update(pos_ids, k, v)
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        attended = attended.transpose(1, 2).reshape(1, -1, DIM)
-        x = x + block.proj(attended) + block.fc2(F.gelu(block.fc1(h)))
-    return x
-
-
-def lm_head(hidden, text):
-    return text.lm_head(text.post_ln(hidden[:, -1, :]))
 
 
 def prepare_crops(image, device):
