@@ -113,6 +113,16 @@ def imported_modules(node: ast.AST, module: str, is_package: bool) -> list[str]:
     return [base, *(f"{base}.{alias.name}" for alias in node.names)]
 
 
+def pytest_keywords(tree: ast.Module) -> set[ast.keyword]:
+    """Return the keyword arguments of calls such as `pytest.param`; their names are pytest's."""
+    return {
+        keyword
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("pytest.")
+        for keyword in node.keywords
+    }
+
+
 def bound_names(node: ast.AST) -> list[str]:
     """Return the names that a node defines: definitions, imports, parameters, constants."""
     if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -141,12 +151,13 @@ def name_findings(file: str, tree: ast.Module, names: Names) -> Iterator[Finding
     module, is_package = dotted(file), file.endswith("__init__.py")
     if module in names.modules:
         yield Finding(file, 1, module, names.modules[module])
+    foreign = pytest_keywords(tree)
     for node in ast.walk(tree):
         line = getattr(node, "lineno", 1)
         for target in imported_modules(node, module, is_package):
             if target in names.modules:
                 yield Finding(file, line, target, names.modules[target])
-        for name in bound_names(node):
+        for name in bound_names(node) if node not in foreign else ():
             better = names.everywhere.get(name) or names.bindings.get(name)
             if better:
                 yield Finding(file, line, name, better)

@@ -90,7 +90,7 @@ class AnswerRow:
     """The answer of one model to one question, or the failure.
 
     Repeats with the same outcome and text are one answer, `times` counts them; `row` is the
-    first's run. `fallback` tells that another way of loading gave it; `judged` holds its checks
+    first's run. `fallback` tells that another way of loading gave it; `scored` holds its checks
     and score, None when it said nothing.
     """
 
@@ -98,7 +98,7 @@ class AnswerRow:
     row: Record
     times: int = 1
     fallback: bool = False
-    judged: Record | None = None
+    scored: Record | None = None
 
     @property
     def outcome(self) -> str:

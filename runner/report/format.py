@@ -30,7 +30,7 @@ def answer(answer_row: AnswerRow, name: str) -> dict[str, Any]:
         "times": answer_row.times,
         "latency": answer_row.row["latency_s"] if answer_row.outcome == Outcome.OK else None,
         "flags": flags(answer_row),
-        "language": answer_row.judged["language"] if answer_row.judged is not None else None,
+        "language": answer_row.scored["language"] if answer_row.scored is not None else None,
         "turns": turns,
         "long": length > LONG or lines > LONG_LINES,
     }
@@ -61,7 +61,7 @@ EMPTY = {"kind": "why", "text": "(nothing)"}
 def flags(answer_row: AnswerRow) -> list[str]:
     """Short flags for an answer."""
     cut = answer_row.outcome == Outcome.OK and answer_row.row["finish_reason"] == "length"
-    out = score_flags(answer_row.judged) if answer_row.judged is not None else ["cut off"] * cut
+    out = score_flags(answer_row.scored) if answer_row.scored is not None else ["cut off"] * cut
     return out + (["by fallback"] if answer_row.fallback else [])
 
 

@@ -30,7 +30,7 @@ from .data import (
     ReportData,
     Worker,
 )
-from .scores import ScoreData, read_judged
+from .scores import ScoreData, read_scores
 
 LOG_BYTES = 6_000
 LOG_LINES = 40
@@ -166,7 +166,7 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[I
     rows = reader.records(ANSWERS, sweep)
     prompts = by_id(reader, "prompts", {row["prompt_id"] for row in rows})
     images = by_id(reader, "images", {id for ids in shown.values() for id in ids})
-    judged = read_judged(reader, sweep)
+    scored = read_scores(reader, sweep)
     asked: dict[tuple[int, ...], dict[int, list[Record]]] = {}
     for row in rows:
         about = asked.setdefault(tuple(shown[row["job_id"]]), {})
@@ -175,7 +175,7 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[I
         ImageCard(
             [images[id] for id in ids],
             [
-                Question(prompts[id], answers(jobs, numbers, judged), accepted_of(jobs, judged))
+                Question(prompts[id], answers(jobs, numbers, scored), accepted_of(jobs, scored))
                 for id, jobs in questions.items()
             ],
         )
@@ -183,14 +183,14 @@ def read_cards(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> list[I
     ]
 
 
-def accepted_of(jobs: Iterable[Record], judged: ScoreData) -> list[str]:
+def accepted_of(jobs: Iterable[Record], scored: ScoreData) -> list[str]:
     """The answers accepted to a question, each once."""
-    known = (judged.accepted.get(row["job_id"], []) for row in jobs)
+    known = (scored.accepted.get(row["job_id"], []) for row in jobs)
     return list(dict.fromkeys(answer for accepted in known for answer in accepted))
 
 
 def answers(
-    jobs: Iterable[Record], numbers: Mapping[int, int], judged: ScoreData
+    jobs: Iterable[Record], numbers: Mapping[int, int], scored: ScoreData
 ) -> list[AnswerRow]:
     """A question's answers by model; equal repeats are counted as one."""
     same: dict[tuple[Any, ...], list[Record]] = {}
@@ -203,7 +203,7 @@ def answers(
             row=rows[0],
             times=len(rows),
             fallback=rows[0]["variant_id"] not in (None, rows[0]["sweep_model_id"]),
-            judged=judged.runs.get(rows[0]["run_id"]),
+            scored=scored.runs.get(rows[0]["run_id"]),
         )
         for key, rows in same.items()
     ]
@@ -216,9 +216,9 @@ def read_failures(reader: Reader, sweep: int, numbers: Mapping[int, int]) -> lis
     for row in reader.records(FAILED, sweep):
         variant = row["variant_id"] or row["sweep_model_id"]
         model = numbers[row["sweep_model_id"]]
-        said = re.sub(r"[\d.,]+", "0", row["message"] or "")
+        pattern = re.sub(r"[\d.,]+", "0", row["message"] or "")
         whose = (
-            (model, variant, said) if not row["unusable_image"] else (None, None, row["message"])
+            (model, variant, pattern) if not row["unusable_image"] else (None, None, row["message"])
         )
         same.setdefault((*whose, row["outcome"], row["phase"]), []).append(row)
     out = []

@@ -46,9 +46,9 @@ def entries(facts: ReportData, families: Sequence[Family]) -> list[GuideEntry]:
     return [entry(model, facts, named) for model in facts.models]
 
 
-def as_records(told: Sequence[GuideEntry]) -> list[dict[str, Any]]:
+def as_records(guide: Sequence[GuideEntry]) -> list[dict[str, Any]]:
     """For machines: the same, facts under their titles."""
-    return [{**asdict(one), "facts": dict(one.facts), "known": dict(one.known)} for one in told]
+    return [{**asdict(one), "facts": dict(one.facts), "known": dict(one.known)} for one in guide]
 
 
 def entry(model: Model, facts: ReportData, families: Mapping[str, Family]) -> GuideEntry:
@@ -183,17 +183,17 @@ def family_facts(family: Family) -> Pairs:
     return [(name, text) for name, text in pairs if text]
 
 
-def guide_markdown(facts: ReportData, told: Sequence[GuideEntry]) -> str:
+def guide_markdown(facts: ReportData, guide: Sequence[GuideEntry]) -> str:
     """The reference as a Markdown file."""
-    return "\n".join(guide_lines(facts, told)) + "\n"
+    return "\n".join(guide_lines(facts, guide)) + "\n"
 
 
-def guide_lines(facts: ReportData, told: Sequence[GuideEntry]) -> Iterator[str]:
+def guide_lines(facts: ReportData, guide: Sequence[GuideEntry]) -> Iterator[str]:
     """Its lines."""
     yield "# Model loading reference"
     yield ""
     yield from provenance(facts)
-    for number, one in enumerate(told, start=1):
+    for number, one in enumerate(guide, start=1):
         yield from ("", f"## {number}. {escaped(one.model)}", "")
         columns = [Column("", ""), Column("", "")]
         yield from markdown_table(columns, [["Status", one.status], *map(list, one.facts)])

@@ -41,16 +41,16 @@ def markdown_lines(facts: ReportData) -> Iterator[str]:
     yield from heading("Models")
     grid = tables.summary_table([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
     yield from markdown_table(*table_renderer.visible_cells(grid))
-    told = detail_tables.detail_tables(facts)
+    details = detail_tables.detail_tables(facts)
     yield from heading("How each model was loaded")
-    yield from table(told["loaded_titles"], [[c for _, c in row] for row in told["loaded"]])
-    if told["failures"]:
+    yield from table(details["loaded_titles"], [[c for _, c in row] for row in details["loaded"]])
+    if details["failures"]:
         yield from heading("Failures")
-        yield from failures(told["failures"])
+        yield from failures(details["failures"])
     yield from heading("Answers")
     yield from answers(facts)
     yield from heading("Machine and settings")
-    for sheet in told["sheets"]:
+    for sheet in details["sheets"]:
         title = " · ".join(filter(None, (sheet["title"], sheet["words"])))
         yield from (f"**{escaped(title)}**", "")
         yield from table(("", ""), sheet["rows"])
@@ -69,10 +69,10 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
     yield from markdown_table([Column("", titles[i]) for i in kept], cells)
 
 
-def failures(told: Sequence[dict[str, object]]) -> Iterator[str]:
+def failures(classes: Sequence[dict[str, object]]) -> Iterator[str]:
     """A row per way a model failed; stacks and logs are in the page."""
     rows = []
-    for failure in told:
+    for failure in classes:
         row = failure["row"]
         assert isinstance(row, dict)
         name, jobs = str(failure["name"]), str(failure["jobs"])
@@ -97,11 +97,11 @@ def answers(facts: ReportData) -> Iterator[str]:
             yield piped(("Model", "Answer", "Time"))
             yield piped((":--", ":--", "--:"))
             for given in question.answers:
-                told = format.answer(given, names[given.model - 1])
-                text = " / ".join(escaped(turn["text"]) for turn in told["turns"])
+                shown = format.answer(given, names[given.model - 1])
+                text = " / ".join(escaped(turn["text"]) for turn in shown["turns"])
                 notes = [given.outcome.replace("_", " ")] if given.outcome != Outcome.OK else []
-                notes += told["flags"]
-                marks = f"*{', '.join(notes)}* " if notes else ""
-                took = "" if told["latency"] is None else units.seconds(told["latency"])
-                yield piped((escaped(told["name"]), strip_control_characters(marks) + text, took))
+                notes += shown["flags"]
+                prefix = f"*{', '.join(notes)}* " if notes else ""
+                took = "" if shown["latency"] is None else units.seconds(shown["latency"])
+                yield piped((escaped(shown["name"]), strip_control_characters(prefix) + text, took))
             yield ""

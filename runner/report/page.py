@@ -202,8 +202,8 @@ def answers(facts: ReportData, images: bool) -> dict[str, Any]:
     prompts = dict.fromkeys(
         str(q.prompt["name"] or q.prompt["text"]) for card in facts.cards for q in card.questions
     )
-    told = [a for card in cards for q in card["questions"] for a in q["answers"]]
-    flags = dict.fromkeys(flag for answer in told for flag in answer["flags"])
+    shown = [a for card in cards for q in card["questions"] for a in q["answers"]]
+    flags = dict.fromkeys(flag for answer in shown for flag in answer["flags"])
     return {
         "cards": cards,
         "prompts": list(prompts),

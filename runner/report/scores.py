@@ -31,7 +31,7 @@ class ScoreData:
     accepted: dict[int, list[str]]
 
 
-def read_judged(reader: Reader, sweep: int) -> ScoreData:
+def read_scores(reader: Reader, sweep: int) -> ScoreData:
     """All of a sweep's."""
     accepted = reader.records(
         "SELECT job_id, answers FROM reference_answers JOIN jobs ON jobs.id = job_id"

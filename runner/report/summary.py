@@ -121,14 +121,16 @@ def best(models: Sequence[Model], figure: Callable[[Model], float | None]) -> Mo
 def remarks(model: Model, facts: ReportData) -> str | None:
     """Notes on a model: its most frequent failure and the variant that loaded it."""
     own = [failure for failure in facts.failures if failure.model == model.number]
-    lasting = [f for f in own if f.jobs > f.recovered]
+    unrecovered = [f for f in own if f.jobs > f.recovered]
     out = []
-    if lasting:
-        most = max(lasting, key=lambda failure: failure.jobs - failure.recovered)
+    if unrecovered:
+        most = max(unrecovered, key=lambda failure: failure.jobs - failure.recovered)
         count = most.jobs - most.recovered
         out.append(f"{count} × {most.row['message'] or most.row['outcome']}")
-    if len(lasting) > 1:
-        out.append(f"and {len(lasting) - 1} other failures" if len(lasting) > 2 else "and another")
+    if len(unrecovered) > 1:
+        out.append(
+            f"and {len(unrecovered) - 1} other failures" if len(unrecovered) > 2 else "and another"
+        )
     out += [model.remarks] if model.remarks else []
     variant = next((variant for variant in reversed(model.variants) if variant.loaded), None)
     if variant is not None and variant.row["fallback_of"] is not None:

@@ -20,11 +20,11 @@ def write_guide(reader: Reader, sweep: int, format: Format | None, stream: TextI
             hint="--md, --json or --nl; vlmsweep report makes a page",
         )
     facts = load_report(reader, reader.sweep(str(sweep)))
-    told = loading_guide.entries(facts, family_info.run_describe()["families"])
+    guide = loading_guide.entries(facts, family_info.run_describe()["families"])
     if format in (None, "md"):
-        stream.write(loading_guide.guide_markdown(facts, told))
+        stream.write(loading_guide.guide_markdown(facts, guide))
         return
-    records = loading_guide.as_records(told)
+    records = loading_guide.as_records(guide)
     stream.write(
         "".join(as_json(r) + "\n" for r in records) if format == "nl" else json_list(records)
     )

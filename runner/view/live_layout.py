@@ -98,9 +98,9 @@ def current(runs: Sequence[CurrentRun], now: float, width: int, room: int) -> li
         title = Text("▸ ", style="cyan")
         title.append(ellipsis(" · ".join([*whose, *asked]), max(10, width - 12)))
         title.append(f"  {units.clock(now - run.began)}", style="dim")
-        said = wrapped(one_line(run.text), max(2, width - 4))[-each:]
-        said += [""] * (each - len(said))
-        lines += [cut(title, width), *(Text("  " + line, style="italic") for line in said)]
+        tail = wrapped(one_line(run.text), max(2, width - 4))[-each:]
+        tail += [""] * (each - len(tail))
+        lines += [cut(title, width), *(Text("  " + line, style="italic") for line in tail)]
     if hidden := len(runs) - len(chosen):
         lines.append(Text(f"and {hidden} more runs", style="dim"))
     return lines

@@ -81,8 +81,8 @@ def compared(rows: Sequence[Record]) -> Grid:
     return grid(rows, COMPARED, nothing="Every text is the same in any order.")
 
 
-def changed_message(said: str, kind: str, reply: Record) -> str:
-    """What came of a change to the queue: `said` of how many sweeps, models or jobs."""
+def changed_message(verb: str, kind: str, reply: Record) -> str:
+    """What came of a change to the queue: `verb` of how many sweeps, models or jobs."""
     jobs = next((reply[key] for key in ("queued", "skipped", "removed") if key in reply), None)
-    line = f"{pluralize(reply['changed'], kind) if jobs is None else pluralize(jobs, 'job')} {said}"
+    line = f"{pluralize(reply['changed'], kind) if jobs is None else pluralize(jobs, 'job')} {verb}"
     return f"{line}, {pluralize(reply['killed'], 'run')} killed" if "killed" in reply else line

@@ -81,21 +81,21 @@ def render_grid(what: Grid, out: Console) -> None:
         if number:
             out.print()
         table(out, *part)
-    said = footnotes(columns, rows)
-    if said:
+    notes = footnotes(columns, rows)
+    if notes:
         out.print()
-    for text, names in said.items():
+    for text, names in notes.items():
         out.print(Text(f"{', '.join(names)}: {text}"))
 
 
 def footnotes(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> dict[str, list[str]]:
     """Footnotes below the tables: each text once, with the names it belongs to."""
-    said: dict[str, dict[str, None]] = {}
+    notes: dict[str, dict[str, None]] = {}
     for row in rows:
         for column, cell in zip(columns, row, strict=True):
             if column.aside and cell:
-                said.setdefault(cell, {})[row[0]] = None
-    return {text: list(names) for text, names in said.items()}
+                notes.setdefault(cell, {})[row[0]] = None
+    return {text: list(names) for text, names in notes.items()}
 
 
 Part = tuple[list[Column], list[list[str]], list[int]]

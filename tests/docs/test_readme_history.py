@@ -73,7 +73,7 @@ class Walk:
     """A folder with a history, and the exit code and output of each command run there."""
 
     folder: Path
-    said: dict[str, tuple[int, str]]
+    output: dict[str, tuple[int, str]]
 
     def go(self, command: str) -> tuple[int, str]:
         """Pastes a command into a terminal; returns its exit code and the terminal's output."""
@@ -142,7 +142,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
     made = Walk(tmp_path_factory.mktemp("readme") / "walk", {})
     prepare(made.folder)
     for step in steps():
-        made.said[step.command] = made.go(step.command)
+        made.output[step.command] = made.go(step.command)
     return made
 
 
@@ -165,10 +165,13 @@ def colleague(mine: Path, path: Path) -> None:
         "UPDATE environments SET packages = ?, sha256 = ? WHERE id = ?",
         [facts["packages"], sha256, row["id"]],
     )
-    for was, said in (("A red circle on", "A red ellipse on"), ("Two blue squares", "Two squares")):
+    for was, output in (
+        ("A red circle on", "A red ellipse on"),
+        ("Two blue squares", "Two squares"),
+    ):
         copy.execute(
             "UPDATE runs SET text = replace(text, ?1, ?2), raw_text = replace(raw_text, ?1, ?2)",
-            [was, said],
+            [was, output],
         )
     copy.execute("UPDATE runs SET latency_s = latency_s * (1.4 + 0.01 * (id % 20))")
     copy.commit()
@@ -182,29 +185,29 @@ def plain(line: str) -> str:
     return " ".join(re.sub(r"[─━]+", "─", line).split())
 
 
-def held(shown: list[str], said: list[str]) -> None:
+def held(shown: list[str], output: list[str]) -> None:
     """Checks that the documented lines were printed in order; a line of dots matches any lines."""
     at, skipping = 0, False
     for line in map(plain, shown):
         if line in ("...", "…"):
             skipping = True
             continue
-        rest = said[at:] if skipping else said[at : at + 1]
-        assert line in rest, f"{line!r} is not what was said: {said[at : at + 3]}"
+        rest = output[at:] if skipping else output[at : at + 1]
+        assert line in rest, f"{line!r} is not what was output: {output[at : at + 3]}"
         at += rest.index(line) + 1
         skipping = False
-    assert skipping or at == len(said), f"more was said: {said[at:]}"
+    assert skipping or at == len(output), f"more was output: {output[at:]}"
 
 
 @pytest.mark.parametrize("step", steps(), ids=lambda step: step.command)
 def test_readme_output_matches_the_commands(walk: Walk, step: Step) -> None:
-    code, said = walk.said[step.command]
+    code, output = walk.output[step.command]
     regression = step.command.startswith("vlmsweep diff")
-    assert code in ((0, 1) if regression else (0,)), said
-    assert "Traceback" not in said
+    assert code in ((0, 1) if regression else (0,)), output
+    assert "Traceback" not in output
     shown = [line for line in step.shown if line.strip()]
     if shown:
-        held(shown, [plain(line) for line in said.splitlines() if line.strip()])
+        held(shown, [plain(line) for line in output.splitlines() if line.strip()])
 
 
 def test_readme_walkthrough_leaves_the_documented_state(walk: Walk) -> None:

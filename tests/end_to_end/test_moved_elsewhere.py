@@ -63,7 +63,7 @@ def test_unpacked_bundle_reruns_with_equal_texts(history: Path) -> None:
 
 
 def test_report_program_reproduces_the_worker_text(history: Path) -> None:
-    ((prepared, said),) = ask(
+    ((prepared, answer),) = ask(
         history,
         "SELECT prepared_path, raw_text FROM runs JOIN job_images USING (job_id)"
         " JOIN images ON images.id = image_id WHERE runs.id = 1",
@@ -71,5 +71,5 @@ def test_report_program_reproduces_the_worker_text(history: Path) -> None:
     report = run(history, "vlmsweep", "issue", "1")
     program = report.partition("```python\n")[2].partition("```")[0]
     (history / "image-1.png").write_bytes(Path(str(prepared)).read_bytes())
-    assert str(said).strip()
-    assert run(history, sys.executable, "-c", program) == f"{said}\n"
+    assert str(answer).strip()
+    assert run(history, sys.executable, "-c", program) == f"{answer}\n"

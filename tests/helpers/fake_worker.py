@@ -162,7 +162,7 @@ def handle(size: int) -> mmap.mmap:
     return area
 
 
-def high_water() -> int:
+def peak_rss() -> int:
     """The kernel's mark of this process, bytes."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
@@ -331,7 +331,7 @@ def do(run: int, prompt: str) -> None:
             area = handle(400_000_000)
             time.sleep(0.025)
             area.close()
-            answer(run, str(high_water()))
+            answer(run, str(peak_rss()))
         case "address space":
             use_up_address_space(run)
         case "busy":

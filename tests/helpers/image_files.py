@@ -46,12 +46,12 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def oriented(upright: Image.Image, orientation: int, path: Path) -> Path:
+def oriented(image: Image.Image, orientation: int, path: Path) -> Path:
     """Store an image so that EXIF must turn it upright."""
     turn = STORED[orientation - 1]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    (upright.transpose(turn) if turn is not None else upright).save(path, exif=exif)
+    (image.transpose(turn) if turn is not None else image).save(path, exif=exif)
     return path
 
 

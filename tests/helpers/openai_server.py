@@ -44,7 +44,7 @@ def image_urls(body: dict[str, Any]) -> list[str]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers as `self.server.told` says; chats by the function there, GETs by its table."""
+    """Answers as `self.server.fake_server` says; chats by the function there, GETs by its table."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -56,8 +56,8 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing is printed."""
 
     def do_GET(self) -> None:
-        self.server.told.seen.append((self.path, dict(self.headers), None))
-        status, value = self.server.told.gets.get(self.path, (404, {"detail": "Not Found"}))
+        self.server.fake_server.seen.append((self.path, dict(self.headers), None))
+        status, value = self.server.fake_server.gets.get(self.path, (404, {"detail": "Not Found"}))
         if isinstance(value, str):
             self.start(status, {"Location": value})
             self.end()
@@ -66,8 +66,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.told.seen.append((self.path, dict(self.headers), body))
-        self.server.told.chat(self, body)
+        self.server.fake_server.seen.append((self.path, dict(self.headers), body))
+        self.server.fake_server.chat(self, body)
 
     def json(self, status: int, value: Any) -> None:
         """A whole answer."""
@@ -118,8 +118,13 @@ def polite(handler: Handler, body: dict[str, Any]) -> None:
     if body["max_tokens"] == 1:
         handler.stream(chunk("A"), chunk(finish="length"), usage(prompt, 1), "[DONE]")
         return
-    said = [chunk("", role="assistant"), chunk(" A red"), chunk(" circle.\n"), chunk(finish="stop")]
-    handler.stream(*said, usage(prompt, 7), "[DONE]")
+    chunks = [
+        chunk("", role="assistant"),
+        chunk(" A red"),
+        chunk(" circle.\n"),
+        chunk(finish="stop"),
+    ]
+    handler.stream(*chunks, usage(prompt, 7), "[DONE]")
 
 
 def asked(answer: Chat) -> Chat:
@@ -132,7 +137,7 @@ def asked(answer: Chat) -> Chat:
 
 
 @dataclass
-class Told:
+class FakeServer:
     """The replies of the server, and its requests: path, headers, body."""
 
     chat: Chat = polite
@@ -148,7 +153,7 @@ class Told:
 class Server(ThreadingHTTPServer):
     """Answers as configured and records requests."""
 
-    told: Told
+    fake_server: FakeServer
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -156,15 +161,15 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(told: Told) -> Iterator[Told]:
+def serving(fake_server: FakeServer) -> Iterator[FakeServer]:
     """The server, for as long as the block lasts."""
     with Server(("127.0.0.1", 0), Handler) as server:
-        server.told = told
-        told.url = f"http://127.0.0.1:{server.server_port}/v1"
+        server.fake_server = fake_server
+        fake_server.url = f"http://127.0.0.1:{server.server_port}/v1"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield told
+            yield fake_server
         finally:
             server.shutdown()
             thread.join()

@@ -42,7 +42,7 @@ class Night:
     def __init__(self, store: Store, queued: Callable[..., int], launcher: Launcher) -> None:
         self.store, self.queued, self.launcher = store, queued, launcher
         self.clock = Clock()
-        self.told: list[stream.StreamEvent] = []
+        self.emitted: list[stream.StreamEvent] = []
 
     def add(self, models: list[str], prompts: list[str], **more: Any) -> int:
         terms = {key: more.pop(key) for key in list(more) if key in TERMS}
@@ -57,10 +57,10 @@ class Night:
         **terms: Any,
     ) -> bool:
         """Runs the queue, or only the sweep `alone`."""
-        self.told = []
+        self.emitted = []
 
         def emit(event: stream.StreamEvent) -> None:
-            self.told.append(event)
+            self.emitted.append(event)
             react(event)
 
         with ControlServer(self.store) as listener:
@@ -88,5 +88,5 @@ class Night:
         return {row["name"]: row["state"] for row in self.store.db.query("SELECT * FROM sweeps")}
 
 
-def of(told: list[Any], kind: type) -> list[Any]:
-    return [event for event in told if isinstance(event, kind)]
+def of(emitted: list[Any], kind: type) -> list[Any]:
+    return [event for event in emitted if isinstance(event, kind)]

@@ -30,7 +30,7 @@ class Outcome:
     state: str
     rows: list[dict[str, Any]]
     workers: list[dict[str, Any]]
-    told: list[stream.StreamEvent]
+    emitted: list[stream.StreamEvent]
     store: Store
 
     def by_prompt(self) -> dict[str, dict[str, Any]]:

@@ -35,9 +35,9 @@ def outcome(case: dict[str, Any]) -> list[dict[str, Any]]:
         commands.append(Run(run=number, turns=(turn,), generation=generation))
     commands.append(Stop())
     lines = b"".join(json.dumps(asdict(command)).encode() + b"\n" for command in commands)
-    told: list[Event] = []
-    serve(io.BytesIO(lines), told.append)
-    return [asdict(event) for event in told if event.event in STREAM_FIELDS]
+    emitted: list[Event] = []
+    serve(io.BytesIO(lines), emitted.append)
+    return [asdict(event) for event in emitted if event.event in STREAM_FIELDS]
 
 
 def main() -> None:

@@ -49,12 +49,12 @@ def sweep(store: Store, queued: Callable[..., int]) -> Sweeper:
     """Runs such a sweep to its end."""
 
     def run(models: list[str], prompts: list[str], **more: Any) -> Outcome:
-        told: list[stream.StreamEvent] = []
+        emitted: list[stream.StreamEvent] = []
         number = queued(models, prompts, **more)
-        state = Supervisor(store, told.append, FakeLauncher()).run_sweep(number)
+        state = Supervisor(store, emitted.append, FakeLauncher()).run_sweep(number)
         rows = list(store.db.query("SELECT * FROM results WHERE sweep_id = ?", [number]))
         workers = list(store.db.query("SELECT * FROM workers WHERE sweep_id = ?", [number]))
-        return Outcome(state, rows, workers, told, store)
+        return Outcome(state, rows, workers, emitted, store)
 
     return run
 

@@ -94,8 +94,8 @@ def test_patch_labels_name_the_shape_and_mark_each_centre() -> None:
 
 
 def test_description_counts_groups_and_uses_the_right_articles() -> None:
-    said = "Two blue squares and an orange star on a grey background."
-    assert questions.describe(SCENE) == said
+    description = "Two blue squares and an orange star on a grey background."
+    assert questions.describe(SCENE) == description
     assert questions.describe(Scene(9, 9, "orange")) == "A plain orange background."
 
 
@@ -176,10 +176,10 @@ def test_every_image_is_in_the_manifest_and_all_are_small() -> None:
 def test_sideways_image_shows_the_star_top_left_after_rotation() -> None:
     with Image.open(ROOT / "images" / "sideways.jpg") as stored:
         assert stored.getexif()[0x0112] == 6
-        upright = ImageOps.exif_transpose(stored)
+        oriented = ImageOps.exif_transpose(stored)
         flat = np.asarray(stored.convert("RGB"), np.int16)
-    assert upright.size == (360, 480)
-    turned = np.asarray(upright.convert("RGB"), np.int16)
+    assert oriented.size == (360, 480)
+    turned = np.asarray(oriented.convert("RGB"), np.int16)
 
     def yellow(pixels: np.ndarray) -> tuple[float, float]:
         gap = np.abs(pixels - np.array(COLOURS["yellow"])).sum(2)

@@ -190,7 +190,7 @@ FINE: dict[str, tuple[str, Break]] = {
 
 
 @pytest.fixture(scope="module")
-def said(
+def emitted(
     tiny: Callable[[str], Path], images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, dict[str, Any]]:
     """The events of every case, by engine."""
@@ -242,11 +242,11 @@ def check_hint(error: dict[str, Any]) -> None:
     [(engine, name) for name, case in CASES.items() for engine in case.engines],
 )
 def test_broken_checkpoint_gets_its_error_class(
-    engine: str, name: str, said: dict[str, Any]
+    engine: str, name: str, emitted: dict[str, Any]
 ) -> None:
     case = CASES[name]
-    errors = [event for event in said[engine][name] if event["event"] == "error"]
-    assert len(errors) == 1, said[engine][name]
+    errors = [event for event in emitted[engine][name] if event["event"] == "error"]
+    assert len(errors) == 1, emitted[engine][name]
     error = errors[0]
     assert error["error_class"] == case.error_class, (
         error["exception"],
@@ -258,8 +258,8 @@ def test_broken_checkpoint_gets_its_error_class(
 
 @pytest.mark.parametrize("name", FINE)
 @pytest.mark.parametrize("engine", ENGINES)
-def test_harmless_defect_is_a_note(engine: str, name: str, said: dict[str, Any]) -> None:
-    events = said[engine][name]
+def test_harmless_defect_is_a_note(engine: str, name: str, emitted: dict[str, Any]) -> None:
+    events = emitted[engine][name]
     assert [event["event"] for event in events] == ["loaded", "run_finished", "worker_exiting"], (
         events
     )

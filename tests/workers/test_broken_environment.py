@@ -79,9 +79,9 @@ def test_load_with_too_little_memory_is_refused(
     widen(folder)
     ask = Load(model=str(folder), local=True, engine=engine, device="cpu")  # type: ignore[arg-type]
     before = f"{LIMIT}\nimport {LIBRARY[engine]}\nlimit({ROOM})"
-    said = talk([ask, Stop()], before=before)
-    assert said.code == 3, said.log
-    (error,) = said.named("error")
+    output = talk([ask, Stop()], before=before)
+    assert output.code == 3, output.log
+    (error,) = output.named("error")
     assert error["error_class"] == "too_large", (error["message"], error["traceback"])
     assert "left to this process (RLIMIT_AS)" in error["message"]
 
@@ -111,14 +111,14 @@ def test_oversized_weights_are_refused_before_reading(
     # as float32 in the file, so half as much in bfloat16
     ask = Load(model=str(folder), local=True, engine=engine, dtype="bfloat16", device="cpu")  # type: ignore[arg-type]
     before = f"import {LIBRARY[engine].partition(',')[0]}"
-    said = talk([ask, Stop()], before=before)
-    (error,) = said.named("error")
+    output = talk([ask, Stop()], before=before)
+    (error,) = output.named("error")
     assert error["error_class"] == "too_large", (error["message"], error["traceback"])
     needed, left = (int(word.replace(",", "")) for word in NUMBER.findall(error["message"]))
     assert size / 2 - 1e6 < needed < size / 2 + 1e6
     assert left < psutil.virtual_memory().total
     assert "allow_oversize" in error["hint"]
-    assert error["at_s"] - said.named("started")[0]["at_s"] < 10  # before any of it is read
+    assert error["at_s"] - output.named("started")[0]["at_s"] < 10  # before any of it is read
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -139,10 +139,10 @@ def hub_says(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Error:
         raise error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
-    told: list[Event] = []
+    emitted: list[Event] = []
     line = json.dumps(asdict(Load(model="someone/model", local=False))).encode() + b"\n"
-    serve(io.BytesIO(line), told.append)
-    (failed,) = [event for event in told if isinstance(event, Error)]
+    serve(io.BytesIO(line), emitted.append)
+    (failed,) = [event for event in emitted if isinstance(event, Error)]
     return failed
 
 

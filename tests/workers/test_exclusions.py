@@ -30,11 +30,11 @@ def refuse(version: str, path: str, engine: str = "mlx", family: Family = FAMILY
 
 
 def test_exclusion_skips_matching_jobs_with_a_reason(images: dict[str, str]) -> None:
-    said = refuse("0.1.26", images["square"])
-    assert said is not None
-    assert said.startswith("excluded: ")
-    assert "it fails" in said
-    assert "lib below 0.1.27 (here 0.1.26)" in said
+    output = refuse("0.1.26", images["square"])
+    assert output is not None
+    assert output.startswith("excluded: ")
+    assert "it fails" in output
+    assert "lib below 0.1.27 (here 0.1.26)" in output
 
 
 def test_exclusion_does_not_match_other_versions_images_or_engines(images: dict[str, str]) -> None:

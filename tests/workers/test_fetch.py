@@ -75,10 +75,12 @@ def test_cached_snapshot_is_found_with_its_commit(
 
 def test_progress_bars_report_bytes() -> None:
     pytest.importorskip("tqdm")
-    told: list[Any] = []
-    with fetch._progress_bar_class(told.append)(total=10, unit="B", desc="Reconstructing") as bar:
+    emitted: list[Any] = []
+    with fetch._progress_bar_class(emitted.append)(
+        total=10, unit="B", desc="Reconstructing"
+    ) as bar:
         bar.update(10)
         bar.refresh()
-    assert told[-1] == Progress(
+    assert emitted[-1] == Progress(
         phase="download", message="downloading", done=10.0, total=10.0, unit="B"
     )

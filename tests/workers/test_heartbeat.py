@@ -11,12 +11,12 @@ from workers.heartbeat import Heart
 
 
 def test_heartbeats_report_phase_and_memory() -> None:
-    told: list[Any] = []
+    emitted: list[Any] = []
     enough = threading.Event()
 
     def emit(event: Any) -> None:
-        told.append(event)
-        if len(told) == 3:
+        emitted.append(event)
+        if len(emitted) == 3:
             enough.set()
 
     heart = Heart(emit, every_s=0.001)
@@ -25,13 +25,13 @@ def test_heartbeats_report_phase_and_memory() -> None:
     heart.start()
     assert enough.wait(WAIT_S)
     heart.stop()
-    count = len(told)
-    assert (told[-1].phase, told[-1].device_bytes, told[-1].device_reserved_bytes) == (
+    count = len(emitted)
+    assert (emitted[-1].phase, emitted[-1].device_bytes, emitted[-1].device_reserved_bytes) == (
         "generate",
         5,
         9,
     )
-    assert len(told) == count
+    assert len(emitted) == count
 
 
 def test_failing_library_does_not_stop_the_heartbeat() -> None:

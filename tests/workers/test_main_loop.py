@@ -74,8 +74,8 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 
 def live(*commands: Load | Run | Stop) -> tuple[int, list[Any]]:
     lines = b"".join(json.dumps(asdict(command)).encode() + b"\n" for command in commands)
-    told: list[Any] = []
-    return main_loop.serve(io.BytesIO(lines), told.append), told
+    emitted: list[Any] = []
+    return main_loop.serve(io.BytesIO(lines), emitted.append), emitted
 
 
 def run(number: int, *texts: str) -> Run:
@@ -89,10 +89,10 @@ LOAD = Load(model="x", local=True)
 def test_failed_run_does_not_affect_others(engine: FakeEngine) -> None:
     asked = ["a", "memory", "exit", "bug", "b"]
     runs = [run(number, text) for number, text in enumerate(asked)]
-    code, told = live(LOAD, *runs, Stop())
+    code, emitted = live(LOAD, *runs, Stop())
     outcomes = [
         (event.run, getattr(event, "error_class", "ok"))
-        for event in told
+        for event in emitted
         if event.event in ("run_finished", "error")
     ]
     assert code == 0
@@ -105,25 +105,25 @@ def test_failed_run_does_not_affect_others(engine: FakeEngine) -> None:
     ]
     assert engine.emptied == 1
     assert engine.reset == len(runs)
-    assert told[-1].runs == len(runs)
+    assert emitted[-1].runs == len(runs)
 
 
 def test_memory_peak_is_per_run(engine: FakeEngine) -> None:
-    _, told = live(LOAD, run(1, "a"))
-    (finished,) = [event for event in told if event.event == "run_finished"]
+    _, emitted = live(LOAD, run(1, "a"))
+    (finished,) = [event for event in emitted if event.event == "run_finished"]
     assert (finished.peak_device_bytes, finished.peak_device_reserved_bytes) == (5, 7)
     assert finished.peak_device_method == "counted"
 
 
 def test_turns_are_answered_in_order(engine: FakeEngine) -> None:
-    _, told = live(LOAD, run(1, "a", "b", "c"))
-    (finished,) = [event for event in told if event.event == "run_finished"]
+    _, emitted = live(LOAD, run(1, "a", "b", "c"))
+    (finished,) = [event for event in emitted if event.event == "run_finished"]
     assert [turn["text"] for turn in finished.transcript] == ["a", "a", "b", "b", "c", "c"]
-    steps = [event.done for event in told if event.event == "progress"]
+    steps = [event.done for event in emitted if event.event == "progress"]
     assert steps == [1.0, 2.0]
-    assert [event.event for event in told].count("first_token") == 1
+    assert [event.event for event in emitted].count("first_token") == 1
 
 
 def test_run_before_a_load_is_a_protocol_failure(engine: FakeEngine) -> None:
-    code, told = live(run(1, "a"))
-    assert (code, told[-1].error_class, told[-1].run) == (3, "protocol", None)
+    code, emitted = live(run(1, "a"))
+    assert (code, emitted[-1].error_class, emitted[-1].run) == (3, "protocol", None)

@@ -94,8 +94,10 @@ def test_dtypes_are_read_from_a_real_checkpoint() -> None:
 
 def test_free_machine_memory_limits_a_load(system) -> None:
     assert not refusal(1_024_000_000)
-    said = refusal(1_024_000_001)
-    assert said.startswith("too_large: The weights take 1,024,000,001 bytes in float32, and 1,024,")
+    output = refusal(1_024_000_001)
+    assert output.startswith(
+        "too_large: The weights take 1,024,000,001 bytes in float32, and 1,024,"
+    )
 
 
 def test_cgroup_and_parent_limits_apply(system) -> None:

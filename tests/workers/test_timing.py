@@ -25,9 +25,9 @@ def clock() -> Clock:
 
 
 def test_answer_times_are_measured(clock: Clock) -> None:
-    told: list[Any] = []
+    emitted: list[Any] = []
     phases: list[str] = []
-    meter = RunTimer(run=3, images=1, emit=told.append, enter=phases.append, clock=clock)
+    meter = RunTimer(run=3, images=1, emit=emitted.append, enter=phases.append, clock=clock)
     clock.now += 2
     meter.mark_inputs_ready(40, image_tokens=30, tiles=2)
     for seconds, piece in [(4, ""), (1, " \n"), (0.5, "Hi"), (0.25, " you"), (0.25, "<end>")]:
@@ -42,9 +42,9 @@ def test_answer_times_are_measured(clock: Clock) -> None:
     assert figures.generation_tps == 4 / 2
     assert (figures.input_tokens, figures.image_tokens, figures.output_tokens) == (40, 30, 5)
     assert phases == ["prefill", "generate"]
-    (first,) = [event for event in told if isinstance(event, FirstToken)]
+    (first,) = [event for event in emitted if isinstance(event, FirstToken)]
     assert (first.ttft_s, first.preprocess_s, first.image_tokens) == (7.5, 2, 30)
-    assert "".join(event.text for event in told if isinstance(event, Text)) == " \nHi you<end>"
+    assert "".join(event.text for event in emitted if isinstance(event, Text)) == " \nHi you<end>"
 
 
 def test_single_token_has_no_rate(clock: Clock) -> None:
@@ -58,24 +58,24 @@ def test_single_token_has_no_rate(clock: Clock) -> None:
 
 
 def test_invisible_text_has_no_first_token(clock: Clock) -> None:
-    told: list[Any] = []
-    meter = RunTimer(run=1, images=0, emit=told.append, clock=clock)
+    emitted: list[Any] = []
+    meter = RunTimer(run=1, images=0, emit=emitted.append, clock=clock)
     meter.mark_inputs_ready(4)
     meter.token("<end>", visible=False)
     assert meter.finish("<end>").ttft_s is None
-    assert not [event for event in told if isinstance(event, FirstToken)]
+    assert not [event for event in emitted if isinstance(event, FirstToken)]
 
 
 def test_text_is_sent_ten_times_per_second_without_loss(clock: Clock) -> None:
-    told: list[Any] = []
-    meter = RunTimer(run=1, images=0, emit=told.append, clock=clock)
+    emitted: list[Any] = []
+    meter = RunTimer(run=1, images=0, emit=emitted.append, clock=clock)
     meter.mark_inputs_ready(4)
     for number in range(1000):
         clock.now += 0.001
         meter.token(f"{number},")
     raw = "".join(f"{number}," for number in range(1000))
     meter.finish(raw + "held back")
-    texts = [event for event in told if isinstance(event, Text)]
+    texts = [event for event in emitted if isinstance(event, Text)]
     assert len(texts) <= 11
     assert "".join(event.text for event in texts) == raw + "held back"
     assert texts[-1].output_tokens == 1000
@@ -90,12 +90,12 @@ def test_ignored_image_is_a_failure(clock: Clock) -> None:
 
 
 def test_earlier_turns_emit_no_text(clock: Clock) -> None:
-    told: list[Any] = []
-    meter = RunTimer(run=1, images=0, emit=told.append, clock=clock, silent=True)
+    emitted: list[Any] = []
+    meter = RunTimer(run=1, images=0, emit=emitted.append, clock=clock, silent=True)
     meter.mark_inputs_ready(4)
     meter.token("a")
     assert meter.finish("a").output_tokens == 1
-    assert told == []
+    assert emitted == []
 
 
 def test_load_times_are_measured_per_part(clock: Clock) -> None:

@@ -63,23 +63,23 @@ def test_both_majors_give_equal_texts(
     # (transformers 4 takes an image of one pixel for one with a single channel.)
     seen = [images[name] for name in ("square", "wide")]
     ask = [ROOT / "tests/helpers/answer_all_families.py", checkpoints, *seen]
-    said: list[dict[str, Any]] = []
+    emitted: list[dict[str, Any]] = []
     for python in (old_python, sys.executable):
         done = subprocess.run(
             [python, *map(str, ask), "--", *FAMILIES],
-            env=environment(checkpoints, tmp_path / str(len(said))),
+            env=environment(checkpoints, tmp_path / str(len(emitted))),
             capture_output=True,
             text=True,
         )
         assert done.returncode == 0, done.stderr
-        said.append(json.loads(done.stdout.splitlines()[-1]))
-    old, new = said
+        emitted.append(json.loads(done.stdout.splitlines()[-1]))
+    old, new = emitted
     assert (old["version"][0], new["version"][0]) == ("4", "5")
     for family in FAMILIES:
         assert old["families"][family]["runs"] == new["families"][family]["runs"], family
         texts = [run[0] for run in new["families"][family]["runs"]]
         assert len(set(texts)) == len(texts), "it does not look, or not read"
-    for each in said:  # a note names the variant used
+    for each in emitted:  # a note names the variant used
         notes = each["families"]["phi3_v_remote"]["notes"]
         assert any(f"transformers {each['version']}" in note for note in notes)
 
@@ -110,12 +110,12 @@ def test_worker_runs_in_both_majors(
             capture_output=True,
         )
     assert done.returncode == 0, done.stderr
-    said = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
-    (loaded,) = [event for event in said if event["event"] == "loaded"]
-    (finished,) = [event for event in said if event["event"] == "run_finished"]
+    emitted = [json.loads(line) for line in events.read_text(encoding="utf-8").splitlines()]
+    (loaded,) = [event for event in emitted if event["event"] == "loaded"]
+    (finished,) = [event for event in emitted if event["event"] == "run_finished"]
     assert loaded["versions"]["transformers"].startswith(f"{major}.")
     assert (finished["run"], finished["output_tokens"]) == (7, 8)
-    assert said[-1]["event"] == "worker_exiting"
+    assert emitted[-1]["event"] == "worker_exiting"
 
 
 def test_sweep_runs_in_both_majors(

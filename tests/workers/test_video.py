@@ -187,8 +187,8 @@ def test_mlx_gets_frames_and_refuses_for_single_image_models(
     runs = [Run(run=n, turns=(turn,), generation=GREEDY) for n, turn in enumerate(turns, 1)]
     where: dict[str, Any] = {"local": True, "engine": "mlx"}
     folder = tiny("smolvlm2_mlx")
-    said = talk([Load(model=str(folder), **where), *runs, Stop()])
-    video, flat = said.named("run_finished")
+    output = talk([Load(model=str(folder), **where), *runs, Stop()])
+    video, flat = output.named("run_finished")
     assert video["raw_text"] == flat["raw_text"]
     assert video["image_tokens"] == flat["image_tokens"] > 0
     assert (video["notes"], flat["notes"]) == (["video given as 4 images"], [])
@@ -238,8 +238,8 @@ def test_native_video_equals_a_direct_call(
     assert found.notes == []
     two = answer(engine, Turn(text="What falls?", videos=(clip, clip)), Turn(text="And?"))
     assert two.image_tokens == 2 * found.image_tokens
-    beside = Turn(text="Hi", images=clip.frames[:1], videos=(replace(clip, before=1),))
-    both = answer(engine, beside)
+    mixed = Turn(text="Hi", images=clip.frames[:1], videos=(replace(clip, before=1),))
+    both = answer(engine, mixed)
     assert both.image_tokens > found.image_tokens
     assert both.notes == (["video given as 4 images"] if family == "smolvlm2" else [])
 

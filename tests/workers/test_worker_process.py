@@ -82,24 +82,24 @@ def test_texts_and_counts_equal_a_direct_call(
         for number, (path, prompt) in enumerate(asked, start=1)
     ]
     load = Load(model=str(folder), local=True, device="cpu")
-    said = talk([load, *runs, Stop()], before=NOISE)
+    output = talk([load, *runs, Stop()], before=NOISE)
 
-    assert said.code == 0, said.log
-    assert said.log.count("\x1b[31m") > 5  # the noise is in the log
-    kinds = [e["event"] for e in said.events if e["event"] not in ("heartbeat", "progress")]
+    assert output.code == 0, output.log
+    assert output.log.count("\x1b[31m") > 5  # the noise is in the log
+    kinds = [e["event"] for e in output.events if e["event"] not in ("heartbeat", "progress")]
     assert kinds[:3] == ["started", "fetched", "loaded"]
     assert kinds[-1] == "worker_exiting"
-    assert [e["seq"] for e in said.events] == list(range(1, len(said.events) + 1))
-    (exiting,) = said.named("worker_exiting")
+    assert [e["seq"] for e in output.events] == list(range(1, len(output.events) + 1))
+    (exiting,) = output.named("worker_exiting")
     assert exiting["runs"] == len(runs)
-    check_runs(said, answers(folder, images))
+    check_runs(output, answers(folder, images))
 
 
-def check_runs(said: Any, expected: list[tuple[str, list[int], int, int]]) -> None:
-    finished = said.named("run_finished")
+def check_runs(output: Any, expected: list[tuple[str, list[int], int, int]]) -> None:
+    finished = output.named("run_finished")
     assert len(finished) == len(expected)
     for event, (raw, ids, size, image) in zip(finished, expected, strict=True):
-        mine = [e for e in said.events if e.get("run") == event["run"]]
+        mine = [e for e in output.events if e.get("run") == event["run"]]
         assert mine[0]["event"] == "run_started"
         assert [e["event"] for e in mine].count("first_token") == 1
         assert event["raw_text"] == raw
@@ -117,13 +117,13 @@ def check_runs(said: Any, expected: list[tuple[str, list[int], int, int]]) -> No
 def test_broken_checkpoint_ends_with_its_error_class(
     tmp_path: Path, talk: Callable[..., Any]
 ) -> None:
-    said = talk([Load(model=str(tmp_path), local=True)])
-    assert said.code == 3
-    (error,) = said.named("error")
+    output = talk([Load(model=str(tmp_path), local=True)])
+    assert output.code == 3
+    (error,) = output.named("error")
     assert (error["run"], error["error_class"]) == (None, "bad_config")
     assert error["hint"]
     assert "Traceback" in error["traceback"]
-    assert not said.named("worker_exiting")
+    assert not output.named("worker_exiting")
 
 
 @pytest.mark.parametrize(
@@ -134,19 +134,19 @@ def test_hub_token_never_reaches_an_event(
     talk: Callable[..., Any], token: str, variable: str
 ) -> None:
     """One is known by its form, wherever it is from, the other by its variable's name."""
-    said = talk([Load(model=f"/nowhere/{token}", local=True)], env={variable: token})
-    assert "[secret]" in said.named("error")[0]["message"]
-    assert token not in str(said.events)
+    output = talk([Load(model=f"/nowhere/{token}", local=True)], env={variable: token})
+    assert "[secret]" in output.named("error")[0]["message"]
+    assert token not in str(output.events)
 
 
 def test_end_of_input_stops_the_worker(talk: Callable[..., Any]) -> None:
-    said = talk(b"")
-    assert (said.code, [e["event"] for e in said.events]) == (0, ["started", "worker_exiting"])
+    output = talk(b"")
+    assert (output.code, [e["event"] for e in output.events]) == (0, ["started", "worker_exiting"])
 
 
 def test_garbage_is_a_protocol_failure(talk: Callable[..., Any]) -> None:
-    said = talk(b"hello\n")
-    assert (said.code, said.named("error")[0]["error_class"]) == (3, "protocol")
+    output = talk(b"hello\n")
+    assert (output.code, output.named("error")[0]["error_class"]) == (3, "protocol")
 
 
 def test_descriptors_and_signals_are_set_up(talk: Callable[..., Any]) -> None:
@@ -164,11 +164,11 @@ def look(commands, tell):
     return 7
 serve.serve = look
 """
-    said = talk(b"for the worker\n", before=before)
-    assert said.code == 7
-    assert "inside ''" in said.log
-    assert "child has it: False" in said.log
-    assert "for the worker" in said.log
+    output = talk(b"for the worker\n", before=before)
+    assert output.code == 7
+    assert "inside ''" in output.log
+    assert "child has it: False" in output.log
+    assert "for the worker" in output.log
 
 
 def test_signal_writes_the_stack(tmp_path: Path, talk: Callable[..., Any]) -> None:
@@ -181,8 +181,8 @@ def hang_here(commands, tell):
     return 0
 serve.serve = hang_here
 """
-    said = talk(b"", before=before, env={"VLMSWEEP_STACK_FILE": str(stack)})
-    assert said.code == 0
+    output = talk(b"", before=before, env={"VLMSWEEP_STACK_FILE": str(stack)})
+    assert output.code == 0
     assert "hang_here" in stack.read_text()
 
 
@@ -198,8 +198,8 @@ wire.os.write = closed
 
 
 def test_exit_handlers_are_skipped(talk: Callable[..., Any]) -> None:
-    said = talk(b"", before="import atexit, threading; atexit.register(threading.Event().wait)")
-    assert said.code == 0
+    output = talk(b"", before="import atexit, threading; atexit.register(threading.Event().wait)")
+    assert output.code == 0
 
 
 def test_crash_leaves_a_stack_in_the_log(talk: Callable[..., Any]) -> None:
@@ -208,6 +208,6 @@ import ctypes
 import workers.main_loop as serve
 serve.serve = lambda commands, tell: ctypes.string_at(0)
 """
-    said = talk(b"", before=before)
-    assert said.code == -signal.SIGSEGV
-    assert "Segmentation fault" in said.log
+    output = talk(b"", before=before)
+    assert output.code == -signal.SIGSEGV
+    assert "Segmentation fault" in output.log

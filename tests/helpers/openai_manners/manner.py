@@ -89,8 +89,8 @@ def usage(prompt: Any = TEXT_TOKENS + IMAGE_TOKENS, completion: Any = 7, **more:
 
 def message(content: Any = ANSWER, finish: Any = "stop", **more: Any) -> dict[str, Any]:
     """A whole answer in one object."""
-    said = {"role": "assistant", "content": content, **more}
-    choice = {"index": 0, "message": said, "finish_reason": finish}
+    reply = {"role": "assistant", "content": content, **more}
+    choice = {"index": 0, "message": reply, "finish_reason": finish}
     return {"object": "chat.completion", "choices": [choice], "usage": usage()["usage"]}
 
 

@@ -76,7 +76,7 @@ def killed() -> RunRecord:
 def test_report_contains_the_evidence() -> None:
     text, to = write_report_text(killed())
     assert text.startswith("# `org/model`: timeout in prefill: `no first token within 180 s`\n")
-    for said in (
+    for message in (
         "killed for the limit `first_token_s` (180 s), by `SIGUSR1 SIGKILL`",
         "processes killed: 3, all gone after 50 ms",
         "```text\nCurrent thread 0x0001 (most recent call first):\n"
@@ -93,12 +93,12 @@ def test_report_contains_the_evidence() -> None:
         "- note: `a note`",
         "XForConditionalGeneration",
     ):
-        assert said in text, said
+        assert message in text, message
     assert to.url == "https://github.com/Blaizzy/mlx-vlm/issues/new"
 
 
 @pytest.mark.parametrize(
-    ("made", "said"),
+    ("made", "message"),
     [
         (case({"outcome": "crashed"}, worker={"exit_signal": "SIGSEGV"}), "ended by `SIGSEGV`"),
         (case({"outcome": "crashed"}, worker={"exit_code": 3}), "left with exit status 3"),
@@ -107,8 +107,8 @@ def test_report_contains_the_evidence() -> None:
         (case(worker={"engine": None}, environment={}), "before it reported them"),
     ],
 )
-def test_report_covers_other_outcomes(made: RunRecord, said: str) -> None:
-    assert said in write_report_text(made)[0]
+def test_report_covers_other_outcomes(made: RunRecord, message: str) -> None:
+    assert message in write_report_text(made)[0]
 
 
 def fences(text: str) -> list[str]:
@@ -157,10 +157,12 @@ def test_model_output_in_a_report_is_inert() -> None:
 def test_private_data_is_not_in_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "some-very-secret-1")
     monkeypatch.setattr(Path, "home", lambda: Path("/root"))
-    said = "see /home/ann/x and /Users/bob/y and C:\\Users\\eve\\z, /root/w, some-very-secret-1 hf_"
-    said += "a" * 30
-    texts = {"message": said, "traceback": said, "raw_text": said}
-    made = case(texts, worker={"stack": said + "s", "notes": json.dumps([said])}, log=said)
+    message = (
+        "see /home/ann/x and /Users/bob/y and C:\\Users\\eve\\z, /root/w, some-very-secret-1 hf_"
+    )
+    message += "a" * 30
+    texts = {"message": message, "traceback": message, "raw_text": message}
+    made = case(texts, worker={"stack": message + "s", "notes": json.dumps([message])}, log=message)
     text, _ = write_report_text(made)
     for private in ("ann", "bob", "eve", "/root", "some-very-secret-1", "hf_aaa"):
         assert private not in text, private
@@ -195,9 +197,9 @@ def test_runs_are_found_and_close_matches_suggested(
     store.finish_run(store.start_run(4, None), {"outcome": "error", "message": "broke"})
     store.start_run(1, None)
     assert issue("1")[0] == 0
-    code, text, said = issue("--job", "4")
+    code, text, message = issue("--job", "4")
     assert (code, "`broke`" in text) == (0, True)
-    assert said.startswith("Report to: transformers, https://github.com/")
+    assert message.startswith("Report to: transformers, https://github.com/")
     assert "run 3 has not ended yet" in issue("3")[2]
     assert "there is no run '77'" in issue("77")[2]
     assert "runs that failed last: 2 (m: error)" in issue("x")[2]

@@ -123,10 +123,10 @@ def test_server_program_sends_a_request(tmp_path: Path, monkeypatch: pytest.Monk
     with HTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.handle_request).start()
         url = {"url": f"http://127.0.0.1:{server.server_port}/v1"}
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
             exec(compile(snippet(case(variant=OPENAI | url, worker=SERVED)), "x", "exec"), {})
-    assert said.getvalue() == "A dot.\n"
+    assert output.getvalue() == "A dot.\n"
     ((path, key, body),) = asked
     assert (path, key, body["model"]) == ("/v1/chat/completions", "Bearer the-key", "org/model")
     assert (body["max_tokens"], body["temperature"]) == (50, 0)

@@ -150,8 +150,8 @@ def test_terminated_chaos_run_leaves_no_process(tmp_path: Path, number: int) -> 
     running = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE)
     mark = mark_of_a_worker_below(tmp_path)
     os.kill(running.pid, number)
-    _, said = running.communicate(timeout=WAIT_S)
-    assert running.returncode == 130, said
+    _, printed = running.communicate(timeout=WAIT_S)
+    assert running.returncode == 130, printed
     assert process_marks.marked_processes(mark) == []
     assert left_in(tmp_path) == []
 

@@ -219,14 +219,14 @@ def test_interrupted_sweep_prints_the_resume_command(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, ["a", "hang"])]
     started = subprocess.Popen(command, env=env(), stdout=-1, text=True)
     assert started.stdout is not None
-    said = ""
+    printed = ""
     for line in started.stdout:
-        said += line
+        printed += line
         if "1/2" in line:
             started.send_signal(signal.SIGTERM)
     started.stdout.close()
     assert started.wait() == 130
-    assert said.endswith("Run the missing jobs:\n  vlmsweep resume 1\n")
+    assert printed.endswith("Run the missing jobs:\n  vlmsweep resume 1\n")
 
 
 # demo
@@ -243,8 +243,8 @@ def test_demo_reports_wrong_answers(here: Path) -> None:
 def test_demo_stream_ends_with_scores(here: Path) -> None:
     result = vlmsweep("demo", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    marks = [event for event in events if event["event"] == "answer_scored"]
-    assert len(marks) == 3 * len(demo.expected_answers())
+    scores = [event for event in events if event["event"] == "answer_scored"]
+    assert len(scores) == 3 * len(demo.expected_answers())
     assert events[-1]["event"] == "demo_scored"
     assert events[-1]["right"] == 0
 
@@ -266,13 +266,13 @@ def test_demo_scores_are_stored(here: Path) -> None:
 
 def test_answer_is_printed_with_its_score() -> None:
     row = {"image": "a.png", "prompt": "Colour?", "text": "Red.", "reference_answers": '["red"]'}
-    marks = [
+    scores = [
         one.right
         for one in demo.check_answers(
             [row | {"scores": json.dumps({"exact": x})} for x in (1.0, 0.0, None)]
         )
     ]
-    assert marks == [True, False, False]
+    assert scores == [True, False, False]
     (unknown,) = demo.check_answers([row | {"reference_answers": None, "scores": None}])
     assert unknown.right is None
 
@@ -510,8 +510,8 @@ def test_queue_changes_name_their_target(here: Path) -> None:
     assert vlmsweep("queue", "resume", "1").stdout == "1 sweep resumed\n"
     assert vlmsweep("queue", "pause", "1", "--model", "good").stdout == "1 model paused\n"
     assert vlmsweep("queue", "pause", "--job", "1").stdout == "1 job paused\n"
-    said = vlmsweep("queue", "cancel", "1", "--model", "good").stdout
-    assert said == "2 jobs cancelled, 0 runs killed\n"
+    printed = vlmsweep("queue", "cancel", "1", "--model", "good").stdout
+    assert printed == "2 jobs cancelled, 0 runs killed\n"
     assert vlmsweep("queue", "retry", "1").stdout == "2 jobs queued again\n"
     assert vlmsweep("queue", "remove", "--job", "4").stdout == "1 job removed\n"
 

@@ -171,10 +171,10 @@ def test_unusual_names_work_end_to_end(here: Path) -> None:
     assert names < {row["image"] for row in rows}
     fine = {row["image"] for row in rows if row["outcome"] == "ok"}
     assert fine == names | {"a.png", "tall.png"}
-    said = {row["image"]: row["message"] for row in rows if row["outcome"] == "error"}
-    assert set(said) == {f"{name}.png" for name in BROKEN}
+    messages = {row["image"]: row["message"] for row in rows if row["outcome"] == "error"}
+    assert set(messages) == {f"{name}.png" for name in BROKEN}
     for name, why in BROKEN.items():
-        assert why in said[f"{name}.png"], name
+        assert why in messages[f"{name}.png"], name
 
     cells = list(csv.DictReader(io.StringIO(plainly(here, "sql", query, "--csv"))))
     assert len(cells) == len(rows)

@@ -41,9 +41,9 @@ def test_history_lists_and_explains_runs(ask: Callable[..., Result], tmp_path: P
     assert str(tmp_path) not in listed
     (tmp_path / "mine" / "failures.sql").write_text("-- My own\nselect 7 as seven")
     assert str(tmp_path / "mine" / "failures.sql") in ask("history").output
-    told = {row["name"]: row for row in json.loads(ask("history", "--json").output)}
-    assert not told["failures"]["ours"]
-    assert told["slowest"]["parameters"][1] == {
+    records = {row["name"]: row for row in json.loads(ask("history", "--json").output)}
+    assert not records["failures"]["ours"]
+    assert records["slowest"]["parameters"][1] == {
         "name": "limit",
         "default": 20,
         "required": False,
@@ -91,11 +91,11 @@ def test_schema_lists_every_table_and_column(ask: Callable[..., Result]) -> None
         columns = json.loads(ask("schema", name, "--json").output)
         assert [column["column"] for column in columns] == list(row.__annotations__)
         assert all(column["meaning"] for column in columns)
-    told = {
+    records = {
         column["column"]: column for column in json.loads(ask("schema", "runs", "--json").output)
     }
-    assert told["latency_s"]["type"] == "REAL"
-    assert (told["latency_s"]["null"], told["id"]["null"]) == (True, False)
+    assert records["latency_s"]["type"] == "REAL"
+    assert (records["latency_s"]["null"], records["id"]["null"]) == (True, False)
     assert "raw_text without special tokens" in ask("schema", "runs").output
     wrong = ask("schema", "run")
     assert wrong.exit_code == 2

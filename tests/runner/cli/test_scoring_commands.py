@@ -144,8 +144,8 @@ def test_notes_summarize_the_checks(here: Path) -> None:
     store = Store(here / "history.db")
     store.connection.execute("UPDATE checks SET cut_off = 1, special_tokens = run_id - 1")
     store.close()
-    said = "of 2 texts 2 cut off at max_new_tokens, 1 with special tokens left"
-    assert said in vlmsweep("show").output
+    reply = "of 2 texts 2 cut off at max_new_tokens, 1 with special tokens left"
+    assert reply in vlmsweep("show").output
 
 
 def test_rescore_reports_a_supervisor_that_does_not_respond(

@@ -52,8 +52,8 @@ def vlmsweep(tmp_path: Path) -> Callable[..., Result]:
 
 
 def fetched(result: Result) -> dict[str, dict[str, Any]]:
-    told = [json.loads(line) for line in result.output.splitlines()]
-    return {one["model"]: one for one in told if one["event"] == "model_fetched"}
+    events = [json.loads(line) for line in result.output.splitlines()]
+    return {one["model"]: one for one in events if one["event"] == "model_fetched"}
 
 
 @pytest.mark.slow

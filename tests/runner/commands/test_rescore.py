@@ -30,13 +30,13 @@ def finish(store: Store, job: int, **row: object) -> int:
     return run
 
 
-def judged(store: Store) -> list[dict[str, object]]:
+def score_records(store: Store) -> list[dict[str, object]]:
     return list(store.db.query("SELECT * FROM scored ORDER BY job_id"))
 
 
 def test_run_is_checked_when_it_ends(sweep: Sweeper) -> None:
     done = sweep(["good"], ["What is this?"])
-    (row,) = judged(done.store)
+    (row,) = score_records(done.store)
     text = str(row["text"])
     assert row["characters"] == len(text)
     assert (row["empty"], row["special_tokens"]) == (0, 0)
@@ -58,7 +58,7 @@ def test_checks_and_outcome_are_stored_in_one_transaction(
             store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
     assert store.connection.execute("SELECT outcome FROM runs").fetchone() == (None,)
     store.finish_run(run, {"outcome": "ok", "text": LOOP, "raw_text": LOOP})
-    (row,) = judged(store)
+    (row,) = score_records(store)
     assert float(str(row["repetition"])) > 0.8
 
 
@@ -69,7 +69,7 @@ def test_partial_text_of_a_killed_run_is_checked(store: Store, queued: Callable[
     store.update("runs", died, {"raw_text": "It is a"})
     recover(store)
     finish(store, 3, outcome="timeout", finish_reason=None)
-    first, second, third = judged(store)
+    first, second, third = score_records(store)
     assert (first["prompt_echoed"], first["cut_off"], first["words"]) == (1, None, 4)
     assert (second["outcome"], second["words"]) == ("interrupted", 3)
     assert third["empty"] is third["characters"] is None
@@ -96,7 +96,7 @@ def test_only_ok_runs_with_reference_answers_are_scored(
         {"run_id": 1, "metric": "anls", "value": 0.75, "expected": "Red"},
         {"run_id": 1, "metric": "exact", "value": 1.0, "expected": "Red"},
     ]
-    first, second, third = judged(store)
+    first, second, third = score_records(store)
     assert json.loads(first["scores"]) == {"exact": 1.0, "anls": 0.75}
     assert second["reference_answers"] == '["Red","light red"]'
     assert second["scores"] is third["scores"] is third["reference_answers"] is None
@@ -150,12 +150,12 @@ def test_running_supervisor_does_the_rescore(
     rows[4]["answer"] = "blü"
     (tmp_path / "answers.json").write_text(json.dumps(rows))
     for _ in range(2):
-        marks = by_the_supervisor(
+        rescored = by_the_supervisor(
             store, lambda: rescore(store.path, str(sweep), tmp_path / "answers.json", ["exact"])
         )
-        assert isinstance(marks, RescoreResult)
-        assert (marks.done.checked, marks.done.scored) == (5, 5)
-        assert [(row["metric"], row["mean"], row["n"]) for row in marks.scores] == [
+        assert isinstance(rescored, RescoreResult)
+        assert (rescored.done.checked, rescored.done.scored) == (5, 5)
+        assert [(row["metric"], row["mean"], row["n"]) for row in rescored.scores] == [
             ("exact", 0.8, 5)
         ]
     assert not list(tmp_path.rglob("*.jsonl"))
@@ -192,7 +192,7 @@ def test_removing_a_job_removes_its_reference_answers(
     assert store.db["reference_answers"].count == 0
 
 
-def told(store: Store, name: str, **given: object) -> list[dict[str, object]]:
+def query_rows(store: Store, name: str, **given: object) -> list[dict[str, object]]:
     """A named query's rows."""
     query = queries.find_query(name, Path("/nonexistent"))
     with Reader(store.path) as reader:
@@ -206,14 +206,14 @@ def test_wrong_answers_can_be_listed(store: Store, queued: Callable[..., int]) -
         score_writer.store_reference(store.connection, job, ["a red dog"], ["anls", "exact"])
     for job, text in enumerate(["a red dog", "a red fog", "blue", "blue"], start=1):
         finish(store, job, text=text)
-    rows = told(store, "wrong")
+    rows = query_rows(store, "wrong")
     assert [(row["text"], row["metric"]) for row in rows] == [
         ("blue", "anls"),
         ("a red fog", "anls"),
     ]
-    assert len(told(store, "wrong", max_score=0.5)) == 1
+    assert len(query_rows(store, "wrong", max_score=0.5)) == 1
     assert rows[0]["expected"] == "a red dog"
-    assert told(store, "wrong", sweep="another") == []
+    assert query_rows(store, "wrong", sweep="another") == []
 
 
 def test_flagged_texts_can_be_listed(store: Store, queued: Callable[..., int]) -> None:
@@ -223,6 +223,6 @@ def test_flagged_texts_can_be_listed(store: Store, queued: Callable[..., int]) -
     for job, text in enumerate(texts, start=1):
         finish(store, job, text=text)
     finish(store, 8, text="A red dog sits on the grass.", finish_reason="length")
-    rows = told(store, "odd-texts")
+    rows = query_rows(store, "odd-texts")
     assert [row["text"] for row in rows] == ["", LOOP, *texts[4:]]
     assert [row["language"] for row in rows] == [None, None, None, None, "de"]

@@ -215,11 +215,11 @@ def test_socket_folder_of_another_user_is_not_used(tmp_path: Path) -> None:
     assert socket_path.ensure_private_folder(tmp_path / "new")
 
 
-def speaking(listener: ControlServer, said: bytes) -> bytes:
+def speaking(listener: ControlServer, request_line: bytes) -> bytes:
     """Returns the listener's reply to bytes, in this thread."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.connect(str(listener.path))
-        connection.sendall(said)
+        connection.sendall(request_line)
         for _ in range(3):
             listener.poll()
         connection.settimeout(1)
@@ -227,12 +227,13 @@ def speaking(listener: ControlServer, said: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "said", [b"\n", b"nonsense\n", b"[]\n", b'{"action": 1}\n', b"\x00\xff\n", b"[" * 5000 + b"\n"]
+    "request_line",
+    [b"\n", b"nonsense\n", b"[]\n", b'{"action": 1}\n', b"\x00\xff\n", b"[" * 5000 + b"\n"],
 )
-def test_malformed_requests_are_answered(store: Store, said: bytes) -> None:
+def test_malformed_requests_are_answered(store: Store, request_line: bytes) -> None:
     with ControlServer(store) as listener:
         with pytest.raises(RequestError, match="malformed request"):
-            Reply.from_line(speaking(listener, said)).unwrap()
+            Reply.from_line(speaking(listener, request_line)).unwrap()
         unknown = Request("unheard of", {}).as_line()
         with pytest.raises(RequestError, match="no action"):
             Reply.from_line(speaking(listener, unknown)).unwrap()
@@ -273,9 +274,11 @@ def test_client_dropped_for_another_in_the_same_turn_is_no_error(
 
 @pytest.mark.parametrize("number", ["1e999", "[]", "null", "9" * 30, '"x"', "true"])
 def test_invalid_numbers_are_answered(store: Store, number: str) -> None:
-    said = f'{{"action": "pause", "uid": "u", "arguments": {{"level": "job", "id": {number}}}}}\n'
+    request_line = (
+        f'{{"action": "pause", "uid": "u", "arguments": {{"level": "job", "id": {number}}}}}\n'
+    )
     with ControlServer(store) as listener:
-        reply = Reply.from_line(speaking(listener, said.encode()))
+        reply = Reply.from_line(speaking(listener, request_line.encode()))
         assert reply.message is not None or reply.result == {"changed": 0}
 
 

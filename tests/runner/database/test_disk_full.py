@@ -35,10 +35,10 @@ def test_full_disk_keeps_emitted_rows_and_allows_resume(small_disk: Path, tmp_pa
     prompts = [{"text": f"{n} {'x' * 200}", "images": "none"} for n in range(600)]
     data = {"models": ["./good"], "prompts": prompts}
     plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
-    told: list[Any] = []
+    emitted: list[Any] = []
     earlier = set(psutil.Process().children(recursive=True))  # of other tests
     with pytest.raises(DatabaseError, match="full") as caught:
-        api.run(plan, small_disk / "h.db", told.append, FakeLauncher())
+        api.run(plan, small_disk / "h.db", emitted.append, FakeLauncher())
     assert caught.value.exit_code == EXIT_DATABASE
     assert "vlmsweep resume" in str(caught.value.hint)
     assert not set(psutil.Process().children(recursive=True)) - earlier
@@ -46,6 +46,6 @@ def test_full_disk_keeps_emitted_rows_and_allows_resume(small_disk: Path, tmp_pa
     stored = dict(database.execute("SELECT id, outcome FROM runs WHERE outcome IS NOT NULL"))
     assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     database.close()
-    finished = {event.run: event.outcome for event in told if event.event == "run_finished"}
+    finished = {event.run: event.outcome for event in emitted if event.event == "run_finished"}
     assert finished
     assert finished.items() <= stored.items()

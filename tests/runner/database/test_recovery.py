@@ -102,10 +102,10 @@ def test_resume_runs_missing_jobs_once(tmp_path: Path) -> None:
     driver = start(tmp_path, ["a", "b", "slowly", "c"])
     wait_for(driver, "run_started", 3)
     end(driver)
-    told: list[Any] = []
-    swept = api.resume(database, 1, told.append, FakeLauncher())
+    emitted: list[Any] = []
+    swept = api.resume(database, 1, emitted.append, FakeLauncher())
     assert swept.state == "done"
-    assert told[0].event == "recovered"
+    assert emitted[0].event == "recovered"
     assert rows(database, "SELECT prompt, outcome, attempt FROM results ORDER BY job_id") == [
         ("a", "ok", 1),
         ("b", "ok", 1),

@@ -253,7 +253,7 @@ def test_side_argument_forms(
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("stored", "says"),
     [
         ("nightli", "did you mean nightly"),
         ("nightly~2", "not that many"),
@@ -262,9 +262,9 @@ def test_side_argument_forms(
         ("transformers==4", "nothing is stored"),
     ],
 )
-def test_missing_side_is_reported(history: Store, said: str, says: str) -> None:
+def test_missing_side_is_reported(history: Store, stored: str, says: str) -> None:
     with pytest.raises(QueryError, match=says):
-        held(history, said)
+        held(history, stored)
 
 
 def test_sides_without_common_jobs_are_reported(history: Store, queued: Queued) -> None:

@@ -212,10 +212,10 @@ def test_readers_cannot_checkpoint(tmp_path: Path) -> None:
 def test_detectable_timing_interference_is_listed(monkeypatch) -> None:
     monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
     monkeypatch.setattr(counters, "thermal_throttle_count", lambda: None)
-    said = measurement_checks.check_interference_counters()
-    assert said.state == "in force"
-    told, _, rest = said.detail.partition("; ")
-    assert "sleep" in told
+    check = measurement_checks.check_interference_counters()
+    assert check.state == "in force"
+    active, _, rest = check.detail.partition("; ")
+    assert "sleep" in active
     assert "slowing for heat" in rest
     for name in measurement_checks.INTERFERENCE_COLUMNS:
         function = "thermal_throttle_count" if "throttles" in name else name
@@ -226,8 +226,8 @@ def test_detectable_timing_interference_is_listed(monkeypatch) -> None:
 def test_process_using_the_database_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = Store(path)
-    said = looked_at(path)["one supervisor"]
-    assert (said.state, f"process {os.getpid()} uses" in said.detail) == ("in force", True)
+    check = looked_at(path)["one supervisor"]
+    assert (check.state, f"process {os.getpid()} uses" in check.detail) == ("in force", True)
     with pytest.raises(DatabaseError, match=rf"another vlmsweep \(process {os.getpid()}\)"):
         Store(path)
     (tmp_path / "x.db.lock").write_text("nonsense")
@@ -252,8 +252,8 @@ def test_newer_schema_is_reported(tmp_path: Path) -> None:
         " VALUES ('vlmsweep', 'm999_future', '')"
     )
     store.close()
-    said = looked_at(tmp_path / "x.db")["database"]
-    assert (said.state, "newer vlmsweep (m999_future)" in said.detail) == ("problem", True)
+    check = looked_at(tmp_path / "x.db")["database"]
+    assert (check.state, "newer vlmsweep (m999_future)" in check.detail) == ("problem", True)
 
 
 # Models and devices.

@@ -94,13 +94,13 @@ def test_environment_is_built_from_registry_packages(
     if tool == "pip":  # is tried after uv, and the log has it
         fake_uv("echo 'error: I do not know this index'; exit 1")
         monkeypatch.delenv(create_env.TOOL)
-    said: list[str] = []
-    made = build.build(sys.executable, ["iniconfig>=2"], said.append)
+    output: list[str] = []
+    made = build.build(sys.executable, ["iniconfig>=2"], output.append)
     assert run(made.python, "import iniconfig; print(iniconfig.__name__)") == "iniconfig"
     assert "ModuleNotFoundError" in run(made.python, "import pydantic")
-    assert any("iniconfig" in line for line in said)
+    assert any("iniconfig" in line for line in output)
     turned = "uv failed (I do not know this index); trying pip"
-    assert (turned in said) == (tool == "pip")
+    assert (turned in output) == (tool == "pip")
     assert made.log.read_text()
     assert not list(shelf_root.glob(".*making"))
     # It is found again, and nothing is reported.
@@ -196,7 +196,7 @@ def test_concurrent_requests_build_one_environment(
 
 
 def test_old_or_broken_interpreter_is_refused(tmp_path: Path) -> None:
-    for name, script, said in (
+    for name, script, output in (
         ("old", 'echo \'[[3, 9, 1], "linux", "/usr"]\'', "is Python 3.9.1, and workers need 3.11"),
         ("broken", "echo 'no home' >&2; exit 1", "does not work as Python: no home"),
         ("silly", "echo hello", "does not work as Python"),
@@ -204,11 +204,11 @@ def test_old_or_broken_interpreter_is_refused(tmp_path: Path) -> None:
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\n{script}\n")
         program.chmod(0o755)
-        with pytest.raises(InterpreterError, match=said):
+        with pytest.raises(InterpreterError, match=output):
             probe.probe(str(program))
         argv, _ = worker_command(str(program))
         assert argv[3] == "workers.failing_worker"
-        assert said in json.loads(argv[4])["message"]
+        assert output in json.loads(argv[4])["message"]
 
 
 class ForeignLauncher(ShimLauncher):
@@ -229,14 +229,14 @@ def swept(tmp_path: Path, store: Store) -> Callable[[list[Any]], list[dict[str, 
         (tmp_path / "fine").mkdir()
         data = {"models": models, "prompts": [{"text": "hello", "images": "none"}]}
         plan = expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
-        plan, unmade = resolve.resolve_environments(plan, told.append)
-        assert {one.model for one in unmade} == {"bad", "again"}
+        plan, failures = resolve.resolve_environments(plan, emitted.append)
+        assert {one.model for one in failures} == {"bad", "again"}
         number = sweep_writer.add_sweep(store, plan, [], environment.supervisor_environment())
         Supervisor(store, lambda _: None, ForeignLauncher()).run_sweep(number)
         return list(store.db.query("SELECT * FROM results ORDER BY job_id"))
 
-    told: list[stream.StreamEvent] = []
-    sweep.told = told  # type: ignore[attr-defined]
+    emitted: list[stream.StreamEvent] = []
+    sweep.emitted = emitted  # type: ignore[attr-defined]
     return sweep
 
 
@@ -261,7 +261,7 @@ def test_failed_environment_fails_only_its_model(
     assert "no such thing" in rows[0]["message"]
     assert ".log" in rows[0]["hint"]
     assert (place / "calls").read_text().split() == ["called"], "tried once for both"
-    states = [event.state for event in swept.told]
+    states = [event.state for event in swept.emitted]
     assert states[-1] == "failed"
     stored = list(store.db.query("SELECT name, python, requirements FROM sweep_models ORDER BY id"))
     assert stored[0]["requirements"] == '["nothing==0"]'
@@ -275,8 +275,10 @@ def test_deleted_environment_is_rebuilt(wheel: str) -> None:
     shutil.rmtree(made.folder)
     argv, _ = worker_command(str(made.python))
     assert "no longer exists" in argv[4]
-    told: list[Any] = []
-    resolve.restore_environments([("m", str(made.python)), ("other", sys.executable)], told.append)
+    emitted: list[Any] = []
+    resolve.restore_environments(
+        [("m", str(made.python)), ("other", sys.executable)], emitted.append
+    )
     assert made.exists
-    assert (told[-1].model, told[-1].state) == ("m", "ready")
+    assert (emitted[-1].model, emitted[-1].state) == ("m", "ready")
     assert worker_command(str(made.python))[0][0] == str(made.python)

@@ -134,16 +134,16 @@ def test_equal_pixels_give_one_prepared_image(desk: Desk) -> None:
 def test_every_orientation_gives_the_same_pixels(desk: Desk, kind: str) -> None:
     if kind == "avif" and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
-    upright = make.drawing(64, 48)
+    unrotated = make.drawing(64, 48)
     paths = []
     for number in range(1, 9):
         path = desk.home / f"{number}.{kind}"
         if kind == "tif":
             turn = make.STORED[number - 1]
-            stored = upright.transpose(turn) if turn is not None else upright
+            stored = unrotated.transpose(turn) if turn is not None else unrotated
             stored.save(path, tiffinfo={274: number})
         else:
-            make.oriented(upright, number, path)
+            make.oriented(unrotated, number, path)
         paths.append(path)
     for side in (None, 33):
         found = desk.prepare(*paths, max_side=side)

@@ -67,8 +67,8 @@ def webp_with(name: bytes, data: bytes, size: int | None = None) -> bytes:
         )
         old = whole[place + 8 : place + 8 + length]
         new = data if kind == name else old
-        said = size if kind == name and size is not None else len(new)
-        chunks += kind + struct.pack("<I", said) + new + bytes(len(new) % 2)
+        claimed = size if kind == name and size is not None else len(new)
+        chunks += kind + struct.pack("<I", claimed) + new + bytes(len(new) % 2)
         place += 8 + length + length % 2
     return b"RIFF" + struct.pack("<I", len(chunks) + 4) + b"WEBP" + chunks
 

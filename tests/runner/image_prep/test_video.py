@@ -252,7 +252,7 @@ def test_images_next_to_videos_stay_images(tmp_path: Path) -> None:
 
 def test_files_that_are_not_videos_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    for content, said in (
+    for content, output in (
         (b"", "empty"),
         (b"hello " * 20, "not a video in a known format"),
         (b"<html>", "text such as HTML"),
@@ -261,7 +261,7 @@ def test_files_that_are_not_videos_are_refused(tmp_path: Path) -> None:
         (b"\x1aE\xdf\xa3" + bytes(50), ""),
     ):
         path.write_bytes(content)
-        assert said in refused(path)
+        assert output in refused(path)
     Image.new("RGB", (8, 8)).save(path, "PNG")
     assert "not a video" in refused(path)
 
@@ -343,8 +343,8 @@ def test_hanging_decoder_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "video.read_video = lambda *_: signal.pause()\ndecode_worker.main()\n"
     )
     monkeypatch.setattr(decode_client, "COMMAND", (sys.executable, "-P", str(script)))
-    said = refused(film(tmp_path / "a.mp4", 2), limit_s=1)
-    assert "took over 4 s" in said  # videos may take four times as long
+    output = refused(film(tmp_path / "a.mp4", 2), limit_s=1)
+    assert "took over 4 s" in output  # videos may take four times as long
 
 
 def test_missing_pyav_error_names_the_package(

@@ -98,15 +98,15 @@ def refused() -> str:
 def run(sweep: Sweeper, tmp_path: Path, wanted: ListenerOptions, prompts: list[str]) -> list[Any]:
     """Replays a sweep's events to the notifiers; returns all emitted events."""
     done = sweep(["a", "b"], prompts, name="tonight", limits={"worker_failures": 2})
-    told: list[Any] = []
-    with listeners.attach_listeners(told.append, done.store.path, wanted) as emit:
-        for event in done.told:
+    emitted: list[Any] = []
+    with listeners.attach_listeners(emitted.append, done.store.path, wanted) as emit:
+        for event in done.emitted:
             emit(event)
-    return told
+    return emitted
 
 
-def failures(told: list[Any]) -> list[str]:
-    return [event.message for event in told if isinstance(event, stream.NotifyFailed)]
+def failures(emitted: list[Any]) -> list[str]:
+    return [event.message for event in emitted if isinstance(event, stream.NotifyFailed)]
 
 
 @pytest.mark.slow
@@ -115,8 +115,8 @@ def test_end_first_failure_and_quarantine_are_notified_with_the_table(
 ) -> None:
     hook = receiver()
     wanted = ListenerOptions(True, [f"{hook.url}?format=text"])
-    told = run(sweep, tmp_path, wanted, ["fine", "error", "exit 7", "exit 7", "never"])
-    assert failures(told) == []
+    emitted = run(sweep, tmp_path, wanted, ["fine", "error", "exit 7", "exit 7", "never"])
+    assert failures(emitted) == []
     got = {message["title"]: message["message"] for message in hook.got}
     first = got.pop("vlmsweep: first failure in tonight: a, error")
     assert first.startswith("error\nno image\ngive one")
@@ -134,8 +134,8 @@ def test_markdown_service_gets_markdown(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
     hook = receiver()
-    told = run(sweep, tmp_path, ListenerOptions(True, [f"{hook.url}?format=markdown"]), ["fine"])
-    assert failures(told) == []
+    emitted = run(sweep, tmp_path, ListenerOptions(True, [f"{hook.url}?format=markdown"]), ["fine"])
+    assert failures(emitted) == []
     assert "| a | " in hook.got[0]["message"]
 
 
@@ -159,38 +159,38 @@ def test_unresponsive_receiver_delays_nothing(
     hook = receiver(silent=True)
     monkeypatch.setattr(send_process, "LIMIT_S", 4 * WAIT_S)
     done = sweep(["a"], ["fine"])
-    told: list[Any] = []
+    emitted: list[Any] = []
     with listeners.attach_listeners(
-        told.append, done.store.path, ListenerOptions(True, [hook.url])
+        emitted.append, done.store.path, ListenerOptions(True, [hook.url])
     ) as emit:
         began = time.monotonic()
-        for event in done.told:
+        for event in done.emitted:
             emit(event)
         assert time.monotonic() - began < send_process.LIMIT_S / 4
         assert hook.asked.wait(WAIT_S)
-        assert failures(told) == []
+        assert failures(emitted) == []
         monkeypatch.setattr(send_process, "LIMIT_S", 0.01)
-    assert failures(told) == ["could not tell: no answer within 0.01 s"]
+    assert failures(emitted) == ["could not tell: no answer within 0.01 s"]
 
 
 def test_failed_notification_is_reported_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
     wanted = ListenerOptions(
         True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3"
     )
-    told = run(sweep, tmp_path, wanted, ["fine"])
-    one, two = sorted(failures(told))
+    emitted = run(sweep, tmp_path, wanted, ["fine"])
+    one, two = sorted(failures(emitted))
     assert one.startswith("could not tell: address 1 (json): ")
     assert two == "could not tell: the command ended with status 3: [secret] is sour"
-    assert SECRET not in repr(told)
+    assert SECRET not in repr(emitted)
     assert (tmp_path / "said").read_text().startswith("vlmsweep: tonight is done: 2 ok\n\n")
 
 
 def test_notify_command_gets_environment_variables(sweep: Sweeper, tmp_path: Path) -> None:
     out = tmp_path / "facts"
-    told = run(
+    emitted = run(
         sweep, tmp_path, ListenerOptions(True, (), f"env | grep ^VLMSWEEP_ > {out}"), ["fine"]
     )
-    assert failures(told) == []
+    assert failures(emitted) == []
     facts = dict(line.split("=", 1) for line in out.read_text().splitlines())
     assert facts["VLMSWEEP_EVENT"] == "finished"
     assert (facts["VLMSWEEP_NAME"], facts["VLMSWEEP_STATE"]) == ("tonight", "done")
@@ -231,15 +231,15 @@ def test_notification_error_does_not_stop_the_sweep(
     sweep: Sweeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_process, "CHILD", ("/no/such/program",))
-    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
+    emitted = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
     why = "no process could be started: No such file or directory"
-    assert failures(told) == [f"could not tell: {why}"]
+    assert failures(emitted) == [f"could not tell: {why}"]
     monkeypatch.setattr(send_process, "CHILD", ("/bin/sh", "-c", "echo nonsense; exit 4"))
-    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
-    assert failures(told) == ["could not tell: the sending process ended with status 4"]
+    emitted = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
+    assert failures(emitted) == ["could not tell: the sending process ended with status 4"]
     monkeypatch.setattr("runner.notify.Notifier.send", lambda *_, **__: 1 / 0)
-    told = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
-    assert isinstance(told[-1], stream.SweepFinished)
+    emitted = run(sweep, tmp_path, ListenerOptions(True, (), "true"), ["fine"])
+    assert isinstance(emitted[-1], stream.SweepFinished)
 
 
 def test_command_line_secrets_are_redacted(

@@ -64,12 +64,12 @@ def test_every_missing_path_is_reported_at_once(here: Path) -> None:
         expanded_plan(
             here, models=["./none", "one two", "./one"], images=["pic", "pics/*.gif", "one"]
         )
-    said = caught.value.message
-    assert "models[0]: './none' is neither a folder nor a hub id" in said
-    assert "models[1]" in said
-    assert "images[0]: 'pic' does not exist (did you mean pics?)" in said
-    assert "images[1]: 'pics/*.gif' matches nothing" in said
-    assert "images[2]: 'one' holds no images" in said
+    message = caught.value.message
+    assert "models[0]: './none' is neither a folder nor a hub id" in message
+    assert "models[1]" in message
+    assert "images[0]: 'pic' does not exist (did you mean pics?)" in message
+    assert "images[1]: 'pics/*.gif' matches nothing" in message
+    assert "images[2]: 'one' holds no images" in message
 
 
 def test_images_are_required_only_by_prompts_that_use_them(here: Path) -> None:

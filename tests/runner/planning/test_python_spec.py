@@ -33,13 +33,13 @@ def test_interpreter_is_a_file_an_environment_or_a_command(
 
 
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("named", "message"),
     [("gone", "neither an interpreter"), ("empty", "no bin/python"), ("text", "not a program")],
 )
-def test_invalid_interpreter_is_reported(tmp_path: Path, named: str, said: str) -> None:
+def test_invalid_interpreter_is_reported(tmp_path: Path, named: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "text").write_text("x")
-    with pytest.raises(SweepFileError, match=rf"models\[0\]\.python: '{named}' is .*{said}"):
+    with pytest.raises(SweepFileError, match=rf"models\[0\]\.python: '{named}' is .*{message}"):
         plan(tmp_path, python=named)
 
 
@@ -56,7 +56,7 @@ def test_requirements_are_read_from_every_source(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "said"),
+    ("named", "message"),
     [
         ("gone.txt", "cannot read"),
         ("loop.txt", "names itself"),
@@ -67,9 +67,9 @@ def test_requirements_are_read_from_every_source(tmp_path: Path) -> None:
         (["."], "may change unnoticed"),
     ],
 )
-def test_invalid_requirement_is_reported(tmp_path: Path, named: Any, said: str) -> None:
+def test_invalid_requirement_is_reported(tmp_path: Path, named: Any, message: str) -> None:
     (tmp_path / "loop.txt").write_text("-r loop.txt\n")
-    with pytest.raises(SweepFileError, match=rf"models\[0\]\.requirements: .*{said}"):
+    with pytest.raises(SweepFileError, match=rf"models\[0\]\.requirements: .*{message}"):
         plan(tmp_path, requirements=named)
 
 

@@ -72,7 +72,7 @@ def test_yaml_and_toml_are_equivalent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "models[0].dtyp: unknown key (did you mean dtype?)",
         "models[0].device: should be auto, cpu, mps, cuda or cuda:N, not 'gpu'",
@@ -91,8 +91,8 @@ def test_yaml_and_toml_are_equivalent(tmp_path: Path) -> None:
         "exclude[0].reason: missing",
     ],
 )
-def test_every_problem_is_reported_with_its_location(tmp_path: Path, said: str) -> None:
-    assert said in problems(write(tmp_path, WRONG))
+def test_every_problem_is_reported_with_its_location(tmp_path: Path, message: str) -> None:
+    assert message in problems(write(tmp_path, WRONG))
 
 
 def test_sampling_settings_without_sampling_are_refused(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_sampling_settings_without_sampling_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "said"),
+    ("text", "name", "message"),
     [
         ("a: [", "s.yaml", "not valid YAML"),
         ("a = ", "s.toml", "not valid TOML"),
@@ -112,9 +112,9 @@ def test_sampling_settings_without_sampling_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_files_that_are_not_sweeps_are_refused(
-    tmp_path: Path, text: str, name: str, said: str
+    tmp_path: Path, text: str, name: str, message: str
 ) -> None:
-    assert said in problems(write(tmp_path, text, name))
+    assert message in problems(write(tmp_path, text, name))
 
 
 def test_missing_file_is_reported(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def laughs(levels: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("s.yaml", "[" * 100_000, "recursion"),
         ("s.yaml", "- " * 50_000, "recursion"),
@@ -255,8 +255,8 @@ def laughs(levels: int) -> str:
     ],
     ids=range(16),
 )
-def test_expansion_bombs_are_refused(tmp_path: Path, name: str, text: str, said: str) -> None:
-    assert said in survives(tmp_path, name, text.encode())
+def test_expansion_bombs_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
+    assert message in survives(tmp_path, name, text.encode())
 
 
 def test_ordinary_aliases_and_merges_work(tmp_path: Path) -> None:

@@ -57,10 +57,10 @@ def test_sound_sweep_has_no_findings(tmp_path: Path) -> None:
 
 
 def test_missing_packages_are_checked_in_the_model_environment() -> None:
-    said = one({"id": "demo", "engine": "transformers", "python": BARE})
-    assert (said.severity, said.about) == ("problem", "missing_package")
-    assert "torch, transformers, huggingface_hub, safetensors, pillow" in said.message
-    assert BARE in said.message
+    problem = one({"id": "demo", "engine": "transformers", "python": BARE})
+    assert (problem.severity, problem.about) == ("problem", "missing_package")
+    assert "torch, transformers, huggingface_hub, safetensors, pillow" in problem.message
+    assert BARE in problem.message
     # With a fallback, it is a warning.
     fallback = {"id": "demo", "engine": "transformers", "python": BARE, "fallback": ["demo"]}
     assert one(fallback).severity == "warning"
@@ -68,9 +68,9 @@ def test_missing_packages_are_checked_in_the_model_environment() -> None:
 
 def test_missing_environment_is_a_note_and_failed_one_a_warning() -> None:
     model = {"id": "demo", "requirements": ["nothing==0"]}
-    said = one(model)
-    assert said.severity == "note"
-    assert "created when the sweep starts, with nothing==0" in said.message
+    problem = one(model)
+    assert problem.severity == "note"
+    assert "created when the sweep starts, with nothing==0" in problem.message
     place = resolve.with_expected_interpreters(plan(model)).entries[0].place
     slot = cache.find_cached_environment(place.python or "")
     assert slot is not None
@@ -78,16 +78,16 @@ def test_missing_environment_is_a_note_and_failed_one_a_warning() -> None:
     slot.write(
         cache.EnvironmentManifest(sys.executable, ["nothing==0"], "it failed", "see the log")
     )
-    said = one(model)
-    assert (said.severity, said.hint) == ("warning", "see the log")
-    assert "the last time, it failed" in said.message
+    problem = one(model)
+    assert (problem.severity, problem.hint) == ("warning", "see the log")
+    assert "the last time, it failed" in problem.message
 
 
 def test_broken_interpreter_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexit 7\n")
     (tmp_path / "python").chmod(0o755)
-    said = one({"id": "demo", "python": "./python"})
-    assert (said.severity, said.about) == ("problem", "environment")
+    problem = one({"id": "demo", "python": "./python"})
+    assert (problem.severity, problem.about) == ("problem", "environment")
 
 
 def test_missing_models_are_problems(tmp_path: Path) -> None:
@@ -109,9 +109,9 @@ def test_server_without_key_or_listener_is_reported(monkeypatch: pytest.MonkeyPa
         assert "TEST_KEY" in one(model | {"api_key_env": "TEST_KEY"}).message
         monkeypatch.setenv("TEST_KEY", "secret")
         assert found(model | {"api_key_env": "TEST_KEY"}) == []
-    said = one(model)
-    assert (said.about, said.severity) == ("network", "problem")
-    assert "refused" in said.message.lower()
+    problem = one(model)
+    assert (problem.about, problem.severity) == ("network", "problem")
+    assert "refused" in problem.message.lower()
 
 
 def test_weights_are_compared_with_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,13 +120,13 @@ def test_weights_are_compared_with_memory_and_limits(monkeypatch: pytest.MonkeyP
     assert (limited.severity, limited.about) == ("problem", "memory_limit")
     small = psutil.virtual_memory()._replace(total=5_000_000, available=1_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: small)
-    said = one(model)
-    assert (said.severity, said.about) == ("problem", "too_large")
-    assert "9.7 MB, more than the 5.0 MB of memory" in said.message
+    problem = one(model)
+    assert (problem.severity, problem.about) == ("problem", "too_large")
+    assert "9.7 MB, more than the 5.0 MB of memory" in problem.message
     assert found(model | {"allow_oversize": True}) == []
     small = small._replace(total=50_000_000)
-    said = one(model)
-    assert (said.severity, said.about) == ("warning", "memory")
+    problem = one(model)
+    assert (problem.severity, problem.about) == ("warning", "memory")
 
 
 def test_device_memory_is_queried_without_a_model_library(
@@ -140,12 +140,12 @@ def test_device_memory_is_queried_without_a_model_library(
     big, small = devices.nvidia_devices() or []
     assert (big.name, big.total, small.free) == ("Big One", 80000 << 20, 5 << 20)
     assert found({"id": "demo", "engine": "transformers"}) == []
-    said = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
-    assert "more than the 5.2 MB of memory of Small One" in said.message
+    problem = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
+    assert "more than the 5.2 MB of memory of Small One" in problem.message
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [device.name for device in devices.nvidia_devices() or []] == ["Small One"]
-    said = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
-    assert (said.severity, said.about) == ("problem", "unsupported_device")
+    problem = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
+    assert (problem.severity, problem.about) == ("problem", "unsupported_device")
     program.write_text("#!/bin/sh\necho 'Failed to initialise'\nexit 9\n")
     assert devices.nvidia_devices() is None
 
@@ -157,10 +157,10 @@ def test_broken_images_are_listed(tmp_path: Path) -> None:
     (tmp_path / "gone.png").symlink_to("nowhere")
     (tmp_path / "empty.mp4").touch()
     names = ("fine.png", "text.png", "empty.jpg", "gone.png", "empty.mp4")
-    said = {Path(f.where).name: f for f in found({"id": "demo", "device": "cpu"}, *names)}
-    assert set(said) == set(names[1:])
-    assert all((f.severity, f.about) == ("problem", "image") for f in said.values())
-    assert "empty" in said["empty.jpg"].message
+    problem = {Path(f.where).name: f for f in found({"id": "demo", "device": "cpu"}, *names)}
+    assert set(problem) == set(names[1:])
+    assert all((f.severity, f.about) == ("problem", "image") for f in problem.values())
+    assert "empty" in problem["empty.jpg"].message
 
 
 def test_disk_space_for_prepared_images_is_checked(
@@ -168,9 +168,9 @@ def test_disk_space_for_prepared_images_is_checked(
 ) -> None:
     Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
     monkeypatch.setattr(images, "free_bytes", lambda _: 500_000)
-    said = one({"id": "demo", "device": "cpu"}, "fine.png")
-    assert (said.severity, said.about) == ("problem", "disk")
-    assert "839 kB" in said.message, "1024 x 512 pixels"
+    problem = one({"id": "demo", "device": "cpu"}, "fine.png")
+    assert (problem.severity, problem.about) == ("problem", "disk")
+    assert "839 kB" in problem.message, "1024 x 512 pixels"
 
 
 def test_preflight_has_a_time_limit(tmp_path: Path) -> None:
@@ -181,8 +181,8 @@ def test_preflight_has_a_time_limit(tmp_path: Path) -> None:
     assert outlook.finding is not None
     assert (outlook.finding.severity, outlook.facts) == ("warning", None)
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")
-    (said,) = images.check_images(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
-    assert said.message == "0 of 1 were checked in 0.001 s"
+    (problem,) = images.check_images(plan("demo", "fine.png"), tmp_path, limit_s=0.001)
+    assert problem.message == "0 of 1 were checked in 0.001 s"
 
 
 def test_time_estimate_comes_from_history(tmp_path: Path, sweep: Callable[..., Any]) -> None:
@@ -209,11 +209,13 @@ def test_strict_plan_and_strict_run_refuse(tmp_path: Path) -> None:
 
 
 def test_problems_are_reported_before_a_run_starts(tmp_path: Path) -> None:
-    told: list[Any] = []
+    emitted: list[Any] = []
     (tmp_path / "broken.png").touch()
-    api.check_plan(plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", told.append)
-    said = [(event.event, event.severity, event.where) for event in told]
-    assert said == [("preflight_finding", "problem", "org/none")], "images are told of later"
+    api.check_plan(
+        plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", emitted.append
+    )
+    problem = [(event.event, event.severity, event.where) for event in emitted]
+    assert problem == [("preflight_finding", "problem", "org/none")], "images are told of later"
 
 
 def test_findings_are_not_truncated_and_similar_ones_counted(tmp_path: Path) -> None:
@@ -249,10 +251,10 @@ def test_plan_does_not_change_the_database(store: Store, tmp_path: Path) -> None
 
 
 def test_queued_jobs_are_checked_again(store: Store, queued: Callable[..., int]) -> None:
-    told: list[Any] = []
+    emitted: list[Any] = []
     model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
     number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])
-    run.check_queue(Queue(store.connection, number), store.path, told.append)
-    said = {(event.where, event.severity, event.about) for event in told}
+    run.check_queue(Queue(store.connection, number), store.path, emitted.append)
+    problem = {(event.where, event.severity, event.about) for event in emitted}
     # (The fallback waits for nothing yet; the scripted model's folder is empty.)
-    assert said == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}
+    assert problem == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}

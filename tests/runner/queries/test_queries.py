@@ -412,13 +412,13 @@ def test_every_parameter_is_documented_used_tested_and_has_a_default(
     name: str, made: History
 ) -> None:
     query = queries.find_query(name, NOWHERE)
-    told = {parameter.name for parameter in query.parameters}
-    assert told == set(re.findall(r":(\w+)", query.code()))
+    declared = {parameter.name for parameter in query.parameters}
+    assert declared == set(re.findall(r":(\w+)", query.code()))
     assert all(p.meaning and not p.required for p in query.parameters)
     assert query.title
     assert len(query.title) <= 45
     assert query.help
-    for parameter in told if name in TESTED else ():
+    for parameter in declared if name in TESTED else ():
         assert re.search(rf'ask\("{name}"[^)]*\b{parameter}=', SOURCE), parameter
     assert made.ask(name) == []
     assert all(len(line) <= 100 for line in query.sql.splitlines())

@@ -105,8 +105,8 @@ def test_search_box_filters_answers(opened: Open) -> None:
     page = opened.page
     everything = len(opened.shown())
     page.locator(".filter input[type=search]").fill("YOU SAID <script>")
-    told = page.locator(".filter output")
-    sync_api.expect(told).to_have_text(f"3 of {everything} answers, 2 of 4 images")
+    status = page.locator(".filter output")
+    sync_api.expect(status).to_have_text(f"3 of {everything} answers, 2 of 4 images")
     assert [SCRIPT in text for text in opened.shown()] == [True] * 3
     page.locator(".filter input[type=search]").fill("onerror=alert(3)")
     sync_api.expect(page.locator(".card:not([hidden])")).to_have_count(1)

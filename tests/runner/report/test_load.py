@@ -27,9 +27,11 @@ from tests.helpers.hostile_text import ESCAPES, SCRIPT
 
 def test_every_job_is_reported_once(facts: ReportData, reader: Reader) -> None:
     rows = reader.results(facts.sweep["id"])
-    told = [a for card in facts.cards for q in card.questions for a in q.answers]
-    assert sum(answer.times for answer in told) == len(rows) == 24
-    assert Counter(answer.outcome for answer in told) == Counter(row["outcome"] for row in rows)
+    all_answers = [a for card in facts.cards for q in card.questions for a in q.answers]
+    assert sum(answer.times for answer in all_answers) == len(rows) == 24
+    assert Counter(answer.outcome for answer in all_answers) == Counter(
+        row["outcome"] for row in rows
+    )
     assert [card.images[0]["name"] for card in facts.cards if card.images] == sorted(
         {row["image"] for row in rows if row["image"]}
     )
@@ -37,10 +39,10 @@ def test_every_job_is_reported_once(facts: ReportData, reader: Reader) -> None:
 
 def test_answers_are_shown_with_their_models(facts: ReportData) -> None:
     (card,) = (c for c in facts.cards if c.images and "circle" in c.images[0]["name"])
-    said = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
-    assert said[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
-    assert said[ESCAPES][1:] == [f"you said {ESCAPES}"] * 2
-    assert said[SCRIPT][0]
+    texts = {q.prompt["text"]: [a.row["text"] for a in q.answers] for q in card.questions}
+    assert texts[SCRIPT][1:] == [f"you said {SCRIPT}"] * 2
+    assert texts[ESCAPES][1:] == [f"you said {ESCAPES}"] * 2
+    assert texts[SCRIPT][0]
 
 
 def test_failures_show_the_stack_and_the_end_of_the_log(facts: ReportData) -> None:
@@ -70,18 +72,18 @@ def test_working_and_failing_models_are_separated(facts: ReportData) -> None:
 
 
 def test_every_kind_of_sweep_has_a_summary(facts: ReportData) -> None:
-    def said(*models: object) -> str:
+    def summarize(*models: object) -> str:
         return summary.headline(dataclasses.replace(facts, models=list(models)))
 
     demo, liar, _ = facts.models
     zero = {**demo.summary, "ok": 0, "skipped": 0, "waiting": 0}
     lost = dataclasses.replace(demo, summary={**zero, "failed": 9})
     idle = dataclasses.replace(demo, summary={**zero, "failed": 0})
-    assert said(idle, idle) == "No model was tried yet."
-    assert said(demo) == "The model answered everything."
-    assert said(demo, demo) == "Both models answered everything."
-    assert said(demo, demo, demo) == "All 3 models answered everything."
-    assert said(lost, idle, liar) == (
+    assert summarize(idle, idle) == "No model was tried yet."
+    assert summarize(demo) == "The model answered everything."
+    assert summarize(demo, demo) == "Both models answered everything."
+    assert summarize(demo, demo, demo) == "All 3 models answered everything."
+    assert summarize(lost, idle, liar) == (
         "None of 3 models answered everything, 1 some of it, 1 nothing and 1 not tried yet."
     )
 
@@ -119,8 +121,8 @@ def test_downsampled_timeline_keeps_its_peak() -> None:
 def test_phases_have_no_gaps() -> None:
     names = ["start", "load", "load", "generate", "prefill", "generate"]
     points = [{"at_s": float(i), "phase": name} for i, name in enumerate(names)]
-    told = [(p["phase"], p["begin"], p["end"]) for p in timeline.phases(points)]
-    assert told == [
+    phases = [(p["phase"], p["begin"], p["end"]) for p in timeline.phases(points)]
+    assert phases == [
         ("start", 0, 1),
         ("load", 1, 3),
         ("generate", 3, 4),
@@ -167,12 +169,12 @@ def test_checks_and_scores_are_described() -> None:
 
 def test_answer_is_shown_with_its_facts(facts: ReportData, reader: Reader) -> None:
     rows = {row["job_id"]: row for row in reader.scored_jobs(facts.sweep["id"])}
-    told = [a for card in facts.cards for q in card.questions for a in q.answers]
-    known = [answer for answer in told if answer.judged]
+    all_answers = [a for card in facts.cards for q in card.questions for a in q.answers]
+    known = [answer for answer in all_answers if answer.scored]
     assert len(known) == sum(row["characters"] is not None for row in rows.values())
     for answer in known:
-        assert answer.judged is not None
-        assert answer.judged["repetition"] == rows[answer.row["job_id"]]["repetition"]
+        assert answer.scored is not None
+        assert answer.scored["repetition"] == rows[answer.row["job_id"]]["repetition"]
 
 
 @pytest.mark.parametrize("format", [None, "csv"])

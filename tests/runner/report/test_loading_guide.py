@@ -35,12 +35,12 @@ def entries(facts: ReportData, known: list[dict[str, object]]) -> list[loading_g
 
 def test_guide_shows_how_each_model_was_loaded(entries: list[loading_guide.GuideEntry]) -> None:
     demo, liar, second = entries
-    told = dict(demo.facts)
-    assert told["Class"] == "Idefics3ForConditionalGeneration"
-    assert told["Numbers"].startswith("float32 (auto: exact on a CPU")
-    assert "Pickled weights" not in told
-    assert "<|im_start|>" in told["Prompt format"]
-    assert {"Engine", "Processor class", "Load time", "Peak memory", "Image form"} <= set(told)
+    changed = dict(demo.facts)
+    assert changed["Class"] == "Idefics3ForConditionalGeneration"
+    assert changed["Numbers"].startswith("float32 (auto: exact on a CPU")
+    assert "Pickled weights" not in changed
+    assert "<|im_start|>" in changed["Prompt format"]
+    assert {"Engine", "Processor class", "Load time", "Peak memory", "Image form"} <= set(changed)
     assert liar.no_code == "engine fake is driven through interfaces of its own"
     assert second.model == "second way"
 

@@ -73,13 +73,13 @@ def test_page_contains_only_known_elements_and_attributes(written: str) -> None:
 
 def test_answers_are_escaped_in_the_page(written: str) -> None:
     text = "".join(read(written).text)
-    for said in (
+    for hostile in (
         f"you said {SCRIPT}",
         strip_control_characters(f"you said {ESCAPES}"),
         LIAR,
         *NAMES,
     ):
-        assert said in text
+        assert hostile in text
     assert not UNSAFE.search(written)
     assert "49.png" not in text  # no template runs what a file is called
 
@@ -152,14 +152,14 @@ def test_markdown_escapes_text(facts: ReportData) -> None:
     wanted = "h1 h2 p ul li strong em table thead tbody tr th td code"
     assert seen.tags <= set(wanted.split())
     text = "".join(seen.text)
-    for said in (SCRIPT, f"you said {SCRIPT}", one_line(f"you said {ESCAPES}"), LIAR, *NAMES):
-        assert said in text
+    for hostile in (SCRIPT, f"you said {SCRIPT}", one_line(f"you said {ESCAPES}"), LIAR, *NAMES):
+        assert hostile in text
     assert not UNSAFE.search(render_markdown(facts))
 
 
 def test_format_follows_the_file_name(database: Path, tmp_path: Path) -> None:
-    told = write.write_report(database, None, tmp_path / "out.md", None, True)
-    assert told.endswith("3 models, 24 answers")
+    result = write.write_report(database, None, tmp_path / "out.md", None, True)
+    assert result.endswith("3 models, 24 answers")
     assert (tmp_path / "out.md").read_text().startswith("# tuesday ")
     with pytest.raises(Exception, match="cannot write"):
         write.write_report(database, None, tmp_path / "no folder" / "out.md", None, True)

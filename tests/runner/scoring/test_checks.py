@@ -89,7 +89,7 @@ def test_special_tokens_are_counted(text: str, count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "question", "told"),
+    ("text", "question", "echo"),
     [
         ("Describe this image. A cat.", "Describe this image.", True),
         ("DESCRIBE THIS\nIMAGE: a cat", "Describe this image.", True),
@@ -100,8 +100,8 @@ def test_special_tokens_are_counted(text: str, count: int) -> None:
         ("A cat", "", None),
     ],
 )
-def test_echo_contains_the_whole_question(text: str, question: str, told: bool | None) -> None:
-    assert echoes_prompt(text, question) is told
+def test_echo_contains_the_whole_question(text: str, question: str, echo: bool | None) -> None:
+    assert echoes_prompt(text, question) is echo
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def test_image_is_matched_by_path_or_name(folder: Folder, name: str) -> None:
 def test_moved_image_is_matched_by_name(folder: Folder, tmp_path: Path) -> None:
     image = folder.image("far/away/a.png")
     asked = [job(1, image), job(2, folder.image("b.png"))]
-    beside = Folder(tmp_path / "lists")
-    assert beside.match([row("away/a.png", None)], asked) == {1: ("yes",)}
+    in_folder = Folder(tmp_path / "lists")
+    assert in_folder.match([row("away/a.png", None)], asked) == {1: ("yes",)}
 
 
 def test_name_of_several_images_is_ambiguous(folder: Folder) -> None:

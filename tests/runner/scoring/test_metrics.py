@@ -18,7 +18,7 @@ from runner.scoring.normalize import normalize
 
 
 @pytest.mark.parametrize(
-    ("said", "right"),
+    ("text", "right"),
     [
         ("Red", True),
         (" red. ", True),
@@ -30,14 +30,14 @@ from runner.scoring.normalize import normalize
         ("Light\n red", True),
     ],
 )
-def test_exact_ignores_formatting(said: str, right: bool) -> None:
-    (one,) = score_answer(said, ["red", "light red"], ["exact"])
+def test_exact_ignores_formatting(text: str, right: bool) -> None:
+    (one,) = score_answer(text, ["red", "light red"], ["exact"])
     assert one.value == right
-    assert one.expected == ("light red" if "L" in said else "red")
+    assert one.expected == ("light red" if "L" in text else "red")
 
 
 @pytest.mark.parametrize(
-    ("said", "accepted", "right"),
+    ("text", "accepted", "right"),
     [
         ("It is red", "red", True),
         ("There are two of them.", "2", True),
@@ -50,8 +50,8 @@ def test_exact_ignores_formatting(said: str, right: bool) -> None:
         ("C++ code", "c++", True),
     ],
 )
-def test_contains_matches_whole_words(said: str, accepted: str, right: bool) -> None:
-    assert score_answer(said, [accepted], ["contains"])[0].value == right
+def test_contains_matches_whole_words(text: str, accepted: str, right: bool) -> None:
+    assert score_answer(text, [accepted], ["contains"])[0].value == right
 
 
 @pytest.mark.parametrize("letter", ["A", "B", "I"])
@@ -98,7 +98,7 @@ def test_article_is_not_a_choice_letter(text: str, accepted: str, right: int) ->
 
 
 @pytest.mark.parametrize(
-    ("said", "accepted", "value"),
+    ("text", "accepted", "value"),
     [
         # Distances counted by hand over the longer length; below 0.5 it is 1 - NL.
         ("kitten", ["sitting"], 1 - 3 / 7),
@@ -112,8 +112,8 @@ def test_article_is_not_a_choice_letter(text: str, accepted: str, right: int) ->
         ("stop" * 30, ["stop"], 0.0),
     ],
 )
-def test_anls_matches_a_hand_calculation(said: str, accepted: list[str], value: float) -> None:
-    assert anls.best_match(said, accepted)[0] == pytest.approx(value)
+def test_anls_matches_a_hand_calculation(text: str, accepted: list[str], value: float) -> None:
+    assert anls.best_match(text, accepted)[0] == pytest.approx(value)
 
 
 @given(st.text(max_size=12), st.text(max_size=12))

@@ -14,14 +14,14 @@ from tests.helpers.paths import ROOT
 IMAGES = ROOT / "images"
 
 
-def told(folder: Path, name: str, text: str) -> list[ReferenceAnswer]:
+def read_answers(folder: Path, name: str, text: str) -> list[ReferenceAnswer]:
     (folder / name).write_text(text, encoding="utf-8")
     return read(folder / name)
 
 
 def complaint(folder: Path, name: str, text: str) -> str:
     with pytest.raises(SweepFileError) as caught:
-        told(folder, name, text)
+        read_answers(folder, name, text)
     assert caught.value.exit_code == 2
     return f"{caught.value.message} / {caught.value.hint}"
 
@@ -39,7 +39,7 @@ def complaint(folder: Path, name: str, text: str) -> str:
     ],
 )
 def test_every_file_format_is_equivalent(tmp_path: Path, name: str, text: str) -> None:
-    (one,) = told(tmp_path, name, text)
+    (one,) = read_answers(tmp_path, name, text)
     assert (one.images, one.prompt, one.accepted) == (("a.png",), "colour", ("red",))
 
 
@@ -58,7 +58,7 @@ def test_numbers_are_answers_and_empty_cells_are_none(tmp_path: Path) -> None:
         {"image": "c.png", "answers": []},
         {"prompt": "How many?", "answer": ""},
     ]
-    (one,) = told(tmp_path, "a.json", json.dumps(rows))
+    (one,) = read_answers(tmp_path, "a.json", json.dumps(rows))
     assert one.accepted == ("2", "two", "2.5")
     assert one.prompt is None
 

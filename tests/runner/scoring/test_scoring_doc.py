@@ -76,10 +76,10 @@ def test_documented_answer_formats_are_equivalent(tmp_path: Path) -> None:
     found = []
     for name, text in forms.items():
         (tmp_path / name).write_text(text)
-        said: dict[tuple[object, object], set[str]] = {}
+        texts: dict[tuple[object, object], set[str]] = {}
         for one in read(tmp_path / name):
-            said.setdefault((one.images, one.prompt), set()).update(one.accepted)
-        found.append(said)
+            texts.setdefault((one.images, one.prompt), set()).update(one.accepted)
+        found.append(texts)
     assert found[0] == found[2]
     assert found[1].items() <= found[0].items()
     assert len(list(csv.reader(StringIO(sheet[1])))) == 5

@@ -34,9 +34,9 @@ def test_each_attempt_is_a_run_and_history_shows_the_first_failure(sweep: Sweepe
     (summary,) = done.store.db.query("SELECT * FROM summary")
     assert (summary["model"], summary["jobs"], summary["ok"]) == ("m", 2, 2)
     assert summary["load_s"] == 0.25
-    (told,) = [event for event in done.told if isinstance(event, stream.FallbackStarted)]
-    assert (told.model, told.jobs) == ("m", 2)
-    finished = [event for event in done.told if isinstance(event, stream.RunFinished)]
+    (emitted,) = [event for event in done.emitted if isinstance(event, stream.FallbackStarted)]
+    assert (emitted.model, emitted.jobs) == ("m", 2)
+    finished = [event for event in done.emitted if isinstance(event, stream.RunFinished)]
     assert [event.will_retry for event in finished] == [True, True, False, False]
 
 

@@ -28,9 +28,9 @@ def test_sweeps_run_in_order_each_to_completion(night: Any) -> None:
     assert night.work()
     assert night.runs() == [("y", "b", "ok"), ("x", "a", "ok")]
     assert night.states() == {"x": "done", "y": "done"}
-    begun = [event.name for event in of(night.told, stream.SweepStarted)]
+    begun = [event.name for event in of(night.emitted, stream.SweepStarted)]
     assert begun == ["y", "x"]
-    assert [event.state for event in of(night.told, stream.SweepFinished)] == ["done", "done"]
+    assert [event.state for event in of(night.emitted, stream.SweepFinished)] == ["done", "done"]
 
 
 def test_sweep_starts_at_its_start_time(night: Any) -> None:
@@ -55,9 +55,9 @@ def test_sweep_starts_after_its_predecessor_ends(night: Any, store: Store) -> No
     night.add(["good"], ["b"], name="second", after_sweep_id=first, priority=9)
     night.work(workers=2)
     assert night.runs() == [("first", "slowly", "ok"), ("second", "b", "ok")]
-    ended = next(e for e in night.told if isinstance(e, stream.SweepFinished))
-    begun = of(night.told, stream.SweepStarted)[1]
-    assert night.told.index(ended) < night.told.index(begun)
+    ended = next(e for e in night.emitted if isinstance(e, stream.SweepFinished))
+    begun = of(night.emitted, stream.SweepStarted)[1]
+    assert night.emitted.index(ended) < night.emitted.index(begun)
 
 
 def test_no_job_starts_that_would_end_after_the_end_time(night: Any, store: Store) -> None:
@@ -73,8 +73,8 @@ def test_no_job_starts_that_would_end_after_the_end_time(night: Any, store: Stor
     assert night.work(react, until=EVENING + timedelta(seconds=0.75))
     assert night.runs()[1:] == [("x", "a", "ok"), ("x", "b", "ok")]
     assert night.states()["x"] == "queued"
-    assert len(of(night.told, stream.DeadlineReached)) == 1
-    assert of(night.told, stream.SweepFinished)[-1].waiting == 1
+    assert len(of(night.emitted, stream.DeadlineReached)) == 1
+    assert of(night.emitted, stream.SweepFinished)[-1].waiting == 1
 
 
 def test_running_job_is_stopped_at_the_end_time_and_queued_again(
@@ -103,7 +103,7 @@ def test_killed_shim_does_not_affect_a_second_worker(
     night.add(["better"], [f"until {gates[1]}"], name="y")
 
     def react(event: Any) -> None:
-        if isinstance(event, stream.RunStarted) and len(of(night.told, stream.RunStarted)) == 2:
+        if isinstance(event, stream.RunStarted) and len(of(night.emitted, stream.RunStarted)) == 2:
             (one, _) = night.supervisor.pool
             os.kill(one.process.handle.guardian, signal.SIGKILL)
         if isinstance(event, stream.WorkerEnded):
@@ -114,7 +114,7 @@ def test_killed_shim_does_not_affect_a_second_worker(
         ("x", f"until {gates[0]}", "crashed"),
         ("y", f"until {gates[1]}", "ok"),
     ]
-    kinds = [type(event) for event in night.told]
+    kinds = [type(event) for event in night.emitted]
     assert (
         kinds.index(stream.WorkerEnded)
         > [i for i, kind in enumerate(kinds) if kind is stream.WorkerStarted][1]
@@ -124,7 +124,7 @@ def test_killed_shim_does_not_affect_a_second_worker(
 def test_one_model_has_one_worker_at_a_time(night: Any) -> None:
     night.add(["good"], ["slowly", "a", "b"], name="x")
     night.work(workers=3)
-    assert len(of(night.told, stream.WorkerStarted)) == 1
+    assert len(of(night.emitted, stream.WorkerStarted)) == 1
 
 
 def test_cancelling_a_running_job_kills_it_and_continues(night: Any, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_cancelling_a_running_job_kills_it_and_continues(night: Any, tmp_path: P
 
     night.work(react)
     assert [outcome for _, _, outcome in night.runs()] == ["skipped", "ok"]
-    (killed,) = of(night.told, stream.WorkerKilled)
+    (killed,) = of(night.emitted, stream.WorkerKilled)
     assert killed.killed_for == "cancelled"
     assert night.states() == {"x": "done"}
 
@@ -151,8 +151,8 @@ def test_cancelling_a_sweep_stops_its_load(night: Any) -> None:
 
     night.work(react)
     assert night.runs() == [("x", "a", "skipped"), ("x", "b", "skipped"), ("y", "c", "ok")]
-    (told,) = of(night.told, stream.JobsCancelled)
-    assert (told.model, told.jobs) == ("hang-in-load", 2)
+    (emitted,) = of(night.emitted, stream.JobsCancelled)
+    assert (emitted.model, emitted.jobs) == ("hang-in-load", 2)
 
 
 def test_pausing_a_sweep_lets_its_run_finish_and_others_continue(night: Any) -> None:
@@ -172,7 +172,7 @@ def test_pausing_a_sweep_lets_its_run_finish_and_others_continue(night: Any) -> 
 def test_load_timeout_is_retried_once_in_a_new_worker(night: Any, tmp_path: Path) -> None:
     night.add(["hang-in-load"], ["a"], name="x", limits={"load_s": 0.5})
     night.work()
-    assert len(of(night.told, stream.WorkerStarted)) == 2
+    assert len(of(night.emitted, stream.WorkerStarted)) == 2
     assert night.runs() == [("x", "a", "timeout")]
 
 
@@ -187,7 +187,7 @@ def test_busy_server_is_retried_once(night: Any) -> None:
     night.add(["good"], ["busy server"], name="x")
     night.work()
     assert [outcome for _, _, outcome in night.runs()] == ["error", "error"]
-    finished = of(night.told, stream.RunFinished)
+    finished = of(night.emitted, stream.RunFinished)
     assert [event.will_retry for event in finished] == [True, False]
 
 
@@ -238,15 +238,15 @@ def test_models_with_the_shortest_work_run_first(
     night.work()
     night.add(["new", "good"], ["b"], name="quick")
     night.work()
-    started = [event.model for event in of(night.told, stream.WorkerStarted)]
+    started = [event.model for event in of(night.emitted, stream.WorkerStarted)]
     assert started == ["good", "new"]
     night.add(["other", "good"], ["c"], name="listed", order="listed")
     night.work()
-    assert [event.model for event in of(night.told, stream.WorkerStarted)] == ["other", "good"]
+    assert [event.model for event in of(night.emitted, stream.WorkerStarted)] == ["other", "good"]
     wanted = [{"id": "./good"}, {"id": "./other", "priority": 2}]
     night.add(["good", "other"], ["d"], name="wanted", tried=wanted)
     night.work()
-    assert [event.model for event in of(night.told, stream.WorkerStarted)] == ["other", "good"]
+    assert [event.model for event in of(night.emitted, stream.WorkerStarted)] == ["other", "good"]
 
 
 def test_retry_during_a_sweep_updates_the_job_counts(night: Any) -> None:
@@ -257,11 +257,11 @@ def test_retry_during_a_sweep_updates_the_job_counts(night: Any) -> None:
             night.ask("retry", level="sweep", id=sweep)
 
     night.work(react)
-    counted = of(night.told, stream.JobCountsChanged)[0]
+    counted = of(night.emitted, stream.JobCountsChanged)[0]
     assert (counted.jobs_by_model, counted.outcomes_by_model) == ({"good": 2}, {"good": {}})
     progress = Progress()
-    for event in night.told:
+    for event in night.emitted:
         progress.take(event, 0)
     (shown,) = progress.sweeps.values()
     assert (shown.done, shown.total, len(night.runs())) == (2, 2, 3)
-    assert {event.sweep for event in of(night.told, stream.RunFinished)} == {shown.uid}
+    assert {event.sweep for event in of(night.emitted, stream.RunFinished)} == {shown.uid}

@@ -48,8 +48,8 @@ def test_sweep_with_only_broken_images_finishes(night: Night, tmp_path: Path) ->
     night.add(["good", "better"], ["a"], name="x", images=["broken.png"])
     assert night.work()
     assert night.states() == {"x": "done"}
-    assert of(night.told, stream.SweepFinished)[-1].state == "done"
-    assert of(night.told, stream.WorkerStarted) == []
+    assert of(night.emitted, stream.SweepFinished)[-1].state == "done"
+    assert of(night.emitted, stream.WorkerStarted) == []
 
 
 def test_retried_job_with_a_broken_image_loads_no_model(
@@ -68,8 +68,8 @@ def test_retried_job_with_a_broken_image_loads_no_model(
         sorted(jobs(store))
         == [("done", "error", "bad_image", 2)] * 2 + [("done", "ok", None, 1)] * 2
     )
-    assert len(of(night.told, stream.WorkerStarted)) == 1
-    (counted,) = of(night.told, stream.JobCountsChanged)
+    assert len(of(night.emitted, stream.WorkerStarted)) == 1
+    (counted,) = of(night.emitted, stream.JobCountsChanged)
     assert counted.jobs_by_model == {"good": 4}
 
 
@@ -157,7 +157,7 @@ def test_retry_delay_ends_on_time_next_to_a_worker_without_busy_loop(
         turn(self)
 
     def react(event: Any) -> None:
-        tries = [e for e in of(night.told, stream.WorkerStarted) if e.model == "no-network"]
+        tries = [e for e in of(night.emitted, stream.WorkerStarted) if e.model == "no-network"]
         if len(tries) == 2:
             gate.touch()
 
@@ -205,7 +205,7 @@ def test_dead_worker_gets_no_jobs_and_restarts_are_limited(
     assert [(outcome, error) for _, outcome, error, _ in jobs(store)] == [
         ("skipped", "quarantined")
     ] * 2
-    assert len(of(night.told, stream.WorkerStarted)) == 3
+    assert len(of(night.emitted, stream.WorkerStarted)) == 3
 
 
 class Crowded(FakeLauncher):
@@ -240,11 +240,14 @@ def test_retry_during_quarantine_loads_the_model_again(
     night.add(["exit-in-load"], ["a", "b", "c"])
 
     def react(event: Any) -> None:
-        if isinstance(event, stream.RunFinished) and len(of(night.told, stream.RunFinished)) == 1:
+        if (
+            isinstance(event, stream.RunFinished)
+            and len(of(night.emitted, stream.RunFinished)) == 1
+        ):
             assert night.ask("retry", level="job", id=event.job) == {"queued": 1}
 
     night.work(react)
-    assert len(of(night.told, stream.WorkerStarted)) == 2
+    assert len(of(night.emitted, stream.WorkerStarted)) == 2
     assert sorted(count for *_, count in jobs(store)) == [1, 1, 2]
 
 
@@ -255,7 +258,10 @@ def test_immediate_stop_does_not_wait_for_a_quarantined_model(
     night.add(["exit-in-load"], [f"p{n}" for n in range(200)], name="x")
 
     def react(event: Any) -> None:
-        if isinstance(event, stream.RunFinished) and len(of(night.told, stream.RunFinished)) == 1:
+        if (
+            isinstance(event, stream.RunFinished)
+            and len(of(night.emitted, stream.RunFinished)) == 1
+        ):
             os.kill(os.getpid(), signal.SIGTERM)
 
     assert not night.work(react)
@@ -290,7 +296,7 @@ def test_model_of_two_sweeps_has_one_worker_at_a_time(night: Night) -> None:
     night.work(workers=3)
     there: set[tuple[str, int]] = set()
     most = 0
-    for event in night.told:
+    for event in night.emitted:
         if isinstance(event, stream.WorkerStarted) and event.model == "good":
             there.add((event.sweep or "", event.worker))
         if isinstance(event, stream.WorkerEnded):

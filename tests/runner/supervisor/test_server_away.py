@@ -66,7 +66,7 @@ def jobs_ok(done: Outcome) -> int:
 
 
 def events(done: Outcome, kind: type) -> list[Any]:
-    return [event for event in done.told if isinstance(event, kind)]
+    return [event for event in done.emitted if isinstance(event, kind)]
 
 
 def test_rate_limited_server_with_five_slots_completes_all_jobs(served: Served) -> None:
@@ -183,8 +183,8 @@ def test_text_before_a_stall_is_stored(served: Served) -> None:
 
 
 def test_reasoning_is_stored_separately(served: Served) -> None:
-    said = stream_pieces(delta(reasoning_content="Round."), *SAID, *STOP)
-    with serving({"it": manner(question=said)}) as server:
+    output = stream_pieces(delta(reasoning_content="Round."), *SAID, *STOP)
+    with serving({"it": manner(question=output)}) as server:
         done = served(server.url("it"), images=1)
     (row,) = done.rows
     assert (row["text"], row["reasoning"]) == ("A red circle.", "Round.")

@@ -281,11 +281,11 @@ def interrupting(
 
     Each further one is sent after the previous one was handled: simultaneous ones merge.
     """
-    told: list[stream.StreamEvent] = []
+    emitted: list[stream.StreamEvent] = []
     kinds = [when, *[stream.Interrupting] * (len(signals) - 1)]
 
     def emit(event: stream.StreamEvent) -> None:
-        told.append(event)
+        emitted.append(event)
         if (
             kinds
             and isinstance(event, kinds[0])
@@ -294,7 +294,7 @@ def interrupting(
             del kinds[0]
             threading.Thread(target=os.kill, args=(os.getpid(), signals.pop(0))).start()
 
-    return Supervisor(store, emit, FakeLauncher()).run_sweep(number), told
+    return Supervisor(store, emit, FakeLauncher()).run_sweep(number), emitted
 
 
 def outcomes(store) -> list[str | None]:
@@ -320,10 +320,10 @@ def test_first_ctrl_c_lets_the_run_finish(store, queued, tmp_path: Path) -> None
 def test_second_ctrl_c_stops_at_once(store, queued) -> None:
     number = queued(["good"], ["a", "hang", "b"])
     both = [signal.SIGINT, signal.SIGINT]
-    state, told = interrupting(store, number, both, stream.RunStarted, prompt="hang")
+    state, emitted = interrupting(store, number, both, stream.RunStarted, prompt="hang")
     assert state == "interrupted"
     assert outcomes(store) == ["ok", "interrupted", None]
-    assert isinstance(told[-1], stream.SweepFinished)
+    assert isinstance(emitted[-1], stream.SweepFinished)
     assert not living_children()
 
 

@@ -1,4 +1,4 @@
-"""Several workers at once: signals, deaths, budgets, and a supervisor that is killed."""
+"""Several workers at once: signals, worker exits, budgets, and a supervisor that is killed."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ FakeLauncher())
 """
 
 
-def at_once(told: list[Any]) -> int:
+def at_once(emitted: list[Any]) -> int:
     """The most workers that were there at one time."""
     there = most = 0
-    for event in told:
+    for event in emitted:
         there += isinstance(event, stream.WorkerStarted)
         there -= isinstance(event, stream.WorkerEnded)
         most = max(most, there)
@@ -60,7 +60,7 @@ def test_ctrl_c_lets_every_current_run_finish(night: Night, tmp_path: Path) -> N
     night.add(MODELS, [f"until {gate}", "b"], name="x")
 
     def react(event: Any) -> None:
-        if len(of(night.told, stream.RunStarted)) == 3 and isinstance(event, stream.RunStarted):
+        if len(of(night.emitted, stream.RunStarted)) == 3 and isinstance(event, stream.RunStarted):
             os.kill(os.getpid(), signal.SIGINT)
         if isinstance(event, stream.Interrupting):
             gate.touch()
@@ -74,7 +74,7 @@ def test_second_ctrl_c_kills_all_workers(night: Night, store: Store, tmp_path: P
     night.add(MODELS, [f"until {tmp_path / 'never'}", "b"], name="x")
 
     def react(event: Any) -> None:
-        if len(of(night.told, stream.RunStarted)) == 3 and isinstance(event, stream.RunStarted):
+        if len(of(night.emitted, stream.RunStarted)) == 3 and isinstance(event, stream.RunStarted):
             os.kill(os.getpid(), signal.SIGINT)
         if isinstance(event, stream.Interrupting) and not event.at_once:
             os.kill(os.getpid(), signal.SIGINT)
@@ -96,10 +96,10 @@ def test_quarantined_model_does_not_stop_another(night: Night, tmp_path: Path) -
             gate.touch()
 
     night.work(react, workers=2)
-    (given_up,) = of(night.told, stream.Quarantined)
+    (given_up,) = of(night.emitted, stream.Quarantined)
     assert (given_up.model, given_up.jobs) == ("better", 2)
     assert outcomes(night) == ["crashed"] * 3 + ["ok"] * 2 + ["skipped"] * 2
-    first = of(night.told, stream.SweepFinished)[0]
+    first = of(night.emitted, stream.SweepFinished)[0]
     assert (first.failed, first.skipped) == (3, 2)
 
 
@@ -110,7 +110,7 @@ def test_model_without_history_runs_alone_within_a_budget(
     night.add(MODELS, ["slowly"], name="x")
     night.work(workers=3, memory_bytes=budget)
     assert outcomes(night) == ["ok"] * 3
-    assert (at_once(night.told) > 1) == (together > 1)
+    assert (at_once(night.emitted) > 1) == (together > 1)
 
 
 @pytest.mark.slow

@@ -47,10 +47,10 @@ def children() -> set[psutil.Process]:
 
 def test_sleep_is_inhibited_from_the_first_to_the_last_sweep(inhibitor: Inhibitor) -> None:
     asked = inhibitor('for last; do :; done; exec "$last"')
-    told: list[stream.StreamEvent] = []
-    before, holding = children(), SleepInhibitor(told.append)
+    emitted: list[stream.StreamEvent] = []
+    before, holding = children(), SleepInhibitor(emitted.append)
     holding(STARTED)
-    assert told == [stream.SleepInhibited(ok=True, method="systemd-inhibit", message=None)]
+    assert emitted == [stream.SleepInhibited(ok=True, method="systemd-inhibit", message=None)]
     assert "--what=sleep:idle" in asked.read_text()
     (child,) = children() - before
     assert os.getsid(child.pid) == os.getsid(0)  # or it would be taken for a worker's leftover
@@ -61,7 +61,7 @@ def test_sleep_is_inhibited_from_the_first_to_the_last_sweep(inhibitor: Inhibito
     holding.close()
     holding.close()
     assert children() == before
-    assert len(told) == 1
+    assert len(emitted) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_failed_sleep_inhibition_is_reported_once(
 ) -> None:
     monkeypatch.setattr(keep_awake, "REPLY_TIMEOUT_S", 0.2)
     inhibitor(script)
-    told: list[stream.StreamEvent] = []
-    before, holding = children(), SleepInhibitor(told.append)
+    emitted: list[stream.StreamEvent] = []
+    before, holding = children(), SleepInhibitor(emitted.append)
     for _ in range(2):
         holding(STARTED)
         holding(FINISHED)
-    (said,) = told
-    assert isinstance(said, stream.SleepInhibited)
-    assert not said.ok
-    assert why in (said.message or "")
+    (output,) = emitted
+    assert isinstance(output, stream.SleepInhibited)
+    assert not output.ok
+    assert why in (output.message or "")
     assert children() == before
 
 
@@ -95,11 +95,11 @@ def test_missing_sleep_inhibitor_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(keep_awake, "inhibit_with_wakepy", broken)
     monkeypatch.setenv("PATH", "")
-    told: list[stream.StreamEvent] = []
-    SleepInhibitor(told.append)(STARTED)
-    (said,) = told
-    assert isinstance(said, stream.SleepInhibited)
-    assert said.message == (
+    emitted: list[stream.StreamEvent] = []
+    SleepInhibitor(emitted.append)(STARTED)
+    (output,) = emitted
+    assert isinstance(output, stream.SleepInhibited)
+    assert output.message == (
         "the machine may fall asleep meanwhile: No module named 'wakepy';"
         " systemd-inhibit is not installed"
     )
@@ -107,10 +107,10 @@ def test_missing_sleep_inhibitor_is_reported(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_library_is_tried_before_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAKEPY_FAKE_SUCCESS", "yes")
-    told: list[stream.StreamEvent] = []
-    before, holding = children(), SleepInhibitor(told.append)
+    emitted: list[stream.StreamEvent] = []
+    before, holding = children(), SleepInhibitor(emitted.append)
     holding(STARTED)
-    assert told == [stream.SleepInhibited(ok=True, method="WakepyFakeSuccess", message=None)]
+    assert emitted == [stream.SleepInhibited(ok=True, method="WakepyFakeSuccess", message=None)]
     holding.close()
     assert children() == before
 

@@ -150,10 +150,10 @@ def test_exported_logs_have_no_secrets(
     monkeypatch.setenv("MY_API_KEY", "0123-very-secret")
     token = "hf_" + "a1" * 20
     (log,) = theirs.connection.execute("SELECT log_path FROM workers WHERE id = 1").fetchone()
-    said = (
+    reply = (
         f"GET {token}\nkey 0123-very-secret\nAuthorization: Bearer abcdefghijk\nhttp://me:pw@h/\n"
     )
-    Path(log).write_text(said + "TOKENIZERS_PARALLELISM=false\n")
+    Path(log).write_text(reply + "TOKENIZERS_PARALLELISM=false\n")
     bundle_writer.write_bundle(theirs.path, uids(theirs)["one"], tmp_path / "x.zip")
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         text = file.read("logs/worker-1.log").decode()

@@ -79,17 +79,17 @@ def test_spreadsheet_formulas_are_escaped(theirs: Store) -> None:
 def test_unusable_arguments_are_reported(
     theirs: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def said(*arguments: object) -> str:
+    def error_of(*arguments: object) -> str:
         done = export(theirs, *arguments)
         assert done.exit_code == 2
         return done.stderr
 
-    assert "no sweep is called 'thre' (did you mean three?)" in said("thre")
-    assert "Parquet is for files" in said("--format", "parquet")
-    assert "--no-images applies to bundles only" in said("--no-images")
-    assert "is a folder" in said("-o", tmp_path)
-    assert "cannot write" in said("-o", tmp_path / "no" / "such.csv")
+    assert "no sweep is called 'thre' (did you mean three?)" in error_of("thre")
+    assert "Parquet is for files" in error_of("--format", "parquet")
+    assert "--no-images applies to bundles only" in error_of("--no-images")
+    assert "is a folder" in error_of("-o", tmp_path)
+    assert "cannot write" in error_of("-o", tmp_path / "no" / "such.csv")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert "pip install 'vlmsweep[parquet]'" in said("-o", tmp_path / "x.parquet")
+    assert "pip install 'vlmsweep[parquet]'" in error_of("-o", tmp_path / "x.parquet")
     assert not (tmp_path / "x.parquet").exists()
     assert [path for path in tmp_path.iterdir() if path.suffix == ".tmp"] == []

@@ -194,7 +194,7 @@ def test_any_damage_is_reported_without_traceback(
 ) -> None:
     """A flipped bit anywhere is refused with a message, or harmless because nothing reads it."""
     whole = pack(tmp_path / "x.zip", members).read_bytes()
-    ours, said = stores("ours"), 0
+    ours, refusals = stores("ours"), 0
     for at in range(0, len(whole), max(1, len(whole) // 30)):
         spoilt = bytearray(whole)
         spoilt[at] ^= 0x55
@@ -202,8 +202,8 @@ def test_any_damage_is_reported_without_traceback(
         try:
             import_file(ours, tmp_path / "spoilt.zip")
         except ExchangeError:
-            said += 1
-    assert said > 15
+            refusals += 1
+    assert refusals > 15
 
 
 def test_encrypted_bundle_is_refused(stores: Stores, members: Members, tmp_path: Path) -> None:

@@ -218,11 +218,11 @@ def test_statement_count_does_not_grow_with_rows(stores: Stores, tmp_path: Path)
     for repeats in (1, 50):
         theirs, ours = stores(f"theirs{repeats}"), stores(f"ours{repeats}")
         histories.add_sweep(theirs, tmp_path, "x", ["p"], repeats=repeats)
-        said: list[str] = []
-        ours.connection.set_trace_callback(said.append)
+        statements: list[str] = []
+        ours.connection.set_trace_callback(statements.append)
         merge(ours, theirs.path)
         ours.connection.set_trace_callback(None)
-        counts.append(len(said))
+        counts.append(len(statements))
     assert counts[0] == counts[1] < 200
 
 

@@ -121,9 +121,9 @@ def test_models_are_pinned_to_the_revision_that_ran(history: Store, tmp_path: Pa
     assert (hub.place.how.revision, hub.place.how.device) == ("c0ffee" * 6, "cpu")
     assert hub.place.how.requirements == ["torch==2.9", "tool[x]>=1"]
     assert (server.place.how.url, server.place.how.api_key_env) == ("http://127.0.0.1:1/v1", "KEY")
-    said = (tmp_path / "x" / "sweep.yaml").read_text().partition("\n\n")[0]
-    assert "org/hub-model: on cpu, Python 3.11, torch 2.9" in said
-    assert "q:7b: was never loaded" in said
+    header = (tmp_path / "x" / "sweep.yaml").read_text().partition("\n\n")[0]
+    assert "org/hub-model: on cpu, Python 3.11, torch 2.9" in header
+    assert "q:7b: was never loaded" in header
 
 
 @pytest.mark.parametrize(

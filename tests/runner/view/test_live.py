@@ -355,12 +355,12 @@ def test_plain_lines_have_the_facts_and_no_control_characters() -> None:
     events += [killed("a"), done("a", "timeout", message="too slow"), ended("a"), over]
     for event in events:
         lines(event)
-    said = out.getvalue().splitlines()
+    printed = out.getvalue().splitlines()
     assert not sanitize.UNSAFE.search(out.getvalue())
-    assert said[0] == "image /p/\ufffd[2Ja.png: is broken"
-    assert said[3] == "a: loaded in 4.00 s (fake, cpu, float32)"
-    assert said[4].startswith("a: 1/2 ok 1.50 s | a.png · What? | yes")
-    assert said[5:] == [
+    assert printed[0] == "image /p/\ufffd[2Ja.png: is broken"
+    assert printed[3] == "a: loaded in 4.00 s (fake, cpu, float32)"
+    assert printed[4].startswith("a: 1/2 ok 1.50 s | a.png · What? | yes")
+    assert printed[5:] == [
         "a: worker 1 killed: over 5 s",
         "a: 2/2 timeout | a.png · What? | too slow",
         "s done: 1 ok, 1 failed, 12.3 s",

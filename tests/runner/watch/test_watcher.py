@@ -34,9 +34,9 @@ class RecordingWatcher:
     """A watcher and its emitted events."""
 
     def __init__(self, database: Path, only: str | None = None) -> None:
-        self.told: list[Any] = []
+        self.emitted: list[Any] = []
         self.returned: list[Any] = []
-        self.watcher = Watcher(database, self.told.append, only)
+        self.watcher = Watcher(database, self.emitted.append, only)
 
     def until(self, kind: type, **facts: object) -> Any:
         """Polls until a new event of a kind with these fields is emitted; returns it."""
@@ -45,15 +45,15 @@ class RecordingWatcher:
             self.watcher.poll()
             for event in self.of(kind):
                 known = asdict(event)
-                anew = not any(event is one for one in self.returned)
-                if anew and all(known[k] == v for k, v in facts.items()):
+                is_new = not any(event is one for one in self.returned)
+                if is_new and all(known[k] == v for k, v in facts.items()):
                     self.returned.append(event)
                     return event
             time.sleep(0.01)
-        raise AssertionError(f"no {kind.__name__} {facts} in {self.told}")
+        raise AssertionError(f"no {kind.__name__} {facts} in {self.emitted}")
 
     def of(self, kind: type) -> list[Any]:
-        return [event for event in self.told if isinstance(event, kind)]
+        return [event for event in self.emitted if isinstance(event, kind)]
 
 
 @pytest.fixture
@@ -101,15 +101,15 @@ def test_watcher_sees_the_events_of_the_supervisor(
     with supervisor(tmp_path, prompts, name="tonight", limits={"silence_s": 1}) as child:
         seen.until(stream.SweepFinished)
         lines = [json.loads(line) for line in child.communicate()[0].splitlines()]
-    told = {kind: [row for row in lines if row["event"] == kind] for kind in (
+    emitted = {kind: [row for row in lines if row["event"] == kind] for kind in (
         "run_finished", "worker_killed", "worker_ended", "sweep_finished", "worker_loaded"
     )}  # fmt: skip
     finished = {event.run: event for event in seen.of(stream.RunFinished)}
     assert len(finished) == 8
-    assert {row["sweep"] for rows in told.values() for row in rows} == {
+    assert {row["sweep"] for rows in emitted.values() for row in rows} == {
         seen.of(stream.SweepStarted)[0].sweep
     }
-    for row in told["run_finished"]:
+    for row in emitted["run_finished"]:
         for key in row.keys() - {"event", "at", "sweep"}:
             # The database also has the values from before a run was stopped.
             assert row[key] in (None, getattr(finished[row["run"]], key)), key
@@ -119,13 +119,13 @@ def test_watcher_sees_the_events_of_the_supervisor(
     ):
         keys = {"worker", "model", "killed_for"}
         assert [{k: getattr(e, k) for k in keys} for e in seen.of(kind)] == [
-            {k: row[k] for k in keys} for row in told[name]
+            {k: row[k] for k in keys} for row in emitted[name]
         ]
     assert "s (silence_s)" in seen.of(stream.WorkerKilled)[0].message
-    assert len(seen.of(stream.WorkerLoaded)) == len(told["worker_loaded"])
+    assert len(seen.of(stream.WorkerLoaded)) == len(emitted["worker_loaded"])
     (over,) = seen.of(stream.SweepFinished)
     assert (over.ok, over.failed, over.waiting) == (4, 4, 0)
-    assert over.elapsed_s == pytest.approx(told["sweep_finished"][0]["elapsed_s"], abs=0.5)
+    assert over.elapsed_s == pytest.approx(emitted["sweep_finished"][0]["elapsed_s"], abs=0.5)
     for run, event in finished.items():
         text = "".join(e.text for e in seen.of(stream.RunText) if e.run == run)
         assert text.startswith(event.text or "")

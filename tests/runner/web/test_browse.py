@@ -61,10 +61,10 @@ def history(store: Store, queued: Callable[..., int], tmp_path: Path) -> Store:
     add_image(
         store, PreparedImage(path=Path("/etc/passwd"), prepared_path=Path("/etc/passwd")), 1024
     )
-    said = {"outcome": "ok", "latency_s": 1.25, "peak_rss_bytes": 448_000_000}
+    finished = {"outcome": "ok", "latency_s": 1.25, "peak_rss_bytes": 448_000_000}
     jobs = store.connection.execute("SELECT id FROM jobs WHERE sweep_id = ?", [sweep]).fetchall()
     late = {"outcome": "timeout", "message": EVIL}
-    texts = [said | {"text": "red"}, said | {"text": EVIL}, late]
+    texts = [finished | {"text": "red"}, finished | {"text": EVIL}, late]
     for (job,), outcome in zip(jobs, texts, strict=True):
         store.finish_run(store.start_run(job, None), outcome)
         store.insert("job_images", {"job_id": job, "position": 0, "image_id": image})
@@ -141,9 +141,9 @@ def test_images_are_served_only_by_row(get: Callable[[str], Any]) -> None:
 
 
 def test_named_queries_are_available(get: Callable[[str], Any], asked: list[CannedQuery]) -> None:
-    said = next(question for question in asked if question.name == "said")
-    assert said.defaults == {"model": "*", "longest": "9", "limit": "5"}
-    assert said.title == "What was said, the longest first"
+    canned = next(question for question in asked if question.name == "said")
+    assert canned.defaults == {"model": "*", "longest": "9", "limit": "5"}
+    assert canned.title == "What was said, the longest first"
     found = get("/history/said.json?model=*&longest=9&limit=5&_shape=array").json()
     assert [row["text"] for row in found] == ["red"]
     assert get("/history/summary-query.json?_shape=array").json() == [{"seven": 7}]

@@ -74,9 +74,9 @@ def both(tiny: Callable[[str], Path], images: dict[str, str]) -> dict[str, Any]:
         theirs = {name: str(tiny(name)) for each, name in BOTH if each == engine}
         request = {"folders": theirs, "images": paths, "tokens": TOKENS}
         with ThreadPoolExecutor() as pool:
-            said = pool.submit(call, "serve_cases.py", ours)
+            output = pool.submit(call, "serve_cases.py", ours)
             expected = pool.submit(call, "family_reference.py", request, engine)
-            found[engine] = (said.result(), expected.result())
+            found[engine] = (output.result(), expected.result())
     return found
 
 

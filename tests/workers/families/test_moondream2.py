@@ -127,15 +127,15 @@ def test_texts_and_counts_equal_a_direct_call(
     texts = set()
     for path in (*images.values(), None):
         for prompt in ("What colour is it?", "How many squares?"):
-            told: list[Any] = []
+            emitted: list[Any] = []
             shown = () if path is None else (path,)
-            found = answer(engine, Turn(text=prompt, images=shown), emit=told.append)
+            found = answer(engine, Turn(text=prompt, images=shown), emit=emitted.append)
             ids = reference(path, prompt)
             assert found.raw_text == reference.decode(ids)
             assert (found.output_tokens, found.finish_reason) == (len(ids), "length")
             assert found.image_tokens == (16 if path else 0)
             assert found.input_tokens > 16 or path is None
-            assert "".join(e.text for e in told if isinstance(e, Text)) == found.raw_text
+            assert "".join(e.text for e in emitted if isinstance(e, Text)) == found.raw_text
             assert found.ttft_s is not None
             assert found.preprocess_s < found.ttft_s < found.latency_s
             texts.add(found.raw_text)

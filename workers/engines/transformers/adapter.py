@@ -58,7 +58,7 @@ class ModelAdapter:
     def __init__(self, checkpoint: Checkpoint, ask: Load, device: Device) -> None:
         self.checkpoint, self.ask, self.device = checkpoint, ask, device
         self.notes: list[str] = []
-        self.set_aside: list[str] = []  # keys of the generation config
+        self.ignored_settings: list[str] = []  # keys of the generation config
         self.stop_strings: list[str] = []
         self.processor: Any = None
         self.tokenizer: Any = None
@@ -114,8 +114,8 @@ class ModelAdapter:
         The library refuses some of them while it loads the model. Raises `bad_config`.
         """
         own = read_generation_config(self.checkpoint.folder)
-        self.set_aside = requested_keys(own, SET_ASIDE)
-        if not self.set_aside:
+        self.ignored_settings = requested_keys(own, SET_ASIDE)
+        if not self.ignored_settings:
             return {}
         kept = {name: value for name, value in own.items() if name not in SET_ASIDE}
         with classify_unknown_as("bad_config", "Check generation_config.json of {model}."):
@@ -238,7 +238,7 @@ class ModelAdapter:
         options: dict[str, Any] = {}
         if self.stop_strings:
             options["tokenizer"] = self.tokenizer
-        inputs.notes.extend(set_aside_notes(self.set_aside))
+        inputs.notes.extend(set_aside_notes(self.ignored_settings))
         with torch.inference_mode():
             self.model.generate(
                 **inputs.tensors, generation_config=settings, streamer=streamer, **options
@@ -273,7 +273,7 @@ class ModelAdapter:
     def _reset_set_aside(self, published: Any) -> None:
         """Give settings that come from elsewhere, such as config.json, the library's defaults."""
         others = requested_keys(vars(published), SET_ASIDE)
-        self.set_aside = list(dict.fromkeys([*self.set_aside, *others]))
+        self.ignored_settings = list(dict.fromkeys([*self.ignored_settings, *others]))
         usual = GenerationConfig()
         for name in SET_ASIDE:
             if hasattr(published, name):

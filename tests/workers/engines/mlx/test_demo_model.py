@@ -48,11 +48,11 @@ def test_demo_model_gives_equal_answers_in_both_engines(
     engines = ("transformers", "mlx")
     with ThreadPoolExecutor() as pool:
         both = list(pool.map(ask, engines))
-    for engine, said in zip(engines, both, strict=True):
-        assert said.code == 0, said.log
-        assert said.named("loaded")[0]["engine"] == engine
-        found = said.named("run_finished")
-        assert len(found) == len(asked), said.named("error")
+    for engine, output in zip(engines, both, strict=True):
+        assert output.code == 0, output.log
+        assert output.named("loaded")[0]["engine"] == engine
+        found = output.named("run_finished")
+        assert len(found) == len(asked), output.named("error")
         answers[engine] = [
             (e["raw_text"], e["input_tokens"], e["image_tokens"], e["output_tokens"]) for e in found
         ]

@@ -120,9 +120,9 @@ def ask_mlx(folder: Path, **more: Any) -> Load:
     return Load(model=str(folder), local=True, engine="mlx", **more)
 
 
-def outcomes(said: Any) -> dict[int, dict[str, Any]]:
+def outcomes(output: Any) -> dict[int, dict[str, Any]]:
     """Result of each run, by its number."""
-    ends = [*said.named("run_finished"), *said.named("error")]
+    ends = [*output.named("run_finished"), *output.named("error")]
     return {event["run"]: event for event in ends}
 
 
@@ -148,11 +148,11 @@ def test_every_checkpoint_equals_the_reference(
         ((Turn(text="Hi", images=(__file__,)),), GREEDY),
         ((Turn(text="x <image> <|image_1|>", images=(square,)),), GREEDY),
     ]
-    said = talk([ask_mlx(tiny(name)), *numbered(*looks, *more), Stop()], before=HIDE_TORCH)
-    assert said.code == 0, said.log
-    found = outcomes(said)
-    check_loaded(name, said.named("loaded")[0])
-    check_looks(said, found, reference[name]["answers"])
+    output = talk([ask_mlx(tiny(name)), *numbered(*looks, *more), Stop()], before=HIDE_TORCH)
+    assert output.code == 0, output.log
+    found = outcomes(output)
+    check_loaded(name, output.named("loaded")[0])
+    check_looks(output, found, reference[name]["answers"])
     check_others(name, found)
 
 
@@ -171,7 +171,7 @@ def check_loaded(name: str, loaded: dict[str, Any]) -> None:
         assert loaded["parameters"] in (counts[name[:4]], 252_112)
 
 
-def check_looks(said: Any, found: dict[int, dict[str, Any]], expected: list[Any]) -> None:
+def check_looks(output: Any, found: dict[int, dict[str, Any]], expected: list[Any]) -> None:
     """Greedy ids, texts and counts are the library's own."""
     for number, answer in enumerate(expected, start=1):
         event = found[number]
@@ -186,7 +186,7 @@ def check_looks(said: Any, found: dict[int, dict[str, Any]], expected: list[Any]
         assert event["generation_tps"] > 0
         assert event["peak_device_bytes"] > 0
         assert "get_peak_memory" in event["peak_device_method"]
-        pieces = [e["text"] for e in said.named("text") if e["run"] == number]
+        pieces = [e["text"] for e in output.named("text") if e["run"] == number]
         assert "".join(pieces) == answer["raw"]
     assert len({answer["raw"] for answer in expected}) == len(expected)  # it does look
 
@@ -221,22 +221,22 @@ def test_moondream2_equals_the_reference(
     looks = [((Turn(text=PROMPT, images=(path,)),), GREEDY) for path in six.values()]
     text = ((Turn(text=PROMPT),), GREEDY)
     commands = [ask_mlx(tiny(MOONDREAM)), *numbered(*looks, text), Stop()]
-    said = talk(commands, before=HIDE_TORCH, env=second_repository(tiny))
-    assert said.code == 0, said.log
-    found = outcomes(said)
-    check_looks(said, found, reference[MOONDREAM]["answers"])
+    output = talk(commands, before=HIDE_TORCH, env=second_repository(tiny))
+    assert output.code == 0, output.log
+    found = outcomes(output)
+    check_looks(output, found, reference[MOONDREAM]["answers"])
     assert {found[number]["image_tokens"] for number in range(1, 7)} == {729}
     assert found[7]["error_class"] == "unsupported"
     # As the load's note states: mlx-vlm's mask has no effect.
-    assert any("mask" in note for note in said.named("loaded")[0]["notes"])
+    assert any("mask" in note for note in output.named("loaded")[0]["notes"])
     assert reference[MOONDREAM]["without_mask"] == reference[MOONDREAM]["answers"][0]["ids"]
 
 
 def test_moondream2_without_tokenizer_is_refused(
     tiny: Callable[[str], Path], talk: Callable[..., Any], tmp_path: Path
 ) -> None:
-    said = talk([ask_mlx(tiny(MOONDREAM)), Stop()], env={"HF_HUB_CACHE": str(tmp_path)})
-    (error,) = said.named("error")
+    output = talk([ask_mlx(tiny(MOONDREAM)), Stop()], env={"HF_HUB_CACHE": str(tmp_path)})
+    (error,) = output.named("error")
     assert error["error_class"] == "not_in_cache"
     assert "starmie" in error["hint"]
 
@@ -264,8 +264,8 @@ def test_end_token_stops_and_is_counted(
     look = ((Turn(text=PROMPT, images=(six["square"],)),), GREEDY)
     short = ((Turn(text=PROMPT, images=(six["square"],)),), Generation(max_new_tokens=1))
     exact = (look[0], Generation(max_new_tokens=place + 1))
-    said = talk([ask_mlx(folder), *numbered(look, short, exact), Stop()])
-    ended, one, full = (outcomes(said)[number] for number in (1, 2, 3))
+    output = talk([ask_mlx(folder), *numbered(look, short, exact), Stop()])
+    ended, one, full = (outcomes(output)[number] for number in (1, 2, 3))
     assert (ended["finish_reason"], ended["output_tokens"]) == ("stop", place + 1)
     assert reference["smolvlm"]["answers"][0]["raw"].startswith(ended["raw_text"])
     assert (one["finish_reason"], one["output_tokens"]) == ("length", 1)

@@ -26,7 +26,7 @@ EVIL = "{{ cycler.__init__.__globals__.os.mkdir('EVIL') }}"  # escapes where the
 STOPS = [*"aeiouns "]  # one of them occurs in any text
 
 
-class Bench:
+class BrokenCheckpoints:
     """Copies of tiny checkpoints to break, and what to ask of them."""
 
     def __init__(self, tiny: Callable[[str], Path], home: Path, image: str) -> None:
@@ -66,7 +66,7 @@ def only(weights: dict[str, Any], keep: Callable[[str], bool]) -> None:
         del weights[name]
 
 
-def break_weights(bench: Bench) -> None:
+def break_weights(checkpoints: BrokenCheckpoints) -> None:
     def without_one(weights: dict[str, Any]) -> None:
         del weights["model.vision_model.encoder.layers.0.mlp.fc1.weight"]
 
@@ -78,52 +78,54 @@ def break_weights(bench: Bench) -> None:
         for name in list(weights):
             weights[name.replace("vision_tower.vision_model.", "vision_tower.")] = weights.pop(name)
 
-    change_weights(bench.add("missing", "smolvlm"), without_one)
-    change_weights(bench.add("mismatched", "smolvlm"), shorter)
-    blind = bench.add("blind", "llava", bench.ask())
+    change_weights(checkpoints.add("missing", "smolvlm"), without_one)
+    change_weights(checkpoints.add("mismatched", "smolvlm"), shorter)
+    blind = checkpoints.add("blind", "llava", checkpoints.ask())
     change_weights(blind, lambda w: only(w, lambda name: "vision" not in name))
-    change_weights(bench.add("names", "llava"), old_names)
-    weights = bench.add("truncated", "smolvlm") / "model.safetensors"
+    change_weights(checkpoints.add("names", "llava"), old_names)
+    weights = checkpoints.add("truncated", "smolvlm") / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
 
 
-def break_files(bench: Bench) -> None:
-    code = bench.add("code", "smolvlm")
+def break_files(checkpoints: BrokenCheckpoints) -> None:
+    code = checkpoints.add("code", "smolvlm")
     change(code, "config.json", model_file="evil.py")
     (code / "evil.py").write_text(f"import os; os.mkdir({str(code / 'EVIL')!r})")
-    change(bench.add("unknown", "smolvlm"), "config.json", model_type="never_heard_of")
-    (bench.add("no_template", "smolvlm") / "chat_template.json").unlink()
-    slotless = bench.add("slotless", "llava") / "chat_template.json"
+    change(checkpoints.add("unknown", "smolvlm"), "config.json", model_type="never_heard_of")
+    (checkpoints.add("no_template", "smolvlm") / "chat_template.json").unlink()
+    slotless = checkpoints.add("slotless", "llava") / "chat_template.json"
     slotless.write_text(slotless.read_text().replace("<image>", ""))
-    slotless = bench.add("slotless_tiles", "smolvlm") / "chat_template.json"
+    slotless = checkpoints.add("slotless_tiles", "smolvlm") / "chat_template.json"
     slotless.write_text(slotless.read_text().replace("<image>", ""))
-    garbled = bench.add("garbled", "smolvlm") / "chat_template.json"
+    garbled = checkpoints.add("garbled", "smolvlm") / "chat_template.json"
     garbled.write_text(json.dumps({"chat_template": "{% for"}))
-    unsafe = bench.add("unsafe", "phi3_v_mlx_4bit")
+    unsafe = checkpoints.add("unsafe", "phi3_v_mlx_4bit")
     template = EVIL.replace("EVIL", str(unsafe / "EVIL"))
     (unsafe / "chat_template.jinja").unlink(missing_ok=True)
     change(unsafe, "tokenizer_config.json", chat_template=template)
-    bench.add("device", "smolvlm", device="cuda:63")
-    (bench.add("tokenizer", "smolvlm") / "tokenizer.json").write_text("{}")
+    checkpoints.add("device", "smolvlm", device="cuda:63")
+    (checkpoints.add("tokenizer", "smolvlm") / "tokenizer.json").write_text("{}")
 
 
-def make_settings(bench: Bench) -> None:
-    greedy, sampled = bench.ask(), bench.ask(do_sample=True, seed=5)
-    bench.add("plain", "smolvlm", greedy, bench.ask(look=True), bench.ask("word " * 9000))
-    samples = bench.add("samples", "smolvlm", greedy, sampled, sampled)
+def make_settings(checkpoints: BrokenCheckpoints) -> None:
+    greedy, sampled = checkpoints.ask(), checkpoints.ask(do_sample=True, seed=5)
+    checkpoints.add(
+        "plain", "smolvlm", greedy, checkpoints.ask(look=True), checkpoints.ask("word " * 9000)
+    )
+    samples = checkpoints.add("samples", "smolvlm", greedy, sampled, sampled)
     own = {"do_sample": True, "temperature": 2.0, "top_p": 0.9}
     change(samples, "generation_config.json", **own)
-    refuses = bench.add("greedy_by_itself", "smolvlm", sampled)
+    refuses = checkpoints.add("greedy_by_itself", "smolvlm", sampled)
     change(refuses, "generation_config.json", do_sample=False)
-    stops = bench.add("stops", "smolvlm", greedy)
+    stops = checkpoints.add("stops", "smolvlm", greedy)
     others = {"num_beams": 4, "no_repeat_ngram_size": 40}
     change(stops, "generation_config.json", stop_strings=STOPS, **others)
-    bench.add("unsplit", "smolvlm", processor={"do_image_splitting": False})
-    bench.add("half", "smolvlm", greedy, dtype="bfloat16")
-    start = bench.add("start", "llava", bench.ask(look=True)) / "chat_template.json"
+    checkpoints.add("unsplit", "smolvlm", processor={"do_image_splitting": False})
+    checkpoints.add("half", "smolvlm", greedy, dtype="bfloat16")
+    start = checkpoints.add("start", "llava", checkpoints.ask(look=True)) / "chat_template.json"
     template = json.loads(start.read_text())["chat_template"]
     start.write_text(json.dumps({"chat_template": "{{ bos_token }}" + template}))
-    bench.add("no_start", "llava", bench.ask(look=True))
+    checkpoints.add("no_start", "llava", checkpoints.ask(look=True))
 
 
 def run_cases(cases: dict[str, Any]) -> dict[str, Any]:
@@ -140,19 +142,19 @@ def run_cases(cases: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def bench(
+def checkpoints(
     tiny: Callable[[str], Path], images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Bench:
-    bench = Bench(tiny, tmp_path_factory.mktemp("broken"), images["square"])
-    break_weights(bench)
-    break_files(bench)
-    make_settings(bench)
-    return bench
+) -> BrokenCheckpoints:
+    checkpoints = BrokenCheckpoints(tiny, tmp_path_factory.mktemp("broken"), images["square"])
+    break_weights(checkpoints)
+    break_files(checkpoints)
+    make_settings(checkpoints)
+    return checkpoints
 
 
 @pytest.fixture(scope="module")
-def found(bench: Bench) -> dict[str, Any]:
-    return run_cases(bench.cases)
+def found(checkpoints: BrokenCheckpoints) -> dict[str, Any]:
+    return run_cases(checkpoints.cases)
 
 
 @pytest.mark.parametrize(
@@ -187,10 +189,10 @@ def test_template_that_drops_images_is_detected(name: str, found: dict[str, Any]
     assert answer["hint"]
 
 
-def test_checkpoint_code_never_runs(bench: Bench, found: dict[str, Any]) -> None:
+def test_checkpoint_code_never_runs(checkpoints: BrokenCheckpoints, found: dict[str, Any]) -> None:
     """mlx-vlm would run a config's model_file, and phi3_v's template outside of a sandbox."""
     assert "SecurityError" in found["unsafe"]["failure"]["exception"], found["unsafe"]
-    assert not list(bench.home.rglob("EVIL"))
+    assert not list(checkpoints.home.rglob("EVIL"))
 
 
 def test_checkpoint_sampling_defaults_do_not_affect_greedy(found: dict[str, Any]) -> None:

@@ -11,22 +11,22 @@ import pytest
 
 from schemas.commands import Load, Run, Turn
 from schemas.generation import Generation
-from tests.helpers.openai_server import Chat, Handler, Told, asked, chunk, event, serving
+from tests.helpers.openai_server import Chat, FakeServer, Handler, asked, chunk, event, serving
 
 
 @pytest.fixture
-def told() -> Iterator[Told]:
-    with serving(Told()) as told:
-        yield told
+def fake_server() -> Iterator[FakeServer]:
+    with serving(FakeServer()) as fake_server:
+        yield fake_server
 
 
-def load(told: Told, **more: Any) -> Load:
+def load(fake_server: FakeServer, **more: Any) -> Load:
     return Load(
         **{
             "model": "seeing-2b",
             "local": False,
             "engine": "openai",
-            "url": told.url,
+            "url": fake_server.url,
             "server_wait_s": 1.0,
         }
         | more
@@ -44,12 +44,16 @@ def refused(talk: Callable[..., Any], ask: Load, **more: Any) -> dict[str, Any]:
     return dict(error)
 
 
-def failed(talk: Callable[..., Any], told: Told, chat: Chat, image: str) -> dict[str, Any]:
+def failed(
+    talk: Callable[..., Any], fake_server: FakeServer, chat: Chat, image: str
+) -> dict[str, Any]:
     """Returns the error of a failed run; the worker continues and answers the next."""
-    told.chat = asked(lambda h, body: chat(h, body) if "fail" in str(body) else fine(h, body))
+    fake_server.chat = asked(
+        lambda h, body: chat(h, body) if "fail" in str(body) else fine(h, body)
+    )
     bad = Run(run=1, turns=(Turn(text="fail", images=(image,)),), generation=Generation())
     good = Run(run=2, turns=(Turn(text="go on"),), generation=Generation())
-    spoken = talk([load(told), bad, good])
+    spoken = talk([load(fake_server), bad, good])
     assert spoken.code == 0
     assert [e["run"] for e in spoken.named("run_finished")] == [2]
     (error,) = spoken.named("error")
@@ -63,8 +67,8 @@ def fine(handler: Handler, body: dict[str, Any]) -> None:
 def test_connection_refused_is_reported(talk: Callable[..., Any]) -> None:
     with socket.socket() as taken:  # bound, not listening: no other can take the port
         taken.bind(("127.0.0.1", 0))
-        told = Told(url=f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
-        error = refused(talk, load(told))
+        fake_server = FakeServer(url=f"http://127.0.0.1:{taken.getsockname()[1]}/v1")
+        error = refused(talk, load(fake_server))
     assert error["error_class"] == "network"
     assert "connection refused" in error["message"]
     assert "ollama serve" in error["hint"]
@@ -75,39 +79,41 @@ def test_connection_refused_is_reported(talk: Callable[..., Any]) -> None:
     [("seing-2b", "Did you mean seeing-2b?"), ("xyz", "It has seeing-2b, tall:latest.")],
 )
 def test_unknown_model_is_reported(
-    talk: Callable[..., Any], told: Told, name: str, hint: str
+    talk: Callable[..., Any], fake_server: FakeServer, name: str, hint: str
 ) -> None:
-    error = refused(talk, load(told, model=name))
+    error = refused(talk, load(fake_server, model=name))
     assert (error["error_class"], error["hint"]) == ("not_found", hint)
-    assert told.chats() == []
+    assert fake_server.chats() == []
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_missing_api_key_is_reported(talk: Callable[..., Any], told: Told, status: int) -> None:
-    told.gets["/v1/models"] = (status, {"error": {"message": "no key, no model"}})
-    error = refused(talk, load(told))
+def test_missing_api_key_is_reported(
+    talk: Callable[..., Any], fake_server: FakeServer, status: int
+) -> None:
+    fake_server.gets["/v1/models"] = (status, {"error": {"message": "no key, no model"}})
+    error = refused(talk, load(fake_server))
     assert error["error_class"] == "gated"
     assert error["message"] == f"The server answered {status}: no key, no model"
     assert "api_key_env" in error["hint"]
 
 
-def test_unset_key_variable_is_reported(talk: Callable[..., Any], told: Told) -> None:
-    error = refused(talk, load(told, api_key_env="NOT_SET_HERE"))
+def test_unset_key_variable_is_reported(talk: Callable[..., Any], fake_server: FakeServer) -> None:
+    error = refused(talk, load(fake_server, api_key_env="NOT_SET_HERE"))
     assert error["error_class"] == "gated"
     assert "NOT_SET_HERE" in error["message"]
-    assert told.seen == []
+    assert fake_server.seen == []
 
 
-def test_invalid_header_key_is_refused(talk: Callable[..., Any], told: Told) -> None:
-    spoken = talk([load(told, api_key_env="ODD")], env={"ODD": "abc\ndefghijk"})
+def test_invalid_header_key_is_refused(talk: Callable[..., Any], fake_server: FakeServer) -> None:
+    spoken = talk([load(fake_server, api_key_env="ODD")], env={"ODD": "abc\ndefghijk"})
     assert spoken.named("error")[0]["error_class"] == "gated"
     assert "defghijk" not in repr(spoken.events)
 
 
-def test_redirect_is_not_followed(talk: Callable[..., Any], told: Told) -> None:
-    with serving(Told()) as other:
-        told.gets["/v1/models"] = (307, f"{other.url}/models?token=abc")
-        error = refused(talk, load(told))
+def test_redirect_is_not_followed(talk: Callable[..., Any], fake_server: FakeServer) -> None:
+    with serving(FakeServer()) as other:
+        fake_server.gets["/v1/models"] = (307, f"{other.url}/models?token=abc")
+        error = refused(talk, load(fake_server))
         assert other.seen == []
     assert error["error_class"] == "network"
     assert f"{other.url}/models, which is not followed" in error["message"]
@@ -115,11 +121,11 @@ def test_redirect_is_not_followed(talk: Callable[..., Any], told: Told) -> None:
 
 @pytest.mark.parametrize("listing", [(200, {"hello": 1}), (200, [{"id": "x"}, 3])])
 def test_unexpected_response_is_reported(
-    talk: Callable[..., Any], told: Told, listing: tuple[int, Any]
+    talk: Callable[..., Any], fake_server: FakeServer, listing: tuple[int, Any]
 ) -> None:
-    told.gets["/v1/models"] = listing
+    fake_server.gets["/v1/models"] = listing
     expected = "protocol" if isinstance(listing[1], dict) else "not_found"
-    assert refused(talk, load(told))["error_class"] == expected
+    assert refused(talk, load(fake_server))["error_class"] == expected
 
 
 def test_non_http_response_is_reported(talk: Callable[..., Any]) -> None:
@@ -134,20 +140,22 @@ def test_non_http_response_is_reported(talk: Callable[..., Any]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=answer)
         thread.start()
-        error = refused(talk, load(Told(url=f"http://127.0.0.1:{listener.getsockname()[1]}")))
+        error = refused(talk, load(FakeServer(url=f"http://127.0.0.1:{listener.getsockname()[1]}")))
         thread.join()
     assert error["error_class"] == "protocol"
 
 
-def test_load_out_of_memory_is_reported(talk: Callable[..., Any], told: Told) -> None:
+def test_load_out_of_memory_is_reported(talk: Callable[..., Any], fake_server: FakeServer) -> None:
     words = {"error": "model requires more system memory (5.6 GiB) than is available (3.2 GiB)"}
-    told.chat = lambda handler, body: handler.json(500, words)
-    assert refused(talk, load(told))["error_class"] == "out_of_memory"
+    fake_server.chat = lambda handler, body: handler.json(500, words)
+    assert refused(talk, load(fake_server))["error_class"] == "out_of_memory"
 
 
-def test_failed_text_only_probe_is_a_note(talk: Callable[..., Any], told: Told) -> None:
-    told.chat = lambda handler, body: handler.json(500, {"error": "template wants an image"})
-    (loaded,) = talk([load(told)]).named("loaded")
+def test_failed_text_only_probe_is_a_note(
+    talk: Callable[..., Any], fake_server: FakeServer
+) -> None:
+    fake_server.chat = lambda handler, body: handler.json(500, {"error": "template wants an image"})
+    (loaded,) = talk([load(fake_server)]).named("loaded")
     assert "refused a first question without an image" in loaded["notes"][1]
 
 
@@ -177,32 +185,32 @@ def test_failed_text_only_probe_is_a_note(talk: Callable[..., Any], told: Told) 
 )
 def test_refused_run_is_reported(
     talk: Callable[..., Any],
-    told: Told,
+    fake_server: FakeServer,
     images: dict[str, str],
     status: int,
     words: Any,
     error_class: str,
 ) -> None:
-    error = failed(talk, told, lambda h, body: h.json(status, words), images["dot"])
+    error = failed(talk, fake_server, lambda h, body: h.json(status, words), images["dot"])
     assert error["error_class"] == error_class
     assert error["message"].startswith(f"The server answered {status}: ")
     assert error["hint"]
 
 
 def test_quoted_request_is_not_in_the_error(
-    talk: Callable[..., Any], told: Told, images: dict[str, str]
+    talk: Callable[..., Any], fake_server: FakeServer, images: dict[str, str]
 ) -> None:
     def quote(handler: Handler, body: dict[str, Any]) -> None:
         fault = {"loc": ["body", "max_tokens"], "msg": "too few", "input": body}
         handler.json(422, {"detail": [fault]})
 
-    error = failed(talk, told, quote, images["square"])
+    error = failed(talk, fake_server, quote, images["square"])
     assert error["message"] == "The server answered 422: body.max_tokens: too few"
 
     def shout(handler: Handler, body: dict[str, Any]) -> None:
         handler.json(400, {"error": {"message": "no: " + json.dumps(body)}})
 
-    error = failed(talk, told, shout, images["square"])
+    error = failed(talk, fake_server, shout, images["square"])
     assert "base64,…" in error["message"]
     assert len(error["message"]) < 700
 
@@ -232,9 +240,9 @@ def hangs_up_at_once(handler: Handler, body: dict[str, Any]) -> None:
     "chat", [broken_midway, broken_in_a_line, ends_without_an_end, hangs_up_at_once]
 )
 def test_truncated_response_is_reported(
-    talk: Callable[..., Any], told: Told, images: dict[str, str], chat: Chat
+    talk: Callable[..., Any], fake_server: FakeServer, images: dict[str, str], chat: Chat
 ) -> None:
-    error = failed(talk, told, chat, images["dot"])
+    error = failed(talk, fake_server, chat, images["dot"])
     assert error["error_class"] == "network"
     assert "closed the connection before its answer was complete" in error["message"]
     assert error["phase"] in ("prefill", "generate")
@@ -257,17 +265,19 @@ def test_truncated_response_is_reported(
 )
 def test_malformed_event_in_an_answer_is_reported(
     talk: Callable[..., Any],
-    told: Told,
+    fake_server: FakeServer,
     images: dict[str, str],
     value: Any,
     error_class: str,
 ) -> None:
-    error = failed(talk, told, lambda h, body: h.stream(chunk("Half"), value), images["dot"])
+    error = failed(talk, fake_server, lambda h, body: h.stream(chunk("Half"), value), images["dot"])
     assert error["error_class"] == error_class
     assert len(error["message"]) < 1000
 
 
-def test_unreadable_image_is_reported(talk: Callable[..., Any], told: Told, tmp_path: Any) -> None:
+def test_unreadable_image_is_reported(
+    talk: Callable[..., Any], fake_server: FakeServer, tmp_path: Any
+) -> None:
     (tmp_path / "x.png").write_bytes(b"GIF89a")
-    error = failed(talk, told, fine, str(tmp_path / "x.png"))
+    error = failed(talk, fake_server, fine, str(tmp_path / "x.png"))
     assert error["error_class"] == "bad_image"

@@ -94,11 +94,11 @@ def test_mlx_server_answers_match_the_manifest(
         Run(run=i, turns=(Turn(text=prompt, images=(path,)),), generation=generation)
         for i, (path, prompt, _) in enumerate(asked)
     ]
-    said = talk([load, *runs, Stop()], env={"THEIR_SERVER_S": KEY})
-    assert said.code == 0, said.events
-    (loaded,) = said.named("loaded")
+    output = talk([load, *runs, Stop()], env={"THEIR_SERVER_S": KEY})
+    assert output.code == 0, output.events
+    (loaded,) = output.named("loaded")
     assert loaded["versions"]["server"].startswith("mlx_vlm/")
-    found = said.named("run_finished")
+    found = output.named("run_finished")
     assert len(found) == len(asked) == 15
     for event, (_, prompt, right) in zip(found, asked, strict=True):
         assert normalize(event["text"]) in map(normalize, right), prompt
@@ -106,7 +106,7 @@ def test_mlx_server_answers_match_the_manifest(
         assert event["output_tokens"] > 1
         assert event["finish_reason"] == "stop"
         assert event["notes"] == []
-    assert KEY not in repr(said.events)
+    assert KEY not in repr(output.events)
 
 
 def test_mlx_server_needs_its_key_and_lists_its_models(talk: Callable[..., Any], url: str) -> None:

@@ -26,9 +26,9 @@ class Clock:
 
 
 def test_output_tokens_may_be_counted_by_the_engine() -> None:
-    told: list[Any] = []
+    emitted: list[Any] = []
     clock = Clock()
-    meter = RunTimer(run=1, images=1, emit=told.append, clock=clock)
+    meter = RunTimer(run=1, images=1, emit=emitted.append, clock=clock)
     meter.mark_inputs_ready(None)
     for piece in ("One ", "two.", ""):
         clock.now += 2
@@ -42,9 +42,9 @@ def test_output_tokens_may_be_counted_by_the_engine() -> None:
     assert figures.prompt_tps == 80 / 2
     assert figures.generation_tps == 8 / 4
     assert (figures.input_tokens, figures.image_tokens, figures.output_tokens) == (80, 64, 9)
-    counts = [(e.input_tokens if isinstance(e, FirstToken) else e.output_tokens) for e in told]
-    assert counts == [None] * len(told)
-    assert "".join(e.text for e in told if isinstance(e, Text)) == "One two."
+    counts = [(e.input_tokens if isinstance(e, FirstToken) else e.output_tokens) for e in emitted]
+    assert counts == [None] * len(emitted)
+    assert "".join(e.text for e in emitted if isinstance(e, Text)) == "One two."
 
 
 def test_output_tokens_without_counts_are_unknown() -> None:
@@ -126,7 +126,7 @@ def test_server_options_in_a_sweep_file_are_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "said"),
+    ("keys", "message"),
     [
         ({"engine": "openai"}, "needs url"),
         ({"url": URL}, "url would be ignored without engine: openai"),
@@ -147,11 +147,11 @@ def test_server_options_in_a_sweep_file_are_valid() -> None:
     ],
 )
 def test_invalid_server_options_in_a_sweep_file_are_refused(
-    keys: dict[str, Any], said: str
+    keys: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValidationError) as caught:
         Model.model_validate({"id": "x", **keys})
     (problem,) = caught.value.errors()
     assert problem["type"] == "value_error"
-    assert said in problem["msg"]
+    assert message in problem["msg"]
     assert "hunter2" not in problem["msg"]

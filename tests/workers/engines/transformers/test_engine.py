@@ -32,10 +32,10 @@ def load(folder: Path, **more: Any) -> TransformersEngine:
 
 
 def answer(engine: TransformersEngine, *turns: Turn, generation: Generation = SHORT) -> RunFinished:
-    told: list[Event] = []
+    emitted: list[Event] = []
     run = Run(run=1, turns=turns, generation=generation)
-    finished = answer_all(run, engine, told.append, lambda phase: None)
-    assert "".join(e.text for e in told if isinstance(e, Text)) == finished.raw_text
+    finished = answer_all(run, engine, emitted.append, lambda phase: None)
+    assert "".join(e.text for e in emitted if isinstance(e, Text)) == finished.raw_text
     return finished
 
 
@@ -77,9 +77,9 @@ def test_conversation_continues_from_the_model_answer(
     first, second = Turn(text="Hi", images=(images["dot"],)), Turn(text="And?")
     alone = answer(engine, first)
     both = answer(engine, first, second)
-    told = answer(engine, first, Turn(role="assistant", text=alone.text), second)
-    assert both.raw_text == told.raw_text != answer(engine, second).raw_text
-    assert both.input_tokens == told.input_tokens
+    emitted = answer(engine, first, Turn(role="assistant", text=alone.text), second)
+    assert both.raw_text == emitted.raw_text != answer(engine, second).raw_text
+    assert both.input_tokens == emitted.input_tokens
     assert both.transcript == [
         {"role": "user", "text": "Hi"},
         {"role": "assistant", "text": alone.text},
