@@ -1,6 +1,7 @@
 -- How much memory each model uses.
 --
--- The largest come first. Peaks are the highest of all its workers, fallbacks included.
+-- The largest come first. Peaks are the highest of all workers that loaded it, fallbacks included;
+-- NULL if none did, or if a server holds the model.
 -- `out_of_memory_jobs` counts jobs whose latest run ran out of memory, the machine's or the
 -- limit's.
 --
@@ -21,8 +22,10 @@ WITH chosen AS (
     GROUP BY jobs.sweep_model_id
 ), peaks AS (
     SELECT main, count(*) AS workers, max(weights_bytes) AS weights_bytes,
-        max(peak_rss_bytes) AS rss_bytes, max(peak_anonymous_bytes) AS anonymous_bytes,
-        max(peak_file_bytes) AS file_bytes, max(peak_device_bytes) AS device_bytes
+        max(CASE WHEN load_s IS NOT NULL THEN peak_rss_bytes END) AS rss_bytes,
+        max(CASE WHEN load_s IS NOT NULL THEN peak_anonymous_bytes END) AS anonymous_bytes,
+        max(CASE WHEN load_s IS NOT NULL THEN peak_file_bytes END) AS file_bytes,
+        max(CASE WHEN load_s IS NOT NULL THEN peak_device_bytes END) AS device_bytes
     FROM variants JOIN workers ON sweep_model_id = variants.id
     LEFT JOIN models ON models.id = workers.model_id
     GROUP BY main

@@ -29,7 +29,7 @@ WITH chosen AS (
         max(peak_device_bytes) AS peak_device_bytes
     FROM last CROSS JOIN sweep_models AS variants
         ON variants.id = last.id OR variants.fallback_of = last.id
-    JOIN workers ON workers.sweep_model_id = variants.id
+    JOIN workers ON workers.sweep_model_id = variants.id AND load_s IS NOT NULL
     GROUP BY last.id
 )
 SELECT sweep_models.name AS model, ok, failed, unusable_images, load_s, latency_s, generation_tps,

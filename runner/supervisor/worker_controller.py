@@ -60,9 +60,7 @@ class WorkerController:
         self.number = store.next_worker_number(model.sweep)
         log = folder / f"worker-{self.number}.log"
         self.row = store.start_worker(model.id, log, self.number)
-        self.process = WorkerProcess(
-            store, emit, clock, model.name, self.row, self.number, log, model.python
-        )
+        self.process = WorkerProcess(store, emit, clock, model, self.row, self.number, log)
         self.loading = LoadRecorder(store, emit, model.name, self.row, self.number)
         self.env = dict(env or {})
         self.watch = DeadlineMonitor(model.limits, clock())
@@ -283,8 +281,7 @@ class WorkerController:
         if lost or self.state is WorkerState.LOADING:
             self.verdict = outcome.outcome_of_exit(self.process.ending, phase)
         if self.running is not None:
-            memory = self.process.memory
-            self.fail(self.running, self.verdict, memory.span if memory else None)
+            self.fail(self.running, self.verdict, self.process.interrupted_run())
             self.running = None
         row: Workers = {"phase": phase, "notes": json.dumps(self.process.notes) or None}
         if not self.loaded:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from schemas import stream
+from schemas.engines import is_remote
 from schemas.rows import Workers
 from schemas.states import Phase
 from schemas.stream import EventSink
@@ -26,6 +27,7 @@ from .deadlines import LimitViolation
 from .interference import InterferenceTracker
 from .memory_tracker import MemoryTracker, PeakMemory
 from .outcome import WorkerExit
+from .queue import QueuedModel
 from .stack_dump import StackDump
 
 SAMPLE_EVERY_S = 0.25
@@ -45,15 +47,14 @@ class WorkerProcess:
         store: Store,
         emit: EventSink,
         clock: Callable[[], float],
-        model: str,
+        model: QueuedModel,
         row: int,
         number: int,
         log: Path,
-        python: str | None = None,
     ) -> None:
         self.store, self.emit, self.clock = store, emit, clock
-        self.model, self.row, self.number, self.log = model, row, number, log
-        self.python = python
+        self.model, self.row, self.number, self.log = model.name, row, number, log
+        self.python, self.remote = model.python, is_remote(model.load.engine)
         self.stack = StackDump(log.with_suffix(".stack"))
         self.began = clock()
         self.memory: MemoryTracker | None = None
@@ -134,7 +135,18 @@ class WorkerProcess:
         """Return the run's peak memory and interference."""
         peak = PeakMemory() if self.memory is None else self.memory.end_run(self.clock())
         peak.interference = self.interference.end_run()
-        return peak
+        return self.peak_of_model(peak)
+
+    def peak_of_model(self, peak: PeakMemory) -> PeakMemory:
+        """Return a peak as the model's: unknown if a server holds the model.
+
+        The worker of such a model is an HTTP client; its memory is not the model's.
+        """
+        return PeakMemory(interference=peak.interference) if self.remote else peak
+
+    def interrupted_run(self) -> PeakMemory | None:
+        """Return the peak memory and interference of a run that the exit ended."""
+        return self.peak_of_model(self.memory.span) if self.memory else None
 
     def sample(self, phase: Phase) -> int | None:
         """Return the tree's resident bytes if a sample is due; some are stored and emitted."""
@@ -145,7 +157,7 @@ class WorkerProcess:
         sample = self.memory.sample(now)
         if sample is None:
             return None
-        if now >= self.stored_at + STORE_SAMPLE_EVERY_S:
+        if now >= self.stored_at + STORE_SAMPLE_EVERY_S and not self.remote:
             self.stored_at = now
             row = {
                 "at_s": now - self.began,
@@ -254,7 +266,8 @@ class WorkerProcess:
 
     def store_exit(self, row: Workers) -> None:
         """Store the last columns, `row` included, and emit the exit."""
-        status, total = self.ending.status, self.memory.total if self.memory else PeakMemory()
+        status = self.ending.status
+        total = self.peak_of_model(self.memory.total if self.memory else PeakMemory())
         died_of = outcome.signal_name(-status) if status is not None and status < 0 else None
         exit_code = status if status is not None and status >= 0 else None
         kill_s = None if self.kill_asked is None else self.clock() - self.kill_asked

@@ -87,7 +87,7 @@ class Workers(TypedDict, total=False):
     peak_rss_bytes: Annotated[
         int | None,
         "Highest resident memory of its process tree, files mapped in included."
-        " NULL when it was never sampled.",
+        " NULL when it was never sampled, and when a server holds the model.",
     ]
     peak_rss_method: Annotated[str | None, "Measurement method. NULL with the value."]
     peak_anonymous_bytes: Annotated[
@@ -218,7 +218,9 @@ class Runs(TypedDict, total=False):
         str | None, "JSON list of {role, text} of a conversation. NULL for a single question."
     ]
     peak_rss_bytes: Annotated[
-        int | None, "Highest resident memory of the process tree during the run. NULL if unsampled."
+        int | None,
+        "Highest resident memory of the process tree during the run. NULL if unsampled, and when a"
+        " server holds the model.",
     ]
     peak_rss_method: Annotated[str | None, "Measurement method. NULL with the value."]
     peak_device_bytes: Annotated[

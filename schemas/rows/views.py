@@ -63,8 +63,13 @@ class Summary(TypedDict, total=False):
     ttft_s: Annotated[float | None, "Mean ttft_s of ok runs. NULL when none is ok."]
     prompt_tps: Annotated[float | None, "Mean prompt_tps of ok runs. NULL when none is known."]
     generation_tps: Annotated[float | None, "Mean generation_tps of ok runs. NULL if unknown."]
-    peak_rss_bytes: Annotated[int | None, "Highest of its workers. NULL when not sampled."]
-    peak_device_bytes: Annotated[int | None, "Highest of its workers. NULL on the CPU."]
+    peak_rss_bytes: Annotated[
+        int | None,
+        "Highest of the workers that loaded it. NULL if none, and for a model on a server.",
+    ]
+    peak_device_bytes: Annotated[
+        int | None, "Highest of the workers that loaded it. NULL if none, and on the CPU."
+    ]
     engine: Annotated[str | None, "Engine of its latest loaded worker. NULL when none loaded."]
     device: Annotated[str | None, "Device of its latest loaded worker. NULL when none loaded."]
     dtype: Annotated[str | None, "Number type of that worker. NULL when none loaded."]

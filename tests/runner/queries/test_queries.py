@@ -180,20 +180,35 @@ def test_slowest_lists_the_slowest_answers(made: History) -> None:
 def test_memory_is_listed_by_model(made: History) -> None:
     tried = [{"id": "./good", "fallback": [{"id": "./poor"}]}, {"id": "./big"}]
     old = made.sweep(["good", "poor", "big"], ["a", "b"], tried=tried)
-    made.worker(old, "good", peak_rss_bytes=10, peak_device_bytes=5)
-    made.worker(old, "good (fallback 1)", peak_rss_bytes=30, peak_anonymous_bytes=20)
-    made.worker(old, "big", peak_rss_bytes=20, peak_device_bytes=90, peak_file_bytes=4)
+    made.worker(old, "good", load_s=1.0, peak_rss_bytes=10, peak_device_bytes=5)
+    made.worker(old, "good (fallback 1)", load_s=1.0, peak_rss_bytes=30, peak_anonymous_bytes=20)
+    made.worker(old, "big", load_s=1.0, peak_rss_bytes=20, peak_device_bytes=90, peak_file_bytes=4)
     made.run(old, "big", "out_of_memory", prompt="a")
     made.run(old, "big", "memory_limit", prompt="b")
     made.run(old, "big", prompt="b")
     new = made.sweep(["good"], ["a"])
-    made.worker(new, "good", peak_rss_bytes=40)
+    made.worker(new, "good", load_s=1.0, peak_rss_bytes=40)
     big, good = made.ask("memory")
     assert (big["model"], big["peak_device_bytes"], big["peak_file_bytes"]) == ("big", 90, 4)
     assert (big["out_of_memory_jobs"], big["workers"]) == (1, 1)
     assert (good["peak_rss_bytes"], good["peak_anonymous_bytes"]) == (40, 20)
     assert (good["out_of_memory_jobs"], good["workers"]) == (0, 3)
     assert column(made.ask("memory", sweep="latest"), "model", "workers") == [("good", 1)]
+
+
+def test_memory_of_a_worker_that_never_loaded_is_not_the_models(made: History) -> None:
+    sweep = made.sweep(["good", "bad"], ["a"])
+    made.worker(sweep, "good", load_s=1.0, peak_rss_bytes=50, peak_device_bytes=6)
+    made.worker(sweep, "good", peak_rss_bytes=90, peak_device_bytes=9)
+    made.worker(sweep, "bad", peak_rss_bytes=10, peak_device_bytes=1)
+    for model in ("good", "bad"):
+        made.run(sweep, model)
+    names = ("model", "peak_rss_bytes", "peak_device_bytes")
+    expected = [("bad", None, None), ("good", 50, 6)]
+    for question in ("memory", "summary"):
+        assert sorted(column(made.ask(question), *names)) == expected
+    view = made.store.db.query("SELECT * FROM summary ORDER BY model")
+    assert [tuple(row[name] for name in names) for row in view] == expected
 
 
 def test_timeouts_show_the_limit_and_the_partial_text(made: History) -> None:

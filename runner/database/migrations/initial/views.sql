@@ -72,7 +72,8 @@ LEFT JOIN runs ON runs.id = jobs.latest_run_id AND runs.job_id = jobs.id
 LEFT JOIN workers ON workers.id = runs.worker_id
 LEFT JOIN models ON models.id = workers.model_id;
 
--- A model's workers are those of its own row and of its fallbacks' rows.
+-- A model's workers are those of its own row and of its fallbacks' rows. Memory of a worker that
+-- never loaded the model is not the model's.
 CREATE VIEW summary AS
 SELECT
     ifnull(sweeps.name, sweeps.uid) AS sweep,
@@ -93,11 +94,13 @@ SELECT
     avg(CASE runs.outcome WHEN 'ok' THEN runs.ttft_s END) AS ttft_s,
     avg(CASE runs.outcome WHEN 'ok' THEN runs.prompt_tps END) AS prompt_tps,
     avg(CASE runs.outcome WHEN 'ok' THEN runs.generation_tps END) AS generation_tps,
-    (SELECT max(peak_rss_bytes) FROM workers WHERE sweep_model_id IN (
+    (SELECT max(peak_rss_bytes) FROM workers
+        WHERE load_s IS NOT NULL AND sweep_model_id IN (
         SELECT variant.id FROM sweep_models AS variant
         WHERE variant.id = sweep_models.id OR variant.fallback_of = sweep_models.id))
         AS peak_rss_bytes,
-    (SELECT max(peak_device_bytes) FROM workers WHERE sweep_model_id IN (
+    (SELECT max(peak_device_bytes) FROM workers
+        WHERE load_s IS NOT NULL AND sweep_model_id IN (
         SELECT variant.id FROM sweep_models AS variant
         WHERE variant.id = sweep_models.id OR variant.fallback_of = sweep_models.id))
         AS peak_device_bytes,
