@@ -266,8 +266,12 @@ def fault_runner(quick: bool) -> Iterator[FaultRunner]:
 
 @contextmanager
 def handle_termination() -> Iterator[None]:
-    """Lets TERM and a closed terminal end us as Ctrl-C does, so that all is cleared away."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDS}
+    """Lets TERM and a closed terminal end us as Ctrl-C does, so that all is cleared away.
+
+    What was ignored at the start, as by `nohup`, stays ignored.
+    """
+    heard = [number for number in ENDS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
     try:
         yield
     finally:

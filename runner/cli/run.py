@@ -149,13 +149,12 @@ def demo(ctx: click.Context, /, db: Path | None, json: bool) -> None:
         listeners.attach_listeners(view, database_path, listeners.ListenerOptions()) as emit,
     ):
         swept = api.run(plan, database_path, emit)
-    with Reader(swept.database) as reader:
-        checked = show.check_answers(reader.scored_jobs(swept.id))
-    score = show.score(checked)
-    if json:
-        for event in show.score_events(checked):
+        with Reader(swept.database) as reader:
+            checked = show.check_answers(reader.scored_jobs(swept.id))
+        for event in show.score_events(checked) if json else ():
             view(event)
-    else:
+    score = show.score(checked)
+    if not json:
         write_grid(demo_view.demo_table(checked), "table", sys.stdout)
         click.echo(f"\n{score.right} of {score.asked} right\n")
     code = print_summary(ctx, swept, table=not json)

@@ -24,7 +24,6 @@ from .protocol import LONGEST, Reply, Request, RequestError
 from .registry import QueueChange
 
 CONNECTIONS = 64
-REPLY_TIMEOUT_S = 1.0
 
 log = get_logger(__name__)
 
@@ -39,7 +38,8 @@ class ControlServer:
         self.store = store
         self.selector = selector or selectors.DefaultSelector()
         self.on_change: Callable[[QueueChange], None] = lambda effect: None
-        self.unread: OrderedDict[socket.socket, bytearray] = OrderedDict()
+        # The unread part of a request, or the unsent part of its reply.
+        self.buffers: OrderedDict[socket.socket, bytearray] = OrderedDict()
         self.path: Path | None = None
         self.bound: int | None = None
         self.socket = self.listen()
@@ -86,7 +86,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Close all connections and remove the socket file."""
-        for connection in list(self.unread):
+        for connection in list(self.buffers):
             self.drop(connection)
         if self.socket is not None:
             self.selector.unregister(self.socket)
@@ -110,14 +110,14 @@ class ControlServer:
         except OSError:
             return
         connection.setblocking(False)
-        self.unread[connection] = bytearray()
+        self.buffers[connection] = bytearray()
         self.selector.register(connection, selectors.EVENT_READ, lambda: self.read(connection))
-        if len(self.unread) > CONNECTIONS:  # a client keeps them open without a request
-            self.drop(next(iter(self.unread)))
+        if len(self.buffers) > CONNECTIONS:  # a client keeps them open without a request
+            self.drop(next(iter(self.buffers)))
 
     def read(self, connection: socket.socket) -> None:
         """Read more of a request; execute it and reply once it is complete."""
-        if connection not in self.unread:  # it was dropped for another in this very turn
+        if connection not in self.buffers:  # it was dropped for another in this very turn
             return
         try:
             piece = connection.recv(65_536)
@@ -125,17 +125,30 @@ class ControlServer:
             return
         except OSError:
             piece = b""
-        request = self.unread[connection]
+        request = self.buffers[connection]
         request += piece
         if b"\n" not in request:
             if not piece or len(request) > LONGEST:
                 self.drop(connection)
             return
         answer = self.answer(bytes(request.partition(b"\n")[0]))
-        with contextlib.suppress(OSError):
-            connection.settimeout(REPLY_TIMEOUT_S)
-            connection.sendall(answer.as_line())
-        self.drop(connection)
+        self.buffers[connection] = bytearray(answer.as_line())
+        self.selector.modify(connection, selectors.EVENT_WRITE, lambda: self.send(connection))
+        self.send(connection)
+
+    def send(self, connection: socket.socket) -> None:
+        """Send what the client takes of its reply; a client that reads nothing is dropped later."""
+        reply = self.buffers.get(connection)
+        if reply is None:
+            return
+        try:
+            del reply[: connection.send(reply)]
+        except BlockingIOError:
+            return
+        except OSError:
+            reply.clear()
+        if not reply:
+            self.drop(connection)
 
     def answer(self, line: bytes) -> Reply:
         """Execute a request and return the reply. A bug in a handler must not end the sweep."""
@@ -154,6 +167,6 @@ class ControlServer:
 
     def drop(self, connection: socket.socket) -> None:
         """Close a connection."""
-        if self.unread.pop(connection, None) is not None:
+        if self.buffers.pop(connection, None) is not None:
             self.selector.unregister(connection)
             connection.close()

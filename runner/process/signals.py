@@ -13,8 +13,11 @@ from contextlib import contextmanager
 def signals_to_selector(
     numbers: Iterable[int], selector: selectors.BaseSelector, take: Callable[[int], None]
 ) -> Iterator[None]:
-    """Inside the block, the selector calls `take` for each of these signals."""
-    wanted = set(numbers)
+    """Inside the block, the selector calls `take` for each of these signals.
+
+    A signal that was ignored at the start stays ignored, as `nohup` wants it.
+    """
+    wanted = {number for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_blocking(writer, False)

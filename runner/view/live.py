@@ -8,6 +8,7 @@ It is drawn in the thread that emits events, when an event arrives and the last 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
@@ -18,11 +19,14 @@ from rich.text import Text
 from schemas import stream
 
 from ..text.sanitize import one_line
+from .background_writer import is_behind
 from .live_layout import cut, render_live
 from .log_lines import EventCounter, format_event
 from .progress import Progress
 
 REDRAW_EVERY_S = 1 / 8
+BEHIND_BYTES = 65_536  # more than a pipe or terminal takes at once: it is not read
+LINES_KEPT = 1000
 
 
 class LiveView:
@@ -34,6 +38,7 @@ class LiveView:
         self.progress = Progress()
         self.counter = EventCounter()
         self.drawn_at = float("-inf")
+        self.lines: deque[Text] = deque(maxlen=LINES_KEPT)
         self.live = Live(
             console=self.console,
             auto_refresh=False,
@@ -51,12 +56,20 @@ class LiveView:
         self.live.stop()
 
     def __call__(self, event: stream.StreamEvent) -> None:
-        """Take in an event, print its line if it stays on screen, and redraw if it is time to."""
+        """Take in an event, print its line if it stays on screen, and redraw if it is time to.
+
+        While the terminal does not read, lines wait, the last LINES_KEPT of them, and the view is
+        not drawn.
+        """
         self.take(event)
         now = self.clock()
         if style := event.style:
             line = one_line(format_event(event, self.counter) or "")
-            self.console.print(cut(Text(line, style=style), self.console.width))
+            self.lines.append(Text(line, style=style))
+        if is_behind(self.console.file, BEHIND_BYTES):
+            return
+        while self.lines:
+            self.console.print(cut(self.lines.popleft(), self.console.width))
         if now - self.drawn_at >= REDRAW_EVERY_S or event.redraw:
             self.drawn_at = now
             self.live.update(self.view(now), refresh=True)

@@ -14,6 +14,8 @@ from schemas.states import Outcome
 
 from ..text import units
 from ..text.sanitize import one_line, truncate
+from ..text.units import pluralize
+from .background_writer import is_behind
 
 ANSWER_LENGTH = 60
 FAILURE_LENGTH = 300
@@ -88,13 +90,22 @@ class LineLogger:
     def __init__(self, out: TextIO) -> None:
         self.out = out
         self.counter = EventCounter()
+        self.left_out = 0
 
     def __call__(self, event: stream.StreamEvent) -> None:
-        """Count one event and write its line."""
+        """Count one event and write its line; left out and counted while nobody reads."""
         self.counter.take(event)
-        if line := format_event(event, self.counter):
-            self.out.write(one_line(line) + "\n")
-            self.out.flush()
+        line = format_event(event, self.counter)
+        if not line:
+            return
+        if is_behind(self.out):
+            self.left_out += 1
+            return
+        if self.left_out:
+            self.out.write(f"({pluralize(self.left_out, 'line')} left out: nobody read them)\n")
+            self.left_out = 0
+        self.out.write(one_line(line) + "\n")
+        self.out.flush()
 
 
 def format_event(event: stream.StreamEvent, counter: EventCounter) -> str | None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import sqlite3
 import subprocess
 import sys
 import termios
 from contextlib import closing, suppress
 from pathlib import Path
+
+import pytest
 
 from runner.database.reader import connect
 from tests.helpers.command_line import SCRIPTED, env, sweep_file
@@ -56,6 +59,29 @@ def test_closed_terminal_stops_the_sweep_without_loss(tmp_path: Path) -> None:
         rows = connection.execute("SELECT outcome, state FROM results, sweeps").fetchall()
     assert rows == [("ok", "interrupted"), ("interrupted", "interrupted"), (None, "interrupted")]
     wait_until(lambda: gone(database))
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])
+def test_signal_ignored_at_the_start_stays_ignored(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "good").mkdir()
+    sweep_file(tmp_path, ["a", f"until {tmp_path}/flag", "b"], models=["./good"])
+    database = tmp_path / "h.db"
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPTED, "run", "sweep.yaml"],
+        cwd=tmp_path,
+        env=env(VLMSWEEP_DB=str(database)),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    )
+    try:
+        wait_until(lambda: len(started(database)) == 2)
+        process.send_signal(number)
+        (tmp_path / "flag").touch()
+        assert process.wait(timeout=WAIT_S) == 0
+    finally:
+        process.kill()
+    assert len(started(database)) == 3
 
 
 def started(database: Path) -> list[str]:

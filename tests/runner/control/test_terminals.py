@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,11 +21,12 @@ import pytest
 from runner.control import socket_path
 from runner.control.client import send_request
 from runner.control.protocol import Reply, Request, RequestError
+from runner.control.registry import QueueChange
 from runner.control.server import ControlServer
 from runner.database.store import Store, files_folder
 from runner.errors import BusyError
 from tests.helpers.paths import ROOT
-from tests.helpers.waiting import WAIT_S
+from tests.helpers.waiting import WAIT_S, wait_until
 
 # `vlmsweep start` with scripted workers.
 START = """
@@ -250,9 +252,36 @@ def test_oversized_and_silent_clients_are_disconnected(
         for connection in held:
             connection.connect(str(listener.path))
             listener.poll()
-        assert len(listener.unread) == 3
+        assert len(listener.buffers) == 3
         for connection in held:
             connection.close()
+
+
+def test_client_that_does_not_read_its_reply_delays_nobody(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "runner.control.server.execute", lambda *_: ({"text": "x" * 5_000_000}, QueueChange())
+    )
+    with ControlServer(store) as listener:
+        deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        deaf.connect(str(listener.path))
+        deaf.sendall(Request("pause", {}).as_line())
+        wait_until(lambda: listener.poll() or any(listener.buffers.values()))
+        assert b"nonsense" not in speaking(listener, b"nonsense\n")  # answered meanwhile
+        received = bytearray()
+        deaf.setblocking(False)
+
+        def whole() -> bool:
+            listener.poll()
+            with contextlib.suppress(BlockingIOError):
+                received.extend(deaf.recv(1 << 20))
+            return received.endswith(b"\n")
+
+        wait_until(whole)
+        assert len(Reply.from_line(bytes(received)).unwrap()["text"]) == 5_000_000
+        deaf.close()
+        assert not listener.buffers
 
 
 def test_client_dropped_for_another_in_the_same_turn_is_no_error(
@@ -267,7 +296,7 @@ def test_client_dropped_for_another_in_the_same_turn_is_no_error(
         held[2].connect(str(listener.path))
         held[0].sendall(b"half a requ")
         listener.poll()
-        assert len(listener.unread) == 2
+        assert len(listener.buffers) == 2
         for connection in held:
             connection.close()
 
