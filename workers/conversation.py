@@ -16,7 +16,7 @@ from schemas.generation import Generation
 from . import video
 from .engine import Engine, GeneratedAnswer
 from .error_classes import WorkerFailure
-from .reasoning import split_reasoning
+from .reasoning import split_reasoning, split_text_of_failure
 from .timing import EventSink, RunMetrics, RunTimer
 
 
@@ -83,9 +83,11 @@ def _measured_answer(
 ) -> tuple[GeneratedAnswer, RunMetrics]:
     """One answer and its figures. A failure does not lose the text that came before it."""
     try:
-        answer = split_reasoning(_answer(talk, generation, engine, meter))
+        answer = _answer(talk, generation, engine, meter)
+        answer = split_reasoning(answer, engine.reasoning_parser)
         return answer, meter.finish(answer.raw_text)
     except WorkerFailure as failure:
+        split_text_of_failure(failure, engine.reasoning_parser)
         failure.waited_s = meter.waited_s
         raise
     finally:

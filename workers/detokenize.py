@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from .white_space import fold_white_space
+
 UNFINISHED = "\ufffd"
 WINDOW = 32
 
@@ -31,14 +33,22 @@ class TextCleaner:
         self._around = re.compile(
             rf"\A(?:{blank})*?(?:{marker})|(?:{marker})(?:{blank})*\Z" if names else r"(?!)"
         )
+        # Pattern of all that may come before the first text of an answer. Markers that are blank
+        # are not in it twice: each could be matched in two ways, which takes forever.
+        texts = [re.escape(n) for n in sorted(names) if not re.fullmatch(rf"(?:{blank})*", n)]
+        self.lead = rf"\A(?:{'|'.join([*texts, blank])})*?"
 
     def visible(self, raw: str) -> bool:
         """Whether a piece of raw text shows anything."""
         return bool(self._special.sub("", raw).strip())
 
+    def strip(self, raw: str) -> str:
+        """The text without special tokens, and without markers and white space around it."""
+        return self._special.sub("", self._around.sub("", raw)).strip()
+
     def clean(self, raw: str) -> str:
-        """The readable text: no special tokens, no markers around it, single spaces."""
-        return " ".join(self._special.sub("", self._around.sub("", raw)).split())
+        """The readable text: as `strip`, with white space folded."""
+        return fold_white_space(self.strip(raw))
 
 
 def special_tokens(tokenizer: Any) -> set[str]:

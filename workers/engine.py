@@ -21,6 +21,7 @@ from schemas.generation import Generation
 from .checkpoint import Checkpoint
 from .error_classes import WorkerFailure
 from .families import FamilyModule
+from .reasoning_parser import ReasoningParser
 from .timing import EventSink, RunTimer
 
 
@@ -43,7 +44,8 @@ class DeviceMemory:
 class GeneratedAnswer:
     """One finished answer. `raw_text` is the generated ids decoded, special tokens kept.
 
-    `reasoning` is the part of it that is not the answer, None without any.
+    An engine sets `text` to what it generated, and `reasoning` only to what it received apart from
+    that; `reasoning.split_reasoning` makes of `text` the answer alone, cleaned.
     """
 
     raw_text: str
@@ -56,7 +58,11 @@ class GeneratedAnswer:
 class Engine(Protocol):
     """One library's way to load a model and make it answer. All calls but `device_memory`
     come from the main thread, in this order: `load` once, then `generate` many times.
+
+    `load` sets `reasoning_parser`, which reads the answers of the model.
     """
+
+    reasoning_parser: ReasoningParser
 
     def load(
         self, checkpoint: Checkpoint, family: FamilyModule, ask: Load, emit: EventSink

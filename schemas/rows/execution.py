@@ -211,7 +211,8 @@ class Runs(TypedDict, total=False):
     ]
     text: Annotated[
         str | None,
-        "raw_text without special tokens and chat markers, white space folded."
+        "The answer: raw_text without reasoning, special tokens and chat markers, white space"
+        " folded, empty lines kept. Empty when the text ended within the reasoning."
         " NULL when the run did not finish.",
     ]
     transcript: Annotated[
@@ -257,7 +258,8 @@ class Runs(TypedDict, total=False):
     ]
     reasoning: Annotated[
         str | None,
-        "Part of raw_text that is the model's reasoning, not its answer. NULL when none.",
+        "Part of raw_text that is the model's reasoning, not its answer: sent apart by a server, or"
+        " between marks (<think> and others) at the start of the text. NULL when none.",
     ]
     waited_s: Annotated[
         float | None,

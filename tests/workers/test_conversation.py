@@ -16,6 +16,7 @@ from workers.conversation import answer_all
 from workers.engine import DeviceMemory, Engine, GeneratedAnswer
 from workers.error_classes import WorkerFailure
 from workers.heartbeat import Heart
+from workers.reasoning_parser import ReasoningParser
 from workers.timing import RunTimer
 
 RUN = Run(run=1, turns=(Turn(text="What?"),), generation=Generation())
@@ -26,6 +27,7 @@ class ScriptedEngine:
 
     def __init__(self, then: Callable[[], None]) -> None:
         self.then = then
+        self.reasoning_parser = ReasoningParser()
 
     def sees_videos(self, turns: Sequence[Turn]) -> bool:
         return False

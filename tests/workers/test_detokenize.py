@@ -14,7 +14,7 @@ from workers.detokenize import StreamDecoder, TextCleaner, special_tokens
     ("raw", "text"),
     [
         (" A cat.<end_of_utterance>", "A cat."),
-        ("<|im_start|>A\n\n  b\tc <|im_end|><|im_end|>", "A b c"),
+        ("<|im_start|>A\n\n  b\tc <|im_end|><|im_end|>", "A\n\nb c"),
         ("Assistant: yes<|im_end|>", "yes"),
         ("yes\nAssistant:<|im_end|>", "yes"),
         ("The Assistant: a book", "The Assistant: a book"),

@@ -18,6 +18,7 @@ from workers import main_loop
 from workers.checkpoint import Checkpoint
 from workers.engine import DeviceMemory, GeneratedAnswer
 from workers.fetch import FetchedModel
+from workers.reasoning_parser import ReasoningParser
 from workers.timing import RunTimer
 
 
@@ -26,6 +27,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.emptied = self.reset = 0
+        self.reasoning_parser = ReasoningParser()
 
     def load(self, *_: Any) -> Loaded:
         return Loaded(

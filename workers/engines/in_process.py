@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Protocol
+from typing import Any, Protocol
 
-from ..detokenize import TextCleaner
+from ..detokenize import TextCleaner, special_tokens
 from ..engine import DeviceMemory, GeneratedAnswer
+from ..reasoning_parser import ReasoningParser, parser_for
 
 MEMORY_EVERY_S = 0.1
 
@@ -33,7 +34,7 @@ class InProcessEngine:
     """The half of `workers.engine.Engine` that is the same for every library."""
 
     _device: DeviceMemoryProbe
-    _cleaner: TextCleaner
+    reasoning_parser: ReasoningParser
 
     def __init__(self) -> None:
         self._memory = DeviceMemory()
@@ -59,11 +60,16 @@ class InProcessEngine:
         if time.monotonic() - self._memory_at >= MEMORY_EVERY_S:
             self._refresh_memory()
 
+    def _choose_parser(self, tokenizer: Any, processor: Any, prompt_end: list[str]) -> None:
+        """Sets how this model's answers are read; `prompt_end` comes before them."""
+        cleaner = TextCleaner(special_tokens(tokenizer), prompt_end)
+        self.reasoning_parser = parser_for(cleaner, tokenizer, processor, prompt_end)
+
     def _answer(self, raw: str, full: bool, ended: bool, notes: list[str]) -> GeneratedAnswer:
         """An answer of `raw` text; `full` when the limit was reached, `ended` at an end token."""
         return GeneratedAnswer(
             raw_text=raw,
-            text=self._cleaner.clean(raw),
+            text=raw,
             finish_reason="length" if full and not ended else "stop",
             notes=notes,
         )

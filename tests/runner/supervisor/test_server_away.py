@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from runner.database.score_writer import score_batch, store_reference
 from runner.database.store import Store
 from runner.supervisor import server_away
 from runner.supervisor.supervisor import Supervisor
@@ -188,3 +189,23 @@ def test_reasoning_is_stored_separately(served: Served) -> None:
         done = served(server.url("it"), images=1)
     (row,) = done.rows
     assert (row["text"], row["reasoning"]) == ("A red circle.", "Round.")
+
+
+@pytest.mark.parametrize(
+    "inline", ["<think>Round.</think>", "Round.\n</think>\n\n", "<think>\nRound.\n</think>\n\n"]
+)
+def test_reasoning_scores_the_same_inline_and_apart(served: Served, inline: str) -> None:
+    apart = stream_pieces(delta(reasoning_content="Round."), *SAID, *STOP)
+    within = stream_pieces(delta(inline), *SAID, *STOP)
+    with serving({"it": manner(question=in_turn(apart, within))}) as server:
+        done = served(server.url("it"), images=2)
+    connection = done.store.connection
+    for row in done.rows:
+        store_reference(connection, row["job_id"], ["A red circle"], ["exact", "contains"])
+    score_batch(connection, 1, 0)
+    texts = [(row["text"], row["reasoning"]) for row in done.rows]
+    assert texts == [("A red circle.", "Round.")] * 2
+    assert done.rows[1]["raw_text"] == f"{inline}A red circle."
+    scores = list(done.store.db.execute("SELECT run_id, metric, value FROM scores ORDER BY 2, 1"))
+    assert [tuple(row)[1:] for row in scores] == [("contains", 1), ("contains", 1),
+                                                  ("exact", 1), ("exact", 1)]  # fmt: skip

@@ -18,7 +18,7 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...detokenize import StreamDecoder, TextCleaner, special_tokens
+from ...detokenize import StreamDecoder
 from ...engine import GeneratedAnswer
 from ...error_classes import WorkerFailure
 from ...families import FamilyModule, hooks_for
@@ -71,7 +71,7 @@ class MlxEngine(InProcessEngine):
         with clock.part("processor"):
             emit(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
-            self._cleaner = TextCleaner(special_tokens(hooks.tokenizer), markers=hooks.markers())
+            self._choose_parser(hooks.tokenizer, hooks.processor, hooks.markers())
         with clock.part("weights"):
             emit(Progress(phase="load", message="loading the weights"))
             hooks.load_model()
@@ -110,7 +110,7 @@ class MlxEngine(InProcessEngine):
             for token in tokens:
                 ids.append(token)
                 piece = decoder.add(token)
-                meter.token(piece, visible=self._cleaner.visible(piece))
+                meter.token(piece, visible=self.reasoning_parser.visible(piece))
                 self._refresh_memory_throttled()
                 if stopped := stops.found_in(piece):
                     break

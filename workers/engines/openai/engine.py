@@ -20,8 +20,8 @@ from ...checkpoint import Checkpoint
 from ...engine import DeviceMemory, GeneratedAnswer
 from ...error_classes import WorkerFailure
 from ...families import FamilyModule
+from ...reasoning_parser import ReasoningParser
 from ...timing import EventSink, LoadClock, RunTimer
-from ...white_space import fold_white_space
 from . import request
 from .client import Client
 from .image_tokens import ImageTokenCounter
@@ -65,6 +65,7 @@ class LoadWaits:
 class OpenAIEngine:
     """See `workers.engine.Engine` for what each method promises."""
 
+    reasoning_parser: ReasoningParser
     _server: OpenAIServer
     _model: str
     _images: ImageTokenCounter
@@ -78,6 +79,7 @@ class OpenAIEngine:
         if not ask.url:
             raise WorkerFailure("protocol", "The openai engine needs the url of a server.")
         self._model = ask.model
+        self.reasoning_parser = ReasoningParser()  # a server does not show the chat template
         self._patience = Patience.during_run(ask.server_wait_s)
         waits = ServerWaits(Patience.during_load(), listener)
         self._server = OpenAIServer(Client(ask.url, api_key(ask.api_key_env)), waits)
@@ -127,11 +129,10 @@ class OpenAIEngine:
             received = read_answer(chunks, meter)
         meter.ended()
         finish_reason = received.finish_reason(generation.max_new_tokens)
-        text = fold_white_space(received.text)
         try:
             self._count(body, received, sum(len(turn.images) for turn in turns), meter)
         except WorkerFailure as failure:  # the answer is complete: it is stored with the failure
-            failure.text, failure.reasoning = text, received.reasoning
+            failure.text, failure.reasoning = received.text, received.reasoning
             failure.notes += received.notes
             raise
         if unsure := request.non_standard_settings(generation):
@@ -141,7 +142,7 @@ class OpenAIEngine:
             )
         return GeneratedAnswer(
             raw_text=received.raw,
-            text=text,
+            text=received.text,
             reasoning=received.reasoning,
             finish_reason=finish_reason,
             notes=[*received.notes, *waits.notes()],

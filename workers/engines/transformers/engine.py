@@ -15,7 +15,6 @@ from schemas.events import Loaded, Progress
 from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint
-from ...detokenize import TextCleaner, special_tokens
 from ...engine import GeneratedAnswer
 from ...families import FamilyModule, hooks_for
 from ...memory_check import check_memory
@@ -64,8 +63,7 @@ class TransformersEngine(InProcessEngine):
         with clock.part("processor"):
             emit(Progress(phase="load", message="loading the processor"))
             hooks.load_processor()
-            special = special_tokens(hooks.tokenizer)
-            self._cleaner = TextCleaner(special, markers=hooks.markers())
+            self._choose_parser(hooks.tokenizer, hooks.processor, hooks.markers())
         with clock.part("weights"):
             emit(Progress(phase="load", message="loading the weights"))
             hooks.load_model()
@@ -107,7 +105,7 @@ class TransformersEngine(InProcessEngine):
         meter.mark_inputs_ready(inputs.input_tokens, inputs.image_tokens, inputs.tiles)
         self._refresh_memory()
         streamer = TokenStreamer(
-            hooks.decode, meter, self._cleaner.visible, self._refresh_memory_throttled
+            hooks.decode, meter, self.reasoning_parser.visible, self._refresh_memory_throttled
         )
         ends = hooks.generate(inputs, generation, streamer)
         self._refresh_memory()

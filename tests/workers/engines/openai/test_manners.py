@@ -307,16 +307,7 @@ def differences(
         return {name: found for part in parts for name, found in part.result().items()}
 
 
-INLINE_REASONING = ("think-inline", "think-without-opening", "think-torn", "think-whole")
-NAMES = [
-    pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="inline reasoning is not split"))
-    if name in INLINE_REASONING
-    else name
-    for name in manners()
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", manners())
 def test_server_manner_gives_the_expected_outcome(
     name: str, differences: dict[str, list[str]]
 ) -> None:
