@@ -49,6 +49,9 @@ class EngineInfo:
     systems and machines on which it may be chosen unasked; empty means all. `device_program` is
     a Python program that prints its devices as a JSON list. `runs_model_code`: it can
     run Python that a checkpoint brings; `unified_memory`: weights take the machine's memory.
+
+    `quantisations` are the `quant_method`s of checkpoints quantised for transformers that it
+    loads; None means all that its library has packages for.
     """
 
     name: str
@@ -65,6 +68,7 @@ class EngineInfo:
     device_program: str | None = None
     runs_model_code: bool = False
     unified_memory: bool = False
+    quantisations: tuple[str, ...] | None = None
 
 
 BUILT_IN = (
@@ -92,6 +96,7 @@ BUILT_IN = (
         platforms=(("darwin", "arm64"),),
         device_program=MLX_DEVICES,
         unified_memory=True,
+        quantisations=("compressed-tensors", "fp8", "modelopt", "mxfp4"),  # it converts these
     ),
     EngineInfo(
         name="openai",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .path_safety import check_reach
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 POINTER = b"version https://git-lfs"
+MLX = "mlx"  # the format of weights
 LARGEST_JSON = 64 << 20
 CACHED = re.compile(r"^models--(.+)$")  # how the hub's cache names a repository's folder
 OTHER_JSON: dict[str, ErrorClass] = {
@@ -100,7 +101,7 @@ def read_checkpoint(
         weights=weights,
         files=dict(sorted(files.items())),
         types={name: header.types for name, header in headers.items()},
-        weights_format="mlx" if "mlx" in formats or _mlx_quantised(config) else None,
+        weights_format=MLX if MLX in formats or is_mlx_quantised(config) else None,
     )
 
 
@@ -260,7 +261,7 @@ def _check_weights(path: Path) -> safetensors_file.Header | None:
         raise WorkerFailure("corrupt_weights", message, refetch_hint(path.parent)) from error
 
 
-def _mlx_quantised(config: dict[str, Any]) -> bool:
+def is_mlx_quantised(config: Mapping[str, Any]) -> bool:
     """mlx-vlm writes `quantization`; transformers' own schemes say a `quant_method`."""
     scheme = config.get("quantization")
     return isinstance(scheme, dict) and "bits" in scheme and "quant_method" not in scheme

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
-from importlib.util import find_spec
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
 from schemas.engines import engines
 from schemas.shared import hub_cache
+from schemas.shared.packages import install_command, pip_name
 
 from .checkpoint import read_checkpoint, read_config
 from .engine import choose_engine, missing_packages
 from .error_classes import WorkerFailure
-from .families import FamilyModule, all_families, find_family
+from .families import all_families, find_family
+from .requirements import check_loadable, missing_for
 
 
 def describe() -> dict[str, Any]:
@@ -48,6 +50,7 @@ def check_model(model: str) -> dict[str, Any]:
         "family": None,
         "engine": None,
         "missing_packages": [],
+        "install": None,
         "problem": None,
     }
     try:
@@ -58,18 +61,15 @@ def check_model(model: str) -> dict[str, Any]:
         checkpoint = read_checkpoint(folder)
         ask = Load(model=model, local=local)
         facts["engine"] = choose_engine(checkpoint, family, ask)
-        facts["missing_packages"] = _missing(family, facts["engine"])
+        allowed = replace(ask, trust_remote_code=True)
+        missing = missing_for(checkpoint, family, facts["engine"], allowed)
+        facts["missing_packages"] = [pip_name(name) for need in missing for name in need.packages]
+        facts["install"] = install_command(missing, sys.executable) if missing else None
+        check_loadable(checkpoint, facts["engine"])
         facts["weights_bytes"] = sum(checkpoint.weights.values())
     except WorkerFailure as failure:
         facts["problem"] = _problem(failure)
     return facts
-
-
-def _missing(family: FamilyModule, engine: str) -> list[str]:
-    extra = [
-        name for name in family.FAMILY.extra_packages if find_spec(name.replace("-", "_")) is None
-    ]
-    return [*missing_packages(engine), *extra]
 
 
 def _not_here(model: str) -> dict[str, Any]:

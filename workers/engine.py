@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 from schemas.commands import Load, Turn
-from schemas.engines import AUTO, DEFAULT, engines, may_be_chosen
+from schemas.engines import AUTO, DEFAULT, engine_info, engines, may_be_chosen
 from schemas.events import FinishReason, Loaded
 from schemas.generation import Generation
+from schemas.shared.packages import MissingPackages, describe_missing, install_command
 
 from .checkpoint import Checkpoint
 from .error_classes import WorkerFailure
 from .families import FamilyModule
+from .quantisation import engine_reads
 from .reasoning_parser import ReasoningParser
 from .timing import EventSink, RunTimer
 
@@ -113,7 +115,9 @@ def choose_engine(checkpoint: Checkpoint, family: FamilyModule, ask: Load) -> st
         )
     for name in family.FAMILY.engines:
         info = engines().get(name)
-        if info is not None and may_be_chosen(info) and not missing_packages(name):
+        if info is None or not may_be_chosen(info) or missing_packages(name):
+            continue
+        if engine_reads(checkpoint.config, name):
             return name
     return DEFAULT
 
@@ -121,7 +125,36 @@ def choose_engine(checkpoint: Checkpoint, family: FamilyModule, ask: Load) -> st
 def missing_packages(engine: str) -> list[str]:
     """Import names the engine needs and this environment lacks; imports nothing."""
     packages = engines()[engine].packages if engine in engines() else ()
-    return [name for name in packages if importlib.util.find_spec(name) is None]
+    return [name for name in packages if not is_installed(name)]
+
+
+def is_installed(package: str) -> bool:
+    """Whether an import name can be found; imports nothing of it but its parents."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def missing_engine(engine: str, *also: str) -> list[MissingPackages]:
+    """The packages the engine lacks here, and others that its extra installs, or none."""
+    absent = [*missing_packages(engine), *(name for name in also if not is_installed(name))]
+    names = tuple(dict.fromkeys(absent))
+    extra = engine_info(engine).extra
+    return [MissingPackages(f"the {engine} engine needs", names, extra)] if names else []
+
+
+def check_installed(missing: Sequence[MissingPackages]) -> None:
+    """Raises `missing_package` with all of them, and with the line that installs them."""
+    if not missing:
+        return
+    message = describe_missing(missing, sys.executable)
+    raise WorkerFailure(
+        "missing_package",
+        message[0].upper() + message[1:],
+        f"Install it where the worker runs: {install_command(missing, sys.executable)};"
+        " where the model names requirements, name it among them.",
+    )
 
 
 def make_engine(name: str) -> Engine:
@@ -129,14 +162,6 @@ def make_engine(name: str) -> Engine:
     if name not in engines():
         raise WorkerFailure("unsupported", f"No engine named {name!r} runs in a worker.")
     info = engines()[name]
-    missing = missing_packages(name)
-    if missing:
-        install = f"'vlmsweep[{info.extra}]'" if info.extra else " ".join(missing)
-        raise WorkerFailure(
-            "missing_package",
-            f"The {name} engine needs {', '.join(missing)}, not installed in {sys.executable}.",
-            f"Install it there: pip install {install}; where the model names requirements,"
-            " name it among them.",
-        )
+    check_installed(missing_engine(name))
     module, attribute = info.implementation.split(":")
     return cast(Engine, getattr(importlib.import_module(module), attribute)())

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from schemas.commands import Load
 from schemas.errors import ErrorClass
 from schemas.events import ServerState, WorkerPhase
+from schemas.shared.packages import MissingPackages, install_command
 
 
 class WorkerFailure(Exception):
@@ -202,7 +203,6 @@ RULES = (
     ),
 )
 
-PIP_NAMES = {"pil": "pillow", "cv2": "opencv-python", "yaml": "pyyaml"}
 INTERNAL = "Look at the traceback, and try another engine or version of its library for {model}."
 _PACKAGE = (
     re.compile(r"pip install (?:-U |--upgrade )?([A-Za-z0-9._ -]+)"),
@@ -267,9 +267,10 @@ def _missing_package(error: BaseException, message: str) -> WorkerFailure:
     text = next((match[1] for match in found if match), getattr(error, "name", None) or "")
     packages = re.split(r"[\s,]+", text.strip(" .,").lower().replace("'", ""))
     modules = [name.partition(".")[0].strip("`") for name in packages if name]
-    names = " ".join(PIP_NAMES.get(module, module) for module in modules)
-    if not names or "cannot import name" in message:
+    modules = ["PIL" if name == "pil" else name for name in modules]
+    if not modules or "cannot import name" in message:
         hint = "Install the versions of its libraries that {model} expects, where the worker runs."
         return WorkerFailure("missing_package", message, hint)
-    hint = f"Install it where the worker runs: {sys.executable} -m pip install {names}"
+    command = install_command([MissingPackages("", tuple(modules))], sys.executable)
+    hint = f"Install it where the worker runs: {command}"
     return WorkerFailure("missing_package", message, hint)

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
+from schemas.engines import AUTO, DEFAULT, engines, may_be_chosen
 from schemas.events import Progress
 from schemas.family import Family
 from schemas.shared.hub_cache import COMMIT, commit_in_cache
 
+from .engine import check_installed, is_installed, missing_engine
 from .error_classes import WorkerFailure, classify
 from .timing import EventSink
 
@@ -53,11 +55,21 @@ def fetch(ask: Load, emit: EventSink) -> FetchedModel:
     if ask.local:
         return FetchedModel(folder=Path(ask.model))
     check_remote_code(ask)
+    if not is_installed("huggingface_hub"):
+        check_installed(missing_engine(fetching_engine(ask), "huggingface_hub"))
     start = time.monotonic()
     folder = snapshot(ask.model, ask.revision, patterns(ask), emit)
     seconds = time.monotonic() - start
     commit = folder.name if COMMIT.fullmatch(folder.name) else None
     return FetchedModel(folder=folder, source=ask.model, commit=commit, download_s=seconds)
+
+
+def fetching_engine(ask: Load) -> str:
+    """The engine whose extra brings the hub's library, before the files tell which is right."""
+    if ask.engine != AUTO:
+        return ask.engine
+    chosen = (info.name for info in engines().values() if info.platforms and may_be_chosen(info))
+    return next(chosen, DEFAULT)
 
 
 def fetch_extras(family: Family, ask: Load, folder: Path, emit: EventSink) -> None:
@@ -101,10 +113,8 @@ def patterns(ask: Load) -> list[str]:
 
 def snapshot(model: str, revision: str | None, wanted: list[str], emit: EventSink) -> Path:
     """The local folder of a hub repository at a revision; progress goes to `emit`."""
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        raise classify(error, "download") from error
+    from huggingface_hub import snapshot_download
+
     emit(Progress(phase="download", message=f"looking for {model}"))
     try:
         folder = snapshot_download(

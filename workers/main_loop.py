@@ -28,6 +28,7 @@ from .families import FamilyModule, find_family, server
 from .fetch import fetch, fetch_extras, go_offline
 from .heartbeat import Heart
 from .protocol import read_commands
+from .requirements import check_environment
 from .timing import EventSink
 
 EXIT_OK = 0
@@ -85,7 +86,10 @@ def _until_stop(commands: Iterable[Command]) -> Iterable[Load | Run]:
 def _load(ask: Load, emit: EventSink, heart: Heart) -> LoadedModel:
     where = _remote_checkpoint if is_remote(ask.engine) else _local_checkpoint
     checkpoint, family = where(ask, emit, heart)
-    engine = make_engine(choose_engine(checkpoint, family, ask))
+    name = choose_engine(checkpoint, family, ask)
+    if not is_remote(name):
+        check_environment(checkpoint, family, name, ask)
+    engine = make_engine(name)
     loaded: Loaded = engine.load(checkpoint, family, ask, emit)
     heart.device_memory = engine.device_memory
     emit(loaded)

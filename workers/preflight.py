@@ -11,22 +11,25 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from importlib.util import find_spec
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
 from schemas.engines import engine_info
 from schemas.shared import hub_cache
+from schemas.shared.packages import MissingPackages
 
 from . import memory_check
 from .checkpoint import read_checkpoint, read_config
-from .describe import _missing
-from .engine import choose_engine
+from .engine import choose_engine, is_installed, missing_engine
 from .error_classes import WorkerFailure, fill_hint
 from .families import find_family
-from .fetch import UNWANTED, check_remote_code, hub_failure, patterns
+from .fetch import UNWANTED, check_remote_code, fetching_engine, hub_failure, patterns
+from .requirements import check_loadable, missing_for
 
+HUB = "huggingface_hub"
 HUB_S = 10.0  # for one question to the hub
 
 
@@ -82,11 +85,12 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
             f"{ask.model} needs its own code to run",
             "If you trust its authors, set trust_remote_code for this model and pin its revision.",
         )
+    check_loadable(checkpoint, engine)
     dtype = memory_check.own_dtype(checkpoint) if ask.dtype == "auto" else ask.dtype
     return {
         "family": family.FAMILY.name,
         "engine": engine,
-        "missing_packages": _missing(family, engine),
+        "missing_packages": as_dicts(missing_for(checkpoint, family, engine, ask)),
         "weights_bytes": memory_check.weights_bytes(checkpoint, dtype),
         "has_custom_code": bool(checkpoint.auto_map) and not needs_code,
     }
@@ -94,8 +98,9 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
 
 def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     """Query the hub for a model that is missing or incomplete in the cache."""
-    if find_spec("huggingface_hub") is None:
-        return {"needs_download": True, "missing_packages": ["huggingface_hub"]}
+    if not is_installed(HUB):
+        absent = as_dicts(missing_engine(fetching_engine(ask), HUB))
+        return {"needs_download": True, "missing_packages": absent}
     if not hub:
         return {"needs_download": True}
     from huggingface_hub import HfApi
@@ -143,6 +148,11 @@ def not_in_cache(ask: Load) -> WorkerFailure:
         f"{ask.model} ({revision}) is not in the local cache, and HF_HUB_OFFLINE is set",
         f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {ask.model}{at}",
     )
+
+
+def as_dicts(missing: Sequence[MissingPackages]) -> list[dict[str, Any]]:
+    """Missing packages as JSON objects."""
+    return [asdict(need) for need in missing]
 
 
 def as_dict(failure: WorkerFailure, ask: Load) -> dict[str, Any]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from schemas.engines import DEFAULT, engine_info
 from schemas.shared import hub_cache
+from schemas.shared.packages import (
+    MissingPackages,
+    describe_missing,
+    install_command,
+    pip_name,
+)
 
 from ..text import units
 from ..text.sanitize import display_path
 from .finding import Finding, LoadVariant
 from .probe import ProbeResult
-
-PIP_NAMES = {"PIL": "pillow"}
 
 
 def check_models(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
@@ -27,20 +31,17 @@ def check_models(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
     yield from check_download_space(outlooks)
 
 
-def of_model(variant: LoadVariant, facts: dict[str, object]) -> Iterator[Finding]:
+def of_model(variant: LoadVariant, facts: dict[str, Any]) -> Iterator[Finding]:
     """Yield the findings of one model."""
     problem = facts["problem"]
     if isinstance(problem, dict):
         message, hint = str(problem["message"]), problem["hint"]
         yield Finding(variant.severity, str(problem["error_class"]), variant.name, message, hint)
-    missing = facts["missing_packages"]
-    if isinstance(missing, list) and missing:
-        names = ", ".join(PIP_NAMES.get(str(name), str(name)) for name in missing)
-        engine = f"the {facts['engine']} engine needs" if facts["engine"] else "it needs"
-        message = f"{engine} {names}, not installed in {environment_name(variant)}"
-        yield Finding(
-            variant.severity, "missing_package", variant.name, message, install_hint(variant, facts)
-        )
+    missing = [MissingPackages(**need) for need in facts["missing_packages"]]
+    if missing:
+        message = describe_missing(missing, environment_name(variant))
+        hint = install_hint(variant, missing)
+        yield Finding(variant.severity, "missing_package", variant.name, message, hint)
     if facts["has_custom_code"] and not variant.load.trust_remote_code:
         message = (
             "it has custom code, which is not run; the library may support the model without it"
@@ -55,18 +56,12 @@ def environment_name(variant: LoadVariant) -> str:
     return display_path(variant.python) if variant.python else "vlmsweep's environment"
 
 
-def install_hint(variant: LoadVariant, facts: dict[str, object]) -> str:
+def install_hint(variant: LoadVariant, missing: Sequence[MissingPackages]) -> str:
     """Return how to install packages where the variant's workers run."""
     if variant.requirements is not None:
-        return "name them under requirements"
-    if variant.python is not None:
-        return f"install them with {display_path(variant.python)} -m pip install"
-    info = engine_info(str(facts["engine"] or DEFAULT))
-    return (
-        f"pip install 'vlmsweep[{info.extra}]', or the missing packages"
-        if info.extra
-        else "install it"
-    )
+        names = (pip_name(name) for need in missing for name in need.packages)
+        return f"name them under requirements: {', '.join(names)}"
+    return install_command(missing, display_path(variant.python) if variant.python else None)
 
 
 def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:

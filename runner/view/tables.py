@@ -183,7 +183,8 @@ def families(rows: Sequence[Record]) -> Grid:
 def model_check_table(found: Record) -> Grid:
     """The known facts about a model."""
     problem = found["problem"] or {}
-    return grid([{**found, **problem, "ready": readiness_text(found)}], CHECK, blocks=True)
+    row = {**found, "hint": found["install"], **problem, "ready": readiness_text(found)}
+    return grid([row], CHECK, blocks=True)
 
 
 def readiness_text(found: Record) -> str:
