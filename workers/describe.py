@@ -65,7 +65,7 @@ def check_model(model: str) -> dict[str, Any]:
         missing = missing_for(checkpoint, family, facts["engine"], allowed)
         facts["missing_packages"] = [pip_name(name) for need in missing for name in need.packages]
         facts["install"] = install_command(missing, sys.executable) if missing else None
-        check_loadable(checkpoint, facts["engine"])
+        check_loadable(checkpoint, family, facts["engine"], ask)
         facts["weights_bytes"] = sum(checkpoint.weights.values())
     except WorkerFailure as failure:
         facts["problem"] = _problem(failure)

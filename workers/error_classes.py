@@ -132,8 +132,12 @@ RULES = (
     ErrorRule(
         "unknown_architecture",
         "A newer transformers may know {model}: `pip install -U transformers`.",
-        words=r"does not recognize this architecture|Unrecognized (model|configuration class)"
-        r"|Model type .* not supported",
+        words=r"does not recognize this architecture|Unrecognized (model|configuration class)",
+    ),
+    ErrorRule(
+        "unknown_architecture",
+        "A newer mlx-vlm may know {model}, or the transformers engine does.",
+        words=r"Model type .* not supported",
     ),
     ErrorRule(
         "unsupported_dtype",

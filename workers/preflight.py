@@ -85,7 +85,7 @@ def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
             f"{ask.model} needs its own code to run",
             "If you trust its authors, set trust_remote_code for this model and pin its revision.",
         )
-    check_loadable(checkpoint, engine)
+    check_loadable(checkpoint, family, engine, ask)
     dtype = memory_check.own_dtype(checkpoint) if ask.dtype == "auto" else ask.dtype
     return {
         "family": family.FAMILY.name,

@@ -93,9 +93,14 @@ class ModelAdapter:
         except (ImportError, ValueError) as error:
             if not wants_torchvision(error):
                 raise
+            first = error
         disable_video_processor()
+        try:
+            processor = AutoProcessor.from_pretrained(folder, **options)
+        except TypeError as error:  # this class takes no processor without video
+            raise first from error
         self.notes.append("no torchvision here: the processor was built without video")
-        return AutoProcessor.from_pretrained(folder, **options)
+        return processor
 
     def load_model(self) -> None:
         """Set `model`, on its device. Raises `missing_weights` where some stayed random."""
