@@ -82,6 +82,7 @@ def read_checkpoint(
 ) -> Checkpoint:
     """The folder's facts. Raises `WorkerFailure` with the class of the first fault found."""
     config = read_config(folder)
+    check_links(folder)
     for name, error_class in OTHER_JSON.items():
         if (folder / name).exists():
             _read_object(folder / name, error_class)
@@ -111,6 +112,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         hint = f"Check whether {folder} is the path you mean."
         raise WorkerFailure("not_found", f"{folder} is not a folder", hint)
     path = folder / "config.json"
+    check_link(path, "bad_config")
     if not path.is_file():
         hint = f"Give a model's folder as on the hub, or put its config.json into {folder}."
         raise WorkerFailure("bad_config", f"{folder} has no config.json", hint)
@@ -127,6 +129,28 @@ def read_generation_config(folder: Path) -> dict[str, Any]:
         hint = f"Compare {path} with the published one."
         raise WorkerFailure("bad_config", f"{path.name} has {wrong}", hint)
     return settings
+
+
+def check_links(folder: Path) -> None:
+    """Raises `WorkerFailure` for settings, a vocabulary or a template that is a link to nothing.
+
+    The weights are checked by name, since not all of them are needed.
+    """
+    kinds: dict[str, ErrorClass] = {**OTHER_JSON, **dict.fromkeys(INDEXES, "missing_shards")}
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".jinja":
+            check_link(path, "bad_template")
+        elif path.name in kinds:
+            check_link(path, kinds[path.name])
+        elif any(path.match(pattern) for pattern in (*VOCABULARIES, "merges.txt")):
+            check_link(path, "bad_tokenizer")
+
+
+def check_link(path: Path, error_class: ErrorClass) -> None:
+    """Raises `error_class` if the path is a link whose target does not exist."""
+    if path.is_symlink() and not path.exists():
+        message = f"{path.name} is a link to a file that does not exist"
+        raise WorkerFailure(error_class, message, refetch_hint(path.parent))
 
 
 def refetch_hint(folder: Path) -> str:

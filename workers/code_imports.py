@@ -1,6 +1,6 @@
 """The packages that a checkpoint's own code imports, found by parsing it; none of it is run.
 
-transformers refuses the modules that `auto_map` names if any import of theirs is missing, except in
+transformers refuses a module that `auto_map` names if one of its imports is missing, except in
 a `try` or below a test for an available library. The modules that these import in turn run as they
 are, so that only imports outside of functions count there.
 """

@@ -22,6 +22,7 @@ from .checkpoint import read_checkpoint, read_config
 from .engine import choose_engine, missing_packages
 from .error_classes import WorkerFailure
 from .families import all_families, find_family
+from .fetch import not_in_cache
 from .requirements import check_loadable, missing_for
 
 
@@ -55,7 +56,8 @@ def check_model(model: str) -> dict[str, Any]:
     }
     try:
         if folder is None:
-            return facts | {"problem": _not_here(model) if hub_cache.offline() else None}
+            offline = hub_cache.offline()
+            return facts | {"problem": _problem(not_in_cache(model)) if offline else None}
         family = find_family(read_config(folder))
         facts["family"] = family.FAMILY.name
         checkpoint = read_checkpoint(folder)
@@ -70,12 +72,6 @@ def check_model(model: str) -> dict[str, Any]:
     except WorkerFailure as failure:
         facts["problem"] = _problem(failure)
     return facts
-
-
-def _not_here(model: str) -> dict[str, Any]:
-    hint = f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}"
-    message = f"{model} is not in the local cache, and this machine is set to stay offline"
-    return _problem(WorkerFailure("not_in_cache", message, hint))
 
 
 def _problem(failure: WorkerFailure) -> dict[str, Any]:

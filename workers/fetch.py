@@ -19,7 +19,8 @@ from schemas.commands import Load
 from schemas.engines import AUTO, DEFAULT, engines, may_be_chosen
 from schemas.events import Progress
 from schemas.family import Family
-from schemas.shared.hub_cache import COMMIT, commit_in_cache
+from schemas.shared import hub_cache
+from schemas.shared.hub_cache import COMMIT
 
 from .engine import check_installed, is_installed, missing_engine
 from .error_classes import WorkerFailure, classify
@@ -55,7 +56,7 @@ def fetch(ask: Load, emit: EventSink) -> FetchedModel:
     if ask.local:
         return FetchedModel(folder=Path(ask.model))
     check_remote_code(ask)
-    if not is_installed("huggingface_hub"):
+    if not hub_cache.offline() and not is_installed("huggingface_hub"):
         check_installed(missing_engine(fetching_engine(ask), "huggingface_hub"))
     start = time.monotonic()
     folder = snapshot(ask.model, ask.revision, patterns(ask), emit)
@@ -112,28 +113,45 @@ def patterns(ask: Load) -> list[str]:
 
 
 def snapshot(model: str, revision: str | None, wanted: list[str], emit: EventSink) -> Path:
-    """The local folder of a hub repository at a revision; progress goes to `emit`."""
+    """The local folder of a hub repository at a revision; progress goes to `emit`.
+
+    Offline it is the one that the preflight check finds, by the same lookup.
+    """
+    if hub_cache.offline():
+        there = hub_cache.snapshot(model, revision)
+        if there is None:
+            raise not_in_cache(model, revision)
+        return there
     from huggingface_hub import snapshot_download
 
     emit(Progress(phase="download", message=f"looking for {model}"))
     try:
         folder = snapshot_download(
             model,
-            revision=revision or offline_commit(model),
+            revision=revision,
             allow_patterns=wanted,
             ignore_patterns=list(UNWANTED),
             tqdm_class=_progress_bar_class(emit),
         )
     except Exception as error:
-        raise hub_failure(error, model, revision) from error
+        failure = hub_failure(error, model, revision)
+        found = hub_cache.find(model, revision)
+        if failure.error_class != "network" or found is None or not found.complete:
+            raise failure from error
+        emit(Progress(phase="download", message="the hub can't be reached: using the local cache"))
+        return found.folder
     return Path(folder)
 
 
-def offline_commit(model: str) -> str | None:
-    """While offline, the commit that preflight found in the cache, so that both mean the same."""
-    from huggingface_hub import constants
-
-    return commit_in_cache(model) if constants.HF_HUB_OFFLINE else None
+def not_in_cache(model: str, revision: str | None = None) -> WorkerFailure:
+    """The failure of a model that is not in the cache of a machine that stays offline."""
+    why = hub_cache.describe_absence(model, revision)
+    at = f" --revision {revision}" if revision else ""
+    hint = f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}{at}"
+    if " and no main: " in why:
+        hint = "Set revision to one of them, or fetch main: " + hint.partition(": ")[2]
+    message = f"{why[0].upper()}{why[1:]}" if why.startswith("the ") else why
+    return WorkerFailure("not_in_cache", f"{message}, and HF_HUB_OFFLINE is set", hint)
 
 
 def go_offline() -> None:
@@ -147,19 +165,10 @@ def go_offline() -> None:
 
 def hub_failure(error: Exception, model: str, revision: str | None) -> WorkerFailure:
     """The hub's error as a `WorkerFailure`, with a shorter message if the hub's is long."""
-    from huggingface_hub import constants
-
     failure = classify(error, "download")
-    at = f" --revision {revision}" if revision else ""
-    if failure.error_class == "not_in_cache" and not constants.HF_HUB_OFFLINE:
+    if failure.error_class == "not_in_cache":
         message = f"The hub can't be reached and {model} is not in the local cache: {error}"
         return WorkerFailure("network", message, "Check the connection and try again.")
-    if failure.error_class == "not_in_cache":
-        return WorkerFailure(
-            "not_in_cache",
-            f"{model} is not (or not wholly) in the local cache, and HF_HUB_OFFLINE is set",
-            f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {model}{at}",
-        )
     at = f" at revision {revision}" if revision else ""
     if failure.error_class == "network":
         message = f"could not reach the hub for {model}: {failure.message}"

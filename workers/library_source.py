@@ -1,7 +1,7 @@
 """Facts about the installed model libraries, read from their source without importing them.
 
-The files are found where Python would import them from. All is None or empty where a version is
-laid out in another way: then nothing is known in advance, and loading will tell.
+The files are found where Python would import them from. A fact is None or empty if a version is
+laid out differently: then it is found when the model is loaded.
 """
 
 from __future__ import annotations

@@ -26,7 +26,14 @@ from .checkpoint import read_checkpoint, read_config
 from .engine import choose_engine, is_installed, missing_engine
 from .error_classes import WorkerFailure, fill_hint
 from .families import find_family
-from .fetch import UNWANTED, check_remote_code, fetching_engine, hub_failure, patterns
+from .fetch import (
+    UNWANTED,
+    check_remote_code,
+    fetching_engine,
+    hub_failure,
+    not_in_cache,
+    patterns,
+)
 from .requirements import check_loadable, missing_for
 
 HUB = "huggingface_hub"
@@ -56,9 +63,13 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
             check_remote_code(ask)
         folder = Path(ask.model) if ask.local else hub_cache.snapshot(ask.model, ask.revision)
         if folder is None and hub_cache.offline():
-            raise not_in_cache(ask)
+            raise not_in_cache(ask.model, ask.revision)
         if folder is None:
             return facts | check_hub(ask, hub, None)
+        if not (
+            ask.local or hub_cache.offline() or hub_cache.names_commit(ask.model, ask.revision)
+        ):
+            return facts | check_unnamed(ask, hub, folder)
         try:
             return facts | check_folder(ask, folder)
         except WorkerFailure as failure:
@@ -70,7 +81,29 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
 
 
 # States left by an interrupted fetch, which the next fetch repairs.
-INCOMPLETE = {"missing_shards", "missing_weights", "bad_config", "bad_tokenizer", "corrupt_weights"}
+INCOMPLETE = {
+    "bad_config",
+    "bad_processor",
+    "bad_template",
+    "bad_tokenizer",
+    "corrupt_weights",
+    "missing_shards",
+    "missing_weights",
+}
+
+
+def check_unnamed(ask: Load, hub: bool, folder: Path) -> dict[str, Any]:
+    """Check the only snapshot of a cache that does not say which commit main is.
+
+    The hub decides whether it is fetched again; without the hub it is used as it is.
+    """
+    try:
+        found = check_hub(ask, hub, folder)
+    except WorkerFailure as failure:
+        if failure.error_class != "network":
+            raise
+        return check_folder(ask, folder)
+    return found if found["needs_download"] else found | check_folder(ask, folder)
 
 
 def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
@@ -121,11 +154,12 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
             list(sizes), allow_patterns=patterns(ask), ignore_patterns=list(UNWANTED)
         )
     )
-    there = {path.name: path.stat().st_size for path in folder.iterdir()} if folder else {}
+    there = dict(hub_cache.files(folder)) if folder else {}
     missing = sum(sizes[name] for name in wanted if there.get(name) != sizes[name])
     weights = sum(sizes[n] for n in wanted if n.endswith((".safetensors", ".bin", ".pt", ".pth")))
+    here = folder is not None and folder.name == info.sha and not missing
     facts = {
-        "needs_download": True,
+        "needs_download": not here,
         "download_bytes": missing,
         "weights_bytes": weights or None,
         "hub_queried": True,
@@ -137,17 +171,6 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
             "Take another copy of it; pickled weights (.bin) need allow_pickle.",
         )
     return facts
-
-
-def not_in_cache(ask: Load) -> WorkerFailure:
-    """A model that is not in the cache, on a machine that stays offline."""
-    at = f" --revision {ask.revision}" if ask.revision else ""
-    revision = ask.revision or hub_cache.DEFAULT_REVISION
-    return WorkerFailure(
-        "not_in_cache",
-        f"{ask.model} ({revision}) is not in the local cache, and HF_HUB_OFFLINE is set",
-        f"Fetch it with the network on: HF_HUB_OFFLINE=0 hf download {ask.model}{at}",
-    )
 
 
 def as_dicts(missing: Sequence[MissingPackages]) -> list[dict[str, Any]]:

@@ -133,6 +133,7 @@ def on_disk(place: LoadTarget) -> tuple[hub_cache.CachedModel | None, str]:
         found = hub_cache.inspect_folder(Path(place.location))
         return found, "folder" if found and found.complete else "folder without whole weights"
     found = hub_cache.find(place.location, place.how.revision)
-    if found is None:
-        return None, "not in the cache: will be downloaded"
-    return found, "in the cache" if found.complete else "partly in the cache"
+    if found is not None and found.complete:
+        return found, "in the cache"
+    state = "not in the cache" if found is None else "partly in the cache"
+    return found, state + (", and offline" if hub_cache.offline() else ": will be downloaded")

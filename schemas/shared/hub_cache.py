@@ -82,11 +82,36 @@ def commit_in_cache(model: str, revision: str | None = None) -> str | None:
 
 def only_snapshot(snapshots: Path) -> str:
     """The name of the only folder there; empty if there are none or several."""
-    try:
-        names = [path.name for path in snapshots.iterdir() if path.is_dir()]
-    except OSError:
-        return ""
+    names = folder_names(snapshots)
     return names[0] if len(names) == 1 else ""
+
+
+def folder_names(folder: Path) -> list[str]:
+    """The names of the folders in a folder, sorted."""
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def names_commit(model: str, revision: str | None = None) -> bool:
+    """Whether the revision is a commit, or the cache knows which commit it means."""
+    folder = repository(model)
+    if folder is None or COMMIT.fullmatch(revision or ""):
+        return folder is not None
+    return (folder / "refs" / (revision or DEFAULT_REVISION)).is_file()
+
+
+def describe_absence(model: str, revision: str | None = None) -> str:
+    """Return why `snapshot` finds nothing, as a clause: `org/model (main) is not in ...`."""
+    folder, commit = repository(model), commit_in_cache(model, revision)
+    if folder is not None and commit is not None:
+        return f"the files of {model} ({commit[:12]}) in the local cache are links to nothing"
+    there = folder_names(folder / "snapshots") if folder is not None else []
+    if len(there) > 1 and revision is None and not names_commit(model):
+        names = ", ".join(there[:4])
+        return f"the local cache has {len(there)} revisions of {model} and no main: {names}"
+    return f"{model} ({revision or DEFAULT_REVISION}) is not in the local cache"
 
 
 def repository(model: str) -> Path | None:

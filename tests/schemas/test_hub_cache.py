@@ -7,14 +7,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from runner.cli import cli
+from runner.planning import expand, preview, sweepfile
 from schemas.commands import Load
 from schemas.shared import hub_cache
-from workers import fetch, preflight
+from workers import describe, fetch, preflight
+from workers.checkpoint import read_checkpoint
+from workers.error_classes import WorkerFailure
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 OTHER = "f" * 40
@@ -176,4 +180,131 @@ def test_both_sides_use_the_shared_lookup() -> None:
             text = file.read_text()
             assert "HUGGINGFACE_HUB_CACHE" not in text, file
             assert '"snapshots"' not in text, file
-    assert fetch.commit_in_cache is hub_cache.commit_in_cache
+    assert fetch.hub_cache is hub_cache
+
+
+def plan_state(model: str, revision: str | None = None) -> str:
+    """The state of a model that `plan` shows."""
+    data = {"models": [{"id": model, **({"revision": revision} if revision else {})}]}
+    plan = expand.expand_sweep(
+        sweepfile.validate(data | {"prompts": [{"text": "x", "images": "none"}]}, "test"),
+        Path.cwd(),
+        "test",
+    )
+    return preview.preview(plan).models[0].state
+
+
+def fetched(model: str, revision: str | None = None) -> Path | str:
+    """The folder that a run takes, or the class of its failure, offline and by files alone."""
+    ask = Load(model=model, local=False, revision=revision)
+    try:
+        folder = fetch.fetch(ask, lambda event: None).folder
+        read_checkpoint(folder)
+    except WorkerFailure as failure:
+        return failure.error_class
+    return folder
+
+
+def checked(model: str, revision: str | None = None) -> str | None:
+    """The class of the problem that the preflight check finds."""
+    ask = Load(model=model, local=False, revision=revision)
+    problem = preflight.check_load(ask)["problem"]
+    return problem["error_class"] if problem else None
+
+
+def drop_blobs(repository: Path, *names: str) -> None:
+    for blob in list((repository / "blobs").iterdir()):
+        if not names or blob.name in names:
+            blob.unlink()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("config.json",), "bad_config"),
+        (("tokenizer.json",), "bad_tokenizer"),
+        (("tokenizer_config.json",), "bad_tokenizer"),
+        (("preprocessor_config.json",), "bad_processor"),
+        (("processor_config.json",), "bad_processor"),
+        (("chat_template.jinja",), "bad_template"),
+        (("model.safetensors",), "missing_shards"),
+        ((), "not_in_cache"),
+        (("README.md",), None),
+    ],
+)
+def test_plan_and_run_agree_about_links_to_nothing(
+    names: tuple[str, ...], expected: str | None, cache: Path
+) -> None:
+    repository = add_model(cache, main=COMMIT)
+    drop_blobs(repository, *names)
+    there = repository / "snapshots" / COMMIT
+    assert checked("some/model") == expected
+    assert fetched("some/model") == (expected or there)
+    checked_as = describe.check_model("some/model")["problem"]
+    assert (checked_as and checked_as["error_class"]) == expected
+    if not names:
+        assert plan_state("some/model") == "not in the cache, and offline"
+        assert "links to nothing" in hub_cache.describe_absence("some/model")
+
+
+def test_plan_and_run_agree_about_a_cache_without_refs(cache: Path) -> None:
+    repository = add_model(cache)
+    there = repository / "snapshots" / COMMIT
+    assert (checked("some/model"), fetched("some/model")) == (None, there)
+    assert plan_state("some/model") == "in the cache"
+
+    add_model(cache, OTHER)
+    assert (checked("some/model"), fetched("some/model")) == ("not_in_cache", "not_in_cache")
+    assert plan_state("some/model") == "not in the cache, and offline"
+    problem = preflight.check_load(Load(model="some/model", local=False))["problem"]
+    assert COMMIT in problem["message"]
+    assert OTHER in problem["message"]
+    assert problem["hint"].startswith("Set revision to one of them")
+    for commit in (COMMIT, OTHER):
+        assert checked("some/model", commit) is None
+        assert fetched("some/model", commit) == repository / "snapshots" / commit
+        assert plan_state("some/model", commit) == "in the cache"
+    assert checked("some/model", "main") == fetched("some/model", "main") == "not_in_cache"
+
+
+def test_state_of_an_absent_model_depends_on_offline(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert plan_state("some/model") == "not in the cache, and offline"
+    drop_blobs(add_model(cache, main=COMMIT), "model.safetensors")
+    assert plan_state("some/model") == "partly in the cache, and offline"
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert plan_state("some/model") == "partly in the cache: will be downloaded"
+    assert plan_state("some/other") == "not in the cache: will be downloaded"
+
+
+def hub_at(commit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub whose main is this commit of the demo model; an empty one cannot be reached."""
+    api = pytest.importorskip("huggingface_hub")
+    files = [
+        SimpleNamespace(rfilename=file.name, size=file.stat().st_size) for file in demo().iterdir()
+    ]
+
+    def answer(*_: object, **__: object) -> SimpleNamespace:
+        if not commit:
+            raise ConnectionError("no route")
+        return SimpleNamespace(gated=False, siblings=files, sha=commit)
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr(api.HfApi, "model_info", answer)
+
+
+@pytest.mark.parametrize(("main", "download"), [(COMMIT, False), (OTHER, True), ("", False)])
+def test_online_the_hub_decides_about_a_cache_without_refs(
+    main: str, download: bool, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = add_model(cache)
+    hub_at(main, monkeypatch)
+    facts = preflight.check_load(Load(model="some/model", local=False), hub=True)
+    assert (facts["problem"], facts["needs_download"]) == (None, download)
+    if main:
+        return
+    hub = pytest.importorskip("huggingface_hub")
+    monkeypatch.setattr(hub, "snapshot_download", lambda *_, **__: hub.HfApi().model_info())
+    folder = fetch.fetch(Load(model="some/model", local=False), lambda event: None).folder
+    assert folder == repository / "snapshots" / COMMIT

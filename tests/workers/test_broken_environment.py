@@ -138,6 +138,7 @@ def hub_says(error: Exception, monkeypatch: pytest.MonkeyPatch) -> Error:
     def refuse(*_: Any, **__: Any) -> None:
         raise error
 
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     emitted: list[Event] = []
     line = json.dumps(asdict(Load(model="someone/model", local=False))).encode() + b"\n"

@@ -44,10 +44,7 @@ def test_only_allowed_files_are_fetched() -> None:
 def test_missing_model_offline_error_names_the_fetch_command(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WorkerFailure) as failure:
         fetch.fetch(load(revision="v1"), lambda event: None)
     assert failure.value.error_class == "not_in_cache"
@@ -59,12 +56,10 @@ def test_missing_model_offline_error_names_the_fetch_command(
 def test_cached_snapshot_is_found_with_its_commit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     repository = tmp_path / "models--someone--model"
     (repository / "snapshots" / COMMIT).mkdir(parents=True)
+    (repository / "snapshots" / COMMIT / "config.json").write_text("{}")
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(COMMIT)
     found = fetch.fetch(load(), lambda event: None)
