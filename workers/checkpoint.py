@@ -132,10 +132,7 @@ def read_generation_config(folder: Path) -> dict[str, Any]:
 
 
 def check_links(folder: Path) -> None:
-    """Raises `WorkerFailure` for settings, a vocabulary or a template that is a link to nothing.
-
-    The weights are checked by name, since not all of them are needed.
-    """
+    """Raises `WorkerFailure` for a file other than weights that is a link to nothing."""
     kinds: dict[str, ErrorClass] = {**OTHER_JSON, **dict.fromkeys(INDEXES, "missing_shards")}
     for path in sorted(folder.iterdir()):
         if path.suffix == ".jinja":

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from schemas.commands import Load
-from schemas.engines import engine_info
+from schemas.engines import engine_info, is_remote
 from schemas.shared import hub_cache
 from schemas.shared.packages import MissingPackages
+from schemas.shared.redact import redact
 
 from . import memory_check
 from .checkpoint import read_checkpoint, read_config
-from .engine import choose_engine, is_installed, missing_engine
+from .engine import choose_engine, is_installed, make_engine, missing_engine
 from .error_classes import WorkerFailure, fill_hint
 from .families import find_family
 from .fetch import (
@@ -38,12 +39,14 @@ from .requirements import check_loadable, missing_for
 
 HUB = "huggingface_hub"
 HUB_S = 10.0  # for one question to the hub
+SERVER_S = 3.0  # for each wait for a model server
 
 
 def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
     """Check one load without starting it.
 
-    `problem` is None if there is none, else class, message and hint. `needs_download`: files
+    `problem` is None if there is none, else class, message, hint, and whether a run waits for it
+    to end (`temporary`). `needs_download`: files
     have to be fetched first; `download_bytes` is their size, None if the hub was not queried;
     `hub_queried` is True if it was.
     """
@@ -59,6 +62,9 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
         "problem": None,
     }
     try:
+        if is_remote(ask.engine):
+            check_remote(ask)
+            return facts
         if not ask.local:
             check_remote_code(ask)
         folder = Path(ask.model) if ask.local else hub_cache.snapshot(ask.model, ask.revision)
@@ -104,6 +110,13 @@ def check_unnamed(ask: Load, hub: bool, folder: Path) -> dict[str, Any]:
             raise
         return check_folder(ask, folder)
     return found if found["needs_download"] else found | check_folder(ask, folder)
+
+
+def check_remote(ask: Load) -> None:
+    """Check that a server has the model. Raises `WorkerFailure`, as a load would."""
+    check = getattr(make_engine(ask.engine), "check_server", None)
+    if check is not None:
+        check(ask, SERVER_S)
 
 
 def check_folder(ask: Load, folder: Path) -> dict[str, Any]:
@@ -182,8 +195,9 @@ def as_dict(failure: WorkerFailure, ask: Load) -> dict[str, Any]:
     """A failure as a JSON object; its hint names the model."""
     return {
         "error_class": failure.error_class,
-        "message": failure.message,
-        "hint": fill_hint(failure.hint, ask),
+        "message": redact(failure.message),
+        "hint": redact(fill_hint(failure.hint, ask) or "") or None,
+        "temporary": failure.server_state is not None,
     }
 
 

@@ -34,14 +34,13 @@ class ProbeResult:
 def probe_variants(
     variants: Sequence[LoadVariant], hub: bool, made: bool, limit_s: float = LIMIT_S
 ) -> list[ProbeResult]:
-    """Return the result of each variant, in order; servers are left out.
+    """Return the result of each variant, in order.
 
     `made`: environments have been created, so that a missing one is a problem.
     """
     groups: dict[str | None, list[LoadVariant]] = defaultdict(list)
     for variant in variants:
-        if variant.source != "server":
-            groups[variant.python].append(variant)
+        groups[variant.python].append(variant)
     found = {}
     for python, mine in groups.items():
         for outlook in probe_environment(python, mine, hub, made, limit_s):

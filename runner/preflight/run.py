@@ -70,9 +70,10 @@ def of_models(
     asked: Sequence[LoadVariant], known: eta.Estimates, hub: bool, made: bool
 ) -> Iterator[Finding]:
     """Yield all findings except those about images."""
-    outlooks = probe.probe_variants(asked, hub, made)
+    on_disk = [variant for variant in asked if variant.source != "server"]
+    outlooks = probe.probe_variants(on_disk, hub, made)
     yield from models.check_models(outlooks)
-    yield from servers.check_servers(asked)
+    yield from servers.check_servers(asked, made)
     yield from memory.check_memory(outlooks, known, devices.nvidia_devices())
     yield from eta.check_duration(asked, known)
 

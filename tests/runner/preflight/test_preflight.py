@@ -24,6 +24,7 @@ from runner.planning.plan import Plan
 from runner.preflight import devices, finding, images, models, probe, run, view
 from runner.preflight.finding import Finding
 from runner.supervisor.queue import Queue
+from tests.helpers.openai_server import MODELS, Told, serving
 
 # The interpreter below our environment: none of our packages is there.
 BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
@@ -102,16 +103,47 @@ def test_server_without_key_or_listener_is_reported(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("TEST_KEY", raising=False)
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        model = {"id": "m", "engine": "openai", "url": f"http://127.0.0.1:{port}/v1"}
+    with serving(Told()) as told:
+        model = {"id": "seeing-2b", "engine": "openai", "url": told.url}
         assert found(model) == []
         assert "TEST_KEY" in one(model | {"api_key_env": "TEST_KEY"}).message
         monkeypatch.setenv("TEST_KEY", "secret")
         assert found(model | {"api_key_env": "TEST_KEY"}) == []
-    problem = one(model)
-    assert (problem.about, problem.severity) == ("network", "problem")
-    assert "refused" in problem.message.lower()
+        assert told.chats() == [], "no model is loaded by asking"
+    away = one(model)
+    assert (away.about, away.severity) == ("network", "warning"), "its jobs wait for it"
+    assert "refused" in away.message.lower()
+    assert one(model | {"fallback": ["demo"]}).severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("status", "value", "expected"),
+    [
+        (200, MODELS, None),
+        (200, {"data": []}, None),
+        (404, {}, None),
+        (200, {"data": [{"id": "seeing-2c"}, {"id": "b"}]}, ("problem", "not_found")),
+        (401, {"error": "no key"}, ("problem", "gated")),
+        (200, "<html>", ("problem", "protocol")),
+        (503, {"error": {"message": "Loading model"}}, ("warning", "network")),
+        (429, {"error": "slow down"}, ("warning", "network")),
+    ],
+)
+def test_server_list_is_checked_as_by_a_run(
+    status: int, value: Any, expected: tuple[str, str] | None
+) -> None:
+    with serving(Told(gets={"/v1/models": (status, value)})) as told:
+        findings = found({"id": "seeing-2b", "engine": "openai", "url": told.url})
+    assert [(f.severity, f.about) for f in findings] == ([expected] if expected else [])
+    if expected and expected[1] == "not_found":
+        assert findings[0].message == "The server has no model 'seeing-2b'"
+        assert findings[0].hint == "Did you mean seeing-2c? It has b, seeing-2c."
+
+
+def test_server_that_does_not_answer_is_a_warning() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/v1"
+        assert one({"id": "m", "engine": "openai", "url": url}).severity == "warning"
 
 
 def test_weights_are_compared_with_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:

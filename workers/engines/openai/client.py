@@ -61,11 +61,20 @@ class _SecureHandler(urllib.request.HTTPSHandler):
 
 
 class Client:
-    """Sends requests to `url` and below; `key` is the bearer token, if there is one."""
+    """Sends requests to `url` and below; `key` is the bearer token, if there is one.
 
-    def __init__(self, url: str, key: str | None = None, connect_s: float = CONNECT_S) -> None:
+    `read_s` limits each wait for data of a request that names no limit of its own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        connect_s: float = CONNECT_S,
+        read_s: float | None = None,
+    ) -> None:
         self.url = url.rstrip("/")
-        self._connect_s = connect_s
+        self._connect_s, self._read_s = connect_s, read_s
         self._headers = {"Accept": "application/json, text/event-stream", "User-Agent": "vlmsweep"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -83,7 +92,7 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         headers = self._headers | ({"Content-Type": "application/json"} if data else {})
         request = _Request(url, data, headers)
-        request.read_s = read_s
+        request.read_s = self._read_s if read_s is None else read_s
         try:
             return HttpResponse(self._opener.open(request, timeout=self._connect_s))
         except urllib.error.URLError as error:

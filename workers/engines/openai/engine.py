@@ -62,10 +62,23 @@ class LoadWaits:
         """Does nothing: the time of a load includes the wait."""
 
 
+def check_server(ask: Load, limit_s: float) -> None:
+    """Check in advance that the server lists the model. Raises the `WorkerFailure` of a load.
+
+    Each wait takes `limit_s` seconds at most, and no request is repeated.
+    """
+    if not ask.url:
+        raise WorkerFailure("protocol", "The openai engine needs the url of a server.")
+    client = Client(ask.url, api_key(ask.api_key_env), limit_s, limit_s)
+    waits = ServerWaits(Patience.during_run(0.0), LoadWaits(lambda event: None))
+    OpenAIServer(client, waits).check_model(ask.model)
+
+
 class OpenAIEngine:
     """See `workers.engine.Engine` for what each method promises."""
 
     reasoning_parser: ReasoningParser
+    check_server = staticmethod(check_server)
     _server: OpenAIServer
     _model: str
     _images: ImageTokenCounter

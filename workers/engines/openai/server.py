@@ -26,6 +26,7 @@ USAGE = {"stream_options": {"include_usage": True}}
 VERSIONS = {"vllm": "/version", "ollama": "/api/version"}
 REFUSED = (400, 422)
 LONGEST_VERSION = 100
+LISTED = 5  # models that an error names
 MOST_DROPPED = 3  # requests dropped by a server that answers others: the request may be the cause
 
 
@@ -198,6 +199,9 @@ def _unknown_model(name: str, models: list[str]) -> WorkerFailure:
     lower = {model.lower(): model for model in models}
     near = [lower[key] for key in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     near += [model for model in models if name.lower() in model.lower() and model not in near]
-    shown = near[:3] or sorted(models)[:5]
-    hint = f"Did you mean {' or '.join(shown)}?" if near else f"It has {', '.join(shown)}."
+    listed = sorted(models)
+    more = f" and {len(listed) - LISTED} more" if len(listed) > LISTED else ""
+    hint = f"It has {', '.join(listed[:LISTED])}{more}."
+    if near:
+        hint = f"Did you mean {' or '.join(near[:3])}? {hint}"
     return WorkerFailure("not_found", f"The server has no model {name!r}", hint)

@@ -76,7 +76,10 @@ def test_connection_refused_is_reported(talk: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize(
     ("name", "hint"),
-    [("seing-2b", "Did you mean seeing-2b?"), ("xyz", "It has seeing-2b, tall:latest.")],
+    [
+        ("seing-2b", "Did you mean seeing-2b? It has seeing-2b, tall:latest."),
+        ("xyz", "It has seeing-2b, tall:latest."),
+    ],
 )
 def test_unknown_model_is_reported(
     talk: Callable[..., Any], fake_server: FakeServer, name: str, hint: str
