@@ -4,4 +4,8 @@ Nothing here imports torch, transformers or mlx, so that it stays small, quick t
 alive whatever a model does.
 """
 
+from . import own_packages
+
 __version__ = "0.2.0"
+
+own_packages.install()

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 
+from . import own_packages
+
 
 def main() -> None:
     """Runs the command line."""
+    own_packages.exit_if_hidden()
     try:
         from .cli import main as run
 

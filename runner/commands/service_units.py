@@ -33,7 +33,7 @@ class ServiceSpec:
 def command_line() -> list[str]:
     """Return the command of this vlmsweep installation, with an absolute path."""
     script = Path(sys.executable).with_name("vlmsweep")
-    return [str(script)] if script.is_file() else [sys.executable, "-P", "-m", "runner"]
+    return [str(script)] if script.is_file() else [sys.executable, "-P", "-m", "vlmsweep"]
 
 
 def command(options: Mapping[str, object]) -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from .. import own_packages
 from ..process import guarded
 from ..process.launcher import WorkerSpec
 from ..text.sanitize import display_path
@@ -100,7 +100,7 @@ def create(
         if "message" in event:
             say(event["message"])
 
-    module = [sys.executable, "-P", "-m", "runner.environments.create_env"]
+    module = own_packages.command("runner.environments.create_env")
     argv = [*module, str(temporary), note.base, str(listed)]
     spec = WorkerSpec(log=wanted.log, stack=wanted.sidecar_file("stack"), argv=argv)
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 
+from .. import own_packages
 from ..planning.plan import ELSEWHERE
 from ..text.sanitize import display_path
 from . import cache, worker_path
@@ -19,16 +19,15 @@ def worker_command(python: str | None, module: str = "workers") -> Command:
     None is vlmsweep's own interpreter. For an interpreter that cannot be used, the command runs
     `workers.failing_worker`, which reports the error as a failed load.
     """
-    # -P: a stray json.py in the user's folder must not be imported.
     if python is None:
-        return (sys.executable, "-P", "-m", module), {}
+        return own_packages.command(module), {}
     try:
         check_interpreter(python)
         path = str(worker_path.worker_path())
     except (InterpreterError, OSError) as error:
         hint = getattr(error, "hint", None)
         failure = json.dumps({"message": getattr(error, "message", str(error)), "hint": hint})
-        return (sys.executable, "-P", "-m", "workers.failing_worker", failure), {}
+        return own_packages.command("workers.failing_worker", failure), {}
     return (python, "-P", "-m", module), {"PYTHONPATH": path, "PYTHONHOME": ""}
 
 

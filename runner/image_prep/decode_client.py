@@ -11,7 +11,6 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import sysconfig
 import time
 from contextlib import suppress
@@ -23,8 +22,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from schemas.image import DecodeRequest, DecodeResult
 
+from .. import own_packages
+
 # -P: a stray json.py in the user's folder must not be imported.
-COMMAND: tuple[str, ...] = (sys.executable, "-P", "-m", "runner.image_prep.decode_worker")
+COMMAND: tuple[str, ...] = own_packages.command("runner.image_prep.decode_worker")
 # Not the complete environment: a decoder taken over by a hostile file must find no token in it.
 KEPT_VARIABLES = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "PYTHONHOME", "PYTHONUTF8")
 KEPT_PREFIXES = ("LC_", "LD_", "DYLD_")

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,9 +17,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .. import own_packages
+
 LIMIT_S = 60.0
 CHECK_S = 20.0
-CHILD = (sys.executable, "-P", "-m", "runner.notify.send")
+CHILD = own_packages.command("runner.notify.send")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from schemas.shared import hub_cache
 
+from .. import own_packages
 from ..errors import SweepFileError, VlmsweepError
 from ..paths import expand_home
 from . import expand
@@ -65,8 +65,7 @@ def check_model(model: str) -> dict[str, Any]:
 
 def run_describe(*arguments: str) -> dict[str, Any]:
     """Run `python -m workers.describe` and return its output. Raises FamiliesError."""
-    # -P: a stray json.py in the user's folder must not be imported.
-    command = [sys.executable, "-P", "-m", "workers.describe", *arguments]
+    command = own_packages.command("workers.describe", *arguments)
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), root]))
     try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from schemas.image import VIDEO_SUFFIXES
 
+from .. import own_packages
 from ..image_prep.decode_client import decoder_environment, printable
 from ..planning.plan import Plan
 from ..text import units
@@ -21,7 +21,7 @@ from .models import free_bytes
 
 LIMIT_S = 10.0
 IMAGE = "image"
-COMMAND = (sys.executable, "-P", "-m", "runner.image_prep.probe_worker")
+COMMAND = own_packages.command("runner.image_prep.probe_worker")
 # Bytes per pixel of a prepared PNG: photographs compress to about half of their raw size.
 PIXEL_BYTES = 1.6
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from .. import own_packages
 from .orphans import TOKEN as TOKEN
 from .orphans import OrphanReaper
 
@@ -33,8 +34,7 @@ class WorkerSpec:
 
     log: Path
     stack: Path
-    # -P: a stray json.py in the user's folder must not be imported.
-    argv: Sequence[str] = (sys.executable, "-P", "-m", "workers")
+    argv: Sequence[str] = own_packages.command("workers")
     env: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -13,13 +13,13 @@ import os
 import platform
 import sqlite3
 import subprocess
-import sys
 import webbrowser
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from .. import own_packages
 from ..database.reader import Reader
 from ..errors import DatabaseError, VlmsweepError
 
@@ -37,7 +37,7 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
             hint="pip install 'vlmsweep[browse]'",
         )
     check_readable(database)
-    command = [sys.executable, "-P", "-m", "runner.web.server", str(database), str(port or 0)]
+    command = own_packages.command("runner.web.server", str(database), str(port or 0))
     # A session of its own, so that Ctrl-C reaches us alone; it ends when its input does.
     child = subprocess.Popen(
         command,

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
+from runner import own_packages
 from runner.database.store import Store
 from runner.environments import build, cache, create_env, probe, resolve
 from runner.environments.probe import InterpreterError
@@ -126,7 +127,7 @@ def test_worker_sees_only_the_packages_of_its_environment(wheel: str) -> None:
     for ours in ("runner", "pydantic", "tests"):
         assert "ModuleNotFoundError" in run(made.python, f"import {ours}", env), ours
     assert sorted(p.name for p in Path(env["PYTHONPATH"]).iterdir()) == ["schemas", "workers"]
-    assert worker_command(None) == ((sys.executable, "-P", "-m", "workers"), {})
+    assert worker_command(None) == (own_packages.command("workers"), {})
 
 
 def test_failed_environment_leaves_only_a_log(
