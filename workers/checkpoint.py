@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.errors import ErrorClass
+from schemas.shared import model_folder
 
 from . import generation_config, safetensors_file
 from .error_classes import WorkerFailure
@@ -27,6 +28,7 @@ MLX = "mlx"  # the format of weights
 LARGEST_JSON = 64 << 20
 CACHED = re.compile(r"^models--(.+)$")  # how the hub's cache names a repository's folder
 OTHER_JSON: dict[str, ErrorClass] = {
+    "generation_config.json": "bad_config",
     "tokenizer_config.json": "bad_tokenizer",
     "special_tokens_map.json": "bad_tokenizer",
     "added_tokens.json": "bad_tokenizer",
@@ -108,11 +110,15 @@ def read_checkpoint(
 
 def read_config(folder: Path) -> dict[str, Any]:
     """`config.json` alone: enough to know the family. Raises not_found or bad_config."""
+    if folder.is_file():
+        raise _not_a_checkpoint("bad_config", folder, model_folder.identify_file(folder))
     if not folder.is_dir():
         hint = f"Check whether {folder} is the path you mean."
         raise WorkerFailure("not_found", f"{folder} is not a folder", hint)
     path = folder / "config.json"
     check_link(path, "bad_config")
+    if not path.exists() and (known := model_folder.identify_folder(folder)):
+        raise _not_a_checkpoint("bad_config", folder, known)
     if not path.is_file():
         hint = f"Give a model's folder as on the hub, or put its config.json into {folder}."
         raise WorkerFailure("bad_config", f"{folder} has no config.json", hint)
@@ -229,6 +235,8 @@ def _weights(folder: Path, allow_pickle: bool) -> list[Path]:
         )
     chosen = indexed or tensors or sorted(pickles)
     missing = [path.name for path in chosen if not path.is_file()]
+    if not chosen and (known := model_folder.identify_folder(folder)):
+        raise _not_a_checkpoint("missing_shards", folder, known)
     if missing or not chosen:
         which = f"{len(missing)} of {len(chosen)} weight files: {', '.join(missing[:4])}"
         message = f"{folder} lacks {which if missing else 'all weight files'}"
@@ -290,6 +298,12 @@ def is_mlx_quantised(config: Mapping[str, Any]) -> bool:
 
 def _regular(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if path.is_file()]
+
+
+def _not_a_checkpoint(
+    error_class: ErrorClass, path: Path, known: model_folder.NotACheckpoint
+) -> WorkerFailure:
+    return WorkerFailure(error_class, f"{path} is {known.what}", known.hint)
 
 
 def _pointer(error_class: ErrorClass, path: Path) -> WorkerFailure:

@@ -1,4 +1,4 @@
-"""What of a checkpoint's generation_config.json belongs to one greedy or sampled answer.
+"""The settings of a generation_config.json that belong to one greedy or sampled answer.
 
 The rest (beams, other models as assistants, caches, extra outputs) is set aside: it makes every run
 fail, or measures something else. A note of each run names it. No library is imported here.
@@ -95,7 +95,7 @@ TOKEN_IDS = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def find_wrong_type(own: Mapping[str, Any]) -> str | None:
-    """Return which setting is no number, or no token id, although it has to be; None if fine."""
+    """Return which setting is not a number or a token id, although it must be; None if fine."""
     for name in (*sorted(NUMBERS), *TOKEN_IDS):
         value = own.get(name)
         numbers = value if isinstance(value, list) and name in TOKEN_IDS else [value]
@@ -103,7 +103,7 @@ def find_wrong_type(own: Mapping[str, Any]) -> str | None:
             is_number = isinstance(number, int if name in TOKEN_IDS else int | float)
             if value is not None and (isinstance(number, bool) or not is_number):
                 kind = "token id" if name in TOKEN_IDS else "number"
-                return f"{value!r:.80} for {name}, which is no {kind}"
+                return f"{value!r:.80} for {name}, which is not a {kind}"
     return None
 
 

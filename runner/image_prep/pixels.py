@@ -149,7 +149,7 @@ def decode(
 def _open_without_damage(
     file: IO[bytes], formats: list[str], head: bytes
 ) -> tuple[Image, IO[bytes], list[str]]:
-    """Open an image; what Pillow refuses it for is left out if that is no pixels.
+    """Open an image; metadata for which Pillow refuses it is left out.
 
     Return also the file that was read, and notes.
     """

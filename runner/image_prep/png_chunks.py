@@ -44,7 +44,7 @@ class Chunk:
 def damaged_chunks(file: IO[bytes]) -> tuple[list[SidePart], list[str]]:
     """Return the side chunks to leave out of a PNG file, and notes about them.
 
-    Both are empty for a sound file and for one that is no PNG.
+    Both are empty for a sound file and for one that is not a PNG.
     """
     file.seek(0)
     head = file.read(24)

@@ -34,7 +34,7 @@ TIFF_PIXEL_TAGS = {
 
 @dataclass(frozen=True, slots=True)
 class SidePart:
-    """Bytes from `start` to `end` (not included) that are no pixels; `name` is for people."""
+    """Bytes from `start` to `end` (not included) that are not pixel data; `name` describes it."""
 
     name: str
     start: int
@@ -117,7 +117,7 @@ def removal_note(removed: Collection[SidePart]) -> str:
 
 
 def side_parts(file: IO[bytes]) -> list[SidePart]:
-    """Return the parts of a JPEG, WebP, GIF or TIFF file that are no pixels, else nothing.
+    """Return the parts of a JPEG, WebP, GIF or TIFF file that are not pixel data, else nothing.
 
     A file whose structure is broken gives the parts before the break.
     """
@@ -151,7 +151,7 @@ def _jpeg_parts(file: IO[bytes]) -> Iterator[SidePart]:
 
 
 def _webp_parts(file: IO[bytes]) -> Iterator[SidePart]:
-    """Yield the chunks that are no pixels; the last one may be cut off."""
+    """Yield the chunks that are not pixel data; the last one may be cut off."""
     place, size = 12, os.fstat(file.fileno()).st_size
     while place < size:
         file.seek(place)

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.engines import is_remote
+from schemas.shared import model_folder
 from schemas.sweep import GenerationSettings, Model, Prompt, Source, Sweep
 
 from ..errors import SweepFileError
@@ -136,9 +137,22 @@ def resolve_location(source: Source, base: Path, where: str, problems: list[str]
     path = Path(os.path.abspath(base / expand_home(Path(source.id))))  # noqa: PTH100 - keeps links
     if path.is_dir():
         return LoadTarget("local", str(path), source)
-    if is_local_name(source.id):
+    if known := known_file(path):
+        problems.append(f"{where}: {source.id!r} {known}")
+    elif is_local_name(source.id):
         problems.append(f"{where}: {source.id!r} is neither a folder nor a hub id (org/name)")
     return LoadTarget("hub", source.id, source)
+
+
+def known_file(path: Path) -> str | None:
+    """Return what a file given as a model is, with the next step; None if there is no file."""
+    try:
+        if not path.is_file():
+            return None
+    except OSError:  # too long a name, for example
+        return None
+    known = model_folder.identify_file(path)
+    return f"is {known.what}. {known.hint}"
 
 
 def is_local_name(name: str) -> bool:

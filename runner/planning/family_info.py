@@ -58,6 +58,8 @@ def check_model(model: str) -> dict[str, Any]:
     if model == expand.DEMO:
         return run_describe("--check", str(expand.demo_model()))
     target = aliases().get(model, model)
+    if known := expand.known_file(expand_home(Path(target))):
+        raise SweepFileError(f"{model!r} {known}")
     if not expand_home(Path(target)).is_dir() and expand.is_local_name(target):
         raise SweepFileError(f"{model!r} is neither a folder nor a hub id (org/name)")
     return run_describe("--check", target)

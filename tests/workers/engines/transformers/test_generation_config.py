@@ -195,9 +195,9 @@ def test_settings_in_the_config_are_set_aside_too(copy: Path, plain: str) -> Non
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"min_p": "much"}, "generation_config.json has 'much' for min_p, which is no number"),
-        ({"top_k": True}, "generation_config.json has True for top_k, which is no number"),
-        ({"eos_token_id": [1, "x"]}, "has [1, 'x'] for eos_token_id, which is no token id"),
+        ({"min_p": "much"}, "generation_config.json has 'much' for min_p, which is not a number"),
+        ({"top_k": True}, "generation_config.json has True for top_k, which is not a number"),
+        ({"eos_token_id": [1, "x"]}, "has [1, 'x'] for eos_token_id, which is not a token id"),
     ],
 )
 def test_a_setting_of_another_type_is_a_fault_of_the_file(
