@@ -27,25 +27,9 @@ from ..paths import expand_home
 from ..text.suggest import suggest
 from . import python_spec
 from . import references as expectations
+from .image_folders import LeftOut, expand_matches, group_by_reason, list_images
 from .plan import LoadTarget, Plan, PlannedJob, PlannedModel
 
-IMAGE_SUFFIXES = {
-    f".{suffix}"
-    for suffix in (
-        "avif",
-        "bmp",
-        "gif",
-        "heic",
-        "heif",
-        "jfif",
-        "jpeg",
-        "jpg",
-        "png",
-        "tif",
-        "tiff",
-        "webp",
-    )
-}
 HUB_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[\w.-]+$")
 DEMO = "demo"
 
@@ -56,12 +40,14 @@ def expand_sweep(sweep: Sweep, base: Path, source: str) -> Plan:
     Raises SweepFileError with every missing path and every duplicate name.
     """
     problems: list[str] = []
+    left_out: list[LeftOut] = []
     entries = tuple(entry(i, model, sweep, base, problems) for i, model in enumerate(sweep.models))
     problems += duplicate_name_problems([e.name for e in entries])
-    shared = find_images(sweep.images, base, "images", problems)
+    shared = find_images(sweep.images, base, "images", problems, left_out)
     paths = dict.fromkeys(shared)
     choices = [
-        image_groups(i, p, shared, base, paths, problems) for i, p in enumerate(sweep.prompts)
+        image_groups(i, p, shared, base, paths, problems, left_out)
+        for i, p in enumerate(sweep.prompts)
     ]
     if problems:
         raise SweepFileError(f"{source}:\n" + "\n".join(f"  {problem}" for problem in problems))
@@ -77,7 +63,16 @@ def expand_sweep(sweep: Sweep, base: Path, source: str) -> Plan:
                         PlannedJob(len(jobs), model.position, prompt, images, repeat, reason)
                     )
     known = expectations.references_of_sweep(sweep, base, list(paths), jobs)
-    return Plan(sweep, source, entries, tuple(sweep.prompts), tuple(paths), tuple(jobs), known)
+    return Plan(
+        sweep,
+        source,
+        entries,
+        tuple(sweep.prompts),
+        tuple(paths),
+        tuple(jobs),
+        known,
+        tuple(left_out),
+    )
 
 
 def entry(
@@ -194,12 +189,13 @@ def image_groups(
     base: Path,
     images: dict[Path, None],
     problems: list[str],
+    left_out: list[LeftOut],
 ) -> list[tuple[Path, ...]]:
     """Return the groups of images of a prompt; each group becomes one job."""
     if prompt.images == "none":
         return [()]
     if isinstance(prompt.images, list):
-        own = find_images(prompt.images, base, f"prompts[{position}].images", problems)
+        own = find_images(prompt.images, base, f"prompts[{position}].images", problems, left_out)
         images.update(dict.fromkeys(own))
         return [tuple(own)]
     if not shared and not problems:
@@ -210,13 +206,23 @@ def image_groups(
     return [tuple(shared)] if prompt.images == "all" else [(path,) for path in shared]
 
 
-def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[str]) -> list[Path]:
-    """Return the files that paths, folders (recursive) and globs name, without duplicates."""
+def find_images(
+    patterns: Iterable[str],
+    base: Path,
+    place: str,
+    problems: list[str],
+    left_out: list[LeftOut],
+) -> list[Path]:
+    """Return the files that paths, folders (recursive) and globs name, without duplicates.
+
+    What a folder or glob holds and is not used is appended to `left_out`.
+    """
     found: dict[Path, None] = {}
     for i, pattern in enumerate(patterns):
+        before = len(left_out)
         path = base / expand_home(Path(pattern))
         if path.is_dir():
-            files = list_images(path)
+            files = list_images(path, left_out)
             missing = "holds no images (name videos, or match them: *.mp4)"
         elif os.path.lexists(path):
             files, missing = [path], ""
@@ -224,32 +230,17 @@ def find_images(patterns: Iterable[str], base: Path, place: str, problems: list[
             # Relative to base, because the sweep's folder may have brackets in its name.
             wanted = str(expand_home(Path(pattern)))
             names = glob.glob(wanted, root_dir=base, recursive=True)  # noqa: PTH207
-            matches = [base / name for name in sorted(names)]
-            files = [f for m in matches for f in (list_images(m) if m.is_dir() else [m])]
+            files = expand_matches(base, wanted, names, left_out)
             missing = "matches nothing"
         else:
             files, missing = [], f"does not exist{suggest_path(path)}"
         if not files:
-            problems.append(f"{place}[{i}]: {pattern!r} {missing}")
+            reasons = [one.reason for one, _ in group_by_reason(left_out[before:])]
+            why = f"; left out: {', '.join(reasons)}" if reasons else ""
+            problems.append(f"{place}[{i}]: {pattern!r} {missing}{why}")
         for file in files:
             found[Path(os.path.abspath(file))] = None  # noqa: PTH100 - links stay as they are
     return list(found)
-
-
-def list_images(folder: Path) -> list[Path]:
-    """Return the images in a folder and its subfolders, by suffix; hidden files are skipped.
-
-    Videos are skipped too: photo folders often contain clips that were not meant.
-    """
-    found = []
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [
-            Path(here, name)
-            for name in sorted(files)
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        ]
-    return found
 
 
 def suggest_path(path: Path) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from schemas.sweep import GenerationSettings, Limits, Prompt, Source, Sweep
 
+from .image_folders import LeftOut
+
 
 @dataclass(frozen=True, slots=True)
 class ReferenceAnswers:
@@ -71,7 +73,10 @@ class PlannedJob:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """An expanded sweep. It does not depend on the working folder: all paths are absolute."""
+    """An expanded sweep. It does not depend on the working folder: all paths are absolute.
+
+    `left_out` are the files and folders that were found with the images and are not used.
+    """
 
     sweep: Sweep
     source: str
@@ -80,3 +85,4 @@ class Plan:
     images: tuple[Path, ...]
     jobs: tuple[PlannedJob, ...]
     expected: ReferenceAnswers = EMPTY
+    left_out: tuple[LeftOut, ...] = ()

@@ -13,6 +13,7 @@ from schemas.image import VIDEO_SUFFIXES
 
 from .. import own_packages
 from ..image_prep.decode_client import decoder_environment, printable
+from ..planning.image_folders import group_by_reason
 from ..planning.plan import Plan
 from ..text import units
 from ..text.sanitize import display_path
@@ -21,6 +22,8 @@ from .models import free_bytes
 
 LIMIT_S = 10.0
 IMAGE = "image"
+LEFT_OUT = "left_out"
+NAMES_SHOWN = 3
 COMMAND = own_packages.command("runner.image_prep.probe_worker")
 # Bytes per pixel of a prepared PNG: photographs compress to about half of their raw size.
 PIXEL_BYTES = 1.6
@@ -38,7 +41,17 @@ def check_images(plan: Plan, folder: Path, limit_s: float = LIMIT_S) -> Iterator
     if len(answers) < len(plan.images):
         message = f"{len(answers)} of {len(plan.images)} were checked in {limit_s:g} s"
         yield Finding("note", "images", "images", message)
+    yield from left_out_findings(plan)
     yield from check_image_space(plan, answers, folder)
+
+
+def left_out_findings(plan: Plan) -> Iterator[Finding]:
+    """Yield a finding for each reason for which files or folders were left out."""
+    for first, paths in group_by_reason(plan.left_out):
+        names = ", ".join(map(display_path, paths[:NAMES_SHOWN]))
+        more = f" and {len(paths) - NAMES_SHOWN} more" if len(paths) > NAMES_SHOWN else ""
+        message = f"{len(paths)} left out: {first.reason}: {names}{more}"
+        yield Finding(first.severity, LEFT_OUT, "images", message)
 
 
 def check_image_space(

@@ -89,9 +89,13 @@ def check_queue(queue: Queue, database: Path, emit: EventSink) -> None:
 
 
 def emit_findings(findings: Iterable[Finding], emit: EventSink) -> None:
-    """Emit problems and warnings, except for images: preparing them reports each."""
+    """Emit problems and warnings, except for images: preparing them reports each.
+
+    Of the notes, only those about what was left out are emitted.
+    """
     for found in findings:
-        if found.severity != "note" and found.about != images.IMAGE:
+        shown = found.severity != "note" or found.about == images.LEFT_OUT
+        if shown and found.about != images.IMAGE:
             emit(stream.PreflightFinding(**found.as_dict()))
 
 

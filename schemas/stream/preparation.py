@@ -12,6 +12,7 @@ from .base import StreamEvent
 class PreflightFinding(StreamEvent):
     """Something that jobs will fail for (problem) or may fail for (warning), seen before the start.
 
+    A note with `about` left_out names files and folders that were found and are not used.
     `about` is an error class or a part of preflight, `where` the model, image or place.
     """
 
@@ -30,7 +31,7 @@ class PreflightFinding(StreamEvent):
 
     @property
     def style(self) -> str | None:
-        return "red" if self.severity == "problem" else "yellow"
+        return {"problem": "red", "warning": "yellow"}.get(self.severity)
 
 
 @dataclass(frozen=True, kw_only=True)
