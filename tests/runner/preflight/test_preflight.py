@@ -24,7 +24,7 @@ from runner.planning.plan import Plan
 from runner.preflight import devices, finding, images, models, probe, run, view
 from runner.preflight.finding import Finding
 from runner.supervisor.queue import Queue
-from tests.helpers.openai_server import MODELS, Told, serving
+from tests.helpers.openai_server import MODELS, FakeServer, serving
 
 # The interpreter below our environment: none of our packages is there.
 BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
@@ -103,13 +103,13 @@ def test_server_without_key_or_listener_is_reported(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("TEST_KEY", raising=False)
     for name in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with serving(Told()) as told:
-        model = {"id": "seeing-2b", "engine": "openai", "url": told.url}
+    with serving(FakeServer()) as server:
+        model = {"id": "seeing-2b", "engine": "openai", "url": server.url}
         assert found(model) == []
         assert "TEST_KEY" in one(model | {"api_key_env": "TEST_KEY"}).message
         monkeypatch.setenv("TEST_KEY", "secret")
         assert found(model | {"api_key_env": "TEST_KEY"}) == []
-        assert told.chats() == [], "no model is loaded by asking"
+        assert server.chats() == [], "no model is loaded by asking"
     away = one(model)
     assert (away.about, away.severity) == ("network", "warning"), "its jobs wait for it"
     assert "refused" in away.message.lower()
@@ -132,8 +132,8 @@ def test_server_without_key_or_listener_is_reported(monkeypatch: pytest.MonkeyPa
 def test_server_list_is_checked_as_by_a_run(
     status: int, value: Any, expected: tuple[str, str] | None
 ) -> None:
-    with serving(Told(gets={"/v1/models": (status, value)})) as told:
-        findings = found({"id": "seeing-2b", "engine": "openai", "url": told.url})
+    with serving(FakeServer(gets={"/v1/models": (status, value)})) as server:
+        findings = found({"id": "seeing-2b", "engine": "openai", "url": server.url})
     assert [(f.severity, f.about) for f in findings] == ([expected] if expected else [])
     if expected and expected[1] == "not_found":
         assert findings[0].message == "The server has no model 'seeing-2b'"
