@@ -19,7 +19,7 @@ from schemas.image import ImageFacts
 from ..system.atomic_write import atomic_write
 
 # Part of the index's key: raise it when the same file would give other pixels.
-RECIPE = 2
+RECIPE = 3
 TOUCH_S = 3600.0
 
 

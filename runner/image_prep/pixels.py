@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from schemas.image import DecodeRequest, ImageFacts
 
-from . import colours, png_chunks, side_data
+from . import camera_raw, colours, png_chunks, side_data
 from .open_source import CHUNK, UnusableImageError
 
 if TYPE_CHECKING:
@@ -93,6 +93,9 @@ def read_header(
     """
     from PIL import Image as module
 
+    if raw := camera_raw.raw_format(file):
+        text = f"is a camera raw file ({raw}), not an image: export it as JPEG or TIFF"
+        raise UnusableImageError("bad_image", text)
     file.seek(0)
     formats = load_pillow(head := file.read(64))
     module.MAX_IMAGE_PIXELS = order.max_pixels
