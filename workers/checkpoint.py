@@ -7,8 +7,6 @@ weights are called inside (missing or odd keys) is the engines' to check.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,15 +16,12 @@ from schemas.errors import ErrorClass
 from schemas.shared import model_folder
 
 from . import generation_config, safetensors_file
+from .checkpoint_file import check_link, is_pointer, pointer_failure, read_object, refetch_hint
 from .error_classes import WorkerFailure
-from .path_safety import check_reach
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
-POINTER = b"version https://git-lfs"
 MLX = "mlx"  # the format of weights
-LARGEST_JSON = 64 << 20
-CACHED = re.compile(r"^models--(.+)$")  # how the hub's cache names a repository's folder
 OTHER_JSON: dict[str, ErrorClass] = {
     "generation_config.json": "bad_config",
     "tokenizer_config.json": "bad_tokenizer",
@@ -87,10 +82,10 @@ def read_checkpoint(
     check_links(folder)
     for name, error_class in OTHER_JSON.items():
         if (folder / name).exists():
-            _read_object(folder / name, error_class)
+            read_object(folder / name, error_class)
     read_generation_config(folder)
     if is_pointer(folder / "tokenizer.json"):
-        raise _pointer("bad_tokenizer", folder / "tokenizer.json")
+        raise pointer_failure("bad_tokenizer", folder / "tokenizer.json")
     files = {path.name: path.stat().st_size for path in _regular(folder.iterdir())}
     weights = {path.name: files[path.name] for path in _weights(folder, allow_pickle)}
     headers = {name: header for name in weights if (header := _check_weights(folder / name))}
@@ -122,7 +117,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         hint = f"Give a model's folder as on the hub, or put its config.json into {folder}."
         raise WorkerFailure("bad_config", f"{folder} has no config.json", hint)
-    config = _read_object(path, "bad_config")
+    config = read_object(path, "bad_config")
     _check_config(config, path)
     return config
 
@@ -130,7 +125,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 def read_generation_config(folder: Path) -> dict[str, Any]:
     """The checkpoint's own generation settings; empty without any. Raises `bad_config`."""
     path = folder / generation_config.FILE
-    settings = _read_object(path, "bad_config") if path.exists() else {}
+    settings = read_object(path, "bad_config") if path.exists() else {}
     if wrong := generation_config.find_wrong_type(settings):
         hint = f"Compare {path} with the published one."
         raise WorkerFailure("bad_config", f"{path.name} has {wrong}", hint)
@@ -147,48 +142,6 @@ def check_links(folder: Path) -> None:
             check_link(path, kinds[path.name])
         elif any(path.match(pattern) for pattern in (*VOCABULARIES, "merges.txt")):
             check_link(path, "bad_tokenizer")
-
-
-def check_link(path: Path, error_class: ErrorClass) -> None:
-    """Raises `error_class` if the path is a link whose target does not exist."""
-    if path.is_symlink() and not path.exists():
-        message = f"{path.name} is a link to a file that does not exist"
-        raise WorkerFailure(error_class, message, refetch_hint(path.parent))
-
-
-def refetch_hint(folder: Path) -> str:
-    """A hint on how to fetch these files again."""
-    for place, part in enumerate(folder.parts):
-        match = CACHED.match(part)
-        if match:
-            commit = "".join(f" --revision {name}" for name in folder.parts[place + 2 :][:1])
-            name = match[1].replace("--", "/")
-            return f"Fetch the files again: `hf download {name}{commit} --force-download`."
-    return f"Copy the files into {folder} once more, or run `git lfs pull` there."
-
-
-def is_pointer(path: Path) -> bool:
-    """Whether this is what git leaves in place of a large file when git-lfs did not run."""
-    if not path.is_file() or path.stat().st_size > 1024:
-        return False
-    with path.open("rb") as file:
-        return file.read(len(POINTER)) == POINTER
-
-
-def _read_object(path: Path, error_class: ErrorClass) -> dict[str, Any]:
-    if is_pointer(path):
-        raise _pointer(error_class, path)
-    try:
-        if not path.is_file() or path.stat().st_size > LARGEST_JSON:
-            raise ValueError("not a file of a sensible size")
-        value = json.loads(path.read_bytes())
-        if not isinstance(value, dict):
-            raise ValueError("not a JSON object")
-        check_reach(path.parent, path.name, value)
-    except (OSError, ValueError, RecursionError) as error:
-        message = f"{path.name} can't be read: {error}"
-        raise WorkerFailure(error_class, message, refetch_hint(path.parent)) from error
-    return value
 
 
 def _check_config(config: dict[str, Any], path: Path) -> None:
@@ -254,7 +207,7 @@ def _files_in_index(folder: Path) -> list[Path]:
             return []
         if not (folder / index).exists():
             continue
-        names = _read_object(folder / index, "corrupt_weights").get("weight_map")
+        names = read_object(folder / index, "corrupt_weights").get("weight_map")
         if not isinstance(names, dict) or not all(isinstance(n, str) for n in names.values()):
             raise WorkerFailure(
                 "corrupt_weights", f"{index} has no weight_map", refetch_hint(folder)
@@ -267,7 +220,7 @@ def _check_index(folder: Path, index: str) -> None:
     """Raises `corrupt_weights` where an index names weights elsewhere than in its folder."""
     if not (folder / index).exists():
         return
-    names = _read_object(folder / index, "corrupt_weights").get("weight_map")
+    names = read_object(folder / index, "corrupt_weights").get("weight_map")
     shards = names.values() if isinstance(names, dict) else []
     outside = [str(n) for n in shards if n != Path(str(n)).name or n in ("", "..")]
     if outside:
@@ -280,7 +233,7 @@ def _check_index(folder: Path, index: str) -> None:
 def _check_weights(path: Path) -> safetensors_file.Header | None:
     """The header of a complete safetensors file; None for a pickle."""
     if is_pointer(path):
-        raise _pointer("pointer_only_weights", path)
+        raise pointer_failure("pointer_only_weights", path)
     if path.suffix != ".safetensors":
         return None
     try:
@@ -304,8 +257,3 @@ def _not_a_checkpoint(
     error_class: ErrorClass, path: Path, known: model_folder.NotACheckpoint
 ) -> WorkerFailure:
     return WorkerFailure(error_class, f"{path} is {known.what}", known.hint)
-
-
-def _pointer(error_class: ErrorClass, path: Path) -> WorkerFailure:
-    message = f"{path.name} is a git-lfs pointer, not the file itself"
-    return WorkerFailure(error_class, message, f"Run `git lfs pull` in {path.parent}.")
