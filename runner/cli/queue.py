@@ -20,6 +20,7 @@ from .options import (
     to_sweep_request,
 )
 from .output import event_output
+from .root import SuggestingGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,11 @@ MODEL = click.option("--model", metavar="NAME", help="This model of the sweep on
 JOB = click.option("--job", type=COUNT, metavar="N", help="This job only, by its number.")
 
 
-@click.group(invoke_without_command=True, short_help="Queue sweeps; list and change the queue.")
+@click.group(
+    cls=SuggestingGroup,
+    invoke_without_command=True,
+    short_help="Queue sweeps; list and change the queue.",
+)
 @database
 @formats
 @click.pass_context

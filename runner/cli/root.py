@@ -11,9 +11,25 @@ from runner import __version__
 from runner.errors import EXIT_INTERNAL, EXIT_INTERRUPTED, EXIT_USAGE, VlmsweepError
 
 from .arguments import check_arguments
+from .suggestions import suggest_command
 
 
-class SectionedGroup(click.Group):
+class SuggestingGroup(click.Group):
+    """A command group that suggests a command for an unknown name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; raises UsageError for an unknown name."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            meant = suggest_command(name, self.commands)
+            hint = f" Did you mean {meant!r}?" if meant else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+class SectionedGroup(SuggestingGroup):
     """A command group whose help lists commands in titled sections."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -7,8 +7,10 @@ supervisor reads its queue through `runner.supervisor.queue`.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -24,6 +26,7 @@ from schemas.states import JobState, SweepState
 
 from ..errors import BusyError, DatabaseError
 from ..paths import unusable_database
+from ..system.read_file import describe_os_error
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path, is_plain
 from . import APPLICATION_ID, score_writer
@@ -262,11 +265,28 @@ def files_folder(database: Path) -> Path:
     return canonical_path(database).with_suffix(".files")
 
 
+def check_lockable(path: Path) -> None:
+    """Raises DatabaseError where no lock file can be made, or its file system has no locks."""
+    try:
+        descriptor = os.open(lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        reason = f"no file can be created in {path.parent} ({describe_os_error(error)})"
+        raise unusable_database(str(path), reason) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # disturbs no holder
+    except OSError as error:
+        reason = f"its file system cannot lock files ({describe_os_error(error)})"
+        raise unusable_database(str(path), reason) from error
+    finally:
+        os.close(descriptor)
+
+
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:
     """The right to write: the system's lock on a file beside the database, gone with its holder.
 
     Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
     """
+    check_lockable(path)
     held = FileLock(lock_file(path))
     try:
         held.acquire(timeout=wait_s, poll_interval=0.02)
