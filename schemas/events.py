@@ -200,17 +200,5 @@ class WorkerExiting:
     runs: int
 
 
-Event = (
-    Started
-    | Progress
-    | Fetched
-    | Loaded
-    | Waiting
-    | RunStarted
-    | FirstToken
-    | Text
-    | RunFinished
-    | Error
-    | Heartbeat
-    | WorkerExiting
-)
+RunEvent = RunStarted | FirstToken | Text | RunFinished | Error
+Event = Started | Progress | Fetched | Loaded | Waiting | RunEvent | Heartbeat | WorkerExiting

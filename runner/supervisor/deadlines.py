@@ -44,6 +44,16 @@ class DeadlineMonitor:
         self.run_began: float | None = None
         self.waiting_for: str | None = None
 
+    def postpone(self, seconds: float, now: float) -> None:
+        """The supervisor heard nothing for some seconds: they do not count for any limit."""
+
+        def later(since: float) -> float:
+            return max(since, min(since + seconds, now))
+
+        self.entered, self.progress = later(self.entered), later(self.progress)
+        if self.run_began is not None:
+            self.run_began = later(self.run_began)
+
     def enter_phase(self, phase: Phase, now: float) -> None:
         """The worker enters a phase at monotonic time `now`."""
         if phase == self.phase:

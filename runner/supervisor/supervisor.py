@@ -27,6 +27,7 @@ from ..system.log import get_logger
 from ..system.timestamps import format_timestamp
 from . import server_away
 from .model_failures import ModelFailures
+from .pause_detector import PauseDetector
 from .queue import Queue, QueuedJob, QueuedModel
 from .resources import Allocation, SupervisorLimits
 from .stall_timer import StallTimer
@@ -39,6 +40,8 @@ log = get_logger(__name__)
 
 GENTLE = {signal.SIGINT}
 AT_ONCE = {signal.SIGTERM, signal.SIGHUP}
+CONTINUED = {signal.SIGCONT}
+HANDLED = GENTLE | AT_ONCE | CONTINUED
 POLL_INTERVAL_S = 20.0  # between checks without any event
 
 
@@ -67,6 +70,7 @@ class Supervisor:
         self.changed = True
         self.look_at = 0.0
         self.stall_timer = StallTimer()
+        self.pauses = PauseDetector()
 
     def run_sweep(self, sweep: int) -> SweepState:
         """Run one sweep; return its state, done or interrupted."""
@@ -90,7 +94,7 @@ class Supervisor:
     def event_loop(self) -> None:
         """Run the event loop until no work is left (with `stay`, until stopped)."""
         with (
-            signals.signals_to_selector(GENTLE | AT_ONCE, self.selector, self.on_signal),
+            signals.signals_to_selector(HANDLED, self.selector, self.on_signal),
             self.pool.kill_all_on_exit(),
         ):
             while True:
@@ -117,6 +121,8 @@ class Supervisor:
         self.stall_timer.after_wait()
         for key, _ in ready:
             key.data()
+        if paused_s := self.pauses.paused_s(wait_s):
+            self.pool.postpone_deadlines(paused_s)
         for controller in self.pool:
             self.on_worker_exit(controller) if controller.has_exited else controller.tick()
         if self.failures.batches:
@@ -262,6 +268,9 @@ class Supervisor:
 
     def on_signal(self, number: int) -> None:
         """First Ctrl-C: finish current runs. A second one, SIGTERM or SIGHUP: kill them."""
+        if number in CONTINUED:
+            self.pauses.was_continued = True
+            return
         self.interrupts += 1
         at_once = number in AT_ONCE or self.interrupts > 1
         log.warning("received %s", signal.Signals(number).name)

@@ -1,8 +1,7 @@
 """Controls one worker: loads the model, sends jobs, enforces limits.
 
-A state machine that is driven by received bytes and by time; it never blocks. The process is
-`runner.supervisor.worker_process`, a run's row is `runner.supervisor.run_recorder`;
-`runner.supervisor.supervisor` decides which models get workers.
+A state machine driven by received bytes and by time; it never blocks. The process is in
+`runner.supervisor.worker_process`, a run's row in `runner.supervisor.run_recorder`.
 """
 
 from __future__ import annotations
@@ -35,10 +34,9 @@ from .worker_events import WorkerEvents
 from .worker_process import WorkerProcess
 from .worker_state import LOADED, StopRequest, WorkerResult, WorkerState
 
-DRAIN_S = 1.0  # maximum for reading the pipe, in case another process still writes to it
+LAST_READ_S, DRAIN_S = 0.1, 1.0  # for reading the pipe before a kill, and after the exit
 log = get_logger(__name__)
 
-RunEvent = events.RunStarted | events.FirstToken | events.Text | events.RunFinished | events.Error
 Claim = Callable[[QueuedModel], QueuedJob | None]
 
 
@@ -144,15 +142,15 @@ class WorkerController:
             case events.WorkerExiting() if self.running is None:
                 self.watch.enter_phase(Phase.STOP, now)
             case _ if (
-                (running := self.running)
-                and isinstance(event, RunEvent)
+                isinstance(event, events.RunEvent)
+                and (running := self.running)
                 and event.run == running.id
             ):
                 self.handle_run_event(running, event, now)
             case _:
                 self.events.on_invalid_line(InvalidLine("out of order", type(event).__name__))
 
-    def handle_run_event(self, running: RunRecorder, event: RunEvent, now: float) -> None:
+    def handle_run_event(self, running: RunRecorder, event: events.RunEvent, now: float) -> None:
         """Handle an event of the current run."""
         if self.process.outcome_decided and isinstance(event, events.RunFinished | events.Error):
             self.events.on_invalid_line(InvalidLine("too late", type(event).__name__))
@@ -185,8 +183,7 @@ class WorkerController:
 
     def end_run(self) -> None:
         """Clear the current run, after the worker's answer."""
-        self.running, self.state = None, WorkerState.IDLE
-        self.ended += 1
+        self.running, self.state, self.ended = None, WorkerState.IDLE, self.ended + 1
 
     def progress(self, event: events.Progress, now: float) -> None:
         """A download or a load progresses."""
@@ -241,8 +238,17 @@ class WorkerController:
         self.process.tick()
         if not self.process.kill_requested:
             rss = self.process.sample(self.watch.phase)
-            if breach := self.watch.check(self.clock(), rss):
-                self.process.kill(breach)
+            if self.watch.check(self.clock(), rss) is not None:
+                self.read_waiting_events(LAST_READ_S)  # what it wrote in time counts
+                breach = self.watch.check(self.clock(), rss)
+                if breach is not None and not self.process.kill_requested:
+                    self.process.kill(breach)
+
+    def read_waiting_events(self, limit_s: float) -> None:
+        """Handle all that the worker has written, for `limit_s` seconds at most."""
+        until = self.clock() + limit_s
+        while self.read_events() and not self.events.would_block and self.clock() < until:
+            pass
 
     def next_deadline(self) -> float:
         """Return when `tick` must be called next, monotonic seconds."""
@@ -273,9 +279,7 @@ class WorkerController:
         phase = self.process.ending.phase or self.watch.phase
         self.process.exited = True
         self.process.handle.kill()
-        until = self.clock() + DRAIN_S
-        while self.read_events() and not self.events.would_block and self.clock() < until:
-            pass
+        self.read_waiting_events(DRAIN_S)
         self.process.close()
         lost = self.state in (WorkerState.IDLE, WorkerState.RUNNING)
         if lost or self.state is WorkerState.LOADING:

@@ -13,9 +13,12 @@ from schemas.shared import hub_cache
 
 from ..database.estimates import Estimate
 from ..process.launcher import Launcher
+from ..system.log import get_logger
 from .queue import QueuedModel
 from .resources import Allocation, ResourceAllocator, SupervisorLimits
 from .worker_controller import WorkerController
+
+log = get_logger(__name__)
 
 
 def weights_on_disk(load: Load) -> int | None:
@@ -50,6 +53,12 @@ class WorkerPool:
     def full(self) -> bool:
         """Whether the worker limit is reached."""
         return len(self) >= self.terms.workers
+
+    def postpone_deadlines(self, paused_s: float) -> None:
+        """The supervisor itself was stopped: that time does not count for any limit."""
+        log.warning("the supervisor stood still for %.1f s", paused_s)
+        for controller in self:
+            controller.watch.postpone(paused_s, controller.clock())
 
     def has(self, model: QueuedModel) -> bool:
         """Return whether a worker runs this model, in any sweep and variant."""
