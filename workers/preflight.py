@@ -99,7 +99,7 @@ INCOMPLETE = {
 
 
 def check_unnamed(ask: Load, hub: bool, folder: Path) -> dict[str, Any]:
-    """Check the only snapshot of a cache that does not say which commit main is.
+    """Check the only snapshot of a cache in which main has no commit.
 
     The hub decides whether it is fetched again; without the hub it is used as it is.
     """

@@ -19,6 +19,7 @@ from .checkpoint import Checkpoint
 from .code_imports import code_imports
 from .engine import check_installed, is_installed, missing_engine
 from .families import FamilyModule
+from .library_files import check_library_files
 from .library_source import image_processor_needs_torchvision, processor_needs_video
 from .quantisation import LIBRARY, check_engine_reads, quantisation_method, quantiser_packages
 
@@ -36,6 +37,7 @@ def check_environment(checkpoint: Checkpoint, family: FamilyModule, engine: str,
 def check_loadable(checkpoint: Checkpoint, family: FamilyModule, engine: str, ask: Load) -> None:
     """Raises `WorkerFailure` if no package could make the engine load the checkpoint."""
     check_engine_reads(checkpoint, engine)
+    check_library_files(checkpoint, engine)
     if engine not in family.HOOKS:  # hooks may load models that the library does not list
         check_architecture(checkpoint, engine, ask)
 

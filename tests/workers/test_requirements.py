@@ -309,10 +309,10 @@ def test_architecture_that_only_transformers_has_is_not_updated_for(tmp_path: Pa
     hint = preflight.check_load(ask)["problem"]["hint"]
     assert "choose engine: transformers" in hint
     assert "-U transformers" not in hint
-    said = classify(ValueError("Model type video_llava not supported. Error: x"), "load")
-    assert said.error_class == "unknown_architecture"
-    assert "mlx-vlm" in str(said.hint)
-    assert "-U transformers" not in str(said.hint)
+    failure = classify(ValueError("Model type video_llava not supported. Error: x"), "load")
+    assert failure.error_class == "unknown_architecture"
+    assert "mlx-vlm" in str(failure.hint)
+    assert "-U transformers" not in str(failure.hint)
 
 
 def test_every_model_type_of_transformers_is_read_from_its_source() -> None:
