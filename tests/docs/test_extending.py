@@ -89,7 +89,8 @@ class Tree:
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
     root, work = tmp_path / "copy", tmp_path / "work"
-    ignore = shutil.ignore_patterns("__pycache__", "demo_model")
+    # Compiled files are copied too, but not those just being written.
+    ignore = shutil.ignore_patterns("*.pyc.*", "demo_model")
     for name in SOURCES:
         shutil.copytree(ROOT / name, root / name, ignore=ignore)
     shutil.copy(ROOT / "tests" / "__init__.py", root / "tests" / "__init__.py")

@@ -1,9 +1,11 @@
-"""Calls every command with paths and texts that cannot be used; prints a JSON line for each call.
+"""Calls commands with paths and texts that cannot be used.
 
-    python tests/helpers/bad_arguments.py COMMAND
+    python tests/helpers/bad_arguments.py
 
-Each call is made in a forked child with a time limit. The process gives up its right to read what
-file permissions forbid, so that they mean something for root too.
+Reads names of commands, one per line, and answers each with a JSON line: the list of its calls.
+One process serves many commands, because the import of every module takes seconds. Each call is
+made in a forked child with a time limit. The process gives up its right to read what file
+permissions forbid, so that they mean something for root too.
 """
 
 from __future__ import annotations
@@ -53,9 +55,8 @@ LONG = {
 ENDS = {"watch": ["--once"]}
 
 
-def prepare() -> None:
-    """A folder with one of each kind of path, as the working directory."""
-    home = Path(tempfile.mkdtemp(prefix="bad-arguments-"))
+def prepare(home: Path) -> None:
+    """Fills a folder with one of each kind of path and makes it the working directory."""
     os.chdir(home)
     os.environ.update(HOME=str(home), XDG_DATA_HOME=str(home / "data"), HF_HUB_OFFLINE="1")
     for name in ("locked", "folder"):
@@ -65,7 +66,6 @@ def prepare() -> None:
     os.mkfifo("fifo.yaml")
     Store(home / "h.db").close()
     Path("locked").chmod(0)
-    drop_override()
 
 
 def drop_override() -> None:
@@ -147,13 +147,8 @@ def call(argv: list[str]) -> tuple[int, str]:
     return os.waitstatus_to_exitcode(status), output
 
 
-def main(name: str) -> None:
+def calls_of(name: str) -> Iterator[dict[str, object]]:
     """All calls of one command and its subcommands."""
-    for module in pkgutil.walk_packages(runner.__path__, "runner."):
-        if "__main__" not in module.name:  # imported once here instead of in every child
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module.name)
-    prepare()
     for path, command in find_commands(cli.commands[name], (name,)):
         for parameter in command.params:
             kinds = bad_values(parameter)
@@ -164,8 +159,23 @@ def main(name: str) -> None:
                 status, output = call([*path, *ENDS.get(name, []), *argv])
                 what: dict[str, object] = {"text": kinds is TEXTS}
                 what |= {"command": " ".join(path), "parameter": parameter.name, "kind": kind}
-                print(json.dumps(what | {"status": status, "output": output[-600:]}), flush=True)
+                yield what | {"status": status, "output": output[-600:]}
+
+
+def main() -> None:
+    """Answers each command, in a new folder of its own."""
+    for module in pkgutil.walk_packages(runner.__path__, "runner."):
+        if "__main__" not in module.name:  # imported once here instead of in every child
+            with contextlib.suppress(ImportError):
+                importlib.import_module(module.name)
+    drop_override()
+    for line in sys.stdin:
+        with tempfile.TemporaryDirectory(prefix="bad-arguments-") as folder:
+            prepare(Path(folder))
+            print(json.dumps(list(calls_of(line.strip()))), flush=True)
+            Path("locked").chmod(0o700)
+            os.chdir("/")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

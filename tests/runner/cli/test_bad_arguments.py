@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -23,17 +26,39 @@ USABLE = {
 WAIT_S = 900
 
 
-@pytest.mark.parametrize("command", list(cli.commands))
-def test_unusable_argument_is_reported_without_traceback(command: str) -> None:
-    done = subprocess.run(
-        [sys.executable, DRIVER, command],
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S,
-        check=False,
+Calls = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def calls_of() -> Iterator[Callable[[str], Calls]]:
+    """Returns the calls of a command; one process makes those of all commands."""
+    driver = subprocess.Popen(
+        [sys.executable, DRIVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
-    assert done.returncode == 0, done.stderr
-    calls = [json.loads(line) for line in done.stdout.splitlines()]
+
+    def ask(command: str) -> Calls:
+        assert driver.stdin
+        assert driver.stdout
+        too_late = threading.Timer(WAIT_S, driver.kill)
+        too_late.start()
+        try:
+            print(command, file=driver.stdin, flush=True)
+            line = driver.stdout.readline()
+        finally:
+            too_late.cancel()
+        assert line, f"the process ended, or had no answer within {WAIT_S} s"
+        calls: Calls = json.loads(line)
+        return calls
+
+    with driver:  # closing its input ends it
+        yield ask
+
+
+@pytest.mark.parametrize("command", list(cli.commands))
+def test_unusable_argument_is_reported_without_traceback(
+    command: str, calls_of: Callable[[str], Calls]
+) -> None:
+    calls = calls_of(command)
     wrong = []
     for call in calls:
         usable = call["kind"] in MAY_WORK and not call["text"]
