@@ -71,13 +71,7 @@ def logs(
         click.echo(strip_control_characters(kept.stack(found)), nl=False)
         return
     log = kept.log_path(found, database_path)
-    state = "ended" if found["ended_at"] else "running"
-    click.echo(
-        strip_control_characters(
-            f"Worker {found['number']} of {found['sweep']}: {found['model']}, {state}"
-        ),
-        err=True,
-    )
+    click.echo(strip_control_characters(kept.title(found)), err=True)
     pieces = (
         kept.follow(log, lines, database_path, found["id"]) if follow else kept.tail(log, lines)
     )

@@ -90,6 +90,31 @@ def create(
     shutil.rmtree(temporary, ignore_errors=True)
     wanted.write(note)
     wanted.log.unlink(missing_ok=True)
+    try:
+        failure = run_creation(wanted, note, temporary, say, until, limit_s, on_idle)
+        if failure is None:
+            install(temporary, wanted.folder)
+    except OSError as error:
+        failure = str(error)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    if failure is not None:
+        raise store_failure(wanted, note, failure)
+
+
+def run_creation(
+    wanted: CachedEnvironment,
+    note: EnvironmentManifest,
+    temporary: Path,
+    say: Callable[[str], None],
+    until: float,
+    limit_s: float,
+    on_idle: Callable[[], None] | None,
+) -> str | None:
+    """Run the process that fills `temporary`; return why it failed, None if it did not.
+
+    Raises OSError.
+    """
     listed = wanted.sidecar_file("txt")
     listed.write_text("\n".join(note.requirements) + "\n", encoding="utf-8")
     failed: list[str] = []
@@ -103,20 +128,12 @@ def create(
     module = own_packages.command("runner.environments.create_env")
     argv = [*module, str(temporary), note.base, str(listed)]
     spec = WorkerSpec(log=wanted.log, stack=wanted.sidecar_file("stack"), argv=argv)
-    try:
-        end = guarded.run_guarded(spec, on_line, lambda: until, on_idle=on_idle)
-        if end.overdue:
-            failed.append(f"it was not created within {limit_s:g} s")
-        elif end.status != 0 and not failed:
-            failed.append(f"its creation ended with status {end.status}")
-        if not failed:
-            install(temporary, wanted.folder)
-    except OSError as error:
-        failed.append(str(error))
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    if failed:
-        raise store_failure(wanted, note, failed[0])
+    end = guarded.run_guarded(spec, on_line, lambda: until, on_idle=on_idle)
+    if end.overdue:
+        failed.append(f"it was not created within {limit_s:g} s")
+    elif end.status != 0 and not failed:
+        failed.append(f"its creation ended with status {end.status}")
+    return failed[0] if failed else None
 
 
 def store_failure(

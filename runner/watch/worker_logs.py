@@ -58,6 +58,12 @@ def find(reader: Reader, sweep: str | None, number: int | None) -> dict[str, Any
     return chosen[0]
 
 
+def title(worker: dict[str, Any]) -> str:
+    """Return the line that says whose log it is."""
+    state = "ended" if worker["ended_at"] else "running"
+    return f"Worker {worker['number']} of {worker['sweep']}: {worker['model']}, {state}"
+
+
 def stack(worker: dict[str, Any]) -> str:
     """Return the Python stack from when a worker was killed. Raises QueryError without one."""
     if not worker["stack"]:
