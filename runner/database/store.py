@@ -32,6 +32,7 @@ from ..text.sanitize import display_path, is_plain
 from . import APPLICATION_ID, score_writer
 from .lock import canonical_path, lock_file, lock_owner_pid, write_pid
 from .migrations import NAMES, migrations
+from .open_files import OpenFiles
 
 
 def canonical_json(value: object) -> str:
@@ -58,10 +59,13 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.held.callback(lock(path, wait_s).release)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            closing = self.held.enter_context(ExitStack())
             self.held.callback(self.connection.close)
             self.db = Database(self.connection)
             self.prepare()
-            self.opened = path.stat().st_ino
+            self.files = OpenFiles(path, self.connection)
+            closing.callback(self.files.close)
+            self.held.callback(self.files.save_if_lost)
         except (sqlite3.Error, OSError) as error:
             self.close()
             raise unusable_database(str(path), str(error)) from error
@@ -94,19 +98,6 @@ class Store:
         ):
             self.connection.execute(f"PRAGMA {pragma}")
         migrations.apply(self.db)
-
-    def check_not_replaced(self) -> None:
-        """Raises DatabaseError when the file is not the one that was opened, nor will be found."""
-        try:
-            found = self.path.stat().st_ino
-        except OSError:
-            found = None
-        if found != self.opened:
-            raise DatabaseError(
-                f"{self.path} was moved, deleted or replaced while it was in use",
-                hint="what was written since is in the file that was opened; if it was moved,"
-                " give --db its new place",
-            )
 
     def close(self) -> None:
         """Closes the file and lets the next supervisor in."""

@@ -105,6 +105,7 @@ class Supervisor:
         self.finish_empty_sweeps()
         for session in self.sessions.values():
             session.stop()
+        self.store.files.check()
 
     def has_pending_work(self) -> bool:
         """Return whether jobs may still start, without any worker."""
@@ -139,7 +140,7 @@ class Supervisor:
         if not self.changed and self.pool and now < self.look_at:
             return
         self.changed = False
-        self.store.check_not_replaced()
+        self.store.files.check()
         if self.listener is not None:
             self.listener.rebind_if_removed()
         self.failures.end_rests(now)

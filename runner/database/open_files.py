@@ -1,0 +1,88 @@
+"""The files of an open database: notices when one is moved, deleted or replaced.
+
+SQLite writes to `NAME-wal` first. A database that is moved without that file lacks its latest rows,
+and closing it does not bring them over; so they are written into the file that was opened.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from ..errors import DatabaseError
+from ..system.open_path import path_of_descriptor
+from ..system.timestamps import utc_now
+from ..text.sanitize import display_path
+
+
+class OpenFiles:
+    """A database, its write-ahead log and its index, as they were when it was opened."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Raises OSError."""
+        self.path, self.connection = path, connection
+        # Closed after the connection: closing any descriptor of a file drops the process's locks.
+        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.opened = {name: inode(name) for name in self.paths()}
+
+    def paths(self) -> list[Path]:
+        """The database, its write-ahead log and its index."""
+        return [self.path, *(Path(f"{self.path}-{end}") for end in ("wal", "shm"))]
+
+    def close(self) -> None:
+        """Close the descriptor; the connection must be closed before."""
+        os.close(self.descriptor)
+
+    def lost(self) -> list[Path]:
+        """The files that are no longer where they were opened."""
+        return [path for path, known in self.opened.items() if known and inode(path) != known]
+
+    def check(self) -> None:
+        """Raises DatabaseError if a file was moved, deleted or replaced; saves all rows first."""
+        if not (lost := self.lost()):
+            return
+        where = self.save()
+        raise DatabaseError(
+            f"{display_path(lost[0])} was moved, deleted or replaced while it was in use",
+            hint=f"all rows are in {display_path(where)}; give it with --db to go on"
+            if where
+            else "its rows could not be saved",
+        )
+
+    def save(self) -> Path | None:
+        """Write all rows into the opened file, or into a new one if it was deleted.
+
+        Return the file; None if that failed.
+        """
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if os.fstat(self.descriptor).st_nlink:
+                return path_of_descriptor(self.descriptor) or self.path
+            return self.save_copy()
+        except (OSError, sqlite3.Error):
+            return None
+
+    def save_copy(self) -> Path:
+        """Copy the database into a new file beside its former path. Raises sqlite3.Error."""
+        moment = utc_now()[:19].replace(":", "")
+        copy = self.path.with_name(f"{self.path.stem}-saved-{moment}{self.path.suffix}")
+        with closing(sqlite3.connect(copy)) as target:
+            self.connection.backup(target)
+        return copy
+
+    def save_if_lost(self) -> None:
+        """Save all rows if a file is not where it was; for the end of a process."""
+        with suppress(OSError):
+            if self.lost():
+                self.save()
+
+
+def inode(path: Path) -> tuple[int, int] | None:
+    """A file's device and inode; None without one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
