@@ -79,6 +79,11 @@ def models() -> str:
         " checkpoint's family is determined by its config, never by its name; unknown checkpoints"
         " use the generic family. `vlmsweep models` prints the same; `vlmsweep models --check ID`"
         " reports whether a model can run on this machine.",
+        "A LoRA adapter (adapter_config.json), alone or in the folder of a model's weights, is"
+        " refused as `unsupported` by plan and run, with both engines: it is neither applied nor"
+        " ignored."
+        " The message has the commands that merge it into its base with peft. To use the weights"
+        " without it, move the adapter's files elsewhere.",
         "*Generated from `workers/families/` by `scripts/make_docs.py`.*",
     ]
     for family in family_info.run_describe()["families"]:

@@ -18,6 +18,7 @@ from schemas.shared import model_folder
 from . import generation_config, safetensors_file
 from .checkpoint_file import check_link, is_pointer, pointer_failure, read_object, refetch_hint
 from .error_classes import WorkerFailure
+from .lora_adapter import refuse_adapter_in
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -31,7 +32,6 @@ OTHER_JSON: dict[str, ErrorClass] = {
     "processor_config.json": "bad_processor",
     "video_preprocessor_config.json": "bad_processor",
     "chat_template.json": "bad_template",
-    "adapter_config.json": "bad_config",
 }
 # Files that can hold a vocabulary; without any of these a library makes an empty one.
 VOCABULARIES = ("*.model", "*.tiktoken", "*.vocab", "*.spm", "vocab*", "tokenizer.json", "tekken*")
@@ -104,12 +104,16 @@ def read_checkpoint(
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """`config.json` alone: enough to know the family. Raises not_found or bad_config."""
+    """`config.json` alone: enough to know the family.
+
+    Raises not_found, bad_config, or unsupported for a LoRA adapter.
+    """
     if folder.is_file():
         raise _not_a_checkpoint("bad_config", folder, model_folder.identify_file(folder))
     if not folder.is_dir():
         hint = f"Check whether {folder} is the path you mean."
         raise WorkerFailure("not_found", f"{folder} is not a folder", hint)
+    refuse_adapter_in(folder)
     path = folder / "config.json"
     check_link(path, "bad_config")
     if not path.exists() and (known := model_folder.identify_folder(folder)):

@@ -35,6 +35,7 @@ from .fetch import (
     not_in_cache,
     patterns,
 )
+from .lora_adapter import refuse_adapter
 from .requirements import check_loadable, missing_for
 
 HUB = "huggingface_hub"
@@ -162,6 +163,7 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
     except Exception as error:
         raise hub_failure(error, ask.model, ask.revision) from error
     sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
+    refuse_adapter(ask.model, sizes)
     wanted = list(
         filter_repo_objects(
             list(sizes), allow_patterns=patterns(ask), ignore_patterns=list(UNWANTED)

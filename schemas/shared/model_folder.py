@@ -6,7 +6,6 @@ the first bytes of a single file.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,10 +95,6 @@ def _other_format(entries: list[Path]) -> NotACheckpoint | None:
     names = {path.name for path in entries}
     if "model_index.json" in names:
         return NotACheckpoint("a diffusers pipeline, which makes images", "Leave it out.")
-    if "adapter_config.json" in names:
-        base = _base_model(next(path for path in entries if path.name == "adapter_config.json"))
-        hint = f"Merge it into its base model{base} and give the merged folder."
-        return NotACheckpoint("an adapter (LoRA) without its base model", hint)
     files = [path for path in entries if path.is_file()]
     if any(path.suffix == ".safetensors" for path in files):
         return None
@@ -129,15 +124,6 @@ def _parent_of_one(entries: list[Path]) -> NotACheckpoint | None:
     if inner:
         return NotACheckpoint("the folder above a model's", f"Give {_listed(inner)}.")
     return None
-
-
-def _base_model(path: Path) -> str:
-    """The base model that an adapter's config names, for a hint."""
-    try:
-        name = json.loads(path.read_bytes()[:1_000_000])["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return ""
-    return f" {name:.200}" if isinstance(name, str) and name.isprintable() else ""
 
 
 def _is_checkpoint(folder: Path) -> bool:

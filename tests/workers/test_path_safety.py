@@ -43,7 +43,6 @@ NAMES = {
     "a manifest that mlx-vlm opens": ("config.json", "text_config", "ple_storage", "manifest"),
     "code that mlx-vlm runs": ("config.json", "model_file"),
     "a processor's part": ("processor_config.json", "audio_tokenizer", "x_name_or_path"),
-    "an adapter's base": ("adapter_config.json", "base_model_name_or_path"),
 }
 
 
