@@ -1,4 +1,4 @@
-"""The supervisor's side: sweep files, jobs, workers' lives, the store and what reads it.
+"""The supervisor's side: sweep files, jobs, worker processes, the store and its readers.
 
 Nothing here imports torch, transformers or mlx, so that it stays small, quick to start and
 alive whatever a model does.

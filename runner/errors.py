@@ -1,6 +1,6 @@
-"""The errors people see, each with the exit code it leads to.
+"""The errors that users see, each with its exit code.
 
-Every message says what is wrong, where, and what to do next. Nothing here prints.
+Every message names the problem, the place and the next step. Nothing here prints.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class VlmsweepError(Exception):
 
 
 class SweepFileError(VlmsweepError):
-    """A sweep file, or the same things said on the command line, cannot be used."""
+    """A sweep file, or the same settings on the command line, cannot be used."""
 
 
 class QueryError(VlmsweepError):
@@ -33,7 +33,7 @@ class QueryError(VlmsweepError):
 
 
 class DatabaseError(VlmsweepError):
-    """The database file is not ours, too new, in use, damaged or not writable."""
+    """The file is not a vlmsweep database, too new, in use, damaged or not writable."""
 
     exit_code = EXIT_DATABASE
 

@@ -1,6 +1,6 @@
-"""Where the history and the user's own queries lie: the system's folders for such things.
+"""The default places of the history and the user's queries: the system's data folders.
 
-`--db` and VLMSWEEP_DB are read by the command line; this is what comes after them.
+`--db` and VLMSWEEP_DB are read by the command line; these are the defaults after them.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def shell_command_name() -> str:
 
 
 def queries_folder() -> Path:
-    """The folder of the user's own named queries; it need not be there."""
+    """The folder of the user's own named queries; it need not exist."""
     if given := os.environ.get("VLMSWEEP_QUERIES"):
         return expand_home(Path(given)).absolute()
     import platformdirs

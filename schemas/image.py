@@ -20,14 +20,14 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """A source file and the pixels made from it, apart from where they lie.
+    """A source file and the pixels made from it, without their paths.
 
     `mode`, `width` and `height` are the stored source's, before it is turned upright;
     `orientation` is EXIF's, 1 to 8. `frames` counts frames or pages, of which the first is used.
     `prepared_sha256` is over width, height and RGB pixels, so that it does not depend on how the
     prepared file is compressed. `reused`: nothing was decoded, the folder had it already.
-    `message` is readable text, set only with `error_class`; `notes` name what was left out of a
-    file that was decoded.
+    `message` is readable text, set only with `error_class`; `notes` name the metadata left
+    out of a file that was decoded.
 
     Of a video `orientation` is what its display matrix comes to in EXIF's words, `frames` counts
     all its frames, `max_frames` is the requested number, and `frame_sha256s` are those taken,

@@ -5,8 +5,8 @@
 `private_words.txt` lists names that must not come back: modules, definitions, imports, parameters,
 attributes, columns and keys. `plain_words.txt` lists wordings that are hard to read, each with a
 plain one; they are searched in docstrings, comments, messages, help texts and documentation. With
-PATH, only these files are read. A line that ends in `# words: ok` (`<!-- words: ok -->` in
-Markdown) is accepted as it is.
+PATH, only these files and folders are read. A line that ends in `# words: ok`
+(`<!-- words: ok -->` in Markdown) is accepted as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import ast
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,11 +25,14 @@ from prose import Prose, blank_code, comment_prose, markdown_prose, string_prose
 HERE = Path(__file__).resolve().parent
 DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 PACKAGES = ("runner", "workers", "schemas", "tests", "scripts")
+KINDS = ("*.py", "*.sql", "*.md")
 ACCEPTED = "words: ok"
 # Strings in these files are questions and answers for models; only docstrings and comments count.
 DATA = (
     *("scripts/demo_phrasings.py", "scripts/demo_questions.py"),
     *("scripts/history_texts.py", "scripts/make_sample_images.py"),
+    # A training text, and a chat template as it was published.
+    *("scripts/tiny/common.py", "scripts/tiny/qwen2_5_vl.py"),
 )
 
 
@@ -188,14 +191,22 @@ def prose_findings(
                     yield Finding(file, line, " ".join(match[0].split()), better)
 
 
+def files_in(path: Path, kinds: Iterable[str]) -> list[Path]:
+    """Return a file, or the files of these kinds below a folder."""
+    if not path.is_dir():
+        return [path]
+    return sorted(file for kind in kinds for file in path.rglob(kind))
+
+
 def checked_files(root: Path, only: list[str]) -> list[Path]:
-    """Return the files to read: sources, README, CHANGELOG and docs, or those of `only`."""
+    """Return the files to read: sources, README, CHANGELOG and docs, or those of `only`.
+
+    A folder means its Python, SQL and Markdown files.
+    """
     if only:
-        return [Path(name).resolve() for name in only]
-    folders = [root / name for name in PACKAGES]
-    sources = [
-        path for kind in ("*.py", "*.sql") for folder in folders for path in folder.rglob(kind)
-    ]
+        return [file for name in only for file in files_in(Path(name).resolve(), KINDS)]
+    folders = [root / name for name in PACKAGES if (root / name).is_dir()]
+    sources = [file for folder in folders for file in files_in(folder, KINDS[:2])]
     texts = [*root.glob("*.md"), *(root / "docs").glob("*.md"), *(root / ".github").rglob("*.md")]
     return sorted(sources) + sorted(texts)
 
@@ -229,7 +240,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     summary, _, details = (__doc__ or "").partition("\n\n")
     formatter = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=summary, epilog=details, formatter_class=formatter)
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="Check only these files.")
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="Check only these files and folders."
+    )
     parser.add_argument("--root", type=Path, default=HERE.parent, help="Checkout to read.")
     parser.add_argument("--count", action="store_true", help="Print counts per file.")
     only = parser.add_mutually_exclusive_group()

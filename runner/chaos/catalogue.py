@@ -1,4 +1,4 @@
-"""The faults that are tried, and what counts as having survived each. Definitions only.
+"""The faults that are tried, and the condition for surviving each. Definitions only.
 
 The faults themselves are in `runner.chaos.faults`, under the same names.
 """
@@ -20,7 +20,7 @@ class Fault:
     """One fault. `where` says who commits it: a run, a model while it comes or goes, or us.
 
     `holds` are pieces of text that columns of the job's row must hold, `limits` those of the
-    sweep. `hangs` stands for a short limit, which ends it; `kills` is how many processes must
+    sweep. `hangs` sets a short limit, which ends it; `kills` is how many processes must
     have been there to be killed, for a descendant that never came up would prove nothing.
     """
 
@@ -49,7 +49,9 @@ def crash(name: str, title: str, message: str, **more: Any) -> Fault:
 FAULTS = (
     hang("hang-in-python", "hang in Python"),
     hang("hang-in-native-code", "hang in native code"),
-    hang("hang-amid-answer", "hang amid an answer", phase="generate", holds={"raw_text": PARTIAL}),
+    hang(
+        "hang-during-answer", "hang during an answer", phase="generate", holds={"raw_text": PARTIAL}
+    ),
     hang("hang-in-load", "hang in load", phase="load", where="model"),
     Fault("hang-at-exit", "hang at exit", "ok", where="model", quick=False),
     hang("stopped", "stopped (SIGSTOP)"),

@@ -1,10 +1,10 @@
 """A worker that misbehaves on purpose, run by path in place of a real one.
 
 It speaks the workers' protocol with nothing but the standard library, so that it starts in
-milliseconds and imports nothing from beside it. Which fault is asked for stands in the model's
-folder name or in the prompt. Every process it starts carries the mark given as first argument on
+milliseconds and imports nothing from its folder. The fault is named by the model's folder or by
+the prompt. Every process it starts carries the mark given as first argument on
 its command line, and ends by itself after LAST_S, should every defence fail (all but one that is
-stopped). It judges nothing: that is `runner.chaos.runner`'s business.
+stopped). `runner.chaos.runner` checks the result.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FaultyWorker:
         self.say("run_finished", run=run, raw_text=text, text=text, **figures)
 
     def serve(self) -> None:
-        """Does what it is told, and what its model's name and its prompts tell it."""
+        """Executes commands, and the faults that the model's name and the prompts name."""
         model = ""
         for line in self.commands:
             command = json.loads(line)
@@ -116,8 +116,8 @@ def hang_in_native_code(worker: FaultyWorker, run: int) -> None:
     os._exit(99)
 
 
-def hang_amid_answer(worker: FaultyWorker, run: int) -> None:
-    """What was said before must be kept."""
+def hang_during_answer(worker: FaultyWorker, run: int) -> None:
+    """The text before the hang must be kept."""
     worker.say("first_token", run=run, ttft_s=0.0, preprocess_s=0.0)
     worker.say("text", run=run, text=PARTIAL)
     forever()
@@ -145,7 +145,7 @@ def own_session(worker: FaultyWorker, run: int) -> None:
 
 
 def spawn_in_session(worker: FaultyWorker) -> None:
-    """A child in a session of its own, which keeps every descriptor of its parent."""
+    """A child in a new session, which keeps every descriptor of its parent."""
     if os.fork() == 0:
         os.setsid()
         os.set_inheritable(worker.events, True)
@@ -191,7 +191,7 @@ def leaked_child(worker: FaultyWorker, run: int) -> None:
     os._exit(0)
 
 
-# Dying.
+# Exits.
 
 
 def segfault(worker: FaultyWorker, run: int) -> None:
@@ -203,7 +203,7 @@ def segfault(worker: FaultyWorker, run: int) -> None:
 
 
 def abort(worker: FaultyWorker, run: int) -> None:
-    """What a failed assertion in a library does."""
+    """Aborts, as a failed assertion in a library does."""
     no_core()
     os.abort()
 
@@ -226,7 +226,7 @@ def torn_line(worker: FaultyWorker, run: int) -> None:
     os._exit(0)
 
 
-# Talking nonsense.
+# Invalid output.
 
 
 def garbage(worker: FaultyWorker, run: int) -> None:
@@ -256,7 +256,7 @@ def flood(worker: FaultyWorker, run: int) -> None:
 
 
 def grow_memory(worker: FaultyWorker, run: int) -> None:
-    """Takes memory, touched, until somebody minds; with an end, for the machine's sake."""
+    """Takes memory, touched, until it is killed; limited, to protect the machine."""
     hoard = []
     for i in range(GROW_BYTES // GROW_STEP):
         hoard.append(bytes([i % 255 + 1]) * GROW_STEP)
@@ -267,7 +267,7 @@ def grow_memory(worker: FaultyWorker, run: int) -> None:
 FAULTS: dict[str, Callable[[FaultyWorker, int], None]] = {
     do.__name__.replace("_", "-"): do
     for do in (
-        *(hang_in_python, hang_in_native_code, hang_amid_answer, stopped),
+        *(hang_in_python, hang_in_native_code, hang_during_answer, stopped),
         *(grandchild, own_session, daemon, bare_daemon, spawn_every_descendant, leaked_child),
         *(segfault, abort, exit_without_answer, torn_line),
         *(garbage, huge_line, second_answer, flood, grow_memory),

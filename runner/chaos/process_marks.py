@@ -1,7 +1,7 @@
-"""Finds what is left of a trial, anywhere on the machine, and clears it away.
+"""Finds a trial's remaining processes, anywhere on the machine, and kills them.
 
 A trial's processes carry a mark that no other process has, on their command line or in their
-environment. Parents and groups are not looked at, for those are what a fault escapes from.
+environment. Parents and groups are not used, because faults escape from those.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def marked_processes(mark: str) -> list[psutil.Process]:
 
 
 def has_mark(process: psutil.Process, mark: str) -> bool:
-    """Whether a process is ours: a zombie, or somebody else's, is not."""
+    """True if a process carries the mark; False for a zombie or an unreadable process."""
     try:
         if hasattr(os, "getuid") and process.uids().real != os.getuid():
             return False
@@ -42,7 +42,7 @@ def has_mark(process: psutil.Process, mark: str) -> bool:
 
 
 def wait_for(mark: str, count: int, limit_s: float) -> list[psutil.Process]:
-    """Waits until so many carry the mark, or exactly none for 0; returns those that do."""
+    """Waits until `count` processes carry the mark, or none for 0; returns those that do."""
     deadline = time.monotonic() + limit_s
     while True:
         found = marked_processes(mark)
@@ -53,9 +53,9 @@ def wait_for(mark: str, count: int, limit_s: float) -> list[psutil.Process]:
 
 
 def kill_marked(mark: str, limit_s: float = 5.0) -> int:
-    """Kills all that carry the mark until none is left; returns how many there are still.
+    """Kills the processes with the mark until none is left; returns the number that remain.
 
-    A process is known by number and birth (psutil sees to that), so no other can be hit.
+    psutil identifies a process by pid and start time, so no other can be hit.
     """
     deadline = time.monotonic() + limit_s
     while (left := marked_processes(mark)) and time.monotonic() < deadline:

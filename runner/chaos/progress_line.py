@@ -1,4 +1,4 @@
-"""A line on the terminal that says which fault is being tried; nothing into pipes and logs."""
+"""A line on the terminal with the current fault; nothing in pipes and logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a fault, and whether that counts as survived. Pure but for the size of a log."""
+"""The result of a fault, and whether it was survived. Reads nothing but a log's size."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FaultResult:
-    """What came of one fault. `why` says what was wrong; None when it was survived.
+    """The result of one fault. `why` is the reason for failure; None when it was survived.
 
-    `kill_s` is the time from the decision to kill until all was gone, None where nothing had to
-    be killed; `survivors` counts processes that were still there when the sweep had ended.
+    `kill_s` is the time from the decision to kill until all processes were gone, None if
+    nothing was killed; `survivors` counts processes that were still there when the sweep had ended.
     """
 
     fault: str
@@ -36,11 +36,11 @@ class FaultResult:
 
 
 def check_result(fault: Fault, found: Row, left: int) -> Iterator[str]:
-    """What was not as it should be, of the job's row and of the processes left."""
+    """Yields the problems of the job's row and of the remaining processes."""
     if found["outcome"] != fault.expected:
         yield f"it ended as {found['outcome'] or 'nothing stored'}, not as {fault.expected}"
     elif fault.phase not in (None, found["phase"]):
-        yield f"it was said to be in phase {found['phase']}, not {fault.phase}"
+        yield f"it was recorded in phase {found['phase']}, not {fault.phase}"
     for column, text in fault.holds.items():
         if text not in (found.get(column) or ""):
             yield f"{column} does not hold {text!r}"

@@ -1,8 +1,8 @@
-"""Tries faults, one after another, with the real supervisor, shim and store.
+"""Tries faults in sequence, with the real supervisor, shim and store.
 
 Each trial is a sweep of its own in a forked supervisor, so that a supervisor that hangs, or is
-killed on purpose, ends its trial and not the command. What came of it is read from the database
-and from the machine's table of processes, never from what the supervisor says. All trials share
+killed on purpose, ends its trial and not the command. Results are read from the database
+and from the process table, never from the supervisor's output. All trials share
 one temporary database. Nothing is left: neither processes nor files.
 """
 
@@ -109,7 +109,7 @@ class FaultRunner:
             os._exit(status)
 
     def wait(self) -> str | None:
-        """Waits for the supervisor's end; says what was wrong with it."""
+        """Waits for the supervisor to exit; returns its problem, or None."""
         assert self.supervisor is not None
         deadline = time.monotonic() + TIMEOUT_S
         while time.monotonic() < deadline:
@@ -122,20 +122,20 @@ class FaultRunner:
         return f"the supervisor did not end within {TIMEOUT_S:g} s"
 
     def last_words(self) -> str:
-        """The last line of what a failed supervisor left."""
+        """The last line of a failed supervisor's output."""
         with contextlib.suppress(OSError, IndexError):
             return self.log.read_text().strip().splitlines()[-1]
         return "it left no message"
 
     def kill_supervisor(self) -> None:
-        """SIGKILL, if one is running. Its number is ours until it was waited for."""
+        """SIGKILL, if one is running. Its pid is not reused before it is waited for."""
         if self.supervisor is not None:
             os.kill(self.supervisor, signal.SIGKILL)
             os.waitpid(self.supervisor, 0)
             self.supervisor = None
 
     def clear(self) -> int:
-        """Ends whatever is left of a trial; returns how many of its processes there were."""
+        """Kills the processes of a trial; returns their number."""
         self.kill_supervisor()
         left = len(process_marks.marked_processes(self.mark))
         process_marks.kill_marked(self.mark)
@@ -144,7 +144,7 @@ class FaultRunner:
     # Trials.
 
     def run_fault(self, fault: Fault) -> FaultResult:
-        """One fault, and what came of it."""
+        """Runs one fault; returns the result."""
         began = time.monotonic()
         try:
             found = (
@@ -178,7 +178,7 @@ class FaultRunner:
         return self.read(fault) | {"wrong": [wrong] if wrong else []}
 
     def run_supervisor_kill(self, fault: Fault) -> Row:
-        """A supervisor that is killed amid a run; the next one must close what it left open."""
+        """A supervisor that is killed during a run; the next one must close its open runs."""
         wrong = []
         self.start(self.plan(fault), lambda _: None)
         if len(process_marks.wait_for(self.mark, BROOD, TIMEOUT_S)) < BROOD:
@@ -251,7 +251,7 @@ class WorkerKiller:
 
 @contextmanager
 def fault_runner(quick: bool) -> Iterator[FaultRunner]:
-    """A bench in a folder of its own; both are cleared away whatever happens."""
+    """A FaultRunner in a temporary folder; both are always removed."""
     with handle_termination():
         folder = Path(tempfile.mkdtemp(prefix="vlmsweep-chaos-"))
         made = FaultRunner(folder, QUICK_HANG_S if quick else HANG_S)
@@ -270,8 +270,8 @@ def handle_termination() -> Iterator[None]:
 
     What was ignored at the start, as by `nohup`, stays ignored.
     """
-    heard = [number for number in ENDS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
+    handled = [number for number in ENDS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in handled}
     try:
         yield
     finally:
@@ -282,10 +282,10 @@ def handle_termination() -> Iterator[None]:
 def run(
     chosen: list[Fault], quick: bool, on_fault: Callable[[int, Fault], None] = lambda *_: None
 ) -> list[FaultResult]:
-    """Tries faults in turn; each is told of, with its number, before it is tried."""
-    verdicts = []
+    """Tries faults in turn; each is reported, with its number, before it is tried."""
+    results = []
     with fault_runner(quick) as made:
         for number, fault in enumerate(chosen, start=1):
             on_fault(number, fault)
-            verdicts.append(made.run_fault(fault))
-    return verdicts
+            results.append(made.run_fault(fault))
+    return results

@@ -48,7 +48,7 @@ class FilePath(click.Path):
 
 
 def unusable_name(text: str) -> str | None:
-    """Why no file can have this name, or None."""
+    """Returns the reason why no file can have this name, or None."""
     try:
         encoded = text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -20,9 +20,9 @@ def doctor(ctx: click.Context, /, devices: bool, db: Path | None, format: Any) -
     """Check what this machine can isolate, kill and measure, by trying each.
 
     \b
-    in force  works on this machine
-    not here  not available; the detail names the consequence
-    problem   fix this before an unattended sweep
+    ok           works on this machine
+    unavailable  not on this system; the detail names the consequence
+    problem      fix this before an unattended sweep
 
     Rows have the keys area, check, state and detail. Nothing is changed and no secret is printed.
     Exit code 0 if there is no problem, otherwise 1.

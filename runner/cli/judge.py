@@ -1,4 +1,4 @@
-"""The command judge: rescores stored answers."""
+"""The command `judge`: rescores stored answers."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ KINDS = ("logs", "images", "samples")
 @click.option(
     "--only", type=click.Choice(KINDS), multiple=True, help="Delete only this kind (repeatable)."
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be deleted; delete nothing.")
+@click.option("--dry-run", is_flag=True, help="List the rows to delete; delete nothing.")
 @database
 def prune(days: float, only: tuple[str, ...], dry_run: bool, db: Path | None) -> None:
     """Delete old logs, prepared images and memory samples. Runs are never deleted.

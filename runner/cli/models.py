@@ -21,7 +21,7 @@ from .options import formats
 def models(ctx: click.Context, check: str | None, format: Any) -> None:
     """List the supported model families, how each is loaded, and the models in the cache.
 
-    With --check, report on one model and what it lacks; exit code 1 if it cannot run.
+    With --check, report on one model and its requirements; exit code 1 if it cannot run.
     """
     from runner.planning import family_info
     from runner.view import tables

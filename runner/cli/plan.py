@@ -54,7 +54,7 @@ def plan(format: Any, db: Path | None, strict: bool, **given: Any) -> None:
 def fetch(ctx: click.Context, /, json: bool, quiet: bool, **given: Any) -> None:
     """Download the models and create the environments that `run` needs with the same arguments.
 
-    Models are downloaded one after another, each within its download limit. Complete files are
+    Models are downloaded in sequence, each within its download limit. Complete files are
     not downloaded again. No image is needed, and no model is loaded.
 
     \b

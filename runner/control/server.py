@@ -137,7 +137,7 @@ class ControlServer:
         self.send(connection)
 
     def send(self, connection: socket.socket) -> None:
-        """Send what the client takes of its reply; a client that reads nothing is dropped later."""
+        """Send as much of the reply as fits; a client that reads nothing is dropped later."""
         reply = self.buffers.get(connection)
         if reply is None:
             return

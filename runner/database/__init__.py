@@ -1,3 +1,3 @@
 """The one SQLite file: its schema, its writer, its readers."""
 
-APPLICATION_ID = 0x766C6D73  # "vlms", in the file's header, tells our files from others'
+APPLICATION_ID = 0x766C6D73  # "vlms", in the header of each of our files

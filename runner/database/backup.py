@@ -14,10 +14,10 @@ from .reader import Reader, connect
 def backup(database: Path, copy: Path, replace: bool = False) -> int:
     """Copies the database, compacts and checks the copy; returns its size in bytes.
 
-    Images and logs beside the database are not copied. Raises DatabaseError, and then leaves no
+    Images and logs are not copied. Raises DatabaseError, and then leaves no
     incomplete copy behind.
     """
-    Reader(database).connection.close()  # says so when it is none of ours
+    Reader(database).connection.close()  # raises DatabaseError for any other file
     if copy.exists() and not replace:
         raise DatabaseError(f"{copy} is there already", hint="give --replace to write over it")
     if copy.exists() and copy.samefile(database):

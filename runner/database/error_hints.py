@@ -1,4 +1,4 @@
-"""Turns SQLite's errors into advice: what was probably meant, and what there is to ask.
+"""Turns SQLite's errors into advice: the probable meaning, and the existing tables and columns.
 
 Pure text work on an error, a query and a schema; it runs nothing.
 """

@@ -1,7 +1,7 @@
-"""What a model will likely cost, from what it cost before: time to load, time a job, memory.
+"""Estimates a model's load time, time per job and memory from its earlier runs.
 
-Estimates serve scheduling and plans; they are never stored. A model is the same when it lies at
-the same place; its latest loads count, since machines and versions change.
+Estimates serve scheduling and plans; they are never stored. A model is the same if it has
+the same location; its latest loads count, since machines and versions change.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
-WORKERS = 10  # the latest loads that are looked at
+WORKERS = 10  # the latest loads that are read
 RUNS = 200  # the latest runs of those
 
 # The latest of each model's workers, and of each worker's runs, by index: there may be millions.
@@ -40,14 +40,14 @@ class Estimate:
     weights_bytes: int | None = None
 
     def takes_s(self, jobs: int, loads: int = 1) -> float | None:
-        """Seconds that so many jobs take, loads included; None when unknown."""
+        """Seconds for this number of jobs, loads included; None when unknown."""
         if self.latency_s is None:
             return None
         return (self.load_s or 0.0) * loads + self.latency_s * jobs
 
 
 def estimate(connection: sqlite3.Connection, source: str, location: str) -> Estimate:
-    """What is known of the model at a place."""
+    """Returns the estimate for the model at a location."""
     loads = connection.execute(LOADS, [source, location, WORKERS]).fetchall()
     if not loads:
         return Estimate()

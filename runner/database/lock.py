@@ -1,6 +1,6 @@
-"""The lock's file beside a database. Whether it is held: `runner.database.liveness`.
+"""The lock file of a database. Whether it is held: `runner.database.liveness`.
 
-The number in the file is for people alone. Nothing goes by it: a file outlives its writer, and
+The pid in the file is for messages only. Nothing goes by it: a file outlives its writer, and
 the lock does not. Taking the lock is `runner.database.store`'s.
 """
 
@@ -14,12 +14,12 @@ import psutil
 
 
 def canonical_path(database: Path) -> Path:
-    """A database's one true path, whatever links lead to it; all that lies beside it goes by it."""
+    """A database's path with links resolved; its lock file and folder are named by it."""
     return Path(os.path.realpath(database))
 
 
 def lock_file(database: Path) -> Path:
-    """The file beside a database that its supervisor holds locked."""
+    """The lock file of a database, in the same folder; its supervisor holds the lock."""
     place = canonical_path(database)
     return place.with_name(place.name + ".lock")
 
@@ -31,7 +31,7 @@ def write_pid(database: Path) -> None:
 
 
 def lock_owner_pid(database: Path) -> int | None:
-    """The process that signed last, if it lives; None when that cannot be known."""
+    """The pid of the last lock holder, if it is running; None when unknown."""
     try:
         pid = int(lock_file(database).read_text()[:20])
     except (OSError, ValueError):

@@ -65,7 +65,7 @@ class OpenFiles:
             return None
 
     def save_copy(self) -> Path:
-        """Copy the database into a new file beside its former path. Raises sqlite3.Error."""
+        """Copy the database into a new file next to its former path. Raises sqlite3.Error."""
         moment = utc_now()[:19].replace(":", "")
         copy = self.path.with_name(f"{self.path.stem}-saved-{moment}{self.path.suffix}")
         with closing(sqlite3.connect(copy)) as target:
@@ -73,7 +73,7 @@ class OpenFiles:
         return copy
 
     def save_if_lost(self) -> None:
-        """Save all rows if a file is not where it was; for the end of a process."""
+        """Save all rows if a file is not if it was; for the end of a process."""
         with suppress(OSError):
             if self.lost():
                 self.save()

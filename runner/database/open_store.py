@@ -17,7 +17,7 @@ from .store import Store
 
 @contextmanager
 def open_store(database: Path, emit: EventSink, wait_s: float = 0.0) -> Iterator[Store]:
-    """The database, held by us alone. Raises DatabaseError when it cannot be had, or fails."""
+    """The database, held by us alone. Raises DatabaseError when it cannot be opened, or fails."""
     store = Store(database, wait_s)
     try:
         left = recovery.recover(store)
@@ -27,7 +27,7 @@ def open_store(database: Path, emit: EventSink, wait_s: float = 0.0) -> Iterator
     except sqlite3.Error as error:
         raise DatabaseError(
             f"{database} failed: {error}",
-            hint="what had finished is stored; see to the disk, then: vlmsweep resume",
+            hint="finished runs are saved; check the disk, then run `vlmsweep resume`",
         ) from error
     finally:
         store.close()

@@ -109,7 +109,7 @@ class QueuedJobRow(TypedDict):
 def queue_sweeps(reader: Reader, now: datetime | None = None) -> list[QueuedSweepRow]:
     """A row per sweep in the queue, in the order in which they will be worked.
 
-    `expected_s` is what is left of it, `ends_at` when that will be done by one worker if nothing
+    `expected_s` is its remaining time, `ends_at` when that will be done by one worker if nothing
     else happens; both are None while some model of it was never run. A sweep that is held back
     (paused, waiting for an hour or another sweep, without its supervisor) has no end yet and delays
     no other.
@@ -146,7 +146,7 @@ def sum_known(seconds: Sequence[float | None]) -> float | None:
 
 
 def state_of(row: QueuedSweepRow, now: datetime) -> str:
-    """What a sweep in the queue does: running, paused, waiting for the hour or another, queued."""
+    """The state of a sweep in the queue: running, paused, waiting (for a time or sweep), queued."""
     if row["paused"]:
         return "pausing" if row["state"] == "running" and row["running"] else "paused"
     if row["state"] == "queued" and row["not_before"] and row["not_before"] > format_timestamp(now):

@@ -32,7 +32,7 @@ FORBIDDEN = {sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH}
 TELLING = {"table_info", "table_xinfo", "index_list", "index_info", "index_xinfo"}
 TELLING |= {"foreign_key_list", "table_list"}
 
-# In a long history most runs are ok: those that are not have an index, and the rest are theirs.
+# In a long history most runs are ok: the others are counted by an index, the rest are ok.
 SWEEPS = """
 WITH failures AS (
     SELECT sweep_id, sum(outcome = 'skipped') AS skipped, sum(unusable_image) AS unusable_images,
@@ -97,7 +97,7 @@ class Reader:
     """One open database file, for reading. `limit_s` holds for each question."""
 
     def __init__(self, path: Path, limit_s: float = 30) -> None:
-        """Opens the file. Raises DatabaseError when it is not there or not ours."""
+        """Opens the file. Raises DatabaseError when it is missing or no vlmsweep database."""
         self.path, self.limit_s = path, limit_s
         self.deadline = float("inf")
         if not path.is_file():
@@ -136,7 +136,7 @@ class Reader:
         self.connection.close()
 
     def overdue(self) -> int:
-        """Whether the question in hand has used up its time."""
+        """True if the current query has exceeded its time limit."""
         return int(time.monotonic() > self.deadline)
 
     def migrations(self) -> list[str]:
@@ -152,7 +152,7 @@ class Reader:
         with self.errors(sql):
             cursor = self.connection.execute(sql, parameters or {})
         if cursor.description is None:
-            raise QueryError("that is no question: it gives no rows back")
+            raise QueryError("not a query: the statement returns no rows")
         return QueryResult(
             unique_names([column[0] for column in cursor.description]), self.rows(cursor, sql)
         )
@@ -166,7 +166,7 @@ class Reader:
 
     @contextmanager
     def errors(self, sql: str) -> Iterator[None]:
-        """Turns SQLite's errors into ours."""
+        """Turns SQLite's errors into DatabaseError and QueryError."""
         try:
             yield
         except (sqlite3.Error, sqlite3.Warning) as error:
@@ -193,7 +193,7 @@ class Reader:
         return out
 
     def records(self, sql: str, *values: Any) -> list[dict[str, Any]]:
-        """A question of ours, as dictionaries."""
+        """Runs one of our queries; returns dictionaries."""
         self.deadline = time.monotonic() + self.limit_s
         with self.errors(sql):
             cursor = self.connection.execute(sql, values)
@@ -239,7 +239,7 @@ class Reader:
     def sweeps(self) -> list[SweepRow]:
         """All sweeps, the latest first, with counts over each job's latest run.
 
-        The state is `supervisor_gone` where it is stored as running and no supervisor is there.
+        The state is `supervisor_gone` if it is stored as running and no supervisor exists.
         """
         rows = cast(list[SweepRow], self.records(SWEEPS))
         for row in rows:
@@ -300,7 +300,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         connection.close()
-        # A write-ahead log needs files beside it. With none there, the file is whole by itself.
+        # A write-ahead log is a separate file. Without one, the database file is complete.
         if path.with_name(path.name + "-wal").exists():
             raise
         connection = sqlite3.connect(uri + "&immutable=1", uri=True, isolation_level=None)

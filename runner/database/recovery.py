@@ -1,4 +1,4 @@
-"""Puts right what a supervisor that died left behind, before anything new is begun.
+"""Cleans up after a supervisor that crashed, before any new work starts.
 
 Only the holder of the database's lock may call it: whatever still runs or claims to run is then
 a leftover. Runs are never deleted: those that were under way become `interrupted`, and their
@@ -26,7 +26,7 @@ GONE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class RecoverySummary:
-    """What was left: processes killed, runs marked interrupted, jobs queued again."""
+    """The cleanup: processes killed, runs marked interrupted, jobs queued again."""
 
     processes: int
     runs: int
@@ -34,7 +34,7 @@ class RecoverySummary:
 
 
 def recover(store: Store) -> RecoverySummary:
-    """Kills leftovers of this database's supervisors and closes what they left open."""
+    """Kills leftover processes of this database's supervisors and closes their open runs."""
     open_runs = store.connection.execute(
         "SELECT id, CASE WHEN raw_text IS NULL AND ttft_s IS NULL THEN 'prefill' ELSE 'generate'"
         " END FROM runs WHERE outcome IS NULL"
@@ -72,7 +72,7 @@ DIED = "the supervisor died while this was under way"
 
 
 def close_sweeps(store: Store) -> None:
-    """Sweeps that were under way, or not begun yet by their `run`: done if nothing of them is left,
+    """Sweeps that were running, or not yet started by their `run`: done if no job remains,
     so that others need not wait for them; else they wait."""
     store.connection.execute(
         "UPDATE sweeps SET ended_at = ?, state = CASE WHEN NOT EXISTS (SELECT 1 FROM jobs"
@@ -84,7 +84,7 @@ def close_sweeps(store: Store) -> None:
 
 
 def requeue_running_jobs(store: Store) -> int:
-    """Queues running jobs again; one whose supervisors keep dying under it is given up."""
+    """Queues running jobs again; one that repeatedly crashes its supervisor is given up."""
     store.connection.execute(
         "UPDATE jobs SET state = 'done' WHERE state = 'running' AND (SELECT count(*) FROM runs"
         " WHERE job_id = jobs.id AND message = ?) >= ?",
@@ -98,7 +98,7 @@ def kill_stale_processes(database: str) -> int:
     """Kills every process of this user that a supervisor of this database started."""
     mine, found = os.getpid(), []
     for process in psutil.process_iter():
-        # Whose environment we may not read is not ours.
+        # A process whose environment is unreadable belongs to another user.
         with suppress(psutil.Error, OSError):
             if process.pid != mine and process.environ().get(MARK) == database:
                 found.append(process)
@@ -112,7 +112,7 @@ def kill_stale_processes(database: str) -> int:
 def requeue_sweep(store: Store, sweep: int) -> int:
     """Queues every job of a sweep that did not end ok, but those that a rule excludes.
 
-    Each begins anew, with the first way to load its model; what was paused of it is not any more.
+    Each restarts with the first variant of its model; paused jobs are no longer paused.
     """
     with store.db.atomic():
         done = store.connection.execute(

@@ -1,4 +1,4 @@
-"""What tables, views and columns mean, read from `schemas.rows`; it opens no database."""
+"""Descriptions of tables, views and columns, from `schemas.rows`; it opens no database."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def describe_columns(name: str) -> list[dict[str, Any]]:
 
 
 def column_hints(row: type) -> dict[str, Any]:
-    """The columns and what is said of them."""
+    """The columns and their descriptions."""
     return typing.get_type_hints(row, include_extras=True)
 
 
 def table_description(row: type) -> str:
-    """What a table or view holds."""
+    """The description of a table or view."""
     return (row.__doc__ or "").strip().removeprefix("View: ")
 
 

@@ -1,4 +1,4 @@
-"""Reads how models scored, with 95% intervals, and what the checks of their texts come to.
+"""Reads the models' scores, with 95% intervals, and summaries of the checks of their texts.
 
 Both are written by `runner.database.score_writer`; the interval is `runner.scoring.confidence`.
 """
@@ -14,7 +14,7 @@ from ..scoring.confidence import interval
 
 
 class RecordSource(Protocol):
-    """What of a reader is needed here."""
+    """The methods of a reader that are used here."""
 
     def records(self, sql: str, *values: Any) -> list[dict[str, Any]]:
         """A question's rows."""
@@ -73,8 +73,8 @@ GROUP BY sweep_models.id, metric
 def model_scores(reader: RecordSource, sweep: int) -> list[ModelScoreRow]:
     """A row per model and metric, in the sweep's order: n, known, mean, low and high.
 
-    `known` are the questions with accepted answers, `n` those of them that were answered; what
-    ended not ok is no wrong answer. Repeats of a question are averaged first, and count once.
+    `known` are the questions with accepted answers, `n` those of them that were answered; a failed
+    run is not a wrong answer. Repeats of a question are averaged first, and count once.
     """
     if not (order := metrics(reader, sweep)):
         return []
@@ -116,7 +116,7 @@ def primary_scores(reader: RecordSource, sweep: int) -> dict[int, PrimaryScore]:
 
 
 def check_summaries(reader: RecordSource, sweep: int) -> dict[int, str | None]:
-    """What is to be said of each model's texts, under its row's number."""
+    """The summary of the checks of each model's texts, by the row's id."""
     rows = reader.records(
         """
         SELECT sweep_model_id, count(*) AS texts, sum(empty) AS empty, total(cut_off) AS cut_off,

@@ -1,4 +1,4 @@
-"""Writes what was seen of texts and how answers scored: beside each outcome, or all anew.
+"""Writes checks of texts and scores of answers: with each outcome, or all of them again.
 
 The figures come from `runner.scoring`, which knows no database. Reading is
 `runner.database.score_reader`.
@@ -30,7 +30,7 @@ LEFT JOIN reference_answers ON reference_answers.job_id = jobs.id
 
 @dataclass(frozen=True, slots=True)
 class ScoreProgress:
-    """How many texts were checked, how many of them scored; `last` run, None when none is left."""
+    """Counts of checked and scored texts; `last` is the last run, None at the end."""
 
     checked: int
     scored: int
@@ -40,7 +40,7 @@ class ScoreProgress:
 def score_run(connection: sqlite3.Connection, run: int) -> ScoreProgress:
     """Stores the checks and scores of one run, within the caller's transaction.
 
-    A run that said nothing gets no row.
+    A run without text gets no row.
     """
     row = connection.execute(RUNS + "WHERE runs.id = ?", [run]).fetchone()
     _, outcome, text, raw_text, finish_reason, turns, accepted, chosen = row
@@ -62,7 +62,7 @@ def question(turns: str) -> str:
 
 
 def replace_row(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
-    """A row, in place of the one that was there."""
+    """Replaces a row."""
     columns, placeholders = ", ".join(row), ", ".join("?" * len(row))
     statement = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({placeholders})"  # noqa: S608
     connection.execute(statement, list(row.values()))
@@ -71,7 +71,7 @@ def replace_row(connection: sqlite3.Connection, table: str, row: Mapping[str, An
 def store_reference(
     connection: sqlite3.Connection, job: int, accepted: Sequence[str], chosen: Iterable[str]
 ) -> None:
-    """Stores what is accepted as the answer to a job, if that is there, and how it is scored."""
+    """Stores the reference answers of a job, if any, and the metrics that score it."""
     connection.execute(
         "INSERT OR REPLACE INTO reference_answers (job_id, answers, metrics)"
         " SELECT id, ?, ? FROM jobs WHERE id = ?",
@@ -103,7 +103,7 @@ def as_json(value: object) -> str:
 
 
 def score_batch(connection: sqlite3.Connection, sweep: int, after: int) -> ScoreProgress:
-    """Checks and scores a few runs of a sweep anew, within the caller's transaction.
+    """Checks and scores a few runs of a sweep again, within the caller's transaction.
 
     They are those that come after a run; 0 begins.
     """

@@ -1,7 +1,7 @@
-"""Finds words in what models said and in what they were asked, by SQLite's full-text index.
+"""Finds words in answers and prompts with SQLite's full-text index.
 
-Plain words are looked for as they are, whatever signs they hold; only a query that is said to be
-FTS5's own is taken as such. The index is `migrations/initial/search.sql`.
+Plain words are searched literally, special characters included; only a query marked as
+FTS5's own is parsed as such. The index is `migrations/initial/search.sql`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ FROM jobs JOIN runs ON runs.job_id = jobs.id WHERE sweep_id = ?
 def search(
     reader: Reader, words: str, *, raw: bool = False, sweep: int | None = None, limit: int = 20
 ) -> list[dict[str, Any]]:
-    """What holds all the words: prompts, then answers, the newest first, at most `limit` of each.
+    """Returns texts with all the words: prompts, then answers, newest first.
+
+    At most `limit` of each.
 
     `"two words"` in quotes are looked for side by side. With `raw` the words are a query in FTS5's
     own language. Raises QueryError when there is nothing to look for, or `raw` is none.
@@ -86,6 +88,6 @@ def as_query(words: str) -> str:
     wanted = list(dict.fromkeys(p.replace('"', '""').lower() for p in parts if WORD.search(p)))
     if not wanted:
         raise QueryError(f"there is no word to look for in {words!r}")
-    if len(wanted) > MOST:  # marking the hits of each beside each takes SQLite very long
+    if len(wanted) > MOST:  # highlighting every pair of words takes SQLite very long
         raise QueryError(f"{len(wanted)} words are more than the {MOST} that can be looked for")
     return " ".join(f'"{part}"' for part in wanted)

@@ -46,12 +46,12 @@ class Store:
     def __init__(self, path: Path, wait_s: float = 0.0) -> None:
         """Opens or creates the file. Raises DatabaseError when it cannot be used.
 
-        Where somebody else writes it, that one's end is waited for, `wait_s` at most.
+        If another supervisor holds the lock, waits up to `wait_s` seconds for it.
         """
         self.path = path = canonical_path(path)
         if not is_plain(str(path)):
             raise DatabaseError(
-                f"{path} cannot be a database: its name holds what is no letter",
+                f"database path {path} contains control characters",
                 hint="give a place with a plain name with --db, or set VLMSWEEP_DB",
             )
         self.held = ExitStack()
@@ -74,7 +74,7 @@ class Store:
             raise
 
     def prepare(self) -> None:
-        """Checks that the file is ours before anything is written, then brings it up to date."""
+        """Checks that it is a vlmsweep database before any write, then migrates it."""
         (ours,) = self.connection.execute("PRAGMA application_id").fetchone()
         (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if ours != APPLICATION_ID and tables:
@@ -104,7 +104,7 @@ class Store:
         self.held.close()
 
     def folder(self, name: str) -> Path:
-        """A folder of that name beside the database, for files that belong to it."""
+        """A subfolder of that name in the database's folder of files."""
         folder = files_folder(self.path) / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -120,7 +120,7 @@ class Store:
         self.connection.execute(f"UPDATE {table} SET {sets} WHERE id = ?", values)  # noqa: S608
 
     def find_or_add(self, table: str, keys: Sequence[str], row: Mapping[str, Any]) -> int:
-        """The number of the row that is equal in `keys` (NULL equals NULL), added if need be."""
+        """The number of the row that is equal in `keys` (NULL equals NULL), added if missing."""
         same = " AND ".join(f"{key} IS ?" for key in keys)
         found = self.connection.execute(
             f"SELECT id FROM {table} WHERE {same}",  # noqa: S608
@@ -133,7 +133,7 @@ class Store:
         key = hashlib.sha256(canonical_json(facts).encode()).hexdigest()
         return self.find_or_add("environments", ["sha256"], {**facts, "sha256": key})
 
-    # What happened.
+    # Events.
 
     def start_worker(self, sweep_model: int, log_path: Path, number: int) -> int:
         """A worker that is about to be started."""
@@ -161,7 +161,7 @@ class Store:
         return int(number)
 
     def set_resolved_model(self, worker: int, fetched: Fetched) -> None:
-        """Points a worker at the model as it really lay on disk."""
+        """Sets a worker's model to the files that were loaded."""
         row = self.connection.execute(
             "SELECT source, location, revision FROM models WHERE id ="
             " (SELECT model_id FROM workers WHERE id = ?)",
@@ -208,7 +208,7 @@ class Store:
             score_writer.score_run(self.connection, run)
 
     def move_to_fallback(self, variant: int, to: int) -> None:
-        """All that waits in one way to load a model is to be tried in another."""
+        """Moves a variant's queued jobs to its fallback."""
         self.connection.execute(
             "UPDATE jobs SET fallback_id = ? WHERE ifnull(fallback_id, sweep_model_id) = ?"
             " AND state = 'queued'",
@@ -252,7 +252,7 @@ class Store:
 
 
 def files_folder(database: Path) -> Path:
-    """The folder beside a database for files that belong to it."""
+    """The folder for a database's files, in the same place as the database."""
     return canonical_path(database).with_suffix(".files")
 
 
@@ -273,7 +273,7 @@ def check_lockable(path: Path) -> None:
 
 
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:
-    """The right to write: the system's lock on a file beside the database, gone with its holder.
+    """The right to write: a system lock on the lock file, released when its holder exits.
 
     Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
     """
@@ -285,8 +285,8 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
         pid = lock_owner_pid(path)
         raise BusyError(
             f"another vlmsweep{f' (process {pid})' if pid else ''} is working on {path}",
-            hint="vlmsweep queue add hands it more to do, vlmsweep watch shows it; or give this"
-            " sweep a database of its own with --db. Reading is fine",
+            hint="vlmsweep queue add gives it more to do, vlmsweep watch shows it; or use"
+            " another database for this sweep with --db. Reading is fine",
         ) from None
     write_pid(path)
     return held

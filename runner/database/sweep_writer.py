@@ -1,7 +1,7 @@
-"""Stores what a sweep asks for: its models, prompts, images and jobs, all of it at once.
+"""Stores a sweep's models, prompts, images and jobs in one transaction.
 
-What happens to the jobs later is written by `runner.database.store`; what a sweep means is
-`runner.planning.expand`' business.
+What happens to the jobs later is written by `runner.database.store`; sweeps are
+expanded by `runner.planning.expand`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def add_jobs(
 def model_ranks(connection: sqlite3.Connection, plan: Plan) -> dict[int, int]:
     """Each entry's rank: by priority, then what is done soon, then as listed.
 
-    What history knows nothing of comes after what it knows.
+    Models without earlier runs come last.
     """
     jobs = Counter(job.entry for job in plan.jobs if job.skip_reason is None)
 

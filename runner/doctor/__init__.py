@@ -28,7 +28,7 @@ def run_checks(database: Path | DatabaseError, devices: bool, screen: TextIO) ->
         ("measure", measurement_checks.measurement_checks),
         ("store", lambda: storage_checks(database)),
         ("models", lambda: models.model_checks(devices)),
-        ("here", lambda: environment_checks.environment_checks(screen)),
+        ("environment", lambda: environment_checks.environment_checks(screen)),
     ]
     return [check for area, probe in probes for check in guarded(area, probe)]
 

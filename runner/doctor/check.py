@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["in force", "not here", "problem"]
+State = Literal["ok", "unavailable", "problem"]
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check: its area, name, state, and what the state means for the user.
+    """One check: its area, name, state, and detail for the user.
 
-    "in force": it works. "not here": not available; vlmsweep works without it. "problem": fix it
+    "ok": it works. "unavailable": not available; vlmsweep works without it. "problem": fix it
     before an unattended sweep.
     """
 
@@ -23,5 +23,5 @@ class Check:
 
 
 def state_of(yes: bool, otherwise: State = "problem") -> State:
-    """Return "in force" if it works, else `otherwise`."""
-    return "in force" if yes else otherwise
+    """Return "ok" if it works, else `otherwise`."""
+    return "ok" if yes else otherwise

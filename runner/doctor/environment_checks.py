@@ -20,7 +20,7 @@ def environment_checks(screen: TextIO) -> Iterator[Check]:
     yield terminal(screen)
     detail = f"vlmsweep {__version__}, Python {platform.python_version()}, {platform.system()}"
     detail += f" {platform.release()}, {platform.machine()}, {host.cores()} cores"
-    yield Check("here", "machine", "in force", detail)
+    yield Check("environment", "machine", "ok", detail)
 
 
 def images() -> Iterator[Check]:
@@ -29,23 +29,27 @@ def images() -> Iterator[Check]:
 
     found = [name for name in ("webp", "avif") if features.check(name)]
     detail = f"Pillow {version('pillow')} with {', '.join(['JPEG, PNG', *found])}"
-    yield Check("here", "images", "in force", detail)
+    yield Check("environment", "images", "ok", detail)
     for check, package, extra in (
         ("HEIC images", "pillow-heif", "heif"),
         ("videos", "av", "video"),
     ):
         have = version(package)
         detail = f"{package} {have}" if have else f"pip install 'vlmsweep[{extra}]' reads them"
-        yield Check("here", check, state_of(have is not None, "not here"), detail)
+        yield Check("environment", check, state_of(have is not None, "unavailable"), detail)
 
 
 def terminal(screen: TextIO) -> Check:
     """Check whether this terminal can show the live view."""
     kind = os.environ.get("TERM", "dumb")
     if not screen.isatty():
-        return Check("here", "live view", "not here", "no terminal: a line per job is written")
+        return Check(
+            "environment", "live view", "unavailable", "no terminal: a line per job is written"
+        )
     if kind == "dumb":
-        return Check("here", "live view", "not here", "a dumb terminal: a line per job is written")
+        return Check(
+            "environment", "live view", "unavailable", "a dumb terminal: a line per job is written"
+        )
     size = shutil.get_terminal_size()
     detail = f"{kind}, {size.columns} x {size.lines}, {screen.encoding}"
-    return Check("here", "live view", "in force", detail)
+    return Check("environment", "live view", "ok", detail)

@@ -87,7 +87,7 @@ def check_tree_kill(folder: Path) -> Iterator[Check]:
         detail = "subreaper: daemons become children of the shim and cannot escape"
         if adopted < 2:
             detail = "no subreaper: daemons are found by group and by a token in their environment"
-        yield Check("kill", "orphans adopted", state_of(adopted == 2, "not here"), detail)
+        yield Check("kill", "orphans adopted", state_of(adopted == 2, "unavailable"), detail)
         yield check_oom_priority(subject, family)
         subject.handle.kill()
         yield kill_result("kill of a whole tree", "all six", subject)
@@ -98,7 +98,7 @@ def kill_result(check: str, who: str, subject: KillTarget) -> Check:
     left, took_s = subject.wait_until_gone()
     if left:
         return Check("kill", check, "problem", f"{left} of {BROOD} still alive after {GONE_S:g} s")
-    return Check("kill", check, "in force", f"{who} gone in {took_s * 1000:.0f} ms ({KINDS})")
+    return Check("kill", check, "ok", f"{who} gone in {took_s * 1000:.0f} ms ({KINDS})")
 
 
 def check_oom_priority(subject: KillTarget, family: list[psutil.Process]) -> Check:
@@ -108,10 +108,10 @@ def check_oom_priority(subject: KillTarget, family: list[psutil.Process]) -> Che
         theirs = int(Path(f"/proc/{worker.pid if worker else 0}/oom_score_adj").read_text())
         ours = int(Path("/proc/self/oom_score_adj").read_text())
     except (OSError, ValueError):
-        return Check("kill", "worker dies first", "not here", "no oom_score_adj on this system")
+        return Check("kill", "worker dies first", "unavailable", "no oom_score_adj on this system")
     detail = f"oom_score_adj {theirs} against our {ours}: out of memory, the kernel ends "
     detail += "the worker first" if theirs > ours else "the largest process"
-    return Check("kill", "worker dies first", state_of(theirs > ours, "not here"), detail)
+    return Check("kill", "worker dies first", state_of(theirs > ours, "unavailable"), detail)
 
 
 def check_supervisor_death(folder: Path) -> Check:
@@ -136,10 +136,10 @@ def check_shim_death(folder: Path) -> Check:
         left, took_s = subject.wait_until_gone()
         if not left:
             detail = f"the kernel killed its worker (PDEATHSIG) in {took_s * 1000:.0f} ms"
-            return Check("kill", check, "in force", detail)
+            return Check("kill", check, "ok", detail)
         detail = "no PDEATHSIG: the worker runs until the next start kills it"
         return Check(
-            "kill", check, state_of(False, "problem" if host.LINUX else "not here"), detail
+            "kill", check, state_of(False, "problem" if host.LINUX else "unavailable"), detail
         )
 
 
@@ -152,9 +152,9 @@ def pidfd() -> Check:
         os.close(handle)
     except (AttributeError, OSError):
         detail = "not on this system: kills use the pid, after checking the process"
-        return Check("kill", check, "not here", detail)
+        return Check("kill", check, "unavailable", detail)
     detail = "a kill cannot hit another process that reused the pid"
-    return Check("kill", check, "in force", detail)
+    return Check("kill", check, "ok", detail)
 
 
 def cgroup() -> Check:
@@ -164,7 +164,7 @@ def cgroup() -> Check:
     kinds = {fields[fields.index("-") + 1]: fields[4] for fields in mounts if "-" in fields}
     if "cgroup2" not in kinds:
         which = "version 1 only" if "cgroup" in kinds else "no control groups"
-        return Check("kill", check, "not here", f"{which}; kills go by parent and group instead")
+        return Check("kill", check, "unavailable", f"{which}; kills go by parent and group instead")
     which = "versions 1 and 2" if "cgroup" in kinds else "version 2"
     own = next(
         (line[3:] for line in read_lines("/proc/self/cgroup") if line.startswith("0::")), "/"
@@ -173,13 +173,13 @@ def cgroup() -> Check:
     try:
         place.mkdir()
     except OSError as error:
-        detail = f"{which}, not ours to write ({error.strerror}); kills go by parent and group"
-        return Check("kill", check, "not here", detail)
+        detail = f"{which}, not writable ({error.strerror}); kills go by parent and group"
+        return Check("kill", check, "unavailable", detail)
     able = (place / "cgroup.kill").exists()
     place.rmdir()
     detail = f"{which}, writable, {'with' if able else 'without'} cgroup.kill; "
     detail += "kills go by parent and group instead, which needs no rights"
-    return Check("kill", check, "not here", detail)
+    return Check("kill", check, "unavailable", detail)
 
 
 def read_lines(path: str) -> list[str]:

@@ -56,15 +56,15 @@ def check_peak_memory() -> Check:
     del hoard
     check = "peak memory"
     if before is None or before.peak is None:
-        detail = "no high-water mark: peaks are sampled four times a second, and spikes missed"
-        return Check("measure", check, "not here", detail)
+        detail = "no high-water mark: peaks are sampled every 0.25 s, and spikes missed"
+        return Check("measure", check, "unavailable", detail)
     reset = host.reset_peak(os.getpid())
     after = host.process_memory(os.getpid())
     if reset and after and after.peak and after.peak < before.peak - HOARD // 2:
         detail = f"the kernel's mark ({host.peak_method()}), reset for each run: no spike is missed"
-        return Check("measure", check, "in force", detail)
+        return Check("measure", check, "ok", detail)
     detail = f"the kernel's mark ({host.peak_method()}) cannot be reset: exact for a worker's"
-    return Check("measure", check, "not here", f"{detail} whole life, sampled for a single run")
+    return Check("measure", check, "unavailable", f"{detail} whole life, sampled for a single run")
 
 
 def check_mapped_memory() -> Check:
@@ -72,9 +72,9 @@ def check_mapped_memory() -> Check:
     now = host.process_memory(os.getpid())
     if now is None or now.anonymous is None or now.file is None:
         detail = "not separate: weights mapped from files count as a worker's memory"
-        return Check("measure", "mapped files apart", "not here", detail)
+        return Check("measure", "mapped files apart", "unavailable", detail)
     detail = "weights mapped from files and a worker's private memory are counted separately"
-    return Check("measure", "mapped files apart", "in force", detail)
+    return Check("measure", "mapped files apart", "ok", detail)
 
 
 def address_space() -> Check:
@@ -88,7 +88,7 @@ def address_space() -> Check:
         held = False
     detail = "kept" if held else "not kept"
     detail += ": a hostile image's decoder " + ("cannot" if held else "could") + " take all memory"
-    return Check("measure", check, state_of(held, "not here"), detail)
+    return Check("measure", check, state_of(held, "unavailable"), detail)
 
 
 def oom_counts() -> Check:
@@ -105,9 +105,9 @@ def oom_counts() -> Check:
         if any(line.startswith("oom_kill ") for line in read_lines(file)):
             whose = "this whole machine" if file == "/proc/vmstat" else "this control group"
             detail = f"kills by the kernel's OOM killer are counted for {whose}"
-            return Check("measure", "kernel OOM kills", "in force", detail)
+            return Check("measure", "kernel OOM kills", "ok", detail)
     detail = "not counted here: an OOM kill looks like a kill by another program"
-    return Check("measure", "kernel OOM kills", "not here", detail)
+    return Check("measure", "kernel OOM kills", "unavailable", detail)
 
 
 def free_memory() -> Check:
@@ -122,17 +122,17 @@ def free_memory() -> Check:
             detail += f"; this container may have {units.size(int(found[0]))}"
     if free < LOW_BYTES:
         return Check("measure", "memory", "problem", f"{detail}: too little for any model")
-    return Check("measure", "memory", "in force", detail)
+    return Check("measure", "memory", "ok", detail)
 
 
 def swap() -> Check:
     """Check swap: its use makes measured times unreliable."""
     have = psutil.swap_memory()
     if not have.total:
-        return Check("measure", "swap", "not here", "none: it cannot affect times")
+        return Check("measure", "swap", "unavailable", "none: it cannot affect times")
     detail = f"{units.size(have.used)} of {units.size(have.total)} in use"
     detail += "; times measured while swapping are unreliable" if have.used else ""
-    return Check("measure", "swap", "in force", detail)
+    return Check("measure", "swap", "ok", detail)
 
 
 def clock() -> Check:
@@ -144,7 +144,7 @@ def clock() -> Check:
     if hasattr(time, "CLOCK_BOOTTIME"):
         slept = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
         detail += f"; it stops during suspend ({max(0, slept):.0f} s so far)"
-    return Check("measure", "clock", "in force", detail)
+    return Check("measure", "clock", "ok", detail)
 
 
 def check_interference_counters() -> Check:
@@ -156,4 +156,4 @@ def check_interference_counters() -> Check:
         f"recorded for each run: {', '.join(available)}" if available else "nothing is recorded"
     )
     detail += f"; not recorded here: {', '.join(unavailable)}" if unavailable else ""
-    return Check("measure", "interference", state_of(bool(available), "not here"), detail)
+    return Check("measure", "interference", state_of(bool(available), "unavailable"), detail)

@@ -42,10 +42,10 @@ def engine_checks(missing: dict[str, list[str]]) -> Iterator[Check]:
         detail = versions or "needs no library: asks a server"
         if packages:
             detail = f"missing: {', '.join(packages)}"
-        yield Check("models", f"engine {name}", state_of(not packages, "not here"), detail)
+        yield Check("models", f"engine {name}", state_of(not packages, "unavailable"), detail)
     if all(packages for name, packages in missing.items() if not is_remote(name)):
         detail = (
-            "none is installed, so only servers can be asked: pip install"
+            "none is installed, so only servers can be used: pip install"
             f" 'vlmsweep[{engines()[DEFAULT].extra}]'"
         )
         yield Check("models", "any engine", "problem", detail)
@@ -60,11 +60,11 @@ def version(package: str) -> str | None:
 
 
 def device(info: EngineInfo) -> Check:
-    """What a library finds to compute on, asked in a process of its own with a deadline."""
+    """The devices that a library finds, queried in a separate process with a deadline."""
     library = info.libraries[-1]
     check = f"devices of {library}"
     if version(library) is None:
-        return Check("models", check, "not here", f"{library} is not installed")
+        return Check("models", check, "unavailable", f"{library} is not installed")
     try:
         command = [sys.executable, "-P", "-c", info.device_program or ""]
         done = subprocess.run(
@@ -76,7 +76,7 @@ def device(info: EngineInfo) -> Check:
     except (OSError, ValueError):
         last = one_line("".join((done.stderr or "").strip().splitlines()[-1:]))
         return Check("models", check, "problem", f"{library} cannot be used: {last}")
-    return Check("models", check, "in force", ", ".join(found))
+    return Check("models", check, "ok", ", ".join(found))
 
 
 def check_hub(offline: bool) -> Check:
@@ -84,17 +84,19 @@ def check_hub(offline: bool) -> Check:
     token = any(os.environ.get(name) for name in TOKENS) or hub_cache.token_path().exists()
     detail = "a token is set" if token else "without a token, so public models only"
     if offline:
-        return Check("models", "hub", "not here", "offline mode is on: only what is in the cache")
-    return Check("models", "hub", "in force", f"models may be fetched; {detail}")
+        return Check(
+            "models", "hub", "unavailable", "offline mode is on: only cached models are available"
+        )
+    return Check("models", "hub", "ok", f"models may be fetched; {detail}")
 
 
 def cache(root: Path) -> Check:
     """Check the hub cache folder."""
     where = display_path(root)
     if not root.is_dir():
-        return Check("models", "hub cache", "not here", f"nothing yet at {where}")
+        return Check("models", "hub cache", "unavailable", f"nothing yet at {where}")
     count = sum(1 for _ in root.glob("models--*"))
     if not os.access(root, os.W_OK):
         detail = f"{pluralize(count, 'model')} at {where}, which cannot be written to"
-        return Check("models", "hub cache", "not here", detail)
-    return Check("models", "hub cache", "in force", f"{pluralize(count, 'model')} at {where}")
+        return Check("models", "hub cache", "unavailable", detail)
+    return Check("models", "hub cache", "ok", f"{pluralize(count, 'model')} at {where}")

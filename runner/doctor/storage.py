@@ -56,7 +56,7 @@ def check_disk_space(place: Path) -> Check:
     detail = f"{units.size(free)} free at {display_path(place)}"
     if free < LOW_BYTES:
         return Check("store", "disk", "problem", f"{detail}: too little for a sweep")
-    return Check("store", "disk", "in force", detail)
+    return Check("store", "disk", "ok", detail)
 
 
 def check_sqlite_version() -> Check:
@@ -87,7 +87,7 @@ def wal(place: Path) -> Check:
         detail = f"does not work at {where} (a network share?): choose a local path with --db"
         return Check("store", check, "problem", detail)
     detail = "works here: readers and the writer do not block each other"
-    return Check("store", check, "in force", detail)
+    return Check("store", check, "ok", detail)
 
 
 def has_wal_reset_bug(version: Version) -> bool:
@@ -105,18 +105,20 @@ def wal_reset(version: Version) -> Check:
     """Check for the bug; vlmsweep is safe, since it writes through one connection."""
     check = "WAL-reset fix"
     if not has_wal_reset_bug(version):
-        return Check("store", check, "in force", "this SQLite is free of the WAL-reset bug")
+        return Check("store", check, "ok", "this SQLite is free of the WAL-reset bug")
     detail = "this SQLite has the bug (fixed in 3.51.3). It takes two connections that write or"
     detail += " checkpoint at once: vlmsweep has one, and its readers can do neither. Let no other"
     detail += " program write to the database while a sweep runs"
-    return Check("store", check, "not here", detail)
+    return Check("store", check, "unavailable", detail)
 
 
 def history(database: Path) -> Check:
     """Check the database file, if it exists."""
     check, where = "database", display_path(database)
     if not database.exists():
-        return Check("store", check, "not here", f"none yet at {where}; the first sweep creates it")
+        return Check(
+            "store", check, "unavailable", f"none yet at {where}; the first sweep creates it"
+        )
     try:
         with Reader(database) as reader:
             newer = set(reader.migrations()) - set(NAMES)
@@ -136,11 +138,11 @@ def supervisor(database: Path) -> Check:
     """Check whether a supervisor uses the database now; a file lock allows only one."""
     check = "one supervisor"
     if not has_supervisor(database):
-        return Check("store", check, "in force", "no supervisor uses the database now")
+        return Check("store", check, "ok", "no supervisor uses the database now")
     pid = lock.lock_owner_pid(database)
     who = f"process {pid}" if pid else "an unknown process"
     detail = f"{who} uses the database now: new sweeps go into its queue"
-    return Check("store", check, "in force", detail)
+    return Check("store", check, "ok", detail)
 
 
 def quick_check(database: Path) -> Check:
@@ -154,8 +156,8 @@ def quick_check(database: Path) -> Check:
             if "interrupted" not in str(error):
                 raise
             detail = f"{where} is too large to be checked within {CHECK_S:g} s"
-            return Check("store", "database", "not here", detail)
+            return Check("store", "database", "unavailable", detail)
     if found != "ok":
         return Check("store", "database", "problem", f"{where} is damaged: {found}")
     detail = f"quick_check ok: {units.size(database.stat().st_size)} at {where}"
-    return Check("store", "database", "in force", detail)
+    return Check("store", "database", "ok", detail)

@@ -27,9 +27,9 @@ TITLES = {
     "measure": "Measuring memory and time",
     "store": "Storing results",
     "models": "Models",
-    "here": "Images, terminal, machine",
+    "environment": "Images, terminal, machine",
 }
-STYLES = {"in force": "green", "not here": "yellow", "problem": "bold red"}
+STYLES = {"ok": "green", "unavailable": "yellow", "problem": "bold red"}
 CHECKS = (
     Column("area", "Part"),
     Column("check", "Check"),
@@ -45,7 +45,7 @@ def draw_checks(checks: Sequence[Check], stream: TextIO) -> None:
 
 def render_checks(checks: Sequence[Check], out: Console) -> None:
     """Print one list per area, all with the same column widths, then the summary line."""
-    widths = (len("in force"), max(len(check.check) for check in checks))
+    widths = (len("unavailable"), max(len(check.check) for check in checks))
     for area, found in groupby(checks, key=lambda check: check.area):
         out.print(Text(TITLES.get(area, area), style="bold"))
         rows = [
@@ -62,11 +62,11 @@ def render_checks(checks: Sequence[Check], out: Console) -> None:
 
 
 def summary_line(checks: Sequence[Check]) -> str:
-    """Return `24 in force, 5 not here, no problem`."""
+    """Return `24 ok, 5 unavailable, no problem`."""
     counts = Counter(check.state for check in checks)
     problems = counts["problem"]
     result = pluralize(problems, "problem") if problems else "no problem"
-    return f"{counts['in force']} in force, {counts['not here']} not here, {result}"
+    return f"{counts['ok']} ok, {counts['unavailable']} unavailable, {result}"
 
 
 def checks_table(found: Iterable[Check]) -> Grid:

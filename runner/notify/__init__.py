@@ -1,7 +1,7 @@
-"""Tells people elsewhere how their sweeps go: at the end, on the first failure, on quarantine.
+"""Sends notifications about sweeps: at the end, on the first failure, on quarantine.
 
-A consumer of stream events. Each message is handed to a process of its own (`send`), so that no
-receiver, however slow, holds a sweep up. Addresses are secrets: they go through a pipe, never into
+A consumer of stream events. A separate process (`send`) sends each message, so that a slow
+receiver does not delay a sweep. Addresses are secrets: they go through a pipe, never into
 an argument, an environment, a log, an event or the database.
 """
 
@@ -20,7 +20,7 @@ from .send_process import SendProcess, SendRequest, find_unknown_urls
 
 
 class NotifyError(VlmsweepError):
-    """Messages were asked for that cannot be sent."""
+    """Requested messages cannot be sent."""
 
 
 class Notifier:
@@ -109,7 +109,7 @@ class Notifier:
         )
 
     def collect_finished(self, wait: bool = False) -> None:
-        """Sees which messages have gone out, and tells of those that could not."""
+        """Collects finished messages and reports those that failed."""
         left = []
         for guarded_process in self.guarded_processes:
             failures = guarded_process.poll(wait)

@@ -1,6 +1,6 @@
-"""What stands beside a sweep while it runs: the machine kept awake, people told elsewhere.
+"""Listeners of a running sweep: one prevents sleep, one sends notifications.
 
-Both hear the same events as the view; neither may harm the sweep, whatever goes wrong in it.
+Both receive the same events as the view; an error in one does not affect the sweep.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SECRET = ("VLMSWEEP_NOTIFY", "VLMSWEEP_NOTIFY_COMMAND")
 
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
-    """What the user wants beside the sweep."""
+    """The user's options for listeners of a sweep."""
 
     allow_sleep: bool = False
     notify: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""What a message says: a title, what happened, and the sweep's table, as text and as Markdown."""
+"""Composes a message: a title, the event, and the sweep's table, as text and as Markdown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Message:
 
 
 def compose(database: Path, title: str, body: str, sweep: str) -> Message:
-    """A message with the table of a sweep as it stands; without, where it cannot be read."""
+    """A message with the current table of a sweep; without it if it cannot be read."""
     tables = {"table": "", "md": ""}
     try:
         with Reader(database) as reader:
@@ -37,7 +37,9 @@ def compose(database: Path, title: str, body: str, sweep: str) -> Message:
     except VlmsweepError as error:
         tables = dict.fromkeys(tables, f"(no table: {redact(error.message)})\n")
     text = redact(strip_control_characters(body)).strip()
-    quoted = "\n".join(f"    {line}" for line in text.splitlines())  # a model's text is no Markdown
+    quoted = "\n".join(
+        f"    {line}" for line in text.splitlines()
+    )  # a model's text is not Markdown
     end = f"\nStored in {strip_control_characters(str(database))}\n"
     return Message(
         redact(one_line(f"vlmsweep: {title}")),

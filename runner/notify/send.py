@@ -1,7 +1,7 @@
 """Sends one message: `python -m runner.notify.send`, the task as JSON on standard input.
 
-Runs in a process of its own, which may hang or die without harm. Prints a JSON list of what could
-not be sent, free of secrets. With --check it only lists the addresses it does not know.
+Runs in a separate process, which may hang or crash without harm. Prints a JSON list of failed
+addresses, without secrets. With --check it only lists the addresses it does not know.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGALRM, lambda *_: os.killpg(0, signal.SIGKILL))
     signal.alarm(int(LIMIT_S) + 5)  # should the supervisor be gone by then
     out = sys.stdout
-    with redirect_stdout(sys.stderr):  # what libraries print is no answer
+    with redirect_stdout(sys.stderr):  # keep output of libraries out of the answer
         check = "--check" in arguments
         failures = list(invalid_urls(task["urls"]) if check else send(task, redactor))
     json.dump([redactor(failure) for failure in failures], out)

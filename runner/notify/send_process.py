@@ -1,7 +1,7 @@
 """A message on its way: a child process that sends it, watched without waiting for it.
 
-The child is of our session, since a new session of ours would look like a worker's leftover, but
-of a group of its own, so that Ctrl-C does not end it and all it started can be.
+The child is in our session, since a new one would look like a leftover worker, but in a new
+process group, so that Ctrl-C does not end it and the whole group can be killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CHILD = own_packages.command("runner.notify.send")
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """What is to be sent, and where to; `facts` are the command's variables."""
+    """A message and its addresses; `facts` are the command's variables."""
 
     urls: list[str]
     command: str | None = None
@@ -61,7 +61,7 @@ class SendProcess:
             self.failure = f"no process could be started: {error.strerror}"
 
     def poll(self, wait: bool = False) -> list[str] | None:
-        """What could not be sent, and why; None while it is on its way."""
+        """Failed addresses with reasons; None while it is being sent."""
         if self.child is None:
             return [self.failure or "no process could be started"]
         left = self.began + LIMIT_S - time.monotonic()
@@ -83,7 +83,7 @@ class SendProcess:
             return [f"the sending process ended with status {status}"]
 
     def kill(self) -> None:
-        """Ends the process and what it started."""
+        """Kills the process and its descendants."""
         if self.child is not None:
             with suppress(OSError), self.answer:
                 os.killpg(self.child.pid, signal.SIGKILL)
@@ -99,4 +99,4 @@ def find_unknown_urls(urls: Sequence[str]) -> list[str]:
         )
         return [str(wrong) for wrong in json.loads(done.stdout)]
     except (OSError, subprocess.TimeoutExpired, ValueError, TypeError):
-        return ["apprise could not be asked"]
+        return ["apprise could not be run"]

@@ -91,7 +91,7 @@ def check_queue(queue: Queue, database: Path, emit: EventSink) -> None:
 def emit_findings(findings: Iterable[Finding], emit: EventSink) -> None:
     """Emit problems and warnings, except for images: preparing them reports each.
 
-    Of the notes, only those about what was left out are emitted.
+    Of the notes, only those about omitted metadata are emitted.
     """
     for found in findings:
         shown = found.severity != "note" or found.about == images.LEFT_OUT

@@ -1,6 +1,6 @@
-"""Named queries: files of SQL, ours beside this module and the user's in a folder of theirs.
+"""Named queries: files of SQL, built-in ones in this folder and the user's in another.
 
-A file begins with comments: the first line says what the query answers, lines such as
+A file begins with comments: the first line is the query's title, lines such as
 `-- :limit = 20  how many` name its parameters with their defaults, the others are its help.
 Finding and reading the files is all that happens here; `runner.database.reader` runs them.
 """
@@ -51,9 +51,9 @@ class NamedQuery:
     def values(
         self, given: dict[str, Any], sweep: Callable[[str], int] | None = None
     ) -> dict[str, Any]:
-        """What is bound to the query: what was given, else the defaults.
+        """The values bound to the query: the given ones, else the defaults.
 
-        `sweep` finds a sweep's number by what the user calls it. Raises QueryError for a name the
+        `sweep` finds a sweep's number by the user's name for it. Raises QueryError for a name the
         query has not, and for one that it needs and was not given.
         """
         known = [parameter.name for parameter in self.parameters]
@@ -76,7 +76,7 @@ class NamedQuery:
         return values
 
     def help_text(self) -> str:
-        """What it tells, and its parameters with their defaults."""
+        """Its title and help, and its parameters with their defaults."""
         parts = [f"{self.name}: {self.title}.", self.help]
         if self.parameters:
             width = max(len(p.name) for p in self.parameters)
@@ -118,7 +118,7 @@ def parameter(match: re.Match[str]) -> Parameter:
 
 
 def parse_default(text: str | None) -> Any:
-    """A default as it stands in the comment: 20, 1.2, 'text' or null."""
+    """Parses a default of the comment: 20, 1.2, 'text' or null."""
     if text is None or text.lower() == "null":
         return None
     if text.startswith("'"):
@@ -132,7 +132,7 @@ def parse_default(text: str | None) -> Any:
 
 
 def paths(folder: Path) -> dict[str, Path]:
-    """All files by their queries' names: ours, and the user's, which win over ours."""
+    """All files by their queries' names: built-in ones, and the user's, which win."""
     found = {path.stem: path for path in OURS.glob("*.sql")}
     if folder.is_dir():
         found |= {path.stem: path for path in folder.glob("*.sql")}

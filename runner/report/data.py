@@ -1,6 +1,6 @@
 """The data of a report: plain dataclasses between the database and the pages.
 
-Figures are as stored: seconds, bytes and tokens a second, unrounded, None where unknown. Texts are
+Figures are as stored: seconds, bytes and tokens per second, unrounded, None if unknown. Texts are
 as stored too, hostile ones included: whoever shows them makes them harmless.
 """
 
@@ -61,7 +61,7 @@ class Model:
 
     @property
     def works(self) -> str:
-        """How many of the jobs ended ok: all, most, some, none; or the model is waiting.
+        """The share of jobs that ended ok: all, most, some, none; or the model is waiting.
 
         Unreadable images and excluded jobs do not count against a model.
         """
@@ -90,8 +90,8 @@ class AnswerRow:
     """The answer of one model to one question, or the failure.
 
     Repeats with the same outcome and text are one answer, `times` counts them; `row` is the
-    first's run. `fallback` tells that another way of loading gave it; `scored` holds its checks
-    and score, None when it said nothing.
+    first's run. `fallback` is True if a fallback variant gave it; `scored` holds its
+    checks and score, None without text.
     """
 
     model: int
@@ -110,7 +110,7 @@ class AnswerRow:
 class Question:
     """A prompt about an image, and each model's answer, in the order of the sweep.
 
-    `accepted` are the reference answers; empty where there are none.
+    `accepted` are the reference answers; empty if none are known.
     """
 
     prompt: Record
@@ -133,7 +133,7 @@ class ImageCard:
 class FailureGroup:
     """One way a model failed, and how often.
 
-    `model` is None where every model is concerned, because an image could not be read. `row` is
+    `model` is None if every model is concerned, because an image could not be read. `row` is
     the first such run with its worker's facts, `jobs` how many jobs met it, `recovered` how many of
     those ended ok in a later attempt, `examples` names some, `log` is the end of its worker's log
     (None when there is none).

@@ -49,10 +49,10 @@ def failure_of(failure: FailureGroup, facts: ReportData) -> dict[str, Any]:
 
 
 def failure_facts(failure: FailureGroup) -> Pairs:
-    """Details of a failure beside its message."""
+    """Details of a failure, without its message."""
     row = failure.row
     pairs: list[tuple[str, Any]] = [
-        ("What to do", row["hint"]),
+        ("Hint", row["hint"]),
         ("Class", row["error_class"]),
         ("Phase", row["phase"]),
         (
@@ -151,7 +151,7 @@ def machine(environment: Environment) -> dict[str, Any]:
 
 
 def loaded(model: Model) -> list[str]:
-    """How a model was loaded by its latest working variant, for the table `LOADED`."""
+    """The load settings of a model's latest working variant, for the table `LOADED`."""
     variant, worker = next(
         ((variant, variant.loaded) for variant in reversed(model.variants) if variant.loaded),
         (model.variants[0], None),

@@ -90,7 +90,7 @@ def kind(row: Record) -> str | None:
 
 
 def worker_exit_text(row: Record) -> str | None:
-    """How a worker ended, if that is unusual."""
+    """Describes a worker's exit, if that is unusual."""
     if row["killed_for"]:
         return f"killed for {row['killed_for']}"
     if row["exit_signal"]:

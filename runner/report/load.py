@@ -1,7 +1,6 @@
-"""Reads a sweep's history into `facts`, with questions of its own through the Reader.
+"""Reads a sweep's history into `facts`, with its own queries through the Reader.
 
-It opens no file but the logs that lie beside the database, and nothing it reads is made harmless
-here.
+It opens no file but the logs in the database's folder, and sanitizes nothing.
 """
 
 from __future__ import annotations

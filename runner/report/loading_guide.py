@@ -1,7 +1,7 @@
 """A model loading reference from measurements: how each model of a sweep was loaded.
 
 Facts of families come from the workers' side, by `runner.planning.family_info`; all else from the
-sweep's rows. Nothing is said of a model that was not seen, but what its family is known for.
+sweep's rows. A model that was not loaded gets only its family's entries.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class GuideEntry:
-    """One model: what was measured, each way it was tried, what its family is known for.
+    """One model: its measurements, each variant that was tried, facts about its family.
 
-    `code` loads it by hand, where a few lines can; else `no_code` says why not.
+    `code` loads it by hand, if a few lines can; else `no_code` is the reason.
     """
 
     model: str
@@ -81,7 +81,7 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
     with_torch = f", torch {packages['torch']}" if "torch" in packages else ""
     commit = worker.found.get("commit_hash") or variant.asked["revision"]
     extra = json.loads(asked["requirements"] or "[]") or list(family.get("extra_packages", ()))
-    allowed = "allowed, as asked"
+    allowed = "allowed, as requested"
     has_custom_code = "not allowed" if family.get("remote_code") else None
     pairs: list[tuple[str, Any]] = [
         ("From", variant.asked["location"]),
@@ -98,7 +98,7 @@ def loading(variant: LoadAttempt, worker: Worker, family: Family) -> Pairs:
         ("Prompt format", family.get("prompt_format")),
         ("Image form", family.get("image_form")),
         ("Extra packages", ", ".join(extra)),
-        ("Python of its own", asked["python"]),
+        ("Its own Python", asked["python"]),
         ("Its own code", allowed if spec.trust_remote_code else has_custom_code),
         ("Pickled weights", allowed if spec.allow_pickle else None),
         ("Settings of its processor", format_settings(spec.processor)),
@@ -121,7 +121,7 @@ def measured(model: Model) -> Pairs:
         ("Inference time", row["latency_s"] is not None and units.seconds(row["latency_s"])),
         ("First word after", row["ttft_s"] is not None and units.seconds(row["ttft_s"])),
         (
-            "Tokens a second",
+            "Tokens per second",
             ", ".join(f"{name} {units.rate(v)}" for name, v in speeds if v is not None),
         ),
         ("Peak memory", sized(row["peak_rss_bytes"])),
@@ -163,7 +163,7 @@ def describe_attempt(variant: LoadAttempt, model: Model, failures: Sequence[Fail
         if failure.model == model.number
         and (failure.row["variant_id"] or model.variants[0].row["id"]) == variant.row["id"]
     ]
-    return f"{name}: {'; '.join(parts) or 'nothing was asked of it'}"
+    return f"{name}: {'; '.join(parts) or 'no job was run'}"
 
 
 def count(failure: FailureGroup) -> str:
@@ -177,7 +177,7 @@ def family_facts(family: Family) -> Pairs:
     pairs = [
         ("Loaded by", family.get("how_loaded")),
         ("Official use", family.get("official_use")),
-        ("What fails", family.get("what_fails")),
+        ("Known failures", family.get("what_fails")),
         ("Notes", " ".join(family.get("notes", ()))),
     ]
     return [(name, text) for name, text in pairs if text]
@@ -200,7 +200,7 @@ def guide_lines(facts: ReportData, guide: Sequence[GuideEntry]) -> Iterator[str]
         yield from ("", "**What was tried**", "")
         yield from (f"{i}. {escaped(variant)}" for i, variant in enumerate(one.variants, start=1))
         if one.known:
-            yield from ("", "**What is known of the family**", "")
+            yield from ("", "**About the family**", "")
             yield from (f"- {escaped(name)}: {escaped(text)}" for name, text in one.known)
         yield ""
         if one.code:
@@ -218,6 +218,6 @@ def provenance(facts: ReportData) -> Iterator[str]:
     machine = f"{row['cpu'] or row['machine']}, {row['cores'] or '?'} cores{memory}{device}"
     day = (facts.sweep["started_at"] or facts.sweep["created_at"])[:10]
     uid = f" ({facts.sweep['uid']})" if facts.sweep["name"] else ""
-    yield escaped(f"What was measured on {day} in sweep {facts.title}{uid}.")
+    yield escaped(f"Measured on {day} in sweep {facts.title}{uid}.")
     yield ""
     yield escaped(f"{machine}; {row['platform']}; Python {row['python']}.")

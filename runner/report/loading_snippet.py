@@ -34,11 +34,11 @@ def snippet(
     row = worker.row
     info = engines().get(row["engine"])
     if info is None or not info.writes_loading_code:
-        return None, f"engine {row['engine']} is driven through interfaces of its own"
+        return None, f"engine {row['engine']} has its own interface"
     if variant.spec.trust_remote_code or family.get("remote_code"):
-        return None, "the model brings code of its own, and docs/models.md tells what it needs"
+        return None, "the model has its own code; see docs/models.md for its needs"
     if family.get("name") not in ORDINARY:
-        return None, "docs/models.md tells what this family needs"
+        return None, "see docs/models.md for the needs of this family"
     if notes := json.loads(row["notes"] or "[]"):
         return None, f"it was not loaded in the ordinary way ({'; '.join(notes)})"
     return "\n".join(code_lines(variant, worker, facts)) + "\n", None

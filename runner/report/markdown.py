@@ -42,7 +42,7 @@ def markdown_lines(facts: ReportData) -> Iterator[str]:
     grid = tables.summary_table([{**m.summary, "notes": remarks(m, facts)} for m in facts.models])
     yield from markdown_table(*table_renderer.visible_cells(grid))
     details = detail_tables.detail_tables(facts)
-    yield from heading("How each model was loaded")
+    yield from heading("Load settings")
     yield from table(details["loaded_titles"], [[c for _, c in row] for row in details["loaded"]])
     if details["failures"]:
         yield from heading("Failures")
@@ -80,7 +80,7 @@ def failures(classes: Sequence[dict[str, object]]) -> Iterator[str]:
         rows.append(
             (name, outcome, row["phase"] or "", jobs, row["message"] or "", row["hint"] or "")
         )
-    yield from table(("Model", "Outcome", "Phase", "Jobs", "Message", "What to do"), rows)
+    yield from table(("Model", "Outcome", "Phase", "Jobs", "Message", "Hint"), rows)
 
 
 def answers(facts: ReportData) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The report as one HTML page that needs nothing else: style, script, plots and images inside.
 
 Everything shown goes through `runner.text.sanitize`, then through Jinja's escaping, and the page
-forbids itself every script and style but its own, by hash. What it tells comes from `facts`.
+forbids itself every script and style but its own, by hash. Its content comes from `facts`.
 """
 
 from __future__ import annotations

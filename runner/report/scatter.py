@@ -1,7 +1,7 @@
 """The plot of speed against memory, where each point bears its model's number.
 
-Numbers are placed here, beside their points and clear of each other, since models of a kind lie
-close together. The other plots are in `plots`.
+Numbers are placed here, next to their points without overlap, since similar models are close
+together. The other plots are in `plots`.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def axis(title: str, values: Sequence[float], size: int) -> tuple[Spec, Callable
 
 
 def place_labels(points: Sequence[Point], numbers: Sequence[str]) -> list[Point]:
-    """The position of each number: the nearest free place beside its point."""
+    """The position of each number: the nearest free place next to its point."""
     taken = [(x, y, DOT, DOT) for x, y in points]
     out = []
     for (x, y), number in zip(points, numbers, strict=True):

@@ -1,7 +1,7 @@
 """Reads text checks and scores for a report on one sweep.
 
-A file that only an older vlmsweep wrote has neither; then nothing is told. What the checks and
-scores mean is told by docs/scoring.md.
+A file that only an older vlmsweep wrote has neither; then nothing is reported. The checks and
+scores are defined in docs/scoring.md.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ WORDS = {
 
 
 def asides(facts: ReportData) -> str:
-    """What else to know first: a supervisor that is gone, images that could not be read."""
+    """Returns notes for the top: a supervisor that is gone, images that could not be read."""
     gone = gone_message(facts.sweep, facts.gone_since) if facts.gone_since else None
     return " ".join(filter(None, (gone, image_failures_note(facts))))
 
@@ -57,7 +57,7 @@ def image_failures_note(facts: ReportData) -> str | None:
     if not broken:
         return None
     words = units.pluralize(len(broken), "image")
-    return f"{words} could not be read, so no model was asked about it."
+    return f"{words} could not be read, so no model was run on it."
 
 
 def working_models(facts: ReportData) -> list[Model]:

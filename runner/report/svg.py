@@ -1,8 +1,8 @@
 """Renders a Vega-Lite specification as SVG that is safe to embed in the report.
 
-vl-convert draws it, without a browser and without a network. What it returns is then built anew
+vl-convert draws it, without a browser and without a network. Its output is then rebuilt
 from the elements and attributes listed here, so that nothing in a name can become markup, a link
-or a style. What is drawn is said by `plots`.
+or a style. `plots` defines the plots.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Small images to put inside a page, made from the prepared ones.
 
-A prepared image is an upright RGB PNG that a process of its own decoded; nothing else is opened.
-A file that is gone, or is no such PNG, has no thumbnail, and that is no error.
+A prepared image is an upright RGB PNG that a separate process decoded; nothing else is opened.
+A missing file, or another format, has no thumbnail; that is not an error.
 """
 
 from __future__ import annotations

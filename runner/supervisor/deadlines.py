@@ -45,7 +45,7 @@ class DeadlineMonitor:
         self.waiting_for: str | None = None
 
     def postpone(self, seconds: float, now: float) -> None:
-        """The supervisor heard nothing for some seconds: they do not count for any limit."""
+        """The supervisor was stopped for some seconds: they do not count for any limit."""
 
         def later(since: float) -> float:
             return max(since, min(since + seconds, now))

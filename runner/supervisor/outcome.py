@@ -57,7 +57,7 @@ def outcome_of_error(error: Error) -> Runs:
 
 
 def for_other_jobs(row: Runs) -> Runs:
-    """The same failure for jobs that get no run: without what belongs to the failed run alone."""
+    """The same failure for jobs that get no run: without the columns of only the failed run."""
     own = ("text", "reasoning", "notes", "waited_s")
     kept = {name: value for name, value in row.items() if name not in own}
     return cast(Runs, kept | {"requeued": 0})

@@ -1,6 +1,6 @@
 """Detects that the supervisor itself stood still: Ctrl-Z, SIGSTOP, a debugger, a stalled disk.
 
-Workers go on meanwhile, unheard: their answers wait in the pipes, and the time is not theirs.
+Workers go on meanwhile, unread: their answers wait in the pipes, and the time does not count.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class QueuedModel:
 class QueuedJob:
     """A queued job. `image` and `prompt` are display names; `broken` is the error of its image.
 
-    `image_notes` name what was left out of its images.
+    `image_notes` name the metadata left out of its images.
     """
 
     id: int

@@ -20,9 +20,10 @@ LONGEST_REST_S = 300.0
 
 @dataclass(slots=True)
 class ServerAvailability:
-    """What a worker's last error says about its model's server.
+    """The state of a model's server according to the worker's last error.
 
-    While it is `unavailable`, no run is sent to it; `retry_after_s` is its own wish, if it has one.
+    While it is `unavailable`, no run is sent to it; `retry_after_s` is the server's
+    Retry-After in seconds, or None.
     """
 
     unavailable: bool = False

@@ -16,7 +16,7 @@ class StackDump:
         self.checked_at = 0.0
 
     def begin(self, now: float) -> None:
-        """Note the size before the worker is asked for its stack."""
+        """Note the size before requesting the worker's stack."""
         self.size = self.size_before_dump = self.current_size()
         self.checked_at = now
 

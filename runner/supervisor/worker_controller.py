@@ -239,7 +239,7 @@ class WorkerController:
         if not self.process.kill_requested:
             rss = self.process.sample(self.watch.phase)
             if self.watch.check(self.clock(), rss) is not None:
-                self.read_waiting_events(LAST_READ_S)  # what it wrote in time counts
+                self.read_waiting_events(LAST_READ_S)  # events written in time count
                 breach = self.watch.check(self.clock(), rss)
                 if breach is not None and not self.process.kill_requested:
                     self.process.kill(breach)

@@ -57,7 +57,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def irregular_kind(status: os.stat_result) -> str | None:
-    """What a file is that is not a regular one: `a folder`, `a device`; None for a regular file."""
+    """The kind of an irregular file: `a folder`, `a device`; None for a regular file."""
     if stat.S_ISREG(status.st_mode):
         return None
     return KINDS.get(stat.S_IFMT(status.st_mode), "not a file")

@@ -1,7 +1,7 @@
-"""Which images a bundle holds, and what they are called in it.
+"""Selects the images of a bundle and their names in it.
 
-An image's file is named as the user named it, in a folder of its own, so that a second run tells
-its images by the same names as the first.
+An image's file is named as the user named it, in its own folder, so that a second run gives
+its images the same names as the first.
 """
 
 from __future__ import annotations

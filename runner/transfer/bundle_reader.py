@@ -1,7 +1,8 @@
 """Reads a bundle: a zip that `runner.transfer.bundle_writer` wrote, or a forged one.
 
 Nothing in it is believed: names that lead elsewhere, links, files larger than they can be and
-rows of unknown shape are refused before anything is stored. No name in it becomes one of ours.
+rows of unknown shape are refused before anything is stored. No name in it becomes a file name
+here.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ LARGEST = {
     "images/": 1 << 30,
     "videos/": 1 << 30,
 }
-# Rows compress well, but not like zeros: what is larger is held to that.
+# Rows compress well, but not like zeros: larger members are limited by this ratio.
 RATIO, UNSUSPICIOUS = 500, 64 << 20
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 
 class BundleManifest(BaseModel):
-    """What a bundle says of itself, in bundle.json. `images` tells a hash's file in the zip."""
+    """The manifest, bundle.json. `images` maps a hash to its file in the zip."""
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -56,14 +57,14 @@ class BundleManifest(BaseModel):
 
 
 class BundleSource:
-    """A bundle that was opened and looked over. Raises ExchangeError."""
+    """A bundle that was opened and checked. Raises ExchangeError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             self.zip = zipfile.ZipFile(path)
         except BROKEN as error:
-            raise ExchangeError(f"it is no whole zip file: {error}") from error
+            raise ExchangeError(f"not a valid zip file (truncated?): {error}") from error
         try:
             self.members = validate_members(self.zip, path.stat().st_size)
             self.about = self.describe()
@@ -79,10 +80,10 @@ class BundleSource:
         self.zip.close()
 
     def describe(self) -> BundleManifest:
-        """What it says of itself."""
+        """Returns its manifest."""
         if ABOUT not in self.members:
             raise ExchangeError(
-                f"it is no bundle: {ABOUT} is missing", hint="vlmsweep export --bundle makes one"
+                f"not a bundle: {ABOUT} is missing", hint="vlmsweep export --bundle makes one"
             )
         try:
             manifest = json.loads(self.zip.read(ABOUT))
@@ -107,7 +108,7 @@ class BundleSource:
         """Its rows into a fresh history, every byte of the zip checked. Raises ExchangeError."""
         try:
             if torn := self.zip.testzip():
-                raise ExchangeError(f"it is damaged: {torn} is not what it was")
+                raise ExchangeError(f"it is damaged: {torn} has a wrong checksum")
             with db.atomic():
                 for table, columns in staging.table_columns(db).items():
                     self.copy(db, table, columns)
@@ -151,17 +152,17 @@ class BundleSource:
                 try:
                     row = json.loads(line)
                 except (ValueError, RecursionError):
-                    raise ExchangeError(f"its {table} are no lines of JSON") from None
+                    raise ExchangeError(f"its {table} are not lines of JSON") from None
                 if not isinstance(row, dict) or not row:
-                    raise ExchangeError(f"its {table} are no rows")
+                    raise ExchangeError(f"its {table} are not JSON objects")
                 yield row
 
     def image(self, digest: str) -> zipfile.ZipInfo | None:
-        """The prepared image with this hash, if it is there."""
+        """The prepared image with this hash, or None."""
         return self.members.get(self.about.images.get(digest, ""))
 
     def log(self, uid: str, number: int) -> zipfile.ZipInfo | None:
-        """A worker's log, if it is there."""
+        """A worker's log, or None."""
         return self.members.get(f"logs/worker-{number}.log") if uid == self.about.sweep else None
 
 
@@ -185,7 +186,7 @@ def validate_members(zip: zipfile.ZipFile, packed: int) -> dict[str, zipfile.Zip
 
 
 def unsafe_reason(info: zipfile.ZipInfo) -> str | None:
-    """Why a member has no place in a bundle, or None."""
+    """Returns the reason to refuse a member, or None."""
     name, kind = info.filename, stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         return "a link or device"
@@ -193,9 +194,9 @@ def unsafe_reason(info: zipfile.ZipInfo) -> str | None:
         return "which is encrypted"
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         return "packed in a way that bundles are not"
-    # orig_filename: what was there before zipfile put it right.
+    # orig_filename: the name before zipfile normalized it.
     if not name.isprintable() or "\\" in name or info.orig_filename != name:
-        return "which is no plain name"
+        return "which is not a plain name"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
         return "which leads out of it"
     for start, most in LARGEST.items():

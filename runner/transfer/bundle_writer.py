@@ -48,9 +48,9 @@ README = """\
 
 @dataclass(frozen=True, slots=True)
 class BundleCounts:
-    """What a bundle holds. `runs_again` is False when it has no sweep file.
+    """The contents of a bundle. `runs_again` is False when it has no sweep file.
 
-    `left_out` says what the sweep file cannot ask again, a line each.
+    `left_out` lists the parts that the sweep file cannot repeat, a line each.
     """
 
     runs: int
@@ -62,7 +62,7 @@ class BundleCounts:
 
 @dataclass(frozen=True, slots=True)
 class BundleResult:
-    """A bundle that was written, its size in bytes, and what it holds."""
+    """A bundle that was written, its size in bytes, and its contents."""
 
     path: Path
     bytes: int
@@ -79,7 +79,7 @@ def write_bundle(database: Path, uid: str, path: Path, *, images: bool = True) -
 
 
 def gather(database: Path, uid: str, folder: Path) -> Database:
-    """The sweep alone, as a history of its own, numbered from 1."""
+    """Returns a separate database with only this sweep, with ids from 1."""
     with closing(database_source.DatabaseSource(database)) as source:
         staging.check_schema(source.schema())
     db = staging.create_staging(folder / "bundle.db")
@@ -149,7 +149,7 @@ def pack(db: Database, packer: ZipWriter, images: bool) -> BundleCounts:
 
 
 def sweep_file(db: Database, again: PinnedSweep) -> str:
-    """The pinned sweep as YAML, with what it ran on and what it leaves out in comments."""
+    """The pinned sweep as YAML, with its machine and its omissions in comments."""
     uid, name = db.execute("SELECT uid, name FROM sweeps").fetchone()
     head = [f"{one_line(name)} ({uid})" if name else uid]
     head[0] = f"The sweep {head[0]}, pinned to what ran. Again: vlmsweep run sweep.yaml"
@@ -161,7 +161,7 @@ def sweep_file(db: Database, again: PinnedSweep) -> str:
 
 
 def environments(db: Database) -> str:
-    """Where it ran, to be read by people."""
+    """The machines and versions, as comment lines."""
     rows = [dict(row) for row in db.query("SELECT * FROM environments ORDER BY id")]
     for row in rows:
         row["packages"] = json.loads(row["packages"])
@@ -190,7 +190,7 @@ def read_start(path: Path) -> bytes:
 
 
 def pack_rows(db: Database, packer: ZipWriter) -> int:
-    """All tables; returns how many runs there are."""
+    """Packs all tables; returns the number of runs."""
     counts = {}
     columns = staging.table_columns(db)
     for table in TABLES:

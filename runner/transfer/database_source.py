@@ -1,7 +1,7 @@
-"""Reads somebody else's whole database into a fresh history, without trusting or changing it.
+"""Reads an untrusted database into a new one, without changing it.
 
-Values alone are taken from it, of tables whose names we know; what its files hold is looked for
-beside it, in the folder a database keeps, whatever paths its rows name.
+Only values of known tables are copied. Files are searched in the folder that belongs to the
+database, not at the paths that its rows name.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ HEAD = b"SQLite format 3\x00"
 
 
 class DatabaseSource:
-    """A database file and the folder beside it."""
+    """A database file and its folder of files."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.files = path.with_suffix(".files")
 
     def schema(self) -> list[str]:
-        """The migrations it has had. Raises ExchangeError when it is not ours."""
+        """The migrations it has had. Raises ExchangeError unless it is a vlmsweep database."""
         try:
             with closing(connect(self.path)) as connection:
                 (ours,) = connection.execute("PRAGMA application_id").fetchone()
@@ -46,11 +46,11 @@ class DatabaseSource:
         Raises ExchangeError.
         """
         try:
-            db.execute("ATTACH ? AS theirs", [read_only(self.path)])
+            db.execute("ATTACH ? AS source", [read_only(self.path)])
             with db.atomic():
                 for table, columns in staging.table_columns(db).items():
                     self.copy(db, table, columns)
-            db.execute("DETACH theirs")
+            db.execute("DETACH source")
         except sqlite3.IntegrityError as error:
             raise ExchangeError(f"its rows break the schema's rules: {error}") from error
         except sqlite3.Error as error:
@@ -63,27 +63,27 @@ class DatabaseSource:
         Raises ExchangeError for a view, a virtual table, or a column that is missing or generated.
         """
         kind = db.execute(
-            "SELECT sql FROM theirs.sqlite_master WHERE type = 'table' AND name = ?", [table]
+            "SELECT sql FROM source.sqlite_master WHERE type = 'table' AND name = ?", [table]
         ).fetchone()
         if kind is None or re.match(r"\s*CREATE\s+VIRTUAL", str(kind[0]), re.IGNORECASE):
             raise ExchangeError(f"it has no table {table}")
-        query = "SELECT name FROM pragma_table_info(?, 'theirs')"  # leaves generated ones out
+        query = "SELECT name FROM pragma_table_info(?, 'source')"  # leaves generated ones out
         stored = {name for (name,) in db.execute(query, [table])}
         if missing := [name for name in columns if name not in stored]:
             raise ExchangeError(f"it cannot be read: {table} has no stored column {missing[0]}")
         names = ", ".join(columns)
-        db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM theirs.{table}")  # noqa: S608
+        db.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM source.{table}")  # noqa: S608
 
     def size(self) -> int:
         """Bytes that its rows may take at most."""
         return self.path.stat().st_size
 
     def image(self, digest: str) -> Path | None:
-        """The prepared image with this hash, if it is there."""
+        """The prepared image with this hash, or None."""
         return self.file_inside(Path("images", digest[:2], f"{digest}.png"))
 
     def log(self, uid: str, number: int) -> Path | None:
-        """A worker's log, if it is there."""
+        """A worker's log, or None."""
         return self.file_inside(Path("logs", uid, f"worker-{number}.log"))
 
     def file_inside(self, name: Path) -> Path | None:
@@ -103,7 +103,7 @@ def read_only(path: Path) -> str:
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         except sqlite3.OperationalError:
-            # As runner.database.reader does where no file can be made beside it.
+            # As runner.database.reader does if the folder is read-only.
             if path.with_name(path.name + "-wal").exists():
                 raise
             uri += "&immutable=1"

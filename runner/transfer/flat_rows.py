@@ -1,9 +1,9 @@
-"""A sweep as flat rows: one for each run, with all that is known of how it came about.
+"""A sweep as flat rows: one for each run, with its job, model, worker and environment.
 
 For other programs: every attempt is a row, whether it ended well or not, and nothing is rounded.
 The columns are those of `docs/results.md`; where two tables have one of the same name, the run's
 keeps it and the other's is prefixed. Bundles, which can be imported again, are
-`runner.transfer.bundle_writer`'s business.
+written by `runner.transfer.bundle_writer`.
 """
 
 from __future__ import annotations

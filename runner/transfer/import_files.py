@@ -1,8 +1,8 @@
-"""Puts the images and logs that came with a merged sweep beside our database.
+"""Copies the images and logs of a merged sweep to the database's folder.
 
-An image is decoded by the same guarded process as any stranger's image, and kept only if its
-pixels are those that its row names: what is in our folder was written by us. What is missing is
-no fault: rows say what was, and a bundle may leave images out.
+An image is decoded by the same guarded process as any untrusted image, and kept only if its
+pixels are those that its row names: every file in our folder was written by us. A
+missing file is not an error: a bundle may leave images out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MOST_LOG_BYTES = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class ImportedFiles:
-    """Files that came: images and logs put beside the database, and images that lied."""
+    """Counts of copied images and logs, and of images refused for a wrong hash."""
 
     images: int = 0
     logs: int = 0
@@ -65,24 +65,24 @@ def digests(prepared: str, frames: str | None) -> list[str]:
         return [prepared]
     names = [Path(str(path).replace("\\\\", "/")).stem for path in json.loads(frames)]
     if not names or not all(DIGEST.fullmatch(name) for name in names):
-        raise ExchangeError("a video's frames are no files of ours")
+        raise ExchangeError("invalid frame file names in the bundle")
     return names
 
 
 def copy_files(source: Source, db: Database, store: Store, folder: Path) -> ImportedFiles:
-    """Brings the files of what is in our database now. `folder` is for what is on its way."""
+    """Copies images and logs of the merged rows; `folder` is a temporary directory."""
     try:
         came, refused = copy_images(source, db, store, folder)
         return ImportedFiles(came, copy_logs(source, db, store), refused)
     except (OSError, decode_client.DecoderError) as error:
         raise DatabaseError(
             f"the rows are in, but not all of their files: {error}",
-            hint="see to the disk, then import it again: what is there is not added twice",
+            hint="check the disk, then import it again: existing rows are not added twice",
         ) from error
 
 
 def copy_images(source: Source, db: Database, store: Store, folder: Path) -> tuple[int, int]:
-    """The images that are not here yet; how many came, and how many were not what they said."""
+    """Copies missing images; returns the numbers copied and refused for a wrong hash."""
     images = store.folder("images")
     wanted: dict[str, Path] = {}
     ask = "SELECT prepared_sha256, frame_paths FROM images WHERE prepared_sha256 NOT NULL"
@@ -109,7 +109,7 @@ def extract_image(source: Source, digest: str, folder: Path) -> Path | None:
 
 
 def copy_logs(source: Source, db: Database, store: Store) -> int:
-    """The logs of workers that are here as they are there; how many came."""
+    """Copies the logs of merged workers; returns their number."""
     came = 0
     ask = "SELECT uid, number, workers.started_at FROM workers JOIN sweeps ON sweeps.id = sweep_id"
     same = ask + " WHERE uid = ? AND number = ? AND workers.started_at = ?"

@@ -1,7 +1,7 @@
-"""Imports files from elsewhere: bundles and whole databases, into our history.
+"""Imports files from elsewhere: bundles and whole databases, into the history.
 
 A file is read into a fresh history, checked there, and merged; only then come its images and
-logs. What is wrong with it is said before anything of ours is touched.
+logs. Errors are reported before anything here is changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from . import ExchangeError, bundle_reader, database_source, import_files, stagi
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What came of one file."""
+    """The result of importing one file."""
 
     path: Path
     sweeps: list[merge.MergeResult]
@@ -47,7 +47,7 @@ def import_all(
                 failed.append(error)
     except sqlite3.Error as error:
         raise DatabaseError(
-            f"{database} failed: {error}", hint="see to the disk, then import again"
+            f"{database} failed: {error}", hint="check the disk, then import again"
         ) from error
     finally:
         store.close()
@@ -58,7 +58,7 @@ def import_all(
 
 
 def import_file(store: Store, path: Path) -> ImportResult:
-    """Merges a bundle or a database into ours. Raises ExchangeError when it cannot be used."""
+    """Merges a bundle or a database into `store`. Raises ExchangeError if it is unusable."""
     try:
         source = detect_source(path)
         try:
@@ -91,7 +91,7 @@ def merge_source(store: Store, path: Path, source: import_files.Source) -> Impor
     with tempfile.TemporaryDirectory(prefix="import-", dir=store.folder("incoming")) as name:
         folder = Path(name)
         if shutil.disk_usage(folder).free < source.size():
-            raise ExchangeError(f"there is no room beside {store.path} to read it")
+            raise ExchangeError(f"no disk space left in the folder of {store.path} to read it")
         staging.check_schema(source.schema())
         db = staging.create_staging(folder / "history.db")
         try:

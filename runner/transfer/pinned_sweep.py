@@ -1,8 +1,8 @@
-"""A sweep file that runs again what ran: models by commit, engines and number types as used.
+"""A sweep file that repeats a sweep: models by commit, engines and number types as used.
 
-It is the sweep as it was asked for, with what was left open filled in by what came of it. The
-device stays as asked for, since another machine has others; so does whatever never loaded.
-Writing it into a bundle is `runner.transfer.bundle_writer`'s business.
+It is the requested sweep, with open settings filled in from its runs. The
+device stays as requested, since another machine has others; so does whatever never loaded.
+`runner.transfer.bundle_writer` writes it into a bundle.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LEFT JOIN models AS found ON found.id = k.model_id
 LEFT JOIN environments AS e ON e.id = k.environment_id
 ORDER BY w.id
 """
-# A group of images for each question, as the sweep's first model was asked them.
+# A group of images for each question, in the order of the sweep's first model.
 GROUPS = """
 SELECT (SELECT json_group_array(image_id) FROM (SELECT image_id FROM job_images
     WHERE job_id = jobs.id ORDER BY position))
@@ -56,7 +56,7 @@ ORDER BY jobs.position
 
 @dataclass(slots=True)
 class PinnedSweep:
-    """The sweep file's content, and what it says in comments: how it ran, what it leaves out.
+    """The sweep file's content, and its comments: its environment and its omissions.
 
     `answers` are the rows of the file of accepted answers that it names, if it does.
     """
@@ -68,18 +68,18 @@ class PinnedSweep:
 
 
 def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
-    """The one sweep of `db`; `files` tells each image's path as the file is to name it.
+    """The one sweep of `db`; `files` maps each image to its path in the file.
 
-    None when no question is left to ask. Raises ExchangeError for a sweep whose own words make
-    no sense to this version.
+    None when no question is left to ask. Raises ExchangeError for a sweep whose
+    settings this version does not know.
     """
     spec, seed = db.execute("SELECT spec, seed FROM sweeps").fetchone()
     try:
         asked = Sweep.model_validate(json.loads(spec))
     except ValidationError as error:
         raise ExchangeError(
-            "this sweep cannot be run again as it is stored: it was asked in words that this"
-            f" version of vlmsweep does not know ({error.error_count()} of them)"
+            "this sweep cannot be run again as it is stored: this version of vlmsweep"
+            f" does not know its settings ({error.error_count()} of them)"
         ) from error
     out = PinnedSweep(asked.model_dump(mode="json", exclude_none=True))
     out.data["models"] = pin_models(db, asked, out)
@@ -87,7 +87,7 @@ def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
     pin_images(db, asked, files, out)
     out.data["exclude"] = pin_rules(db, asked, files)
     pin_answers(db, files, out)
-    # What is empty says nothing, and a null that is a choice is to be seen.
+    # Empty values are omitted; a null that is a choice is kept.
     out.data = {key: value for key, value in out.data.items() if value not in ([], {})}
     out.data["image"] = {"max_side": asked.image.max_side}
     return out if out.data.get("prompts") else None
@@ -108,9 +108,9 @@ def pin_models(db: Database, asked: Sweep, out: PinnedSweep) -> list[dict[str, A
 
 
 def pinned(row: Mapping[str, Any], asked: Source) -> dict[str, Any]:
-    """A way to load a model, with what was left open filled in.
+    """A variant of a model, with open settings filled in.
 
-    An interpreter's path means nothing elsewhere; what its environment was made of does.
+    An interpreter's path is useless elsewhere; its packages are not.
     """
     own = {"fallback", "python", "requirements"}
     spec = asked.model_dump(mode="json", exclude_defaults=True, exclude=own)
@@ -121,12 +121,12 @@ def pinned(row: Mapping[str, Any], asked: Source) -> dict[str, Any]:
 
 
 def pin_requirement(need: str, versions: Mapping[str, str]) -> str:
-    """A requirement, at the version that was in use where that is known."""
+    """A requirement, at the version that was in use, if known."""
     known = {normalize_package(name): version for name, version in versions.items()}
     name = re.match(r"[A-Za-z0-9._-]+(\[[^\]]*\])?", need)
     if name is None or normalize_package(name[0].partition("[")[0]) not in known:
         return need
-    # The part after a plus (2.9.0+cpu) is one build's own, and is not asked for by name.
+    # The part after a plus (2.9.0+cpu) belongs to one build and is not requested by name.
     return f"{name[0]}=={known[normalize_package(name[0].partition('[')[0])].partition('+')[0]}"
 
 
@@ -136,7 +136,7 @@ def normalize_package(name: str) -> str:
 
 
 def pins(row: Mapping[str, Any], asked: str) -> dict[str, Any]:
-    """What is known of a model now that was open before."""
+    """The settings of a model that were open and are now known."""
     found = {"id": DEMO if asked == DEMO else row["location"]}
     if row["engine"] is None:
         return found
@@ -192,7 +192,7 @@ def pin_images(db: Database, asked: Sweep, files: Mapping[int, str], out: Pinned
         one = prompt.model_dump(mode="json", exclude_none=True)
         if prompt.images != "each" and any(image not in files for image in needed):
             what = one_line(prompt.name or prompt.text or "a conversation")
-            out.left_out.append(f"the prompt {what!r}: not all of its images are here")
+            out.left_out.append(f"the prompt {what!r}: some of its images are missing")
             continue
         if isinstance(prompt.images, list):
             one["images"] = [files[image] for image in needed]
@@ -200,7 +200,7 @@ def pin_images(db: Database, asked: Sweep, files: Mapping[int, str], out: Pinned
     names = dict(db.execute("SELECT id, name FROM images").fetchall())
     for image in images:
         if image not in files:
-            out.left_out.append(f"the image {one_line(names[image])!r}, which is not here")
+            out.left_out.append(f"the image {one_line(names[image])!r}, which is missing")
     there = [files[image] for image in images if image in files]
     if not there:
         prompts = [prompt for prompt in prompts if prompt["images"] != "each"]
@@ -208,7 +208,7 @@ def pin_images(db: Database, asked: Sweep, files: Mapping[int, str], out: Pinned
 
 
 def pin_rules(db: Database, asked: Sweep, files: Mapping[int, str]) -> list[dict[str, str]]:
-    """The rules by which jobs must not run, with the new names of what they were about."""
+    """The exclusion rules, with the new names of their models and images."""
     variants: Sequence[tuple[str, str, int]] = db.execute(
         "SELECT sweep_models.name, location, sweep_models.position FROM sweep_models"
         " JOIN models ON models.id = model_id WHERE fallback_of IS NULL"

@@ -31,7 +31,7 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def check_schema(schema: Sequence[str]) -> None:
-    """Raises ExchangeError unless `schema`, the names of its migrations, is ours."""
+    """Raises ExchangeError unless `schema`, the names of its migrations, is known here."""
     if newer := set(schema) - set(NAMES):
         raise ExchangeError(
             f"it was written by a newer vlmsweep ({max(newer)})", hint="upgrade vlmsweep"
@@ -64,15 +64,15 @@ def table_columns(db: Database) -> dict[str, list[str]]:
 
 def validate(db: Database) -> None:
     """Checks a filled staging database. Raises ExchangeError."""
-    if astray := db.execute("PRAGMA foreign_key_check").fetchone():
-        raise ExchangeError(f"its {astray[0]} point to {astray[2]} that are not there")
+    if dangling := db.execute("PRAGMA foreign_key_check").fetchone():
+        raise ExchangeError(f"its {dangling[0]} reference missing {dangling[2]}")
     check_json(db)
     check_load_specs(db)
     check_names(db)
     check_hashes(db)
 
 
-# What a column's documentation begins with, and what SQLite calls that.
+# The start of a column's documentation, and SQLite's name of that JSON type.
 KINDS = {"JSON list": "array", "JSON object": "object", "JSON:": "object"}
 
 
@@ -90,7 +90,7 @@ def check_json(db: Database) -> None:
                 WHEN 1 THEN json_type({column}) <> ? ELSE 1 END
             """  # noqa: S608
             if db.execute(ask, [kind]).fetchone():
-                raise ExchangeError(f"{table}.{column} is no JSON {kind}")
+                raise ExchangeError(f"{table}.{column} is not a JSON {kind}")
 
 
 def check_load_specs(db: Database) -> None:
@@ -103,29 +103,29 @@ def check_load_specs(db: Database) -> None:
 
 
 def check_names(db: Database) -> None:
-    """What becomes part of a file's name here is harmless as such."""
+    """Raises ExchangeError if a value that becomes part of a file name is unsafe."""
     for (uid,) in db.execute("SELECT uid FROM sweeps"):
         if not UID.fullmatch(uid):
-            raise ExchangeError(f"{uid!r} is no sweep's uid")
+            raise ExchangeError(f"{uid!r} is not a sweep's uid")
     ask = "SELECT prepared_sha256 FROM images WHERE prepared_sha256 NOT NULL"
     for (digest,) in db.execute(ask):
         if not DIGEST.fullmatch(digest):
-            raise ExchangeError(f"{digest!r} is no image's hash")
+            raise ExchangeError(f"{digest!r} is not an image's hash")
 
 
 def check_hashes(db: Database) -> None:
-    """Rows that all sweeps share are what they are known by, so that none can pass for ours."""
+    """Checks the hashes of shared rows, so that none can replace an existing row."""
     for digest, name, turns in db.execute("SELECT sha256, name, turns FROM prompts"):
         if digest != sha256(canonical_json([name, json.loads(turns)])):
-            raise ExchangeError("a prompt is not what its hash says")
+            raise ExchangeError("a prompt does not match its hash")
     for digest, files in db.execute("SELECT fingerprint, files FROM models"):
         if (digest or files) and digest != sha256(files or ""):
-            raise ExchangeError("a model's files are not what its fingerprint says")
+            raise ExchangeError("a model's files do not match its fingerprint")
     names = [name for name in table_columns(db)["environments"] if name not in ("id", "sha256")]
     ask = f"SELECT sha256, {', '.join(names)} FROM environments"  # noqa: S608
     for digest, *values in db.execute(ask):
         if digest != sha256(canonical_json(dict(zip(names, values, strict=True)))):
-            raise ExchangeError("an environment is not what its hash says")
+            raise ExchangeError("an environment does not match its hash")
 
 
 def sha256(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What came of an export or an import, as rows and sentences for people. It prints nothing."""
+"""The result of an export or import, as rows and sentences. It prints nothing."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def describe_bundle(done: BundleResult) -> str:
     if counts.runs_again:
         lines.append("Unpacked, it runs again with: vlmsweep run sweep.yaml")
     else:
-        lines.append("It holds no sweep file: of its images none is left to ask about")
-    lines += [f"  not asked again: {line}" for line in counts.left_out]
+        lines.append("It holds no sweep file: none of its images exists any more")
+    lines += [f"not repeated: {line}" for line in counts.left_out]
     return "\n".join(lines)
 
 
@@ -60,33 +60,33 @@ def import_rows(done: ImportResult) -> Iterator[dict[str, Any]]:
 
 
 def state(sweep: MergeResult) -> str:
-    """What became of a sweep, in a word or two."""
+    """The result for a sweep, as one or two words."""
     if sweep.refused is not None:
         return "left out"
     if sweep.new:
         return "new"
-    return "went on" if sweep.added else "was here"
+    return "extended" if sweep.added else "unchanged"
 
 
 def note(sweep: MergeResult) -> str:
-    """What was not taken over, and why."""
+    """The rows that were not imported, with reasons."""
     if sweep.refused is not None:
         return sweep.refused
     kept = [f"{table} ({count})" for table, count in sweep.kept.items()]
     left = [f"{table} ({count})" for table, count in sweep.left.items()]
-    parts = [f"ours kept where they differ: {', '.join(kept)}"] if kept else []
+    parts = [f"existing rows kept where they differ: {', '.join(kept)}"] if kept else []
     parts += [f"left out with them: {', '.join(left)}"] if left else []
     return "; ".join(parts)
 
 
 def files_line(done: Sequence[ImportResult]) -> str:
-    """The files that came along, in a line."""
+    """The imported files, in a line."""
     images, logs, refused = (
         sum(getattr(one.files, name) for one in done) for name in ("images", "logs", "refused")
     )
-    text = "No files came along."
+    text = "No files were imported."
     if images or logs:
-        text = f"{pluralize(images, 'image')} and {pluralize(logs, 'log')} came along."
+        text = f"{pluralize(images, 'image')} and {pluralize(logs, 'log')} imported."
     if refused:
         text += f" {pluralize(refused, 'image')} did not show what the rows say, and stayed out."
     return text

@@ -1,7 +1,7 @@
 """A text stream whose writes never wait: a thread passes them on to the real stream.
 
 Standard output may stop reading at any time: a full pipe, Ctrl-S, a dead ssh connection. A write
-that waits for it would stop the event loop. What waits to be written is counted in `pending`, so
+that waits for it would stop the event loop. Unwritten text is counted in `pending`, so
 that a sink decides what to leave out; errors of the stream are raised by the next write.
 """
 
@@ -75,7 +75,7 @@ class BackgroundWriter:
             self.ending = True
             self.changed.notify_all()
             while self.queued and self.error is None:
-                self.changed.wait(0.1)  # a limit, so that Ctrl-C is heard
+                self.changed.wait(0.1)  # a limit, so that Ctrl-C is handled
                 stalled = time.monotonic() - self.written_at
                 if stalled_s is not None and self.queued and stalled > stalled_s:
                     self.error = TimeoutError(None, "it is not being read")

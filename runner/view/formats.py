@@ -1,8 +1,8 @@
-"""Writes rows as JSON, CSV, a table or the like: what every reading command ends with.
+"""Writes rows as JSON, CSV, a table or the like: the output of every reading command.
 
 Machines get every digit, people get units. JSON is pure ASCII, so that it steers no terminal;
-CSV cells that a spreadsheet would run as a formula get an apostrophe in front. It knows
-nothing of databases; tables are drawn by `runner.view.table_renderer`, and for pages and
+CSV cells that a spreadsheet would run as a formula get an apostrophe in front. It does
+not depend on databases; tables are drawn by `runner.view.table_renderer`, and for pages and
 repositories by `runner.view.markdown_html`.
 """
 

@@ -16,8 +16,8 @@ class Column:
     `of` computes what is shown from the whole row instead. `least` is the width a text column
     may be shrunk to in a narrow table. An `aside` column that gets too narrow leaves the table,
     and is written below it instead. An `optional` one is left out where no row fills it; a
-    `middle` one is cut in the middle. The `below` ones stand in a second table, under the first,
-    where one table has no room for all.
+    `middle` one is cut in the middle. The `below` ones are in a second table, under the first,
+    if one table has no room for all.
     """
 
     key: str
@@ -35,8 +35,8 @@ class Column:
 class Grid:
     """Rows as mappings, and their display columns.
 
-    `rows` may be read once only. With `blocks` people see a block of lines a row. `nothing` is
-    what they see where there is no row.
+    `rows` may be read once only. With `blocks` each row is shown as a block of lines. `nothing`
+    is shown if there are no rows.
     """
 
     keys: Sequence[str]

@@ -1,7 +1,7 @@
 """The lines of the live view: sweeps, models and current runs, fitted to the screen.
 
-It draws what `runner.view.progress` knows and keeps nothing; when to draw is `runner.view.live`'s
-business.
+It draws what `runner.view.progress` knows and keeps nothing; `runner.view.live` decides when
+to draw.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes a grid as a Markdown or HTML table, to be pasted into a page or a repository.
 
-Cells are what people see, in words and with units. Text is always text: whatever a model said
-or a file is called can neither mark up nor link anything. Whole pages are `runner.report`'s.
+Cells are human-readable text with units. Text is always text: no answer or file name can mark up
+or link anything. Whole pages are `runner.report`'s.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from ..text.sanitize import one_line
 from .grid import Column, Grid
 from .table_renderer import visible_cells
 
-# What could begin a mark, a reference, a link or a mention in the middle of a line; a colon or a
-# full stop only where GitHub would make a link of a bare address.
+# Characters that could begin a mark, a reference, a link or a mention in the middle of a line; a
+# colon or a full stop only where GitHub would make a link of a bare address.
 MARKS = re.compile(r"[\\`*_{}\[\]<>|~&$#@!^]|(?<=[A-Za-z]):(?=//)|(?<=www)\.", re.IGNORECASE)
 # Characters that start a list, heading or rule at the beginning of a line.
 BULLET = re.compile(r"^(\d*)([-+.)])(?=\s|$|-)")

@@ -43,7 +43,7 @@ def place(row: Record) -> str:
 
 QUERIES = (
     Column("name", "Query"),
-    Column("title", "What it tells", least=30),
+    Column("title", "Title", least=30),
     Column("parameters", "Parameters", least=16, of=names),
     Column("path", "Yours", least=16, middle=True, optional=True, of=own),
 )

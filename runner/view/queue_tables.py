@@ -82,7 +82,7 @@ def compared(rows: Sequence[Record]) -> Grid:
 
 
 def changed_message(verb: str, kind: str, reply: Record) -> str:
-    """What came of a change to the queue: `verb` of how many sweeps, models or jobs."""
+    """The result of a change to the queue: `verb` and the number of sweeps, models or jobs."""
     jobs = next((reply[key] for key in ("queued", "skipped", "removed") if key in reply), None)
     line = f"{pluralize(reply['changed'], kind) if jobs is None else pluralize(jobs, 'job')} {verb}"
     return f"{line}, {pluralize(reply['killed'], 'run')} killed" if "killed" in reply else line

@@ -1,7 +1,7 @@
 """Event sinks: JSON lines or a view; an output that is closed or not read never stops a sweep.
 
 A reader that goes away (`| head`, a closed terminal) or stops reading (Ctrl-S, a full pipe) must
-not stop a night's work: a thread writes (`runner.view.background_writer`). A view leaves out what
+not stop a sweep: a thread writes (`runner.view.background_writer`). A view leaves out what
 a terminal does not take; a program that does not read JSON lines is disconnected, with a note.
 The events are defined in `schemas.stream`; `runner.view.live` draws them on a terminal.
 """
@@ -65,7 +65,7 @@ class BrokenPipeGuard:
             self.end(error)
 
     def end(self, error: OSError) -> None:
-        """Discard further output, and say so on the other stream."""
+        """Discard further output, and report it on the other stream."""
         self.broken = True
         discard_output(self.out)
         reason = error.strerror or str(error)

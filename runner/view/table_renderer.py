@@ -39,7 +39,7 @@ def console(stream: TextIO) -> Console:
     made = Console(file=stream, highlight=False, markup=False, emoji=False)
     if not stream.isatty():  # made.is_terminal may be forced by FORCE_COLOR
         made.width = UNLIMITED
-    elif made.is_dumb_terminal:  # rich takes such a one for 80 columns wide, whatever it is
+    elif made.is_dumb_terminal:  # rich assumes 80 columns for these
         made.size = ConsoleDimensions(*shutil.get_terminal_size())
     return made
 
@@ -104,8 +104,8 @@ Part = tuple[list[Column], list[list[str]], list[int]]
 def split(
     columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int
 ) -> list[Part] | None:
-    """The table without what may stand aside; or without what may stand below too, and that
-    under the first column. None where nothing fits.
+    """The table without its `aside` columns; or also without its `below` ones, which then
+    go under the first column. None if nothing fits.
     """
     kept = [i for i, column in enumerate(columns) if not column.aside]
     below = [i for i in kept if columns[i].below]
@@ -154,7 +154,8 @@ def fit(
 ) -> list[int] | None:
     """Column widths that fit the screen, shrinking the widest first; None if impossible.
 
-    With `only_aside`, no column is shrunk but those that may as well stand below the table.
+    With `only_aside`, only columns that may be placed below the table are
+    shrunk.
     """
     data = [max([0, *(cell_len(row[i]) for row in rows)]) for i in range(len(columns))]
     room = width - GAP * (len(columns) - 1)

@@ -116,8 +116,8 @@ CHECK = (
     Column("folder", "Folder"),
     Column("missing_packages", "Missing packages"),
     Column("error_class", "Problem"),
-    Column("message", "In words"),
-    Column("hint", "What to do"),
+    Column("message", "Message"),
+    Column("hint", "Hint"),
 )
 FETCHED = (
     Column("model", "Model", least=12, middle=True),
@@ -125,18 +125,18 @@ FETCHED = (
     Column("download_s", "Time", "seconds"),
     Column("state", "State", of=lambda row: "there" if row["message"] is None else "missing"),
     Column("message", "Why", least=30, aside=True, optional=True),
-    Column("hint", "What to do", least=30, aside=True, optional=True),
+    Column("hint", "Hint", least=30, aside=True, optional=True),
 )
 FAMILIES = (
     Column("name", "Family"),
     Column("title", "Title"),
     Column("engines", "Engines"),
-    Column("how_loaded", "How loaded"),
+    Column("how_loaded", "Loaded by"),
     Column("prompt_format", "Prompt"),
     Column("image_form", "Images"),
     Column("remote_code", "Remote code"),
     Column("extra_packages", "Needs also"),
-    Column("what_fails", "What fails"),
+    Column("what_fails", "Known failures"),
     Column("aliases", "Aliases"),
     Column("example_ids", "Examples"),
     Column("cached", "In the cache"),
@@ -203,7 +203,7 @@ def query_table(answer: QueryResult) -> Grid:
 
 
 def plan_lines(seen: Preview) -> Iterator[str]:
-    """The lines of a plan beside its table."""
+    """The lines of a plan in addition to its table."""
     asked = units.pluralize(len(seen.prompts), "prompt")
     repeats = f", {seen.repeats} times each" if seen.repeats > 1 else ""
     shown = [units.pluralize(seen.images, "image")] if seen.images or not seen.videos else []

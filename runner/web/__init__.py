@@ -1,7 +1,7 @@
-"""Browses the history in a web browser: Datasette on the file, in a process of its own.
+"""Browses the history in a web browser: Datasette on the file, in a separate process.
 
-`server` is that process, `pages` what it is told of our tables and queries, `plugin` what cells
-look like, `images` the thumbnails, `guard` who may ask. The file is opened for reading only, so
+`server` is that process, `metadata` describes tables and queries, `plugin` renders cells,
+`images` makes thumbnails, `host_guard` refuses other hosts. The file is opened for reading only, so
 a sweep may run meanwhile; nothing is written anywhere. Datasette is an extra.
 """
 
@@ -27,9 +27,9 @@ GRACE_S = 5.0
 
 
 def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str], None]) -> int:
-    """Serves the file until Ctrl-C; `say` is told the address. Returns an exit code.
+    """Serves the file until Ctrl-C; `say` gets the address. Returns an exit code.
 
-    Raises VlmsweepError when Datasette is missing, the file is none of ours or the port is taken.
+    Raises VlmsweepError when Datasette is missing, the file is unreadable or the port is taken.
     """
     if importlib.util.find_spec("datasette") is None:
         raise VlmsweepError(
@@ -38,7 +38,7 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
         )
     check_readable(database)
     command = own_packages.command("runner.web.server", str(database), str(port or 0))
-    # A session of its own, so that Ctrl-C reaches us alone; it ends when its input does.
+    # In a new session, so that Ctrl-C reaches only us; it ends when its input does.
     child = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -59,30 +59,30 @@ def browse(database: Path, port: int | None, open_page: bool, say: Callable[[str
 
 
 def check_readable(database: Path) -> None:
-    """Whether the file can be read for as long as it takes. Raises DatabaseError.
+    """Checks that the file can be read while a page stays open. Raises DatabaseError.
 
-    Our own readers, short-lived, read a file whose folder they may not write to as one that
-    cannot change. A page that stays open must not: a sweep may begin meanwhile.
+    Our short-lived readers open a file in a read-only folder as immutable. A page that stays open
+    must not: a sweep may start meanwhile.
     """
-    Reader(database).connection.close()  # is it there, and ours?
+    Reader(database).connection.close()  # raises DatabaseError if it is missing or another file
     try:
         connection = sqlite3.connect(database.absolute().as_uri() + "?mode=ro", uri=True)
         with closing(connection):
             connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         raise DatabaseError(
-            f"{database} cannot be browsed where it lies: {error}",
-            hint="SQLite wants to write beside it; browse a copy in a folder of yours",
+            f"{database} cannot be browsed in its folder: {error}",
+            hint="SQLite must write to that folder; browse a copy in a writable folder",
         ) from error
 
 
 def search_path() -> list[str]:
-    """Where the child finds our packages: beside this one, whatever folder we were started in."""
+    """The child's PYTHONPATH: the folder of this installation, then the user's."""
     return [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
 
 
 def read_server_address(child: subprocess.Popen[bytes]) -> str:
-    """The address the child serves at, or its error as ours."""
+    """Returns the child's address. Raises VlmsweepError with the child's error."""
     assert child.stdout
     line = child.stdout.readline()
     message: dict[str, Any] = {}

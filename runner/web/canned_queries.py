@@ -1,6 +1,6 @@
 """The named queries as Datasette takes them.
 
-It gives every parameter as text, and an empty one where none was asked for; so those with a
+It gives every parameter as text, and an empty one for none; so those with a
 number for their default are cast, and a page without parameters is led to the one with the
 defaults. The files themselves are read by `runner.queries`.
 """

@@ -1,8 +1,8 @@
-"""Stands before Datasette: answers only to our own address, and leads to the pages with content.
+"""Middleware for Datasette: refuses other host names, and redirects to the pages with content.
 
 A page elsewhere could have its own name point at this machine (DNS rebinding) and then read the
-history as if it were its own; its requests bear that name, and are refused. It knows nothing of
-what is served.
+history as if it were its own; its requests bear that name, and are refused. It does not
+depend on the content.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class HostGuardMiddleware:
             await self.app(scope, receive, with_security_headers(send))
 
     def elsewhere(self, scope: dict[str, Any]) -> str | None:
-        """Where a request is led to, if anywhere."""
+        """The address to redirect a request to, or None."""
         path, query = scope["path"], scope["query_string"].decode("latin-1")
         if path == "/":
             return self.home
@@ -76,7 +76,7 @@ def with_security_headers(send: Any) -> Any:
 async def send_response(
     send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
 ) -> None:
-    """A whole reply of ours."""
+    """Sends a complete reply."""
     kind = [(b"content-type", b"text/plain; charset=utf-8"), *HEADERS, *(headers or [])]
     await send({"type": "http.response.start", "status": status, "headers": kind})
     await send({"type": "http.response.body", "body": body})

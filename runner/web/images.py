@@ -1,7 +1,8 @@
-"""Images for pages: prepared ones that stand in the table `images`, whole or small.
+"""Images for pages: prepared ones of the table `images`, full size or small.
 
-An image is asked for by its row's number and never by a path. Only PNG files are read, as the
-preparation writes them; what is sent is drawn anew from their pixels.
+An image is requested by its row's id and never by a path. Only PNG files are read, as the
+preparation writes them; the reply is encoded again from their
+pixels.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MOST_PIXELS = 100_000_000
 
 
 async def image_png(database: Database, number: int, small: bool) -> bytes | None:
-    """An image's PNG; None where there is none, or none that can be read."""
+    """An image's PNG; None if it is missing or unreadable."""
     found = await database.execute("SELECT prepared_path FROM images WHERE id = ?", [number])
     row = found.first()
     if row is None or row[0] is None:

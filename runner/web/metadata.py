@@ -1,4 +1,4 @@
-"""What Datasette is told of our file: titles, descriptions of every table and column, queries.
+"""Datasette's metadata for the file: titles, descriptions of every table and column, queries.
 
 Descriptions are those of `schemas.rows`, of which docs/results.md is made too.
 """
@@ -41,17 +41,17 @@ SETTINGS = {
     "sql_time_limit_ms": 10_000,
     "facet_time_limit_ms": 1000,
     "suggest_facets": False,  # it tries every column of every page
-    "allow_download": False,  # half a file while a log stands beside it
+    "allow_download": False,  # incomplete while a write-ahead log exists
     "default_cache_ttl": 0,  # a sweep may be running
     "truncate_cells_html": 300,
 }
 
 
 def metadata(database: Path, asked: list[CannedQuery], runs: int) -> dict[str, Any]:
-    """Datasette's metadata. With many `runs`, views are shown without counting what is in them."""
+    """Datasette's metadata. With many `runs`, views are shown without row counts."""
     return {
         "title": "vlmsweep",
-        "description": "What vision-language models said, how fast, and what broke.",
+        "description": "Answers, speed and failures of vision-language models.",
         "source": str(database),
         "databases": {
             NAME: {
@@ -86,13 +86,13 @@ def table_metadata(counted: bool) -> dict[str, Any]:
 
 
 def description(row: type) -> str:
-    """What a table holds."""
+    """The description of a table."""
     text = cleandoc(row.__doc__ or "").removeprefix("View: ")
     return text[:1].upper() + text[1:]
 
 
 def column_meanings(row: type) -> dict[str, str]:
-    """What each column means."""
+    """The description of each column."""
     hints = typing.get_type_hints(row, include_extras=True)
     return {name: typing.get_args(hint)[1] for name, hint in hints.items()}
 

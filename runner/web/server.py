@@ -31,7 +31,7 @@ USUAL_PORT = 8001
 
 
 class ReadOnlyDatabase(Database):
-    """Our file, opened as our own readers do: whatever its name, and never to be written."""
+    """The history, opened like any reader does: any file name, read-only."""
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         """A connection; a log that a supervisor writes is read with it."""
@@ -45,7 +45,7 @@ class ReadOnlyDatabase(Database):
 
 
 def make_datasette(database: Path, asked: list[CannedQuery]) -> Datasette:
-    """Datasette, set up for our file; of plugins ours alone."""
+    """Datasette, set up for the file; with no other plugin."""
     with Reader(database) as reader:
         runs = reader.records("SELECT ifnull(max(id), 0) AS runs FROM runs")[0]["runs"]
     for other, _ in pm.list_plugin_distinfo():
@@ -96,7 +96,7 @@ def report_to_parent(**message: Any) -> None:
 
 
 def main(database: Path, port: int) -> int:
-    """Serves until the parent is gone or says so."""
+    """Serves until the parent exits or closes the pipe."""
     try:
         bound = bind_port(port)
     except OSError as error:

@@ -163,7 +163,7 @@ def calls_of(name: str) -> Iterator[dict[str, object]]:
 
 
 def main() -> None:
-    """Answers each command, in a new folder of its own."""
+    """Answers each command, in a new separate folder."""
     for module in pkgutil.walk_packages(runner.__path__, "runner."):
         if "__main__" not in module.name:  # imported once here instead of in every child
             with contextlib.suppress(ImportError):

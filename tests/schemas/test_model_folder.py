@@ -74,7 +74,7 @@ def hub_cache(folder: Path) -> None:
     put(folder / "models--org--name" / "refs", main=COMMIT)
 
 
-# What makes the folder; what it is called, and a part of the hint.
+# The function that makes the folder; its name, and a part of the hint.
 FOLDERS: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "empty": (lambda folder: None, "is an empty folder", "config.json"),
     "adapter": (adapter, "is an adapter (LoRA) without its base model", "base model org/base"),
@@ -146,9 +146,9 @@ def test_files_are_named_when_planning_and_when_loading(
     data = {"models": [prefix + name], "prompts": [{"text": "p", "images": "none"}]}
     with pytest.raises(SweepFileError) as planned:
         expand.expand_sweep(sweepfile.validate(data, "test"), tmp_path, "test")
-    said = str(planned.value)
-    assert f"'{prefix}{name}' {what}" in said
-    assert hint in said
+    message = str(planned.value)
+    assert f"'{prefix}{name}' {what}" in message
+    assert hint in message
     with pytest.raises(SweepFileError, match=name.replace(".", r"\.")):
         family_info.check_model(str(path))
     with pytest.raises(WorkerFailure) as failure:
@@ -173,7 +173,7 @@ def test_a_folder_that_resembles_nothing_known_lacks_its_config(tmp_path: Path, 
 
 
 def test_a_model_that_was_trained_further_is_still_a_model(tmp_path: Path) -> None:
-    """Its folder has a config and weights, and the trainer's checkpoints beside them."""
+    """Its folder has a config and weights, and the trainer's checkpoints."""
     trainer(tmp_path)
     put(tmp_path, config_dot_json=CONFIG)
     assert read_config(tmp_path)["model_type"] == "smolvlm"

@@ -115,3 +115,12 @@ def test_word_list_with_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
     bad = write(tmp_path, "names.txt", "verb\tattend\tcontrol\n")
     with pytest.raises(ValueError, match="unknown kind 'verb'"):
         check_words.load_names(bad)
+
+
+def test_folder_is_read_recursively(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runner" / "sub").mkdir(parents=True)
+    (tmp_path / "runner" / "sub" / "mod.py").write_text(f'"""A {PICTURE}."""\n')
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "mod.py").write_text(f'"""A {PICTURE}."""\n')
+    assert run(tmp_path, str(tmp_path / "runner")) == 1
+    assert capsys.readouterr().out == f'runner/sub/mod.py:1: "{PICTURE}" -> image\n'

@@ -1,8 +1,8 @@
-"""Merges sweeps of another database into ours: by what rows are, never by their numbers.
+"""Merges sweeps of another database into this one; rows are matched by content, not by id.
 
-`merge` takes a database whose schema is ours and whose paths already hold here: staged by us, or
-read by `runner.transfer.source`, which is where strangers' files are checked. It prints nothing,
-copies no files, and leaves the other database as it is. Which tables travel is said in
+`merge` takes a database with the same schema, whose paths are valid here: a staged one, or one
+read by `runner.transfer.source`, which checks untrusted files. It prints nothing,
+copies no files, and leaves the other database as it is. The tables to copy are listed in
 `runner.database.merge.tables`.
 """
 
@@ -25,11 +25,11 @@ from .tables import TABLES
 
 @dataclass(frozen=True, slots=True)
 class MergeResult:
-    """What became of one sweep.
+    """The result for one sweep.
 
-    `id` is its number here, None when it was left out: `refused` then says why. `added` counts new
-    rows by table, `kept` those that were here with other content and stayed as they are, and
-    `left` those that stayed behind because they belong to such a row.
+    `id` is its id here, None when it was refused: `refused` is then the reason. `added` counts new
+    rows by table, `kept` existing rows with other content, which are unchanged, and `left` rows
+    that are not imported because they belong to such a row.
     """
 
     uid: str
@@ -45,11 +45,11 @@ class MergeResult:
 def merge(
     store: Store, source: Path, *, uids: Sequence[str] | None = None, waiting: bool = False
 ) -> list[MergeResult]:
-    """Adds the sweeps of the database `source` (all of them, or those of `uids`) to ours.
+    """Adds the sweeps of the database `source` (all of them, or those of `uids`) to this one.
 
-    Each sweep is one transaction, in the order they have there. What is here already is not
-    added again; what is still running there stays behind. The sweeps are in no queue here, so
-    that no import sets ours to work, unless `waiting`: then they wait here as they did there.
+    Each sweep is one transaction, in the order they have there. Existing rows are not
+    added again; running ones are left out. The sweeps are not queued here, so that no import
+    starts work, unless `waiting`: then they wait as they did there.
 
     Not to be called within a transaction. Raises ExchangeError, and sqlite3.Error when our own
     database fails; sweeps before the one that failed are in.
@@ -74,9 +74,9 @@ def merge_attached(db: Database, uids: Sequence[str] | None, waiting: bool) -> l
 
 @contextmanager
 def attached(connection: sqlite3.Connection, where: str, source: str) -> Iterator[None]:
-    """The database at `where`, a path or a URI, beside ours as `there`; messages name `source`.
+    """The database at `where`, a path or a URI, attached as `there`; messages name `source`.
 
-    Raises ExchangeError if it is of no use.
+    Raises ExchangeError if it cannot be used.
     """
     try:
         connection.execute("ATTACH ? AS there", [where])
@@ -87,7 +87,7 @@ def attached(connection: sqlite3.Connection, where: str, source: str) -> Iterato
             applied = "SELECT name FROM there._sqlite_migrations WHERE migration_set = 'vlmsweep'"
             names = {name for (name,) in connection.execute(applied).fetchall()}
         except sqlite3.Error as error:
-            raise ExchangeError(f"{source} is no history: {error}") from error
+            raise ExchangeError(f"{source} is not a vlmsweep database: {error}") from error
         if names != set(NAMES):
             raise ExchangeError(f"{source} has another schema than this vlmsweep")
         yield

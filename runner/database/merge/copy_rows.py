@@ -1,6 +1,6 @@
-"""Carries the rows of one sweep from the attached database `there` into ours, table by table.
+"""Copies the rows of one sweep from the attached database `there`, table by table.
 
-For each table that numbers its rows a temporary table tells which row there is which row here,
+For each table with ids, a temporary table maps the ids there to the ids here,
 so that nothing goes through Python. Transactions and errors are `runner.database.merge`'s.
 """
 
@@ -13,19 +13,19 @@ from .tables import BY_NAME, ROOT, TABLES, MergeTable
 
 # The columns of a map: the row there, the row here, and whether that one is new (1), was here
 # already (0), or is here with other content (-1).
-MAP = "theirs INTEGER PRIMARY KEY, ours INTEGER, new INTEGER"
+MAP = "remote INTEGER PRIMARY KEY, local INTEGER, new INTEGER"
 
 
 class ConflictError(Exception):
-    """A sweep of that name is here, and it is another one."""
+    """A different sweep of that name exists."""
 
 
 class DanglingReferenceError(Exception):
-    """The rows there do not hold together: somebody has changed them, or they are damaged."""
+    """The rows there are inconsistent: they were changed, or are damaged."""
 
 
 class RowCopier:
-    """The maps between there and here, and what was counted for the sweep in hand."""
+    """The id maps between there and here, and the counts of the current sweep."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -47,7 +47,7 @@ class RowCopier:
                 self.execute(f"DROP TABLE temp.map_{table.name}")
 
     def begin(self, uid: str) -> str | None:
-        """Turns to a sweep, finds all that belongs to it there; returns its name."""
+        """Starts a sweep: maps its rows there; returns its name."""
         for table in TABLES:
             if not table.bare:
                 self.execute(f"DELETE FROM temp.map_{table.name}")
@@ -56,7 +56,7 @@ class RowCopier:
         self.left: dict[str, int] = {}
         self.root, self.fresh = 0, False
         self.execute(
-            f"INSERT INTO temp.map_{ROOT} (theirs) SELECT id FROM there.{ROOT} WHERE uid = ?", [uid]
+            f"INSERT INTO temp.map_{ROOT} (remote) SELECT id FROM there.{ROOT} WHERE uid = ?", [uid]
         )
         self.picked = {ROOT}
         for table in TABLES:
@@ -75,8 +75,8 @@ class RowCopier:
             if table.bare:
                 return
             self.execute(
-                f"INSERT INTO temp.map_{table.name} (theirs) SELECT s.id FROM temp.map_{owner} AS o"
-                f" JOIN there.{table.name} AS s ON s.{table.of} = o.theirs"
+                f"INSERT INTO temp.map_{table.name} (remote) SELECT s.id FROM temp.map_{owner} AS o"
+                f" JOIN there.{table.name} AS s ON s.{table.of} = o.remote"
                 f" WHERE {table.finished}"
             )
             return
@@ -85,7 +85,7 @@ class RowCopier:
                 if target == table.name and user.of != column:
                     self.select_rows(user)
                     self.execute(
-                        f"INSERT OR IGNORE INTO temp.map_{table.name} (theirs)"
+                        f"INSERT OR IGNORE INTO temp.map_{table.name} (remote)"
                         f" SELECT s.{column} FROM {self.selected_from(user)}"
                         f" WHERE s.{column} NOT NULL"
                     )
@@ -93,10 +93,10 @@ class RowCopier:
     def selected_from(self, table: MergeTable) -> str:
         """The picked rows of a table there, as `s`."""
         if not table.bare:
-            return f"temp.map_{table.name} AS x JOIN there.{table.name} AS s ON s.id = x.theirs"
+            return f"temp.map_{table.name} AS x JOIN there.{table.name} AS s ON s.id = x.remote"
         assert table.of is not None
         owner = table.refs[table.of]
-        return f"temp.map_{owner} AS o JOIN there.{table.name} AS s ON s.{table.of} = o.theirs"
+        return f"temp.map_{owner} AS o JOIN there.{table.name} AS s ON s.{table.of} = o.remote"
 
     # A table's way here.
 
@@ -111,20 +111,20 @@ class RowCopier:
         self.add(table)
         if table.name == ROOT:
             self.root, self.fresh = self.execute(
-                f"SELECT ours, new = 1 FROM temp.map_{ROOT}"
+                f"SELECT local, new = 1 FROM temp.map_{ROOT}"
             ).fetchone()
             self.fresh = bool(self.fresh)
 
     def joins(self, table: MergeTable) -> str:
-        """Joins from `s` to the maps of all that it points to."""
+        """Joins from `s` to the maps of the rows that it references."""
         return "".join(
-            f" LEFT JOIN temp.map_{target} AS r_{column} ON r_{column}.theirs = s.{column}"
+            f" LEFT JOIN temp.map_{target} AS r_{column} ON r_{column}.remote = s.{column}"
             for column, target in table.refs.items()
         )
 
     def value(self, table: MergeTable, column: str) -> str:
-        """What a column of `s` is here."""
-        return f"r_{column}.ours" if column in table.refs else f"s.{column}"
+        """The SQL value here of a column of `s`."""
+        return f"r_{column}.local" if column in table.refs else f"s.{column}"
 
     def same(self, table: MergeTable, columns: list[str]) -> str:
         """A condition: `m`, the row here, is equal to `s` in these columns."""
@@ -136,9 +136,9 @@ class RowCopier:
             if target not in self.kept or BY_NAME[target].of is None:
                 continue
             done = self.execute(
-                f"DELETE FROM temp.map_{table.name} WHERE theirs IN (SELECT s.id"
+                f"DELETE FROM temp.map_{table.name} WHERE remote IN (SELECT s.id"
                 f" FROM {self.selected_from(table)} JOIN temp.map_{target} AS r"
-                f" ON r.theirs = s.{column} WHERE r.new = -1)"
+                f" ON r.remote = s.{column} WHERE r.new = -1)"
             )
             self.count(self.left, table, done.rowcount)
 
@@ -149,14 +149,14 @@ class RowCopier:
         found = (
             f"SELECT m.id FROM there.{table.name} AS s{self.joins(table)}"
             f" JOIN main.{table.name} AS m ON {self.same(table, list(table.keys))}"
-            " WHERE s.id = x.theirs"
+            " WHERE s.id = x.remote"
         )
-        self.execute(f"UPDATE temp.map_{table.name} AS x SET ours = ({found}), new = 0")
+        self.execute(f"UPDATE temp.map_{table.name} AS x SET local = ({found}), new = 0")
         fixed = [c for c in self.columns[table.name] if c not in table.moves]
         done = self.execute(
-            f"UPDATE temp.map_{table.name} SET new = -1 WHERE theirs IN (SELECT s.id"
+            f"UPDATE temp.map_{table.name} SET new = -1 WHERE remote IN (SELECT s.id"
             f" FROM {self.selected_from(table)}{self.joins(table)}"
-            f" JOIN main.{table.name} AS m ON m.id = x.ours"
+            f" JOIN main.{table.name} AS m ON m.id = x.local"
             f" WHERE NOT ({self.same(table, fixed)}))"
         )
         if done.rowcount and table.firm:
@@ -164,20 +164,20 @@ class RowCopier:
         self.count(self.kept, table, done.rowcount)
 
     def assign_ids(self, table: MergeTable) -> None:
-        """Gives the new rows numbers of ours, in an order that does not depend on theirs."""
+        """Gives the new rows ids, in an order that does not depend on the ids there."""
         order = ", ".join(self.value(table, key) for key in table.keys)
         self.execute(
-            f"UPDATE temp.map_{table.name} AS x SET new = 1, ours = n.number FROM (SELECT s.id,"
+            f"UPDATE temp.map_{table.name} AS x SET new = 1, local = n.number FROM (SELECT s.id,"
             f" (SELECT ifnull(max(id), 0) FROM main.{table.name})"
             f" + row_number() OVER (ORDER BY {order}) AS number"
-            f" FROM {self.selected_from(table)}{self.joins(table)} WHERE x.ours IS NULL) AS n"
-            " WHERE n.id = x.theirs"
+            f" FROM {self.selected_from(table)}{self.joins(table)} WHERE x.local IS NULL) AS n"
+            " WHERE n.id = x.remote"
         )
 
     def check_references(self, table: MergeTable) -> None:
         """Raises DisjointedError where a row points to nothing that came with it."""
         astray = " OR ".join(
-            f"(s.{column} NOT NULL AND r_{column}.ours IS NULL)"
+            f"(s.{column} NOT NULL AND r_{column}.local IS NULL)"
             for column in table.refs
             if column not in table.unset
         )
@@ -188,7 +188,7 @@ class RowCopier:
                 f" WHERE {astray} LIMIT 1"
             ).fetchone()
         ):
-            raise DanglingReferenceError(f"{table.name} point to rows that are not there")
+            raise DanglingReferenceError(f"{table.name} reference missing rows")
 
     def add(self, table: MergeTable) -> None:
         """Adds the new rows."""
@@ -196,8 +196,8 @@ class RowCopier:
         names = self.columns[table.name]
         values = ", ".join(self.value(table, name) for name in names)
         done = self.execute(
-            f"INSERT INTO main.{table.name} (id, {', '.join(names)}) SELECT x.ours, {values}"
-            f" FROM {self.selected_from(table)}{self.joins(table)} WHERE x.new = 1 ORDER BY x.ours"
+            f"INSERT INTO main.{table.name} (id, {', '.join(names)}) SELECT x.local, {values}"
+            f" FROM {self.selected_from(table)}{self.joins(table)} WHERE x.new = 1 ORDER BY x.local"
         )
         self.count(self.added, table, done.rowcount)
 
@@ -230,10 +230,10 @@ class RowCopier:
         if number:
             counts[table.name] = counts.get(table.name, 0) + number
 
-    # What follows from the rows.
+    # States that follow from the rows.
 
     def update_states(self, waiting: bool) -> None:
-        """Puts jobs and the sweep in the state that what is here now comes to."""
+        """Sets the states of the jobs and the sweep from the rows that exist now."""
         self.settle_jobs()
         if self.fresh:
             self.execute(
@@ -271,9 +271,9 @@ class RowCopier:
                     AND (SELECT ifnull(max(attempt), 0) FROM there.runs WHERE job_id = s.id)
                     <= (SELECT ifnull(max(attempt), 0) FROM main.runs WHERE job_id = m.id)
                     THEN 'done' ELSE 'queued' END
-            FROM temp.map_jobs AS x JOIN there.jobs AS s ON s.id = x.theirs
-            WHERE m.id = x.ours AND (x.new = 1 OR EXISTS (SELECT 1 FROM main.runs
-                JOIN temp.map_runs AS r ON r.ours = runs.id AND r.new = 1
+            FROM temp.map_jobs AS x JOIN there.jobs AS s ON s.id = x.remote
+            WHERE m.id = x.local AND (x.new = 1 OR EXISTS (SELECT 1 FROM main.runs
+                JOIN temp.map_runs AS r ON r.local = runs.id AND r.new = 1
                 WHERE runs.job_id = m.id))
             """
         )

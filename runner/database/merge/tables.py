@@ -1,4 +1,4 @@
-"""Which tables travel with a sweep, by what their rows are known again, and what points where.
+"""The tables to copy with a sweep, the keys that identify their rows, and their references.
 
 Definitions only: a new table is a line here, or a name in LEFT_OUT. How rows are carried over is
 `runner.database.merge`.
@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 class MergeTable:
     """A table that travels.
 
-    `keys` tell that a row here and a row there are the same one; `refs` say which table a column
-    points to. A row belongs to the one that its column `of` points to and travels with it; rows
+    `keys` identify equal rows here and there; `refs` map a column to the table that it
+    references. A row belongs to the one that its column `of` points to and travels with it; rows
     of tables without `of` are shared by all sweeps and travel when something points to them.
 
     `moves` are columns that may differ in rows that are the same: they change over time or with
     the place. `unset` are left empty. `finished` is a condition on `s`, the row there: what is
-    still going on stays behind. A table without a number of its own is `bare`. A sweep is
+    unfinished is left out. A table without a number of its own is `bare`. A sweep is
     another one if it differs in a `firm` table.
     """
 
@@ -132,7 +132,7 @@ TABLES = (
 BY_NAME = {table.name: table for table in TABLES}
 
 LEFT_OUT = {
-    "requests": "what was asked of a queue is of no use to another one",
+    "requests": "requests to a queue do not apply to another one",
     "runs_fts": "an index, which the runs' own triggers keep",
     "prompts_fts": "an index, which the prompts' own triggers keep",
 }

@@ -1,7 +1,7 @@
 """The database's schema, as sqlite-utils migrations, applied in order.
 
-A migration that was released is never edited: a later change is a further migration. What the
-columns mean is said in `schemas.rows`. Opening files and writing rows is `runner.database.store`.
+A migration that was released is never edited: a later change is a further migration. The
+columns are described in `schemas.rows`. Opening files and writing rows is `runner.database.store`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The schema of the first release, as SQL files beside this module: read in this order.
+"""The schema of the first release, as SQL files in this folder: read in this order.
 
 `tables.sql`, `indexes.sql`, `views.sql` and `search.sql` hold it; nothing is computed here.
 """

@@ -14,11 +14,11 @@ import pytest
 from runner.cli import cli
 from tests.helpers.bad_arguments import __file__ as DRIVER
 
-# These may well work: a file can have any bytes in its name, a folder can be made, a name is long.
+# These may work: a file can have any bytes in its name, a folder can be made, a name is long.
 MAY_WORK = {"wrong bytes", "missing parent", "no user's home", "procfs", "too long"}
 # A unit is printed for a database that is still to come; a folder of models needs no download;
 # the list of queries needs no database; doctor lists an unusable one as a problem; a Parquet file
-# takes the place of what had its name.
+# replaces a file of that name.
 USABLE = {
     *(("service", "db"), ("fetch", "models"), ("history", "db"), ("doctor", "db")),
     *(("history", "file"), ("sql", "file"), ("search", "file"), ("show", "file")),
@@ -39,13 +39,13 @@ def calls_of() -> Iterator[Callable[[str], Calls]]:
     def ask(command: str) -> Calls:
         assert driver.stdin
         assert driver.stdout
-        too_late = threading.Timer(WAIT_S, driver.kill)
-        too_late.start()
+        overdue = threading.Timer(WAIT_S, driver.kill)
+        overdue.start()
         try:
             print(command, file=driver.stdin, flush=True)
             line = driver.stdout.readline()
         finally:
-            too_late.cancel()
+            overdue.cancel()
         assert line, f"the process ended, or had no answer within {WAIT_S} s"
         calls: Calls = json.loads(line)
         return calls

@@ -1,4 +1,4 @@
-"""Output that nobody reads: the sweep runs to its end, and signals are heard."""
+"""Output that nobody reads: the sweep runs to its end, and signals are handled."""
 
 from __future__ import annotations
 

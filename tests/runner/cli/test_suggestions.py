@@ -33,10 +33,10 @@ def test_a_command_that_acts_is_suggested_only_for_a_typing_error(
         assert found is None or found in READING
     else:
         assert found == meant
-    said = CliRunner().invoke(cli, [typed])
-    assert said.exit_code == 2
-    assert f"No such command '{typed}'." in said.stderr
-    assert (f"Did you mean '{found}'?" in said.stderr) == (found is not None)
+    result = CliRunner().invoke(cli, [typed])
+    assert result.exit_code == 2
+    assert f"No such command '{typed}'." in result.stderr
+    assert (f"Did you mean '{found}'?" in result.stderr) == (found is not None)
 
 
 def test_synonyms_name_commands_that_read() -> None:
@@ -46,5 +46,5 @@ def test_synonyms_name_commands_that_read() -> None:
 
 
 def test_queue_suggests_its_own_commands() -> None:
-    said = CliRunner().invoke(cli, ["queue", "lst"])
-    assert "Did you mean 'list'?" in said.stderr
+    result = CliRunner().invoke(cli, ["queue", "lst"])
+    assert "Did you mean 'list'?" in result.stderr

@@ -264,23 +264,23 @@ def test_client_that_does_not_read_its_reply_delays_nobody(
         "runner.control.server.execute", lambda *_: ({"text": "x" * 5_000_000}, QueueChange())
     )
     with ControlServer(store) as listener:
-        deaf = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        deaf.connect(str(listener.path))
-        deaf.sendall(Request("pause", {}).as_line())
+        unread = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        unread.connect(str(listener.path))
+        unread.sendall(Request("pause", {}).as_line())
         wait_until(lambda: listener.poll() or any(listener.buffers.values()))
         assert b"nonsense" not in speaking(listener, b"nonsense\n")  # answered meanwhile
         received = bytearray()
-        deaf.setblocking(False)
+        unread.setblocking(False)
 
         def whole() -> bool:
             listener.poll()
             with contextlib.suppress(BlockingIOError):
-                received.extend(deaf.recv(1 << 20))
+                received.extend(unread.recv(1 << 20))
             return received.endswith(b"\n")
 
         wait_until(whole)
         assert len(Reply.from_line(bytes(received)).unwrap()["text"]) == 5_000_000
-        deaf.close()
+        unread.close()
         assert not listener.buffers
 
 

@@ -53,24 +53,24 @@ def test_doctor_json_has_the_documented_keys_and_no_secret(tmp_path: Path) -> No
     rows = json.loads(done.stdout)
     assert done.returncode == 0, rows
     assert {tuple(row) for row in rows} == {("area", "check", "state", "detail")}
-    assert {row["state"] for row in rows} <= {"in force", "not here", "problem"}
-    assert {row["area"] for row in rows} == {"kill", "measure", "store", "models", "here"}
+    assert {row["state"] for row in rows} <= {"ok", "unavailable", "problem"}
+    assert {row["area"] for row in rows} == {"kill", "measure", "store", "models", "environment"}
     assert secret not in done.stdout + done.stderr
     assert "a token is set" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
 def test_doctor_prints_csv_and_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [Check("kill", "pidfd", "in force", "yes"), Check("store", "disk", "problem", "full")]
+    found = [Check("kill", "pidfd", "ok", "yes"), Check("store", "disk", "problem", "full")]
     monkeypatch.setattr(doctor, "run_checks", lambda *_: found)
     result = CliRunner().invoke(cli, ["doctor", "--csv"])
-    assert result.stdout == "area,check,state,detail\nkill,pidfd,in force,yes\n" + (
+    assert result.stdout == "area,check,state,detail\nkill,pidfd,ok,yes\n" + (
         "store,disk,problem,full\n"
     )
     assert result.exit_code == 1
     people = CliRunner().invoke(cli, ["doctor"]).stdout
-    assert "Storing results\nproblem   disk   full\n" in people
-    assert people.endswith("1 in force, 0 not here, 1 problem\n")
+    assert "Storing results\nproblem      disk   full\n" in people
+    assert people.endswith("1 ok, 0 unavailable, 1 problem\n")
 
 
 def test_details_are_wrapped_and_not_truncated() -> None:
@@ -80,7 +80,7 @@ def test_details_are_wrapped_and_not_truncated() -> None:
 
     detail = " ".join(f"word{i}" for i in range(60))
     out = Terminal()
-    view.draw_checks([Check("kill", "pidfd", "in force", detail)], out)
+    view.draw_checks([Check("kill", "pidfd", "ok", detail)], out)
     assert "word59" in out.getvalue()
     assert "…" not in out.getvalue()
 
@@ -92,8 +92,8 @@ def test_details_are_wrapped_and_not_truncated() -> None:
 def test_linux_mechanisms_are_verified() -> None:
     found = states(list(kill_checks.kill_checks()))
     for check in ("orphans adopted", "kill of a whole tree", "supervisor dies", "shim itself dies"):
-        assert found[check] == "in force", found
-    assert found["pidfd"] == "in force"
+        assert found[check] == "ok", found
+    assert found["pidfd"] == "ok"
 
 
 def test_failing_kill_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +123,9 @@ def test_worker_that_does_not_start_is_a_problem(monkeypatch: pytest.MonkeyPatch
 def test_sound_database_passes(tmp_path: Path) -> None:
     Store(tmp_path / "x.db").close()
     found = looked_at(tmp_path / "x.db")
-    assert found["database"].state == "in force", found["database"]
+    assert found["database"].state == "ok", found["database"]
     assert "quick_check ok" in found["database"].detail
-    assert found["write-ahead log"].state == "in force"
+    assert found["write-ahead log"].state == "ok"
 
 
 def test_foreign_or_damaged_database_is_a_problem(tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_full_disk_is_a_problem(tmp_path: Path) -> None:
 )
 def test_sqlite_versions_with_the_wal_reset_bug(version: tuple[int, ...], has: bool) -> None:
     assert storage.has_wal_reset_bug(version) is has
-    assert (storage.wal_reset(version).state == "in force") is not has
+    assert (storage.wal_reset(version).state == "ok") is not has
 
 
 def test_readers_cannot_checkpoint(tmp_path: Path) -> None:
@@ -213,21 +213,21 @@ def test_detectable_timing_interference_is_listed(monkeypatch) -> None:
     monkeypatch.setattr(counters, "slept_s", lambda: 1.0)
     monkeypatch.setattr(counters, "thermal_throttle_count", lambda: None)
     check = measurement_checks.check_interference_counters()
-    assert check.state == "in force"
+    assert check.state == "ok"
     active, _, rest = check.detail.partition("; ")
     assert "sleep" in active
     assert "slowing for heat" in rest
     for name in measurement_checks.INTERFERENCE_COLUMNS:
         function = "thermal_throttle_count" if "throttles" in name else name
         monkeypatch.setattr(counters, function, lambda: None)
-    assert measurement_checks.check_interference_counters().state == "not here"
+    assert measurement_checks.check_interference_counters().state == "unavailable"
 
 
 def test_process_using_the_database_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
     store = Store(path)
     check = looked_at(path)["one supervisor"]
-    assert (check.state, f"process {os.getpid()} uses" in check.detail) == ("in force", True)
+    assert (check.state, f"process {os.getpid()} uses" in check.detail) == ("ok", True)
     with pytest.raises(DatabaseError, match=rf"another vlmsweep \(process {os.getpid()}\)"):
         Store(path)
     (tmp_path / "x.db.lock").write_text("nonsense")
@@ -271,20 +271,20 @@ def test_device_query_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     assert models.device(engine).state == "problem"
     assert "libcuda is gone" in models.device(engine).detail
     engine = replace(engine_info("transformers"), device_program="print('[\"cpu\"]')")
-    assert models.device(engine) == Check("models", "devices of torch", "in force", "cpu")
+    assert models.device(engine) == Check("models", "devices of torch", "ok", "cpu")
 
 
 def test_missing_engines_are_a_problem() -> None:
     missing = {"transformers": ["torch"], "mlx": ["mlx"], "openai": []}
     found = list(models.engine_checks(missing))
-    assert states(found)["engine mlx"] == "not here"
+    assert states(found)["engine mlx"] == "unavailable"
     assert not doctor.healthy(found)
     assert doctor.healthy(models.engine_checks(missing | {"mlx": []}))
 
 
 def test_failing_check_does_not_hide_others() -> None:
     def breaks() -> Iterator[Check]:
-        yield Check("kill", "first", "in force", "")
+        yield Check("kill", "first", "ok", "")
         raise RuntimeError("broken")
 
     first, rest = doctor.guarded("kill", breaks)

@@ -1,4 +1,4 @@
-"""Images with damaged metadata: the pixels are decoded, and a note names what was left out."""
+"""Images with damaged metadata: the pixels are decoded, and a note names the omitted parts."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_other_formats_are_decoded_without_damaged_metadata(
 
 
 def test_a_broken_png_stays_broken(tmp_path: Path) -> None:
-    """A damaged chunk of pixels is no side chunk."""
+    """A damaged chunk of pixels is not a side chunk."""
     damaged = bytearray(PNG)
     damaged[PNG.index(b"IDAT") + 20] ^= 0xFF
     assert decoded(tmp_path, bytes(damaged)).error_class == "bad_image"

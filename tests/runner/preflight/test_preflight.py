@@ -1,4 +1,4 @@
-"""What is said before a start: each finding, and that the looking itself always ends."""
+"""Preflight: each finding, and that the checks always end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from runner.preflight.finding import Finding
 from runner.supervisor.queue import Queue
 from tests.helpers.openai_server import MODELS, FakeServer, serving
 
-# The interpreter below our environment: none of our packages is there.
+# The interpreter below our environment: it has none of our packages.
 BARE = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
 
 

@@ -62,7 +62,7 @@ def test_working_and_failing_models_are_separated(facts: ReportData) -> None:
     assert summary.headline(facts) == "1 of 3 models answered everything and 2 some of it."
     assert (
         summary.image_failures_note(facts)
-        == "1 image could not be read, so no model was asked about it."
+        == "1 image could not be read, so no model was run on it."
     )
     figures = {figure.title: figure.detail for figure in summary.figures(facts)}
     assert set(figures) == {"Fastest answer", "Least memory", "Quickest to load"}

@@ -41,7 +41,7 @@ def test_guide_shows_how_each_model_was_loaded(entries: list[loading_guide.Guide
     assert "Pickled weights" not in changed
     assert "<|im_start|>" in changed["Prompt format"]
     assert {"Engine", "Processor class", "Load time", "Peak memory", "Image form"} <= set(changed)
-    assert liar.no_code == "engine fake is driven through interfaces of its own"
+    assert liar.no_code == "engine fake has its own interface"
     assert second.model == "second way"
 
 

@@ -1,4 +1,4 @@
-"""A supervisor that stood still: answers that came meanwhile count, and its time is not theirs."""
+"""A supervisor that stood still: answers that came meanwhile count, and the pause does not."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_second_import_of_a_bundle_adds_nothing(
     for path in paths:
         done = import_file(ours, path)
         assert view.is_complete([done])
-        assert [view.state(sweep) for sweep in done.sweeps] == ["was here"] * len(done.sweeps)
+        assert [view.state(sweep) for sweep in done.sweeps] == ["unchanged"] * len(done.sweeps)
     assert list(ours.connection.iterdump()) == before
 
 
@@ -187,17 +187,17 @@ def test_export_and_import_commands(stores: Stores, theirs: Store, tmp_path: Pat
     rows = json.loads(done.stdout)
     assert [(row["sweep"], row["state"], row["runs"]) for row in rows] == [
         ("one", "new", 8),
-        ("one", "was here", 0),
+        ("one", "unchanged", 0),
         ("two", "new", 8),
         ("three", "new", 4),
     ]
     theirs.connection.execute("UPDATE runs SET text = 'other' WHERE id = 1")
     done = command("import", theirs.path, "--db", ours)
     assert done.exit_code == 1
-    assert "ours kept where they differ: runs (1)" in " ".join(done.stdout.split())
+    assert "existing rows kept where they differ: runs (1)" in " ".join(done.stdout.split())
     done = command("import", tmp_path / "gone.zip", place, "--db", ours)
     assert done.exit_code == 2
-    assert "was here" in done.stdout
+    assert "unchanged" in done.stdout
     assert "gone.zip was not imported: it cannot be read: no such file" in done.stderr
 
 

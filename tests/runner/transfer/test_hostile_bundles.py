@@ -90,7 +90,7 @@ def test_sound_bundle_is_imported(stores: Stores, members: Members, tmp_path: Pa
 
 
 CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
-    "no bundle": (lambda m: m.pop("bundle.json"), "bundle.json is missing"),
+    "not a bundle": (lambda m: m.pop("bundle.json"), "bundle.json is missing"),
     "words": (lambda m: m.update({"bundle.json": b"hello"}), "not what it should be"),
     "a list": (lambda m: m.update({"bundle.json": b"[]"}), "not what it should be"),
     "depth": (lambda m: m.update({"bundle.json": b"[" * 100_000}), "not what it should be"),
@@ -100,10 +100,13 @@ CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
     "no schema": (lambda m: about(m, schema=[]), "none that vlmsweep ever had"),
     "another sweep": (lambda m: about(m, sweep="x"), "the one sweep"),
     "no sweep": (lambda m: m.pop("rows/sweeps.jsonl"), "the one sweep"),
-    "no JSON": (lambda m: m.update({"rows/runs.jsonl": b"{"}), "no lines of JSON"),
-    "no row": (lambda m: m.update({"rows/runs.jsonl": b"3\n"}), "no rows"),
-    "an empty row": (lambda m: m.update({"rows/runs.jsonl": b"{}\n"}), "no rows"),
-    "deep row": (lambda m: m.update({"rows/runs.jsonl": b'{"a":' * 99_999}), "no lines of JSON"),
+    "no JSON": (lambda m: m.update({"rows/runs.jsonl": b"{"}), "are not lines of JSON"),
+    "no row": (lambda m: m.update({"rows/runs.jsonl": b"3\n"}), "are not JSON objects"),
+    "an empty row": (lambda m: m.update({"rows/runs.jsonl": b"{}\n"}), "are not JSON objects"),
+    "deep row": (
+        lambda m: m.update({"rows/runs.jsonl": b'{"a":' * 99_999}),
+        "are not lines of JSON",
+    ),
     "strange column": (lambda m: change(m, "runs", x=1), "column 'x', which is unknown"),
     "injection": (lambda m: change(m, "runs", **{"id) --": 1}), "which is unknown"),
     "a list in a cell": (lambda m: change(m, "runs", text=[1]), "values that are none"),
@@ -112,15 +115,24 @@ CHANGES: dict[str, tuple[Callable[[Members], Any], str]] = {
     "text for a number": (lambda m: change(m, "runs", attempt="x"), "break the schema's rules"),
     "unknown outcome": (lambda m: change(m, "runs", outcome="won"), "break the schema's rules"),
     "NULL": (lambda m: change(m, "jobs", state=None), "break the schema's rules"),
-    "nowhere": (lambda m: change(m, "runs", job_id=77), "that are not there"),
-    "uid": (lambda m: (change(m, "sweeps", uid="../x"), about(m, sweep="../x")), "no sweep's uid"),
-    "hash": (lambda m: change(m, "images", prepared_sha256="../x"), "no image's hash"),
-    "frames": (lambda m: change(m, "images", frame_paths='["/etc/passwd"]'), "no files of ours"),
-    "frames that are none": (lambda m: change(m, "images", frame_paths="3"), "is no JSON array"),
-    "bad JSON": (lambda m: change(m, "sweeps", spec="{"), "sweeps.spec is no JSON"),
-    "prompt": (lambda m: change(m, "prompts", turns="[]"), "prompt is not what its hash"),
-    "model": (lambda m: change(m, "models", files="{}"), "what its fingerprint says"),
-    "machine": (lambda m: change(m, "environments", cores=999), "environment is not what"),
+    "nowhere": (lambda m: change(m, "runs", job_id=77), "reference missing"),
+    "uid": (
+        lambda m: (change(m, "sweeps", uid="../x"), about(m, sweep="../x")),
+        "not a sweep's uid",
+    ),
+    "hash": (lambda m: change(m, "images", prepared_sha256="../x"), "not an image's hash"),
+    "frames": (
+        lambda m: change(m, "images", frame_paths='["/etc/passwd"]'),
+        "invalid frame file names",
+    ),
+    "frames that are none": (lambda m: change(m, "images", frame_paths="3"), "is not a JSON array"),
+    "bad JSON": (lambda m: change(m, "sweeps", spec="{"), "sweeps.spec is not a JSON"),
+    "prompt": (lambda m: change(m, "prompts", turns="[]"), "prompt does not match its hash"),
+    "model": (lambda m: change(m, "models", files="{}"), "match its fingerprint"),
+    "machine": (
+        lambda m: change(m, "environments", cores=999),
+        "environment does not match its hash",
+    ),
 }
 
 
@@ -146,8 +158,8 @@ def link(name: str) -> zipfile.ZipInfo:
         (zipfile.ZipInfo("images/../../evil.png"), "leads out of it"),
         (zipfile.ZipInfo("/etc/evil"), "leads out of it"),
         (zipfile.ZipInfo("C:/evil"), "leads out of it"),
-        (zipfile.ZipInfo("images\\evil.png"), "no plain name"),
-        (zipfile.ZipInfo("images/\x1b[2Jevil.png"), "no plain name"),
+        (zipfile.ZipInfo("images\\evil.png"), "not a plain name"),
+        (zipfile.ZipInfo("images/\x1b[2Jevil.png"), "not a plain name"),
         (link("logs/worker-1.log.x"), "a link or device"),
         (zipfile.ZipInfo("rows/runs.jsonl"), "twice"),
     ],
@@ -180,7 +192,7 @@ def test_truncated_or_changed_zip_is_refused(
     for number, length in enumerate((20, len(whole) // 2, len(whole) - 10)):
         path = tmp_path / f"cut{number}.zip"
         path.write_bytes(whole[:length])
-        refused(stores("ours"), path, "no whole zip")
+        refused(stores("ours"), path, "not a valid zip file")
     with zipfile.ZipFile(tmp_path / "x.zip") as file:
         info = file.getinfo("rows/runs.jsonl")
     spoilt = bytearray(whole)
@@ -256,9 +268,9 @@ def test_paths_in_rows_do_not_select_files(
         ("UPDATE _sqlite_migrations SET name = 'm999_x' WHERE id = 1", "newer vlmsweep"),
         ("DROP TABLE memory_samples", "no table memory_samples"),
         ("ALTER TABLE prompts RENAME COLUMN turns TO talk", "cannot be read"),
-        ("UPDATE prompts SET text = 'x', turns = '[]'", "prompt is not what its hash"),
-        ("UPDATE sweeps SET uid = '../../etc' WHERE id = 1", "no sweep's uid"),
-        ("DELETE FROM prompts WHERE id = 1", "that are not there"),
+        ("UPDATE prompts SET text = 'x', turns = '[]'", "prompt does not match its hash"),
+        ("UPDATE sweeps SET uid = '../../etc' WHERE id = 1", "not a sweep's uid"),
+        ("DELETE FROM prompts WHERE id = 1", "reference missing"),
         (
             "UPDATE sweep_models SET load_spec = json_set(load_spec, '$.dtype', 'evil')",
             "not a valid value of the load option 'dtype'",

@@ -257,7 +257,7 @@ def test_database_without_history_is_refused(stores: Stores, tmp_path: Path) -> 
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE x (y)")
     other.close()
-    with pytest.raises(ExchangeError, match="no history"):
+    with pytest.raises(ExchangeError, match="not a vlmsweep database"):
         merge(ours, tmp_path / "other.db")
     older = stores("older")
     older.connection.execute("DELETE FROM _sqlite_migrations WHERE id > 0")

@@ -179,9 +179,9 @@ def test_missing_files_are_left_out_and_reported(history: Store, tmp_path: Path)
     Path(history.connection.execute(ask).fetchone()[0]).unlink()
     done = bundled(history, tmp_path / "x.zip")
     assert done.counts.left_out == [
-        "the prompt 'named': not all of its images are here",
-        "the prompt 'These?': not all of its images are here",
-        "the image 'a.png', which is not here",
+        "the prompt 'named': some of its images are missing",
+        "the prompt 'These?': some of its images are missing",
+        "the image 'a.png', which is missing",
     ]
     again = plan(unpacked(tmp_path / "x.zip"))
     assert len(again.jobs) == 3 * 2 * (2 + 1 + 2)
@@ -196,6 +196,6 @@ def test_pinned_sweep_without_images_keeps_their_paths(history: Store, tmp_path:
 
 def test_sweep_of_another_format_version_is_refused(history: Store, tmp_path: Path) -> None:
     history.connection.execute("UPDATE sweeps SET spec = '{\"models\": []}'")
-    with pytest.raises(VlmsweepError, match="words that this version of vlmsweep does not know"):
+    with pytest.raises(VlmsweepError, match="this version of vlmsweep does not know its settings"):
         bundled(history, tmp_path / "x.zip")
     assert not (tmp_path / "x.zip").exists()

@@ -79,7 +79,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _readable(module: Path) -> list[Path]:
-    """The files that a module imports; none where it can't be imported."""
+    """The files that a module imports; none if it can't be imported."""
     try:
         return [Path(path) for path in imported_files(module)]
     except WorkerFailure:

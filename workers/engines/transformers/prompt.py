@@ -77,7 +77,7 @@ def render(processor: Any, tokenizer: Any, turns: Sequence[Turn], generation: bo
 def template_errors() -> Iterator[None]:
     """Turn whatever a chat template raises into `bad_template`; a template is a program.
 
-    Jinja's own errors have that class already; a missing package or memory is no fault of it.
+    Jinja's own errors have that class already; a missing package or memory is not its fault.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Code of a checkpoint in several files: all that it imports is copied, and nothing else."""
+"""Code of a checkpoint in several files: every imported file is copied, and nothing else."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_whole_closure_is_copied(load: Callable[..., Any], tmp_path: Path) -> No
     unused = {"configuration.py", "convert_weights.py"}
     assert copied - {"__init__.py"} == FILES.keys() - unused
     assert load("modeling.Model", folder) is kind
-    # The configuration is beside the model, so that both import the same classes.
+    # The configuration is in the model's folder, so that both import the same classes.
     assert load("configuration.Config", folder).__module__.startswith(
         kind.__module__.removesuffix("modeling")
     )
