@@ -15,7 +15,6 @@ from runner.database.store import canonical_json
 from runner.errors import SweepFileError
 from runner.planning import sweepfile
 from schemas.sweep import Limits, Model, Prompt, Sweep
-from tests.helpers.waiting import WAIT_S
 
 WRONG = """
 models:
@@ -137,18 +136,21 @@ def test_command_line_is_validated_like_a_file() -> None:
 # be storable.
 
 
+READ_CPU_S = 5.0
+
+
 def survives(folder: Path, name: str, data: bytes) -> str:
     """Reads it as the command line does; the message, or "" for a sweep."""
     path = folder / name
     path.write_bytes(data)
-    began = time.monotonic()
+    began = time.thread_time()  # of the processor, which a busy machine does not lengthen
     try:
         sweep = sweepfile.read(path)
         canonical_json(sweep.model_dump(mode="json")).encode()
     except SweepFileError as error:
         return error.message
     finally:
-        assert time.monotonic() - began < WAIT_S
+        assert time.thread_time() - began < READ_CPU_S
     return ""
 
 
