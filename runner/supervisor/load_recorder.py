@@ -6,13 +6,13 @@ Time limits are in `runner.supervisor.deadlines`.
 from __future__ import annotations
 
 from schemas import events, stream
-from schemas.rows import Runs, Workers
-from schemas.states import Outcome, Phase
+from schemas.rows import Runs
 from schemas.stream import EventSink
 
 from ..database.store import Store
 from ..system import environment
 from ..system.timestamps import utc_now
+from . import outcome
 
 LOADED = (
     "engine",
@@ -44,15 +44,10 @@ class LoadRecorder:
 
     def on_start_failure(self, error: OSError) -> Runs:
         """The process could not be created; return the failure as columns of a run."""
-        message = f"no worker could be started: {error}"
-        failure: Workers = {"error_class": "no_process", "message": message}
+        row = outcome.start_failure(error)
+        failure = outcome.columns_of_failed_load(row)
         self.store.update("workers", self.row, failure | {"ended_at": utc_now()})
-        return {
-            "outcome": Outcome.ERROR,
-            "phase": Phase.START,
-            "error_class": "no_process",
-            "message": message,
-        }
+        return row
 
     def progress(self, event: events.Progress) -> None:
         """A download or a load progresses."""

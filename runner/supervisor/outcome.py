@@ -29,7 +29,10 @@ OUTCOME_BY_CLASS = {
 
 @dataclass(slots=True)
 class WorkerExit:
-    """A worker's exit: the limit that it was killed for, or its own exit status."""
+    """A worker's exit: the limit that it was killed for, or its own exit status.
+
+    `start_error` is why its shim could not create the process.
+    """
 
     killed_for: str | None = None
     message: str | None = None
@@ -37,6 +40,7 @@ class WorkerExit:
     status: int | None = None
     oom_kills: int = 0
     stack: str | None = None
+    start_error: str | None = None
 
 
 def outcome_of_error(error: Error) -> Runs:
@@ -87,6 +91,8 @@ def outcome_of_exit(ending: WorkerExit, phase: Phase) -> Runs:
         if ending.killed_for == "cancelled":
             row["error_class"] = "cancelled"
         return row | {"outcome": outcome, "message": ending.message, "hint": HINTS.get(outcome)}
+    if ending.start_error is not None:
+        return start_failure(ending.start_error)
     if ending.status == -signal.SIGKILL and ending.oom_kills > 0:
         return row | OOM_KILLED
     return (
@@ -94,6 +100,17 @@ def outcome_of_exit(ending: WorkerExit, phase: Phase) -> Runs:
         | {"outcome": Outcome.CRASHED, "message": exit_text(ending.status)}
         | hint_for(ending.status)
     )
+
+
+def start_failure(reason: object) -> Runs:
+    """Return the columns of a run whose worker's process could not be created."""
+    return {
+        "outcome": Outcome.ERROR,
+        "phase": Phase.START,
+        "error_class": "no_process",
+        "message": f"no worker could be started: {reason}",
+        "hint": "the limit of processes (ulimit -u), of open files or of memory was reached",
+    }
 
 
 def exit_text(status: int | None) -> str:

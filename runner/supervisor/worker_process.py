@@ -112,7 +112,7 @@ class WorkerProcess:
         elif kind == "gone" and self.kill_requested:
             self.facts |= {"killed_processes": int(words[0]), "survivors": int(words[1])}
         elif kind == "failed":
-            self.notes.append(" ".join(words))
+            self.ending.start_error = " ".join(words)
 
     # Memory.
 

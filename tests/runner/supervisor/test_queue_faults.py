@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import threading
@@ -220,17 +221,37 @@ class Crowded(FakeLauncher):
         return super().start(spec)
 
 
+class CrowdedShim(Crowded):
+    """The same, for the process that the shim creates: the shim starts, and then it cannot."""
+
+    def start(self, spec: WorkerSpec) -> ShimHandle:
+        if self.times:
+            self.times -= 1
+            spec = dataclasses.replace(spec, log=spec.log / "no folder" / "log")
+        return FakeLauncher.start(self, spec)
+
+
+@pytest.mark.parametrize("crowded", [Crowded, CrowdedShim])
 @pytest.mark.parametrize(("times", "outcome"), [(1, "ok"), (9, "error")])
 def test_failed_process_start_is_retried_and_does_not_end_the_sweep(
-    night: Night, store: Store, monkeypatch: pytest.MonkeyPatch, times: int, outcome: str
+    night: Night,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    crowded: type[Crowded],
+    times: int,
+    outcome: str,
 ) -> None:
     monkeypatch.setattr("runner.supervisor.retry_policy.PAUSE_S", 0.05)
-    night.launcher = Crowded()
+    night.launcher = crowded()
     night.launcher.times = times
     night.add(["good"], ["a"])
     assert night.work()
     assert [job[1] for job in jobs(store)] == [outcome]
     assert store.connection.execute("SELECT 1 FROM workers WHERE ended_at IS NULL").fetchall() == []
+    failed = store.connection.execute(
+        "SELECT DISTINCT error_class FROM workers WHERE message LIKE 'no worker could be started:%'"
+    )
+    assert failed.fetchall() == [("no_process",)]
 
 
 def test_retry_during_quarantine_loads_the_model_again(
