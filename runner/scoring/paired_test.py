@@ -13,11 +13,11 @@ MOST_SUMS = 20_000
 MOST_PAIRS = 1000
 
 
-def p_value(differences: Sequence[float]) -> float:
+def p_value(differences: Sequence[float], most_sums: int = MOST_SUMS) -> float:
     """The two-sided p-value of the sign-flip permutation test; 1 without any difference.
 
-    For scores of 0 or 1 it is McNemar's exact test. Where there are too many sums to count them
-    all, the normal distribution of the same variance is used.
+    For scores of 0 or 1 it is McNemar's exact test. With more than `most_sums` different sums,
+    which take too long to count, the normal distribution of the same variance is used.
     """
     steps = [abs(round(value * STEPS)) for value in differences if round(value * STEPS)]
     total = abs(sum(round(value * STEPS) for value in differences))
@@ -32,7 +32,7 @@ def p_value(differences: Sequence[float]) -> float:
             flipped[value + step] += share / 2
             flipped[value - step] += share / 2
         sums = flipped
-        if len(sums) > MOST_SUMS:
+        if len(sums) > most_sums:
             return erfc(total / sqrt(2 * sum(step * step for step in steps)))
     return min(1.0, sum(share for value, share in sums.items() if abs(value) >= total))
 

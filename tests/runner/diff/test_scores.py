@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from runner.database import score_writer
 from runner.database.store import Store
-from runner.scoring.paired_test import difference_interval, p_value
+from runner.scoring.paired_test import STEPS, difference_interval, p_value
 
 from .test_comparison import OK, diff, held, ran
 
@@ -108,7 +109,11 @@ def test_newcombes_interval() -> None:
     assert difference_interval([], []) is None
 
 
-@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=40))
+SCORES = st.floats(0, 1)
+PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=40)
+
+
+@given(PAIRS)
 def test_interval_contains_the_difference(pairs: list[tuple[float, float]]) -> None:
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     found = difference_interval(a, b)
@@ -116,4 +121,19 @@ def test_interval_contains_the_difference(pairs: list[tuple[float, float]]) -> N
     difference = sum(b) / len(b) - sum(a) / len(a)
     assert -1 <= found.low <= difference + 1e-9
     assert difference - 1e-9 <= found.high <= 1
-    assert 0 <= p_value([y - x for x, y in pairs]) <= 1
+
+
+@given(PAIRS)
+def test_p_value_is_a_probability(pairs: list[tuple[float, float]]) -> None:
+    # The limit on the sums is low, for speed: 40 pairs may have tens of thousands.
+    assert 0 <= p_value([b - a for a, b in pairs], most_sums=500) <= 1
+
+
+@given(st.lists(st.integers(-STEPS, STEPS), max_size=8))
+def test_p_value_is_the_share_of_sign_flips_that_differ_as_much(steps: list[int]) -> None:
+    flips = [
+        abs(sum(sign * step for sign, step in zip(signs, steps, strict=True)))
+        for signs in itertools.product((-1, 1), repeat=len(steps))
+    ]
+    share = sum(flip >= abs(sum(steps)) for flip in flips) / len(flips)
+    assert p_value([step / STEPS for step in steps]) == pytest.approx(share)

@@ -192,14 +192,14 @@ PIECES = [
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(st.sampled_from(list(Sweep.model_fields)), values))
 def test_any_content_gives_a_sweep_or_a_readable_error(data: dict) -> None:
     with tempfile.TemporaryDirectory() as folder:
         survives(Path(folder), "s.yaml", yaml.safe_dump(data).encode())
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=80))
 def test_random_bytes_raise_only_sweep_errors(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -208,7 +208,7 @@ def test_random_bytes_raise_only_sweep_errors(data: bytes) -> None:
 
 
 @example(["!!set ", "[[models]]\n"])
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25))
 def test_syntax_fragments_raise_only_sweep_errors(pieces: list[str]) -> None:
     data = "".join(pieces).encode("utf-8", "surrogatepass")
@@ -217,7 +217,7 @@ def test_syntax_fragments_raise_only_sweep_errors(pieces: list[str]) -> None:
             survives(Path(folder), name, data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_mutated_files_raise_only_sweep_errors(data: st.DataObject) -> None:
     text = bytearray(GOOD)

@@ -80,7 +80,7 @@ def test_invalid_line_is_garbage(line: bytes) -> None:
     assert isinstance(decode(line), InvalidLine)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_do_not_raise(line: bytes) -> None:
     decode(line)
