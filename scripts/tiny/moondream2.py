@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from workers.engines.transformers import legacy_config
+
 from .common import byte_level_bpe, save_tokenizer, write_json
 
 REMOTE = Path(__file__).parent / "remote"
@@ -78,6 +80,7 @@ def make_moondream1(folder: Path, seed: int) -> None:
     package = "tiny.remote.moondream1"
     module = importlib.import_module(f"{package}.moondream")
     configuration = importlib.import_module(f"{package}.configuration_moondream")
+    legacy_config.restore(configuration.PhiConfig)
     model = module.Moondream(configuration.MoondreamConfig(text_config={}))
     save_weights(model, folder, seed, tokenizer=tokenizer)
 

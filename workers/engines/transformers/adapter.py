@@ -31,7 +31,7 @@ from ...generation_config import (
     stop_strings,
 )
 from ...video import has_videos
-from . import code_files
+from . import code_files, legacy_config
 from .device import Device
 from .prompt import (
     Inputs,
@@ -66,6 +66,7 @@ class ModelAdapter:
         self._sees_videos: bool | None = None
         if ask.trust_remote_code:
             code_files.install()
+            legacy_config.install()
 
     def common(self) -> dict[str, Any]:
         """Options for every `from_pretrained`: files on disk only, and only permitted code."""

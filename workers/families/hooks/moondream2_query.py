@@ -25,22 +25,31 @@ class QueryInterface:
         self._model = model
         self._inner = getattr(model, "model", model)
         self._knows = inspect.signature(model.query).parameters
-        self._counts = all(
-            callable(getattr(self._inner, name, None))
-            for name in ("_prefill_prompt", "_decode_one_tok")
-        )
+        # Early 2025 the functions of the loop were in a table, and caches always float16.
+        self._table: dict[str, Any] = getattr(self._inner, "ops", None) or {}
+        decodes = hasattr(self._inner, "_decode_one_tok") or "decode_one_token" in self._table
+        self._counts = decodes and hasattr(self._inner, "_prefill_prompt")
         if callable(getattr(self._inner, "_setup_caches", None)):
             self._inner._setup_caches()  # those of `__init__` may be of the meta device
         self._cast_crops()
 
     def _cast_crops(self) -> None:
-        """Crops are made in bfloat16 whatever the weights are: cast them on their way in."""
-        encode = getattr(self._inner, "_vis_enc", None)
-        if encode is None:
-            return
+        """Crops (and early caches) are made in a half precision whatever the weights are: cast
+        them on their way in.
+        """
         weights = self._inner.vision.parameters()
         dtype = next(each.dtype for each in weights if each.is_floating_point())
-        self._inner._vis_enc = lambda crops, *rest: encode(crops.to(dtype), *rest)
+        if encode := getattr(self._inner, "_vis_enc", None):
+            self._inner._vis_enc = lambda crops, *rest: encode(crops.to(dtype), *rest)
+        if listed := self._table.get("vision_encoder"):
+            self._table["vision_encoder"] = lambda crops, *rest: listed(crops.to(dtype), *rest)
+        if prefill := self._table.get("prefill"):
+
+            def typed_prefill(x: Any, cache: Any, *rest: Any) -> Any:
+                cache.data = cache.data.to(x.dtype)  # the caller keeps this very tensor
+                return prefill(x, cache, *rest)
+
+            self._table["prefill"] = typed_prefill
 
     def check(self, images: int, ask: Generation) -> list[str]:
         if not images and self._knows["image"].default is not None:
@@ -93,13 +102,18 @@ class QueryInterface:
         is either the end or, at the limit, thrown away.
         """
         inner = self._inner
-        prefill, decode = inner._prefill_prompt, inner._decode_one_tok
+        prefill = inner._prefill_prompt
+        decode = self._table.get("decode_one_token") or inner._decode_one_tok
+        arguments = inspect.signature(prefill)
         steps = 0
 
-        def counted_prefill(tokens: Any, pos: int, *args: Any, **more: Any) -> Any:
-            self._check_length(pos + int(tokens.shape[-1]), most)
-            streamer.counted(pos + int(tokens.shape[-1]), max(0, pos - BEGIN))
-            result = prefill(tokens, pos, *args, **more)
+        def counted_prefill(*args: Any, **more: Any) -> Any:
+            given = arguments.bind(*args, **more).arguments
+            pos = int(given["pos"])
+            tokens = pos + int(given["prompt_tokens"].shape[-1])
+            self._check_length(tokens, most)
+            streamer.counted(tokens, max(0, pos - BEGIN))
+            result = prefill(*args, **more)
             streamer.step()
             return result
 
@@ -111,11 +125,18 @@ class QueryInterface:
                 streamer.step()
             return result
 
-        inner._prefill_prompt, inner._decode_one_tok = counted_prefill, counted_decode
+        inner._prefill_prompt = counted_prefill
+        if "decode_one_token" in self._table:
+            self._table["decode_one_token"] = counted_decode
+        else:
+            inner._decode_one_tok = counted_decode
         try:
             yield lambda: steps
         finally:
-            del inner._prefill_prompt, inner._decode_one_tok
+            del inner._prefill_prompt
+            vars(inner).pop("_decode_one_tok", None)
+            if "decode_one_token" in self._table:
+                self._table["decode_one_token"] = decode
 
     def _check_length(self, tokens: int, most: int) -> None:
         mask = getattr(self._inner, "attn_mask", None)
@@ -126,6 +147,12 @@ class QueryInterface:
                 f"{mask.shape[-1]} the model takes",
                 "Use a shorter prompt or a smaller max_new_tokens.",
             )
+
+    def _frame_tokens(self) -> int:
+        """The number of tokens that the code puts around a question, where its config says."""
+        config = getattr(getattr(self._inner, "config", None), "tokenizer", None)
+        frame = (getattr(config, "templates", None) or {}).get("query") or {}
+        return len(frame.get("prefix") or ()) + len(frame.get("suffix") or ())
 
     def _uncounted(
         self,
@@ -138,7 +165,7 @@ class QueryInterface:
         """Answer with a revision whose loop is unknown: only its text is measured."""
         tokenizer = self._inner.tokenizer
         places = int(getattr(encoded, "pos", 0) or 0)
-        asked = len(tokenizer.encode(question).ids)
+        asked = len(tokenizer.encode(question).ids) + self._frame_tokens()
         looked = max(0, places - BEGIN) if places else None
         streamer.counted(places + asked, looked if encoded is not None else 0)
         for words in self._model.query(question=question, **options)["answer"]:

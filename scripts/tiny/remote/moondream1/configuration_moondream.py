@@ -14,6 +14,8 @@ class PhiConfig(PretrainedConfig):
         num_attention_heads=4,
         max_position_embeddings=512,
         tie_word_embeddings=False,
+        rope_theta=10000.0,
+        rope_scaling=None,
         **kwargs,
     ):
         self.vocab_size = vocab_size
@@ -21,6 +23,8 @@ class PhiConfig(PretrainedConfig):
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
         self.max_position_embeddings = max_position_embeddings
+        self.rope_theta = rope_theta
+        self.rope_scaling = rope_scaling
         super().__init__(tie_word_embeddings=tie_word_embeddings, **kwargs)
 
 

@@ -1,6 +1,7 @@
 """Stand-in for the text model inside Moondream's older generation (transformers 4.36 style).
 
-Defects kept: rotary tables that no file holds, old Cache words, no GenerationMixin.
+Defects kept: rotary tables that no file holds, old Cache words, no GenerationMixin, a
+`pad_token_id` that the configuration does not set, `rope_scaling` read as it was given.
 """
 
 import torch
@@ -34,6 +35,8 @@ class PhiLayer(nn.Module):
     def __init__(self, config, index):
         super().__init__()
         size = config.hidden_size
+        if config.rope_scaling is not None:
+            raise ValueError(f"Unknown RoPE scaling type {config.rope_scaling['type']}")
         self.index, self.heads = index, config.num_attention_heads
         self.rotary_emb = PhiRotaryEmbedding(size // self.heads, config.max_position_embeddings)
         self.ln, self.Wqkv = nn.LayerNorm(size), nn.Linear(size, 3 * size)
@@ -60,7 +63,9 @@ class PhiForCausalLM(PreTrainedModel):
 
     def __init__(self, config):
         super().__init__(config)
-        self.embd = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.embd = nn.Embedding(
+            config.vocab_size, config.hidden_size, padding_idx=config.pad_token_id
+        )
         self.h = nn.ModuleList([PhiLayer(config, n) for n in range(config.num_hidden_layers)])
         self.ln = nn.LayerNorm(config.hidden_size)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size)
