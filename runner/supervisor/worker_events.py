@@ -39,11 +39,16 @@ class WorkerEvents:
             if isinstance(line, EndOfStream):
                 yield line
                 return
-            event = line if isinstance(line, InvalidLine) else decode(line)
+            event = line if isinstance(line, InvalidLine) else decode(line, self.note_once)
             if isinstance(event, InvalidLine):
                 self.on_invalid_line(event)
             else:
                 yield event
+
+    def note_once(self, text: str) -> None:
+        """Record a note about the worker, once."""
+        if text not in self.notes:
+            self.notes.append(text)
 
     def on_invalid_line(self, line: InvalidLine) -> None:
         """Record an invalid line, or an event that is not valid now."""

@@ -26,6 +26,8 @@ UNKNOWN: Mapping[str, int | None] = {
     "output_tokens": None,
 }
 
+LONG_COUNT = f'{{"choices": [], "usage": {{"prompt_tokens": {"7" * 5000}}}}}'
+
 
 def counted(prompt: Any, completion: Any, **more: Any) -> Behave:
     """A right answer with these counts."""
@@ -58,6 +60,11 @@ def manners() -> list[Manner]:
         odd("beyond-64-bits", 2**70, 2**70),
         odd("at-64-bits", 2**63, 2**63),
         odd("beyond-digits", 10**400, 10**400),
+        Manner(
+            name="usage-of-5000-digits",
+            question=stream(*SAID, delta(finish="stop"), LONG_COUNT, DONE),
+            expected=Expected(counts=UNKNOWN, notes=("not counts",)),
+        ),
         odd("negative", -76, -7),
         odd("null", None, None),
         odd("lists", [76], [7]),

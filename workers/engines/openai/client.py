@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from . import errors
 from .http_response import HttpResponse
+from .json_text import load_json
 from .retry_policy import parse_retry_after
 
 CONNECT_S = 10.0
@@ -135,9 +136,7 @@ def parse_json(data: bytes) -> Any:
         if len(data) > LARGEST_BODY:
             raise ValueError(f"over {LARGEST_BODY:,} bytes")
         encoding = json.detect_encoding(data)
-        return json.loads(
-            data.decode(encoding, "surrogateescape" if "8" in encoding else "replace")
-        )
+        return load_json(data.decode(encoding, "surrogateescape" if "8" in encoding else "replace"))
     except (ValueError, RecursionError) as error:
         raise errors.protocol_error(f"its answer is not JSON: {error}") from error
 

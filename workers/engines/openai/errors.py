@@ -6,7 +6,6 @@ message itself is passed on: some servers quote the whole request, images includ
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import ssl
@@ -24,6 +23,7 @@ from .error_patterns import (
     by_words,
     server_state,
 )
+from .json_text import load_json
 
 LONGEST = 600
 START = (
@@ -79,7 +79,7 @@ def _json(body: bytes) -> Any:
     """The body as JSON, else as text."""
     text = body.decode("utf-8", "replace")
     try:
-        return json.loads(text)
+        return load_json(text)
     except (ValueError, RecursionError):
         return text
 

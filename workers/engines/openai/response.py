@@ -20,6 +20,7 @@ from . import errors, sse
 from .client import LARGEST_BODY, parse_json
 from .content import Content, read_content, read_reasoning
 from .http_response import HttpResponse
+from .json_text import load_json
 from .usage import Usage, read_usage
 
 DONE = "[DONE]"
@@ -94,7 +95,7 @@ def _whole(pieces: Iterator[bytes]) -> Chunk:
 
 def _is_json(data: bytes) -> bool:
     try:
-        json.loads(data)
+        load_json(data)
     except (ValueError, RecursionError):
         return False
     return True
@@ -113,7 +114,7 @@ def _streamed(pieces: Iterator[bytes]) -> Iterator[Chunk]:
 
 def _event_chunk(event: sse.ServerSentEvent) -> Chunk:
     try:
-        value = json.loads(event.data)
+        value = load_json(event.data)
     except (ValueError, RecursionError) as error:
         if event.is_error:
             raise errors.of_event(event.data) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-LARGEST_COUNT = 2**63 - 1
+from schemas.shared.counts import read_count
+
 ODD_COUNTS = "the server's token counts are not counts: they are unknown"
 
 
@@ -43,12 +44,3 @@ def read_usage(value: Any) -> Usage | None:
         cached_tokens=cached,
         odd=any(item is not None and read_count(item) is None for item in raw),
     )
-
-
-def read_count(value: Any) -> int | None:
-    """A count that fits into 64 bits, also as a float without a fraction; else None."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return value if isinstance(value, int) and 0 <= value <= LARGEST_COUNT else None

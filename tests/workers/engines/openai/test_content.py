@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from schemas.shared.counts import LARGEST_COUNT, read_count
 from workers.engines.openai.character_joiner import CharacterJoiner
 from workers.engines.openai.content import Content, read_content
-from workers.engines.openai.usage import LARGEST_COUNT, Usage, read_count, read_usage
+from workers.engines.openai.usage import Usage, read_usage
 
 THINKING = {"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}
 

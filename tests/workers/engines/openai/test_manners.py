@@ -25,13 +25,13 @@ import pytest
 
 from schemas.commands import Load, Run, Turn
 from schemas.generation import Generation
+from schemas.shared.counts import LARGEST_COUNT
 
 from ....helpers.openai_manners import PNG, Expected, Manner, MannerServer, manners, serving
 
 ROOT = Path(__file__).parents[4]
 WORKER_S = 120.0  # until a worker must have reported everything
 SHARED_WORKERS = 6
-LARGEST_COUNT = 2**63 - 1
 COUNTS = ("input_tokens", "image_tokens", "output_tokens")
 
 Event = dict[str, Any]
