@@ -1,1 +1,1 @@
-"""Sample pictures for the demo, with what is true of each in manifest.json."""
+"""Sample images for the demo; manifest.json states what is true of each."""

@@ -24,7 +24,7 @@ from prose import Prose, blank_code, comment_prose, markdown_prose, string_prose
 
 HERE = Path(__file__).resolve().parent
 DEFINITIONS = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-PACKAGES = ("runner", "workers", "schemas", "tests", "scripts")
+PACKAGES = ("runner", "workers", "schemas", "vlmsweep", "images", "tests", "scripts")
 KINDS = ("*.py", "*.sql", "*.md")
 ACCEPTED = "words: ok"
 # Strings in these files are questions and answers for models; only docstrings and comments count.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = ("runner", "workers", "schemas")
+PACKAGES = ("runner", "workers", "schemas", "vlmsweep", "images")
 Graph = dict[str, set[str]]
 
 

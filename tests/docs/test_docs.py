@@ -86,7 +86,10 @@ def test_history_doc_examples_run() -> None:
         assert {word for word in words[1:] if word.startswith("-")} <= known, line
 
 
-TOP_LEVEL = ("runner", "workers", "schemas", "tests", "scripts", "docs", "images", ".github", ".ci")
+TOP_LEVEL = (
+    *("runner", "workers", "schemas", "vlmsweep", "images"),
+    *("tests", "scripts", "docs", ".github", ".ci"),
+)
 NAMED = re.compile(rf"`((?:{chr(124).join(map(re.escape, TOP_LEVEL))})/[\w./-]*)(?:::([\w.]+))?`")
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
