@@ -26,10 +26,24 @@ from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint, read_generation_config
 from ...error_classes import WorkerFailure, classify_unknown_as
+from ...processor_settings import fill_missing_settings
 from ..transformers import code_files
-from ..transformers.prompt import Inputs, check_texts, doubles_bos, image_token_id, open_images
+from ..transformers.prompt import (
+    Inputs,
+    check_texts,
+    doubles_bos,
+    has_second_bos,
+    image_token_id,
+    open_images,
+)
 from .device import Device
-from .prompt import adopt_template, check_images, render_prompt, takes_bare_prompt
+from .prompt import (
+    adopt_template,
+    check_images,
+    count_tiles,
+    render_prompt,
+    takes_bare_prompt,
+)
 from .weights import (
     check_modules,
     check_types,
@@ -76,6 +90,7 @@ class ModelAdapter:
             raise WorkerFailure("bad_processor", message, hint)
         if image_processor is not None:
             self.processor.image_processor = image_processor
+        self.notes += fill_missing_settings(self.processor, self.checkpoint.config)
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
         if not hasattr(self.tokenizer, "stopping_criteria"):
             message = f"{self.model_type} does not answer in text"
@@ -151,18 +166,26 @@ class ModelAdapter:
             tensors=tensors,
             input_tokens=tokens,
             image_tokens=self.count_image_tokens(ids, turns) if images else 0,
-            tiles=self.count_tiles(tensors, len(images)),
+            tiles=count_tiles(tensors, len(images)),
         )
 
     def process(self, text: str, images: list[Any]) -> dict[str, Any]:
         """Tokens and pixels by mlx-vlm's own preparation, without making it generate."""
         add = should_add_special_tokens(self.model_type, self.processor)
+        found = self.tokenize(self.without_bos(text) if add else text, images, add)
+        if has_second_bos(self.tokenizer, text, found["input_ids"][0].tolist()):
+            # This processor adds one whatever it is told.
+            found = self.tokenize(text.removeprefix(self.tokenizer.bos_token), images, add)
+        return found
+
+    def tokenize(self, text: str, images: list[Any], add_special_tokens: bool) -> dict[str, Any]:
+        """A text's tokens and the images' pixels."""
         found = prepare_inputs(
             self.processor,
             images=images or None,
-            prompts=self.without_bos(text) if add else text,
+            prompts=text,
             image_token_index=getattr(self.model.config, "image_token_index", None),
-            add_special_tokens=add,
+            add_special_tokens=add_special_tokens,
         )
         return dict(found)
 
@@ -200,21 +223,6 @@ class ModelAdapter:
             return None
         bare = self.render([Turn(role=turn.role, text=turn.text) for turn in turns])
         return max(0, int(ids.shape[-1]) - len(self.tokenizer(bare)["input_ids"]))
-
-    def count_tiles(self, tensors: dict[str, Any], images: int) -> int | None:
-        """The number of tiles the images were cut into; None if the inputs do not show it.
-
-        Of several images the smaller ones are padded with empty tiles, which a mask of the
-        pixels (batch, tiles, height, width) shows.
-        """
-        pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")
-        if not images or not isinstance(pixels, mx.array):
-            return None
-        if pixels.ndim == 5 and isinstance(mask, mx.array) and mask.ndim == 4:
-            return int((mask.sum(axis=(2, 3)) > 0).sum())
-        if pixels.ndim == 5:
-            return int(pixels.shape[1]) if pixels.shape[0] == 1 else None
-        return int(pixels.shape[0]) if pixels.ndim == 4 else None
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids as raw text, special tokens kept."""

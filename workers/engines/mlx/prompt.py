@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import mlx.core as mx
 from mlx_vlm.prompt_utils import MODEL_CONFIG, SINGLE_IMAGE_ONLY_MODELS, apply_chat_template
 
 from schemas.commands import Turn
@@ -78,3 +79,19 @@ def check_images(model_type: str, turns: Sequence[Turn]) -> None:
             f"mlx-vlm's {model_type} takes one image, not {images}",
             "Ask about one image at a time, or use the transformers engine.",
         )
+
+
+def count_tiles(tensors: dict[str, Any], images: int) -> int | None:
+    """The number of tiles the images were cut into; None if the inputs do not show it.
+
+    Of several images the smaller ones are padded with empty tiles, which a mask of the
+    pixels (batch, tiles, height, width) shows.
+    """
+    pixels, mask = tensors.get("pixel_values"), tensors.get("pixel_attention_mask")
+    if not images or not isinstance(pixels, mx.array):
+        return None
+    if pixels.ndim == 5 and isinstance(mask, mx.array) and mask.ndim == 4:
+        return int((mask.sum(axis=(2, 3)) > 0).sum())
+    if pixels.ndim == 5:
+        return int(pixels.shape[1]) if pixels.shape[0] == 1 else None
+    return int(pixels.shape[0]) if pixels.ndim == 4 else None

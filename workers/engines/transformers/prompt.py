@@ -123,6 +123,14 @@ def doubles_bos(tokenizer: Any, text: str) -> bool:
     return bool(list(ids[:2]) == [tokenizer.bos_token_id] * 2)
 
 
+def has_second_bos(tokenizer: Any, text: str, ids: Sequence[int]) -> bool:
+    """Whether the ids of a text begin with two start tokens, where the text has only one."""
+    bos = getattr(tokenizer, "bos_token", None)
+    if not bos or not text.startswith(bos) or text.startswith(bos * 2):
+        return False
+    return list(ids[:2]) == [tokenizer.bos_token_id] * 2
+
+
 def image_token_id(model: Any, processor: Any) -> int | None:
     """The input id that represents (a part of) an image, or None."""
     for owner, name in (

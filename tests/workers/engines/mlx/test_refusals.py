@@ -126,6 +126,10 @@ def make_settings(checkpoints: BrokenCheckpoints) -> None:
     template = json.loads(start.read_text())["chat_template"]
     start.write_text(json.dumps({"chat_template": "{{ bos_token }}" + template}))
     checkpoints.add("no_start", "llava", checkpoints.ask(look=True))
+    for family in ("llava", "llava_next"):
+        old = checkpoints.add(f"old_{family}", family, checkpoints.ask(look=True))
+        (old / "processor_config.json").unlink()
+    checkpoints.add("no_start_next", "llava_next", checkpoints.ask(look=True))
 
 
 def run_cases(cases: dict[str, Any]) -> dict[str, Any]:
@@ -239,6 +243,18 @@ def test_start_token_is_not_doubled(found: dict[str, Any]) -> None:
     (with_it,), (without,) = found["start"]["answers"], found["no_start"]["answers"]
     assert with_it["input_tokens"] == without["input_tokens"]
     assert with_it["raw_text"] == without["raw_text"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("old_llava", "no_start"), ("old_llava_next", "no_start_next")]
+)
+def test_processor_without_its_settings_takes_them_from_the_config(
+    found: dict[str, Any], old: str, new: str
+) -> None:
+    (filled,), (complete,) = found[old]["answers"], found[new]["answers"]
+    for name in ("raw_text", "input_tokens", "image_tokens"):
+        assert filled[name] == complete[name]
+    assert "taken from config.json: patch_size 7" in found[old]["loaded"]["notes"][0]
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

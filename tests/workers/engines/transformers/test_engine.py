@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from schemas.generation import Generation
 from workers.checkpoint import read_checkpoint
 from workers.conversation import answer_all
 from workers.engines.transformers import TransformersEngine
+from workers.engines.transformers.prompt import has_second_bos
 from workers.error_classes import WorkerFailure, classify
 from workers.families import find_family
 
@@ -158,6 +160,31 @@ def test_start_token_is_not_doubled(tiny: Callable[[str], Path], tmp_path: Path)
     inputs = [each._hooks.prepare([Turn(text="Hi")]) for each in (with_it, without)]
     starts = [(each.tensors["input_ids"] == 1).sum().item() for each in inputs]
     assert starts == [1, 1]
+
+
+@pytest.mark.parametrize("family", ["llava", "llava_next"])
+def test_processor_without_its_settings_takes_them_from_the_config(
+    tiny: Callable[[str], Path], tmp_path: Path, images: dict[str, str], family: str
+) -> None:
+    folder = Path(shutil.copytree(tiny(family), tmp_path / "copy"))
+    (folder / "processor_config.json").unlink()
+    old, new = load(folder), load(tiny(family))
+    turn = Turn(text="Hi", images=(images["wide"],))
+    found, expected = answer(old, turn), answer(new, turn)
+    assert (found.raw_text, found.input_tokens) == (expected.raw_text, expected.input_tokens)
+    assert found.image_tokens == expected.image_tokens
+    notes = old._hooks.notes
+    assert any("taken from config.json: patch_size 7" in note for note in notes)
+    assert not any("config.json" in note for note in new._hooks.notes)
+
+
+def test_second_start_token_is_seen() -> None:
+    tokenizer = SimpleNamespace(bos_token="<s>", bos_token_id=1)
+    assert has_second_bos(tokenizer, "<s>Hi", [1, 1, 7])
+    assert not has_second_bos(tokenizer, "<s>Hi", [1, 7])
+    assert not has_second_bos(tokenizer, "<s><s>Hi", [1, 1, 7])  # the template's own
+    assert not has_second_bos(tokenizer, "Hi", [1, 1, 7])
+    assert not has_second_bos(SimpleNamespace(bos_token=None), "Hi", [7])
 
 
 def test_images_without_a_token_id_are_counted(
