@@ -59,9 +59,9 @@ def missing_methods() -> list[str]:
 
 
 def install() -> list[str]:
-    """Give `DynamicCache` the one old word that code says to the class itself; see `lacking`."""
+    """Replace the one old method that code calls on `DynamicCache` itself."""
     gone = missing_methods()
-    if "from_legacy_cache" in gone:
+    if gone:  # also if it exists: the cache it returns must have the other old methods
         DynamicCache.from_legacy_cache = classmethod(
             lambda cls, past=None: LegacyCache.from_legacy_cache(past)
         )
