@@ -136,4 +136,5 @@ def on_disk(place: LoadTarget) -> tuple[hub_cache.CachedModel | None, str]:
     if found is not None and found.complete:
         return found, "in the cache"
     state = "not in the cache" if found is None else "partly in the cache"
-    return found, state + (", and offline" if hub_cache.offline() else ": will be downloaded")
+    offline = hub_cache.offline()
+    return found, f"{state}: {'offline, cannot be' if offline else 'will be'} downloaded"

@@ -243,7 +243,7 @@ def test_plan_and_run_agree_about_links_to_nothing(
     checked_as = describe.check_model("some/model")["problem"]
     assert (checked_as and checked_as["error_class"]) == expected
     if not names:
-        assert plan_state("some/model") == "not in the cache, and offline"
+        assert plan_state("some/model") == "not in the cache: offline, cannot be downloaded"
         assert "links to nothing" in hub_cache.describe_absence("some/model")
 
 
@@ -255,7 +255,7 @@ def test_plan_and_run_agree_about_a_cache_without_refs(cache: Path) -> None:
 
     add_model(cache, OTHER)
     assert (checked("some/model"), fetched("some/model")) == ("not_in_cache", "not_in_cache")
-    assert plan_state("some/model") == "not in the cache, and offline"
+    assert plan_state("some/model") == "not in the cache: offline, cannot be downloaded"
     problem = preflight.check_load(Load(model="some/model", local=False))["problem"]
     assert COMMIT in problem["message"]
     assert OTHER in problem["message"]
@@ -270,9 +270,9 @@ def test_plan_and_run_agree_about_a_cache_without_refs(cache: Path) -> None:
 def test_state_of_an_absent_model_depends_on_offline(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert plan_state("some/model") == "not in the cache, and offline"
+    assert plan_state("some/model") == "not in the cache: offline, cannot be downloaded"
     drop_blobs(add_model(cache, main=COMMIT), "model.safetensors")
-    assert plan_state("some/model") == "partly in the cache, and offline"
+    assert plan_state("some/model") == "partly in the cache: offline, cannot be downloaded"
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     assert plan_state("some/model") == "partly in the cache: will be downloaded"
     assert plan_state("some/other") == "not in the cache: will be downloaded"

@@ -285,6 +285,7 @@ def test_plan_reports_missing_models_and_runs_nothing(
 ) -> None:
     cache = here / "cache"
     monkeypatch.setenv("HF_HUB_CACHE", str(cache))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     snapshot = cache / "models--org--whole" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").write_bytes(b"x" * 2000)
@@ -295,11 +296,12 @@ def test_plan_reports_missing_models_and_runs_nothing(
     arguments = ["-m", "org/whole", "-m", "org/none", "-m", "good", "-i", "gone.png"]
     result = vlmsweep("plan", *arguments, "-i", "there.png", "--json")
     plan = json.loads(result.output)
-    assert [m["state"].split(":")[0] for m in plan["models"]] == [
+    assert [m["state"] for m in plan["models"]] == [
         "in the cache",
-        "not in the cache",
+        "not in the cache: offline, cannot be downloaded",
         "folder without whole weights",
     ]
+    assert ("problem", "org/none") in {(p["severity"], p["where"]) for p in plan["findings"]}
     assert plan["models"][0]["bytes"] == 2000
     assert plan["missing"] == [str(here / "gone.png")]
     assert plan["images_bytes"] == 10
