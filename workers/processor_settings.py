@@ -1,7 +1,7 @@
 """Fills in settings that a checkpoint's processor lacks, from the model's config.
 
-LLaVA conversions of 2024 have no processor_config.json: their processor does not know how many
-tokens an image takes, and fails with `int // NoneType`.
+LLaVA conversions of 2024 have no processor_config.json: their processor cannot count the tokens of
+an image, and fails with `int // NoneType`.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ def test_schema_lists_every_table_and_column(ask: Callable[..., Result]) -> None
     }
     assert records["latency_s"]["type"] == "REAL"
     assert (records["latency_s"]["null"], records["id"]["null"]) == (True, False)
-    assert "raw_text without special tokens" in ask("schema", "runs").output
+    assert "raw_text without reasoning, special tokens" in ask("schema", "runs").output
     wrong = ask("schema", "run")
     assert wrong.exit_code == 2
     assert "did you mean runs" in wrong.output

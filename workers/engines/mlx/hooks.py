@@ -174,7 +174,7 @@ class ModelAdapter:
         add = should_add_special_tokens(self.model_type, self.processor)
         found = self.tokenize(self.without_bos(text) if add else text, images, add)
         if has_second_bos(self.tokenizer, text, found["input_ids"][0].tolist()):
-            # This processor adds one whatever it is told.
+            # This processor always adds one.
             found = self.tokenize(text.removeprefix(self.tokenizer.bos_token), images, add)
         return found
 
