@@ -24,7 +24,8 @@ from .control.server import ControlServer
 from .database import recovery, sweep_writer
 from .database.open_store import open_store
 from .database.reader import Reader
-from .database.store import Store, files_folder
+from .database.store import Store, check_free, files_folder
+from .database.usable import check_usable
 from .environments.resolve import resolve_environments, restore_environments
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError
 from .image_prep.prepare import prepare_images
@@ -82,12 +83,17 @@ def run(
     )
 
 
-def check_plan(plan: Plan, database: Path, emit: EventSink, *, strict: bool = False) -> Plan:
-    """Creates the plan's environments, runs the preflight and emits its findings.
+def check_plan(
+    plan: Plan, database: Path, emit: EventSink, *, strict: bool = False, queued: bool = False
+) -> Plan:
+    """Checks the database path, creates the plan's environments, emits the preflight's findings.
 
-    Returns the plan with the interpreter of each model. Raises PreflightError when `strict` and
-    some jobs would fail.
+    Returns the plan with the interpreter of each model. Raises DatabaseError when no sweep could be
+    stored, by this process unless `queued`; PreflightError when `strict` and some jobs would fail.
     """
+    check_usable(database)
+    if not queued:
+        check_free(database, LOCK_WAIT_S)
     plan, _ = resolve_environments(plan, emit)
     report = preflight.run_preflight(plan, database, made=True)
     preflight.emit_findings(report.findings, emit)
@@ -162,7 +168,7 @@ def enqueue(
     and count of jobs. Raises PreflightError when `strict` and some jobs would fail, and
     DatabaseError when the database cannot be used.
     """
-    plan = check_plan(plan, database, emit, strict=strict)
+    plan = check_plan(plan, database, emit, strict=strict, queued=True)
     folder = files_folder(database) / "queue"
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,10 +7,8 @@ supervisor reads its queue through `runner.supervisor.queue`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,13 +24,13 @@ from schemas.states import JobState, SweepState
 
 from ..errors import BusyError, DatabaseError
 from ..paths import unusable_database
-from ..system.read_file import describe_os_error
 from ..system.timestamps import utc_now
-from ..text.sanitize import display_path, is_plain
+from ..text.sanitize import display_path
 from . import APPLICATION_ID, score_writer
 from .lock import canonical_path, lock_file, lock_owner_pid, write_pid
-from .migrations import NAMES, migrations
+from .migrations import migrations
 from .open_files import OpenFiles
+from .usable import check_contents, check_lockable, check_name
 
 
 def canonical_json(value: object) -> str:
@@ -49,11 +47,7 @@ class Store:
         If another supervisor holds the lock, waits up to `wait_s` seconds for it.
         """
         self.path = path = canonical_path(path)
-        if not is_plain(str(path)):
-            raise DatabaseError(
-                f"database path {path} contains control characters",
-                hint="give a place with a plain name with --db, or set VLMSWEEP_DB",
-            )
+        check_name(path)
         self.held = ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,19 +69,7 @@ class Store:
 
     def prepare(self) -> None:
         """Checks that it is a vlmsweep database before any write, then migrates it."""
-        (ours,) = self.connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = self.connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if ours != APPLICATION_ID and tables:
-            raise DatabaseError(
-                f"{self.path} is a database of some other program; it was left as it is",
-                hint="give another file with --db",
-            )
-        applied = {migration.name for migration in migrations.applied(self.db)}
-        if newer := applied - set(NAMES):
-            raise DatabaseError(
-                f"{self.path} was written by a newer vlmsweep ({max(newer)}); it was left as it is",
-                hint="upgrade vlmsweep, or give another file with --db",
-            )
+        check_contents(self.connection, self.path)
         for pragma in (
             f"application_id = {APPLICATION_ID}",
             "journal_mode = WAL",
@@ -256,22 +238,6 @@ def files_folder(database: Path) -> Path:
     return canonical_path(database).with_suffix(".files")
 
 
-def check_lockable(path: Path) -> None:
-    """Raises DatabaseError where no lock file can be made, or its file system has no locks."""
-    try:
-        descriptor = os.open(lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        reason = f"no file can be created in {path.parent} ({describe_os_error(error)})"
-        raise unusable_database(str(path), reason) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # disturbs no holder
-    except OSError as error:
-        reason = f"its file system cannot lock files ({describe_os_error(error)})"
-        raise unusable_database(str(path), reason) from error
-    finally:
-        os.close(descriptor)
-
-
 def lock(path: Path, wait_s: float = 0.0) -> FileLock:
     """The right to write: a system lock on the lock file, released when its holder exits.
 
@@ -290,6 +256,13 @@ def lock(path: Path, wait_s: float = 0.0) -> FileLock:
         ) from None
     write_pid(path)
     return held
+
+
+def check_free(path: Path, wait_s: float) -> None:
+    """Raises BusyError when another supervisor has the lock, and keeps it for `wait_s`."""
+    path = canonical_path(path)
+    if lock_file(path).exists():
+        lock(path, wait_s).release()
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:

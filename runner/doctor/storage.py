@@ -18,6 +18,7 @@ from ..database.liveness import has_supervisor
 from ..database.migrations import NAMES
 from ..database.reader import Reader
 from ..errors import DatabaseError
+from ..system.disk import nearest_existing
 from ..text import units
 from ..text.sanitize import display_path
 from .check import Check, state_of
@@ -38,13 +39,6 @@ def storage_checks(database: Path) -> Iterator[Check]:
     yield history(database)
     if database.exists():
         yield supervisor(database)
-
-
-def nearest_existing(folder: Path) -> Path:
-    """Return the folder, or its nearest existing parent."""
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    return folder
 
 
 def check_disk_space(place: Path) -> Check:

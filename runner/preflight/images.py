@@ -15,10 +15,10 @@ from .. import own_packages
 from ..image_prep.decode_client import decoder_environment, printable
 from ..planning.image_folders import group_by_reason
 from ..planning.plan import Plan
+from ..system.disk import free_bytes
 from ..text import units
 from ..text.sanitize import display_path
 from .finding import Finding
-from .models import free_bytes
 
 LIMIT_S = 10.0
 IMAGE = "image"

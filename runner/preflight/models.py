@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from schemas.shared import hub_cache
@@ -15,6 +13,7 @@ from schemas.shared.packages import (
     pip_name,
 )
 
+from ..system.disk import free_bytes
 from ..text import units
 from ..text.sanitize import display_path
 from .finding import Finding, LoadVariant
@@ -86,13 +85,3 @@ def check_download_space(outlooks: Sequence[ProbeResult]) -> Iterator[Finding]:
         where = display_path(hub_cache.root())
         message = f"{units.size(total)} are to be downloaded, and {left} are free"
         yield Finding("problem", "fetch", where, message, "free disk space, or set HF_HUB_CACHE")
-
-
-def free_bytes(folder: Path) -> int | None:
-    """Return the free bytes of the disk of a folder, existing or not; None if unknown."""
-    for place in (folder, *folder.parents):
-        try:
-            return shutil.disk_usage(place).free
-        except OSError:
-            continue
-    return None

@@ -10,10 +10,12 @@ from typing import Any
 from schemas import stream
 from schemas.stream import EventSink
 
+from ..database.usable import check_usable
 from ..environments import resolve
-from ..errors import VlmsweepError
+from ..errors import DatabaseError, VlmsweepError
 from ..planning.plan import Plan
 from ..supervisor.queue import Queue
+from ..text.sanitize import display_path
 from ..text.units import pluralize
 from . import devices, eta, images, memory, models, probe, servers
 from .eta import ExpectedDuration
@@ -52,18 +54,28 @@ def run_preflight(
     """Check a plan. Usually takes one or two seconds; every check has a time limit.
 
     `hub`: query the hub about models that are not on disk (unless offline); `made`: environments
-    have been created. `database` is read for earlier measurements, if it exists.
+    have been created, and the database checked. `database` is read for earlier measurements, if it
+    exists.
     """
     if not made:
         plan = resolve.with_expected_interpreters(plan)
     asked = list(plan_variants(plan))
     known = eta.load_estimates(asked, database)
     found = [
+        *(check_database(database) if database and not made else ()),
         *of_models(asked, known, hub, made),
         *images.check_images(plan, database or Path.cwd()),
     ]
     found.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     return PreflightReport(tuple(found), eta.expected(plan, known))
+
+
+def check_database(database: Path) -> Iterator[Finding]:
+    """Yield a problem if no sweep could be stored at that path."""
+    try:
+        check_usable(database)
+    except DatabaseError as error:
+        yield Finding("problem", "database", display_path(database), error.message, error.hint)
 
 
 def of_models(

@@ -21,9 +21,10 @@ from runner.database.store import Store
 from runner.environments import cache, resolve
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
-from runner.preflight import devices, finding, images, models, probe, run, view
+from runner.preflight import devices, finding, images, probe, run, view
 from runner.preflight.finding import Finding
 from runner.supervisor.queue import Queue
+from runner.system import disk
 from tests.helpers.openai_server import MODELS, FakeServer, serving
 
 # The interpreter below our environment: it has none of our packages.
@@ -266,7 +267,7 @@ def test_findings_are_not_truncated_and_similar_ones_counted(tmp_path: Path) -> 
 def test_preflight_checks_only_models_with_jobs() -> None:
     excluded = [{"model": "demo", "reason": "no"}]
     assert list(finding.plan_variants(plan("demo", exclude=excluded))) == []
-    assert models.free_bytes(Path("/not/there")) is not None
+    assert disk.free_bytes(Path("/not/there")) is not None
 
 
 def test_plan_distinguishes_videos_from_images(tmp_path: Path) -> None:
