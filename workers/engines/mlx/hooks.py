@@ -26,7 +26,7 @@ from schemas.generation import Generation
 
 from ...checkpoint import Checkpoint, read_generation_config
 from ...error_classes import WorkerFailure, classify_unknown_as
-from ...processor_settings import fill_missing_settings
+from ...processor_settings import apply_settings, fill_missing_settings
 from ..transformers import code_files
 from ..transformers.prompt import (
     Inputs,
@@ -91,6 +91,7 @@ class ModelAdapter:
         if image_processor is not None:
             self.processor.image_processor = image_processor
         self.notes += fill_missing_settings(self.processor, self.checkpoint.config)
+        self.notes += apply_settings(self.processor, self.ask.processor, "mlx_vlm")
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
         if not hasattr(self.tokenizer, "stopping_criteria"):
             message = f"{self.model_type} does not answer in text"

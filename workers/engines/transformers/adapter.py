@@ -30,7 +30,7 @@ from ...generation_config import (
     set_aside_notes,
     stop_strings,
 )
-from ...processor_settings import fill_missing_settings
+from ...processor_settings import apply_settings, fill_missing_settings
 from ...video import has_videos
 from . import code_files, legacy_config
 from .device import Device
@@ -85,6 +85,7 @@ class ModelAdapter:
             message = "This transformers has no processor of that name, only the tokenizer"
             raise WorkerFailure("bad_processor", message, hint)
         self.notes += fill_missing_settings(self.processor, self.checkpoint.config)
+        self.notes += apply_settings(self.processor, self.ask.processor, "")
         self.tokenizer = getattr(self.processor, "tokenizer", self.processor)
 
     def make_processor(self) -> Any:
