@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.paths import ROOT
 
-# How long an example takes depends on what else the machine does, so nothing here measures it.
+# The time of an example depends on the machine's load: it is not measured.
 hypothesis.settings.register_profile(
     "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )

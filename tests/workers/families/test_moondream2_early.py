@@ -71,9 +71,9 @@ def test_early_revision_in_every_dtype(dtype: str, limit: int, count: int, ended
     from workers.engines.transformers.streamer import TokenStreamer
     from workers.families.hooks.moondream2_query import QueryInterface
 
-    told: list[tuple[int, int | None]] = []
+    counted: list[tuple[int, int | None]] = []
     meter: Any = SimpleNamespace(
-        token=lambda *_, **__: None, set_token_counts=lambda *counts: told.append(counts)
+        token=lambda *_, **__: None, set_token_counts=lambda *counts: counted.append(counts)
     )
     model = make_model(getattr(torch, dtype), [1, 2, 1, 0, 0, 0, 0, 0, 0])
     interface = QueryInterface(model, "cpu")
@@ -85,5 +85,5 @@ def test_early_revision_in_every_dtype(dtype: str, limit: int, count: int, ended
         interface.answer("image", "What is it?", ask, streamer)
         assert streamer.written == "".join(["red", "blue", "red"][:limit])
         assert (streamer.count, streamer.ended) == (count, ended)
-        assert told.pop() == (1 + IMAGE + 4 + 5 + 4, IMAGE)
+        assert counted.pop() == (1 + IMAGE + 4 + 5 + 4, IMAGE)
     assert model.ops["decode_one_token"] is decode  # as it was

@@ -129,6 +129,10 @@ def make_settings(checkpoints: BrokenCheckpoints) -> None:
     for family in ("llava", "llava_next"):
         old = checkpoints.add(f"old_{family}", family, checkpoints.ask(look=True))
         (old / "processor_config.json").unlink()
+    look = checkpoints.ask(look=True)
+    checkpoints.add("qwen", "qwen2_5_vl", look)
+    limits = {"min_pixels": 784, "max_pixels": 784 * 2, "max_tiles": 2}
+    checkpoints.add("qwen_small", "qwen2_5_vl", look, processor=limits)
     checkpoints.add("no_start_next", "llava_next", checkpoints.ask(look=True))
 
 
@@ -255,6 +259,14 @@ def test_processor_without_its_settings_takes_them_from_the_config(
     for name in ("raw_text", "input_tokens", "image_tokens"):
         assert filled[name] == complete[name]
     assert "taken from config.json: patch_size 7" in found[old]["loaded"]["notes"][0]
+
+
+def test_processor_settings_are_honoured_or_noted(found: dict[str, Any]) -> None:
+    (plain,), (small,) = found["qwen"]["answers"], found["qwen_small"]["answers"]
+    assert small["image_tokens"] < plain["image_tokens"]
+    notes = found["qwen_small"]["loaded"]["notes"]
+    assert "the processor setting 'max_tiles' changed nothing" in notes[0]
+    assert len(notes) == 1
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
