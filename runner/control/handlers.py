@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas.states import SweepState
 
+from ..database import sweep_writer
 from ..database.merge import merge
 from ..database.store import Store
 from ..system.timestamps import utc_now
@@ -40,7 +41,10 @@ def merge_staged_sweep(store: Store, arguments: dict[str, Any]) -> None:
 
 @action("add")
 def add(store: Store, arguments: dict[str, Any]) -> HandlerResult:
-    """Put a merged sweep into the queue, with its label, priority and start condition."""
+    """Put a merged sweep into the queue, with its label, priority and start condition.
+
+    Its default name is numbered here: two terminals may have staged sweeps of one name.
+    """
     row = store.connection.execute(
         "SELECT id, (SELECT count(*) FROM jobs WHERE sweep_id = sweeps.id AND state = 'queued')"
         " FROM sweeps WHERE uid = ?",
@@ -52,7 +56,8 @@ def add(store: Store, arguments: dict[str, Any]) -> HandlerResult:
     terms = ("label", "priority", "not_before", "after_sweep_id")
     store.update("sweeps", sweep, {"in_queue": 1} | {name: arguments[name] for name in terms})
     store.set_sweep_state(sweep, SweepState.QUEUED if jobs else SweepState.DONE)
-    return {"sweep": sweep, "uid": arguments["uid"], "jobs": jobs}, QueueChange()
+    name = sweep_writer.number_default_name(store, sweep)
+    return {"sweep": sweep, "uid": arguments["uid"], "name": name, "jobs": jobs}, QueueChange()
 
 
 @action("pause")

@@ -7,6 +7,7 @@ expanded by `runner.planning.expand`.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import secrets
 import sqlite3
 from collections import Counter
@@ -36,7 +37,8 @@ def add_sweep(
 ) -> int:
     """Stores a whole sweep, jobs queued, in one transaction; returns its number.
 
-    `ranks` orders the models, as `ranked` does by the history in the same file.
+    A default name that is taken is numbered. `ranks` orders the models, as `model_ranks` does by
+    the history in the same file.
     """
     with store.db.atomic():
         now = datetime.now(UTC)
@@ -44,7 +46,7 @@ def add_sweep(
             "sweeps",
             {
                 "uid": f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(4)}",
-                "name": plan.sweep.name,
+                "name": plan.sweep.name or free_name(store.connection, plan.default_name),
                 "source": display_path(plan.source),
                 "spec": canonical_json(plan.sweep.model_dump(mode="json")),
                 "state": SweepState.QUEUED,
@@ -59,6 +61,33 @@ def add_sweep(
         image_ids = [add_image(store, p, plan.sweep.image.max_side) for p in images]
         add_jobs(store, sweep, plan, models, prompts, image_ids)
     return sweep
+
+
+def free_name(connection: sqlite3.Connection, name: str | None) -> str | None:
+    """Return the default name `name` or, if a sweep has it, the first free one of NAME-2, ..."""
+    if name is None:
+        return None
+    found = connection.execute(
+        "SELECT name FROM sweeps WHERE substr(name, 1, ?) = ?", [len(name), name]
+    )
+    taken = {row[0] for row in found}
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(free for free in itertools.chain([name], numbered) if free not in taken)
+
+
+def number_default_name(store: Store, sweep: int) -> str | None:
+    """Numbers a merged sweep's name if it is a default and another sweep has it; returns the name.
+
+    A name that the sweep file gives may repeat.
+    """
+    name, given = store.connection.execute(
+        "SELECT name, json_extract(spec, '$.name') FROM sweeps WHERE id = ?", [sweep]
+    ).fetchone()
+    if given is None:
+        store.update("sweeps", sweep, {"name": None})  # so that its own row does not count
+        name = free_name(store.connection, name)
+        store.update("sweeps", sweep, {"name": name})
+    return name if name is None else str(name)
 
 
 def add_jobs(

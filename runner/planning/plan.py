@@ -76,6 +76,7 @@ class Plan:
     """An expanded sweep. It does not depend on the working folder: all paths are absolute.
 
     `left_out` are the files and folders that were found with the images and are not used.
+    `default_name` is the name under which a sweep without one is stored, numbered if it is taken.
     """
 
     sweep: Sweep
@@ -86,3 +87,9 @@ class Plan:
     jobs: tuple[PlannedJob, ...]
     expected: ReferenceAnswers = EMPTY
     left_out: tuple[LeftOut, ...] = ()
+    default_name: str | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The name that the sweep has or, as far as it is free, will get."""
+        return self.sweep.name or self.default_name

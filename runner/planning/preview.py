@@ -71,7 +71,7 @@ def preview(plan: Plan) -> Preview:
     videos = sum(path.suffix.lower() in VIDEO_SUFFIXES for path in sizes)
     sweep = plan.sweep
     return Preview(
-        name=sweep.name,
+        name=plan.name,
         source=display_path(plan.source),
         jobs=len(plan.jobs) - len(skipped),
         skipped=len(skipped),

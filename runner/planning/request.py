@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ from schemas.sweep import Sweep
 
 from ..errors import SweepFileError
 from ..paths import expand_home
+from ..text.sanitize import display_path
 from . import expand, family_info, sweepfile
 from .plan import Plan
 
 PRESETS = Path(__file__).with_name("presets")
+AD_HOC = "run"  # the default name of a sweep that is given by options alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,22 @@ class SweepRequest:
 
 def build_plan(request: SweepRequest) -> Plan:
     """Return the plan of a request. Raises SweepFileError with all problems."""
+    return replace(plan_of_request(request), default_name=default_name(request.file))
+
+
+def default_name(file: Path | None) -> str:
+    """Return the name of a sweep that has none: the stem of its file.
+
+    A stem that is a number would be taken for the number of a sweep, so it is extended.
+    """
+    if file is None:
+        return AD_HOC
+    stem = display_path(file.stem)
+    return f"sweep-{stem}" if stem.isdecimal() else stem
+
+
+def plan_of_request(request: SweepRequest) -> Plan:
+    """Return the plan of a request, without a default name. Raises SweepFileError."""
     if request.preset is not None:
         if request.file is not None:
             raise SweepFileError("give a sweep file or a preset, not both")

@@ -73,9 +73,9 @@ def pin(db: Database, files: Mapping[int, str]) -> PinnedSweep | None:
     None when no question is left to ask. Raises ExchangeError for a sweep whose
     settings this version does not know.
     """
-    spec, seed = db.execute("SELECT spec, seed FROM sweeps").fetchone()
+    name, spec, seed = db.execute("SELECT name, spec, seed FROM sweeps").fetchone()
     try:
-        asked = Sweep.model_validate(json.loads(spec))
+        asked = Sweep.model_validate(json.loads(spec) | {"name": name})
     except ValidationError as error:
         raise ExchangeError(
             "this sweep cannot be run again as it is stored: this version of vlmsweep"

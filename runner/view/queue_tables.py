@@ -14,7 +14,8 @@ Record = Mapping[str, Any]
 
 def added_message(reply: Record) -> str:
     """One line about a sweep that was added."""
-    known = f"{reply['sweep']} ({reply['uid']})"
+    name = f", {reply['name']}" if reply["name"] else ""
+    known = f"sweep {reply['sweep']}{name} ({reply['uid']})"
     if not reply["jobs"]:
         return f"stored as {known}: nothing to run, all its jobs are excluded"
     return f"queued as {known}: {pluralize(reply['jobs'], 'job')}"

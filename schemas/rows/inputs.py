@@ -10,7 +10,11 @@ class Sweeps(TypedDict, total=False):
 
     id: Annotated[int, "Number of the row."]
     uid: Annotated[str, "Name that is unique over all machines; sorts by time."]
-    name: Annotated[str | None, "Name given in the sweep file. NULL when none was given."]
+    name: Annotated[
+        str | None,
+        "Name given in the sweep file; otherwise that of the file or 'run', numbered if it was"
+        " taken. NULL in older sweeps without a name.",
+    ]
     source: Annotated[str, "The sweep file's path, or 'command line' or 'demo'."]
     spec: Annotated[str, "JSON: the sweep as it was validated, defaults filled in."]
     state: Annotated[str, "queued, running, done or interrupted."]

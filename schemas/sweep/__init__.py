@@ -60,7 +60,9 @@ class Exclude(SweepModelBase):
 class Sweep(SweepModelBase):
     """A sweep: models x images x prompts x settings."""
 
-    name: NonEmpty | None = Field(None, description="A name to find the sweep by.")
+    name: NonEmpty | None = Field(
+        None, description="A name to find the sweep by. The default is that of the file."
+    )
     models: Annotated[list[ModelLike], Field(min_length=1)]
     images: Places = Field(
         default_factory=list,
