@@ -127,7 +127,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """One run's answer and figures; `docs/results.md` defines each of them.
+    """One run's answer and figures; `vlmsweep help results` defines each of them.
 
     `reasoning` is the part of `raw_text` that is not the answer, None without any. `waited_s` is
     the time spent waiting for the model's server, None for models that have none.

@@ -27,7 +27,7 @@ from schemas.stream import EVENT_TYPES
 from schemas.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parent.parent
-PREAMBLE = ROOT / "docs" / "results-preamble.md"
+PREAMBLE = ROOT / "scripts" / "results-preamble.md"
 SCHEMAS: dict[str, Any] = {
     "sweep": Sweep,
     "commands": Annotated[Command, Field(discriminator="command")],

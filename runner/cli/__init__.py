@@ -10,6 +10,7 @@ from .browse import browse
 from .check_order import check_order
 from .diagnose import chaos, doctor
 from .diff import diff
+from .help import help_
 from .issue import issue
 from .judge import judge
 from .maintenance import backup, prune
@@ -34,6 +35,7 @@ cli.section("Read results", show, report, history_command, search, sql, schema, 
 cli.section("Score and compare", judge, diff, check_order)
 cli.section("Export, import and maintain", export, import_, issue, backup, prune)
 cli.section("Check models and the machine", models, doctor, chaos)
+cli.section("Read the documentation", help_)
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ READING = frozenset(
         "diff",
         "models",
         "doctor",
+        "help",
         "list",
     )
 )

@@ -73,7 +73,7 @@ def validate(data: Any, source: str) -> Sweep:
             count = f"the first {len(lines)} of {len(found)} problems"
         raise SweepFileError(
             f"{count} in {source}:\n" + "\n".join(f"  {line}" for line in lines),
-            hint="full syntax: docs/sweep-file.md",
+            hint="full syntax: vlmsweep help sweep-file",
         ) from error
 
 

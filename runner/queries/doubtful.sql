@@ -3,7 +3,8 @@
 -- A row per run during which the machine slept, swapped, was throttled or short of memory.
 -- `throttled_s` is time lost to a container's CPU quota, summed over processors;
 -- `thermal_throttles` counts slow-downs for heat; `memory_stalled_s` is time spent waiting for
--- memory. An empty cell means that the machine does not report it. docs/trust.md names the sources.
+-- memory. An empty cell means that the machine does not report it. `vlmsweep help trust` names the
+-- sources.
 --
 -- :sweep = 'latest'  a sweep's name, number or uid; latest; or all
 -- :min_share = 0.05  throttling and waiting count from this share of the run's time

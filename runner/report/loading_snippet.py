@@ -36,9 +36,9 @@ def snippet(
     if info is None or not info.writes_loading_code:
         return None, f"engine {row['engine']} has its own interface"
     if variant.spec.trust_remote_code or family.get("remote_code"):
-        return None, "the model has its own code; see docs/models.md for its needs"
+        return None, "the model has its own code; `vlmsweep help models` lists its needs"
     if family.get("name") not in ORDINARY:
-        return None, "see docs/models.md for the needs of this family"
+        return None, "`vlmsweep help models` lists the needs of this family"
     if notes := json.loads(row["notes"] or "[]"):
         return None, f"it was not loaded in the ordinary way ({'; '.join(notes)})"
     return "\n".join(code_lines(variant, worker, facts)) + "\n", None

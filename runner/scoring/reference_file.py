@@ -26,7 +26,7 @@ ACCEPTED = ("answer", "answers")
 KNOWN = (*IMAGE, "sha256", *QUESTION, *ACCEPTED)
 MAX_BYTES = 500_000_000
 SHOWN = 20
-FORMS = "columns image, prompt and answer; docs/scoring.md shows them"
+FORMS = "columns image, prompt and answer; vlmsweep help scoring shows them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def raise_problems(path: Path, problems: list[str]) -> None:
     lines = "\n".join(f"  {line}" for line in problems[:SHOWN])
     more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     raise SweepFileError(
-        f"{count} in {path}:\n{lines}{more}", hint="docs/scoring.md shows the form"
+        f"{count} in {path}:\n{lines}{more}", hint="vlmsweep help scoring shows the form"
     )
 
 

@@ -38,7 +38,7 @@ README = """\
     vlmsweep import BUNDLE.zip      adds it to your own history
     vlmsweep run sweep.yaml         runs it again, in the unpacked bundle
 
-- `rows/`: every table as JSON lines; `docs/results.md` of vlmsweep defines each column
+- `rows/`: every table as JSON lines; `vlmsweep help results` defines each column
 - `images/`: the images as every model got them: upright, RGB, shrunk
 - `logs/`: what workers and their libraries printed
 - `environments.json`: where it ran

@@ -6,7 +6,7 @@ from typing import Annotated, TypedDict
 
 
 class Checks(TypedDict, total=False):
-    """Measured properties of a run's text, without a verdict; docs/scoring.md has examples.
+    """Measured properties of a run's text, without a verdict; `vlmsweep help scoring` has examples.
 
     One row per run with text. For a run that was cut short, the text so far is checked, without
     its special tokens. Only the first 100,000 characters of a text are checked.
@@ -55,7 +55,7 @@ class Scores(TypedDict, total=False):
     """The score of a run's text by one metric. Only runs that ended ok have scores."""
 
     run_id: Annotated[int, "The run."]
-    metric: Annotated[str, "The metric's name, such as exact; docs/scoring.md lists them."]
+    metric: Annotated[str, "The metric's name, such as exact; `vlmsweep help scoring` lists them."]
     value: Annotated[float, "0 to 1; of exact and contains 0 or 1."]
     expected: Annotated[
         str,
@@ -101,7 +101,7 @@ class ModelScores(TypedDict, total=False):
 
     sweep: Annotated[str, "The sweep's name, or its uid if unnamed."]
     model: Annotated[str, "The model's name in the sweep."]
-    metric: Annotated[str, "The metric's name, such as exact; docs/scoring.md lists them."]
+    metric: Annotated[str, "The metric's name, such as exact; `vlmsweep help scoring` lists them."]
     n: Annotated[int, "Questions scored; repeats of one are averaged first, and count once."]
     mean: Annotated[float, "Mean score of those questions, 0 to 1."]
     sweep_id: Annotated[int, "The sweep's row."]
