@@ -21,7 +21,7 @@ from schemas.states import Outcome
 
 from ..errors import DatabaseError, QueryError
 from ..text.suggest import suggest
-from . import APPLICATION_ID
+from . import APPLICATION_ID, BUSY_TIMEOUT_S
 from .error_hints import explain_error
 from .liveness import GONE, gone_since
 from .score_reader import NO_SCORE, PrimaryScore, check_summaries, primary_scores
@@ -295,7 +295,7 @@ def authorize(action: int, name: str | None, value: str | None, *_: str | None) 
 def connect(path: Path) -> sqlite3.Connection:
     """A connection that can't write, even where the folder can't be written either."""
     uri = path.absolute().as_uri() + "?mode=ro"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=BUSY_TIMEOUT_S)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:

@@ -26,7 +26,7 @@ from ..errors import BusyError, DatabaseError
 from ..paths import unusable_database
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path
-from . import APPLICATION_ID, score_writer
+from . import APPLICATION_ID, BUSY_TIMEOUT_S, score_writer
 from .lock import canonical_path, lock_file, lock_owner_pid, write_pid
 from .migrations import migrations
 from .open_files import OpenFiles
@@ -52,7 +52,7 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.held.callback(lock(path, wait_s).release)
-            self.connection = sqlite3.connect(path, isolation_level=None, timeout=30)
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             closing = self.held.enter_context(ExitStack())
             self.held.callback(self.connection.close)
             self.db = Database(self.connection)
@@ -76,7 +76,6 @@ class Store:
             "trusted_schema = ON",  # else older SQLite computes no column by a JSON function
             "synchronous = FULL",
             "foreign_keys = ON",
-            "busy_timeout = 30000",
         ):
             self.connection.execute(f"PRAGMA {pragma}")
         migrations.apply(self.db)

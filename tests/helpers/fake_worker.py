@@ -318,7 +318,7 @@ def do(run: int, prompt: str) -> None:
         case "late answer":
             answer_when_asked_for_the_stack(run)
         case "leak":
-            sleep = [sys.argv[1], "1000"]  # its first word is the test's marker
+            sleep = [sys.argv[1], "infinity"]  # its first word is the test's marker
             own = {"pass_fds": [EVENTS], "start_new_session": True}
             subprocess.Popen(sleep, executable="/bin/sleep", **own)
             os._exit(0)
