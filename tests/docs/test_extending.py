@@ -17,6 +17,8 @@ import pytest
 from tests.helpers.command_line import SCRIPTED, sweep_file
 from tests.helpers.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 GUIDE = (ROOT / "docs" / "extending.md").read_text()
 BLOCK = re.compile(r"^```(\w+) file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SOURCES = ("runner", "workers", "schemas", "images", "tests/helpers")

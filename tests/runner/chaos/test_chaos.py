@@ -110,6 +110,7 @@ def test_surviving_descendants_are_reported_and_killed(tmp_path: Path) -> None:
     assert not [p for p in psutil.process_iter(["cmdline"]) if bears_any_mark(p, tmp_path)]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_kill")
 def test_broken_kill_is_detected_when_the_supervisor_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "KILL_S", 1.0)

@@ -14,6 +14,8 @@ import pytest
 from runner.cli import cli
 from tests.helpers.bad_arguments import __file__ as DRIVER
 
+pytestmark = pytest.mark.slow
+
 # These may work: a file can have any bytes in its name, a folder can be made, a name is long.
 MAY_WORK = {"wrong bytes", "missing parent", "no user's home", "procfs", "too long"}
 # A unit is printed for a database that is still to come; a folder of models needs no download;

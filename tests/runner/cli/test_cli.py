@@ -56,6 +56,7 @@ def test_help_imports_no_heavy_module(arguments: list[str]) -> None:
     assert not {name for name in imported if name.split(".")[0] in HEAVY}
 
 
+@pytest.mark.slow
 def test_read_commands_do_not_import_sqlite_utils(here: Path) -> None:
     assert vlmsweep("run", sweep_file(here, ["a"]), "-q").exit_code == 0
     for arguments in (["show"], ["sql", "select 1"], ["sweeps"], ["plan", "sweep.yaml"]):
@@ -185,6 +186,7 @@ def test_json_output_contains_only_events(here: Path) -> None:
     assert texts == ["you said a", "you said a"]
 
 
+@pytest.mark.slow
 def test_closed_output_pipe_does_not_stop_the_sweep(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, list("abcdef")), "--json"]
     started = subprocess.Popen(command, env=env(VLMSWEEP_DB="x.db"), stdout=-1, stderr=-1)
@@ -200,6 +202,7 @@ def test_closed_output_pipe_does_not_stop_the_sweep(here: Path) -> None:
         assert [row["status"] for row in reader.summary(1)] == ["ok 6/6", "ok 6/6"]
 
 
+@pytest.mark.slow
 def test_interrupted_sweep_exits_with_130(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, ["a", "hang"]), "--json"]
     started = subprocess.Popen(command, env=env(), stdout=-1, text=True)
@@ -215,6 +218,7 @@ def test_interrupted_sweep_exits_with_130(here: Path) -> None:
         assert reader.summary(1)[0]["ok"] == 1
 
 
+@pytest.mark.slow
 def test_interrupted_sweep_prints_the_resume_command(here: Path) -> None:
     command = [sys.executable, "-c", SCRIPTED, "run", sweep_file(here, ["a", "hang"])]
     started = subprocess.Popen(command, env=env(), stdout=-1, text=True)
@@ -232,6 +236,7 @@ def test_interrupted_sweep_prints_the_resume_command(here: Path) -> None:
 # demo
 
 
+@pytest.mark.slow
 def test_demo_reports_wrong_answers(here: Path) -> None:
     result = vlmsweep("demo")
     assert result.exit_code == 1, result.output
@@ -240,6 +245,7 @@ def test_demo_reports_wrong_answers(here: Path) -> None:
     assert f"ok {asked}/{asked}" in result.output
 
 
+@pytest.mark.slow
 def test_demo_stream_ends_with_scores(here: Path) -> None:
     result = vlmsweep("demo", "--json")
     events = [json.loads(line) for line in result.stdout.splitlines()]
@@ -254,6 +260,7 @@ def test_demo_has_a_reference_answer_for_every_image_and_question() -> None:
         assert set(demo.QUESTIONS) <= set(answers)
 
 
+@pytest.mark.slow
 def test_demo_scores_are_stored(here: Path) -> None:
     vlmsweep("demo")
     with Reader(here / "history.db") as reader:

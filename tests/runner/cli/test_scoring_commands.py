@@ -122,6 +122,7 @@ def test_rescore_uses_reference_answers_added_later(here: Path) -> None:
     assert "--answers" in result.stderr
 
 
+@pytest.mark.slow
 def test_each_sweep_is_rescored_with_its_own_reference_answers(here: Path) -> None:
     assert vlmsweep("run", "sweep.yaml", "-q").exit_code == 0
     save(here, answers="answers.csv", scoring="exact", name="known")

@@ -20,6 +20,8 @@ from tests.helpers.command_line import SCRIPTED, env, sweep_file
 from tests.helpers.processes import gone
 from tests.helpers.waiting import WAIT_S, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def test_closed_terminal_stops_the_sweep_without_loss(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()

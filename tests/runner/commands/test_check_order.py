@@ -21,6 +21,7 @@ def check(folder: Path, prompts: list[str], **more: object) -> check_order.Order
     return check_order.run_order_check(plan, folder / "h.db", lambda event: None, FakeLauncher())
 
 
+@pytest.mark.slow
 def test_leak_is_distinguished_from_variation_and_failure(tmp_path: Path) -> None:
     checked = check(tmp_path, ["a", "leaky", "fickle", "error"])
     assert {job.prompt: job.verdict for job in checked.jobs} == {

@@ -178,6 +178,7 @@ def test_moving_a_model_moves_its_fallbacks(store: Store, queued: Callable[..., 
     ]
 
 
+@pytest.mark.slow
 def test_every_action_has_a_handler_everywhere() -> None:
     code = (
         "import json, pathlib, sys, runner.control.client as client\n"

@@ -148,6 +148,7 @@ def test_queue_is_controlled_from_two_terminals(
     assert not any(place.exists() for place in socket_path.candidate_paths(terminals.database))
 
 
+@pytest.mark.slow
 def test_sweep_added_to_a_running_supervisor_is_run(
     terminals: Terminals, supervisor: Callable[[], subprocess.Popen[str]]
 ) -> None:
@@ -344,6 +345,7 @@ def test_stale_socket_is_replaced(tmp_path: Path) -> None:
     assert send_request(database, "pause", {"level": "sweep", "id": 1}) == {"changed": 0}
 
 
+@pytest.mark.slow
 def test_sweep_without_runnable_jobs_is_stored_as_finished(terminals: Terminals) -> None:
     asked = [{"text": "what", "images": "none"}]
     sweep = {"models": ["./good"], "prompts": asked}

@@ -21,6 +21,8 @@ from runner.view.sweep_state import local_time
 from tests.helpers.command_line import SCRIPTED, env, sweep_file
 from tests.helpers.waiting import WAIT_S
 
+pytestmark = pytest.mark.slow
+
 
 def vlmsweep(*words: str) -> Result:
     return CliRunner().invoke(cli, words, catch_exceptions=False)

@@ -75,6 +75,7 @@ def rows(database: Path, query: str) -> list[Any]:
         connection.close()
 
 
+@pytest.mark.slow
 def test_killed_supervisor_is_recovered(tmp_path: Path) -> None:
     database = tmp_path / "h.db"
     driver = start(tmp_path, ["a", "b", "hang", "c"])
@@ -97,6 +98,7 @@ def test_killed_supervisor_is_recovered(tmp_path: Path) -> None:
     store.close()
 
 
+@pytest.mark.slow
 def test_resume_runs_missing_jobs_once(tmp_path: Path) -> None:
     database = tmp_path / "h.db"
     driver = start(tmp_path, ["a", "b", "slowly", "c"])
@@ -162,6 +164,7 @@ def test_resume_retries_failures_but_not_excluded_jobs(
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("same", [True, False])
 def test_missing_image_is_prepared_again_unless_changed(tmp_path: Path, same: bool) -> None:
     from PIL import Image

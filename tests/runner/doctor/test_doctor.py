@@ -45,6 +45,7 @@ def probe(database: Path) -> Iterator[Check]:
     return storage.storage_checks(database)
 
 
+@pytest.mark.slow
 def test_doctor_json_has_the_documented_keys_and_no_secret(tmp_path: Path) -> None:
     secret = "hf_thismustnevershow"
     env = {**os.environ, "PYTHONPATH": str(ROOT), "HF_TOKEN": secret, "HF_HUB_OFFLINE": "0"}
@@ -149,6 +150,7 @@ def test_damaged_page_is_found(tmp_path: Path) -> None:
     assert found.state == "problem", found
 
 
+@pytest.mark.slow
 def test_unwritable_folders_are_problems(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     places = [tmp_path / "file" / "x.db"]

@@ -445,6 +445,7 @@ def test_unusual_file_names_are_prepared(desk: Desk) -> None:
     assert [image.error_class for image in found] == [None] * len(paths)
 
 
+@pytest.mark.slow
 def test_mutated_files_never_break_preparation(desk: Desk) -> None:
     count = int(os.environ.get("VLMSWEEP_MUTANTS", "1000"))
     files = make.mutants(count)

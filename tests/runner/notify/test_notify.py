@@ -130,6 +130,7 @@ def test_end_first_failure_and_quarantine_are_notified_with_the_table(
     assert f"Stored in {tmp_path / 'history.db'}" in got[end]
 
 
+@pytest.mark.slow
 def test_markdown_service_gets_markdown(
     sweep: Sweeper, tmp_path: Path, receiver: Callable[..., Receiver]
 ) -> None:
@@ -150,6 +151,7 @@ def test_each_service_gets_its_format() -> None:
     assert form("syslog://") == "text"
 
 
+@pytest.mark.slow
 def test_unresponsive_receiver_delays_nothing(
     sweep: Sweeper,
     tmp_path: Path,
@@ -173,6 +175,7 @@ def test_unresponsive_receiver_delays_nothing(
     assert failures(emitted) == ["could not tell: no answer within 0.01 s"]
 
 
+@pytest.mark.slow
 def test_failed_notification_is_reported_without_secrets(sweep: Sweeper, tmp_path: Path) -> None:
     wanted = ListenerOptions(
         True, [refused()], f"cat > {tmp_path}/said; echo {SECRET} is sour >&2; exit 3"
@@ -242,6 +245,7 @@ def test_notification_error_does_not_stop_the_sweep(
     assert isinstance(emitted[-1], stream.SweepFinished)
 
 
+@pytest.mark.slow
 def test_command_line_secrets_are_redacted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, receiver: Callable[..., Receiver]
 ) -> None:

@@ -207,6 +207,7 @@ def test_random_bytes_raise_only_sweep_errors(data: bytes) -> None:
             survives(Path(folder), name, data)
 
 
+@pytest.mark.slow
 @example(["!!set ", "[[models]]\n"])
 @settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.text(max_size=3), max_size=25))
@@ -235,6 +236,7 @@ def laughs(levels: int) -> str:
     return "\n".join(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

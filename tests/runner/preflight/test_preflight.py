@@ -229,6 +229,7 @@ def test_time_estimate_comes_from_history(tmp_path: Path, sweep: Callable[..., A
     assert "load_s" in {one.about for one in slow.of("warning")}
 
 
+@pytest.mark.slow
 def test_strict_plan_and_strict_run_refuse(tmp_path: Path) -> None:
     arguments = ["-m", "org/none", "-i", "fine.png", "--db", str(tmp_path / "history.db")]
     Image.new("RGB", (20, 10)).save(tmp_path / "fine.png")

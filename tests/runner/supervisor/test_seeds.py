@@ -63,6 +63,7 @@ def test_three_sampled_repeats_have_three_seeds_and_texts(sampled: Sampled) -> N
     assert [row["seed"] for row in again] == [row["seed"] for row in first]
 
 
+@pytest.mark.slow
 def test_a_seed_that_was_drawn_is_stored_and_gives_the_same_again(sampled: Sampled) -> None:
     drawn = sampled(generation={"do_sample": True}, repeats=2)
     base = drawn[0]["base"]

@@ -83,6 +83,7 @@ def test_rate_limited_server_with_five_slots_completes_all_jobs(served: Served) 
     assert all(row["latency_s"] < 1.5 for row in done.rows)  # the wait is not the answer's
 
 
+@pytest.mark.slow
 def test_server_restart_loses_no_job(served: Served) -> None:
     restart = in_turn(polite, polite, goes_away(4))
     with serving({"it": manner(question=restart)}) as server:
@@ -126,6 +127,7 @@ def test_server_that_never_finishes_loading_times_out_at_load_s(served: Served) 
     assert "503: Loading model" in done.rows[0]["message"]
 
 
+@pytest.mark.slow
 def test_unreachable_server_is_quarantined(served: Served) -> None:
     gone = in_turn(polite, goes_away(None))
     with serving({"it": manner(question=gone)}) as server:

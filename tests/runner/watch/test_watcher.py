@@ -134,6 +134,7 @@ def test_watcher_sees_the_events_of_the_supervisor(
     seen.until(stream.WatchIdle, state="nothing_running")
 
 
+@pytest.mark.slow
 def test_late_watcher_gets_finished_runs_and_detects_a_dead_supervisor(
     tmp_path: Path, watcher: Callable[..., RecordingWatcher], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,8 @@ from schemas.shared.counts import LARGEST_COUNT
 
 from ....helpers.openai_manners import PNG, Expected, Manner, MannerServer, manners, serving
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 WORKER_S = 120.0  # until a worker must have reported everything
 SHARED_WORKERS = 6
