@@ -106,20 +106,24 @@ class FolderScan:
     def sort_entry(self, entry: os.DirEntry[str], here: Path, folders: list[Path]) -> None:
         """Put one entry where it belongs: to the folders, links, images or what is left out."""
         path = here / entry.name
+        suffix = path.suffix.lower()
+        is_image = suffix in IMAGE_SUFFIXES and not entry.name.startswith(".")
         try:
             is_folder, is_link = entry.is_dir(), entry.is_symlink()
             is_broken = is_link and not is_folder and not path.exists()
         except OSError as error:
-            self.left_out.append(unreadable(path, error))
+            if is_image:
+                self.files[here].append(path)  # reported as an image that cannot be opened
+            else:
+                self.left_out.append(unreadable(path, error))
             return
-        suffix = path.suffix.lower()
         if is_folder and is_system_folder(entry.name):
             self.left_out.append(LeftOut(path, SYSTEM))
         elif is_folder and entry.name.startswith("."):
             self.left_out.append(LeftOut(path, HIDDEN))
         elif is_folder:
             (self.links if is_link else folders).append(path)
-        elif suffix in IMAGE_SUFFIXES and not entry.name.startswith("."):
+        elif is_image:
             self.files[here].append(path)  # a broken link too: it is reported as a missing image
         elif is_broken:
             self.left_out.append(LeftOut(path, BROKEN_LINK, "warning"))

@@ -97,6 +97,16 @@ def test_other_files_are_left_out_with_a_reason(pics: Path) -> None:
     }
 
 
+def test_link_with_an_image_suffix_is_an_image_wherever_it_leads(pics: Path) -> None:
+    (pics / "lost.png").symlink_to("nowhere")
+    (pics / "loop.png").symlink_to("loop.png")
+    (pics / "loop").symlink_to("loop")
+    names, left_out = listed(pics)
+    assert names == ["a.png", "loop.png", "lost.png", "sub/b.jpg"]
+    assert list(left_out) == ["loop"]
+    assert "symbolic links" in left_out["loop"]
+
+
 @pytest.fixture
 def locked(pics: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     """Makes a folder unreadable, for root too."""
