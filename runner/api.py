@@ -22,9 +22,11 @@ from schemas.stream import EventSink
 from .control.client import send_request
 from .control.server import ControlServer
 from .database import recovery, sweep_writer
+from .database.file_names import files_folder
+from .database.lock import check_free
 from .database.open_store import open_store
 from .database.reader import Reader
-from .database.store import Store, check_free, files_folder
+from .database.store import Store
 from .database.usable import check_usable
 from .environments.resolve import resolve_environments, restore_environments
 from .errors import EXIT_INTERRUPTED, EXIT_JOBS_FAILED, EXIT_OK, DatabaseError

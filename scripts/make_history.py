@@ -82,7 +82,7 @@ class SyntheticHistory:
         key = hashlib.sha256(str(path).encode()).hexdigest()
         facts: dict[str, Any] = {"format": "JPEG", "mode": "RGB", "width": 4032, "height": 3024}
         facts |= {"prepared_sha256": key[::-1], "prepared_width": 1024, "prepared_height": 768}
-        folder = Path("/home/ann/.local/share/vlmsweep/vlmsweep.files/images")
+        folder = Path("/home/ann/.local/share/vlmsweep/vlmsweep.db.files/images")
         return PreparedImage(
             path=path,
             source_sha256=key,
@@ -166,7 +166,7 @@ class Shift:
         """A worker, loaded unless its model cannot be."""
         number = self.store.next_worker_number(self.sweep)
         path = Path(
-            f"/home/ann/.local/share/vlmsweep/vlmsweep.files/logs/{self.sweep}-{number}.log"
+            f"/home/ann/.local/share/vlmsweep/vlmsweep.db.files/logs/{self.sweep}-{number}.log"
         )
         self.worker = self.store.start_worker(self.sweep_model, path, number)
         self.began = self.history.at

@@ -18,8 +18,8 @@ from datetime import datetime
 from pathlib import Path
 
 from ..control.client import send_request
+from ..database.file_names import files_folder
 from ..database.reader import Reader
-from ..database.store import files_folder
 from ..system.timestamps import format_timestamp
 
 RECENT_S = 86_400.0

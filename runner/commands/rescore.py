@@ -15,10 +15,11 @@ from pathlib import Path
 
 from ..control.client import send_request
 from ..database import score_writer
+from ..database.file_names import files_folder
 from ..database.reader import Reader
 from ..database.score_reader import ModelScoreRow, model_scores
 from ..database.score_writer import ScoreProgress
-from ..database.store import Store, files_folder
+from ..database.store import Store
 from ..errors import BusyError, SweepFileError
 from ..planning.plan import ReferenceAnswers
 from ..planning.references import load_references

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..control.client import send_request
 from ..control.registry import failed_jobs_condition
+from ..database.file_names import files_folder
 from ..database.reader import Reader
-from ..database.store import files_folder
 from ..image_prep.restore_images import SELECT_IMAGES, restore_image
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 from pathlib import Path
 
-from ..database.lock import canonical_path
+from ..database.file_names import canonical_path
 
 LONGEST = 100
 SHARED = Path("/tmp")

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from schemas.states import SweepState
 
 from ..system.timestamps import format_timestamp
-from .lock import lock_file
+from .file_names import lock_file
 
 GONE = "supervisor_gone"  # the state shown for `running` without a supervisor
 WRITTEN = """

@@ -15,16 +15,22 @@ from ..errors import DatabaseError
 from ..system.open_path import path_of_descriptor
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path
+from .lock import DatabaseLock, lock_database_file
 
 
 class OpenFiles:
-    """A database, its write-ahead log and its index, as they were when it was opened."""
+    """A database, its write-ahead log, its index and its lock, as they were when it was opened."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """Raises OSError."""
-        self.path, self.connection = path, connection
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: DatabaseLock) -> None:
+        """Raises OSError, or BusyError if another process has the database locked."""
+        self.path, self.connection, self.lock = path, connection, lock
         # Closed after the connection: closing any descriptor of a file drops the process's locks.
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            lock_database_file(self.descriptor, path)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
         self.opened = {name: inode(name) for name in self.paths()}
 
     def paths(self) -> list[Path]:
@@ -40,8 +46,12 @@ class OpenFiles:
         return [path for path, known in self.opened.items() if known and inode(path) != known]
 
     def check(self) -> None:
-        """Raises DatabaseError if a file was moved, deleted or replaced; saves all rows first."""
+        """Raises DatabaseError if a file was moved, deleted or replaced; saves all rows first.
+
+        A lock file that was removed is locked again. Raises BusyError if another process has it.
+        """
         if not (lost := self.lost()):
+            self.lock.restore()
             return
         where = self.save()
         raise DatabaseError(

@@ -15,22 +15,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from sqlite_utils import Database
 
 from schemas.events import Fetched
 from schemas.rows import Environments
 from schemas.states import JobState, SweepState
 
-from ..errors import BusyError, DatabaseError
+from ..errors import DatabaseError
 from ..paths import unusable_database
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path
 from . import APPLICATION_ID, BUSY_TIMEOUT_S, score_writer
-from .lock import canonical_path, lock_file, lock_owner_pid, write_pid
+from .file_names import canonical_path, files_folder
+from .lock import DatabaseLock
 from .migrations import migrations
 from .open_files import OpenFiles
-from .usable import check_contents, check_lockable, check_name
+from .usable import check_contents, check_name
 
 
 def canonical_json(value: object) -> str:
@@ -51,13 +51,14 @@ class Store:
         self.held = ExitStack()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.held.callback(lock(path, wait_s).release)
+            lock = DatabaseLock(path, wait_s)
+            self.held.callback(lock.release)
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_S)
             closing = self.held.enter_context(ExitStack())
             self.held.callback(self.connection.close)
             self.db = Database(self.connection)
             self.prepare()
-            self.files = OpenFiles(path, self.connection)
+            self.files = OpenFiles(path, self.connection, lock)
             closing.callback(self.files.close)
             self.held.callback(self.files.save_if_lost)
         except (sqlite3.Error, OSError) as error:
@@ -230,38 +231,6 @@ class Store:
         if state != SweepState.QUEUED:
             row["started_at" if state == SweepState.RUNNING else "ended_at"] = utc_now()
         self.update("sweeps", sweep, row)
-
-
-def files_folder(database: Path) -> Path:
-    """The folder for a database's files, in the same place as the database."""
-    return canonical_path(database).with_suffix(".files")
-
-
-def lock(path: Path, wait_s: float = 0.0) -> FileLock:
-    """The right to write: a system lock on the lock file, released when its holder exits.
-
-    Raises BusyError when another supervisor has it, and keeps it for `wait_s`.
-    """
-    check_lockable(path)
-    held = FileLock(lock_file(path))
-    try:
-        held.acquire(timeout=wait_s, poll_interval=0.02)
-    except Timeout:
-        pid = lock_owner_pid(path)
-        raise BusyError(
-            f"another vlmsweep{f' (process {pid})' if pid else ''} is working on {path}",
-            hint="vlmsweep queue add gives it more to do, vlmsweep watch shows it; or use"
-            " another database for this sweep with --db. Reading is fine",
-        ) from None
-    write_pid(path)
-    return held
-
-
-def check_free(path: Path, wait_s: float) -> None:
-    """Raises BusyError when another supervisor has the lock, and keeps it for `wait_s`."""
-    path = canonical_path(path)
-    if lock_file(path).exists():
-        lock(path, wait_s).release()
 
 
 def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> int:

@@ -15,10 +15,10 @@ from pathlib import Path
 from ..errors import DatabaseError
 from ..paths import unusable_database
 from ..system.disk import nearest_existing
-from ..system.read_file import describe_os_error
 from ..text.sanitize import is_plain
 from . import APPLICATION_ID
-from .lock import canonical_path, lock_file
+from .file_names import canonical_path, lock_file
+from .lock import no_lock_file, no_locks, open_lock_file
 from .migrations import NAMES
 from .reader import connect
 
@@ -62,20 +62,13 @@ def check_lockable(path: Path, trial: bool = False) -> None:
     try:
         descriptor = temporary_file(folder) if trial else open_lock_file(path)
     except OSError as error:
-        reason = f"no file can be created in {folder} ({describe_os_error(error)})"
-        raise unusable_database(str(path), reason) from error
+        raise no_lock_file(path, folder, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_UN)  # disturbs no holder
     except OSError as error:
-        reason = f"its file system cannot lock files ({describe_os_error(error)})"
-        raise unusable_database(str(path), reason) from error
+        raise no_locks(path, error) from error
     finally:
         os.close(descriptor)
-
-
-def open_lock_file(path: Path) -> int:
-    """A descriptor of the lock file, created if needed. Raises OSError."""
-    return os.open(lock_file(path), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 
 def temporary_file(folder: Path) -> int:

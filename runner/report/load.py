@@ -14,6 +14,7 @@ from typing import Any
 
 from schemas.states import Outcome
 
+from ..database.file_names import files_folder
 from ..database.liveness import gone_since
 from ..database.reader import Reader
 from ..database.score_reader import check_summaries
@@ -248,7 +249,7 @@ def log_tail(database: Path, named: str | None) -> str | None:
         return None
     try:
         path = Path(named).resolve()
-        if not path.is_relative_to(database.with_suffix(".files").resolve()):
+        if not path.is_relative_to(files_folder(database)):
             return None
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - LOG_BYTES))

@@ -15,6 +15,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from ..database import APPLICATION_ID
+from ..database.file_names import files_folder
 from ..database.reader import connect
 from . import ExchangeError, staging
 
@@ -26,7 +27,7 @@ class DatabaseSource:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.files = path.with_suffix(".files")
+        self.files = files_folder(path)
 
     def schema(self) -> list[str]:
         """The migrations it has had. Raises ExchangeError unless it is a vlmsweep database."""

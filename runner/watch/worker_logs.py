@@ -16,6 +16,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..database.file_names import files_folder
 from ..database.liveness import has_supervisor
 from ..database.reader import Reader
 from ..errors import QueryError
@@ -78,7 +79,7 @@ def log_path(worker: dict[str, Any], database: Path) -> Path:
     Raises QueryError if the file is missing.
     """
     written = Path(worker["log_path"])
-    moved = database.with_suffix(".files") / "logs" / worker["uid"] / written.name
+    moved = files_folder(database) / "logs" / worker["uid"] / written.name
     for log in (written, moved):
         if parts(log):
             return log

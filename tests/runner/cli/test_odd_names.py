@@ -140,7 +140,7 @@ def tree(folder: Path) -> set[str]:
     return {
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if path.relative_to(folder).parts[0] not in ("h.db", "h.db-wal", "h.db-shm", "h.files")
+        if path.relative_to(folder).parts[0] not in ("h.db", "h.db-wal", "h.db-shm", "h.db.files")
     }
 
 

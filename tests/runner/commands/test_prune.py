@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import pytest
 from runner.commands import prune
 from runner.control.server import ControlServer
 from runner.database.backup import backup
+from runner.database.file_names import files_folder
 from runner.database.store import Store
 from runner.errors import DatabaseError
 from tests.helpers.scripted_sweep import Sweeper
@@ -50,7 +52,7 @@ def runs(database: Path) -> list[tuple[object, ...]]:
 def test_prune_removes_old_files_but_no_run(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runner.control.handlers.PRUNED_AT_ONCE", 7)
     before = runs(filled)
-    aged(filled.with_suffix(".files"))
+    aged(files_folder(filled))
     would = prune.prune_files(filled, LATER, ALL, dry=True)
     done = prune.prune_files(filled, LATER, ALL)
     assert would == done
@@ -63,7 +65,7 @@ def test_prune_removes_old_files_but_no_run(filled: Path, monkeypatch: pytest.Mo
 
 
 def test_prune_keeps_recent_and_unselected_files(filled: Path) -> None:
-    aged(filled.with_suffix(".files"))
+    aged(files_folder(filled))
     early = datetime.now(UTC) - timedelta(days=1)
     young = prune.prune_files(filled, early, ("logs", "samples"))
     assert young == prune.PruneResult(0, 0, 0, 0, 0)
@@ -145,3 +147,15 @@ def test_prune_keeps_needed_images_in_any_folder_name(
     store.close()
     prune.prune_files(store.path, LATER, ALL)
     assert kept.exists()
+
+
+def test_prune_leaves_the_files_of_a_database_with_a_similar_name(filled: Path) -> None:
+    """`x.db` and `x.sqlite` in one folder."""
+    other = filled.with_suffix(".sqlite")
+    shutil.copy(filled, other)
+    logs = [*files_folder(filled).rglob("*.log")]
+    aged(files_folder(filled))
+    done = prune.prune_files(other, LATER, ("logs", "images"))
+    assert logs
+    assert (done.logs, done.images) == (0, 0)
+    assert all(log.is_file() for log in logs)

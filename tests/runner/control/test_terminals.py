@@ -23,7 +23,8 @@ from runner.control.client import send_request
 from runner.control.protocol import Reply, Request, RequestError
 from runner.control.registry import QueueChange
 from runner.control.server import ControlServer
-from runner.database.store import Store, files_folder
+from runner.database.file_names import files_folder
+from runner.database.store import Store
 from runner.errors import BusyError
 from tests.helpers.paths import ROOT
 from tests.helpers.waiting import WAIT_S, wait_until
@@ -157,7 +158,7 @@ def test_sweep_added_to_a_running_supervisor_is_run(
     terminals.until(lambda: terminals.outcomes("x") == ["ok"])
     terminals.add("y", "b")
     terminals.until(lambda: terminals.outcomes("y") == ["ok"])
-    assert list((terminals.folder / "q.files" / "queue").iterdir()) == []
+    assert list((terminals.folder / "q.db.files" / "queue").iterdir()) == []
 
 
 @pytest.mark.slow

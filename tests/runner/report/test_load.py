@@ -89,7 +89,7 @@ def test_every_kind_of_sweep_has_a_summary(facts: ReportData) -> None:
 
 
 def test_only_logs_next_to_the_database_are_read(tmp_path: Path) -> None:
-    ours = tmp_path / "history.files" / "logs" / "worker-1.log"
+    ours = tmp_path / "history.db.files" / "logs" / "worker-1.log"
     ours.parent.mkdir(parents=True)
     ours.write_text("\n".join(f"line {number}" for number in range(10_000)))
     secret = tmp_path / "secret.txt"
