@@ -19,12 +19,10 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing
 from pathlib import Path
 
-import psutil
-
-from runner.database.recovery import MARK
+from runner.database.stale_processes import marked_processes, read_marker
 
 # Answers each run after a moment; has a child that would outlive it if it could.
 WORKER = """
@@ -113,10 +111,8 @@ class Trial:
         """Processes of the sweep that still live, waited for a second."""
         end, found = time.monotonic() + 1, 1
         while found and time.monotonic() < end:
-            found = 0
-            for process in psutil.process_iter():
-                with suppress(psutil.Error, OSError):
-                    found += process.environ().get(MARK) == str(self.database)
+            with closing(sqlite3.connect(self.database)) as connection:
+                found = len(marked_processes(read_marker(connection, self.database)))
         return found
 
     def verdict(self, jobs: int) -> dict[str, object]:

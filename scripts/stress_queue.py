@@ -20,19 +20,18 @@ import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import closing
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Any
 
-import psutil
 from kill_supervisor import WORKER
 
 from runner import api
 from runner.control.client import send_request
 from runner.database import queue_status
 from runner.database.reader import Reader
-from runner.database.recovery import MARK
+from runner.database.stale_processes import marked_processes, read_marker
 from runner.planning import expand, sweepfile
 from runner.planning.plan import Plan
 from runner.process.launcher import ShimHandle, ShimLauncher, WorkerSpec
@@ -142,11 +141,8 @@ def evaluate(database: Path, replies: list[dict[str, Any]]) -> dict[str, Any]:
 
 def left_running(database: Path) -> int:
     """Processes that bear the database's mark."""
-    found = 0
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            found += process.environ().get(MARK) == str(database.absolute())
-    return found
+    with closing(sqlite3.connect(database)) as connection:
+        return len(marked_processes(read_marker(connection, database.absolute())))
 
 
 def stress(folder: Path, seconds: float, processes: int) -> dict[str, Any]:

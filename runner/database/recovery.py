@@ -7,21 +7,16 @@ jobs are queued again, a bounded number of times.
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from dataclasses import dataclass
-
-import psutil
 
 from schemas.states import Outcome
 
 from ..system.timestamps import utc_now
 from . import score_writer
+from .stale_processes import kill_stale_processes, read_marker
 from .store import Store
 
-MARK = "VLMSWEEP_DATABASE"
 ATTEMPTS = 3
-GONE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +42,7 @@ def recover(store: Store) -> RecoverySummary:
     ).fetchone()[0]
     if not (open_runs or open_workers or open_sweeps):
         return RecoverySummary(0, 0, 0)
-    killed = kill_stale_processes(str(store.path))
+    killed = kill_stale_processes(read_marker(store.connection, store.path))
     with store.db.atomic():
         for run, phase in open_runs:
             row = {
@@ -92,21 +87,6 @@ def requeue_running_jobs(store: Store) -> int:
     )
     done = store.connection.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
     return done.rowcount
-
-
-def kill_stale_processes(database: str) -> int:
-    """Kills every process of this user that a supervisor of this database started."""
-    mine, found = os.getpid(), []
-    for process in psutil.process_iter():
-        # A process whose environment is unreadable belongs to another user.
-        with suppress(psutil.Error, OSError):
-            if process.pid != mine and process.environ().get(MARK) == database:
-                found.append(process)
-    for process in found:
-        with suppress(psutil.Error):  # psutil checks that the number is still the same process
-            process.kill()
-    psutil.wait_procs(found, timeout=GONE_S)
-    return len(found)
 
 
 def requeue_sweep(store: Store, sweep: int) -> int:

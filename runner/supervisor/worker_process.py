@@ -14,7 +14,7 @@ from schemas.rows import Workers
 from schemas.states import Phase
 from schemas.stream import EventSink
 
-from ..database.recovery import MARK
+from ..database.stale_processes import VARIABLE, read_marker
 from ..database.store import Store
 from ..environments.worker_command import worker_command
 from ..process.event_reader import EndOfStream, LineReader
@@ -76,7 +76,7 @@ class WorkerProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.oom_kills = host.oom_kills()
         argv, ours = worker_command(self.python)
-        ours = {**ours, **env, MARK: str(self.store.path)}
+        ours = {**ours, **env, VARIABLE: read_marker(self.store.connection, self.store.path)}
         spec = WorkerSpec(log=self.log, stack=self.stack.path, argv=argv, env=ours)
         self.handle: WorkerHandle = launcher.start(spec)
         self.reports = LineReader(self.handle.reports_fd)

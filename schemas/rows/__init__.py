@@ -16,7 +16,7 @@ from .execution import Runs as Runs
 from .execution import Workers as Workers
 from .inputs import Images, JobImages, Jobs, Models, Prompts, SweepModels
 from .inputs import Sweeps as Sweeps
-from .queue import Requests
+from .queue import DatabaseToken, Requests
 from .scores import Checks, ModelScores, ReferenceAnswers, Scores
 from .scores import Scored as Scored
 from .search import PromptsFts, RunsFts
@@ -36,6 +36,7 @@ TABLES: dict[str, type] = {
     "memory_samples": MemorySamples,
     "environments": Environments,
     "requests": Requests,
+    "database_token": DatabaseToken,
     "checks": Checks,
     "reference_answers": ReferenceAnswers,
     "scores": Scores,

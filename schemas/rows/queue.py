@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Annotated, TypedDict
 
 
+class DatabaseToken(TypedDict, total=False):
+    """One random token, by which a supervisor finds leftover processes of this database."""
+
+    token: Annotated[str, "In the environment of the workers, with the database's path."]
+
+
 class Requests(TypedDict, total=False):
     """A request that changed the queue, and its reply; each is carried out only once."""
 

@@ -42,7 +42,7 @@ POINTS_TO = {
     "prompts": PLAIN,
     "environments": PLAIN,
 }
-NOT_EXCHANGED = {"requests", "_sqlite_migrations"}
+NOT_EXCHANGED = {"requests", "database_token", "_sqlite_migrations"}
 
 Stores = Callable[[str], Store]
 

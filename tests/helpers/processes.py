@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-import psutil
-
-from runner.database import recovery
+from runner.database.stale_processes import marked_processes, read_marker
 
 
 def gone(database: Path) -> bool:
     """Whether no process carries the database's mark any more."""
-    for process in psutil.process_iter():
-        try:
-            ours = process.environ().get(recovery.MARK) == str(database)
-            if ours and process.status() != psutil.STATUS_ZOMBIE:
-                return False
-        except (psutil.Error, OSError):
-            continue
-    return True
+    with closing(sqlite3.connect(database)) as connection:
+        return not marked_processes(read_marker(connection, database))

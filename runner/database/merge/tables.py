@@ -132,6 +132,7 @@ TABLES = (
 BY_NAME = {table.name: table for table in TABLES}
 
 LEFT_OUT = {
+    "database_token": "each database has its own",
     "requests": "requests to a queue do not apply to another one",
     "runs_fts": "an index, which the runs' own triggers keep",
     "prompts_fts": "an index, which the prompts' own triggers keep",

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from runner import api
-from runner.database import recovery
+from runner.database import recovery, stale_processes
 from runner.database.store import Store
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import gone
@@ -121,12 +121,12 @@ def test_leftover_workers_are_killed_by_their_marker(
 ) -> None:
     queued(["good"], ["a"])
     store.start_run(1, store.start_worker(1, Path("/log"), 1))
-    mark = {recovery.MARK: str(store.path.absolute())}
+    mark = {stale_processes.VARIABLE: stale_processes.read_marker(store.connection, store.path)}
     sleeper = [sys.executable, "-c", "import time; time.sleep(1000)"]
     left = subprocess.Popen(sleeper, env={**os.environ, **mark}, start_new_session=True)
-    other = subprocess.Popen(sleeper, env={**os.environ, recovery.MARK: "/another.db"})
+    other = subprocess.Popen(sleeper, env={**os.environ, stale_processes.VARIABLE: "/another.db"})
     try:
-        wait_until(lambda: psutil.Process(left.pid).environ().get(recovery.MARK) is not None)
+        wait_until(lambda: stale_processes.VARIABLE in psutil.Process(left.pid).environ())
         assert recovery.recover(store).processes == 1
         assert not psutil.pid_exists(left.pid)
         assert other.poll() is None

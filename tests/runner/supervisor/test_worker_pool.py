@@ -18,6 +18,7 @@ import pytest
 
 from runner.database import recovery
 from runner.database.estimates import Estimate
+from runner.database.stale_processes import marked_processes, read_marker
 from runner.database.store import Store
 from runner.supervisor.queue import Queue
 from runner.supervisor.resources import SupervisorLimits
@@ -119,20 +120,13 @@ def test_killed_supervisor_leaves_no_worker_of_a_pool(
 ) -> None:
     queued(MODELS, ["family crew"], name="x")
     store.connection.execute("UPDATE sweeps SET in_queue = 1")
+    marker = read_marker(store.connection, store.path)
     store.close()
     argv = [sys.executable, "-c", WORK, str(store.path)]
     supervisor = subprocess.Popen(argv, cwd=ROOT)
-    mark = str(store.path)
 
     def marked() -> list[psutil.Process]:
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get(recovery.MARK) == mark:
-                    found.append(process)
-            except (psutil.Error, OSError):
-                continue
-        return found
+        return marked_processes(marker)
 
     def families() -> int:
         """Counts running sleepers with the marker: two per worker."""

@@ -262,6 +262,11 @@ CREATE TABLE memory_samples (
     PRIMARY KEY (worker_id, at_s)
 ) STRICT, WITHOUT ROWID;
 
+-- One row, made with the database: what marks the processes of its workers.
+CREATE TABLE database_token (token TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+INSERT INTO database_token VALUES (lower(hex(randomblob(16))));
+
 -- A request from another terminal, stored when it was carried out: asking again is harmless.
 CREATE TABLE requests (
     uid TEXT PRIMARY KEY,
