@@ -16,10 +16,9 @@ from ..errors import DatabaseError
 from ..paths import unusable_database
 from ..system.disk import nearest_existing
 from ..text.sanitize import is_plain
-from . import APPLICATION_ID
+from . import APPLICATION_ID, MIGRATIONS
 from .file_names import canonical_path, lock_file
 from .lock import no_lock_file, no_locks, open_lock_file
-from .migrations import NAMES
 from .reader import connect
 
 APPLIED = "SELECT name FROM _sqlite_migrations WHERE migration_set = 'vlmsweep'"
@@ -87,7 +86,7 @@ def check_contents(connection: sqlite3.Connection, path: Path) -> None:
             hint="give another file with --db",
         )
     applied = connection.execute(APPLIED) if "_sqlite_migrations" in tables else ()
-    if newer := {name for (name,) in applied} - set(NAMES):
+    if newer := {name for (name,) in applied} - set(MIGRATIONS):
         raise DatabaseError(
             f"{path} was written by a newer vlmsweep ({max(newer)}); it was left as it is",
             hint="upgrade vlmsweep, or give another file with --db",

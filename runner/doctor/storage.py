@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ..database import lock
+from ..database import MIGRATIONS, lock
 from ..database.liveness import has_supervisor
-from ..database.migrations import NAMES
 from ..database.reader import Reader
 from ..errors import DatabaseError
 from ..system.disk import nearest_existing
@@ -115,7 +114,7 @@ def history(database: Path) -> Check:
         )
     try:
         with Reader(database) as reader:
-            newer = set(reader.migrations()) - set(NAMES)
+            newer = set(reader.migrations()) - set(MIGRATIONS)
         if newer:
             detail = (
                 f"{where} was written by a newer vlmsweep ({max(newer)}): this one can read it,"

@@ -22,9 +22,8 @@ from sqlite_utils import Database
 from schemas.shared.redact import MARGIN_BYTES, redact_head
 
 from .. import __version__
-from ..database import merge
+from ..database import MIGRATIONS, merge
 from ..database.merge.tables import TABLES
-from ..database.migrations import NAMES
 from ..text.sanitize import one_line
 from . import bundle_images, database_source, staging
 from .bundle_reader import ABOUT, FORMAT, VERSION
@@ -130,7 +129,7 @@ def pack(db: Database, packer: ZipWriter, images: bool) -> BundleCounts:
     found = bundle_images.collect_images(db) if images else bundle_images.original_paths(db)
     again = pin(db, found.of_row)
     (uid,) = db.execute("SELECT uid FROM sweeps").fetchone()
-    about = {"format": FORMAT, "version": VERSION, "vlmsweep": __version__, "schema": NAMES}
+    about = {"format": FORMAT, "version": VERSION, "vlmsweep": __version__, "schema": MIGRATIONS}
     about |= {"sweep": uid, "images": found.of_digest}
     packer.text(ABOUT, json.dumps(about, indent=1) + "\n")
     packer.text("README.md", README)

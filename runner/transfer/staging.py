@@ -19,9 +19,9 @@ from sqlite_utils import Database
 from schemas import rows
 from schemas.load_spec import LoadSpec
 
-from ..database import APPLICATION_ID
+from ..database import APPLICATION_ID, MIGRATIONS
 from ..database.merge.tables import TABLES
-from ..database.migrations import NAMES, migrations
+from ..database.migrations import migrations
 from ..database.store import canonical_json
 from . import ExchangeError
 
@@ -32,11 +32,11 @@ DIGEST = re.compile(r"[0-9a-f]{64}")
 
 def check_schema(schema: Sequence[str]) -> None:
     """Raises ExchangeError unless `schema`, the names of its migrations, is known here."""
-    if newer := set(schema) - set(NAMES):
+    if newer := set(schema) - set(MIGRATIONS):
         raise ExchangeError(
             f"it was written by a newer vlmsweep ({max(newer)})", hint="upgrade vlmsweep"
         )
-    if set(schema) != set(NAMES):
+    if set(schema) != set(MIGRATIONS):
         raise ExchangeError("its schema is none that vlmsweep ever had")
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from sqlite_utils import Database
 
 from ...errors import ExchangeError
-from ..migrations import NAMES
+from .. import MIGRATIONS
 from ..store import Store
 from .copy_rows import ConflictError, DanglingReferenceError, RowCopier
 from .tables import TABLES
@@ -88,7 +88,7 @@ def attached(connection: sqlite3.Connection, where: str, source: str) -> Iterato
             names = {name for (name,) in connection.execute(applied).fetchall()}
         except sqlite3.Error as error:
             raise ExchangeError(f"{source} is not a vlmsweep database: {error}") from error
-        if names != set(NAMES):
+        if names != set(MIGRATIONS):
             raise ExchangeError(f"{source} has another schema than this vlmsweep")
         yield
     finally:

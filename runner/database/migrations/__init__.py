@@ -23,6 +23,3 @@ def initial(db: Database) -> None:
     """The schema of the first release."""
     for statement in m001_initial.statements():
         db.execute(statement)
-
-
-NAMES = ("m001_initial",)

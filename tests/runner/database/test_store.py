@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runner.database import MIGRATIONS
+from runner.database.migrations import migrations
 from runner.database.reader import Reader
 from runner.database.store import Store, display_path
 from runner.errors import DatabaseError
@@ -33,6 +35,10 @@ def test_reopening_changes_nothing(store: Store) -> None:
     again = Store(store.path)
     assert again.connection.execute("SELECT sql FROM sqlite_master").fetchall() == before
     again.close()
+
+
+def test_listed_migrations_are_those_applied(store: Store) -> None:
+    assert tuple(found.name for found in migrations.applied(store.db)) == MIGRATIONS
 
 
 def test_database_of_another_program_is_unchanged(tmp_path: Path) -> None:
