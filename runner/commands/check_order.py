@@ -1,8 +1,8 @@
 """Checks if a model's answers depend on earlier jobs, by running the same jobs in three orders.
 
 Each job runs alone in a new process, then all run on one worker in the plan's order, then in
-reverse. If a text differs, the job runs alone again: if that differs too, the model is unsteady by
-itself, and the order is not to blame. Every run is stored, one sweep per order; sweeps are run by
+reverse. If a text differs, the job runs alone again: if that differs too, the model is
+nondeterministic regardless of order. Every run is stored, one sweep per order; sweeps are run by
 `runner.api`.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Key = tuple[int, int, tuple[int, ...], int]
 RowsByJob = dict[Key, Results]
-SAME, LEAKS, UNSTEADY, FAILED = "same", "depends on order", "unsteady by itself", "not answered"
+SAME, LEAKS, UNSTEADY, FAILED = "same", "depends on order", "nondeterministic", "not answered"
 
 
 @dataclass(frozen=True, slots=True)

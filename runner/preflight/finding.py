@@ -26,8 +26,8 @@ class Finding:
     """
 
     severity: Severity
-    about: str
-    where: str
+    kind: str
+    subject: str
     message: str
     hint: str | None = None
 

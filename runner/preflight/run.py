@@ -106,8 +106,8 @@ def emit_findings(findings: Iterable[Finding], emit: EventSink) -> None:
     Of the notes, only those about omitted metadata are emitted.
     """
     for found in findings:
-        shown = found.severity != "note" or found.about == images.LEFT_OUT
-        if shown and found.about != images.IMAGE:
+        shown = found.severity != "note" or found.kind == images.LEFT_OUT
+        if shown and found.kind != images.IMAGE:
             emit(stream.PreflightFinding(**found.as_dict()))
 
 
@@ -115,6 +115,6 @@ def raise_on_problems(seen: PreflightReport) -> None:
     """Raises PreflightError with all problems, if there are any."""
     problems = seen.of("problem")
     if problems:
-        lines = "".join(f"\n  {problem.where}: {problem.message}" for problem in problems)
+        lines = "".join(f"\n  {problem.subject}: {problem.message}" for problem in problems)
         count = pluralize(len(problems), "problem")
         raise PreflightError(f"{count} found before the start:{lines}", hint="omit --strict to run")

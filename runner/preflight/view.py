@@ -30,7 +30,7 @@ def render_report(seen: PreflightReport, out: Console) -> None:
     """Print severity, subject, message and hint of each finding, then the totals."""
     rows = []
     for found, more in shortened(seen.findings):
-        text = Text(one_line(found.where), style="bold")
+        text = Text(one_line(found.subject), style="bold")
         text.append(f": {one_line(found.message)}", style="not bold")
         if found.hint:
             text.append(f"\n→ {one_line(found.hint)}", style="not bold")
@@ -45,11 +45,11 @@ def render_report(seen: PreflightReport, out: Console) -> None:
 
 def shortened(findings: Sequence[Finding]) -> list[tuple[Finding, int]]:
     """Return at most MAX_OF_KIND findings of each kind; the last one with the number omitted."""
-    count = Counter((found.severity, found.about) for found in findings)
+    count = Counter((found.severity, found.kind) for found in findings)
     shown: Counter[tuple[str, str]] = Counter()
     out = []
     for found in findings:
-        kind = (found.severity, found.about)
+        kind = (found.severity, found.kind)
         shown[kind] += 1
         if shown[kind] <= MAX_OF_KIND:
             out.append((found, count[kind] - MAX_OF_KIND if shown[kind] == MAX_OF_KIND else 0))

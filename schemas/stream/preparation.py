@@ -18,14 +18,14 @@ class PreflightFinding(StreamEvent):
 
     event: Literal["preflight_finding"] = "preflight_finding"
     severity: str
-    about: str
-    where: str
+    kind: str
+    subject: str
     message: str
     hint: str | None
 
     @property
     def line(self) -> str:
-        return f"{self.severity}: {self.where}: {self.message}" + (
+        return f"{self.severity}: {self.subject}: {self.message}" + (
             f" ({self.hint})" if self.hint else ""
         )
 

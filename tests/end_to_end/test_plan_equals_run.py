@@ -268,7 +268,7 @@ def plan_verdicts(loads: dict[str, dict[str, Any]]) -> dict[str, str | None]:
     verdicts: dict[str, str | None] = dict.fromkeys(loads)
     for finding in found:
         if finding.severity != "note":
-            verdicts[finding.where] = verdicts[finding.where] or finding.about
+            verdicts[finding.subject] = verdicts[finding.subject] or finding.kind
     return verdicts
 
 

@@ -308,7 +308,7 @@ def test_plan_reports_missing_models_and_runs_nothing(
         "not in the cache: offline, cannot be downloaded",
         "folder without whole weights",
     ]
-    assert ("problem", "org/none") in {(p["severity"], p["where"]) for p in plan["findings"]}
+    assert ("problem", "org/none") in {(p["severity"], p["subject"]) for p in plan["findings"]}
     assert plan["models"][0]["bytes"] == 2000
     assert plan["missing"] == [str(here / "gone.png")]
     assert plan["images_bytes"] == 10

@@ -27,7 +27,7 @@ def test_leak_is_distinguished_from_variation_and_failure(tmp_path: Path) -> Non
     assert {job.prompt: job.verdict for job in checked.jobs} == {
         "a": "same",
         "leaky": "depends on order",
-        "fickle": "unsteady by itself",
+        "fickle": "nondeterministic",
         "error": "not answered",
     }
     (leaky,) = [job for job in checked.jobs if job.prompt == "leaky"]

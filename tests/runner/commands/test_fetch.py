@@ -104,9 +104,9 @@ def test_fetch_plan_queries_the_hub_and_downloads_nothing(
 ) -> None:
     database = ("--db", str(tmp_path / "history.db"))
     plan = vlmsweep("plan", ["org/good", "gated/one", "org/none"], "--json", *database)
-    found = {one["where"]: one for one in json.loads(plan.output)["findings"]}
-    assert (found["gated/one"]["severity"], found["gated/one"]["about"]) == ("problem", "gated")
-    assert found["org/none"]["about"] == "not_found"
+    found = {one["subject"]: one for one in json.loads(plan.output)["findings"]}
+    assert (found["gated/one"]["severity"], found["gated/one"]["kind"]) == ("problem", "gated")
+    assert found["org/none"]["kind"] == "not_found"
     assert "MB, into" in found["org/good"]["message"]
     assert not [path for path in served.asked if "/resolve/" in path]
 
@@ -120,7 +120,7 @@ def test_unreachable_hub_is_tried_once(
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
     plan = vlmsweep("plan", ["a/a", "a/b"], "--json", "--db", str(tmp_path / "history.db"))
-    found = {one["where"]: one for one in json.loads(plan.output)["findings"]}
+    found = {one["subject"]: one for one in json.loads(plan.output)["findings"]}
     assert found["a/a"]["message"].startswith("could not reach the hub for a/a")
     assert "of unknown size" in found["a/b"]["message"]
 

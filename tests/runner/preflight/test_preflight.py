@@ -60,7 +60,7 @@ def test_sound_sweep_has_no_findings(tmp_path: Path) -> None:
 
 def test_missing_packages_are_checked_in_the_model_environment() -> None:
     problem = one({"id": "demo", "engine": "transformers", "python": BARE})
-    assert (problem.severity, problem.about) == ("problem", "missing_package")
+    assert (problem.severity, problem.kind) == ("problem", "missing_package")
     assert "torch, transformers, huggingface_hub, safetensors, pillow" in problem.message
     assert BARE in problem.message
     # With a fallback, it is a warning.
@@ -89,14 +89,14 @@ def test_broken_interpreter_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("#!/bin/sh\nexit 7\n")
     (tmp_path / "python").chmod(0o755)
     problem = one({"id": "demo", "python": "./python"})
-    assert (problem.severity, problem.about) == ("problem", "environment")
+    assert (problem.severity, problem.kind) == ("problem", "environment")
 
 
 def test_missing_models_are_problems(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    named = {f.where: f for f in found(["./empty", "org/none"])}
-    assert named["empty"].about == "bad_config"
-    assert named["org/none"].about == "not_in_cache"
+    named = {f.subject: f for f in found(["./empty", "org/none"])}
+    assert named["empty"].kind == "bad_config"
+    assert named["org/none"].kind == "not_in_cache"
     assert "HF_HUB_OFFLINE=0 hf download org/none" in str(named["org/none"].hint)
 
 
@@ -112,7 +112,7 @@ def test_server_without_key_or_listener_is_reported(monkeypatch: pytest.MonkeyPa
         assert found(model | {"api_key_env": "TEST_KEY"}) == []
         assert server.chats() == [], "no model is loaded by asking"
     away = one(model)
-    assert (away.about, away.severity) == ("network", "warning"), "its jobs wait for it"
+    assert (away.kind, away.severity) == ("network", "warning"), "its jobs wait for it"
     assert "refused" in away.message.lower()
     assert one(model | {"fallback": ["demo"]}).severity == "warning"
 
@@ -135,7 +135,7 @@ def test_server_list_is_checked_as_by_a_run(
 ) -> None:
     with serving(FakeServer(gets={"/v1/models": (status, value)})) as server:
         findings = found({"id": "seeing-2b", "engine": "openai", "url": server.url})
-    assert [(f.severity, f.about) for f in findings] == ([expected] if expected else [])
+    assert [(f.severity, f.kind) for f in findings] == ([expected] if expected else [])
     if expected and expected[1] == "not_found":
         assert findings[0].message == "The server has no model 'seeing-2b'"
         assert findings[0].hint == "Did you mean seeing-2c? It has b, seeing-2c."
@@ -150,16 +150,16 @@ def test_server_that_does_not_answer_is_a_warning() -> None:
 def test_weights_are_compared_with_memory_and_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     model = {"id": "demo", "device": "cpu"}
     limited = one(model, limits={"memory_bytes": 1_000_000})
-    assert (limited.severity, limited.about) == ("problem", "memory_limit")
+    assert (limited.severity, limited.kind) == ("problem", "memory_limit")
     small = psutil.virtual_memory()._replace(total=5_000_000, available=1_000_000)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: small)
     problem = one(model)
-    assert (problem.severity, problem.about) == ("problem", "too_large")
+    assert (problem.severity, problem.kind) == ("problem", "too_large")
     assert "9.7 MB, more than the 5.0 MB of memory" in problem.message
     assert found(model | {"allow_oversize": True}) == []
     small = small._replace(total=50_000_000)
     problem = one(model)
-    assert (problem.severity, problem.about) == ("warning", "memory")
+    assert (problem.severity, problem.kind) == ("warning", "memory")
 
 
 def test_device_memory_is_queried_without_a_model_library(
@@ -178,7 +178,7 @@ def test_device_memory_is_queried_without_a_model_library(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert [device.name for device in devices.nvidia_devices() or []] == ["Small One"]
     problem = one({"id": "demo", "engine": "transformers", "device": "cuda:1"})
-    assert (problem.severity, problem.about) == ("problem", "unsupported_device")
+    assert (problem.severity, problem.kind) == ("problem", "unsupported_device")
     program.write_text("#!/bin/sh\necho 'Failed to initialise'\nexit 9\n")
     assert devices.nvidia_devices() is None
 
@@ -190,9 +190,9 @@ def test_broken_images_are_listed(tmp_path: Path) -> None:
     (tmp_path / "gone.png").symlink_to("nowhere")
     (tmp_path / "empty.mp4").touch()
     names = ("fine.png", "text.png", "empty.jpg", "gone.png", "empty.mp4")
-    problem = {Path(f.where).name: f for f in found({"id": "demo", "device": "cpu"}, *names)}
+    problem = {Path(f.subject).name: f for f in found({"id": "demo", "device": "cpu"}, *names)}
     assert set(problem) == set(names[1:])
-    assert all((f.severity, f.about) == ("problem", "image") for f in problem.values())
+    assert all((f.severity, f.kind) == ("problem", "image") for f in problem.values())
     assert "empty" in problem["empty.jpg"].message
 
 
@@ -202,7 +202,7 @@ def test_disk_space_for_prepared_images_is_checked(
     Image.new("RGB", (2000, 1000)).save(tmp_path / "fine.png")
     monkeypatch.setattr(images, "free_bytes", lambda _: 500_000)
     problem = one({"id": "demo", "device": "cpu"}, "fine.png")
-    assert (problem.severity, problem.about) == ("problem", "disk")
+    assert (problem.severity, problem.kind) == ("problem", "disk")
     assert "839 kB" in problem.message, "1024 x 512 pixels"
 
 
@@ -226,7 +226,7 @@ def test_time_estimate_comes_from_history(tmp_path: Path, sweep: Callable[..., A
     assert "never measured" in view.duration_text(seen)
     limits = {"load_s": 0.000001}
     slow = run.run_preflight(plan("./fine", limits=limits), tmp_path / "history.db")
-    assert "load_s" in {one.about for one in slow.of("warning")}
+    assert "load_s" in {one.kind for one in slow.of("warning")}
 
 
 @pytest.mark.slow
@@ -248,7 +248,7 @@ def test_problems_are_reported_before_a_run_starts(tmp_path: Path) -> None:
     api.check_plan(
         plan(["org/none", "demo"], "broken.png"), tmp_path / "history.db", emitted.append
     )
-    problem = [(event.event, event.severity, event.where) for event in emitted]
+    problem = [(event.event, event.severity, event.subject) for event in emitted]
     assert problem == [("preflight_finding", "problem", "org/none")], "images are told of later"
 
 
@@ -289,6 +289,6 @@ def test_queued_jobs_are_checked_again(store: Store, queued: Callable[..., int])
     model = {"id": "org/none", "name": "far", "fallback": ["./fine"]}
     number = queued(["fine"], ["a", "b"], tried=[model, "./fine"])
     run.check_queue(Queue(store.connection, number), store.path, emitted.append)
-    problem = {(event.where, event.severity, event.about) for event in emitted}
+    problem = {(event.subject, event.severity, event.kind) for event in emitted}
     # (The fallback waits for nothing yet; the scripted model's folder is empty.)
     assert problem == {("far", "warning", "not_in_cache"), ("fine", "problem", "bad_config")}
