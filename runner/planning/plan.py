@@ -91,5 +91,5 @@ class Plan:
 
     @property
     def name(self) -> str | None:
-        """The name that the sweep has or, as far as it is free, will get."""
+        """The name that the sweep has, or that it gets if it is free."""
         return self.sweep.name or self.default_name
