@@ -18,7 +18,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("untimed")
 
-# Under `nohup` or in the background of a script these are ignored, and so in every process of ours.
+# Under `nohup` or in the background of a script these are ignored, and children inherit that.
 for number, handler in (
     (signal.SIGINT, signal.default_int_handler),
     (signal.SIGHUP, signal.SIG_DFL),

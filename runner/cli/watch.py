@@ -31,7 +31,7 @@ def watch(sweep: str | None, once: bool, db: Path | None, json: bool) -> None:
     database_path = paths.database_path(db)
     how = sinks.choose_mode(sys.stdout, json=json, quiet=False)
     with sinks.open_sink("still" if once and not json else how, sys.stdout, sys.stderr) as emit:
-        watch_database(database_path, emit, sweep, once=once, gone=lambda: emit.broken)
+        watch_database(database_path, emit, sweep, once=once, gone=lambda: emit.reader_is_gone)
 
 
 @click.command(short_help="Print a worker's log.")

@@ -48,10 +48,18 @@ class JsonLinesSink:
 class BrokenPipeGuard:
     """Forward events until the reader is gone; then report it once and discard the rest."""
 
-    def __init__(self, emit: Callable[[Any], None], out: TextIO, notes: TextIO) -> None:
-        self.emit, self.out, self.notes = emit, out, notes
+    def __init__(
+        self, emit: Callable[[Any], None], out: TextIO, notes: TextIO, writer: TextIO
+    ) -> None:
+        self.emit, self.out, self.notes, self.writer = emit, out, notes, writer
         self.broken = False
         self.interrupted = False
+
+    @property
+    def reader_is_gone(self) -> bool:
+        """Whether the output has ended; a thread may know it before the next event."""
+        failed = isinstance(self.writer, BackgroundWriter) and self.writer.error is not None
+        return self.broken or failed
 
     def __call__(self, event: Any) -> None:
         """One event. A stream that fails ends the output, not the sweep."""
@@ -100,7 +108,7 @@ def open_sink(how: Mode, out: TextIO, notes: TextIO) -> Iterator[BrokenPipeGuard
     guard: BrokenPipeGuard | None = None
     try:
         with open_view(how, writer) as emit:
-            guard = BrokenPipeGuard(emit, out, notes)
+            guard = BrokenPipeGuard(emit, out, notes, writer)
             yield guard
     finally:
         if isinstance(writer, BackgroundWriter) and guard is not None:

@@ -69,6 +69,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     monkeypatch.setattr(
         main_loop, "read_checkpoint", lambda folder, **_: Checkpoint(folder=folder, config={})
     )
+    monkeypatch.setattr(main_loop, "check_environment", lambda *_: None)
     monkeypatch.setattr(main_loop, "make_engine", lambda name: engine)
     monkeypatch.setattr(main_loop, "go_offline", lambda: None)
     return engine

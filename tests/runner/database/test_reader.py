@@ -80,7 +80,7 @@ def test_empty_history_is_readable(reader: Reader) -> None:
         ("select * from results where model = :m", "parameter :m", "-p m VALUE"),
         ("select 1; select 2", "one query at a time", None),
         ("select nosuch()", "no function 'nosuch'", None),
-        ("", "no question", None),
+        ("", "not a query", None),
         ("select (", "incomplete input", None),
     ],
 )
