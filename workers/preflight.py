@@ -66,25 +66,29 @@ def check_load(ask: Load, hub: bool = False) -> dict[str, Any]:
         if is_remote(ask.engine):
             check_remote(ask)
             return facts
-        if not ask.local:
-            check_remote_code(ask)
-        folder = Path(ask.model) if ask.local else hub_cache.snapshot(ask.model, ask.revision)
-        if folder is None and hub_cache.offline():
-            raise not_in_cache(ask.model, ask.revision)
-        if folder is None:
-            return facts | check_hub(ask, hub, None)
-        if not (
-            ask.local or hub_cache.offline() or hub_cache.names_commit(ask.model, ask.revision)
-        ):
-            return facts | check_unnamed(ask, hub, folder)
-        try:
-            return facts | check_folder(ask, folder)
-        except WorkerFailure as failure:
-            if ask.local or hub_cache.offline() or failure.error_class not in INCOMPLETE:
-                raise
-        return facts | check_hub(ask, hub, folder)
+        return facts | check_files(ask, hub)
     except WorkerFailure as failure:
         return facts | {"problem": as_dict(failure, ask)}
+
+
+def check_files(ask: Load, hub: bool) -> dict[str, Any]:
+    """Check a model's files, on this machine or at the hub. Raises WorkerFailure."""
+    if not ask.local:
+        check_remote_code(ask)
+    folder = Path(ask.model) if ask.local else hub_cache.snapshot(ask.model, ask.revision)
+    if folder is None and hub_cache.offline():
+        raise not_in_cache(ask.model, ask.revision)
+    if folder is None:
+        return check_hub(ask, hub, None)
+    fixed = ask.local or hub_cache.offline()
+    if not fixed and not hub_cache.names_commit(ask.model, ask.revision):
+        return check_unnamed(ask, hub, folder)
+    try:
+        return check_folder(ask, folder)
+    except WorkerFailure as failure:
+        if fixed or failure.error_class not in INCOMPLETE:
+            raise
+    return check_hub(ask, hub, folder)
 
 
 # States left by an interrupted fetch, which the next fetch repairs.
@@ -150,18 +154,9 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
         return {"needs_download": True, "missing_packages": absent}
     if not hub:
         return {"needs_download": True}
-    from huggingface_hub import HfApi
     from huggingface_hub.utils import filter_repo_objects
 
-    try:
-        api = HfApi()
-        info: Any = api.model_info(
-            ask.model, revision=ask.revision, files_metadata=True, timeout=HUB_S
-        )
-        if info.gated:
-            api.auth_check(ask.model)
-    except Exception as error:
-        raise hub_failure(error, ask.model, ask.revision) from error
+    info = query_hub(ask)
     sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
     refuse_adapter(ask.model, sizes)
     wanted = list(
@@ -186,6 +181,20 @@ def check_hub(ask: Load, hub: bool, folder: Path | None) -> dict[str, Any]:
             "Take another copy of it; pickled weights (.bin) need allow_pickle.",
         )
     return facts
+
+
+def query_hub(ask: Load) -> Any:
+    """Ask the hub for a model and its files. Raises WorkerFailure."""
+    from huggingface_hub import HfApi
+
+    try:
+        api = HfApi()
+        info = api.model_info(ask.model, revision=ask.revision, files_metadata=True, timeout=HUB_S)
+        if info.gated:
+            api.auth_check(ask.model)
+    except Exception as error:
+        raise hub_failure(error, ask.model, ask.revision) from error
+    return info
 
 
 def as_dicts(missing: Sequence[MissingPackages]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import to_listener_options
+from .supervisor_options import to_listener_options
 
 if TYPE_CHECKING:
     from schemas.stream import EventSink

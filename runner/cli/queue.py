@@ -8,19 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import (
-    COUNT,
-    database,
-    formats,
-    listener_options,
-    log_option,
-    resource_options,
-    sweep_options,
-    to_supervisor_limits,
-    to_sweep_request,
-)
+from .options import COUNT, database, formats, log_option, sweep_options, to_sweep_request
 from .output import event_output
 from .root import SuggestingGroup
+from .supervisor_options import listener_options, resource_options, to_supervisor_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable

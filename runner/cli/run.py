@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from .options import (
-    database,
-    listener_options,
-    log_option,
-    resource_options,
-    sweep_options,
-    to_supervisor_limits,
-    to_sweep_request,
-)
+from .options import database, log_option, sweep_options, to_sweep_request
 from .output import event_output
+from .supervisor_options import listener_options, resource_options, to_supervisor_limits
 
 if TYPE_CHECKING:
     from runner.api import SweepResult

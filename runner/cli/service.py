@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from .options import database, resource_options
+from .options import database
+from .supervisor_options import resource_options
 
 HOUR = click.DateTime(["%H:%M"])
 

@@ -235,10 +235,9 @@ class WorkerProcess:
             self.handle.kill_guardian()
             log.error("worker %d: its shim does not react; killing the shim", self.number)
             self.notes.append("the shim did not obey, and was killed")
-        elif self.stack.is_complete(now):
-            self.facts["stack_s"] = now - self.kill_asked
-            self.send_kill()
-        elif now >= self.kill_asked + STACK_GRACE_S:
+        elif (complete := self.stack.is_complete(now)) or now >= self.kill_asked + STACK_GRACE_S:
+            if complete:
+                self.facts["stack_s"] = now - self.kill_asked
             self.send_kill()
 
     def next_deadline(self) -> float:
@@ -261,8 +260,7 @@ class WorkerProcess:
             self.facts["freed_bytes"] = host.available_memory() - self.available
         self.ending.oom_kills = host.oom_kills() - self.oom_kills
         stack = self.stack.take()
-        if self.kill_requested:
-            self.ending.stack = stack
+        self.ending.stack = stack if self.kill_requested else None
 
     def store_exit(self, row: Workers) -> None:
         """Store the last columns, `row` included, and emit the exit."""

@@ -101,11 +101,9 @@ class QueryInterface:
         The loop decodes once after each token it keeps, so its last step makes a token that
         is either the end or, at the limit, thrown away.
         """
-        inner = self._inner
-        prefill = inner._prefill_prompt
+        inner, prefill = self._inner, self._inner._prefill_prompt
         decode = self._table.get("decode_one_token") or inner._decode_one_tok
-        arguments = inspect.signature(prefill)
-        steps = 0
+        arguments, steps = inspect.signature(prefill), 0
 
         def counted_prefill(*args: Any, **more: Any) -> Any:
             given = arguments.bind(*args, **more).arguments
