@@ -4,7 +4,7 @@ It speaks the workers' protocol with nothing but the standard library, so that i
 milliseconds and imports nothing from its folder. The fault is named by the model's folder or by
 the prompt. Every process it starts carries the mark given as first argument on
 its command line, and ends by itself after LAST_S, should every defence fail (all but one that is
-stopped). `runner.chaos.runner` checks the result.
+stopped). What a fault does is in `fault_actions`; `runner.chaos.runner` checks the result.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 
-LAST_S = 120
+if __package__:
+    from . import fault_actions as actions
+else:  # run by path and isolated, so that this folder is not searched
+    sys.path.append(__file__.rpartition("/")[0])
+    import fault_actions as actions  # type: ignore[import-not-found, no-redef]
+
 GROW_BYTES, GROW_STEP = 600_000_000, 2_000_000
-HUGE_LINE = 100_000_000
-FLOOD_BYTES = 24_000_000
 PARTIAL = "partial words"
 
 
@@ -31,8 +33,8 @@ class FaultyWorker:
         self.mark, self.events = mark, events
         self.commands = os.fdopen(os.dup(0), "rb")
         os.set_inheritable(events, False)
-        self.sleeper = [sys.executable, "-I", "-S", "-c", f"import time; time.sleep({LAST_S})"]
-        self.sleeper.append(mark)
+        code = f"import time; time.sleep({actions.LAST_S})"
+        self.sleeper = [sys.executable, "-I", "-S", "-c", code, mark]
         if stack := os.environ.get("VLMSWEEP_STACK_FILE"):
             file = os.open(stack, os.O_WRONLY | os.O_CREAT, 0o600)
             faulthandler.register(signal.SIGUSR1, file=file, all_threads=True)
@@ -45,9 +47,7 @@ class FaultyWorker:
 
     def write(self, data: bytes) -> None:
         """Bytes on the event stream, all of them."""
-        view = memoryview(data)
-        while view:
-            view = view[os.write(self.events, view) :]
+        actions.write_all(self.events, data)
 
     def finish(self, run: int, text: str = "fine") -> None:
         """The end of an answer."""
@@ -68,7 +68,7 @@ class FaultyWorker:
             else:
                 self.say("worker_exiting", runs=1)
                 if model == "hang-at-exit":
-                    forever()
+                    actions.forever()
                 os._exit(0)
 
     def load(self, model: str) -> None:
@@ -76,7 +76,7 @@ class FaultyWorker:
         self.say("started", pid=os.getpid(), python="3", executable=sys.executable)
         if model == "hang-in-load":
             self.say("progress", phase="load", message="importing")
-            forever()
+            actions.forever()
         if model == "load-error":
             why = {"error_class": "missing_package", "exception": "ImportError"}
             self.say("error", phase="load", message="a package is missing", **why)
@@ -92,41 +92,30 @@ class FaultyWorker:
         self.finish(run)
 
 
-def forever() -> None:
-    """Sleeps until killed."""
-    time.sleep(LAST_S)
-    os._exit(99)
-
-
 # Hanging.
 
 
 def hang_in_python(worker: FaultyWorker, run: int) -> None:
     """The kind a signal could end."""
-    forever()
+    actions.forever()
 
 
 def hang_in_native_code(worker: FaultyWorker, run: int) -> None:
     """Holds the interpreter's lock, and no signal but KILL gets through."""
-    import ctypes
-
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    ctypes.PyDLL(None).sleep(LAST_S)
-    os._exit(99)
+    actions.hold_interpreter_lock()
 
 
 def hang_during_answer(worker: FaultyWorker, run: int) -> None:
     """The text before the hang must be kept."""
     worker.say("first_token", run=run, ttft_s=0.0, preprocess_s=0.0)
     worker.say("text", run=run, text=PARTIAL)
-    forever()
+    actions.forever()
 
 
 def stopped(worker: FaultyWorker, run: int) -> None:
     """Stopped, it takes no signal but KILL and CONT."""
-    os.kill(os.getpid(), signal.SIGSTOP)
-    forever()
+    actions.stop_itself()
+    actions.forever()
 
 
 # Descendants that try to outlive it.
@@ -134,55 +123,41 @@ def stopped(worker: FaultyWorker, run: int) -> None:
 
 def grandchild(worker: FaultyWorker, run: int) -> None:
     """A plain child of the worker."""
-    os.posix_spawn(worker.sleeper[0], worker.sleeper, os.environ)
-    forever()
+    actions.spawn_child(worker.sleeper[0], worker.sleeper, os.environ)
+    actions.forever()
 
 
 def own_session(worker: FaultyWorker, run: int) -> None:
     """Out of reach for a kill of the process group."""
     spawn_in_session(worker)
-    forever()
+    actions.forever()
 
 
 def spawn_in_session(worker: FaultyWorker) -> None:
     """A child in a new session, which keeps every descriptor of its parent."""
-    if os.fork() == 0:
-        os.setsid()
-        os.set_inheritable(worker.events, True)
-        os.execv(worker.sleeper[0], worker.sleeper)
+    actions.spawn_in_session(worker.sleeper[0], worker.sleeper, os.environ, [worker.events])
 
 
 def daemon(worker: FaultyWorker, run: int) -> None:
     """Its parent is gone, so a walk down from the worker does not find it."""
-    daemonise(worker, os.environ)
-    forever()
+    actions.spawn_daemon(worker.sleeper[0], worker.sleeper, os.environ)
+    actions.forever()
 
 
 def bare_daemon(worker: FaultyWorker, run: int) -> None:
     """The same with nothing in its environment to be known by."""
-    daemonise(worker, {})
-    forever()
-
-
-def daemonise(worker: FaultyWorker, environment: os._Environ[str] | dict[str, str]) -> None:
-    """The double fork of a daemon."""
-    child = os.fork()
-    if child == 0:
-        os.setsid()
-        if os.fork() == 0:
-            os.execve(worker.sleeper[0], worker.sleeper, environment)
-        os._exit(0)
-    os.waitpid(child, 0)
+    actions.spawn_daemon(worker.sleeper[0], worker.sleeper, {})
+    actions.forever()
 
 
 def spawn_every_descendant(worker: FaultyWorker, run: int) -> None:
     """All four kinds of descendant at once, below a worker that ignores SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.posix_spawn(worker.sleeper[0], worker.sleeper, os.environ)
+    actions.spawn_child(worker.sleeper[0], worker.sleeper, os.environ)
     spawn_in_session(worker)
-    daemonise(worker, os.environ)
-    daemonise(worker, {})
-    forever()
+    actions.spawn_daemon(worker.sleeper[0], worker.sleeper, os.environ)
+    actions.spawn_daemon(worker.sleeper[0], worker.sleeper, {})
+    actions.forever()
 
 
 def leaked_child(worker: FaultyWorker, run: int) -> None:
@@ -196,23 +171,12 @@ def leaked_child(worker: FaultyWorker, run: int) -> None:
 
 def segfault(worker: FaultyWorker, run: int) -> None:
     """A real one, in native code."""
-    import ctypes
-
-    no_core()
-    ctypes.string_at(0)
+    actions.segfault()
 
 
 def abort(worker: FaultyWorker, run: int) -> None:
     """Aborts, as a failed assertion in a library does."""
-    no_core()
-    os.abort()
-
-
-def no_core() -> None:
-    """The user's disk is not for dumps of faults on purpose."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    actions.abort()
 
 
 def exit_without_answer(worker: FaultyWorker, run: int) -> None:
@@ -222,7 +186,7 @@ def exit_without_answer(worker: FaultyWorker, run: int) -> None:
 
 def torn_line(worker: FaultyWorker, run: int) -> None:
     """Dies in the middle of a line."""
-    worker.write(b'{"event": "run_finished", "run": %d, "raw_text": "ha' % run)
+    worker.write(actions.TORN_LINE)
     os._exit(0)
 
 
@@ -231,16 +195,14 @@ def torn_line(worker: FaultyWorker, run: int) -> None:
 
 def garbage(worker: FaultyWorker, run: int) -> None:
     """No JSON, no text, no event."""
-    worker.write(b"\x00\x01\n\xff\xfe\xc3\n[1, 2]\n{}\nnull\n" + b"[" * 50_000 + b"\n")
+    worker.write(actions.GARBAGE)
     worker.say("no such event")
     worker.say("text", run="seven", text=None)
 
 
 def huge_line(worker: FaultyWorker, run: int) -> None:
     """More than anyone should keep in memory for a line."""
-    for _ in range(HUGE_LINE // 1_000_000):
-        worker.write(b"x" * 1_000_000)
-    worker.write(b"\n")
+    actions.write_long_line(worker.events)
 
 
 def second_answer(worker: FaultyWorker, run: int) -> None:
@@ -250,18 +212,12 @@ def second_answer(worker: FaultyWorker, run: int) -> None:
 
 def flood(worker: FaultyWorker, run: int) -> None:
     """More on standard output and error than pipe or log may hold."""
-    for _ in range(FLOOD_BYTES // 200_000):
-        os.write(1, b"\x00garbage \xff\xfe\n" * 7_000)
-        os.write(2, b'{"event": "worker_exiting", "runs": 1}\n' * 3_600)
+    actions.flood_output()
 
 
 def grow_memory(worker: FaultyWorker, run: int) -> None:
     """Takes memory, touched, until it is killed; limited, to protect the machine."""
-    hoard = []
-    for i in range(GROW_BYTES // GROW_STEP):
-        hoard.append(bytes([i % 255 + 1]) * GROW_STEP)
-        time.sleep(0.005)
-    forever()
+    actions.grow_memory(GROW_STEP, GROW_BYTES)
 
 
 FAULTS: dict[str, Callable[[FaultyWorker, int], None]] = {

@@ -1,7 +1,8 @@
 """A worker that does what its model's folder and its prompts tell it to: fault or answer.
 
 Speaks the real protocol with nothing but the standard library, so that the supervisor is tested
-against real processes that really misbehave.
+against real processes that really misbehave. Faults shared with `vlmsweep chaos` are in
+`runner.chaos.fault_actions`, loaded by path.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[2] / "runner" / "chaos"))
+import fault_actions as actions
+
+LAST_S = 1_000_000  # a slow test must not see a hang end
 EVENTS = int(sys.argv[sys.argv.index("--events-fd") + 1])
 SO_FAR: list[int] = []
 COMMANDS = os.fdopen(os.dup(0), "rb")
@@ -32,8 +36,7 @@ faulthandler.register(signal.SIGUSR1, file=STACK, all_threads=True)
 def say(event: str, **fields: object) -> None:
     """One event line."""
     line = json.dumps({"event": event, "seq": 1, "at_s": 0.5, **fields}).encode() + b"\n"
-    while line:
-        line = line[os.write(EVENTS, line) :]
+    actions.write_all(EVENTS, line)
 
 
 def loaded() -> None:
@@ -80,23 +83,15 @@ def finish(run: int, text: str) -> None:
 
 def forever() -> None:
     """Sleeps until killed."""
-    while True:
-        time.sleep(1000)
-
-
-def spin() -> None:
-    """Spins in native code while holding the interpreter's lock."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    ctypes.PyDLL(None).pause()
-    forever()
+    actions.forever(LAST_S)
 
 
 def family(marker: str) -> None:
     """Children of every kind that try to outlive their parent, identified by a token."""
     sleeper = [sys.executable, "-c", "import time; time.sleep(1000)", marker]
-    subprocess.Popen(sleeper)
-    subprocess.Popen(sleeper, start_new_session=True)
-    subprocess.Popen(sleeper, start_new_session=True, env={})
+    actions.spawn_child(sleeper[0], sleeper, os.environ)
+    actions.spawn_in_session(sleeper[0], sleeper, os.environ)
+    actions.spawn_in_session(sleeper[0], sleeper, {})
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
@@ -106,29 +101,16 @@ def family(marker: str) -> None:
     forever()
 
 
-def sleeper(marker: str, env: dict[str, str]) -> None:
-    """Becomes a program that only sleeps, and is known by the first word of its command line."""
-    os.execve("/bin/sleep", [marker, "1000"], env)
-
-
 def offspring(marker: str) -> None:
     """The four kinds of descendant, each with its own name; all ignore SIGTERM."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sleep, env = "/bin/sleep", os.environ
+    actions.spawn_child(sleep, [f"{marker}-child", "1000"], env)
     if os.fork() == 0:
-        sleeper(f"{marker}-child", dict(os.environ))
-    if os.fork() == 0:
-        if os.fork() == 0:
-            os.setsid()
-            sleeper(f"{marker}-setsid-grandchild", dict(os.environ))
+        actions.spawn_in_session(sleep, [f"{marker}-setsid-grandchild", "1000"], env)
         forever()
-    for name, env in (("daemon", dict(os.environ)), ("bare-daemon", {})):
-        pid = os.fork()
-        if pid == 0:
-            os.setsid()
-            if os.fork() == 0:
-                sleeper(f"{marker}-{name}", env)
-            os._exit(0)
-        os.waitpid(pid, 0)
+    actions.spawn_daemon(sleep, [f"{marker}-daemon", "1000"], env)
+    actions.spawn_daemon(sleep, [f"{marker}-bare-daemon", "1000"], {})
 
 
 def hold_the_lock() -> None:
@@ -208,39 +190,24 @@ def unstorable(run: int) -> None:
     answer(run)
 
 
-def flood() -> None:
-    """Garbage on standard output and error, more than any pipe or log holds."""
-    for _ in range(900):
-        os.write(1, b"\x00garbage \xff\xfe{" * 1000)
-        os.write(2, b'{"event": "loaded"}\n' * 500)
-
-
-def grow() -> None:
-    """Allocates memory until it is killed."""
-    hoard = []
-    while True:
-        hoard.append(bytearray(os.urandom(1 << 20)) * 16)
-        time.sleep(0.005)
-
-
 def do(run: int, prompt: str) -> None:
     """Performs the behaviour that a prompt names."""
     match prompt:
         case "hang":
             forever()
         case "spin":
-            spin()
+            actions.hold_interpreter_lock(LAST_S, block_signals=False)
         case "hang midway":
             say("first_token", run=run, ttft_s=0.1, preprocess_s=0.05, input_tokens=7)
             say("text", run=run, text="partial words", output_tokens=2)
             forever()
         case "segfault":
             say("text", run=run, text="last words", output_tokens=1)
-            os.kill(os.getpid(), signal.SIGSEGV)
+            actions.segfault()
         case "abort":
-            os.abort()
+            actions.abort()
         case "stop itself":
-            os.kill(os.getpid(), signal.SIGSTOP)
+            actions.stop_itself()
         case "killed from outside":
             os.kill(os.getpid(), signal.SIGKILL)
         case "exit 0":
@@ -248,13 +215,13 @@ def do(run: int, prompt: str) -> None:
         case "exit 7":
             os._exit(7)
         case "torn line":
-            os.write(EVENTS, b'{"event": "text", "run": ')
+            actions.write_all(EVENTS, actions.TORN_LINE)
             os._exit(0)
         case "flood":
-            flood()
+            actions.flood_output()
             answer(run)
         case "nonsense":
-            os.write(EVENTS, b"\x00\x01\n\xff\xfe\n[1, 2]\n{}\nnull\n" + b"x" * 100_000 + b"\n")
+            actions.write_all(EVENTS, actions.GARBAGE)
             say("no such event")
             say("text", run="seven", text=None)
             answer(run)
@@ -297,15 +264,13 @@ def do(run: int, prompt: str) -> None:
                 message="no room",
             )
         case "grow":
-            grow()
+            actions.grow_memory(16 << 20)
         case "talk for ever":
             while True:
                 say("text", run=run, text="la ", output_tokens=1)
                 time.sleep(0.02)
         case "long line":
-            for _ in range(100):
-                os.write(EVENTS, b"x" * 1_000_000)
-            os.write(EVENTS, b"\n")
+            actions.write_long_line(EVENTS)
             answer(run)
         case "out of order":
             out_of_order(run)
@@ -319,8 +284,7 @@ def do(run: int, prompt: str) -> None:
             answer_when_asked_for_the_stack(run)
         case "leak":
             sleep = [sys.argv[1], "infinity"]  # its first word is the test's marker
-            own = {"pass_fds": [EVENTS], "start_new_session": True}
-            subprocess.Popen(sleep, executable="/bin/sleep", **own)
+            actions.spawn_in_session("/bin/sleep", sleep, os.environ, [EVENTS])
             os._exit(0)
         case "leave soon":
             time.sleep(0.3)
@@ -353,7 +317,7 @@ def do(run: int, prompt: str) -> None:
             if os.fork() == 0:
                 os.setsid()
                 if os.fork() == 0:
-                    grow()
+                    actions.grow_memory(16 << 20)
                 os._exit(0)
             os.wait()
             forever()
@@ -395,7 +359,7 @@ def load(model: str) -> None:
             say("progress", phase="download", message="fetching", done=1, total=2, unit="B")
             forever()
         case "segfault-in-load":
-            os.kill(os.getpid(), signal.SIGSEGV)
+            actions.segfault()
         case "exit-in-load":
             os._exit(9)
         case "error-in-load":
