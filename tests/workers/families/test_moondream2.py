@@ -36,6 +36,7 @@ def _caches(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(constants, "HF_HUB_OFFLINE", True)
         patch.setattr(constants, "HF_HUB_CACHE", str(tiny("moondream2").parent / "hub"))
+        patch.setenv("HF_HUB_CACHE", str(tiny("moondream2").parent / "hub"))
         # One for the whole session: a package, once imported, stays where it was found.
         modules = str(tmp_path_factory.getbasetemp() / "remote-code")
         patch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", modules)
@@ -308,6 +309,7 @@ def test_tokenizer_repository_is_loaded(
     assert named_tokenizers(folder) == [("moondream/starmie-v1", None)]
     fetch_extras(family, ask, folder, lambda event: None)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     fetch_extras(family, ask, tiny("moondream1"), lambda event: None)  # needs none
     for act in (
         lambda: fetch_extras(family, ask, folder, lambda event: None),
