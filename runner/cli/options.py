@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -232,11 +232,16 @@ SWEEP_OPTIONS = (
 )
 
 
-def sweep_options(command: Command) -> Command:
-    """Add the argument and options that define a sweep."""
-    for option in reversed(SWEEP_OPTIONS):
+def add_options(command: Command, options: Sequence[Callable[[Command], Command]]) -> Command:
+    """Add options to a command, listed in this order in its help."""
+    for option in reversed(options):
         command = option(command)
     return command
+
+
+def sweep_options(command: Command) -> Command:
+    """Add the argument and options that define a sweep."""
+    return add_options(command, SWEEP_OPTIONS)
 
 
 def to_sweep_request(given: dict[str, Any], *, models_only: bool = False) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import COUNT, Command, size
+from .options import COUNT, Command, add_options, size
 
 RESOURCE_OPTIONS = (
     click.option(
@@ -50,9 +50,7 @@ LISTENER_OPTIONS = (
 
 def listener_options(command: Command) -> Command:
     """Add the options about sleep and notifications."""
-    for option in reversed(LISTENER_OPTIONS):
-        command = option(command)
-    return command
+    return add_options(command, LISTENER_OPTIONS)
 
 
 def to_listener_options(given: dict[str, Any]) -> Any:
@@ -64,9 +62,7 @@ def to_listener_options(given: dict[str, Any]) -> Any:
 
 def resource_options(command: Command) -> Command:
     """Add the options that limit the supervisor's resources."""
-    for option in reversed(RESOURCE_OPTIONS):
-        command = option(command)
-    return command
+    return add_options(command, RESOURCE_OPTIONS)
 
 
 def to_supervisor_limits(given: dict[str, Any], **more: Any) -> Any:

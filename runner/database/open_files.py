@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from ..errors import DatabaseError
+from ..system.file_identity import identity_of
 from ..system.open_path import path_of_descriptor
 from ..system.timestamps import utc_now
 from ..text.sanitize import display_path
@@ -31,7 +32,7 @@ class OpenFiles:
         except BaseException:
             os.close(self.descriptor)
             raise
-        self.opened = {name: inode(name) for name in self.paths()}
+        self.opened = {name: identity_of(name) for name in self.paths()}
 
     def paths(self) -> list[Path]:
         """The database, its write-ahead log and its index."""
@@ -43,7 +44,7 @@ class OpenFiles:
 
     def lost(self) -> list[Path]:
         """The files that are no longer where they were opened."""
-        return [path for path, known in self.opened.items() if known and inode(path) != known]
+        return [path for path, known in self.opened.items() if known and identity_of(path) != known]
 
     def check(self) -> None:
         """Raises DatabaseError if a file was moved, deleted or replaced; saves all rows first.
@@ -83,16 +84,7 @@ class OpenFiles:
         return copy
 
     def save_if_lost(self) -> None:
-        """Save all rows if a file is not if it was; for the end of a process."""
+        """Save all rows if a file was moved or removed; for the end of a process."""
         with suppress(OSError):
             if self.lost():
                 self.save()
-
-
-def inode(path: Path) -> tuple[int, int] | None:
-    """A file's device and inode; None without one."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

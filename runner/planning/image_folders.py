@@ -14,6 +14,8 @@ from typing import Literal
 
 from schemas.image import VIDEO_SUFFIXES
 
+from ..system.file_identity import identity_of
+
 # fmt: off
 IMAGE_SUFFIXES = {
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpeg", ".jpg", ".png", ".tif", ".tiff",
@@ -181,15 +183,6 @@ def expand_matches(
     return out + scan.list_all(
         (folder for folder in folders if not folder.is_symlink()), set(first)
     )
-
-
-def identity_of(folder: Path) -> tuple[int, int] | None:
-    """Return a folder's device and inode, or None if it cannot be read."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def group_by_reason(left_out: Sequence[LeftOut]) -> list[tuple[LeftOut, list[Path]]]:
